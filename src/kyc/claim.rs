@@ -1,0 +1,254 @@
+//! What somebody who POSTs to the callback endpoint claims. Nothing of it is used before it is verified.
+//!
+//! Shapes: the provider's page on the KYC callback, and its status API, which sends documents as objects.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+
+use super::{Codes, CustomerId, MESSAGE_CHARS, Processing, Status};
+
+/// The largest body that is read, in bytes.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// A callback's body, well formed and within its bounds.
+#[derive(Clone)]
+pub struct Claim {
+    pub customer: CustomerId,
+    pub hash: Option<Box<str>>,
+    pub status: Status,
+    pub processing: Processing,
+    pub missing_docs: Codes,
+    pub reject_labels: Codes,
+    /// At most [`MESSAGE_CHARS`] characters.
+    pub message: Box<str>,
+}
+
+/// The hash is as good as a secret, and the rest is not verified yet.
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Claim(..)")
+    }
+}
+
+/// Why a body is no claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimError {
+    /// Not the JSON that the provider documents: 400.
+    Malformed(String),
+    /// A callback about something else than KYC: 422.
+    OtherType,
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(rename = "callbackType", borrow)]
+    callback_type: Cow<'a, str>,
+    #[serde(rename = "customerId", borrow)]
+    customer_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    hash: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    status: Option<Cow<'a, str>>,
+    #[serde(rename = "kycProcessingStatus", borrow, default)]
+    processing: Option<Cow<'a, str>>,
+    #[serde(rename = "docsMissing", borrow, default)]
+    docs: Option<Vec<Doc<'a>>>,
+    #[serde(rename = "kycRejectLabel", borrow, default)]
+    labels: Option<Cow<'a, str>>,
+    #[serde(rename = "kycEndUserErrorMessage", borrow, default)]
+    message: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct TypeAlone<'a> {
+    #[serde(rename = "callbackType", borrow)]
+    callback_type: Cow<'a, str>,
+}
+
+/// `"SELFIE"` or `{"docType": "SELFIE", …}`.
+struct Doc<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Doc<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct DocVisitor;
+
+        impl<'de> Visitor<'de> for DocVisitor {
+            type Value = Doc<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a document type, or an object with docType")
+            }
+
+            fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Doc(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Doc(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut doc = None;
+                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                    if key != "docType" {
+                        map.next_value::<IgnoredAny>()?;
+                    } else if doc.replace(map.next_value::<Cow<'de, str>>()?).is_some() {
+                        return Err(serde::de::Error::duplicate_field("docType"));
+                    }
+                }
+                doc.map(Doc).ok_or_else(|| serde::de::Error::missing_field("docType"))
+            }
+
+            // A sequence would otherwise be reported as "invalid type: sequence" without the shapes that are right.
+            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+                Err(serde::de::Error::invalid_type(serde::de::Unexpected::Seq, &self))
+            }
+        }
+
+        from.deserialize_any(DocVisitor)
+    }
+}
+
+impl Claim {
+    /// Reads a body.
+    pub fn read(body: &[u8]) -> Result<Self, ClaimError> {
+        let malformed = |what: String| Err(ClaimError::Malformed(what));
+        // serde_json would take an array for a struct.
+        if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            return malformed("the body is not a JSON object".to_owned());
+        }
+        let fields: Body<'_> = match serde_json::from_slice(body) {
+            Ok(fields) => fields,
+            // Callbacks about transactions have other fields; what matters is that they are not about KYC.
+            Err(error) => match serde_json::from_slice::<TypeAlone<'_>>(body) {
+                Ok(other) if other.callback_type != "kyc" => return Err(ClaimError::OtherType),
+                _ => return malformed(error.to_string()),
+            },
+        };
+        if fields.callback_type != "kyc" {
+            return Err(ClaimError::OtherType);
+        }
+        fields.bounded().map_err(ClaimError::Malformed)
+    }
+}
+
+impl Body<'_> {
+    fn bounded(self) -> Result<Claim, String> {
+        Ok(Claim {
+            customer: CustomerId::new(&self.customer_id).map_err(|error| format!("customerId: {error}"))?,
+            hash: self.hash.map(|hash| hash.into()),
+            status: Status::from_wire(self.status.as_deref()).map_err(|error| format!("status {error}"))?,
+            processing: Processing::from_wire(self.processing.as_deref())
+                .map_err(|error| format!("kycProcessingStatus {error}"))?,
+            missing_docs: Codes::new(self.docs.iter().flatten().map(|doc| &*doc.0))
+                .map_err(|error| format!("docsMissing {error}"))?,
+            reject_labels: Codes::new(self.labels.as_deref().unwrap_or_default().split(','))
+                .map_err(|error| format!("kycRejectLabel {error}"))?,
+            message: cut(self.message.as_deref().unwrap_or_default()).into(),
+        })
+    }
+}
+
+fn cut(message: &str) -> &str {
+    match message.char_indices().nth(MESSAGE_CHARS) {
+        Some((at, _)) => &message[..at],
+        None => message,
+    }
+}
+
+#[cfg(test)]
+impl Claim {
+    pub(super) fn sample(customer: CustomerId) -> Self {
+        Self {
+            customer,
+            hash: None,
+            status: Status::FullUser,
+            processing: Processing::None,
+            missing_docs: Codes::EMPTY,
+            reject_labels: Codes::EMPTY,
+            message: "".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(body: &str) -> Claim {
+        Claim::read(body.as_bytes()).unwrap_or_else(|error| panic!("{body}: {error:?}"))
+    }
+
+    #[test]
+    fn both_shapes_of_documents_are_one_set() {
+        for docs in [
+            r#"["SELFIE","PASSPORT"]"#,
+            r#"[{"docType":"PASSPORT"},{"docType":"SELFIE","docSubtype":"FRONT_SIDE"}]"#,
+            r#"["SELFIE",{"docType":"PASSPORT"},"SELFIE"]"#,
+        ] {
+            let body = format!(r#"{{"callbackType":"kyc","customerId":"C","docsMissing":{docs}}}"#);
+            assert_eq!(claim(&body).missing_docs, Codes::new(["PASSPORT", "SELFIE"]).expect("codes"), "{docs}");
+        }
+        for rest in ["", r#","docsMissing":null"#, r#","docsMissing":[]"#] {
+            assert!(claim(&format!(r#"{{"callbackType":"kyc","customerId":"C"{rest}}}"#)).missing_docs.is_empty());
+        }
+    }
+
+    #[test]
+    fn labels_come_in_one_string() {
+        let body = r#"{"callbackType":"kyc","customerId":"C","kycRejectLabel":"BAD_SELFIE, BAD_PASSPORT"}"#;
+        assert_eq!(claim(body).reject_labels, Codes::new(["BAD_PASSPORT", "BAD_SELFIE"]).expect("codes"));
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_and_long_messages_cut() {
+        let long = "ä".repeat(10_000);
+        let body = format!(
+            r#"{{"callbackType":"kyc","customerId":"C","addedLater":{{"x":[1]}},"kycEndUserErrorMessage":"{long}","status":"SUSPENDED"}}"#
+        );
+        let claim = claim(&body);
+        assert_eq!(claim.message.chars().count(), MESSAGE_CHARS);
+        assert_eq!(claim.status, Status::Other("SUSPENDED".into()));
+    }
+
+    #[test]
+    fn what_is_no_claim_is_named() {
+        let long_id = format!(r#"{{"callbackType":"kyc","customerId":"{}"}}"#, "x".repeat(257));
+        for (body, part) in [
+            ("", "not a JSON object"),
+            (r#"["kyc","C"]"#, "not a JSON object"),
+            (r#"{"callbackType":"kyc""#, "EOF"),
+            (r#"{"callbackType":"kyc"}"#, "customerId"),
+            (r#"{"customerId":"C"}"#, "callbackType"),
+            (r#"{"callbackType":"kyc","customerId":""}"#, "customerId"),
+            (r#"{"callbackType":"kyc","customerId":"a\u0000b"}"#, "control"),
+            (r#"{"callbackType":"kyc","customerId":7}"#, "invalid type"),
+            (r#"{"callbackType":"kyc","customerId":"C","customerId":"D"}"#, "duplicate field"),
+            (r#"{"callbackType":"kyc","customerId":"C","status":["X"]}"#, "invalid type"),
+            (r#"{"callbackType":"kyc","customerId":"C","docsMissing":[["X"]]}"#, "docType"),
+            (r#"{"callbackType":"kyc","customerId":"C","docsMissing":[{"x":1}]}"#, "docType"),
+            (&long_id, "longer than 256 bytes"),
+        ] {
+            match Claim::read(body.as_bytes()) {
+                Err(ClaimError::Malformed(what)) => assert!(what.contains(part), "{body:.80}: {what}"),
+                other => panic!("{body:.80}: {other:?}"),
+            }
+        }
+        for body in [
+            r#"{"callbackType":"transaction","customerId":"C"}"#,
+            r#"{"callbackType":"transaction","status":{"code":1}}"#,
+        ] {
+            assert_eq!(Claim::read(body.as_bytes()).err(), Some(ClaimError::OtherType), "{body}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_ends_at_once() {
+        let deep = format!(r#"{{"callbackType":"kyc","customerId":"C","x":{}"#, "[".repeat(60_000));
+        assert!(matches!(Claim::read(deep.as_bytes()), Err(ClaimError::Malformed(_))));
+    }
+}

@@ -1,0 +1,148 @@
+//! A set of codes: missing document types, reject labels, tags.
+//!
+//! Sorted and without repetition, so that two sets that say the same are equal. Bounded, because the hash of a callback
+//! does not cover its body, and what is remembered of a customer has to stay small (4 KB in the store's view).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The provider's document types, from its pages and its status API.
+const DOCS: &[&str] = &["PASSPORT", "ID_CARD", "DRIVERS", "RESIDENCE_PERMIT", "SELFIE"];
+
+/// Reject labels seen in the provider's examples.
+const LABELS: &[&str] = &["BAD_SELFIE", "BAD_PASSPORT"];
+
+const MAX_CODES: usize = 32;
+const MAX_CODE_BYTES: usize = 64;
+const MAX_TOTAL_BYTES: usize = 1024;
+
+pub fn known_docs() -> &'static [&'static str] {
+    DOCS
+}
+
+pub fn is_known_doc(code: &str) -> bool {
+    DOCS.contains(&code)
+}
+
+pub fn is_known_label(code: &str) -> bool {
+    LABELS.contains(&code)
+}
+
+/// A sorted set of codes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Codes(Vec<Box<str>>);
+
+/// Codes that can't be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CodesError {
+    TooMany,
+    TooLong,
+    Control,
+}
+
+impl fmt::Display for CodesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooMany => write!(f, "has more than {MAX_CODES} entries or {MAX_TOTAL_BYTES} bytes"),
+            Self::TooLong => write!(f, "has an entry longer than {MAX_CODE_BYTES} bytes"),
+            Self::Control => f.write_str("has an entry with control characters"),
+        }
+    }
+}
+
+impl std::error::Error for CodesError {}
+
+impl Codes {
+    pub const EMPTY: Codes = Codes(Vec::new());
+
+    /// The set of these codes; surrounding space and empty entries are dropped.
+    pub fn new<'a>(codes: impl IntoIterator<Item = &'a str>) -> Result<Self, CodesError> {
+        let mut kept: Vec<Box<str>> = Vec::new();
+        let mut total = 0;
+        for code in codes.into_iter().map(str::trim).filter(|code| !code.is_empty()) {
+            if code.len() > MAX_CODE_BYTES {
+                return Err(CodesError::TooLong);
+            }
+            if code.chars().any(char::is_control) {
+                return Err(CodesError::Control);
+            }
+            if let Err(at) = kept.binary_search_by(|have| (**have).cmp(code)) {
+                total += code.len();
+                if kept.len() == MAX_CODES || total > MAX_TOTAL_BYTES {
+                    return Err(CodesError::TooMany);
+                }
+                kept.insert(at, code.into());
+            }
+        }
+        Ok(Self(kept))
+    }
+
+    pub fn contains(&self, code: &str) -> bool {
+        self.0.binary_search_by(|have| (**have).cmp(code)).is_ok()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|code| &**code)
+    }
+
+    /// This set with `code` in it; `None` where it was there already.
+    pub fn with(&self, code: &str) -> Result<Option<Self>, CodesError> {
+        if self.contains(code) {
+            return Ok(None);
+        }
+        Self::new(self.iter().chain([code])).map(Some)
+    }
+
+    /// This set without `code`; `None` where it was not there.
+    pub fn without(&self, code: &str) -> Option<Self> {
+        let at = self.0.binary_search_by(|have| (**have).cmp(code)).ok()?;
+        let mut rest = self.0.clone();
+        rest.remove(at);
+        Some(Self(rest))
+    }
+}
+
+impl fmt::Display for Codes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, code) in self.iter().enumerate() {
+            if nth > 0 {
+                f.write_str(", ")?;
+            }
+            f.write_str(code)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_has_no_order_and_no_repetition() {
+        let set = Codes::new(["SELFIE", " PASSPORT ", "", "SELFIE"]).expect("codes");
+        assert_eq!(set, Codes::new(["PASSPORT", "SELFIE"]).expect("codes"));
+        assert_eq!(set.to_string(), "PASSPORT, SELFIE");
+        assert!(set.contains("SELFIE") && !set.contains("ID_CARD"));
+        assert_eq!(set.with("SELFIE"), Ok(None));
+        assert_eq!(set.without("SELFIE").expect("was there").to_string(), "PASSPORT");
+    }
+
+    #[test]
+    fn a_set_that_would_not_stay_small_is_refused() {
+        let many: Vec<String> = (0..33).map(|n| format!("DOC_{n}")).collect();
+        assert_eq!(Codes::new(many.iter().map(String::as_str)), Err(CodesError::TooMany));
+        assert_eq!(Codes::new([&*"X".repeat(65)]), Err(CodesError::TooLong));
+        assert_eq!(Codes::new(["A\u{7}"]), Err(CodesError::Control));
+    }
+}

@@ -1,0 +1,153 @@
+//! Whom to write to: what the merchant's directory knows of a customer.
+//!
+//! Everything is checked when it comes in (import, API, lookup), because names and addresses end up in the headers of mails.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+const MAX_TEXT_BYTES: usize = 200;
+const MAX_ATTRIBUTES: usize = 16;
+const MAX_TOTAL_BYTES: usize = 2048;
+
+/// A contact. What comes from outside goes through [`Contact::checked`] before anything else sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    pub email: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// BCP 47, as `de` or `de-AT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+    /// A name of the IANA time zone database, as `Europe/Berlin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// ISO 3166-1 alpha-2, upper case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// The attributes that the configuration declares.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What is wrong with a contact: which field, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContactError {
+    pub field: String,
+    pub problem: String,
+}
+
+impl fmt::Display for ContactError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.problem)
+    }
+}
+
+impl std::error::Error for ContactError {}
+
+fn wrong<T>(field: &str, problem: impl Into<String>) -> Result<T, ContactError> {
+    Err(ContactError { field: field.to_owned(), problem: problem.into() })
+}
+
+/// Trimmed, and `None` where nothing is left; refused where it can't stand in a header.
+fn text(field: &str, value: Option<String>) -> Result<Option<String>, ContactError> {
+    let Some(value) = value else { return Ok(None) };
+    if value.chars().any(char::is_control) {
+        return wrong(field, "has control characters (a line break, perhaps)");
+    }
+    let value = value.trim();
+    if value.len() > MAX_TEXT_BYTES {
+        return wrong(field, format!("is longer than {MAX_TEXT_BYTES} bytes"));
+    }
+    Ok((!value.is_empty()).then(|| value.to_owned()))
+}
+
+fn locale(value: Option<String>) -> Result<Option<String>, ContactError> {
+    let Some(value) = text("locale", value)? else { return Ok(None) };
+    let mut parts = value.split(['-', '_']);
+    let language = parts.next().unwrap_or_default();
+    let rest: Vec<&str> = parts.collect();
+    let alphanumeric = |part: &&str| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    if !(2..=3).contains(&language.len())
+        || !language.bytes().all(|b| b.is_ascii_alphabetic())
+        || !rest.iter().all(|part| alphanumeric(part))
+    {
+        return wrong("locale", format!("{value:?} is no language tag; write `de` or `de-AT`"));
+    }
+    let region = |part: &str| if part.len() == 2 { part.to_ascii_uppercase() } else { part.to_owned() };
+    let tag: Vec<String> = std::iter::once(language.to_ascii_lowercase()).chain(rest.into_iter().map(region)).collect();
+    Ok(Some(tag.join("-")))
+}
+
+impl Contact {
+    /// The contact, with its texts trimmed and its codes in their usual case.
+    pub fn checked(self) -> Result<Self, ContactError> {
+        let Some(email) = text("email", Some(self.email))? else {
+            return wrong("email", "is empty");
+        };
+        if !email.is_ascii() || lettre::Address::from_str(&email).is_err() {
+            return wrong("email", format!("{email:?} is no mail address"));
+        }
+        let timezone = text("timezone", self.timezone)?;
+        if let Some(name) = &timezone
+            && jiff::tz::TimeZone::get(name).is_err()
+        {
+            return wrong("timezone", format!("{name:?} is no time zone; write a name as Europe/Berlin"));
+        }
+        let country = text("country", self.country)?.map(|code| code.to_ascii_uppercase());
+        if let Some(code) = &country
+            && !(code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase()))
+        {
+            return wrong("country", format!("{code:?} is no country; write two letters as DE"));
+        }
+        let mut attributes = BTreeMap::new();
+        for (key, value) in self.attributes {
+            if let Some(value) = text(&key, Some(value))? {
+                attributes.insert(key, value);
+            }
+        }
+        let total: usize = attributes.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if attributes.len() > MAX_ATTRIBUTES || total > MAX_TOTAL_BYTES {
+            return wrong("attributes", format!("are more than {MAX_ATTRIBUTES} or {MAX_TOTAL_BYTES} bytes"));
+        }
+        Ok(Self { email, name: text("name", self.name)?, locale: locale(self.locale)?, timezone, country, attributes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contact(json: serde_json::Value) -> Result<Contact, ContactError> {
+        serde_json::from_value::<Contact>(json).expect("shape").checked()
+    }
+
+    #[test]
+    fn a_contact_is_tidied() {
+        let tidy = contact(serde_json::json!({
+            "email": " ada@example.com ", "name": "Ada", "locale": "DE_at", "country": "at", "timezone": "Europe/Vienna",
+            "attributes": {"plan": "pro", "note": ""},
+        }))
+        .expect("valid");
+        assert_eq!(tidy.email, "ada@example.com");
+        assert_eq!(tidy.locale.as_deref(), Some("de-AT"));
+        assert_eq!(tidy.country.as_deref(), Some("AT"));
+        assert_eq!(tidy.attributes.len(), 1);
+    }
+
+    #[test]
+    fn what_would_harm_a_header_or_can_not_be_used_is_named() {
+        for (json, field) in [
+            (serde_json::json!({"email": ""}), "email"),
+            (serde_json::json!({"email": "ada"}), "email"),
+            (serde_json::json!({"email": "ada@example.com\r\nBcc: eve@example.com"}), "email"),
+            (serde_json::json!({"email": "ada@example.com", "name": "Ada\r\nBcc: eve@example.com"}), "name"),
+            (serde_json::json!({"email": "ada@example.com", "locale": "German"}), "locale"),
+            (serde_json::json!({"email": "ada@example.com", "timezone": "Berlin"}), "timezone"),
+            (serde_json::json!({"email": "ada@example.com", "country": "Germany"}), "country"),
+        ] {
+            assert_eq!(contact(json.clone()).expect_err("refused").field, field, "{json}");
+        }
+    }
+}

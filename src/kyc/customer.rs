@@ -1,0 +1,103 @@
+//! What is remembered of a customer's KYC: the last observation, since when, and how often.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Codes, Observation, Processing, Status, observation::said};
+use crate::clock::Timestamp;
+
+/// How many statuses a customer's visits are counted for; only forged callbacks come near it. Past it the count that is
+/// longest untouched makes room.
+const MAX_VISITED: usize = 24;
+
+/// A customer of whom there was at least one observation. `None` in a detail: no source has said it for this stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Customer {
+    pub status: Status,
+    #[serde(default, with = "said", skip_serializing_if = "Option::is_none")]
+    pub processing: Option<Processing>,
+    #[serde(default, rename = "docs", skip_serializing_if = "Option::is_none")]
+    pub missing_docs: Option<Codes>,
+    #[serde(default, rename = "labels", skip_serializing_if = "Option::is_none")]
+    pub reject_labels: Option<Codes>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Box<str>>,
+    /// The status before this one; `None` when there was no observation before.
+    #[serde(default, with = "said", skip_serializing_if = "Option::is_none")]
+    pub from: Option<Status>,
+    /// When the stay in `status` began.
+    #[serde(rename = "entered")]
+    pub entered_at: Timestamp,
+    /// When the stay in `processing` began; it ends when the status moves, too.
+    #[serde(rename = "processing_entered")]
+    pub processing_entered_at: Timestamp,
+    /// How often each status was entered, the latest last. Holds `status`, always.
+    pub visits: Visits,
+}
+
+/// How often a customer entered each status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Visits(Vec<(Status, u32)>);
+
+impl Visits {
+    pub fn of(&self, status: &Status) -> u32 {
+        self.0.iter().find(|(have, _)| have == status).map_or(0, |(_, count)| *count)
+    }
+
+    fn enter(&mut self, status: &Status) {
+        let before = match self.0.iter().position(|(have, _)| have == status) {
+            Some(at) => self.0.remove(at).1,
+            None => 0,
+        };
+        if self.0.len() == MAX_VISITED {
+            self.0.remove(0);
+        }
+        self.0.push((status.clone(), before.saturating_add(1)));
+    }
+}
+
+impl Customer {
+    /// Which visit to the present status this is, from 1.
+    pub fn visit(&self) -> u32 {
+        self.visits.of(&self.status)
+    }
+
+    /// The memory after this observation, which made this change to `before`.
+    pub fn after(before: Option<&Customer>, saw: &Observation, change: &Change, now: Timestamp) -> Self {
+        let Some(before) = before else {
+            let mut visits = Visits::default();
+            visits.enter(&saw.status);
+            return Self {
+                status: saw.status.clone(),
+                processing: saw.processing.clone(),
+                missing_docs: saw.missing_docs.clone(),
+                reject_labels: saw.reject_labels.clone(),
+                message: saw.message.clone(),
+                from: None,
+                entered_at: now,
+                processing_entered_at: now,
+                visits,
+            };
+        };
+        let moved = change.status.is_some();
+        let kept = |unsaid: bool| !(moved && unsaid);
+        let mut after = before.clone();
+        if moved {
+            after.from = Some(before.status.clone());
+            after.status = saw.status.clone();
+            after.entered_at = now;
+            after.visits.enter(&saw.status);
+        }
+        if moved || change.processing.is_some() {
+            after.processing_entered_at = now;
+        }
+        after.processing =
+            saw.processing.clone().or(before.processing.clone().filter(|_| kept(saw.processing.is_none())));
+        after.missing_docs =
+            saw.missing_docs.clone().or(before.missing_docs.clone().filter(|_| kept(saw.missing_docs.is_none())));
+        after.reject_labels =
+            saw.reject_labels.clone().or(before.reject_labels.clone().filter(|_| kept(saw.reject_labels.is_none())));
+        after.message = saw.message.clone().or(before.message.clone().filter(|_| kept(saw.message.is_none())));
+        after
+    }
+}

@@ -1,0 +1,24 @@
+//! What the provider says about customers, and what is remembered of it.
+//!
+//! Bytes become a [`Claim`], a claim whose hash is right a `Verified<Claim>`, and that an [`Observation`]; held against what
+//! is remembered of the [`Customer`] it is a [`Change`]. Nothing in here does I/O or knows a rule.
+
+mod claim;
+mod codes;
+mod contact;
+mod customer;
+mod customer_id;
+mod observation;
+mod status;
+mod transition;
+mod verify;
+
+pub use claim::{Claim, ClaimError, MAX_BODY_BYTES};
+pub use codes::{Codes, CodesError, is_known_doc, is_known_label, known_docs};
+pub use contact::{Contact, ContactError};
+pub use customer::{Customer, Visits};
+pub use customer_id::{CustomerId, CustomerIdError};
+pub use observation::{MESSAGE_CHARS, Observation, Source};
+pub use status::{NameError, Processing, Status};
+pub use transition::{Change, Detail, Details, Edge, Moved, Verdict};
+pub use verify::{Secret, Verified, hash_of};

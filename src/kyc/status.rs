@@ -1,0 +1,151 @@
+//! The two kinds of status a customer has at the provider: KYC status and processing status.
+//!
+//! Names that are not known today are kept as they came: the provider adds some without telling. JSON `null` is `none`.
+//! Known names: the provider's page on the KYC callback.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest name that is kept, in bytes; the provider's longest has 30.
+const MAX_NAME_BYTES: usize = 64;
+
+/// A name that can't be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameError {
+    Empty,
+    TooLong,
+    Control,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("is empty"),
+            Self::TooLong => write!(f, "is longer than {MAX_NAME_BYTES} bytes"),
+            Self::Control => f.write_str("has control characters"),
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
+
+fn keep(name: &str) -> Result<Box<str>, NameError> {
+    if name.is_empty() {
+        Err(NameError::Empty)
+    } else if name.len() > MAX_NAME_BYTES {
+        Err(NameError::TooLong)
+    } else if name.chars().any(char::is_control) {
+        Err(NameError::Control)
+    } else {
+        Ok(name.into())
+    }
+}
+
+macro_rules! names {
+    ($(#[$doc:meta])* $kind:ident { $($variant:ident = $wire:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $kind {
+            /// The provider's `null`.
+            None,
+            $($variant,)+
+            /// A name the provider had not documented when this was written.
+            Other(Box<str>),
+        }
+
+        impl $kind {
+            /// The documented names, in the order in which a customer meets them.
+            pub const KNOWN: &[&str] = &[$($wire),+];
+
+            /// What the wire says: a name, or `null`.
+            pub fn from_wire(name: Option<&str>) -> Result<Self, NameError> {
+                match name {
+                    None => Ok(Self::None),
+                    $(Some($wire) => Ok(Self::$variant),)+
+                    Some(other) => keep(other).map(Self::Other),
+                }
+            }
+
+            pub fn as_wire(&self) -> Option<&str> {
+                match self {
+                    Self::None => None,
+                    $(Self::$variant => Some($wire),)+
+                    Self::Other(name) => Some(name),
+                }
+            }
+
+            /// The name as rules write it; `none` for the provider's `null`.
+            pub fn name(&self) -> &str {
+                self.as_wire().unwrap_or("none")
+            }
+        }
+
+        impl fmt::Display for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.name())
+            }
+        }
+
+        impl Serialize for $kind {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                self.as_wire().serialize(to)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $kind {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let name = Option::<std::borrow::Cow<'de, str>>::deserialize(from)?;
+                Self::from_wire(name.as_deref()).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+names! {
+    /// Where a customer stands in KYC.
+    Status {
+        Created = "CREATED",
+        KycNeeded = "KYC_NEEDED",
+        PendingKycData = "PENDING_KYC_DATA",
+        KycPending = "KYC_PENDING",
+        SoftKycFailed = "SOFT_KYC_FAILED",
+        HardKycFailed = "HARD_KYC_FAILED",
+        FullUser = "FULL_USER",
+    }
+}
+
+names! {
+    /// What the provider is doing for a customer right now; `none` when nothing.
+    Processing {
+        UserCreationInProgress = "USER_CREATION_IN_PROGRESS",
+        ApplicantCreationInProgress = "APPLICANT_CREATION_IN_PROGRESS",
+        DocumentUploadInProgress = "DOCUMENT_UPLOAD_IN_PROGRESS",
+        VerificationInProgress = "VERIFICATION_IN_PROGRESS",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_names_unknown_names_and_null_survive_the_wire() {
+        for (json, status) in [
+            ("null", Status::None),
+            ("\"FULL_USER\"", Status::FullUser),
+            ("\"SUSPENDED\"", Status::Other("SUSPENDED".into())),
+            ("\"none\"", Status::Other("none".into())),
+        ] {
+            assert_eq!(serde_json::from_str::<Status>(json).expect(json), status);
+            assert_eq!(serde_json::to_string(&status).expect(json), json);
+        }
+    }
+
+    #[test]
+    fn a_name_that_could_do_harm_is_refused() {
+        assert_eq!(Status::from_wire(Some("")), Err(NameError::Empty));
+        assert_eq!(Status::from_wire(Some("A\r\nB")), Err(NameError::Control));
+        assert_eq!(Processing::from_wire(Some(&"X".repeat(65))), Err(NameError::TooLong));
+    }
+}

@@ -1,0 +1,191 @@
+//! An observation held against memory: what changed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Customer, Observation, Processing, Status};
+
+/// The one recorded answer to "what became of this callback?".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Another status.
+    Moved,
+    /// The same status, other details or another processing status.
+    Updated,
+    /// Nothing new.
+    Duplicate,
+    /// The provider's API is asked before anything is believed.
+    Pending,
+    /// The provider's API says something newer.
+    Stale,
+    /// The provider's API does not know the customer.
+    Unconfirmed,
+    /// Memory set by the merchant on going live; no rule sees it.
+    Imported,
+}
+
+impl Verdict {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Moved => "moved",
+            Self::Updated => "updated",
+            Self::Duplicate => "duplicate",
+            Self::Pending => "pending",
+            Self::Stale => "stale",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Imported => "imported",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// From one value to another. `from` is `None` where there was no observation before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge<T> {
+    pub from: Option<T>,
+    pub to: T,
+}
+
+/// The details an observation can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Detail {
+    MissingDocs,
+    RejectLabels,
+    Message,
+    Processing,
+}
+
+impl Detail {
+    pub const ALL: &[(&'static str, Detail)] = &[
+        ("missing_docs", Self::MissingDocs),
+        ("reject_labels", Self::RejectLabels),
+        ("message", Self::Message),
+        ("processing", Self::Processing),
+    ];
+}
+
+/// A set of details.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Details(u8);
+
+impl Details {
+    const fn bit(detail: Detail) -> u8 {
+        1 << detail as u8
+    }
+
+    pub const fn contains(self, detail: Detail) -> bool {
+        self.0 & Self::bit(detail) != 0
+    }
+
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    #[must_use]
+    pub const fn with(self, detail: Detail, there: bool) -> Self {
+        if there { Self(self.0 | Self::bit(detail)) } else { self }
+    }
+
+    /// Documents, labels or message: what makes `A -> A` fire.
+    pub const fn beside_processing(self) -> bool {
+        self.0 & !Self::bit(Detail::Processing) != 0
+    }
+}
+
+impl fmt::Display for Details {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut first = true;
+        for (name, detail) in Detail::ALL {
+            if self.contains(*detail) {
+                f.write_str(if first { "" } else { ", " })?;
+                f.write_str(name)?;
+                first = false;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Another status.
+pub type Moved = Edge<Status>;
+
+/// What an observation changes. Neither edge and no detail: a duplicate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The status that the customer is in afterwards.
+    pub at: Status,
+    /// The customer moved, or was seen for the first time.
+    pub status: Option<Moved>,
+    /// The processing status moved; a new customer's was `none`.
+    pub processing: Option<Edge<Processing>>,
+    /// What is different from the observation before, whatever its status; for a new customer all that is not empty.
+    pub details: Details,
+}
+
+impl Change {
+    /// What `saw` changes in what is remembered. What is unsaid changes nothing.
+    pub fn of(before: Option<&Customer>, saw: &Observation) -> Self {
+        let Some(before) = before else {
+            let processing = saw.processing.clone().filter(|now| *now != Processing::None);
+            let filled = |text: Option<bool>| text == Some(false);
+            return Self {
+                at: saw.status.clone(),
+                status: Some(Edge { from: None, to: saw.status.clone() }),
+                details: Details::default()
+                    .with(Detail::MissingDocs, filled(saw.missing_docs.as_ref().map(|docs| docs.is_empty())))
+                    .with(Detail::RejectLabels, filled(saw.reject_labels.as_ref().map(|labels| labels.is_empty())))
+                    .with(Detail::Message, filled(saw.message.as_ref().map(|message| message.is_empty())))
+                    .with(Detail::Processing, processing.is_some()),
+                processing: processing.map(|to| Edge { from: Some(Processing::None), to }),
+            };
+        };
+        // What was unknown and is now said to be empty is nothing new.
+        let differs_docs = match (&before.missing_docs, &saw.missing_docs) {
+            (_, None) => false,
+            (None, Some(now)) => !now.is_empty(),
+            (Some(was), Some(now)) => was != now,
+        };
+        let differs_labels = match (&before.reject_labels, &saw.reject_labels) {
+            (_, None) => false,
+            (None, Some(now)) => !now.is_empty(),
+            (Some(was), Some(now)) => was != now,
+        };
+        let differs_message = match (&before.message, &saw.message) {
+            (_, None) => false,
+            (None, Some(now)) => !now.is_empty(),
+            (Some(was), Some(now)) => was != now,
+        };
+        let was = before.processing.clone().unwrap_or(Processing::None);
+        let processing = saw.processing.clone().filter(|now| *now != was).map(|to| Edge { from: Some(was), to });
+        Self {
+            at: saw.status.clone(),
+            status: (before.status != saw.status)
+                .then(|| Edge { from: Some(before.status.clone()), to: saw.status.clone() }),
+            details: Details::default()
+                .with(Detail::MissingDocs, differs_docs)
+                .with(Detail::RejectLabels, differs_labels)
+                .with(Detail::Message, differs_message)
+                .with(Detail::Processing, processing.is_some()),
+            processing,
+        }
+    }
+
+    pub fn verdict(&self) -> Verdict {
+        if self.status.is_some() {
+            Verdict::Moved
+        } else if self.details.is_empty() {
+            Verdict::Duplicate
+        } else {
+            Verdict::Updated
+        }
+    }
+}
