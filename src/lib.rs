@@ -1,3 +1,4 @@
 pub mod clock;
+pub mod http;
 pub mod kyc;
 pub mod source;
