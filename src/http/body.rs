@@ -133,8 +133,9 @@ mod tests {
 
     #[tokio::test]
     async fn late_and_broken_are_told_apart() {
-        let fails = |error| futures_util::stream::iter([Err::<Bytes, _>(error)]);
-        assert_eq!(read_capped(fails(io::Error::other(Late)), None, 9).await, Err(BodyError::Late));
-        assert_eq!(read_capped(fails(io::Error::other("reset")), None, 9).await, Err(BodyError::Broken));
+        let late = futures_util::stream::iter([Err::<Bytes, _>(Late)]);
+        assert_eq!(read_capped(late, None, 9).await, Err(BodyError::Late));
+        let broken = futures_util::stream::iter([Err::<Bytes, _>(io::Error::other("reset"))]);
+        assert_eq!(read_capped(broken, None, 9).await, Err(BodyError::Broken));
     }
 }

@@ -79,9 +79,14 @@ pub(super) async fn run<S: Routes>(stream: TcpStream, socket: SocketAddr, presen
     // No buffer is allocated for a peer that says nothing.
     let Some(Ok(())) = activity.unless_closed(stream.readable()).await else { return };
     let Some(tls) = &house.tls else { return serve(stream, socket, activity, &house).await };
-    if !matches!(activity.unless_closed(speaks_tls(&stream)).await, Some(Ok(true))) {
-        let problem = Problem::new(Kind::Malformed).detail("this port speaks HTTPS");
-        return say(&mut Watched::new(stream, activity.clone()), &problem).await;
+    match activity.unless_closed(speaks_tls(&stream)).await {
+        Some(Ok(true)) => {}
+        Some(Ok(false)) => {
+            let problem = Problem::new(Kind::Malformed).detail("this port speaks HTTPS");
+            activity.leave_unread();
+            return say(&mut Watched::new(stream, activity.clone()), &problem).await;
+        }
+        Some(Err(_)) | None => return,
     }
     match activity.unless_closed(tls.acceptor().accept(stream)).await {
         Some(Ok(stream)) => serve(stream, socket, activity, &house).await,

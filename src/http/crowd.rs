@@ -1,7 +1,7 @@
 //! All connections of one listener: who has taken too long, and who goes when there is no room.
 //!
 //! The caps hold by sending the longest waiting away for each newcomer, so that a crowd that sits and does nothing can't
-//! keep out those who come to say something. Who has sent a whole request is never sent away.
+//! keep out those who come to say something. Who has sent a whole request, and who has only just come, is never sent away.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -14,6 +14,8 @@ use super::{
 const LINGER_MS: u64 = 2_000;
 /// How long anyone may wait while the house is three quarters full, in milliseconds.
 const PRESSED_MS: u64 = 5_000;
+/// What everybody gets to say something in, however many come, in milliseconds.
+const GRACE_MS: u64 = 100;
 
 pub(super) struct Crowd {
     connections: Vec<Arc<Activity>>,
@@ -30,26 +32,33 @@ impl Crowd {
         self.connections.len()
     }
 
-    /// Room for one more, made where there is none; false while everybody is being served.
-    pub(super) fn make_room(&mut self) -> bool {
-        if self.connections.len() < self.limits.connections {
-            return true;
+    fn is_full(&self) -> bool {
+        self.connections.len() >= self.limits.connections
+    }
+
+    /// Whether there is room for one more, or can be made.
+    pub(super) fn has_room(&mut self, now: u64) -> bool {
+        if self.is_full() {
+            self.forget_gone();
         }
-        self.forget_gone();
-        if self.connections.len() >= self.limits.connections {
-            self.send_away(None, (self.limits.connections / 64).max(1));
+        !self.is_full() || self.connections.iter().any(|activity| waits(activity, now).is_some())
+    }
+
+    /// Makes room for one more, as far as anybody waits.
+    pub(super) fn make_room(&mut self, now: u64) {
+        if self.is_full() {
+            self.send_away(None, (self.limits.connections / 64).max(1), now);
         }
-        self.connections.len() < self.limits.connections
     }
 
     /// Room for one more of this peer, of which only so many are let in.
-    pub(super) fn make_room_for(&mut self, peer: IpAddr) -> bool {
+    pub(super) fn make_room_for(&mut self, peer: IpAddr, now: u64) -> bool {
         let full = |crowd: &Self| crowd.peers.get(&peer).is_some_and(|count| *count >= crowd.limits.connections_per_peer);
         if full(self) {
             self.forget_gone();
         }
         if full(self) {
-            self.send_away(Some(peer), (self.limits.connections_per_peer / 64).max(1));
+            self.send_away(Some(peer), (self.limits.connections_per_peer / 64).max(1), now);
         }
         !full(self)
     }
@@ -93,15 +102,12 @@ impl Crowd {
 
     /// Sends those away who have been waiting longest, of one peer or of all. They are out of the count at once, and out of
     /// the house as soon as their tasks run.
-    pub(super) fn send_away(&mut self, peer: Option<IpAddr>, count: usize) -> usize {
+    pub(super) fn send_away(&mut self, peer: Option<IpAddr>, count: usize, now: u64) -> usize {
         let mut waiting: Vec<(u64, &Arc<Activity>)> = self
             .connections
             .iter()
             .filter(|activity| peer.is_none_or(|peer| activity.peer == peer))
-            .filter_map(|activity| match activity.now() {
-                (Phase::Work | Phase::Gone, _) => None,
-                (_, since) => Some((since, activity)),
-            })
+            .filter_map(|activity| Some((waits(activity, now)?, activity)))
             .collect();
         if waiting.len() > count {
             waiting.select_nth_unstable_by_key(count, |(since, _)| *since);
@@ -113,6 +119,14 @@ impl Crowd {
             self.forget(|activity| activity.is_closing());
         }
         sent
+    }
+}
+
+/// Since when this one has been waiting, if it may be sent away.
+fn waits(activity: &Activity, now: u64) -> Option<u64> {
+    match activity.now() {
+        (Phase::Work | Phase::Gone, _) => None,
+        (_, since) => (now.saturating_sub(since) >= GRACE_MS).then_some(since),
     }
 }
 
@@ -177,19 +191,24 @@ mod tests {
         let served = house.at(1).enters(1);
         served.begin(true);
         let (old, young) = (house.at(2).enters(1), house.at(3).enters(2));
-        assert!(house.crowd.make_room());
+        assert!(house.crowd.has_room(1_000));
+        house.crowd.make_room(1_000);
         assert!(old.is_closing() && !young.is_closing() && !served.is_closing());
         assert_eq!(house.crowd.len(), 2);
     }
 
     #[test]
-    fn there_is_no_room_while_all_are_being_served() {
-        let mut house = House::new(1, 1);
+    fn there_is_no_room_while_all_are_being_served_or_have_just_come() {
+        let mut house = House::new(2, 2);
         let served = house.enters(1);
         served.begin(true);
-        assert!(!house.crowd.make_room());
-        served.enter(Phase::Idle);
-        assert!(house.crowd.make_room());
+        let young = house.at(950).enters(1);
+        assert!(!house.crowd.has_room(1_000));
+        house.crowd.make_room(1_000);
+        assert!(!young.is_closing() && !served.is_closing());
+        assert!(house.crowd.has_room(1_050));
+        young.enter(Phase::Gone);
+        assert!(house.crowd.has_room(1_000));
     }
 
     #[test]
@@ -197,7 +216,7 @@ mod tests {
         let mut house = House::new(10, 2);
         let other = house.at(1).enters(9);
         let (first, second) = (house.at(2).enters(1), house.at(3).enters(1));
-        assert!(house.crowd.make_room_for(first.peer));
+        assert!(house.crowd.make_room_for(first.peer, 1_000));
         assert!(first.is_closing() && !second.is_closing() && !other.is_closing());
     }
 

@@ -182,30 +182,30 @@ impl<S: connection::Routes> Hall<S> {
                     Ok((stream, peer)) => self.welcome(stream, peer),
                     Err(error) => self.cannot_accept(&error).await,
                 },
-                // Everybody is being served; who comes now waits in the system's queue.
-                () = sleep(Duration::from_millis(5)), if !room => {}
+                // Everybody is being served, or has only just come. Who comes now waits in the system's queue.
+                () = sleep(Duration::from_millis(5)), if !room => self.look_at_the_clock(),
             }
-            room = self.crowd.make_room();
+            room = self.crowd.has_room(self.ticks.now_ms());
         }
     }
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX >> 3)
+    fn look_at_the_clock(&self) {
+        self.ticks.set_ms(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX >> 3));
     }
 
     fn sweep(&mut self) {
-        let now = self.now_ms();
-        self.ticks.set_ms(now);
-        self.crowd.sweep(now);
+        self.look_at_the_clock();
+        self.crowd.sweep(self.ticks.now_ms());
         while self.tasks.try_join_next().is_some() {}
     }
 
     fn welcome(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let counted = counted_by(peer.ip());
-        if !self.house.access.is_many(peer.ip()) && !self.crowd.make_room_for(counted) {
+        self.look_at_the_clock();
+        let (counted, now) = (counted_by(peer.ip()), self.ticks.now_ms());
+        if !self.house.access.is_many(peer.ip()) && !self.crowd.make_room_for(counted, now) {
             return;
         }
-        self.ticks.set_ms(self.now_ms());
+        self.crowd.make_room(now);
         let activity = Arc::new(Activity::new(self.ticks.clone(), counted));
         self.crowd.admit(activity.clone());
         let presence = Presence(activity);
@@ -217,7 +217,7 @@ impl<S: connection::Routes> Hall<S> {
         if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
             return;
         }
-        let sent_away = self.crowd.send_away(None, (self.crowd.len() / 16).max(1));
+        let sent_away = self.crowd.send_away(None, (self.crowd.len() / 16).max(1), self.ticks.now_ms());
         tracing::warn!(%error, sent_away, open = self.crowd.len(), "cannot accept connections");
         sleep(Duration::from_millis(100)).await;
     }
@@ -225,19 +225,16 @@ impl<S: connection::Routes> Hall<S> {
     async fn drain(mut self) {
         let mut sweeps = interval(self.limits.sweep_every());
         self.crowd.drain();
-        let drained = timeout(self.limits.drain, async {
-            loop {
+        let deadline = self.limits.drain;
+        let drained = async {
+            while !self.tasks.is_empty() {
                 tokio::select! {
-                    ended = self.tasks.join_next() => if ended.is_none() { break },
-                    _ = sweeps.tick() => {
-                        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX >> 3);
-                        self.ticks.set_ms(now);
-                        self.crowd.sweep(now);
-                    }
+                    _ = self.tasks.join_next() => {}
+                    _ = sweeps.tick() => self.sweep(),
                 }
             }
-        });
-        if drained.await.is_err() {
+        };
+        if timeout(deadline, drained).await.is_err() {
             tracing::warn!(open = self.tasks.len(), "connections were cut off at the end of the drain time");
             self.tasks.shutdown().await;
         }
