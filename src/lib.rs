@@ -1,5 +1,6 @@
 pub mod clock;
 pub mod decide;
+pub mod http;
 pub mod kyc;
 pub mod outbox;
 pub mod rules;

@@ -1,0 +1,153 @@
+//! Spans of time as merchants write them: `48h`, `5d`, `30m`, `10s`, `500ms`.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+const UNITS: &[(&str, i64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+/// Ten years; what is longer is a slip of the pen.
+const MAX_MS: i64 = 3_660 * 86_400_000;
+
+/// A span of time above zero, in milliseconds, with the text it was written as. A day is 24 hours.
+///
+/// Equal and ordered by its length: `48h` is `2d`. Serialised as its text.
+#[derive(Clone, Debug)]
+pub struct Duration {
+    ms: i64,
+    text: Arc<str>,
+}
+
+/// Why a text is no duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DurationError {
+    /// A number, but no unit: seconds, minutes?
+    NoUnit,
+    /// `1h30m`, `1 hour`, `P1D`.
+    Unreadable,
+    Zero,
+    TooLong,
+}
+
+impl fmt::Display for DurationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoUnit => "has no unit; write as `30s`, `10m`, `48h` or `5d`",
+            Self::Unreadable => "is no duration; write one number and one unit, as `30s`, `10m`, `48h` or `5d`",
+            Self::Zero => "is no time at all; write as `10m` or `48h`",
+            Self::TooLong => "is longer than ten years",
+        })
+    }
+}
+
+impl std::error::Error for DurationError {}
+
+impl Duration {
+    pub fn ms(&self) -> i64 {
+        self.ms
+    }
+
+    pub fn as_std(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.ms.unsigned_abs())
+    }
+}
+
+impl FromStr for Duration {
+    type Err = DurationError;
+
+    fn from_str(text: &str) -> Result<Self, DurationError> {
+        let text = text.trim();
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        if number.is_empty() {
+            return Err(DurationError::Unreadable);
+        }
+        if unit.is_empty() {
+            return Err(if number.bytes().all(|b| b == b'0') { DurationError::Zero } else { DurationError::NoUnit });
+        }
+        let Some((_, ms)) = UNITS.iter().find(|(name, _)| *name == unit.trim_start()) else {
+            return Err(DurationError::Unreadable);
+        };
+        let ms = number.parse::<i64>().ok().and_then(|number| number.checked_mul(*ms)).ok_or(DurationError::TooLong)?;
+        match ms {
+            0 => Err(DurationError::Zero),
+            MAX_MS.. => Err(DurationError::TooLong),
+            _ => Ok(Self { ms, text: text.into() }),
+        }
+    }
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl PartialEq for Duration {
+    fn eq(&self, other: &Self) -> bool {
+        self.ms == other.ms
+    }
+}
+
+impl Eq for Duration {}
+
+impl PartialOrd for Duration {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Duration {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.ms.cmp(&other.ms)
+    }
+}
+
+impl std::hash::Hash for Duration {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.ms.hash(state);
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(from)?;
+        text.parse().map_err(|why| serde::de::Error::custom(format!("`{text}` {why}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_number_and_one_unit() {
+        for (text, ms) in [
+            ("48h", Ok(172_800_000)),
+            ("5d", Ok(432_000_000)),
+            ("30m", Ok(1_800_000)),
+            ("10s", Ok(10_000)),
+            ("250ms", Ok(250)),
+            (" 2 h ", Ok(7_200_000)),
+            ("10", Err(DurationError::NoUnit)),
+            ("0h", Err(DurationError::Zero)),
+            ("1h30m", Err(DurationError::Unreadable)),
+            ("-1h", Err(DurationError::Unreadable)),
+            ("5 days", Err(DurationError::Unreadable)),
+            ("", Err(DurationError::Unreadable)),
+            ("99999999999999999999d", Err(DurationError::TooLong)),
+            ("4000d", Err(DurationError::TooLong)),
+        ] {
+            assert_eq!(text.parse::<Duration>().map(|d| d.ms()), ms, "{text}");
+        }
+        let (days, hours): (Duration, Duration) = ("2d".parse().expect("days"), "48h".parse().expect("hours"));
+        assert_eq!(days, hours);
+        assert_eq!((days.to_string(), hours.to_string()), ("2d".to_owned(), "48h".to_owned()));
+    }
+}

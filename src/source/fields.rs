@@ -1,0 +1,54 @@
+//! A map with known keys.
+//!
+//! [`Fields::of`] reports every key that is not known, with a did-you-mean and the list of those that are, so that what
+//! follows needs to look only at what it knows.
+
+use std::ops::Range;
+
+use super::{Entry, Node, Report, did_you_mean, one_of};
+
+pub struct Fields<'n, 't> {
+    entries: &'n [Entry<'t>],
+    what: &'n str,
+    span: Range<usize>,
+}
+
+impl<'n, 't> Fields<'n, 't> {
+    /// The fields of a map which may have these keys; `what` names it in messages, as "a rule" or "`callback`".
+    pub fn of(node: &'n Node<'t>, what: &'n str, keys: &[&str], report: &mut Report<'_>) -> Option<Self> {
+        let entries = node.entries(what, report)?;
+        for entry in entries.iter().filter(|entry| !keys.contains(&&*entry.key)) {
+            let note = report.error("key", entry.key_span.clone(), format!("unknown key `{}` in {what}", entry.key));
+            match did_you_mean(&entry.key, keys.iter().copied()) {
+                Some(meant) => note.label(format!("did you mean `{meant}`?")),
+                None => note.help(format!("known here: {}", one_of(keys.iter().copied()))),
+            };
+        }
+        Some(Self { entries, what, span: node.span.clone() })
+    }
+
+    pub fn entry(&self, key: &str) -> Option<&'n Entry<'t>> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// The value at this key; a key with nothing behind it has a null node.
+    pub fn get(&self, key: &str) -> Option<&'n Node<'t>> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The value at a key that has to be there.
+    pub fn need(&self, key: &str, report: &mut Report<'_>) -> Option<&'n Node<'t>> {
+        let found = self.get(key);
+        // A misspelt key has been reported already, and its absence is the same mistake.
+        if found.is_none() && !self.entries.iter().any(|entry| did_you_mean(&entry.key, [key]).is_some()) {
+            let end = self.entries.first().map_or(self.span.end, |entry| entry.key_span.end);
+            report.error("key", self.span.start..end, format!("{} needs the key `{key}`", self.what));
+        }
+        found
+    }
+
+    /// Where the map stands.
+    pub fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+}

@@ -1,0 +1,173 @@
+//! Diagnostics as people and machines read them: text with a caret, JSON, and GitHub's annotations.
+//!
+//! Sorted by file and place. A place outside its text is cut to fit, a place of several lines to its first one.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::Serialize;
+
+use super::{Diagnostic, Files, Severity};
+
+/// The texts that diagnostics point into, by the file's name in the diagnostic, and the paths under which to show them.
+#[derive(Clone, Debug, Default)]
+pub struct Sources<'t>(BTreeMap<&'t str, (String, &'t str)>);
+
+impl<'t> Sources<'t> {
+    /// A directory's files, shown with the directory's name before them.
+    #[must_use]
+    pub fn directory(mut self, name: &str, files: &'t Files) -> Self {
+        let name = name.strip_prefix("./").unwrap_or(name).trim_end_matches('/');
+        for (path, text) in files.iter() {
+            let shown = if name.is_empty() { path.to_owned() } else { format!("{name}/{path}") };
+            self.0.insert(path, (shown, text));
+        }
+        self
+    }
+
+    /// A file that is shown under its own name.
+    #[must_use]
+    pub fn file(mut self, name: &'t str, text: &'t str) -> Self {
+        self.0.insert(name, (name.to_owned(), text));
+        self
+    }
+
+    fn of<'a>(&'a self, diagnostic: &'a Diagnostic) -> (&'a str, &'a str) {
+        self.0.get(&*diagnostic.file).map_or((&diagnostic.file, ""), |(shown, text)| (shown, text))
+    }
+
+    fn sorted<'d>(&self, diagnostics: &'d [Diagnostic]) -> Vec<&'d Diagnostic> {
+        let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
+        sorted
+            .sort_by_key(|found| (self.of(found).0.to_owned(), found.span.as_ref().map(|span| (span.start, span.end))));
+        sorted
+    }
+}
+
+/// Line and column, from 1, of a byte; columns count characters.
+pub fn line_column(text: &str, offset: usize) -> (usize, usize) {
+    let offset = floor(text, offset);
+    let start = text[..offset].rfind('\n').map_or(0, |end| end + 1);
+    let line = text[..start].bytes().filter(|byte| *byte == b'\n').count() + 1;
+    (line, text[start..offset].chars().count() + 1)
+}
+
+/// Every diagnostic as text, with an empty line between them and a line end after the last.
+pub fn render(diagnostics: &[Diagnostic], sources: &Sources<'_>, colour: bool) -> String {
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    let mut shown = String::new();
+    for diagnostic in sources.sorted(diagnostics) {
+        if !shown.is_empty() {
+            shown.push('\n');
+        }
+        shown.push_str(&one(diagnostic, sources, &renderer));
+        shown.push('\n');
+    }
+    shown
+}
+
+fn one(diagnostic: &Diagnostic, sources: &Sources<'_>, renderer: &Renderer) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = level.primary_title(printable(&diagnostic.message)).id(diagnostic.code);
+    let (path, text) = sources.of(diagnostic);
+    let help = diagnostic.help.as_deref().map(|help| Level::HELP.message(printable(help)));
+    let Some(span) = diagnostic.span.clone().filter(|_| !text.is_empty()) else {
+        let origin = annotate_snippets::Origin::path(path);
+        return renderer.render(&[title.element(origin).elements(help)]);
+    };
+    let (line, span) = line_of(text, span);
+    let number = line_column(text, line.start).0;
+    let label = diagnostic.label.as_deref().map(printable);
+    let annotation = AnnotationKind::Primary.span(span.start - line.start..span.end - line.start).label(label);
+    let snippet = Snippet::source(&text[line]).path(path).line_start(number).annotation(annotation);
+    renderer.render(&[title.element(snippet).elements(help)])
+}
+
+/// The line in which a span begins, and as much of the span as lies in it.
+fn line_of(text: &str, span: Range<usize>) -> (Range<usize>, Range<usize>) {
+    let at = floor(text, span.start);
+    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let end = text[at..].find('\n').map_or(text.len(), |end| at + end);
+    let end = start + text[start..end].trim_end_matches('\r').len();
+    let at = at.min(end);
+    (start..end, at..floor(text, span.end).clamp(at, end))
+}
+
+/// What stands in a message may come from a file: no line breaks, no control characters.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The nearest place at or before `at` where a character begins.
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+/// A diagnostic for scripts; lines and columns count from 1, the end is exclusive.
+#[derive(Serialize)]
+struct Shown<'d> {
+    severity: &'static str,
+    code: &'static str,
+    message: &'d str,
+    file: &'d str,
+    line: Option<usize>,
+    column: Option<usize>,
+    end_line: Option<usize>,
+    end_column: Option<usize>,
+    label: Option<&'d str>,
+    help: Option<&'d str>,
+}
+
+impl<'d> Shown<'d> {
+    fn new(diagnostic: &'d Diagnostic, sources: &'d Sources<'_>) -> Self {
+        let (file, text) = sources.of(diagnostic);
+        let start = diagnostic.span.as_ref().map(|span| line_column(text, span.start));
+        let end = diagnostic.span.as_ref().map(|span| line_column(text, span.end));
+        Self {
+            severity: match diagnostic.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            },
+            code: diagnostic.code,
+            message: &diagnostic.message,
+            file,
+            line: start.map(|at| at.0),
+            column: start.map(|at| at.1),
+            end_line: end.map(|at| at.0),
+            end_column: end.map(|at| at.1),
+            label: diagnostic.label.as_deref(),
+            help: diagnostic.help.as_deref(),
+        }
+    }
+}
+
+/// One JSON object for each diagnostic.
+pub fn json(diagnostics: &[Diagnostic], sources: &Sources<'_>) -> Vec<serde_json::Value> {
+    let sorted = sources.sorted(diagnostics);
+    sorted.into_iter().filter_map(|found| serde_json::to_value(Shown::new(found, sources)).ok()).collect()
+}
+
+/// One workflow command a line, as GitHub Actions turns into annotations.
+pub fn github(diagnostics: &[Diagnostic], sources: &Sources<'_>) -> String {
+    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+    let mut commands = String::new();
+    for diagnostic in sources.sorted(diagnostics) {
+        let shown = Shown::new(diagnostic, sources);
+        let mut place = format!("file={}", property(shown.file));
+        if let (Some(line), Some(column)) = (shown.line, shown.column) {
+            place.push_str(&format!(",line={line},col={column}"));
+        }
+        let more = [shown.label, shown.help].into_iter().flatten().fold(String::new(), |all, more| all + "\n" + more);
+        let title = property(&format!("{}[{}]", shown.severity, shown.code));
+        commands.push_str(&format!(
+            "::{} {place},title={title}::{}\n",
+            shown.severity,
+            data(&(shown.message.to_owned() + &more))
+        ));
+    }
+    commands
+}

@@ -1,0 +1,143 @@
+//! Broken YAML in plain words.
+//!
+//! A parser's message names what the parser was doing. A merchant wants to know what to write: most of the time it is one of a
+//! handful of pitfalls, and the line where it stopped shows which.
+
+use std::ops::Range;
+
+use super::Report;
+
+/// Reports the parser's error at this byte.
+pub(super) fn explain(at: usize, info: &str, report: &mut Report<'_>) {
+    if info.contains("recursion limit") {
+        return too_deep(at, report);
+    }
+    let text = report.text();
+    let at = floor(text, at);
+    let line = line_around(text, at);
+    let shown = &text[line.clone()];
+    let indent = shown.len() - shown.trim_start_matches([' ', '\t']).len();
+    // The error is noticed at the next token, which may stand some lines on.
+    let before = previous_line(text, line.start);
+    for line in [line.clone(), before.clone()] {
+        let shown = &text[line.clone()];
+        if let Some(tab) = shown[..shown.len() - shown.trim_start_matches([' ', '\t']).len()].find('\t') {
+            let tab = line.start + tab;
+            report.error("yaml", tab..tab + 1, "a tab in the indentation").label("YAML takes only spaces here");
+            return;
+        }
+    }
+    if matches!(text.as_bytes().get(at), Some(b'*')) {
+        return star(at, report);
+    }
+    if let Some(span) = unquoted_braces(text, &line).or_else(|| unquoted_braces(text, &before)) {
+        braces(span, report);
+    } else if let Some(arrow) = shown.find("] ->").or_else(|| shown.find("]->")) {
+        let open = shown[..arrow].rfind('[').map_or(arrow, |open| open + 1);
+        let names: Vec<&str> = shown[open..arrow].split(',').map(str::trim).collect();
+        report
+            .error(
+                "yaml",
+                line.start + open.saturating_sub(1)..line.start + arrow + 1,
+                "a list can't stand before an arrow",
+            )
+            .label(format!("write `{} -> …`", names.join(" | ")));
+    } else if let Some(first) = shown.trim_start().chars().next().filter(|c| matches!(c, '@' | '`' | '%')) {
+        reserved(line.start + indent, first, report);
+    } else if let Some(first) = text[at..].chars().next().filter(|c| matches!(c, '@' | '`' | '%')) {
+        reserved(at, first, report);
+    } else if info.contains("mapping values are not allowed") {
+        let message = "a second `:` in this line, or a line that is indented too far";
+        report
+            .error("yaml", at..at + 1, message)
+            .help("a text with `: ` in it needs quotes; a key has to stand below the key before it, not further right");
+    } else if info.contains("quoted scalar") || info.contains("unexpected end of stream") {
+        report
+            .error("yaml", at..at, "a quote that was opened is not closed")
+            .help("look above this line for a text that begins with a quote and does not end with one");
+    } else if info.contains("flow mapping") || info.contains("flow sequence") || info.contains("flow collection") {
+        report
+            .error("yaml", at..at + 1, "a bracket that was opened is not closed before this")
+            .help("`[` ends with `]`, `{` with `}`, and a comma stands between the entries");
+    } else if info.contains("block mapping") || info.contains("block collection") || info.contains("indentation") {
+        report
+            .error("yaml", line.start + indent..line.end, "this line does not fit the lines above it")
+            .help("keys of one map, and the `-` of one list, begin in the same column");
+    } else {
+        report.error("yaml", at..at + 1, format!("this is no YAML: {info}"));
+    }
+}
+
+pub(super) fn too_deep(at: usize, report: &mut Report<'_>) {
+    // The parser's own limit strikes before it has said where the brackets began.
+    let at = floor(report.text(), at);
+    let opened = report.text()[..at].char_indices().filter(|(_, c)| matches!(c, '[' | '{')).nth(32).map(|(at, _)| at);
+    let at = opened.unwrap_or(at);
+    report.error("yaml", at..at + 1, "lists and maps are nested more than 32 deep");
+}
+
+/// A list or a map where a key belongs.
+pub(super) fn not_a_key(span: Range<usize>, report: &mut Report<'_>) {
+    let text = report.text();
+    let start = floor(text, span.start);
+    if let Some(braced) = unquoted_braces(text, &line_around(text, start)) {
+        return braces(braced, report);
+    }
+    report
+        .error("yaml", span, "a key has to be a text")
+        .help("a value that begins with `[` or `{` needs quotes to be a text");
+}
+
+fn braces(span: Range<usize>, report: &mut Report<'_>) {
+    let written = report.text()[span.clone()].replace('"', "'");
+    report
+        .error("yaml", span, "a text that begins with `{{` reads as a map")
+        .label(format!("put quotes around it: \"{written}\""));
+}
+
+fn star(at: usize, report: &mut Report<'_>) {
+    let rest = &report.text()[at..];
+    let end = rest.find([' ', '\t', '\r', '\n', ',', ']', '}']).unwrap_or(rest.len());
+    if end == 1 {
+        report.error("yaml", at..at + 1, "YAML reads `*` as an alias").label("write `any`");
+    } else {
+        report
+            .error("yaml", at..at + end, "aliases (`*name`) are not read")
+            .label("write it out; for every status write `any`");
+    }
+}
+
+fn reserved(at: usize, first: char, report: &mut Report<'_>) {
+    report.error("yaml", at..at + 1, format!("a text can't begin with `{first}`")).label("put quotes around it");
+}
+
+/// A value that begins with `{{` and no quote: from there to what ends it on this line.
+fn unquoted_braces(text: &str, line: &Range<usize>) -> Option<Range<usize>> {
+    let shown = &text[line.clone()];
+    let start = shown.match_indices("{{").map(|(at, _)| at).find(|at| {
+        let before = shown[..*at].trim_end();
+        before.len() < *at && before.ends_with([':', '-', ',', '['])
+    })?;
+    let after = shown[start..].rfind("}}").map_or(shown.len(), |end| start + end + 2);
+    // A third brace belongs to the map around it.
+    let tail = &shown[after..];
+    let words = tail.find([',', '}', ']', '#']).unwrap_or(tail.len());
+    let end = after + tail[..words].trim_end().len();
+    Some(line.start + start..line.start + end)
+}
+
+/// The line around a place, without its end.
+fn line_around(text: &str, at: usize) -> Range<usize> {
+    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let end = text[at..].find('\n').map_or(text.len(), |end| at + end);
+    start..start + text[start..end].trim_end().len()
+}
+
+fn previous_line(text: &str, start: usize) -> Range<usize> {
+    if start == 0 { 0..0 } else { line_around(text, start - 1) }
+}
+
+/// The nearest place at or before `at` where a character begins.
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}

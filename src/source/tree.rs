@@ -1,0 +1,220 @@
+//! The tree of nodes, grown from the parser's events.
+//!
+//! Holds never more open lists and maps than [`MAX_DEPTH`]. What is refused is reported where it stands, and the tree grows on,
+//! so that the mistakes behind it are seen too.
+
+use std::{borrow::Cow, collections::HashSet, ops::Range};
+
+use saphyr_parser::{Event, ScalarStyle, Span};
+
+use super::{Entry, Node, Report, Value, syntax};
+
+const MAX_DEPTH: usize = 32;
+
+/// Places of characters as places of bytes.
+pub(super) struct Offsets(Option<Vec<u32>>, usize);
+
+impl Offsets {
+    fn of(text: &str) -> Self {
+        let table = || text.char_indices().filter_map(|(at, _)| u32::try_from(at).ok()).collect();
+        Self((!text.is_ascii()).then(table), text.len())
+    }
+
+    pub(super) fn byte(&self, index: usize) -> usize {
+        match &self.0 {
+            None => index.min(self.1),
+            Some(table) => table.get(index).map_or(self.1, |at| *at as usize),
+        }
+    }
+
+    pub(super) fn range(&self, span: Span) -> Range<usize> {
+        let start = self.byte(span.start.index());
+        start..self.byte(span.end.index()).max(start)
+    }
+}
+
+/// A list or map that has begun and not ended.
+enum Open<'t> {
+    List(Vec<Node<'t>>, usize),
+    Map(Vec<Entry<'t>>, usize, Option<Key<'t>>),
+}
+
+/// A key that waits for its value. What is no text has been reported, and its value is dropped.
+type Key<'t> = (Option<Cow<'t, str>>, Range<usize>);
+
+pub(super) struct Tree<'r, 't> {
+    pub(super) report: &'r mut Report<'t>,
+    pub(super) offsets: Offsets,
+    open: Vec<Open<'t>>,
+    root: Option<Node<'t>>,
+}
+
+impl<'r, 't> Tree<'r, 't> {
+    pub(super) fn new(report: &'r mut Report<'t>) -> Self {
+        Self { offsets: Offsets::of(report.text()), report, open: Vec::new(), root: None }
+    }
+
+    /// The whole tree; a text without a value is null.
+    pub(super) fn root(self) -> Node<'t> {
+        self.root.unwrap_or(Node { value: Value::Null, span: 0..0, plain: true })
+    }
+
+    /// `None`: there is no use in going on.
+    pub(super) fn take(&mut self, event: Event<'t>, span: Span) -> Option<()> {
+        let span = self.offsets.range(span);
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let span = self.refuse(anchor != 0, tag.is_some(), span);
+                let plain = style == ScalarStyle::Plain;
+                let span = if plain && text.is_empty() { span.start..span.start } else { self.trimmed(span) };
+                let value = if plain { resolve(text) } else { Value::Text(text) };
+                self.put(Node { value, span, plain });
+            }
+            Event::SequenceStart(anchor, tag) => {
+                let span = self.refuse(anchor != 0, tag.is_some(), span);
+                self.open(Open::List(Vec::new(), span.start), span)?;
+            }
+            Event::MappingStart(anchor, tag) => {
+                let span = self.refuse(anchor != 0, tag.is_some(), span);
+                self.open(Open::Map(Vec::new(), span.start, None), span)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let (value, start, last) = match self.open.pop()? {
+                    Open::List(items, start) => {
+                        let last = items.last().map_or(start, |item| item.span.end);
+                        (Value::List(items), start, last)
+                    }
+                    Open::Map(mut entries, start, _) => {
+                        drop_repeated(&mut entries, self.report);
+                        let last = entries.last().map_or(start, |entry| entry.value.span.end.max(entry.key_span.end));
+                        (Value::Map(entries), start, last)
+                    }
+                };
+                // A flow collection ends with its bracket, a block with its last entry.
+                let bracket = matches!(self.report.text().as_bytes().get(span.start), Some(b']' | b'}'));
+                let end = if bracket { span.start + 1 } else { last };
+                self.put(Node { value, span: start..end.max(start), plain: true });
+            }
+            Event::Alias(_) => {
+                self.report.error("yaml", span.clone(), "aliases (`*name`) are not read").label("write it out");
+                self.put(Node { value: Value::Null, span, plain: true });
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
+        }
+        Some(())
+    }
+
+    fn open(&mut self, open: Open<'t>, span: Range<usize>) -> Option<()> {
+        if self.open.len() == MAX_DEPTH {
+            syntax::too_deep(span.start, self.report);
+            return None;
+        }
+        self.open.push(open);
+        Some(())
+    }
+
+    /// Reports an anchor or tag, and answers where the value behind it begins.
+    fn refuse(&mut self, anchor: bool, tag: bool, span: Range<usize>) -> Range<usize> {
+        if !anchor && !tag {
+            return span;
+        }
+        let text = self.report.text();
+        // Before a block the parser names only the block; its anchor stands before that.
+        let marked = |at: &usize| matches!(text.as_bytes().get(*at), Some(b'&' | b'!'));
+        let start = Some(span.start).filter(marked).or_else(|| text.get(..span.start)?.rfind(['&', '!']));
+        let start = start.unwrap_or(span.start);
+        let word = |from: usize| {
+            let rest = text.get(from..).unwrap_or_default();
+            from..from + rest.find([' ', '\t', '\r', '\n', ',', ']', '}']).unwrap_or(rest.len())
+        };
+        let mut at = word(start);
+        if anchor {
+            self.report.error("yaml", at.clone(), "anchors (`&name`) are not read").label("take it away");
+        }
+        if tag {
+            self.report
+                .error("yaml", at.clone(), "tags (`!name`) are not read")
+                .label("take it away; quotes make a text of anything");
+        }
+        while marked(&at.start) {
+            let next = text.get(at.end..).unwrap_or_default();
+            let skipped = next.len() - next.trim_start_matches([' ', '\t']).len();
+            at = word(at.end + skipped);
+        }
+        at.start.max(span.start)..span.end.max(at.start)
+    }
+
+    /// Block scalars reach to the next token; what is shown ends with their last character.
+    fn trimmed(&self, span: Range<usize>) -> Range<usize> {
+        let kept = self.report.text().get(span.clone()).map_or(0, |text| text.trim_end().len());
+        span.start..span.start + kept
+    }
+
+    fn put(&mut self, node: Node<'t>) {
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(Open::List(items, _)) => items.push(node),
+            Some(Open::Map(entries, _, waiting)) => match waiting.take() {
+                Some((Some(key), key_span)) => entries.push(Entry { key, key_span, value: node }),
+                Some((None, _)) => {}
+                None => *waiting = Some(key(node, self.report)),
+            },
+        }
+    }
+}
+
+fn key<'t>(node: Node<'t>, report: &mut Report<'t>) -> Key<'t> {
+    let span = node.span;
+    let text = match node.value {
+        Value::Text(text) | Value::Number(_, text) => Some(text),
+        Value::Bool(value) => Some(Cow::Borrowed(if value { "true" } else { "false" })),
+        Value::Null => {
+            report.error("yaml", span.clone(), "a key is missing before the `:`");
+            None
+        }
+        Value::List(_) | Value::Map(_) => {
+            syntax::not_a_key(span.clone(), report);
+            None
+        }
+    };
+    (text, span)
+}
+
+/// The first of two equal keys stays.
+fn drop_repeated<'t>(entries: &mut Vec<Entry<'t>>, report: &mut Report<'t>) {
+    const FEW: usize = 12;
+    let none =
+        entries.len() <= FEW && entries.iter().enumerate().all(|(n, e)| entries[..n].iter().all(|o| o.key != e.key));
+    if none {
+        return;
+    }
+    let mut seen: HashSet<Cow<'t, str>> = HashSet::with_capacity(entries.len());
+    entries.retain(|entry| {
+        let first = seen.insert(entry.key.clone());
+        if !first {
+            report
+                .error("duplicate", entry.key_span.clone(), format!("the key `{}` stands here twice", entry.key))
+                .label("one of them has to go");
+        }
+        first
+    });
+}
+
+/// What a scalar without quotes is. Only what begins like a number, or could be one of the few words, is worth asking about.
+fn resolve(text: Cow<'_, str>) -> Value<'_> {
+    let word =
+        matches!(&*text, "" | "~" | "null" | "Null" | "NULL" | "true" | "True" | "TRUE" | "false" | "False" | "FALSE");
+    if !word && !text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.')) {
+        return Value::Text(text);
+    }
+    // What has other characters than these is no number in any notation, and may be a document of its own.
+    if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'_' | b'~')) {
+        return Value::Text(text);
+    }
+    match serde_yaml::from_str::<serde_yaml::Value>(&text) {
+        Ok(serde_yaml::Value::Null) => Value::Null,
+        Ok(serde_yaml::Value::Bool(value)) => Value::Bool(value),
+        Ok(serde_yaml::Value::Number(number)) => Value::Number(number, text),
+        _ => Value::Text(text),
+    }
+}

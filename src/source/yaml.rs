@@ -1,0 +1,138 @@
+//! YAML, read so that every value knows its place.
+//!
+//! ```
+//! use kyc_rules::source::{Document, Fields, Report};
+//!
+//! let text = "listen: 0.0.0.0:8080\ntimeout: 10m\nallow: [10.0.0.0/8]\n";
+//! let mut report = Report::new("kyc-rules.yaml", text);
+//! if let Some(document) = Document::read(&mut report)
+//!     && let Some(fields) = Fields::of(&document.root, "`callback`", &["listen", "timeout", "allow"], &mut report)
+//! {
+//!     let listen = fields.need("listen", &mut report).and_then(|node| node.text("`listen`", &mut report));
+//!     let timeout = fields.get("timeout").and_then(|node| node.duration("`timeout`", &mut report));
+//!     let allow = fields.get("allow").and_then(|node| node.texts("`allow`", &mut report));
+//!     assert_eq!((listen, timeout.map(|t| t.ms()), allow), (Some("0.0.0.0:8080"), Some(600_000), Some(vec!["10.0.0.0/8"])));
+//! }
+//! assert!(!report.has_errors()); // else: report.into_diagnostics()
+//! ```
+//!
+//! saphyr-parser's marked events come first: that pass refuses what YAML offers and nobody should need (anchors, aliases,
+//! tags, several documents, nesting beyond 32, keys that are not texts) and what other parsers let pass (duplicate keys).
+//! serde_yaml says what a plain scalar is. It never sees more than one scalar, since its own parser takes seconds for deep nesting.
+//! Time is linear in the text; a text of more than 256 KiB is not looked at.
+
+use saphyr_parser::{Event, Parser};
+
+use super::{Node, Report, syntax, tree::Tree};
+
+pub const MAX_FILE_BYTES: usize = 256 * 1024;
+
+/// One text, read. What was refused on the way stands in the report, and the tree is there all the same unless the text
+/// could not be read to its end.
+#[derive(Debug)]
+pub struct Document<'t> {
+    pub root: Node<'t>,
+}
+
+impl<'t> Document<'t> {
+    pub fn read(report: &mut Report<'t>) -> Option<Self> {
+        let text = report.text();
+        if text.len() > MAX_FILE_BYTES {
+            let kib = text.len().div_ceil(1024);
+            report
+                .error("size", 0..0, format!("this file has {kib} KiB; at most {} are read", MAX_FILE_BYTES / 1024))
+                .help("split it into several files");
+            return None;
+        }
+        let mut tree = Tree::new(report);
+        let mut parser = Parser::new_from_str(text);
+        let mut documents = 0;
+        while let Some(event) = parser.next_event() {
+            let (event, span) = match event {
+                Ok(event) => event,
+                Err(error) => {
+                    let at = tree.offsets.byte(error.marker().index());
+                    syntax::explain(at, error.info(), tree.report);
+                    return None;
+                }
+            };
+            if let Event::DocumentStart(_) = event {
+                documents += 1;
+                if documents > 1 {
+                    let span = tree.offsets.range(span);
+                    tree.report.error("yaml", span, "a second document begins here").label("one file is one document");
+                    return None;
+                }
+            }
+            tree.take(event, span)?;
+        }
+        Some(Self { root: tree.root() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Value;
+
+    fn read(text: &str) -> (Option<Node<'_>>, Vec<(String, String)>) {
+        let mut report = Report::new("a.yaml", text);
+        let root = Document::read(&mut report).map(|document| document.root);
+        let found = report.into_diagnostics();
+        let at =
+            |found: &crate::source::Diagnostic| found.span.clone().and_then(|span| text.get(span)).map(str::to_owned);
+        (root, found.iter().map(|found| (at(found).unwrap_or_default(), found.message.clone())).collect())
+    }
+
+    #[test]
+    fn every_value_knows_its_bytes() {
+        let text = "ä: \"ö\"\r\nlist: [1, {b: \u{1f600}}]\r\nblock: >\n  one\n  two\nlast:\n";
+        let (root, found) = read(text);
+        assert_eq!(found, []);
+        let root = root.expect("read");
+        let at = |node: &Node<'_>| text[node.span.clone()].to_owned();
+        assert_eq!(at(root.get("ä").expect("ä")), "\"ö\"");
+        let list = root.get("list").expect("list");
+        assert_eq!(at(list), "[1, {b: \u{1f600}}]");
+        assert_eq!(at(&list.items()[1]), "{b: \u{1f600}}");
+        assert_eq!(at(root.get("block").expect("block")), "one\n  two");
+        assert!(root.get("last").expect("last").is_null());
+        let Value::Map(entries) = &root.value else { panic!("a map") };
+        assert_eq!(&text[entries[1].key_span.clone()], "list");
+    }
+
+    #[test]
+    fn words_that_other_yaml_turns_into_something_else_are_texts() {
+        let (root, _) = read("[NO, no, on, 22:00, 22:00-07:00, 1_000, 5d, -, 007]");
+        for item in root.expect("read").items() {
+            assert!(matches!(item.value, Value::Text(_)), "{item:?}");
+        }
+        let (root, _) = read("[1, -1.5, 0x1f]");
+        assert!(root.expect("read").items().iter().all(|item| matches!(item.value, Value::Number(..))));
+        let (root, _) = read("[~, null, '']");
+        assert_eq!(root.expect("read").items().iter().filter(|item| item.is_null()).count(), 2);
+    }
+
+    #[test]
+    fn what_is_refused_is_shown_where_it_stands_and_the_rest_is_read() {
+        let (root, found) = read("a: &x 1\nb: *x\nc: !!str 5\na: 2\nd: &y\n  e: 1\n  e: 2\n");
+        let places: Vec<&str> = found.iter().map(|(at, _)| at.as_str()).collect();
+        assert_eq!(places, ["&x", "*x", "!!str", "&y", "e", "a"]);
+        assert!(matches!(root.expect("read").get("a").expect("a").value, Value::Number(..)));
+    }
+
+    #[test]
+    fn a_bomb_is_refused_at_once() {
+        for bomb in
+            ["[".repeat(60_000), "- ".repeat(30_000), "{a: ".repeat(15_000), "? ".repeat(30_000), "a: [".repeat(15_000)]
+        {
+            let (root, found) = read(&bomb);
+            assert!(root.is_none());
+            assert_eq!(found.len(), 1);
+            assert!(found[0].1.contains("nested"), "{found:?}");
+        }
+        assert!(read(&"a".repeat(MAX_FILE_BYTES + 1)).1[0].1.contains("257 KiB"));
+        let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert_eq!((read(&deep(32)).1.len(), read(&deep(33)).1.len()), (0, 1));
+    }
+}
