@@ -151,7 +151,7 @@ fn found_in(part: &Part<'_>, rendered: &Rendered) -> Vec<Diagnostic> {
     if rendered.is_blank() {
         return vec![
             Diagnostic::error(CODE, part.path, "nothing is left of it for one of the sample customers")
-                .at(part.offset..part.offset + part.source.trim_end().len())
+                .at(part.whole())
                 .help("the first sample customer has no name, country, attributes, documents or message"),
         ];
     }
@@ -164,7 +164,7 @@ fn found_in(part: &Part<'_>, rendered: &Rendered) -> Vec<Diagnostic> {
         };
         match part.source.find(piece.lines().next().unwrap_or_default()).filter(|_| !piece.is_empty()) {
             Some(at) => error.at(part.offset + at..part.offset + at + piece.lines().next().unwrap_or_default().len()),
-            None => error.at(part.offset..part.offset + part.source.trim_end().len()),
+            None => error.at(part.whole()),
         }
     });
     faults.collect()
@@ -173,14 +173,17 @@ fn found_in(part: &Part<'_>, rendered: &Rendered) -> Vec<Diagnostic> {
 /// What minijinja says, in the merchant's words and at the merchant's place.
 pub(super) fn complaint(part: &Part<'_>, error: &Error) -> Diagnostic {
     let span = place(part, error);
-    let code = part.file.get(span.clone()).unwrap_or_default();
     let diagnostic = |message: String| Diagnostic::error(CODE, part.path, message).at(span.clone());
     match error.kind() {
-        ErrorKind::UndefinedError => match missing_in(code) {
-            Some(name) => diagnostic(format!("`{name}` may be missing"))
+        ErrorKind::UndefinedError => match missing_at(part, &span) {
+            Some((name, at)) => Diagnostic::error(CODE, part.path, format!("`{name}` may be missing"))
+                .at(at)
                 .label(format!("write `{{{{ {name} or \"…\" }}}}`"))
                 .help(format!("or ask first: `{{% if {name} %}} … {{% endif %}}`")),
-            None => diagnostic(format!("`{}` does not exist for every customer", code.trim())),
+            None => {
+                let code = part.file.get(span.clone()).unwrap_or_default();
+                diagnostic(format!("`{code}` does not exist for every customer"))
+            }
         },
         ErrorKind::OutOfFuel => diagnostic("the template does not come to an end".into())
             .help("a loop runs too often, or too much is printed"),
@@ -204,14 +207,19 @@ pub(super) fn complaint(part: &Part<'_>, error: &Error) -> Diagnostic {
     }
 }
 
-/// The name in this code that a customer may lack.
-fn missing_in(code: &str) -> Option<String> {
-    let code = format!("{{{{ {code} }}}}");
-    let found = words(&code).into_iter().find(|word| {
-        word.kind == Kind::Path
-            && (MAY_BE_MISSING.contains(&word.text) || word.text.starts_with("customer.attributes."))
-    });
-    found.map(|word| word.text.to_owned())
+/// The name that a customer may lack, in the block that failed: the last one before the failing piece ends.
+fn missing_at<'t>(part: &Part<'t>, failed: &Range<usize>) -> Option<(&'t str, Range<usize>)> {
+    let before = part.file.get(part.offset..failed.start)?;
+    let block = part.offset + before.rfind("{{").max(before.rfind("{%"))?;
+    words(part.source)
+        .into_iter()
+        .map(|word| (word.kind, word.text, part.offset + word.span.start..part.offset + word.span.end))
+        .filter(|(kind, text, _)| {
+            *kind == Kind::Path && (MAY_BE_MISSING.contains(text) || text.starts_with("customer.attributes."))
+        })
+        .filter(|(_, _, span)| span.start >= block && span.end <= failed.end)
+        .next_back()
+        .map(|(_, text, span)| (text, span))
 }
 
 fn place(part: &Part<'_>, error: &Error) -> Range<usize> {
@@ -231,7 +239,7 @@ fn place(part: &Part<'_>, error: &Error) -> Range<usize> {
         }
         at += line.len();
     }
-    start..start + part.source.trim_end().len()
+    part.whole()
 }
 
 /// A template that lacks the default locale, once for each.

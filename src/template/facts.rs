@@ -82,17 +82,17 @@ pub(super) const NAMES: &[(&str, &[&str])] = &[
 /// What a customer may lack; attributes too.
 pub(super) const MAY_BE_MISSING: &[&str] = &["customer.name", "customer.locale", "customer.country"];
 
-type Fields = Vec<(&'static str, Value)>;
+type Fields = BTreeMap<&'static str, Value>;
 
 impl Facts {
     pub(super) fn context(&self, brand: &Value) -> Value {
         let texts = |list: &[String]| Value::from_iter(list.iter().map(String::as_str));
-        let stay: Fields = vec![
+        let stay = Fields::from([
             ("entered_at", Value::from(&*self.stay.entered_at)),
             ("days", Value::from(self.stay.days)),
             ("hours", Value::from(self.stay.hours)),
-        ];
-        let all: Fields = vec![
+        ]);
+        let all = Fields::from([
             ("brand", brand.clone()),
             ("customer", self.customer.context()),
             ("from", Value::from(self.from.as_deref().unwrap_or("new"))),
@@ -102,39 +102,37 @@ impl Facts {
             ("message", Value::from(&*self.message)),
             ("visit", Value::from(self.visit)),
             ("step", Value::from(self.step)),
-            ("stay", Value::from_iter(stay)),
+            ("stay", Value::from(stay)),
             ("tags", texts(&self.tags)),
             ("rule", Value::from(&*self.rule)),
             ("now", Value::from(&*self.now)),
-        ];
-        Value::from_iter(all)
+        ]);
+        Value::from(all)
     }
 }
 
 impl CustomerFacts {
     fn context(&self) -> Value {
         let known = self.attributes.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)));
-        let mut fields: Fields = vec![
-            ("id", Value::from(&*self.id)),
-            ("attributes", Value::from_iter(known.map(|(k, v)| (k, Value::from(v))))),
-        ];
+        let attributes: BTreeMap<&str, Value> = known.map(|(name, value)| (name, Value::from(value))).collect();
+        let mut fields = Fields::from([("id", Value::from(&*self.id)), ("attributes", Value::from(attributes))]);
         for (name, value) in [("name", &self.name), ("locale", &self.locale), ("country", &self.country)] {
             if let Some(value) = value {
-                fields.push((name, Value::from(&**value)));
+                fields.insert(name, Value::from(&**value));
             }
         }
-        Value::from_iter(fields)
+        Value::from(fields)
     }
 }
 
 impl Brand {
     pub(super) fn context(&self) -> Value {
-        let fields: Fields = vec![
+        let fields = Fields::from([
             ("name", Value::from(&*self.name)),
             ("support", Value::from(&*self.support)),
             ("url", Value::from_object(Address(self.url.trim_end_matches('/').to_owned()))),
-        ];
-        Value::from_iter(fields)
+        ]);
+        Value::from(fields)
     }
 }
 

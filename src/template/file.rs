@@ -1,5 +1,7 @@
 //! One file of `templates/`: its name, its subject and its body, and where in the file each begins.
 
+use std::ops::Range;
+
 use super::{labels::is_scratch, locale, values::is_mark};
 use crate::source::Diagnostic;
 
@@ -25,6 +27,14 @@ pub(super) struct Part<'t> {
     /// Where this piece begins in it.
     pub offset: usize,
     pub source: &'t str,
+}
+
+impl Part<'_> {
+    /// All of it that is not space.
+    pub fn whole(&self) -> Range<usize> {
+        let start = self.offset + self.source.len() - self.source.trim_start().len();
+        start..start + self.source.trim().len()
+    }
 }
 
 /// The file, where it is a mail's; `None` where it is nothing of ours.

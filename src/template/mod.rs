@@ -15,6 +15,9 @@ mod markdown;
 mod scan;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -186,13 +189,13 @@ impl Templates {
     }
 
     fn page(&self, subject: &str, locale: &str, content: String) -> Result<String, Error> {
-        let fields: Vec<(&str, Value)> = vec![
+        let fields = BTreeMap::from([
             ("subject", Value::from(subject)),
             ("locale", Value::from(locale)),
             ("brand", self.brand.clone()),
             ("content", Value::from_safe_string(content)),
-        ];
-        self.layout.get_template(LAYOUT)?.render(Value::from_iter(fields))
+        ]);
+        self.layout.get_template(LAYOUT)?.render(Value::from(fields))
     }
 
     fn add(&mut self, file: &File<'_>, names: &check::Names<'_>, samples: &[Value], wrong: &mut Vec<Diagnostic>) {
