@@ -1,3 +1,4 @@
+pub mod actions;
 pub mod clock;
 pub mod kyc;
 pub mod source;

@@ -217,8 +217,7 @@ fn missing_at<'t>(part: &Part<'t>, failed: &Range<usize>) -> Option<(&'t str, Ra
         .filter(|(kind, text, _)| {
             *kind == Kind::Path && (MAY_BE_MISSING.contains(text) || text.starts_with("customer.attributes."))
         })
-        .filter(|(_, _, span)| span.start >= block && span.end <= failed.end)
-        .next_back()
+        .rfind(|(_, _, span)| span.start >= block && span.end <= failed.end)
         .map(|(_, text, span)| (text, span))
 }
 
