@@ -3,14 +3,7 @@
 //! Nothing that a peer does ends more than its own connection, and a handler that panics not even that.
 
 use std::{
-    convert::Infallible,
-    io,
-    net::SocketAddr,
-    panic::AssertUnwindSafe,
-    pin::Pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
+    convert::Infallible, io, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin, sync::Arc, task::Poll, time::Duration,
 };
 
 use futures_util::FutureExt;
