@@ -1,10 +1,16 @@
 pub mod actions;
 pub mod clock;
 pub mod decide;
+pub mod dispatch;
+pub mod house;
 pub mod http;
 pub mod kyc;
 pub mod outbox;
+pub mod rulebook;
 pub mod rules;
+pub mod rules_dir;
+pub mod shipped;
 pub mod source;
 pub mod store;
+pub mod telemetry;
 pub mod template;
