@@ -1,3 +1,4 @@
 pub mod clock;
 pub mod kyc;
+pub mod rules;
 pub mod source;
