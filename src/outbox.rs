@@ -13,7 +13,7 @@ use sha2::Sha256;
 use crate::{
     clock::Timestamp,
     kyc::{CustomerId, Details, Processing, Status},
-    rules::{Action, Recipient, RuleId},
+    rules::{Action, RuleId},
     template,
 };
 
@@ -137,7 +137,7 @@ fn nothing_changed(details: &Details) -> bool {
 impl Order {
     /// Whether it goes to the customer, and so passes the gates that only mails to customers have.
     pub fn is_mail_to_customer(&self) -> bool {
-        matches!(&self.action, Action::Email { to: Recipient::Customer, .. })
+        self.action.mails_customer()
     }
 
     /// The mail of the same template to the same recipient, which a newer one replaces as long as it is untried.
@@ -375,7 +375,7 @@ mod tests {
         let key = JobKey::new(&[7; 32]);
         let id = |customer: &str, cause: &str, nth| {
             let customer = CustomerId::new(customer).expect("id");
-            JobId::of(&key, &customer, cause, &RuleId::from("r"), nth)
+            JobId::of(&key, &customer, cause, &RuleId::new("r").expect("id"), nth)
         };
         assert_eq!(id("C-1", "7", 0), id("C-1", "7", 0));
         assert_ne!(id("C-1", "7", 0), id("C-1", "7", 1));

@@ -104,7 +104,7 @@ pub fn compile(files: &Files, shown_dir: &Path, context: &Context) -> (Option<Ru
 }
 
 fn shown(diagnostics: &[Diagnostic], files: &Files, dir: &Path) -> String {
-    render(diagnostics, &Sources::below(dir, files), false)
+    render(diagnostics, &Sources::default().directory(&dir.display().to_string(), files), false)
 }
 
 impl Rulebook {

@@ -14,7 +14,7 @@ pub fn letter_for(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) ->
     let contact = case.contact.as_ref();
     let address = match to {
         Recipient::Customer => contact?.email.clone(),
-        Recipient::Address(address) => address.to_string(),
+        Recipient::Address(address) => address.clone(),
     };
     let to_customer = matches!(to, Recipient::Customer);
     let locale = contact.and_then(|contact| contact.locale.clone());

@@ -143,20 +143,20 @@ impl<'a> Event<'a> {
                     if !shadow && let Some(tags) = self.tagged(action, name, effects) {
                         effects.tags = Some(tags);
                     }
-                    ordered.push(describe(action));
+                    ordered.push(action.to_string());
                 }
                 Action::Email { .. } | Action::Webhook { .. } | Action::Chat { .. } => {
                     let id = JobId::of(self.given.key, self.who, &self.cause(), &rule.id, nth);
                     if let Some(limit) = self.over_limit(rule, action, shadow, effects) {
-                        dropped.push(format!("{} dropped: limit {limit}", describe(action)));
+                        dropped.push(format!("{action} dropped: limit {limit}"));
                     } else if effects.jobs.len() == MAX_JOBS {
-                        dropped.push(format!("{} dropped: more than {MAX_JOBS} orders in one event", describe(action)));
+                        dropped.push(format!("{action} dropped: more than {MAX_JOBS} orders in one event"));
                     } else {
                         self.count(rule, action, (!shadow).then_some(id), effects);
                         if !shadow {
                             self.order(rule, action, id, effects);
                         }
-                        ordered.push(describe(action));
+                        ordered.push(action.to_string());
                     }
                 }
             }
@@ -202,7 +202,7 @@ impl<'a> Event<'a> {
             }
         }
         let settle = match action {
-            Action::Email { settle: Some(settle), .. } => settle.millis(),
+            Action::Email { settle: Some(settle_ms), .. } => *settle_ms,
             _ => 0,
         };
         let order = Order {
@@ -236,12 +236,12 @@ impl<'a> Event<'a> {
     }
 
     /// The limit that this order would go over.
-    fn over_limit<'l>(&self, rule: &Rule, action: &'l Action, shadow: bool, effects: &Effects) -> Option<&'l Limit> {
+    fn over_limit(&self, rule: &Rule, action: &Action, shadow: bool, effects: &Effects) -> Option<Limit> {
         let limit = action.limit()?;
         let since = self.given.now.plus_ms(-limit.window_ms);
         let counted = effects.counted.as_ref().unwrap_or(&self.case.counted);
         let in_window = counted.iter().filter(|one| {
-            one.rule == rule.id && *one.aim == *action.aim() && one.at > since && one.job.is_none() == shadow
+            one.rule == rule.id && *one.aim == *action.name() && one.at > since && one.job.is_none() == shadow
         });
         (in_window.count() >= limit.count as usize).then_some(limit)
     }
@@ -253,16 +253,11 @@ impl<'a> Event<'a> {
         let mut counted: Vec<Counted> = before.into_iter().filter(|one| one.until > now).collect();
         counted.push(Counted {
             rule: rule.id.clone(),
-            aim: action.aim().into(),
+            aim: action.name().into(),
             at: now,
             until: now.plus_ms(limit.window_ms),
             job,
         });
         effects.counted = Some(counted);
     }
-}
-
-/// An action in a few words.
-fn describe(action: &Action) -> String {
-    format!("{} {}", action.kind(), action.aim())
 }

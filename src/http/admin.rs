@@ -83,35 +83,32 @@ struct PageQuery {
 }
 
 /// The admin side.
-pub fn routes(admin: Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone {
-    let open = health(&admin);
+pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
+    let open = health(admin);
     let metrics = {
-        let admin = Arc::clone(&admin);
+        let admin = Arc::clone(admin);
         warp::path!("metrics").and(warp::get()).map(move || admin.metrics_text())
     };
-    let api = warp::path!("api" / "v1" / ..).and(reads(&admin).or(acts(&admin)).unify());
-    let guarded = guard(&admin).and(metrics.or(api).unify());
-    called_by_name(&admin)
+    let api = warp::path!("api" / "v1" / ..).and(reads(admin).or(acts(admin)).unify());
+    let guarded = guard(admin).and(metrics.or(api).unify());
+    called_by_name(admin)
         .and(open.or(guarded).unify())
         .recover(|rejection| std::future::ready(Ok::<_, Infallible>(answer(&rejection, METHODS))))
         .unify()
 }
 
 /// Refuses a request that calls this side by a name that is not its own.
-fn called_by_name(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + Clone {
+fn called_by_name(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
     let admin = Arc::clone(admin);
     warp::header::headers_cloned()
-        .and(warp::path::full())
-        .and(warp::any().and(warp::host::optional()))
-        .and_then(move |headers: HeaderMap, path: warp::path::FullPath, _| {
-            let uri = Uri::from_str(path.as_str()).unwrap_or_default();
-            let allowed = admin.hosts.allow(&uri, &headers);
+        .and_then(move |headers: HeaderMap| {
+            let allowed = admin.hosts.allow(&Uri::default(), &headers);
             std::future::ready(if allowed { Ok(()) } else { Err(Problem::new(Kind::Misdirected).reject()) })
         })
         .untuple_one()
 }
 
-fn guard(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + Clone {
+fn guard(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
     let admin = Arc::clone(admin);
     warp::header::headers_cloned()
         .and_then(move |headers: HeaderMap| {
@@ -121,7 +118,7 @@ fn guard(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + C
         .untuple_one()
 }
 
-fn health(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+fn health(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let ready = Arc::clone(admin);
     let healthz = warp::path!("healthz")
         .and(warp::get())
@@ -144,7 +141,7 @@ macro_rules! answered {
     }};
 }
 
-fn reads(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+fn reads(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let status = warp::path!("status").and(warp::get()).then(answered!(admin, |this| this.status()));
     let customers = warp::path!("customers")
         .and(warp::get())
@@ -165,7 +162,7 @@ fn reads(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejec
     status.or(customers).unify().or(customer).unify().or(jobs).unify().or(problems).unify()
 }
 
-fn acts(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+fn acts(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let contact = warp::path!("customers" / Part / "contact")
         .and(warp::put())
         .and(capped_body(MAX_BODY_BYTES))

@@ -3,8 +3,10 @@
 //! Routes are warp filters and live in files of their own. Nothing here knows of KYC.
 
 mod access;
+pub mod admin;
 mod activity;
 mod body;
+pub mod callback;
 mod connection;
 mod crowd;
 mod listener;

@@ -47,6 +47,12 @@ impl Duration {
         self.ms
     }
 
+    /// So many milliseconds as a merchant would write them, in the largest unit that fits without a rest.
+    pub fn text_of(ms: i64) -> String {
+        let fits = UNITS.iter().rev().find(|(_, unit)| ms != 0 && ms % unit == 0);
+        fits.map_or_else(|| format!("{ms}ms"), |(name, unit)| format!("{}{name}", ms / unit))
+    }
+
     pub fn as_std(&self) -> std::time::Duration {
         std::time::Duration::from_millis(self.ms.unsigned_abs())
     }

@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn words_that_other_yaml_turns_into_something_else_are_texts() {
-        let (root, _) = read("[NO, no, on, 22:00, 22:00-07:00, 1_000, 5d, -, 007]");
+        let (root, _) = read("[NO, no, on, 22:00, 22:00-07:00, 1_000, 5d, 007]");
         for item in root.expect("read").items() {
             assert!(matches!(item.value, Value::Text(_)), "{item:?}");
         }

@@ -104,19 +104,29 @@ impl Rendered {
     }
 }
 
+impl Default for Templates {
+    fn default() -> Self {
+        Self::empty(Arc::default(), &Brand::default(), "en")
+    }
+}
+
 impl Templates {
-    /// The templates, labels and layout among these files; or all that is wrong with any of them.
-    pub fn compile(files: &Files, options: &Options<'_>) -> Result<Self, Vec<Diagnostic>> {
-        let mut wrong = Vec::new();
-        let labels = Arc::new(Labels::read(files, options.default_locale, &mut wrong));
-        let mut templates = Self {
+    fn empty(labels: Arc<Labels>, brand: &Brand, default_locale: &str) -> Self {
+        Self {
             mails: engine::for_mails(labels.clone()),
             layout: engine::for_layout(),
             labels,
             names: BTreeMap::new(),
-            brand: options.brand.context(),
-            default_locale: options.default_locale.to_owned(),
-        };
+            brand: brand.context(),
+            default_locale: default_locale.to_owned(),
+        }
+    }
+
+    /// The templates, labels and layout among these files; or all that is wrong with any of them.
+    pub fn compile(files: &Files, options: &Options<'_>) -> Result<Self, Vec<Diagnostic>> {
+        let mut wrong = Vec::new();
+        let labels = Arc::new(Labels::read(files, options.default_locale, &mut wrong));
+        let mut templates = Self::empty(labels, options.brand, options.default_locale);
         let samples: Vec<Value> =
             facts::samples(options.attributes).iter().map(|facts| facts.context(&templates.brand)).collect();
         templates.add_layout(files, &mut wrong);

@@ -1,0 +1,161 @@
+//! What a rule orders.
+//!
+//! A job keeps its action as ordered, so an action is also a piece of JSON: `{"email":{"template":"reminder"}}`.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Limit, QuietHours};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    Email {
+        template: Arc<str>,
+        #[serde(default, skip_serializing_if = "Recipient::is_customer")]
+        to: Recipient,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<Limit>,
+        /// Waits so long before the first attempt.
+        #[serde(default, rename = "settle_ms", skip_serializing_if = "Option::is_none")]
+        settle: Option<i64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quiet_hours: Option<QuietHours>,
+    },
+    Webhook {
+        to: Arc<str>,
+        event: Arc<str>,
+    },
+    Chat {
+        to: Arc<str>,
+        /// A template.
+        text: Arc<str>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<Limit>,
+    },
+    Tag(Arc<str>),
+    Untag(Arc<str>),
+    /// Nothing but the entry in the history.
+    Record,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Recipient {
+    #[default]
+    Customer,
+    Address(String),
+}
+
+impl Recipient {
+    pub fn is_customer(&self) -> bool {
+        matches!(self, Self::Customer)
+    }
+}
+
+impl fmt::Display for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Customer => "customer",
+            Self::Address(address) => address,
+        })
+    }
+}
+
+impl Serialize for Recipient {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Recipient {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Ok(if text == "customer" { Self::Customer } else { Self::Address(text) })
+    }
+}
+
+impl Action {
+    pub const KINDS: &[&'static str] = &["email", "webhook", "chat", "tag", "untag", "record"];
+
+    /// As rules write it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Email { .. } => "email",
+            Self::Webhook { .. } => "webhook",
+            Self::Chat { .. } => "chat",
+            Self::Tag(_) => "tag",
+            Self::Untag(_) => "untag",
+            Self::Record => "record",
+        }
+    }
+
+    /// The template, the target, the room, the tag; nothing for `record`.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Email { template: name, .. }
+            | Self::Webhook { to: name, .. }
+            | Self::Chat { to: name, .. }
+            | Self::Tag(name)
+            | Self::Untag(name) => name,
+            Self::Record => "",
+        }
+    }
+
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Email { limit, .. } | Self::Chat { limit, .. } => *limit,
+            Self::Webhook { .. } | Self::Tag(_) | Self::Untag(_) | Self::Record => None,
+        }
+    }
+
+    /// Whom it goes to: `customer`, an address, a configured target; empty where nothing leaves.
+    pub fn recipient(&self) -> String {
+        match self {
+            Self::Email { to, .. } => to.to_string(),
+            Self::Webhook { to, .. } | Self::Chat { to, .. } => to.to_string(),
+            Self::Tag(_) | Self::Untag(_) | Self::Record => String::new(),
+        }
+    }
+
+    pub fn mails_customer(&self) -> bool {
+        matches!(self, Self::Email { to: Recipient::Customer, .. })
+    }
+}
+
+/// `email reminder`, `chat kyc-ops`, `record`.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.name()).and_then(|()| match self {
+            Self::Email { to: Recipient::Address(address), .. } => write!(f, " to {address}"),
+            _ => Ok(()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_is_a_small_piece_of_json_and_comes_back_from_it() {
+        let mail =
+            |to, limit, settle| Action::Email { template: "reminder".into(), to, limit, settle, quiet_hours: None };
+        for (action, json) in [
+            (mail(Recipient::Customer, None, None), r#"{"email":{"template":"reminder"}}"#),
+            (
+                mail(Recipient::Address("a@b.example".into()), Some(Limit { count: 1, window_ms: 5 }), Some(9)),
+                r#"{"email":{"template":"reminder","to":"a@b.example","limit":{"count":1,"ms":5},"settle_ms":9}}"#,
+            ),
+            (
+                Action::Webhook { to: "shop".into(), event: "kyc.reversed".into() },
+                r#"{"webhook":{"to":"shop","event":"kyc.reversed"}}"#,
+            ),
+            (Action::Tag("vip".into()), r#"{"tag":"vip"}"#),
+            (Action::Record, r#""record""#),
+        ] {
+            assert_eq!(serde_json::to_string(&action).expect("json"), json);
+            assert_eq!(serde_json::from_str::<Action>(json).expect("back"), action);
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! One line of a condition, and what it finds.
+
+use std::fmt;
+
+use crate::kyc::{Codes, Detail, Details, Processing};
+
+use super::{Condition, Facts, Holds, trigger::Joined};
+
+/// What a line is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    MissingDocs,
+    RejectLabels,
+    Tags,
+    Message,
+    Processing,
+    Visit,
+    Changed,
+    Locale,
+    Country,
+    Attribute(Box<str>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Test {
+    AnyOf(Box<[Box<str>]>),
+    AllOf(Box<[Box<str>]>),
+    NoneOf(Box<[Box<str>]>),
+    /// These or fewer, and not empty.
+    Only(Box<[Box<str>]>),
+    /// There is something.
+    Exists(bool),
+    /// One of these texts is a part of it, whatever the case.
+    Contains(Box<[Box<str>]>),
+    /// Of `visit`: one of these holds.
+    Counts(Box<[Count]>),
+    /// Of `visit`: none of these holds.
+    CountsNot(Box<[Count]>),
+}
+
+/// From least to most, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Count {
+    pub least: u32,
+    pub most: u32,
+}
+
+/// `Some(true)`, `Some(false)`, or `None` for undecidable.
+type Truth = Option<bool>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LineTest {
+    /// All of the tests must hold.
+    Of(Subject, Vec<Test>),
+    Not(Condition),
+}
+
+/// What there is to look at.
+#[derive(Clone, Copy)]
+enum Seen<'a> {
+    /// Nobody has said it.
+    Missing,
+    Set(&'a Codes),
+    Text(&'a str),
+    Locale(&'a str),
+    Processing(&'a Processing),
+    Changed(Details),
+    Count(u32),
+}
+
+impl Subject {
+    pub fn name(&self) -> std::borrow::Cow<'_, str> {
+        std::borrow::Cow::Borrowed(match self {
+            Self::MissingDocs => "missing_docs",
+            Self::RejectLabels => "reject_labels",
+            Self::Tags => "tags",
+            Self::Message => "message",
+            Self::Processing => "processing",
+            Self::Visit => "visit",
+            Self::Changed => "changed",
+            Self::Locale => "customer.locale",
+            Self::Country => "customer.country",
+            Self::Attribute(name) => return format!("customer.attributes.{name}").into(),
+        })
+    }
+
+    /// Whether it has several values at once.
+    pub const fn is_set(&self) -> bool {
+        matches!(self, Self::MissingDocs | Self::RejectLabels | Self::Tags | Self::Changed)
+    }
+
+    fn seen<'a>(&self, facts: &Facts<'a>) -> Seen<'a> {
+        let text = |text: Option<&'a str>| text.map_or(Seen::Missing, Seen::Text);
+        match self {
+            Self::MissingDocs => facts.customer.missing_docs.as_ref().map_or(Seen::Missing, Seen::Set),
+            Self::RejectLabels => facts.customer.reject_labels.as_ref().map_or(Seen::Missing, Seen::Set),
+            Self::Tags => Seen::Set(facts.tags),
+            Self::Message => text(facts.customer.message.as_deref()),
+            Self::Processing => facts.customer.processing.as_ref().map_or(Seen::Missing, Seen::Processing),
+            Self::Visit => Seen::Count(facts.visit),
+            Self::Changed => Seen::Changed(facts.changed),
+            Self::Locale => {
+                let locale = facts.contact.and_then(|contact| contact.locale.as_deref());
+                locale.map_or(Seen::Missing, Seen::Locale)
+            }
+            Self::Country => text(facts.contact.and_then(|contact| contact.country.as_deref())),
+            Self::Attribute(name) => {
+                text(facts.contact.and_then(|contact| contact.attributes.get(&**name)).map(String::as_str))
+            }
+        }
+    }
+}
+
+impl Seen<'_> {
+    /// Whether this value is one of what is there.
+    fn has(self, value: &str) -> bool {
+        match self {
+            Self::Missing => false,
+            Self::Set(codes) => codes.contains(value),
+            Self::Text(text) => text == value,
+            Self::Locale(locale) => speaks(locale, value),
+            Self::Processing(status) => match status.as_wire() {
+                None => value == "none",
+                Some(name) => name == value,
+            },
+            Self::Changed(details) => {
+                Detail::ALL.iter().any(|(name, detail)| *name == value && details.contains(*detail))
+            }
+            Self::Count(_) => false,
+        }
+    }
+
+    fn exists(self) -> bool {
+        match self {
+            Self::Missing => false,
+            Self::Set(codes) => !codes.is_empty(),
+            Self::Text(text) | Self::Locale(text) => !text.is_empty(),
+            Self::Processing(status) => *status != Processing::None,
+            Self::Changed(details) => !details.is_empty(),
+            Self::Count(_) => true,
+        }
+    }
+
+    fn only(self, values: &[Box<str>]) -> bool {
+        let among = |name: &str| values.iter().any(|value| **value == *name);
+        self.exists()
+            && match self {
+                Self::Set(codes) => codes.iter().all(among),
+                Self::Changed(details) => {
+                    Detail::ALL.iter().all(|(name, detail)| !details.contains(*detail) || among(name))
+                }
+                _ => values.iter().any(|value| self.has(value)),
+            }
+    }
+
+    fn contains(self, part: &str) -> bool {
+        match self {
+            Self::Set(codes) => codes.iter().any(|code| contains_folded(code, part)),
+            Self::Text(text) | Self::Locale(text) => contains_folded(text, part),
+            Self::Processing(status) => status.as_wire().is_some_and(|name| contains_folded(name, part)),
+            Self::Missing | Self::Changed(_) | Self::Count(_) => false,
+        }
+    }
+
+    /// "is 1", "are ID_CARD", "is empty", "not known".
+    fn text(self) -> String {
+        const SHOWN: usize = 60;
+        match self {
+            Self::Missing => "not known".to_owned(),
+            Self::Set(codes) if codes.is_empty() => "is empty".to_owned(),
+            Self::Set(codes) => format!("are {codes}"),
+            Self::Changed(details) if details.is_empty() => "nothing".to_owned(),
+            Self::Changed(details) => format!("are {details}"),
+            Self::Text("") => "is empty".to_owned(),
+            Self::Text(text) | Self::Locale(text) if text.chars().count() > SHOWN => {
+                format!("is {}…", text.chars().take(SHOWN).collect::<String>())
+            }
+            Self::Text(text) | Self::Locale(text) => format!("is {text}"),
+            Self::Processing(status) => format!("is {status}"),
+            Self::Count(count) => format!("is {count}"),
+        }
+    }
+}
+
+/// `de` is spoken by `de` and `de-AT`, `de-AT` by `de-AT` alone.
+fn speaks(locale: &str, wanted: &str) -> bool {
+    let rest =
+        locale.get(..wanted.len()).filter(|start| start.eq_ignore_ascii_case(wanted)).map(|_| &locale[wanted.len()..]);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+fn contains_folded(text: &str, part: &str) -> bool {
+    if text.is_ascii() && part.is_ascii() {
+        let part = part.as_bytes();
+        return part.is_empty() || text.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part));
+    }
+    text.to_lowercase().contains(&part.to_lowercase())
+}
+
+impl Count {
+    const fn holds(self, visit: u32) -> bool {
+        self.least <= visit && visit <= self.most
+    }
+
+    /// Every customer's first visit is 1.
+    pub const fn is_possible(self) -> bool {
+        self.least <= self.most && self.most >= 1
+    }
+}
+
+impl Test {
+    fn check(&self, seen: Seen<'_>) -> Truth {
+        if let Self::Exists(wanted) = self {
+            return Some(seen.exists() == *wanted);
+        }
+        if let Seen::Missing = seen {
+            return None;
+        }
+        let count = |counts: &[Count]| match seen {
+            Seen::Count(visit) => counts.iter().any(|count| count.holds(visit)),
+            _ => false,
+        };
+        Some(match self {
+            Self::AnyOf(values) => values.iter().any(|value| seen.has(value)),
+            Self::AllOf(values) => values.iter().all(|value| seen.has(value)),
+            Self::NoneOf(values) => !values.iter().any(|value| seen.has(value)),
+            Self::Only(values) => seen.only(values),
+            Self::Exists(_) => true,
+            Self::Contains(parts) => parts.iter().any(|part| seen.contains(part)),
+            Self::Counts(counts) => count(counts),
+            Self::CountsNot(counts) => !count(counts),
+        })
+    }
+}
+
+impl LineTest {
+    pub fn check(&self, facts: &Facts<'_>) -> Truth {
+        match self {
+            Self::Of(subject, tests) => {
+                let seen = subject.seen(facts);
+                let mut truth = Some(true);
+                for test in tests {
+                    match test.check(seen) {
+                        Some(true) => {}
+                        Some(false) => return Some(false),
+                        None => truth = None,
+                    }
+                }
+                truth
+            }
+            Self::Not(inner) => match inner.check(facts) {
+                Holds::Yes => Some(false),
+                Holds::No(_) => Some(true),
+                Holds::Undecidable(_) => None,
+            },
+        }
+    }
+
+    pub fn why(&self, facts: &Facts<'_>) -> String {
+        match self {
+            Self::Of(subject, tests) => {
+                let seen = subject.seen(facts);
+                let undecided = || tests.iter().find(|test| test.check(seen).is_none());
+                let deciding = tests.iter().find(|test| test.check(seen) == Some(false)).or_else(undecided);
+                match (seen, deciding) {
+                    (Seen::Missing, _) | (_, None) => format!("{}: {}", subject.name(), seen.text()),
+                    (_, Some(test)) => format!("{} {}: {}", subject.name(), Shown(subject, test), seen.text()),
+                }
+            }
+            Self::Not(inner) => match (inner.check(facts), &inner.lines[..]) {
+                (Holds::Undecidable(line), _) => format!("not {}", inner.why(line, facts)),
+                (_, [Self::Of(subject, _)]) => format!("{}: {}", self.text(), subject.seen(facts).text()),
+                _ => format!("{}: all of it holds", self.text()),
+            },
+        }
+    }
+
+    pub fn text(&self) -> String {
+        match self {
+            Self::Of(subject, tests) => {
+                let tests: Vec<Shown<'_>> = tests.iter().map(|test| Shown(subject, test)).collect();
+                format!("{} {}", subject.name(), Joined(&tests, " and "))
+            }
+            Self::Not(inner) => format!("not ({})", inner.text()),
+        }
+    }
+
+    pub fn reads_contact(&self) -> bool {
+        match self {
+            Self::Of(subject, _) => matches!(subject, Subject::Locale | Subject::Country | Subject::Attribute(_)),
+            Self::Not(inner) => inner.reads_contact(),
+        }
+    }
+
+    /// Whether this is `not` of exactly that condition, or of a part of it.
+    pub fn is_not(&self, other: &Condition) -> bool {
+        matches!(self, Self::Not(inner) if !inner.is_empty() && inner.is_part_of(other))
+    }
+
+    /// Whether the two lines, about the same subject, can't hold together.
+    pub fn excludes(&self, other: &LineTest) -> bool {
+        let (Self::Of(subject, these), Self::Of(also, those)) = (self, other) else { return false };
+        subject == also && these.iter().any(|this| those.iter().any(|that| this.excludes(that, subject)))
+    }
+}
+
+impl Test {
+    pub fn excludes(&self, other: &Test, subject: &Subject) -> bool {
+        let disjoint = |these: &[Box<str>], those: &[Box<str>]| these.iter().all(|this| !those.contains(this));
+        let within = |these: &[Box<str>], those: &[Box<str>]| these.iter().all(|this| those.contains(this));
+        match (self, other) {
+            (Self::Exists(this), Self::Exists(that)) => this != that,
+            (Self::Exists(false), Self::AnyOf(_) | Self::AllOf(_) | Self::Only(_) | Self::Contains(_)) => {
+                !matches!(subject, Subject::Processing)
+            }
+            (Self::AnyOf(these), Self::AnyOf(those)) => {
+                !subject.is_set() && !matches!(subject, Subject::Locale) && disjoint(these, those)
+            }
+            (Self::AnyOf(these), Self::NoneOf(those)) => within(these, those),
+            (Self::AllOf(these), Self::NoneOf(those)) => !disjoint(these, those),
+            (Self::Only(these), Self::NoneOf(those)) => within(these, those),
+            (Self::Only(these), Self::AnyOf(those) | Self::Only(those)) => disjoint(these, those),
+            (Self::Only(these), Self::AllOf(those)) => !within(those, these),
+            (Self::Counts(these), Self::Counts(those)) => {
+                let apart = |this: &Count, that: &Count| this.most < that.least || that.most < this.least;
+                these.iter().all(|this| those.iter().all(|that| apart(this, that)))
+            }
+            (Self::Counts(these), Self::CountsNot(those)) => these.iter().all(|this| those.contains(this)),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.least, self.most) {
+            (least, most) if least == most => write!(f, "= {least}"),
+            (least, u32::MAX) => write!(f, ">= {least}"),
+            (0, most) => write!(f, "<= {most}"),
+            (least, most) => write!(f, "{least} to {most}"),
+        }
+    }
+}
+
+/// A test in words that suit its subject.
+struct Shown<'a>(&'a Subject, &'a Test);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.1, self.0.is_set()) {
+            (Test::AnyOf(values), false) => write!(f, "is {}", Joined(values, " or ")),
+            (Test::NoneOf(values), false) => write!(f, "is not {}", Joined(values, " or ")),
+            (Test::AnyOf(values), true) => write!(f, "any of {}", Joined(values, ", ")),
+            (Test::NoneOf(values), true) => write!(f, "none of {}", Joined(values, ", ")),
+            (Test::AllOf(values), _) => write!(f, "all of {}", Joined(values, ", ")),
+            (Test::Only(values), _) => write!(f, "only {}", Joined(values, ", ")),
+            (Test::Exists(true), _) => f.write_str("exists"),
+            (Test::Exists(false), _) => f.write_str("does not exist"),
+            (Test::Contains(parts), _) => write!(f, "contains {}", Joined(parts, " or ")),
+            (Test::Counts(counts), _) => Joined(counts, " or ").fmt(f),
+            (Test::CountsNot(counts), _) => write!(f, "not {}", Joined(counts, " or ")),
+        }
+    }
+}

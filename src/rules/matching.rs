@@ -1,0 +1,205 @@
+//! Finds the rules whose trigger matches a change, without looking at the others.
+//!
+//! For each kind of edge there are lists of rules by (from, to), by one side where the other is `any`, and for `any -> any`.
+//! A change asks for at most four lists of each kind; they are sorted, and merged as they are read.
+
+use std::{collections::HashMap, hash::Hash};
+
+use crate::kyc::{Change, Processing, Status};
+
+use super::{Left, ProcessingSide, Right, Rule, Trigger};
+
+/// Four lists for the status edge (or one for `A -> A`), four for the processing edge.
+const LISTS: usize = 8;
+
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    moves: Edges<Status>,
+    same: HashMap<Status, Vec<u32>>,
+    processing: Edges<Processing>,
+}
+
+/// Rules by the two ends of an edge. `None` on the left: there was nothing before.
+#[derive(Debug)]
+struct Edges<T> {
+    /// Every name that a rule mentions, numbered, so that a pair of them is a key that needs no copy.
+    names: HashMap<T, u32>,
+    pairs: HashMap<(u32, u32), Vec<u32>>,
+    from_any_to: HashMap<u32, Vec<u32>>,
+    to_any_from: HashMap<u32, Vec<u32>>,
+    any: Vec<u32>,
+}
+
+/// The number of "nothing before".
+const NEW: u32 = u32::MAX;
+
+impl<T> Default for Edges<T> {
+    fn default() -> Self {
+        Self {
+            names: HashMap::new(),
+            pairs: HashMap::new(),
+            from_any_to: HashMap::new(),
+            to_any_from: HashMap::new(),
+            any: Vec::new(),
+        }
+    }
+}
+
+/// One end of an edge, as a rule names it.
+enum End<'r, T> {
+    Any,
+    New,
+    Is(&'r T),
+}
+
+impl<T: Clone + Eq + Hash> Edges<T> {
+    fn number(&mut self, name: &T) -> u32 {
+        if let Some(number) = self.names.get(name) {
+            return *number;
+        }
+        let number = u32::try_from(self.names.len()).unwrap_or(NEW - 1);
+        self.names.insert(name.clone(), number);
+        number
+    }
+
+    fn add(&mut self, from: &End<'_, T>, to: &End<'_, T>, rule: u32) {
+        let from = match from {
+            End::Any => None,
+            End::New => Some(NEW),
+            End::Is(name) => Some(self.number(name)),
+        };
+        let to = match to {
+            End::Is(name) => Some(self.number(name)),
+            End::Any | End::New => None,
+        };
+        let list = match (from, to) {
+            // Nobody moves from a status to the same.
+            (Some(from), Some(to)) if from == to => return,
+            (Some(from), Some(to)) => self.pairs.entry((from, to)).or_default(),
+            (None, Some(to)) => self.from_any_to.entry(to).or_default(),
+            (Some(from), None) => self.to_any_from.entry(from).or_default(),
+            (None, None) => &mut self.any,
+        };
+        if list.last() != Some(&rule) {
+            list.push(rule);
+        }
+    }
+
+    fn lists(&self, from: Option<&T>, to: &T) -> [Option<&Vec<u32>>; 4] {
+        let from = match from {
+            None => Some(NEW),
+            Some(from) => self.names.get(from).copied(),
+        };
+        let to = self.names.get(to).copied();
+        [
+            from.zip(to).and_then(|pair| self.pairs.get(&pair)),
+            to.and_then(|to| self.from_any_to.get(&to)),
+            from.and_then(|from| self.to_any_from.get(&from)),
+            Some(&self.any),
+        ]
+    }
+}
+
+impl Index {
+    pub fn of(rules: &[Rule]) -> Self {
+        let mut index = Self::default();
+        for (number, rule) in (0..).zip(rules) {
+            for trigger in &rule.triggers {
+                index.add(trigger, number);
+            }
+        }
+        index
+    }
+
+    fn add(&mut self, trigger: &Trigger, rule: u32) {
+        match trigger {
+            Trigger::Move { from, to } => {
+                let left = |left| match left {
+                    &Left::Any => End::Any,
+                    &Left::New => End::New,
+                    Left::Status(status) => End::Is(status),
+                };
+                let right = |right| match right {
+                    &Right::Any => End::Any,
+                    Right::Status(status) => End::Is(status),
+                };
+                for (from, to) in from.iter().flat_map(|from| to.iter().map(move |to| (from, to))) {
+                    self.moves.add(&left(from), &right(to), rule);
+                }
+            }
+            Trigger::ProcessingMove { from, to } => {
+                let end = |side| match side {
+                    &ProcessingSide::Any => End::Any,
+                    ProcessingSide::Processing(status) => End::Is(status),
+                };
+                for (from, to) in from.iter().flat_map(|from| to.iter().map(move |to| (from, to))) {
+                    self.processing.add(&end(from), &end(to), rule);
+                }
+            }
+            Trigger::Same { statuses } => {
+                for status in statuses {
+                    let list = self.same.entry(status.clone()).or_default();
+                    if list.last() != Some(&rule) {
+                        list.push(rule);
+                    }
+                }
+            }
+            Trigger::Stay { .. } | Trigger::ProcessingStay { .. } => {}
+        }
+    }
+
+    pub fn matching<'a>(&'a self, rules: &'a [Rule], change: &Change) -> Matches<'a> {
+        let mut matches = Matches { rules, lists: [&[]; LISTS], used: 0 };
+        if let Some(edge) = &change.status {
+            matches.look_in(self.moves.lists(edge.from.as_ref(), &edge.to));
+        } else if change.details.beside_processing() {
+            matches.look_in([self.same.get(&change.at)]);
+        }
+        if let Some(edge) = &change.processing {
+            matches.look_in(self.processing.lists(edge.from.as_ref(), &edge.to));
+        }
+        matches
+    }
+}
+
+/// Rules in file order, each once.
+#[derive(Clone, Debug)]
+pub struct Matches<'a> {
+    rules: &'a [Rule],
+    /// The first `used` are sorted and not empty.
+    lists: [&'a [u32]; LISTS],
+    used: usize,
+}
+
+impl<'a> Matches<'a> {
+    fn look_in<const N: usize>(&mut self, lists: [Option<&'a Vec<u32>>; N]) {
+        for list in lists.into_iter().flatten().filter(|list| !list.is_empty()) {
+            if let Some(place) = self.lists.get_mut(self.used) {
+                *place = list;
+                self.used += 1;
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Matches<'a> {
+    type Item = &'a Rule;
+
+    fn next(&mut self) -> Option<&'a Rule> {
+        let lists = &mut self.lists[..self.used];
+        if let [list] = lists {
+            let (first, rest) = list.split_first()?;
+            *list = rest;
+            return self.rules.get(*first as usize);
+        }
+        let least = lists.iter().filter_map(|list| list.first()).min().copied()?;
+        for list in lists {
+            if list.first() == Some(&least) {
+                *list = &list[1..];
+            }
+        }
+        self.rules.get(least as usize)
+    }
+}
+
+impl std::iter::FusedIterator for Matches<'_> {}

@@ -1,0 +1,114 @@
+//! Whether two triggers can meet in one event, and whether one fires wherever the other does.
+
+use crate::kyc::Status;
+
+use super::{Left, ProcessingSide, Right, Rule, Trigger};
+
+/// Whether one event can fire both rules, as far as their triggers say.
+pub(super) fn rules_meet(one: &Rule, other: &Rule) -> bool {
+    one.triggers.iter().any(|this| other.triggers.iter().any(|that| meet(this, that)))
+}
+
+/// Whether every event that fires `other` fires `one` too, as far as their triggers say.
+pub(super) fn rule_covers(one: &Rule, other: &Rule) -> bool {
+    other.triggers.iter().all(|that| one.triggers.iter().any(|this| covers(this, that)))
+}
+
+fn meet(one: &Trigger, other: &Trigger) -> bool {
+    match (one, other) {
+        (Trigger::Move { from, to }, Trigger::Move { from: also_from, to: also_to }) => {
+            moves_meet(from, to, also_from, also_to)
+        }
+        (Trigger::Same { statuses }, Trigger::Same { statuses: also }) => shared(statuses, also),
+        // One callback can move both.
+        (Trigger::Move { .. } | Trigger::Same { .. }, Trigger::ProcessingMove { .. })
+        | (Trigger::ProcessingMove { .. }, Trigger::Move { .. } | Trigger::Same { .. }) => true,
+        (Trigger::ProcessingMove { from, to }, Trigger::ProcessingMove { from: also_from, to: also_to }) => {
+            sides_meet(from, to, also_from, also_to)
+        }
+        (Trigger::Stay { statuses, after }, Trigger::Stay { statuses: also, after: also_after }) => {
+            shared(statuses, also) && shared(after, also_after)
+        }
+        (
+            Trigger::ProcessingStay { statuses, after },
+            Trigger::ProcessingStay { statuses: also, after: also_after },
+        ) => shared(statuses, also) && shared(after, also_after),
+        _ => false,
+    }
+}
+
+fn shared<T: PartialEq>(these: &[T], those: &[T]) -> bool {
+    these.iter().any(|this| those.contains(this))
+}
+
+fn within<T: PartialEq>(these: &[T], those: &[T]) -> bool {
+    these.iter().all(|this| those.contains(this))
+}
+
+fn moves_meet(from: &[Left], to: &[Right], also_from: &[Left], also_to: &[Right]) -> bool {
+    // What both sides have in common: `None` is "whatever".
+    let lefts = common(from, also_from, &Left::Any);
+    let rights = common(to, also_to, &Right::Any);
+    lefts.iter().any(|left| {
+        rights.iter().any(|right| match (left, right) {
+            (Left::Status(left), Right::Status(right)) => left != right,
+            _ => true,
+        })
+    })
+}
+
+fn sides_meet(
+    from: &[ProcessingSide],
+    to: &[ProcessingSide],
+    also_from: &[ProcessingSide],
+    also_to: &[ProcessingSide],
+) -> bool {
+    let lefts = common(from, also_from, &ProcessingSide::Any);
+    let rights = common(to, also_to, &ProcessingSide::Any);
+    lefts.iter().any(|left| rights.iter().any(|right| *left == &ProcessingSide::Any || left != right))
+}
+
+/// The names in both lists, where `any` is all of them.
+fn common<'t, T: PartialEq>(these: &'t [T], those: &'t [T], any: &T) -> Vec<&'t T> {
+    if these.contains(any) {
+        those.iter().collect()
+    } else if those.contains(any) {
+        these.iter().collect()
+    } else {
+        these.iter().filter(|this| those.contains(this)).collect()
+    }
+}
+
+fn covers(one: &Trigger, other: &Trigger) -> bool {
+    match (one, other) {
+        (Trigger::Move { from, to }, Trigger::Move { from: other_from, to: other_to }) => {
+            (from.contains(&Left::Any) || within(other_from, from))
+                && (to.contains(&Right::Any) || within(other_to, to))
+        }
+        (Trigger::Same { statuses }, Trigger::Same { statuses: other }) => within(other, statuses),
+        (Trigger::ProcessingMove { from, to }, Trigger::ProcessingMove { from: other_from, to: other_to }) => {
+            let any = &ProcessingSide::Any;
+            (from.contains(any) || within(other_from, from)) && (to.contains(any) || within(other_to, to))
+        }
+        (Trigger::Stay { statuses, after }, Trigger::Stay { statuses: other, after: other_after }) => {
+            within(other, statuses) && within(other_after, after)
+        }
+        (
+            Trigger::ProcessingStay { statuses, after },
+            Trigger::ProcessingStay { statuses: other, after: other_after },
+        ) => within(other, statuses) && within(other_after, after),
+        _ => false,
+    }
+}
+
+/// Whether the trigger is about customers who come to, or are in, this status.
+pub(super) fn reacts_to(trigger: &Trigger, status: &Status) -> bool {
+    match trigger {
+        Trigger::Move { from, to } => {
+            to.iter().any(|to| matches!(to, Right::Status(to) if to == status))
+                || (to.contains(&Right::Any) && from.contains(&Left::Any))
+        }
+        Trigger::Same { statuses } | Trigger::Stay { statuses, .. } => statuses.contains(status),
+        Trigger::ProcessingMove { .. } | Trigger::ProcessingStay { .. } => false,
+    }
+}

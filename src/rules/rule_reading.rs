@@ -1,0 +1,217 @@
+//! Reads one file of rules.
+//!
+//! Each rule is read by itself: what is wrong with one hides nothing that is wrong with the next, nor with its own other keys.
+
+use std::{ops::Range, sync::Arc};
+
+use crate::source::{Document, Fields, Node, Report, Value, did_you_mean};
+
+use super::{
+    Condition, Mode, Rule, RuleId, Trigger, action_reading, condition_reading, context::Names, trigger_grammar,
+};
+
+const RULE_KEYS: &[&str] = &["id", "about", "group", "mode", "when", "if", "do"];
+
+/// A rule with the places that later checks point at.
+pub(super) struct Draft {
+    pub rule: Rule,
+    pub id_at: Range<usize>,
+    pub group_at: Range<usize>,
+    /// One for each trigger.
+    pub triggers_at: Vec<Range<usize>>,
+    /// One for each action.
+    pub actions_at: Vec<Range<usize>>,
+}
+
+/// An id and where it stands; of rules that can't be used, too.
+pub(super) struct Named {
+    pub id: RuleId,
+    pub at: Range<usize>,
+    pub line: u32,
+}
+
+#[derive(Default)]
+pub(super) struct RulesFile {
+    pub named: Vec<Named>,
+    pub drafts: Vec<Draft>,
+}
+
+pub(super) fn read(names: &Names<'_>, report: &mut Report<'_>) -> RulesFile {
+    let mut found = RulesFile::default();
+    let Some(document) = Document::read(report) else { return found };
+    let root = &document.root;
+    match &root.value {
+        Value::Null => {
+            report.error("format", 0..0, "this file is empty").label("it begins with `format: 1`");
+            return found;
+        }
+        Value::List(_) => {
+            report
+                .error("format", root.span.start..root.span.start + 1, "the rules stand under the key `rules`")
+                .help("a file begins with the lines `format: 1` and `rules:`");
+            return found;
+        }
+        _ => {}
+    }
+    let Some(fields) = Fields::of(root, "a file of rules", &["format", "rules"], report) else { return found };
+    format(&fields, report);
+    let Some(rules) = fields.need("rules", report) else { return found };
+    if !matches!(rules.value, Value::List(_) | Value::Null) {
+        rules.wrong("`rules`", "a list, each rule beginning with `- id:`", report);
+        return found;
+    }
+    let file: Arc<str> = report.file().into();
+    let lines = Lines::of(report.text());
+    for node in rules.items() {
+        rule(node, &file, &lines, names, report, &mut found);
+    }
+    found
+}
+
+/// The first line of each file of rules.
+fn format(fields: &Fields<'_, '_>, report: &mut Report<'_>) {
+    match fields.get("format") {
+        None => {
+            report
+                .error("format", fields.span().start..fields.span().start, "`format: 1` is missing")
+                .label("write it here");
+        }
+        Some(node) if !matches!(&node.value, Value::Number(number, _) if number.as_u64() == Some(1)) => {
+            report.error("format", node.span.clone(), "this program reads format 1").label("write 1");
+        }
+        Some(_) => {}
+    }
+}
+
+/// Where the lines of a text begin.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
+    }
+
+    fn line(&self, at: usize) -> u32 {
+        u32::try_from(self.0.partition_point(|end| *end < at) + 1).unwrap_or(u32::MAX)
+    }
+}
+
+fn rule(
+    node: &Node<'_>,
+    file: &Arc<str>,
+    lines: &Lines,
+    names: &Names<'_>,
+    report: &mut Report<'_>,
+    found: &mut RulesFile,
+) {
+    let Some(fields) = Fields::of(node, "a rule", RULE_KEYS, report) else { return };
+    let line = lines.line(node.span.start);
+    let id = fields.need("id", report).and_then(|node| id(node, report));
+    let id_at = fields.get("id").map_or(node.span.start..node.span.start, |node| node.span.clone());
+    if let Some(id) = &id {
+        found.named.push(Named { id: id.clone(), at: id_at.clone(), line });
+    }
+    let about = fields.get("about").map(|node| node.text("`about`", report).map(str::to_owned));
+    let group = fields.get("group").map(|node| group(node, report));
+    let mode = fields.get("mode").map(|node| mode(node, report));
+    let triggers = fields.need("when", report).and_then(|node| triggers(node, names, report));
+    let condition = match fields.get("if") {
+        None => Some(Condition::default()),
+        Some(node) => condition_reading::read(node, "`if`", names, report),
+    };
+    let actions = fields.need("do", report).and_then(|node| action_reading::read(node, names, report));
+    let (Some(id), Some((triggers, triggers_at)), Some(condition), Some(actions)) = (id, triggers, condition, actions)
+    else {
+        return;
+    };
+    if matches!(about, Some(None)) || matches!(group, Some(None)) || matches!(mode, Some(None)) {
+        return;
+    }
+    let (actions, actions_at) = actions.into_iter().unzip();
+    let rule = Rule {
+        id,
+        about: about.flatten(),
+        group: group.flatten(),
+        mode: mode.flatten().unwrap_or_default(),
+        triggers,
+        condition,
+        actions,
+        file: Arc::clone(file),
+        line,
+    };
+    let group_at = fields.get("group").map_or(id_at.clone(), |node| node.span.clone());
+    found.drafts.push(Draft { rule, id_at, group_at, triggers_at, actions_at });
+}
+
+fn id(node: &Node<'_>, report: &mut Report<'_>) -> Option<RuleId> {
+    let text = node.text("`id`", report)?;
+    let id = RuleId::new(text);
+    if id.is_none() {
+        let fits =
+            |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c.to_ascii_lowercase() } else { '-' };
+        let better: String = text.chars().map(fits).take(RuleId::MAX_BYTES).collect();
+        let note =
+            report.error("id", node.span.clone(), "an id has letters, digits, `-`, `_` and `.`, at most 64 of them");
+        let better = better.trim_matches('-');
+        if better.chars().any(|c| c.is_ascii_alphanumeric()) {
+            note.label(format!("write as `{better}`"));
+        }
+    }
+    id
+}
+
+fn group(node: &Node<'_>, report: &mut Report<'_>) -> Option<Arc<str>> {
+    let text = node.text("`group`", report)?.trim();
+    if RuleId::new(text).is_none() {
+        report.error(
+            "group",
+            node.span.clone(),
+            "a group's name has letters, digits, `-`, `_` and `.`, at most 64 of them",
+        );
+        return None;
+    }
+    Some(text.into())
+}
+
+fn mode(node: &Node<'_>, report: &mut Report<'_>) -> Option<Mode> {
+    let text = node.text("`mode`", report)?;
+    let mode = Mode::ALL.iter().find(|(name, _)| *name == text).map(|(_, mode)| *mode);
+    if mode.is_none() {
+        let note = report.error("mode", node.span.clone(), format!("unknown mode {text}"));
+        match did_you_mean(text, Mode::ALL.iter().map(|(name, _)| *name)) {
+            Some(meant) => note.label(format!("did you mean {meant}?")),
+            None => note.label("write live, shadow or paused"),
+        };
+    }
+    mode
+}
+
+/// One trigger, or a list of one kind.
+fn triggers(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<(Vec<Trigger>, Vec<Range<usize>>)> {
+    let items = node.list("`when`", report)?;
+    let mut triggers: Vec<Trigger> = Vec::with_capacity(items.len());
+    let mut places = Vec::with_capacity(items.len());
+    let mut complete = true;
+    for item in items {
+        let Some(trigger) = trigger_grammar::read(item, names, report) else {
+            complete = false;
+            continue;
+        };
+        if let Some(first) = triggers.first()
+            && first.kind() != trigger.kind()
+        {
+            report
+                .error(
+                    "trigger",
+                    item.span.clone(),
+                    format!("{} beside {}: a rule's triggers are of one kind", trigger.kind(), first.kind()),
+                )
+                .label("write it as a rule of its own");
+            complete = false;
+            continue;
+        }
+        triggers.push(trigger);
+        places.push(item.span.clone());
+    }
+    complete.then_some((triggers, places))
+}

@@ -1,0 +1,127 @@
+//! A checked set of rules, named by the hash of its files.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    kyc::{Change, Processing, Status},
+    source::{Duration, Files},
+};
+
+use super::{Matches, Rule, RuleId, Trigger, matching::Index};
+use crate::template::Templates;
+
+/// All the rules of one directory. Cheap to share, never changed.
+#[derive(Debug)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    by_id: HashMap<RuleId, usize>,
+    index: Index,
+    timers: Vec<Timer>,
+    templates: Templates,
+    files: Arc<Files>,
+    hash: String,
+}
+
+/// What a timer waits in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stay {
+    Status(Status),
+    Processing(Processing),
+}
+
+/// One duration of one rule's `for`, in one status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timer {
+    pub rule: RuleId,
+    /// The rule's place in [`RuleSet::rules`].
+    pub index: usize,
+    pub stay: Stay,
+    pub after: Duration,
+    /// 1, 2, …: which of the rule's durations in this status it is.
+    pub step: u32,
+}
+
+impl RuleSet {
+    /// The set without rules, as before the first reading.
+    pub fn empty() -> Self {
+        Self::of(Vec::new(), Templates::default(), &Files::default())
+    }
+
+    /// Rules in file order, with ids that differ.
+    pub(super) fn of(rules: Vec<Rule>, templates: Templates, files: &Files) -> Self {
+        Self {
+            by_id: rules.iter().enumerate().map(|(at, rule)| (rule.id.clone(), at)).collect(),
+            index: Index::of(&rules),
+            timers: timers(&rules),
+            templates,
+            hash: files.hash(),
+            files: Arc::new(files.clone()),
+            rules,
+        }
+    }
+
+    /// What history calls this set: it changes with every byte of its files.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    pub fn templates(&self) -> &Templates {
+        &self.templates
+    }
+
+    /// The texts it was made from.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// In file order: by path, then by place in the file.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.by_id.get(id).and_then(|at| self.rules.get(*at))
+    }
+
+    /// The rules of every mode whose move, same or processing trigger this change matches, in file order, each once.
+    pub fn matching<'a>(&'a self, change: &Change) -> Matches<'a> {
+        self.index.matching(&self.rules, change)
+    }
+
+    /// Every (rule, status, duration) that time can make due, in file order, the shorter duration first.
+    pub fn timers(&self) -> &[Timer] {
+        &self.timers
+    }
+}
+
+fn timers(rules: &[Rule]) -> Vec<Timer> {
+    let mut timers = Vec::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let mut due: Vec<(Stay, &Duration)> = Vec::new();
+        for trigger in &rule.triggers {
+            match trigger {
+                Trigger::Stay { statuses, after } => {
+                    due.extend(
+                        statuses.iter().flat_map(|s| after.iter().map(|after| (Stay::Status(s.clone()), after))),
+                    );
+                }
+                Trigger::ProcessingStay { statuses, after } => {
+                    due.extend(
+                        statuses.iter().flat_map(|s| after.iter().map(|after| (Stay::Processing(s.clone()), after))),
+                    );
+                }
+                Trigger::Move { .. } | Trigger::Same { .. } | Trigger::ProcessingMove { .. } => {}
+            }
+        }
+        due.sort();
+        due.dedup();
+        let mut step = 0;
+        let mut before: Option<Stay> = None;
+        for (stay, after) in due {
+            step = if before.as_ref() == Some(&stay) { step + 1 } else { 1 };
+            before = Some(stay.clone());
+            timers.push(Timer { rule: rule.id.clone(), index, stay, after: after.clone(), step });
+        }
+    }
+    timers
+}

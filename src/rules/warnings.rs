@@ -1,0 +1,243 @@
+//! What is allowed and probably not meant.
+//!
+//! Only looked for when there is no error. Each kind is told a bounded number of times, and compares each rule with a bounded
+//! number of others, so that a hundred thousand rules are read in time.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::{
+    kyc::Status,
+    source::{Diagnostic, did_you_mean, one_of},
+};
+
+use super::{
+    Left, Mode, Right, Rule, Trigger,
+    context::Names,
+    line::{LineTest, Subject, Test},
+    overlap::{reacts_to, rule_covers, rules_meet},
+    rule_reading::Draft,
+};
+
+/// How many warnings of one kind are told.
+const TOLD: usize = 50;
+
+/// How many rules one is compared with.
+const COMPARED: usize = 64;
+
+pub(super) fn find(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>) {
+    if drafts.is_empty() {
+        let help = "rules are files that end in .yaml, directly in the rules directory";
+        into.push(Diagnostic::warning("rules", "", "there are no rules").help(help));
+    }
+    let groups = groups(drafts);
+    into.extend(groups.values().flat_map(|group| shadowed(group)).take(TOLD));
+    into.extend(apart(&groups).take(TOLD));
+    into.extend(drafts.iter().flat_map(impossible).take(TOLD));
+    into.extend(drafts.iter().flat_map(narrow).take(TOLD));
+    double_mails(drafts, into);
+    unanswered(drafts, names, into);
+    surroundings(drafts, names, into);
+}
+
+/// The members of each group, in file order.
+fn groups(drafts: &[Draft]) -> BTreeMap<&str, Vec<&Draft>> {
+    let mut groups: BTreeMap<&str, Vec<&Draft>> = BTreeMap::new();
+    for draft in drafts {
+        if let Some(group) = &draft.rule.group {
+            groups.entry(group).or_default().push(draft);
+        }
+    }
+    groups
+}
+
+fn warning(draft: &Draft, code: &'static str, at: &std::ops::Range<usize>, message: String) -> Diagnostic {
+    Diagnostic::warning(code, &*draft.rule.file, message).at(at.clone())
+}
+
+/// An earlier live rule of the group takes every event.
+fn shadowed<'d>(group: &'d [&'d Draft]) -> impl Iterator<Item = Diagnostic> + 'd {
+    group.iter().enumerate().filter_map(|(nth, draft)| {
+        let rule = &draft.rule;
+        let before = group[..nth].iter().filter(|earlier| earlier.rule.mode == Mode::Live).take(COMPARED);
+        let winner = before
+            .map(|earlier| &earlier.rule)
+            .find(|earlier| rule_covers(earlier, rule) && earlier.condition.is_part_of(&rule.condition))?;
+        let message =
+            format!("{} can never act: {}, above it in the same group, always comes first", rule.id, winner.id);
+        Some(warning(draft, "never", &draft.id_at, message).help("put the rule with more conditions first"))
+    })
+}
+
+/// A group decides between rules that match the same event; these can't.
+fn apart<'d>(groups: &'d BTreeMap<&'d str, Vec<&'d Draft>>) -> impl Iterator<Item = Diagnostic> + 'd {
+    groups.iter().filter_map(|(name, group)| {
+        let first = group.first()?;
+        if group.len() == 1 {
+            let meant = did_you_mean(name, groups.keys().copied())?;
+            let message = format!("the group {name} has one rule only");
+            return Some(warning(first, "group", &first.group_at, message).label(format!("did you mean {meant}?")));
+        }
+        let few = &group[..group.len().min(COMPARED)];
+        let meets =
+            few.iter().enumerate().any(|(nth, one)| few[..nth].iter().any(|other| rules_meet(&one.rule, &other.rule)));
+        if meets || group.len() > COMPARED {
+            return None;
+        }
+        let message = format!("the rules of the group {name} never meet in one event");
+        Some(
+            warning(first, "group", &first.group_at, message)
+                .help("a group lets only the first match act; without one every match acts"),
+        )
+    })
+}
+
+/// Triggers and conditions that can't come together.
+fn impossible(draft: &Draft) -> Option<Diagnostic> {
+    let rule = &draft.rule;
+    let place = draft.triggers_at.first()?;
+    let new_only =
+        rule.triggers.iter().all(|trigger| matches!(trigger, Trigger::Move { from, .. } if *from == [Left::New]));
+    let stays = rule.triggers.iter().all(Trigger::is_stay);
+    for line in &rule.condition.lines {
+        let LineTest::Of(subject, tests) = line else { continue };
+        let later = |test: &Test| matches!(test, Test::Counts(counts) if counts.iter().all(|count| count.least > 1));
+        let why = match subject {
+            Subject::Visit if new_only && tests.iter().any(later) => "a new customer's visit is the first",
+            Subject::Changed
+                if stays && !tests.iter().all(|test| matches!(test, Test::NoneOf(_) | Test::Exists(false))) =>
+            {
+                "nothing changes when a stay comes due"
+            }
+            _ if contradicts(subject, tests) => "its condition contradicts itself",
+            _ => continue,
+        };
+        return Some(warning(draft, "never", place, format!("{} can never fire: {why}", rule.id)));
+    }
+    None
+}
+
+fn contradicts(subject: &Subject, tests: &[Test]) -> bool {
+    tests.iter().any(|this| tests.iter().any(|that| this.excludes(that, subject)))
+}
+
+/// `KYC_PENDING -> X` misses customers whose KYC_PENDING was lost.
+fn narrow(draft: &Draft) -> Option<Diagnostic> {
+    const PASSING: &[Status] = &[Status::Created, Status::KycNeeded, Status::PendingKycData, Status::KycPending];
+    if draft.rule.mode == Mode::Paused {
+        return None;
+    }
+    let passing = |left: &Left| matches!(left, Left::Status(status) if PASSING.contains(status));
+    let (trigger, place) = draft.rule.triggers.iter().zip(&draft.triggers_at).find(|(trigger, _)| match trigger {
+        Trigger::Move { from, to } => {
+            // On the way to a passing status the way itself may matter; to an end it does not.
+            let end = |right: &Right| matches!(right, Right::Status(status) if !PASSING.contains(status));
+            from.iter().all(passing) && to.iter().all(end)
+        }
+        _ => false,
+    })?;
+    let Trigger::Move { from, to } = trigger else { return None };
+    let right = super::trigger::Joined(to, " | ");
+    let left = super::trigger::Joined(from, " | ");
+    let message = format!("{trigger} misses customers whose callback for {left} was lost");
+    Some(warning(draft, "narrow", place, message).label(format!("`any -> {right}` would catch them too")))
+}
+
+/// Two live rules that mail the customer on the same move, and no group that decides between them.
+fn double_mails(drafts: &[Draft], into: &mut Vec<Diagnostic>) {
+    let mut told = 0;
+    let mut earlier: HashMap<Option<&Status>, Vec<&Draft>> = HashMap::new();
+    for draft in drafts.iter().filter(|draft| draft.rule.mode == Mode::Live && draft.rule.mails_customer()) {
+        let ends = ends(&draft.rule);
+        let everywhere = ends.contains(&None);
+        let rivals: Vec<&Draft> = if everywhere {
+            earlier.values().flatten().take(COMPARED).copied().collect()
+        } else {
+            let lists = ends.iter().copied().chain([None]).filter_map(|end| earlier.get(&end));
+            lists.flat_map(|list| list.iter().take(COMPARED)).copied().collect()
+        };
+        if let Some(rival) = rivals.iter().find(|rival| collide(&rival.rule, &draft.rule))
+            && told < TOLD
+        {
+            told += 1;
+            let at = draft.rule.actions.iter().position(super::Action::mails_customer);
+            let place = at.and_then(|at| draft.actions_at.get(at)).unwrap_or(&draft.id_at);
+            let message =
+                format!("{} and {} can both mail the customer on the same move", rival.rule.id, draft.rule.id);
+            into.push(warning(draft, "twice", place, message).help("in one `group` only the first match acts"));
+        }
+        for end in ends {
+            earlier.entry(end).or_default().push(draft);
+        }
+    }
+}
+
+/// The statuses in which a rule's moves end; `None` for any.
+fn ends(rule: &Rule) -> Vec<Option<&Status>> {
+    let mut ends: Vec<Option<&Status>> = Vec::new();
+    for trigger in &rule.triggers {
+        match trigger {
+            Trigger::Move { to, .. } => ends.extend(to.iter().map(|to| match to {
+                Right::Any => None,
+                Right::Status(status) => Some(status),
+            })),
+            Trigger::Same { statuses } => ends.extend(statuses.iter().map(Some)),
+            Trigger::ProcessingMove { .. } | Trigger::Stay { .. } | Trigger::ProcessingStay { .. } => {}
+        }
+    }
+    ends.sort();
+    ends.dedup();
+    ends
+}
+
+fn collide(one: &Rule, other: &Rule) -> bool {
+    let moves = |rule: &Rule| !rule.triggers.iter().any(|trigger| matches!(trigger, Trigger::ProcessingMove { .. }));
+    (one.group.is_none() || one.group != other.group)
+        && moves(one)
+        && moves(other)
+        && rules_meet(one, other)
+        && !one.condition.excludes(&other.condition)
+}
+
+/// Statuses that no live rule is about.
+fn unanswered(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>) {
+    let live = || drafts.iter().filter(|draft| draft.rule.mode == Mode::Live);
+    let Some(first) = drafts.first() else { return };
+    let silent: Vec<&str> = names
+        .statuses()
+        .filter(|name| {
+            names.status(name).is_some_and(|status| {
+                !live().any(|draft| draft.rule.triggers.iter().any(|trigger| reacts_to(trigger, &status)))
+            })
+        })
+        .collect();
+    if !silent.is_empty() {
+        let message = format!("no live rule reacts to {}", one_of(silent.iter().copied()));
+        let help = format!("if that is meant, say so: `when: any -> {}`, `do: record`", silent.join(" | "));
+        into.push(Diagnostic::warning("unanswered", &*first.rule.file, message).help(help));
+    }
+}
+
+/// What the configuration lacks that these rules would need.
+fn surroundings(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>) {
+    let context = names.context;
+    let mailing = drafts.iter().find(|draft| draft.rule.mails_customer());
+    if let Some(draft) = mailing
+        && !context.directory
+    {
+        let at = draft.rule.actions.iter().position(super::Action::mails_customer);
+        let place = at.and_then(|at| draft.actions_at.get(at)).unwrap_or(&draft.id_at);
+        let message = "mails to customers, but nothing tells their addresses".to_owned();
+        into.push(
+            warning(draft, "directory", place, message)
+                .help("configure `directory.lookup`, or bring contacts with `kyc-rules customers import`"),
+        );
+    }
+    let about = |code: &'static str, message: &str| Diagnostic::warning(code, &*context.configuration, message);
+    if !context.api_key {
+        into.push(
+            about("api_key", "without `provider.api_key` callbacks are believed as they come")
+                .help("a late, repeated or forged one can move a customer back; with a key the provider is asked"),
+        );
+    }
+    into.extend(context.secret_warnings.iter().map(|warning| about("secret", warning)));
+}
