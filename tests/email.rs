@@ -135,7 +135,7 @@ async fn a_mail_that_is_dropped_midway_leaves_nothing_behind() {
 #[tokio::test]
 async fn starttls_is_required_and_its_certificate_must_be_right() {
     let certificate = Certificate::for_name("localhost");
-    let server = SmtpServer::with(Setup { tls: Tls::StartTls(certificate.clone()), ..Setup::default() }).await;
+    let server = SmtpServer::with(Setup { tls: Tls::Upgrade(certificate.clone()), ..Setup::default() }).await;
     let url = format!("smtp://localhost:{}", server.address.port());
     trusting(&url, &certificate).send(&envelope("a")).await.expect("sent");
     assert!(server.received()[0].encrypted);
@@ -146,7 +146,7 @@ async fn starttls_is_required_and_its_certificate_must_be_right() {
     assert!(error.text.contains("the server's certificate is not accepted"), "{error}");
 
     let other = Certificate::for_name("mail.example");
-    let server = SmtpServer::with(Setup { tls: Tls::StartTls(other.clone()), ..Setup::default() }).await;
+    let server = SmtpServer::with(Setup { tls: Tls::Upgrade(other.clone()), ..Setup::default() }).await;
     let url = format!("smtp://localhost:{}", server.address.port());
     let error = trusting(&url, &other).send(&envelope("a")).await.expect_err("another name");
     assert!(error.text.contains("it is for another host name"), "{error}");

@@ -184,18 +184,53 @@ impl Templates {
             .ok_or_else(|| failed("it is not written in the default language".into()))?;
         let context = facts.context(&self.brand);
         let error = |error: Error| failed(error.to_string());
-        let subject = self.render(&id("subject", template, &locale), &context).map_err(error)?;
+        let subject = render(&self.mails, &id("subject", template, &locale), &context).map_err(error)?;
         let subject = values::tidy(&subject.values.in_text(&subject.text)).trim().to_owned();
-        let body = self.render(&id("body", template, &locale), &context).map_err(error)?;
+        let body = render(&self.mails, &id("body", template, &locale), &context).map_err(error)?;
         let content = markdown::html(&body.text, &body.values);
         let html = self.page(&subject, &locale, content).map_err(error)?;
         Ok(Mail { subject, text: markdown::text(&body.text, &body.values), html, locale })
     }
 
-    fn render(&self, id: &str, context: &Value) -> Result<Rendered, Error> {
-        let captured = self.mails.get_template(id)?.render_captured(context.clone())?;
-        let values = captured.state().get_extension::<Values>().cloned().unwrap_or_default();
-        Ok(Rendered { text: captured.into_output(), values })
+    /// What is wrong with a template that stands in a rule, as a chat's text; the spans are in this text, the file is not named.
+    pub fn check_text(&self, text: &str, attributes: &[String]) -> Vec<Diagnostic> {
+        let part = Part { path: "", file: text, offset: 0, source: text };
+        let id = id("text", "", &self.default_locale);
+        let mut mails = self.mails.clone();
+        if let Err(error) = mails.add_template_owned(id.clone(), text.to_owned()) {
+            return vec![check::complaint(&part, &error)];
+        }
+        let unknown = check::names(&part, &mails, &id, &check::Names::of_mails(attributes));
+        if !unknown.is_empty() {
+            return unknown;
+        }
+        let samples: Vec<Value> = facts::samples(attributes).iter().map(|facts| facts.context(&self.brand)).collect();
+        let mut wrong: Vec<Diagnostic> = Vec::new();
+        for error in samples.iter().filter_map(|sample| render(&mails, &id, sample).err()) {
+            let complaint = check::complaint(&part, &error);
+            if !wrong.contains(&complaint) {
+                wrong.push(complaint);
+            }
+        }
+        wrong
+    }
+
+    /// The text of a template that stands in a rule. Each value goes through `escape`, what the merchant wrote does not.
+    pub fn render_text(
+        &self,
+        text: &str,
+        locale: Option<&str>,
+        facts: &Facts,
+        escape: impl Fn(&str) -> String,
+    ) -> Result<String, RenderError> {
+        let chain = locale::chain(locale, &self.default_locale);
+        let id = id("text", "", chain.first().map_or("", String::as_str));
+        let mut mails = self.mails.clone();
+        let rendered = mails
+            .add_template_owned(id.clone(), text.to_owned())
+            .and_then(|()| render(&mails, &id, &facts.context(&self.brand)))
+            .map_err(|error| RenderError { template: "text".into(), text: error.to_string() })?;
+        Ok(rendered.values.in_text_as(&rendered.text, escape))
     }
 
     fn page(&self, subject: &str, locale: &str, content: String) -> Result<String, Error> {
@@ -223,7 +258,7 @@ impl Templates {
             }
             let unknown = check::names(part, &self.mails, &id, names);
             if unknown.is_empty() {
-                wrong.extend(check::tried(part, samples, |sample| self.render(&id, sample)));
+                wrong.extend(check::tried(part, samples, |sample| render(&self.mails, &id, sample)));
             }
             wrong.extend(unknown);
         }
@@ -250,6 +285,12 @@ impl Templates {
         }
         wrong.extend(unknown);
     }
+}
+
+fn render(mails: &Environment<'_>, id: &str, context: &Value) -> Result<Rendered, Error> {
+    let captured = mails.get_template(id)?.render_captured(context.clone())?;
+    let values = captured.state().get_extension::<Values>().cloned().unwrap_or_default();
+    Ok(Rendered { text: captured.into_output(), values })
 }
 
 /// How a template is known to minijinja; the locale stands last, for the filters.

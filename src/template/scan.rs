@@ -32,8 +32,10 @@ pub(super) fn words(text: &str) -> Vec<Word<'_>> {
     let mut at = 0;
     let mut raw = false;
     while let Some((open, close)) = next_block(text, at) {
-        let end = text[open + 2..].find(close).map_or(text.len(), |found| open + 2 + found);
-        let end = if close == "#}" { end } else { end_of_code(text, open + 2, close) };
+        let end = match close {
+            "#}" => text[open + 2..].find(close).map_or(text.len(), |found| open + 2 + found),
+            _ => end_of_code(text, open + 2, close),
+        };
         if close != "#}" {
             let before = words.len();
             scan(text, open + 2..end, close == "%}", &mut words);
@@ -52,11 +54,15 @@ pub(super) fn words(text: &str) -> Vec<Word<'_>> {
 
 /// Where the next block opens, and what closes it.
 fn next_block(text: &str, from: usize) -> Option<(usize, &'static str)> {
-    let rest = text.get(from..)?;
-    [("{{", "}}"), ("{%", "%}"), ("{#", "#}")]
-        .into_iter()
-        .filter_map(|(open, close)| Some((from + rest.find(open)?, close)))
-        .min_by_key(|(at, _)| *at)
+    text.get(from..)?.match_indices('{').find_map(|(at, _)| {
+        let close = match text.as_bytes().get(from + at + 1)? {
+            b'{' => "}}",
+            b'%' => "%}",
+            b'#' => "#}",
+            _ => return None,
+        };
+        Some((from + at, close))
+    })
 }
 
 /// Where a block ends; what stands in quotes does not end it.

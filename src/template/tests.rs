@@ -282,3 +282,51 @@ fn the_layout_stands_around_the_mail_and_must_hold_it() {
     );
     assert_eq!(page("<p>hello").expect_err("wrong")[0].message, "the layout leaves out the mail's text");
 }
+
+#[test]
+fn a_text_in_a_rule_is_checked_and_its_values_are_escaped_as_its_channel_asks() {
+    let templates = compiled(&[("labels/en.yaml", "PASSPORT: passport")]).expect("right");
+    assert_eq!(templates.check_text("<https://x|{{ customer.id }}> {{ missing_docs | words }}", &[]), []);
+    let text = "é {{ customer.nmae }} {{ customer.name }}";
+    let wrong = templates.check_text(text, &[]);
+    assert_eq!(&text[wrong[0].span.clone().expect("a place")], "customer.nmae");
+    let wrong = templates.check_text("{{ customer.name }}", &[]);
+    assert_eq!(wrong[0].message, "`customer.name` may be missing");
+    assert_eq!(templates.check_text("{% if", &[]).len(), 1);
+
+    let mut facts = saying("<!channel> *now*");
+    facts.missing_docs = vec!["PASSPORT".into()];
+    let escape = |text: &str| text.replace('<', "&lt;");
+    let said = templates.render_text("*{{ message }}* <{{ missing_docs | words }}>", None, &facts, escape);
+    assert_eq!(said.as_deref(), Ok("*&lt;!channel> *now** <passport>"));
+}
+
+#[test]
+fn templates_can_be_shared_by_workers() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Templates>();
+}
+
+#[test]
+fn facts_survive_being_stored() {
+    let facts = saying("Grüße");
+    let json = serde_json::to_string(&facts).expect("JSON");
+    assert_eq!(serde_json::from_str::<Facts>(&json).expect("facts"), facts);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_template_and_no_message_can_make_it_panic(
+        body in r#"([a-zé {}%#|."'\\\[\]()<>*_`\n-]|\{\{ message \}\}|\{% if to %\}|\{% endif %\}|customer\.name| words ){0,40}"#,
+        message in r"(\PC|\n){0,60}",
+    ) {
+        let text = format!("Subject: x\n\n{body}\n");
+        match compiled(&[("templates/a.en.md", &text)]) {
+            Ok(templates) => { templates.render_mail("a", None, &saying(&message)).expect("was tried"); }
+            Err(wrong) => for one in wrong {
+                let span = one.span.expect("a place");
+                proptest::prop_assert!(text.get(span).is_some());
+            }
+        }
+    }
+}

@@ -20,7 +20,7 @@ const MAX: usize = 10_000;
 const IN_ADDRESS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const IN_MAILTO: &AsciiSet = &IN_ADDRESS.remove(b'@');
 
-/// A characters that stands for a value, or could.
+/// A character that stands for a value, or could.
 pub(super) fn is_mark(c: char) -> bool {
     u32::from(c) >= FIRST
 }
@@ -85,6 +85,11 @@ impl Values {
     /// The text with its values in it.
     pub fn in_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.replace(text, |printed| Cow::Borrowed(&printed.text))
+    }
+
+    /// The text with its values in it, each as this makes it: for where text has marks of another kind.
+    pub fn in_text_as(&self, text: &str, made: impl Fn(&str) -> String) -> String {
+        self.replace(text, |printed| Cow::Owned(made(&printed.text))).into_owned()
     }
 
     /// The address with its values in it, each percent-encoded, save the merchant's own addresses.

@@ -117,7 +117,7 @@ pub enum Tls {
     #[default]
     None,
     /// Offered with STARTTLS.
-    StartTls(Certificate),
+    Upgrade(Certificate),
     /// From the first byte.
     Implicit(Certificate),
 }
@@ -258,7 +258,7 @@ impl Session {
                     self.answer(Stage::Ehlo, &offers).await?;
                 }
                 "STARTTLS" => match self.setup.tls.clone() {
-                    Tls::StartTls(certificate) if !self.encrypted => {
+                    Tls::Upgrade(certificate) if !self.encrypted => {
                         self.say("220 go ahead").await?;
                         self.encrypt(&certificate).await?;
                     }
@@ -292,7 +292,7 @@ impl Session {
 
     fn offers(&self) -> String {
         let mut offers = vec!["test", "8BITMIME", "SMTPUTF8"];
-        if matches!(self.setup.tls, Tls::StartTls(_)) && !self.encrypted {
+        if matches!(self.setup.tls, Tls::Upgrade(_)) && !self.encrypted {
             offers.push("STARTTLS");
         }
         if self.setup.login.is_some() {

@@ -154,7 +154,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_line_break_is_an_error_and_never_a_header() {
-        let cases: [(&str, fn(&mut Envelope)); 7] = [
+        type Harm = fn(&mut Envelope);
+        let cases: [(&str, Harm); 7] = [
             ("recipient: the name", |e| e.to.name = Some("Ada\r\nBcc: eve@evil.example".into())),
             ("recipient: the address", |e| e.to.email = "ada@example.com\r\nBcc: eve@evil.example".into()),
             ("recipient: the address is no", |e| e.to.email = "ada".into()),

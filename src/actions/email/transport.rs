@@ -158,12 +158,8 @@ mod tests {
             assert_eq!(found, login, "{text}");
             assert!(!format!("{smtp:?}").contains("ss/w"), "the password is not shown");
         }
-        assert!(
-            matches!(Transport::parse("file:./mail"), Ok(Transport::File(path)) if path == PathBuf::from("./mail"))
-        );
-        assert!(
-            matches!(Transport::parse("file:///var/mail"), Ok(Transport::File(path)) if path == PathBuf::from("/var/mail"))
-        );
+        assert!(matches!(Transport::parse("file:./mail"), Ok(Transport::File(path)) if path == *"./mail"));
+        assert!(matches!(Transport::parse("file:///var/mail"), Ok(Transport::File(path)) if path == *"/var/mail"));
     }
 
     #[test]
