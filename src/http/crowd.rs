@@ -53,7 +53,8 @@ impl Crowd {
 
     /// Room for one more of this peer, of which only so many are let in.
     pub(super) fn make_room_for(&mut self, peer: IpAddr, now: u64) -> bool {
-        let full = |crowd: &Self| crowd.peers.get(&peer).is_some_and(|count| *count >= crowd.limits.connections_per_peer);
+        let full =
+            |crowd: &Self| crowd.peers.get(&peer).is_some_and(|count| *count >= crowd.limits.connections_per_peer);
         if full(self) {
             self.forget_gone();
         }

@@ -71,7 +71,8 @@ impl Limits {
 
     /// Often enough that no timeout is late by more than an eighth.
     fn sweep_every(&self) -> Duration {
-        let shortest = [self.header_timeout, self.body_timeout, self.idle_timeout, self.write_timeout].into_iter().min();
+        let shortest =
+            [self.header_timeout, self.body_timeout, self.idle_timeout, self.write_timeout].into_iter().min();
         (shortest.unwrap_or_default() / 8).clamp(Duration::from_millis(10), Duration::from_millis(250))
     }
 }

@@ -158,7 +158,9 @@ mod tests {
             token.is_in(&headers)
         };
         assert!(passes(b"Bearer the-token") && passes(b"bearer  the-token"));
-        for wrong in [&b"Bearer the-toke"[..], b"Bearer the-token2", b"Bearer", b"Basic the-token", b"the-token", b"\xe4"] {
+        for wrong in
+            [&b"Bearer the-toke"[..], b"Bearer the-token2", b"Bearer", b"Basic the-token", b"the-token", b"\xe4"]
+        {
             assert!(!passes(wrong), "{wrong:?}");
         }
         assert!(!token.is_in(&HeaderMap::new()));
@@ -173,10 +175,12 @@ mod tests {
             hosts.allow(&Uri::from_static("/"), &headers)
         };
         let local = hosts("127.0.0.1:8081");
-        for host in ["127.0.0.1:8081", "localhost", "LOCALHOST:1", "[::1]:8081", "127.0.0.9", "admin.shop.example:443"] {
+        for host in ["127.0.0.1:8081", "localhost", "LOCALHOST:1", "[::1]:8081", "127.0.0.9", "admin.shop.example:443"]
+        {
             assert!(asked(&local, host), "{host}");
         }
-        for host in ["evil.example", "127.0.0.1.evil.example", "192.0.2.1", "localhost@evil.example", "", "a b", "[::1"] {
+        for host in ["evil.example", "127.0.0.1.evil.example", "192.0.2.1", "localhost@evil.example", "", "a b", "[::1"]
+        {
             assert!(!asked(&local, host), "{host}");
         }
         assert!(asked(&hosts("192.0.2.1:8081"), "192.0.2.1:8081"));

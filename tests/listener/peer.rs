@@ -66,9 +66,10 @@ impl Server {
 }
 
 fn routes() -> impl Filter<Extract: warp::Reply, Error = std::convert::Infallible> + Clone + Send + Sync + 'static {
-    let echo = warp::path!("echo").and(warp::post()).and(capped_body(CAP)).map(|body: bytes::Bytes| {
-        json(StatusCode::OK, &serde_json::json!({"bytes": body.len()}))
-    });
+    let echo = warp::path!("echo")
+        .and(warp::post())
+        .and(capped_body(CAP))
+        .map(|body: bytes::Bytes| json(StatusCode::OK, &serde_json::json!({"bytes": body.len()})));
     let who = warp::path!("who").and(warp::ext::get::<PeerOf>()).map(|peer: PeerOf| {
         json(StatusCode::OK, &serde_json::json!({"client": peer.client, "port": peer.socket.port()}))
     });

@@ -36,7 +36,8 @@ async fn drop_by_drop_headers_buy_no_time() {
         }
     });
     let mut heard = Vec::new();
-    let ended = tokio::time::timeout(super::peer::PATIENCE, tokio::io::AsyncReadExt::read_to_end(&mut read, &mut heard));
+    let ended =
+        tokio::time::timeout(super::peer::PATIENCE, tokio::io::AsyncReadExt::read_to_end(&mut read, &mut heard));
     assert!(ended.await.is_ok(), "closed in spite of the drops");
     drip.abort();
 }
