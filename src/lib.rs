@@ -1,3 +1,4 @@
+pub mod actions;
 pub mod clock;
 pub mod decide;
 pub mod http;
