@@ -1,5 +1,6 @@
 pub mod actions;
 pub mod clock;
+pub mod config;
 pub mod decide;
 pub mod dispatch;
 pub mod house;

@@ -3,7 +3,7 @@
 //! Nothing that a peer does ends more than its own connection, and a handler that panics not even that.
 
 use std::{
-    convert::Infallible, io, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin, sync::Arc, task::Poll, time::Duration,
+    convert::Infallible, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin, sync::Arc, task::Poll, time::Duration,
 };
 
 use futures_util::FutureExt;
@@ -28,6 +28,8 @@ use super::{
 
 /// The largest piece of a body that is read at once, in bytes: whole callbacks arrive in one.
 const READ_BYTES: usize = 64 * 1024;
+/// What a TLS connection begins with.
+const TLS_HANDSHAKE: [u8; 1] = [22];
 
 /// What serves a request: `warp::service(…)`, or anything else of that shape.
 pub(super) trait Routes:
@@ -69,29 +71,20 @@ pub(super) async fn run<S: Routes>(stream: TcpStream, socket: SocketAddr, presen
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    // No buffer is allocated for a peer that says nothing.
-    let Some(Ok(())) = activity.unless_closed(stream.readable()).await else { return };
-    let Some(tls) = &house.tls else { return serve(stream, socket, activity, &house).await };
-    match activity.unless_closed(speaks_tls(&stream)).await {
-        Some(Ok(true)) => {}
-        Some(Ok(false)) => {
-            let problem = Problem::new(Kind::Malformed).detail("this port speaks HTTPS");
-            activity.leave_unread();
-            return say(&mut Watched::new(stream, activity.clone()), &problem).await;
-        }
-        Some(Err(_)) | None => return,
+    // Neither buffers nor the state of HTTP are there for a peer that says nothing.
+    let mut first = [0];
+    let Some(Ok(1)) = activity.unless_closed(stream.peek(&mut first)).await else { return };
+    let Some(tls) = &house.tls else { return Box::pin(serve(stream, socket, activity, &house)).await };
+    if first != TLS_HANDSHAKE {
+        let problem = Problem::new(Kind::Malformed).detail("this port speaks HTTPS");
+        activity.leave_unread();
+        return say(&mut Watched::new(stream, activity.clone()), &problem).await;
     }
-    match activity.unless_closed(tls.acceptor().accept(stream)).await {
-        Some(Ok(stream)) => serve(stream, socket, activity, &house).await,
+    match activity.unless_closed(Box::pin(tls.acceptor().accept(stream))).await {
+        Some(Ok(stream)) => Box::pin(serve(stream, socket, activity, &house)).await,
         Some(Err(error)) => tracing::debug!(%error, "no TLS connection came about"),
         None => {}
     }
-}
-
-/// Whether the first byte is that of a TLS handshake.
-async fn speaks_tls(stream: &TcpStream) -> io::Result<bool> {
-    let mut first = [0];
-    Ok(stream.peek(&mut first).await? == 0 || first == [22])
 }
 
 /// A problem on a stream that has no HTTP of its own.
