@@ -1,4 +1,6 @@
 pub mod actions;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decide;

@@ -16,6 +16,7 @@ use prometheus_client::{
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    config::LogFormat,
     decide::{Effects, Ruled},
     store::Figures,
 };
@@ -174,14 +175,6 @@ impl Metrics {
 
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// What the log looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    #[default]
-    Text,
-    Json,
 }
 
 /// Starts the log, on standard error. `RUST_LOG` goes before `level`.

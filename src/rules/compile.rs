@@ -60,7 +60,7 @@ impl RuleSet {
             drafts.extend(read.drafts);
         }
         groups_of_two_files(&drafts, &mut diagnostics);
-        unsupported::find(&drafts, &mut diagnostics);
+        unsupported::find(&drafts, context, &mut diagnostics);
         let options = Options {
             brand: &context.brand,
             default_locale: &context.locale,

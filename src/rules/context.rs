@@ -27,6 +27,8 @@ pub struct Context {
     pub locale: String,
     /// What templates may say about the merchant.
     pub brand: Brand,
+    /// Whether mails can be sent.
+    pub email: bool,
     /// Whether anything can tell a customer's address.
     pub directory: bool,
     /// Whether the provider's API can be asked.

@@ -1,10 +1,11 @@
-//! What the language has and this version can't carry out. It is refused: a rule that looks live and never acts would be worse.
+//! What the language has and this version, or the configuration, can't carry out. It is refused: a rule that looks live and
+//! never acts would be worse.
 
 use crate::source::Diagnostic;
 
-use super::{Action, rule_reading::Draft};
+use super::{Action, Context, rule_reading::Draft};
 
-pub(super) fn find(drafts: &[Draft], into: &mut Vec<Diagnostic>) {
+pub(super) fn find(drafts: &[Draft], context: &Context, into: &mut Vec<Diagnostic>) {
     for draft in drafts {
         let file = &*draft.rule.file;
         for (trigger, at) in draft.rule.triggers.iter().zip(&draft.triggers_at) {
@@ -17,6 +18,13 @@ pub(super) fn find(drafts: &[Draft], into: &mut Vec<Diagnostic>) {
             }
         }
         for (action, at) in draft.rule.actions.iter().zip(&draft.actions_at) {
+            if matches!(action, Action::Email { .. }) && !context.email {
+                into.push(
+                    Diagnostic::error("channel", file, "the configuration says nothing about sending mails")
+                        .at(at.clone())
+                        .help("write `email:` with `from` and `transport` in the configuration"),
+                );
+            }
             if matches!(action, Action::Webhook { .. } | Action::Chat { .. }) {
                 let message = format!("this version can't send a {}", action.kind());
                 into.push(

@@ -17,6 +17,7 @@ use std::{
     sync::Arc,
 };
 
+pub use journal::make_dir as make_private_dir;
 pub use journal::{Damage, Journal, OpenError, Progress, Step};
 pub use memory::Memory;
 pub use timeline::{Entry, timeline_entry};
@@ -27,7 +28,7 @@ use tokio::sync::watch;
 
 use crate::{
     clock::{Clock, Timestamp},
-    decide::{Attempt, Case, Command, Policy, Receipt},
+    decide::{Attempt, Case, Command, Effects, Policy, Receipt},
     kyc::CustomerId,
     outbox::{Channel, Job, JobId, Outcome, State},
     rules::RuleSet,
@@ -45,7 +46,12 @@ pub struct Options {
     pub view_cache_bytes: u64,
     /// Called between the steps of a commit. For tests that stop or fail there.
     pub interrupt: Option<Interrupt>,
+    /// Called for each record that has become durable, in their order, by the thread that writes: it has to be quick.
+    pub recorder: Option<Recorder>,
 }
+
+/// Somebody who is told of each durable record.
+pub type Recorder = Arc<dyn Fn(&record::Header, &Effects) + Send + Sync>;
 
 /// What a test does at a step: `Err` is what the disk would have said.
 pub type Interrupt = Arc<dyn Fn(Step) -> std::io::Result<()> + Send + Sync>;
@@ -58,6 +64,7 @@ impl Default for Options {
             min_free_bytes: 256 << 20,
             view_cache_bytes: 32 << 20,
             interrupt: None,
+            recorder: None,
         }
     }
 }

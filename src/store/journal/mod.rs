@@ -26,12 +26,13 @@ use tokio::sync::{oneshot, watch};
 
 use self::{ahead::Ahead, applier::Signals, queue::Queue, reader::Reader, replay::ReplayError, writer::Item};
 pub use self::{
+    segment::make_dir,
     open::{OpenError, Progress},
     scan::Damage,
     writer::Step,
 };
 use super::{
-    Figures, Interrupt, JobFilter, Page, Place, Refused, StoreError,
+    Figures, Interrupt, JobFilter, Page, Place, Recorder, Refused, StoreError,
     decider::Written,
     hot::Hot,
     memory::page,
@@ -55,6 +56,7 @@ struct Shared {
     process: String,
     clock: Clock,
     interrupt: Option<Interrupt>,
+    recorder: Option<Recorder>,
     view_cache_bytes: u64,
     queue: Queue,
     ahead: Ahead,
@@ -104,6 +106,10 @@ impl Shared {
     /// Makes visible what has just become durable.
     fn publish(&self, written: impl Iterator<Item = Written>, durable: u64, activated: Option<String>) {
         let mut jobs_changed = activated.is_some();
+        let written: Vec<Written> = written.collect();
+        if let Some(recorder) = &self.recorder {
+            written.iter().for_each(|one| recorder(&one.header, &one.effects));
+        }
         let mut hot = self.hot_mut();
         for one in written {
             if let Some((who, touched)) = one.touched {

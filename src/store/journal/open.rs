@@ -113,6 +113,7 @@ impl Journal {
             process: format!("process {} {:08x}", std::process::id(), u32::from_be_bytes(random)),
             clock: options.clock.clone(),
             interrupt: options.interrupt.clone(),
+            recorder: options.recorder.clone(),
             view_cache_bytes: options.view_cache_bytes,
             queue: Queue::default(),
             ahead: Ahead::new(&journal_dir, options.min_free_bytes, next_size(segment.size())),
