@@ -120,6 +120,13 @@ impl Activity {
         self.enter(if whole { Phase::Work } else { Phase::Body });
     }
 
+    /// Nothing more of the request's body is awaited. A handler that keeps the body beyond its answer changes nothing.
+    pub(super) fn complete(&self) {
+        if self.phase() == Phase::Body {
+            self.enter(Phase::Work);
+        }
+    }
+
     pub(super) fn stalled(&self) {
         if self.stalled.load(Relaxed) == 0 {
             self.stalled.store(self.ticks.now_ms().max(1), Relaxed);

@@ -159,7 +159,7 @@ impl Body for Inbound {
         };
         if !self.ended && (frame.is_none() || self.body.is_end_stream()) {
             self.ended = true;
-            self.activity.enter(Phase::Work);
+            self.activity.complete();
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
@@ -177,7 +177,7 @@ impl Drop for Inbound {
     fn drop(&mut self) {
         if !self.ended {
             self.activity.leave_unread();
-            self.activity.enter(Phase::Work);
+            self.activity.complete();
         }
     }
 }

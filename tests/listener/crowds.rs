@@ -71,6 +71,6 @@ async fn a_nearly_full_house_closes_idle_connections_sooner() {
         assert_eq!(peer.post("once").await.status, 200);
         crowd.push(peer);
     }
-    // Their own idle timeout is a minute, and PATIENCE ends before it.
-    assert_eq!(crowd[3].closed().await, "");
+    // Their own idle timeout is a minute, and PATIENCE ends before it. Once one is gone the house is not so full.
+    assert_eq!(crowd[0].closed().await, "");
 }
