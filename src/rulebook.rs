@@ -58,11 +58,16 @@ impl From<Refused> for StartError {
 /// What a reload came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reload {
-    Loaded { hash: String, rules: usize },
+    Loaded {
+        hash: String,
+        rules: usize,
+    },
     /// The files say what is in force already.
     Unchanged,
     /// Everything stays as it was. The text is what the merchant reads.
-    Refused { text: String },
+    Refused {
+        text: String,
+    },
     /// The store could not take it.
     Failed(Refused),
 }

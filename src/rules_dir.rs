@@ -46,7 +46,9 @@ fn is_ours(path: &str) -> bool {
 /// The paths of our files below the directory.
 fn list(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
-    for (prefix, folder) in [("", dir.to_owned()), ("templates/", dir.join("templates")), ("labels/", dir.join("labels"))] {
+    for (prefix, folder) in
+        [("", dir.to_owned()), ("templates/", dir.join("templates")), ("labels/", dir.join("labels"))]
+    {
         let entries = match fs::read_dir(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !prefix.is_empty() => continue,
             entries => entries?,
@@ -66,9 +68,13 @@ fn list(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 /// Reads the directory; or says everything that can't be read.
 pub fn read(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
     let shown = dir.display().to_string();
-    let unreadable = |file: String, error: io::Error| Diagnostic::error("file", file, format!("can't be read: {error}"));
+    let unreadable =
+        |file: String, error: io::Error| Diagnostic::error("file", file, format!("can't be read: {error}"));
     let paths = list(dir).map_err(|error| {
-        vec![unreadable(shown.clone(), error).help("the directory of the rules is `rules:` in the configuration, or --rules")]
+        vec![
+            unreadable(shown.clone(), error)
+                .help("the directory of the rules is `rules:` in the configuration, or --rules"),
+        ]
     })?;
     if !paths.iter().any(|(name, _)| !name.contains('/')) {
         let empty = Diagnostic::error("file", shown, "there are no rules here: no file ends in .yaml")
@@ -177,10 +183,14 @@ mod tests {
 
     #[test]
     fn what_lies_beside_the_rules_is_left_alone() {
-        for path in ["kyc.yaml", "kyc.test.yaml", "old.yml", "templates/a.en.md", "templates/layout.html", "labels/de.yaml"] {
+        for path in
+            ["kyc.yaml", "kyc.test.yaml", "old.yml", "templates/a.en.md", "templates/layout.html", "labels/de.yaml"]
+        {
             assert!(is_ours(path), "{path}");
         }
-        for path in [".kyc.yaml.swp", "#kyc.yaml#", "kyc.yaml~", "README.md", "templates/a/b.md", ".git/x.yaml", "x/y.yaml"] {
+        for path in
+            [".kyc.yaml.swp", "#kyc.yaml#", "kyc.yaml~", "README.md", "templates/a/b.md", ".git/x.yaml", "x/y.yaml"]
+        {
             assert!(!is_ours(path), "{path}");
         }
     }

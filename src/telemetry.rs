@@ -105,7 +105,11 @@ impl Default for Metrics {
         );
         registry.register("rules", "Rules whose trigger matched, by what became of them", new.rules.clone());
         registry.register("attempts", "Attempts at jobs, by how they ended", new.attempts.clone());
-        registry.register("attempts_in_doubt", "Attempts that a process did not live to see the end of", new.in_doubt.clone());
+        registry.register(
+            "attempts_in_doubt",
+            "Attempts that a process did not live to see the end of",
+            new.in_doubt.clone(),
+        );
         registry.register("reloads", "Reloads of the rules", new.reloads.clone());
         registry.register("rules_refused", "1 while the rules on the disk are refused", new.rules_refused.clone());
         registry.register("jobs", "Jobs that are not done, by state", new.jobs.clone());

@@ -59,7 +59,11 @@ impl Client {
             request = request.json(body);
         }
         let unreachable = |error: reqwest::Error| {
-            let text = format!("the server at {} can't be reached: {}. Is `kyc-rules serve` running?", self.base, root_of(&error));
+            let text = format!(
+                "the server at {} can't be reached: {}. Is `kyc-rules serve` running?",
+                self.base,
+                root_of(&error)
+            );
             Failure::new(Exit::Unavailable, text)
         };
         let response = request.send().await.map_err(unreachable)?;
@@ -80,7 +84,8 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> Failure {
     let text = said("detail").or(said("title")).map_or_else(|| format!("the server answered {status}"), str::to_owned);
     match status {
         StatusCode::UNAUTHORIZED => {
-            let text = "the server does not know this token; it is `admin.token`, or in admin.token in the data directory";
+            let text =
+                "the server does not know this token; it is `admin.token`, or in admin.token in the data directory";
             Failure::new(Exit::Failed, text)
         }
         StatusCode::SERVICE_UNAVAILABLE => Failure::new(Exit::Unavailable, text),

@@ -62,7 +62,7 @@ impl Jobs {
                     text(job, "id"),
                     text(job, "state"),
                     text(job, "customer"),
-                    text(job, "action"),
+                    format!("{} {}", text(job, "action"), text(job, "name")),
                     text(job, "rule"),
                     job["attempts"].to_string(),
                     text(job, "next_at"),

@@ -51,7 +51,9 @@ pub fn failure(error: AppError) -> Failure {
         AppError::Open(_) | AppError::Io(_) => Exit::Io,
     };
     let text = match error {
-        AppError::Rules(text) => format!("the rules are wrong, and there are no earlier ones to run\n\n{}", text.trim_end()),
+        AppError::Rules(text) => {
+            format!("the rules are wrong, and there are no earlier ones to run\n\n{}", text.trim_end())
+        }
         other => other.to_string(),
     };
     Failure::new(exit, text)

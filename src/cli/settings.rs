@@ -48,7 +48,10 @@ pub fn load(given: Option<&Path>) -> Result<Config, Failure> {
 
 pub fn first_secret(given: Option<&Path>) -> Result<Secret, Failure> {
     let config = load(given).map_err(|failure| {
-        Failure::new(failure.exit, format!("{}\n\nWithout a configuration: --secret, or KYC_RULES_SECRET", failure.text))
+        Failure::new(
+            failure.exit,
+            format!("{}\n\nWithout a configuration: --secret, or KYC_RULES_SECRET", failure.text),
+        )
     })?;
     let first = config.callback.secrets.into_iter().next();
     first.ok_or_else(|| Failure::new(Exit::Config, "the configuration has no callback.secrets"))
@@ -71,7 +74,10 @@ pub fn client_of(config: &Config) -> Result<Client, Failure> {
             let data = app::data_dir(config).map_err(|error| Failure::new(Exit::Config, error))?;
             let path = data.join(TOKEN_FILE);
             let missing = |error| {
-                let text = format!("the server's token can't be read from {}: {error}. Has `kyc-rules serve` been started, and may this user read it?", path.display());
+                let text = format!(
+                    "the server's token can't be read from {}: {error}. Has `kyc-rules serve` been started, and may this user read it?",
+                    path.display()
+                );
                 Failure::new(Exit::Unavailable, text)
             };
             std::fs::read_to_string(&path).map_err(missing)?.trim().to_owned()

@@ -104,7 +104,7 @@ impl<'r, 't> Reader<'r, 't> {
     }
 
     pub(super) fn beside(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.directory.join(path)
+        self.directory.join(path).components().collect()
     }
 
     /// A secret that signs something; short ones are warned of.

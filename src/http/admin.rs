@@ -120,9 +120,8 @@ fn guard(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + C
 
 fn health(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let ready = Arc::clone(admin);
-    let healthz = warp::path!("healthz")
-        .and(warp::get())
-        .map(|| json(StatusCode::OK, &serde_json::json!({"status": "ok"})));
+    let healthz =
+        warp::path!("healthz").and(warp::get()).map(|| json(StatusCode::OK, &serde_json::json!({"status": "ok"})));
     let readyz = warp::path!("readyz").and(warp::get()).map(move || match ready.house.not_ready() {
         None => json(StatusCode::OK, &serde_json::json!({"status": "ready"})),
         Some(why) => Problem::new(Kind::Unavailable).detail(why).response(),
@@ -155,10 +154,11 @@ fn reads(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejec
         .and(warp::get())
         .and(warp::query())
         .then(answered!(admin, |this, query: JobsQuery| this.jobs(query)));
-    let problems = warp::path!("problems").and(warp::get()).and(warp::query()).then(answered!(
-        admin,
-        |this, query: JobsQuery| this.jobs(JobsQuery { state: Some(State::Problem.name().to_owned()), ..query })
-    ));
+    let problems = warp::path!("problems")
+        .and(warp::get())
+        .and(warp::query())
+        .then(answered!(admin, |this, query: JobsQuery| this
+            .jobs(JobsQuery { state: Some(State::Problem.name().to_owned()), ..query })));
     status.or(customers).unify().or(customer).unify().or(jobs).unify().or(problems).unify()
 }
 
@@ -239,7 +239,8 @@ impl Admin {
         let customer = customer_id(&id)?;
         let contact: ContactBody = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
         let contact = contact.checked(&self.attributes).map_err(|error| unprocessable(error.to_string()))?;
-        let receipt = self.store()?.submit(Command::Contact { customer, contact: contact.clone() }).await.map_err(refused)?;
+        let receipt =
+            self.store()?.submit(Command::Contact { customer, contact: contact.clone() }).await.map_err(refused)?;
         Ok(json(StatusCode::OK, &serde_json::json!({"contact": contact, "changed": receipt != Receipt::Unchanged})))
     }
 
@@ -251,7 +252,9 @@ impl Admin {
         }
         let command = if add { Command::Tag { customer, name } } else { Command::Untag { customer, name } };
         match self.store()?.submit(command).await.map_err(refused)? {
-            Receipt::Gone => Err(unprocessable("a tag has 1 to 64 bytes without control characters, and a customer at most 32".to_owned())),
+            Receipt::Gone => Err(unprocessable(
+                "a tag has 1 to 64 bytes without control characters, and a customer at most 32".to_owned(),
+            )),
             receipt => Ok(json(StatusCode::OK, &serde_json::json!({"changed": receipt != Receipt::Unchanged}))),
         }
     }

@@ -3,8 +3,8 @@
 //! Routes are warp filters and live in files of their own. Nothing here knows of KYC.
 
 mod access;
-pub mod admin;
 mod activity;
+pub mod admin;
 mod body;
 pub mod callback;
 mod connection;

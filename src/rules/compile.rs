@@ -61,11 +61,8 @@ impl RuleSet {
         }
         groups_of_two_files(&drafts, &mut diagnostics);
         unsupported::find(&drafts, context, &mut diagnostics);
-        let options = Options {
-            brand: &context.brand,
-            default_locale: &context.locale,
-            attributes: &context.attributes,
-        };
+        let options =
+            Options { brand: &context.brand, default_locale: &context.locale, attributes: &context.attributes };
         let templates = Templates::compile(files, &options).map_err(|wrong| diagnostics.extend(wrong)).ok();
         let errors = diagnostics.iter().any(|found| found.severity == Severity::Error);
         let Some(templates) = templates.filter(|_| !errors) else { return Compiled { set: None, diagnostics } };

@@ -173,8 +173,10 @@ pub struct JobShape {
     id: String,
     customer: CustomerId,
     rule: String,
-    /// The action and what it is about, as `email missing-documents`.
-    action: String,
+    /// `email`, `webhook` or `chat`.
+    action: &'static str,
+    /// The template, target or room.
+    name: String,
     /// Whom it goes to: `customer`, an address, or a configured target.
     to: String,
     state: &'static str,
@@ -195,7 +197,8 @@ impl JobShape {
             id: order.id.to_string(),
             customer: customer.clone(),
             rule: order.rule.to_string(),
-            action: format!("{} {}", order.action.kind(), order.action.name()),
+            action: order.action.kind(),
+            name: order.action.name().to_owned(),
             to: order.action.recipient(),
             state: fate.state.name(),
             attempts: fate.attempts,

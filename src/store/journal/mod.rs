@@ -26,9 +26,9 @@ use tokio::sync::{oneshot, watch};
 
 use self::{ahead::Ahead, applier::Signals, queue::Queue, reader::Reader, replay::ReplayError, writer::Item};
 pub use self::{
-    segment::make_dir,
     open::{OpenError, Progress},
     scan::Damage,
+    segment::make_dir,
     writer::Step,
 };
 use super::{
