@@ -88,6 +88,11 @@ impl Clock {
         }
     }
 
+    /// Whether time may pass at any moment, and not only as it does.
+    pub const fn is_moved_by_hand(&self) -> bool {
+        !matches!(self, Self::System)
+    }
+
     /// Moves a clock on that is somebody's to move; the machine's own is nobody's.
     pub fn advance_ms(&self, ms: i64) {
         if let Self::Manual(millis) | Self::Ahead(millis) = self {
