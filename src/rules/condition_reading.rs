@@ -97,7 +97,10 @@ fn unknown(entry: &Entry<'_>, names: &Names<'_>, report: &mut Report<'_>) {
         }
         key => match did_you_mean(key, known()) {
             Some(meant) => note.label(format!("did you mean `{meant}`?")),
-            None => note.help(format!("known here: {} or `{ATTRIBUTE}NAME`", one_of(LINES.iter().copied()))),
+            None => {
+                let known = one_of(LINES.iter().copied().chain(["customer.attributes.NAME"]));
+                note.help(format!("known here: {known}"))
+            }
         },
     };
 }

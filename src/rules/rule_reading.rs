@@ -42,7 +42,9 @@ pub(super) fn read(names: &Names<'_>, report: &mut Report<'_>) -> RulesFile {
     let root = &document.root;
     match &root.value {
         Value::Null => {
-            report.error("format", 0..0, "this file is empty").label("it begins with `format: 1`");
+            report
+                .error("format", 0..0, "this file is empty")
+                .help("a file begins with the lines `format: 1` and `rules:`");
             return found;
         }
         Value::List(_) => {
@@ -188,6 +190,10 @@ fn mode(node: &Node<'_>, report: &mut Report<'_>) -> Option<Mode> {
 
 /// One trigger, or a list of one kind.
 fn triggers(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<(Vec<Trigger>, Vec<Range<usize>>)> {
+    if let Value::Map(_) = node.value {
+        node.wrong("`when`", "a trigger as `A -> B`, or a list of them", report);
+        return None;
+    }
     let items = node.list("`when`", report)?;
     let mut triggers: Vec<Trigger> = Vec::with_capacity(items.len());
     let mut places = Vec::with_capacity(items.len());

@@ -294,14 +294,6 @@ impl<'g> Grammar<'g, '_, '_> {
                 let label = format!("write `{} -> …` or `{0} for 48h`", written(0..spot.start));
                 self.error(spot, "`->` or `for` is missing here", Some(label));
             }
-            None if written(0..self.end).parse::<Duration>().is_ok() => {
-                let label = "put quotes around the whole trigger: \"A for 48h, 5d\"".to_owned();
-                self.error(
-                    0..self.end,
-                    "a duration without its status: in `[…]` a comma begins another entry",
-                    Some(label),
-                );
-            }
             None => {
                 let label = format!("write `any -> {}`", written(0..self.end));
                 self.error(0..self.end, "a trigger has an arrow or `for`", Some(label));
@@ -313,6 +305,11 @@ impl<'g> Grammar<'g, '_, '_> {
     fn unknown(&mut self, word: &str, spot: Spot, what: &'static str) {
         if word == "*" {
             self.error(spot, "`*` is no name", Some("write `any`".to_owned()));
+            return;
+        }
+        if word.parse::<Duration>().is_ok() {
+            let label = "put quotes around the whole trigger: \"A for 48h, 5d\"".to_owned();
+            self.error(spot, "a duration without its status: in `[…]` a comma begins another entry", Some(label));
             return;
         }
         let names: Vec<&str> =
