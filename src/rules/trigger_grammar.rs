@@ -16,6 +16,8 @@ use super::{
     trigger_words::{Spot, Token, tokens},
 };
 
+const MAX_BYTES: usize = 4096;
+
 /// More steps than this in one trigger are a slip.
 const MAX_STEPS: usize = 16;
 
@@ -30,6 +32,10 @@ enum Name<T> {
 /// Reads one trigger; what is wrong with it stands in the report.
 pub(super) fn read(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Trigger> {
     let text = node.text("`when`", report)?;
+    if text.len() > MAX_BYTES {
+        report.error("trigger", node.span.clone(), format!("a trigger has at most {MAX_BYTES} bytes"));
+        return None;
+    }
     Grammar { tokens: tokens(text), at: 0, node, names, report, end: text.len() }.trigger()
 }
 

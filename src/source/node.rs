@@ -219,7 +219,11 @@ impl<'t> Node<'t> {
     fn nothing(&self, what: &str, report: &mut Report<'_>) {
         let after = self.span.end.min(report.text().len());
         let rest = report.text().get(after..).unwrap_or_default();
-        let line = rest.lines().next().unwrap_or_default();
+        // Enough of the line to see what follows; a line may be as long as its file.
+        const SEEN: usize = 200;
+        let end = rest.char_indices().take(SEEN).find(|(_, c)| *c == '\n').map(|(at, _)| at);
+        let end = end.or_else(|| rest.char_indices().nth(SEEN).map(|(at, _)| at)).unwrap_or(rest.len());
+        let line = &rest[..end];
         let value = line.trim_start_matches([':', ' ', '\t']);
         if self.span.is_empty() && value.starts_with('#') {
             let start = after + line.len() - value.len();

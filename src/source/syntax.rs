@@ -90,7 +90,11 @@ pub(super) fn too_deep(at: usize, report: &mut Report<'_>) {
 pub(super) fn not_a_key(span: Range<usize>, report: &mut Report<'_>) {
     let text = report.text();
     let start = floor(text, span.start);
-    if let Some(braced) = unquoted_braces(text, &line_around(text, start)) {
+    // Looking at the line costs its length, and a line may hold thousands of these.
+    const LOOKED_AT: usize = 50;
+    if report.found().len() < LOOKED_AT
+        && let Some(braced) = unquoted_braces(text, &line_around(text, start))
+    {
         return braces(braced, report);
     }
     report
@@ -100,7 +104,8 @@ pub(super) fn not_a_key(span: Range<usize>, report: &mut Report<'_>) {
 
 fn braces(span: Range<usize>, report: &mut Report<'_>) {
     // Where the parser can't go on, it has often come past the same braces as a key.
-    if report.found().iter().any(|found| found.span.as_ref().is_some_and(|have| have.start == span.start)) {
+    if report.found().iter().rev().take(8).any(|found| found.span.as_ref().is_some_and(|have| have.start == span.start))
+    {
         return;
     }
     let written = report.text()[span.clone()].replace('"', "'");

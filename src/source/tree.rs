@@ -69,6 +69,29 @@ impl<'r, 't> Tree<'r, 't> {
         self.root.unwrap_or(Node { value: Value::Null, span: 0..0, plain: true })
     }
 
+    /// What was whole when the text could be read no further: a map that was open is refused, but for the outermost.
+    pub(super) fn salvage(mut self) -> Node<'t> {
+        self.report.cut();
+        while let Some(open) = self.open.pop() {
+            let (value, start) = match open {
+                Open::List(items, start) => (Value::List(items), start),
+                Open::Map(map) if self.open.is_empty() && !map.refused => (Value::Map(map.entries), map.start),
+                Open::Map(map) => (Value::Refused, map.start),
+            };
+            let node = Node { value, span: start..start, plain: true };
+            match self.open.last_mut() {
+                None => self.root = Some(node),
+                Some(Open::List(items, _)) => items.push(node),
+                Some(Open::Map(map)) => {
+                    if let Some((Some(key), key_span)) = map.waiting.take() {
+                        map.entries.push(Entry { key, key_span, value: node });
+                    }
+                }
+            }
+        }
+        self.root.unwrap_or(Node { value: Value::Refused, span: 0..0, plain: true })
+    }
+
     /// `None`: there is no use in going on.
     pub(super) fn take(&mut self, event: Event<'t>, span: Span) -> Option<()> {
         let span = self.offsets.range(span);
