@@ -77,8 +77,7 @@ fn say_where(address: SocketAddr) {
 
 /// Ends with the process that started it.
 async fn parent_gone() {
-    let mut byte = [0];
-    let _ = tokio::io::stdin().read(&mut byte).await;
+    let _ = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await;
 }
 
 fn serve_empty() {

@@ -13,6 +13,9 @@ const MAX_NAME_BYTES: usize = 64;
 pub(super) type Placed = (Action, Range<usize>);
 
 pub(super) fn read(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Vec<Placed>> {
+    if let Value::Refused = node.value {
+        return None;
+    }
     let items = node.items();
     if items.is_empty() {
         let note = report.error("action", node.span.clone(), "`do` is empty");
@@ -36,15 +39,16 @@ fn action(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option
         Value::Text(text) => {
             let meant = did_you_mean(text, Action::KINDS.iter().copied());
             let known = meant.unwrap_or("email");
-            let label = if known == "record" {
-                "did you mean `record`?".to_owned()
-            } else {
-                format!("write as `{known}: …`")
+            let label = match known {
+                "record" => "did you mean `record`?".to_owned(),
+                _ if names.templates.contains(&**text) => format!("write as `email: {text}`"),
+                _ => format!("write as `{known}: …`"),
             };
             report.error("action", node.span.clone(), format!("`{text}` alone is no action")).label(label);
             return None;
         }
         Value::Map(entries) => entries,
+        Value::Refused => return None,
         _ => {
             node.wrong("an action", "a map as `email: TEMPLATE`", report);
             return None;

@@ -65,10 +65,30 @@ impl RuleSet {
             Options { brand: &context.brand, default_locale: &context.locale, attributes: &context.attributes };
         let templates = Templates::compile(files, &options).map_err(|wrong| diagnostics.extend(wrong)).ok();
         let errors = diagnostics.iter().any(|found| found.severity == Severity::Error);
+        if !errors {
+            warnings::find(&drafts, &names, &mut diagnostics);
+        }
+        bounded(&mut diagnostics);
         let Some(templates) = templates.filter(|_| !errors) else { return Compiled { set: None, diagnostics } };
-        warnings::find(&drafts, &names, &mut diagnostics);
         let rules = drafts.into_iter().map(|draft| draft.rule).collect();
         Compiled { set: Some(RuleSet::of(rules, templates, files)), diagnostics }
+    }
+}
+
+/// Nobody reads the two-hundredth finding of a kind, and what a generator writes wrong is wrong a hundred thousand times.
+fn bounded(diagnostics: &mut Vec<Diagnostic>) {
+    const TOLD: usize = 200;
+    let mut told: HashMap<(Severity, &'static str), usize> = HashMap::new();
+    diagnostics.retain(|found| {
+        let count = told.entry((found.severity, found.code)).or_default();
+        *count += 1;
+        *count <= TOLD
+    });
+    for ((severity, code), count) in told.into_iter().filter(|(_, count)| *count > TOLD) {
+        let message = format!("{} more of this kind are not shown", count - TOLD);
+        let mut more = Diagnostic::error(code, "", message);
+        more.severity = severity;
+        diagnostics.push(more);
     }
 }
 

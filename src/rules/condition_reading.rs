@@ -26,6 +26,7 @@ const LINES: &[&str] = &[
     "not",
 ];
 const ATTRIBUTE: &str = "customer.attributes.";
+const MAX_VALUES: usize = 256;
 const TESTS: &[&str] = &["any_of", "all_of", "none_of", "only", "exists", "contains"];
 
 pub(super) fn read(node: &Node<'_>, what: &str, names: &Names<'_>, report: &mut Report<'_>) -> Option<Condition> {
@@ -97,7 +98,10 @@ fn unknown(entry: &Entry<'_>, names: &Names<'_>, report: &mut Report<'_>) {
         }
         key => match did_you_mean(key, known()) {
             Some(meant) => note.label(format!("did you mean `{meant}`?")),
-            None => note.help(format!("known here: {} or `{ATTRIBUTE}NAME`", one_of(LINES.iter().copied()))),
+            None => {
+                let known = one_of(LINES.iter().copied().chain(["customer.attributes.NAME"]));
+                note.help(format!("known here: {known}"))
+            }
         },
     };
 }
@@ -168,6 +172,10 @@ fn values(
     report: &mut Report<'_>,
 ) -> Option<Box<[Box<str>]>> {
     let items = node.list(what, report)?;
+    if items.len() > MAX_VALUES {
+        report.error("condition", node.span.clone(), format!("{what} has more than {MAX_VALUES} values"));
+        return None;
+    }
     let mut values = Vec::with_capacity(items.len());
     for item in items {
         values.push(value(subject, item, what, names, report));

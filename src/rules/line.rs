@@ -1,10 +1,10 @@
-//! One line of a condition, and what it finds.
-
-use std::fmt;
+//! One line of a condition: what it is about, and whether it holds.
+//!
+//! Not in here: its words (`line_words`), and how they are written in YAML (`condition_reading`).
 
 use crate::kyc::{Codes, Detail, Details, Processing};
 
-use super::{Condition, Facts, Holds, trigger::Joined};
+use super::{Condition, Facts, Holds};
 
 /// What a line is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub(super) enum LineTest {
 
 /// What there is to look at.
 #[derive(Clone, Copy)]
-enum Seen<'a> {
+pub(super) enum Seen<'a> {
     /// Nobody has said it.
     Missing,
     Set(&'a Codes),
@@ -69,27 +69,12 @@ enum Seen<'a> {
 }
 
 impl Subject {
-    pub fn name(&self) -> std::borrow::Cow<'_, str> {
-        std::borrow::Cow::Borrowed(match self {
-            Self::MissingDocs => "missing_docs",
-            Self::RejectLabels => "reject_labels",
-            Self::Tags => "tags",
-            Self::Message => "message",
-            Self::Processing => "processing",
-            Self::Visit => "visit",
-            Self::Changed => "changed",
-            Self::Locale => "customer.locale",
-            Self::Country => "customer.country",
-            Self::Attribute(name) => return format!("customer.attributes.{name}").into(),
-        })
-    }
-
     /// Whether it has several values at once.
     pub const fn is_set(&self) -> bool {
         matches!(self, Self::MissingDocs | Self::RejectLabels | Self::Tags | Self::Changed)
     }
 
-    fn seen<'a>(&self, facts: &Facts<'a>) -> Seen<'a> {
+    pub fn seen<'a>(&self, facts: &Facts<'a>) -> Seen<'a> {
         let text = |text: Option<&'a str>| text.map_or(Seen::Missing, Seen::Text);
         match self {
             Self::MissingDocs => facts.customer.missing_docs.as_ref().map_or(Seen::Missing, Seen::Set),
@@ -161,25 +146,6 @@ impl Seen<'_> {
             Self::Missing | Self::Changed(_) | Self::Count(_) => false,
         }
     }
-
-    /// "is 1", "are ID_CARD", "is empty", "not known".
-    fn text(self) -> String {
-        const SHOWN: usize = 60;
-        match self {
-            Self::Missing => "not known".to_owned(),
-            Self::Set(codes) if codes.is_empty() => "is empty".to_owned(),
-            Self::Set(codes) => format!("are {codes}"),
-            Self::Changed(details) if details.is_empty() => "nothing".to_owned(),
-            Self::Changed(details) => format!("are {details}"),
-            Self::Text("") => "is empty".to_owned(),
-            Self::Text(text) | Self::Locale(text) if text.chars().count() > SHOWN => {
-                format!("is {}…", text.chars().take(SHOWN).collect::<String>())
-            }
-            Self::Text(text) | Self::Locale(text) => format!("is {text}"),
-            Self::Processing(status) => format!("is {status}"),
-            Self::Count(count) => format!("is {count}"),
-        }
-    }
 }
 
 /// `de` is spoken by `de` and `de-AT`, `de-AT` by `de-AT` alone.
@@ -209,7 +175,7 @@ impl Count {
 }
 
 impl Test {
-    fn check(&self, seen: Seen<'_>) -> Truth {
+    pub fn check(&self, seen: Seen<'_>) -> Truth {
         if let Self::Exists(wanted) = self {
             return Some(seen.exists() == *wanted);
         }
@@ -256,35 +222,6 @@ impl LineTest {
         }
     }
 
-    pub fn why(&self, facts: &Facts<'_>) -> String {
-        match self {
-            Self::Of(subject, tests) => {
-                let seen = subject.seen(facts);
-                let undecided = || tests.iter().find(|test| test.check(seen).is_none());
-                let deciding = tests.iter().find(|test| test.check(seen) == Some(false)).or_else(undecided);
-                match (seen, deciding) {
-                    (Seen::Missing, _) | (_, None) => format!("{}: {}", subject.name(), seen.text()),
-                    (_, Some(test)) => format!("{} {}: {}", subject.name(), Shown(subject, test), seen.text()),
-                }
-            }
-            Self::Not(inner) => match (inner.check(facts), &inner.lines[..]) {
-                (Holds::Undecidable(line), _) => format!("not {}", inner.why(line, facts)),
-                (_, [Self::Of(subject, _)]) => format!("{}: {}", self.text(), subject.seen(facts).text()),
-                _ => format!("{}: all of it holds", self.text()),
-            },
-        }
-    }
-
-    pub fn text(&self) -> String {
-        match self {
-            Self::Of(subject, tests) => {
-                let tests: Vec<Shown<'_>> = tests.iter().map(|test| Shown(subject, test)).collect();
-                format!("{} {}", subject.name(), Joined(&tests, " and "))
-            }
-            Self::Not(inner) => format!("not ({})", inner.text()),
-        }
-    }
-
     pub fn reads_contact(&self) -> bool {
         match self {
             Self::Of(subject, _) => matches!(subject, Subject::Locale | Subject::Country | Subject::Attribute(_)),
@@ -327,38 +264,6 @@ impl Test {
             }
             (Self::Counts(these), Self::CountsNot(those)) => these.iter().all(|this| those.contains(this)),
             _ => false,
-        }
-    }
-}
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.least, self.most) {
-            (least, most) if least == most => write!(f, "= {least}"),
-            (least, u32::MAX) => write!(f, ">= {least}"),
-            (0, most) => write!(f, "<= {most}"),
-            (least, most) => write!(f, "{least} to {most}"),
-        }
-    }
-}
-
-/// A test in words that suit its subject.
-struct Shown<'a>(&'a Subject, &'a Test);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.1, self.0.is_set()) {
-            (Test::AnyOf(values), false) => write!(f, "is {}", Joined(values, " or ")),
-            (Test::NoneOf(values), false) => write!(f, "is not {}", Joined(values, " or ")),
-            (Test::AnyOf(values), true) => write!(f, "any of {}", Joined(values, ", ")),
-            (Test::NoneOf(values), true) => write!(f, "none of {}", Joined(values, ", ")),
-            (Test::AllOf(values), _) => write!(f, "all of {}", Joined(values, ", ")),
-            (Test::Only(values), _) => write!(f, "only {}", Joined(values, ", ")),
-            (Test::Exists(true), _) => f.write_str("exists"),
-            (Test::Exists(false), _) => f.write_str("does not exist"),
-            (Test::Contains(parts), _) => write!(f, "contains {}", Joined(parts, " or ")),
-            (Test::Counts(counts), _) => Joined(counts, " or ").fmt(f),
-            (Test::CountsNot(counts), _) => write!(f, "not {}", Joined(counts, " or ")),
         }
     }
 }

@@ -13,15 +13,22 @@ mod bounds;
 mod compile;
 mod condition;
 mod condition_reading;
+#[cfg(test)]
+mod condition_tests;
 mod context;
 mod line;
+mod line_words;
 mod matching;
+#[cfg(test)]
+mod matching_tests;
 mod overlap;
 mod rule;
 mod rule_reading;
 mod rule_set;
 mod trigger;
 mod trigger_grammar;
+mod trigger_mistakes;
+mod trigger_words;
 mod unsupported;
 mod warnings;
 

@@ -42,7 +42,9 @@ pub(super) fn read(names: &Names<'_>, report: &mut Report<'_>) -> RulesFile {
     let root = &document.root;
     match &root.value {
         Value::Null => {
-            report.error("format", 0..0, "this file is empty").label("it begins with `format: 1`");
+            report
+                .error("format", 0..0, "this file is empty")
+                .help("a file begins with the lines `format: 1` and `rules:`");
             return found;
         }
         Value::List(_) => {
@@ -71,6 +73,7 @@ pub(super) fn read(names: &Names<'_>, report: &mut Report<'_>) -> RulesFile {
 /// The first line of each file of rules.
 fn format(fields: &Fields<'_, '_>, report: &mut Report<'_>) {
     match fields.get("format") {
+        None if report.is_cut() => {}
         None => {
             report
                 .error("format", fields.span().start..fields.span().start, "`format: 1` is missing")
@@ -186,9 +189,20 @@ fn mode(node: &Node<'_>, report: &mut Report<'_>) -> Option<Mode> {
     mode
 }
 
+/// More triggers than this in one rule are a slip.
+const MAX_TRIGGERS: usize = 64;
+
 /// One trigger, or a list of one kind.
 fn triggers(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<(Vec<Trigger>, Vec<Range<usize>>)> {
+    if let Value::Map(_) = node.value {
+        node.wrong("`when`", "a trigger as `A -> B`, or a list of them", report);
+        return None;
+    }
     let items = node.list("`when`", report)?;
+    if items.len() > MAX_TRIGGERS {
+        report.error("trigger", node.span.clone(), format!("a rule has at most {MAX_TRIGGERS} triggers"));
+        return None;
+    }
     let mut triggers: Vec<Trigger> = Vec::with_capacity(items.len());
     let mut places = Vec::with_capacity(items.len());
     let mut complete = true;

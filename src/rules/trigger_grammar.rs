@@ -5,27 +5,21 @@
 //! names   = name {"|" name}
 //! ```
 
-use std::ops::Range;
-
 use crate::{
     kyc::{Processing, Status},
-    source::{Duration, Node, Report, did_you_mean, one_of},
+    source::{Duration, Node, Report},
 };
 
-use super::{Left, ProcessingSide, Right, Trigger, context::Names};
+use super::{
+    Left, ProcessingSide, Right, Trigger,
+    context::Names,
+    trigger_words::{Spot, Token, tokens},
+};
+
+const MAX_BYTES: usize = 4096;
 
 /// More steps than this in one trigger are a slip.
 const MAX_STEPS: usize = 16;
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Token<'w> {
-    Word(&'w str),
-    Arrow,
-    Bar,
-    Comma,
-    /// `=>`, `→` and the like.
-    OddArrow,
-}
 
 /// One side's name, before it is known which side it stands on.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,49 +29,24 @@ enum Name<T> {
     Is(T),
 }
 
-type Spot = Range<usize>;
-
 /// Reads one trigger; what is wrong with it stands in the report.
 pub(super) fn read(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Trigger> {
     let text = node.text("`when`", report)?;
+    if text.len() > MAX_BYTES {
+        report.error("trigger", node.span.clone(), format!("a trigger has at most {MAX_BYTES} bytes"));
+        return None;
+    }
     Grammar { tokens: tokens(text), at: 0, node, names, report, end: text.len() }.trigger()
 }
 
-fn tokens(text: &str) -> Vec<(Token<'_>, Spot)> {
-    const SIGNS: &[(&str, Token<'static>)] = &[
-        ("->", Token::Arrow),
-        ("|", Token::Bar),
-        (",", Token::Comma),
-        ("=>", Token::OddArrow),
-        ("→", Token::OddArrow),
-        ("-->", Token::OddArrow),
-    ];
-    let sign = |rest: &str| SIGNS.iter().find(|(sign, _)| rest.starts_with(sign));
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(first) = text[at..].chars().next() {
-        if first.is_whitespace() {
-            at += first.len_utf8();
-        } else if let Some((written, token)) = sign(&text[at..]) {
-            found.push((*token, at..at + written.len()));
-            at += written.len();
-        } else {
-            let ends = |(n, c): &(usize, char)| c.is_whitespace() || sign(&text[at + n..]).is_some();
-            let end = text[at..].char_indices().find(ends).map_or(text.len(), |(n, _)| at + n);
-            found.push((Token::Word(&text[at..end]), at..end));
-            at = end;
-        }
-    }
-    found
-}
-
-struct Grammar<'g, 't, 'r> {
+pub(super) struct Grammar<'g, 't, 'r> {
     tokens: Vec<(Token<'g>, Spot)>,
     at: usize,
-    node: &'g Node<'t>,
-    names: &'g Names<'g>,
-    report: &'g mut Report<'r>,
-    end: usize,
+    pub node: &'g Node<'t>,
+    pub names: &'g Names<'g>,
+    pub report: &'g mut Report<'r>,
+    /// Bytes of the trigger's text.
+    pub end: usize,
 }
 
 impl<'g> Grammar<'g, '_, '_> {
@@ -281,84 +250,7 @@ impl<'g> Grammar<'g, '_, '_> {
         }
     }
 
-    /// After the names stood neither an arrow nor `for`.
-    fn neither<T>(&mut self, found: Option<(Token<'g>, Spot)>) -> Option<T> {
-        let written =
-            |range: Range<usize>| self.node.scalar().and_then(|text| text.get(range)).unwrap_or_default().trim();
-        match found {
-            Some((Token::OddArrow, spot)) => self.error(spot, "this is no arrow", Some("write `->`".to_owned())),
-            Some((Token::Comma, spot)) => {
-                self.error(spot, "between names stands `|`, not a comma", Some("write as `A | B -> C`".to_owned()));
-            }
-            Some((_, spot)) => {
-                let label = format!("write `{} -> …` or `{0} for 48h`", written(0..spot.start));
-                self.error(spot, "`->` or `for` is missing here", Some(label));
-            }
-            None if written(0..self.end).parse::<Duration>().is_ok() => {
-                let label = "put quotes around the whole trigger: \"A for 48h, 5d\"".to_owned();
-                self.error(
-                    0..self.end,
-                    "a duration without its status: in `[…]` a comma begins another entry",
-                    Some(label),
-                );
-            }
-            None => {
-                let label = format!("write `any -> {}`", written(0..self.end));
-                self.error(0..self.end, "a trigger has an arrow or `for`", Some(label));
-            }
-        }
-        None
-    }
-
-    fn unknown(&mut self, word: &str, spot: Spot, what: &'static str) {
-        if word == "*" {
-            self.error(spot, "`*` is no name", Some("write `any`".to_owned()));
-            return;
-        }
-        let names: Vec<&str> =
-            if what == "status" { self.names.statuses().collect() } else { self.names.processing().collect() };
-        let meant = did_you_mean(word, names.iter().copied().chain(["any", "new", "none"]));
-        let place = self.node.part(spot, self.report);
-        let note = self.report.error("status", place, format!("unknown {what} {word}"));
-        match meant {
-            Some(meant) => note.label(format!("did you mean {meant}?")),
-            None => {
-                let list = if what == "status" { "statuses" } else { "processing" };
-                let known = one_of(names.iter().copied());
-                note.help(format!("known are {known}; a new one is declared in the configuration, under `{list}:`"))
-            }
-        };
-    }
-
-    /// Nothing may follow.
-    fn ended(&mut self) -> Option<()> {
-        match self.next() {
-            None => Some(()),
-            Some((Token::Word("for"), spot)) => {
-                self.error(
-                    spot,
-                    "a move happens at once, and `for` is of a stay",
-                    Some("write as `B for 48h`".to_owned()),
-                );
-                None
-            }
-            Some((Token::Arrow | Token::OddArrow, spot)) => {
-                let help = "write each move as a rule of its own, or as a list: `when: [A -> B, B -> C]`";
-                self.error(spot, "a second arrow", Some(help.to_owned()));
-                None
-            }
-            Some((Token::Comma, spot)) => {
-                self.error(spot, "between names stands `|`, not a comma", Some("write as `A -> B | C`".to_owned()));
-                None
-            }
-            Some((_, spot)) => {
-                self.error(spot, "between names stands `|`", Some("write as `A -> B | C`".to_owned()));
-                None
-            }
-        }
-    }
-
-    fn next(&mut self) -> Option<(Token<'g>, Spot)> {
+    pub fn next(&mut self) -> Option<(Token<'g>, Spot)> {
         let token = self.tokens.get(self.at).cloned();
         self.at += 1;
         token
@@ -369,10 +261,5 @@ impl<'g> Grammar<'g, '_, '_> {
             Some((Token::Word(word), _)) => Some(word),
             _ => None,
         }
-    }
-
-    fn error(&mut self, spot: Spot, message: impl Into<String>, label: Option<String>) {
-        let place = self.node.part(spot, self.report);
-        self.report.error("trigger", place, message).maybe_label(label);
     }
 }

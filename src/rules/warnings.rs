@@ -3,7 +3,7 @@
 //! Only looked for when there is no error. Each kind is told a bounded number of times, and compares each rule with a bounded
 //! number of others, so that a hundred thousand rules are read in time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::{
     kyc::Status,
@@ -145,7 +145,7 @@ fn narrow(draft: &Draft) -> Option<Diagnostic> {
 /// Two live rules that mail the customer on the same move, and no group that decides between them.
 fn double_mails(drafts: &[Draft], into: &mut Vec<Diagnostic>) {
     let mut told = 0;
-    let mut earlier: HashMap<Option<&Status>, Vec<&Draft>> = HashMap::new();
+    let mut earlier: BTreeMap<Option<&Status>, Vec<&Draft>> = BTreeMap::new();
     for draft in drafts.iter().filter(|draft| draft.rule.mode == Mode::Live && draft.rule.mails_customer()) {
         let ends = ends(&draft.rule);
         let everywhere = ends.contains(&None);

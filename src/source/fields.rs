@@ -40,7 +40,10 @@ impl<'n, 't> Fields<'n, 't> {
     pub fn need(&self, key: &str, report: &mut Report<'_>) -> Option<&'n Node<'t>> {
         let found = self.get(key);
         // A misspelt key has been reported already, and its absence is the same mistake.
-        if found.is_none() && !self.entries.iter().any(|entry| did_you_mean(&entry.key, [key]).is_some()) {
+        if found.is_none()
+            && !report.is_cut()
+            && !self.entries.iter().any(|entry| did_you_mean(&entry.key, [key]).is_some())
+        {
             let end = self.entries.first().map_or(self.span.end, |entry| entry.key_span.end);
             report.error("key", self.span.start..end, format!("{} needs the key `{key}`", self.what));
         }

@@ -27,6 +27,8 @@ pub enum Value<'t> {
     List(Vec<Node<'t>>),
     /// In the order of the file, without repeated keys.
     Map(Vec<Entry<'t>>),
+    /// What stood here has been reported already; nothing more is to be said about it.
+    Refused,
 }
 
 #[derive(Clone, Debug)]
@@ -40,7 +42,7 @@ impl<'t> Node<'t> {
     /// "a text", "a list": what is there, for messages.
     pub fn kind(&self) -> &'static str {
         match self.value {
-            Value::Null => "nothing",
+            Value::Null | Value::Refused => "nothing",
             Value::Bool(_) => "a yes or no",
             Value::Number(..) => "a number",
             Value::Text(_) => "a text",
@@ -59,7 +61,7 @@ impl<'t> Node<'t> {
             Value::Text(text) | Value::Number(_, text) => Some(text),
             Value::Bool(true) => Some("true"),
             Value::Bool(false) => Some("false"),
-            Value::Null | Value::List(_) | Value::Map(_) => None,
+            Value::Null | Value::Refused | Value::List(_) | Value::Map(_) => None,
         }
     }
 
@@ -67,7 +69,7 @@ impl<'t> Node<'t> {
     pub fn items(&self) -> &[Node<'t>] {
         match &self.value {
             Value::List(items) => items,
-            Value::Null => &[],
+            Value::Null | Value::Refused => &[],
             _ => std::slice::from_ref(self),
         }
     }
@@ -111,7 +113,7 @@ impl<'t> Node<'t> {
                 self.nothing(what, report);
                 None
             }
-            Value::List(_) | Value::Map(_) => {
+            Value::List(_) | Value::Map(_) | Value::Refused => {
                 self.wrong(what, "a text", report);
                 None
             }
@@ -160,7 +162,7 @@ impl<'t> Node<'t> {
     /// A list, where one scalar stands for a list of one; an empty list is an error.
     pub fn list(&self, what: &str, report: &mut Report<'_>) -> Option<&[Node<'t>]> {
         match &self.value {
-            Value::Map(_) => {
+            Value::Map(_) | Value::Refused => {
                 self.wrong(what, "a list", report);
                 None
             }
@@ -200,14 +202,16 @@ impl<'t> Node<'t> {
 
     /// Says that something else was expected here.
     pub fn wrong(&self, what: &str, expected: &str, report: &mut Report<'_>) {
-        if self.is_null() {
-            self.nothing(what, report);
-        } else {
-            report.error(
-                "type",
-                self.span.clone(),
-                format!("{what} has to be {expected}, but this is {}", self.kind()),
-            );
+        match self.value {
+            Value::Refused => {}
+            Value::Null => self.nothing(what, report),
+            _ => {
+                report.error(
+                    "type",
+                    self.span.clone(),
+                    format!("{what} has to be {expected}, but this is {}", self.kind()),
+                );
+            }
         }
     }
 
@@ -215,7 +219,11 @@ impl<'t> Node<'t> {
     fn nothing(&self, what: &str, report: &mut Report<'_>) {
         let after = self.span.end.min(report.text().len());
         let rest = report.text().get(after..).unwrap_or_default();
-        let line = rest.lines().next().unwrap_or_default();
+        // Enough of the line to see what follows; a line may be as long as its file.
+        const SEEN: usize = 200;
+        let end = rest.char_indices().take(SEEN).find(|(_, c)| *c == '\n').map(|(at, _)| at);
+        let end = end.or_else(|| rest.char_indices().nth(SEEN).map(|(at, _)| at)).unwrap_or(rest.len());
+        let line = &rest[..end];
         let value = line.trim_start_matches([':', ' ', '\t']);
         if self.span.is_empty() && value.starts_with('#') {
             let start = after + line.len() - value.len();

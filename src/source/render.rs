@@ -171,3 +171,68 @@ pub fn github(diagnostics: &[Diagnostic], sources: &Sources<'_>) -> String {
     }
     commands
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "format: 1\r\nrules:\r\n\t- id: ünknown, 50%\r\n";
+
+    fn shown(diagnostic: &Diagnostic) -> (String, serde_json::Value, String) {
+        let files: Files = [("a.yaml".to_owned(), TEXT.to_owned())].into_iter().collect();
+        let sources = Sources::default().directory("./rules/", &files).file("kyc-rules.yaml", "locale: en");
+        let one = std::slice::from_ref(diagnostic);
+        (render(one, &sources, false), json(one, &sources).remove(0), github(one, &sources))
+    }
+
+    #[test]
+    fn text_json_and_annotations_say_the_same() {
+        let at = TEXT.find("50%").expect("there");
+        let diagnostic = Diagnostic::error("id", "a.yaml", "no id: 50%").at(at..at + 3).label("a, b").help("c\nd");
+        let (text, json, github) = shown(&diagnostic);
+        let expected = "error[id]: no id: 50%
+ --> rules/a.yaml:3:17
+  |
+3 |     - id: ünknown, 50%
+  |                    ^^^ a, b
+  |
+  = help: c d
+";
+        assert_eq!(text, expected);
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "severity": "error", "code": "id", "message": "no id: 50%", "file": "rules/a.yaml",
+                "line": 3, "column": 17, "end_line": 3, "end_column": 20, "label": "a, b", "help": "c\nd",
+            })
+        );
+        assert_eq!(github, "::error file=rules/a.yaml,line=3,col=17,title=error[id]::no id: 50%25%0Aa, b%0Ac%0Ad\n");
+    }
+
+    #[test]
+    fn a_place_that_is_not_there_is_cut_to_fit() {
+        for span in [0..0, 9..11, 9..TEXT.len(), TEXT.len()..TEXT.len() + 9, 18..17, 22..23, 5000..6000] {
+            let (text, ..) = shown(&Diagnostic::warning("x", "a.yaml", "y").at(span.clone()));
+            assert!(text.starts_with("warning[x]: y\n --> rules/a.yaml:"), "{span:?}: {text}");
+        }
+        let (text, json, github) = shown(&Diagnostic::warning("x", "kyc-rules.yaml", "y"));
+        assert_eq!(text, "warning[x]: y\n--> kyc-rules.yaml\n");
+        assert_eq!(json["line"], serde_json::Value::Null);
+        assert_eq!(github, "::warning file=kyc-rules.yaml,title=warning[x]::y\n");
+    }
+
+    #[test]
+    fn findings_are_sorted_by_file_and_place() {
+        let of = |file: &str, at: usize| Diagnostic::error("x", file, format!("{file}{at}")).at(at..at);
+        let found = [of("b", 1), of("a", 9), of("a", 2)];
+        let order: Vec<String> =
+            json(&found, &Sources::default()).iter().map(|one| one["message"].to_string()).collect();
+        assert_eq!(order, ["\"a2\"", "\"a9\"", "\"b1\""]);
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        assert_eq!(line_column("aü\nöx", 6), (2, 2));
+        assert_eq!(line_column("", 9), (1, 1));
+    }
+}

@@ -13,6 +13,7 @@ pub struct Report<'t> {
     file: &'t str,
     text: &'t str,
     found: Vec<Diagnostic>,
+    cut: bool,
 }
 
 /// A finding that has just been added, to be given a label or a help line.
@@ -20,7 +21,7 @@ pub struct Note<'r>(&'r mut Diagnostic);
 
 impl<'t> Report<'t> {
     pub fn new(file: &'t str, text: &'t str) -> Self {
-        Self { file, text, found: Vec::new() }
+        Self { file, text, found: Vec::new(), cut: false }
     }
 
     pub fn file(&self) -> &'t str {
@@ -47,6 +48,15 @@ impl<'t> Report<'t> {
 
     pub fn has_errors(&self) -> bool {
         self.found.iter().any(|found| found.severity == Severity::Error)
+    }
+
+    /// The text could be read to some place only, so that what seems to be missing may stand behind it.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    pub(super) fn cut(&mut self) {
+        self.cut = true;
     }
 
     pub fn found(&self) -> &[Diagnostic] {

@@ -19,7 +19,8 @@ pub(super) fn explain(at: usize, info: &str, report: &mut Report<'_>) {
     let indent = shown.len() - shown.trim_start_matches([' ', '\t']).len();
     // The error is noticed at the next token, which may stand some lines on.
     let before = previous_line(text, line.start);
-    for line in [line.clone(), before.clone()] {
+    let after = text[line.end..].find('\n').map_or(text.len()..text.len(), |end| line_around(text, line.end + end + 1));
+    for line in [line.clone(), before.clone(), after] {
         let shown = &text[line.clone()];
         if let Some(tab) = shown[..shown.len() - shown.trim_start_matches([' ', '\t']).len()].find('\t') {
             let tab = line.start + tab;
@@ -47,14 +48,23 @@ pub(super) fn explain(at: usize, info: &str, report: &mut Report<'_>) {
     } else if let Some(first) = text[at..].chars().next().filter(|c| matches!(c, '@' | '`' | '%')) {
         reserved(at, first, report);
     } else if info.contains("mapping values are not allowed") {
-        let message = "a second `:` in this line, or a line that is indented too far";
-        report
-            .error("yaml", at..at + 1, message)
-            .help("a text with `: ` in it needs quotes; a key has to stand below the key before it, not further right");
+        if text[line.start..at].contains(": ") {
+            report
+                .error("yaml", at..at + 1, "a second `:` in this line")
+                .help("a text with a colon and a space in it needs quotes");
+        } else {
+            report
+                .error(
+                    "yaml",
+                    line.start + indent..line.end,
+                    "this line stands further right than the lines above it allow",
+                )
+                .help("keys of one map, and the `-` of one list, begin in the same column");
+        }
     } else if info.contains("quoted scalar") || info.contains("unexpected end of stream") {
         report
             .error("yaml", at..at, "a quote that was opened is not closed")
-            .help("look above this line for a text that begins with a quote and does not end with one");
+            .help("a text that begins with a quote has to end with one");
     } else if info.contains("flow mapping") || info.contains("flow sequence") || info.contains("flow collection") {
         report
             .error("yaml", at..at + 1, "a bracket that was opened is not closed before this")
@@ -80,7 +90,11 @@ pub(super) fn too_deep(at: usize, report: &mut Report<'_>) {
 pub(super) fn not_a_key(span: Range<usize>, report: &mut Report<'_>) {
     let text = report.text();
     let start = floor(text, span.start);
-    if let Some(braced) = unquoted_braces(text, &line_around(text, start)) {
+    // Looking at the line costs its length, and a line may hold thousands of these.
+    const LOOKED_AT: usize = 50;
+    if report.found().len() < LOOKED_AT
+        && let Some(braced) = unquoted_braces(text, &line_around(text, start))
+    {
         return braces(braced, report);
     }
     report
@@ -89,6 +103,11 @@ pub(super) fn not_a_key(span: Range<usize>, report: &mut Report<'_>) {
 }
 
 fn braces(span: Range<usize>, report: &mut Report<'_>) {
+    // Where the parser can't go on, it has often come past the same braces as a key.
+    if report.found().iter().rev().take(8).any(|found| found.span.as_ref().is_some_and(|have| have.start == span.start))
+    {
+        return;
+    }
     let written = report.text()[span.clone()].replace('"', "'");
     report
         .error("yaml", span, "a text that begins with `{{` reads as a map")

@@ -36,10 +36,20 @@ impl Offsets {
 /// A list or map that has begun and not ended.
 enum Open<'t> {
     List(Vec<Node<'t>>, usize),
-    Map(Vec<Entry<'t>>, usize, Option<Key<'t>>),
+    Map(OpenMap<'t>),
 }
 
-/// A key that waits for its value. What is no text has been reported, and its value is dropped.
+#[derive(Default)]
+struct OpenMap<'t> {
+    entries: Vec<Entry<'t>>,
+    start: usize,
+    /// A key that waits for its value.
+    waiting: Option<Key<'t>>,
+    /// It has a key that is none, which has been reported; so nobody needs to hear what is missing in it.
+    refused: bool,
+}
+
+/// `None` in place of what can't be a key; its value is dropped.
 type Key<'t> = (Option<Cow<'t, str>>, Range<usize>);
 
 pub(super) struct Tree<'r, 't> {
@@ -59,6 +69,29 @@ impl<'r, 't> Tree<'r, 't> {
         self.root.unwrap_or(Node { value: Value::Null, span: 0..0, plain: true })
     }
 
+    /// What was whole when the text could be read no further: a map that was open is refused, but for the outermost.
+    pub(super) fn salvage(mut self) -> Node<'t> {
+        self.report.cut();
+        while let Some(open) = self.open.pop() {
+            let (value, start) = match open {
+                Open::List(items, start) => (Value::List(items), start),
+                Open::Map(map) if self.open.is_empty() && !map.refused => (Value::Map(map.entries), map.start),
+                Open::Map(map) => (Value::Refused, map.start),
+            };
+            let node = Node { value, span: start..start, plain: true };
+            match self.open.last_mut() {
+                None => self.root = Some(node),
+                Some(Open::List(items, _)) => items.push(node),
+                Some(Open::Map(map)) => {
+                    if let Some((Some(key), key_span)) = map.waiting.take() {
+                        map.entries.push(Entry { key, key_span, value: node });
+                    }
+                }
+            }
+        }
+        self.root.unwrap_or(Node { value: Value::Refused, span: 0..0, plain: true })
+    }
+
     /// `None`: there is no use in going on.
     pub(super) fn take(&mut self, event: Event<'t>, span: Span) -> Option<()> {
         let span = self.offsets.range(span);
@@ -76,7 +109,7 @@ impl<'r, 't> Tree<'r, 't> {
             }
             Event::MappingStart(anchor, tag) => {
                 let span = self.refuse(anchor != 0, tag.is_some(), span);
-                self.open(Open::Map(Vec::new(), span.start, None), span)?;
+                self.open(Open::Map(OpenMap { start: span.start, ..OpenMap::default() }), span)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let (value, start, last) = match self.open.pop()? {
@@ -84,10 +117,10 @@ impl<'r, 't> Tree<'r, 't> {
                         let last = items.last().map_or(start, |item| item.span.end);
                         (Value::List(items), start, last)
                     }
-                    Open::Map(mut entries, start, _) => {
+                    Open::Map(OpenMap { mut entries, start, refused, .. }) => {
                         drop_repeated(&mut entries, self.report);
                         let last = entries.last().map_or(start, |entry| entry.value.span.end.max(entry.key_span.end));
-                        (Value::Map(entries), start, last)
+                        (if refused { Value::Refused } else { Value::Map(entries) }, start, last)
                     }
                 };
                 // A flow collection ends with its bracket, a block with its last entry.
@@ -97,7 +130,7 @@ impl<'r, 't> Tree<'r, 't> {
             }
             Event::Alias(_) => {
                 self.report.error("yaml", span.clone(), "aliases (`*name`) are not read").label("write it out");
-                self.put(Node { value: Value::Null, span, plain: true });
+                self.put(Node { value: Value::Refused, span, plain: true });
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
         }
@@ -154,10 +187,10 @@ impl<'r, 't> Tree<'r, 't> {
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List(items, _)) => items.push(node),
-            Some(Open::Map(entries, _, waiting)) => match waiting.take() {
-                Some((Some(key), key_span)) => entries.push(Entry { key, key_span, value: node }),
-                Some((None, _)) => {}
-                None => *waiting = Some(key(node, self.report)),
+            Some(Open::Map(map)) => match map.waiting.take() {
+                Some((Some(key), key_span)) => map.entries.push(Entry { key, key_span, value: node }),
+                Some((None, _)) => map.refused = true,
+                None => map.waiting = Some(key(node, self.report)),
             },
         }
     }
@@ -166,12 +199,17 @@ impl<'r, 't> Tree<'r, 't> {
 fn key<'t>(node: Node<'t>, report: &mut Report<'t>) -> Key<'t> {
     let span = node.span;
     let text = match node.value {
+        Value::Text(text) if text == "<<" && node.plain => {
+            report.error("yaml", span.clone(), "keys are not merged with `<<`").label("write them out");
+            None
+        }
         Value::Text(text) | Value::Number(_, text) => Some(text),
         Value::Bool(value) => Some(Cow::Borrowed(if value { "true" } else { "false" })),
         Value::Null => {
             report.error("yaml", span.clone(), "a key is missing before the `:`");
             None
         }
+        Value::Refused => None,
         Value::List(_) | Value::Map(_) => {
             syntax::not_a_key(span.clone(), report);
             None

@@ -9,7 +9,7 @@ impl Node<'_> {
     /// This node as a value of serde_yaml's, without its places.
     pub fn to_value(&self) -> serde_yaml::Value {
         match &self.value {
-            Value::Null => serde_yaml::Value::Null,
+            Value::Null | Value::Refused => serde_yaml::Value::Null,
             Value::Bool(value) => serde_yaml::Value::Bool(*value),
             Value::Number(number, _) => serde_yaml::Value::Number(number.clone()),
             Value::Text(text) => serde_yaml::Value::String(text.clone().into_owned()),

@@ -27,8 +27,8 @@ use super::{Node, Report, syntax, tree::Tree};
 
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 
-/// One text, read. What was refused on the way stands in the report, and the tree is there all the same unless the text
-/// could not be read to its end.
+/// One text, read. What was refused on the way stands in the report, and the tree is there all the same: of a text that could
+/// not be read to its end (see [`Report::is_cut`]), what was whole before that place. So ask [`Report::has_errors`] at the end.
 #[derive(Debug)]
 pub struct Document<'t> {
     pub root: Node<'t>,
@@ -53,7 +53,7 @@ impl<'t> Document<'t> {
                 Err(error) => {
                     let at = tree.offsets.byte(error.marker().index());
                     syntax::explain(at, error.info(), tree.report);
-                    return None;
+                    return Some(Self { root: tree.salvage() });
                 }
             };
             if let Event::DocumentStart(_) = event {
@@ -61,10 +61,12 @@ impl<'t> Document<'t> {
                 if documents > 1 {
                     let span = tree.offsets.range(span);
                     tree.report.error("yaml", span, "a second document begins here").label("one file is one document");
-                    return None;
+                    return Some(Self { root: tree.root() });
                 }
             }
-            tree.take(event, span)?;
+            if tree.take(event, span).is_none() {
+                return Some(Self { root: tree.salvage() });
+            }
         }
         Some(Self { root: tree.root() })
     }
@@ -122,12 +124,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_whole_before_a_broken_place_is_there() {
+        let text = "format: 1\nlist:\n  - {a: 1}\n  - {b: 2}\n  - c: * x\n";
+        let mut report = Report::new("a.yaml", text);
+        let root = Document::read(&mut report).expect("a tree").root;
+        assert!(report.is_cut() && report.has_errors());
+        let list = root.get("list").expect("list").items();
+        assert!(list[0].get("a").is_some() && list[1].get("b").is_some());
+        assert!(matches!(list[2].value, Value::Refused));
+    }
+
+    #[test]
     fn a_bomb_is_refused_at_once() {
         for bomb in
             ["[".repeat(60_000), "- ".repeat(30_000), "{a: ".repeat(15_000), "? ".repeat(30_000), "a: [".repeat(15_000)]
         {
             let (root, found) = read(&bomb);
-            assert!(root.is_none());
+            let refused = Value::Refused;
+            assert!(root.is_some_and(|root| std::mem::discriminant(&root.value) == std::mem::discriminant(&refused)
+                || root.items().len() < 2));
             assert_eq!(found.len(), 1);
             assert!(found[0].1.contains("nested"), "{found:?}");
         }

@@ -1,0 +1,112 @@
+//! The lines of conditions in words: `visit >= 3: is 1`.
+
+use std::{borrow::Cow, fmt};
+
+use super::{
+    Facts, Holds,
+    line::{Count, LineTest, Seen, Subject, Test},
+    trigger::Joined,
+};
+
+impl Subject {
+    /// As rules write it.
+    pub fn name(&self) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
+            Self::MissingDocs => "missing_docs",
+            Self::RejectLabels => "reject_labels",
+            Self::Tags => "tags",
+            Self::Message => "message",
+            Self::Processing => "processing",
+            Self::Visit => "visit",
+            Self::Changed => "changed",
+            Self::Locale => "customer.locale",
+            Self::Country => "customer.country",
+            Self::Attribute(name) => return format!("customer.attributes.{name}").into(),
+        })
+    }
+}
+
+impl LineTest {
+    /// Why it does not hold, or why nobody can tell.
+    pub fn why(&self, facts: &Facts<'_>) -> String {
+        match self {
+            Self::Of(subject, tests) => {
+                let seen = subject.seen(facts);
+                let undecided = || tests.iter().find(|test| test.check(seen).is_none());
+                let deciding = tests.iter().find(|test| test.check(seen) == Some(false)).or_else(undecided);
+                match (seen, deciding) {
+                    (Seen::Missing, _) | (_, None) => format!("{}: {}", subject.name(), seen.text()),
+                    (_, Some(test)) => format!("{} {}: {}", subject.name(), Shown(subject, test), seen.text()),
+                }
+            }
+            Self::Not(inner) => match (inner.check(facts), &inner.lines[..]) {
+                (Holds::Undecidable(line), _) => format!("not {}", inner.why(line, facts)),
+                (_, [Self::Of(subject, _)]) => format!("{}: {}", self.text(), subject.seen(facts).text()),
+                _ => format!("{}: all of it holds", self.text()),
+            },
+        }
+    }
+
+    pub fn text(&self) -> String {
+        match self {
+            Self::Of(subject, tests) => {
+                let tests: Vec<Shown<'_>> = tests.iter().map(|test| Shown(subject, test)).collect();
+                format!("{} {}", subject.name(), Joined(&tests, " and "))
+            }
+            Self::Not(inner) => format!("not ({})", inner.text()),
+        }
+    }
+}
+
+impl Seen<'_> {
+    /// "is 1", "are ID_CARD", "is empty", "not known".
+    fn text(self) -> String {
+        const SHOWN: usize = 60;
+        match self {
+            Self::Missing => "not known".to_owned(),
+            Self::Set(codes) if codes.is_empty() => "is empty".to_owned(),
+            Self::Set(codes) => format!("are {codes}"),
+            Self::Changed(details) if details.is_empty() => "nothing".to_owned(),
+            Self::Changed(details) => format!("are {details}"),
+            Self::Text("") => "is empty".to_owned(),
+            Self::Text(text) | Self::Locale(text) if text.chars().count() > SHOWN => {
+                format!("is {}…", text.chars().take(SHOWN).collect::<String>())
+            }
+            Self::Text(text) | Self::Locale(text) => format!("is {text}"),
+            Self::Processing(status) => format!("is {status}"),
+            Self::Count(count) => format!("is {count}"),
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.least, self.most) {
+            (least, most) if least == most => write!(f, "= {least}"),
+            (least, u32::MAX) => write!(f, ">= {least}"),
+            (0, most) => write!(f, "<= {most}"),
+            (least, most) => write!(f, "{least} to {most}"),
+        }
+    }
+}
+
+/// A test in words that suit its subject.
+struct Shown<'a>(&'a Subject, &'a Test);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.1, self.0.is_set()) {
+            (Test::AnyOf(values), false) => write!(f, "is {}", Joined(values, " or ")),
+            (Test::NoneOf(values), false) => write!(f, "is not {}", Joined(values, " or ")),
+            (Test::AnyOf(values), true) => write!(f, "any of {}", Joined(values, ", ")),
+            (Test::NoneOf(values), true) => write!(f, "none of {}", Joined(values, ", ")),
+            (Test::AllOf(values), _) => write!(f, "all of {}", Joined(values, ", ")),
+            (Test::Only(values), _) => write!(f, "only {}", Joined(values, ", ")),
+            (Test::Exists(true), _) => f.write_str("exists"),
+            (Test::Exists(false), _) => f.write_str("does not exist"),
+            (Test::Contains(parts), _) => write!(f, "contains {}", Joined(parts, " or ")),
+            (Test::Counts(counts), _) => Joined(counts, " or ").fmt(f),
+            (Test::CountsNot(counts), _) => write!(f, "not {}", Joined(counts, " or ")),
+        }
+    }
+}

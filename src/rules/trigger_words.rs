@@ -1,0 +1,44 @@
+//! The words and signs of `when`, each with its place.
+
+use std::ops::Range;
+
+/// Bytes of the trigger's text.
+pub(super) type Spot = Range<usize>;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Token<'w> {
+    Word(&'w str),
+    Arrow,
+    Bar,
+    Comma,
+    /// `=>`, `→` and the like.
+    OddArrow,
+}
+
+pub(super) fn tokens(text: &str) -> Vec<(Token<'_>, Spot)> {
+    const SIGNS: &[(&str, Token<'static>)] = &[
+        ("->", Token::Arrow),
+        ("|", Token::Bar),
+        (",", Token::Comma),
+        ("=>", Token::OddArrow),
+        ("→", Token::OddArrow),
+        ("-->", Token::OddArrow),
+    ];
+    let sign = |rest: &str| SIGNS.iter().find(|(sign, _)| rest.starts_with(sign));
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(first) = text[at..].chars().next() {
+        if first.is_whitespace() {
+            at += first.len_utf8();
+        } else if let Some((written, token)) = sign(&text[at..]) {
+            found.push((*token, at..at + written.len()));
+            at += written.len();
+        } else {
+            let ends = |(n, c): &(usize, char)| c.is_whitespace() || sign(&text[at + n..]).is_some();
+            let end = text[at..].char_indices().find(ends).map_or(text.len(), |(n, _)| at + n);
+            found.push((Token::Word(&text[at..end]), at..end));
+            at = end;
+        }
+    }
+    found
+}

@@ -1,0 +1,70 @@
+//! What merchants read when something is wrong: each directory below `tests/cases/err` holds a rules directory, and beside it
+//! in `expected.txt` the exact text. `UPDATE_EXPECTED=1` writes that file anew; read the difference like code.
+//!
+//! A file `NAME.repeat` with the line `60000 [` stands for a file NAME of 60,000 brackets.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use kyc_rules::{
+    rules::{Context, RuleSet},
+    source::{Files, Sources, render},
+};
+
+const EXPECTED: &str = "expected.txt";
+
+fn context() -> Context {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Context {
+        configuration: "kyc-rules.yaml".to_owned(),
+        webhooks: names(&["shop"]),
+        chats: names(&["kyc-ops"]),
+        attributes: names(&["plan"]),
+        locale: "en".to_owned(),
+        directory: true,
+        api_key: true,
+        ..Context::default()
+    }
+}
+
+fn read(directory: &Path, below: &str, files: &mut Files) {
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if path.is_dir() {
+            read(&path, &format!("{below}{name}/"), files);
+        } else if let Some(name) = name.strip_suffix(".repeat") {
+            let text = fs::read_to_string(&path).expect("a text");
+            let (times, what) = text.trim_end_matches('\n').split_once(' ').expect("times and what");
+            files.insert(format!("{below}{name}"), what.repeat(times.parse().expect("a number")));
+        } else if name != EXPECTED {
+            files.insert(format!("{below}{name}"), fs::read_to_string(&path).expect("a text"));
+        }
+    }
+}
+
+#[test]
+fn every_mistake_is_told_as_it_should_be() {
+    let update = std::env::var_os("UPDATE_EXPECTED").is_some();
+    let mut cases: Vec<PathBuf> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/err"))
+        .expect("cases")
+        .map(|entry| entry.expect("a case").path())
+        .collect();
+    cases.sort();
+    let mut differing = Vec::new();
+    for case in &cases {
+        let mut files = Files::default();
+        read(case, "", &mut files);
+        let compiled = RuleSet::compile(&files, &context());
+        let found = render(&compiled.diagnostics, &Sources::default().directory("rules", &files), false);
+        let expected = case.join(EXPECTED);
+        if update {
+            fs::write(&expected, &found).expect("written");
+        } else if fs::read_to_string(&expected).unwrap_or_default() != found {
+            differing.push(format!("{}:\n{found}", case.display()));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
