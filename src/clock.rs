@@ -66,6 +66,8 @@ pub enum Clock {
     System,
     /// Stands still until it is moved.
     Manual(Arc<AtomicI64>),
+    /// The machine's, so many milliseconds ahead: for a demonstration in which days pass.
+    Ahead(Arc<AtomicI64>),
 }
 
 impl Clock {
@@ -73,20 +75,35 @@ impl Clock {
         Self::Manual(Arc::new(AtomicI64::new(start.millis())))
     }
 
-    #[allow(clippy::disallowed_methods)]
+    /// The machine's time, but so far ahead as it is told to be.
+    pub fn ahead() -> Self {
+        Self::Ahead(Arc::default())
+    }
+
     pub fn now(&self) -> Timestamp {
         match self {
-            Self::System => jiff::Timestamp::now().into(),
+            Self::System => machine(),
             Self::Manual(millis) => Timestamp(millis.load(Ordering::SeqCst)),
+            Self::Ahead(millis) => machine().plus_ms(millis.load(Ordering::SeqCst)),
         }
     }
 
-    /// Moves a manual clock on; the machine's own is nobody's to move.
+    /// Whether time may pass at any moment, and not only as it does.
+    pub const fn is_moved_by_hand(&self) -> bool {
+        !matches!(self, Self::System)
+    }
+
+    /// Moves a clock on that is somebody's to move; the machine's own is nobody's.
     pub fn advance_ms(&self, ms: i64) {
-        if let Self::Manual(millis) = self {
+        if let Self::Manual(millis) | Self::Ahead(millis) = self {
             millis.fetch_add(ms, Ordering::SeqCst);
         }
     }
+}
+
+#[allow(clippy::disallowed_methods)]
+fn machine() -> Timestamp {
+    jiff::Timestamp::now().into()
 }
 
 #[cfg(test)]

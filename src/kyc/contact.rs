@@ -71,7 +71,7 @@ fn locale(value: Option<String>) -> Result<Option<String>, ContactError> {
     let alphanumeric = |part: &&str| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
     if !(2..=3).contains(&language.len())
         || !language.bytes().all(|b| b.is_ascii_alphabetic())
-        || !rest.iter().all(|part| alphanumeric(part))
+        || !rest.iter().all(alphanumeric)
     {
         return wrong("locale", format!("{value:?} is no language tag; write `de` or `de-AT`"));
     }

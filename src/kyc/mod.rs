@@ -18,7 +18,7 @@ pub use codes::{Codes, CodesError, is_known_doc, is_known_label, known_docs};
 pub use contact::{Contact, ContactError};
 pub use customer::{Customer, Visits};
 pub use customer_id::{CustomerId, CustomerIdError};
-pub use observation::{MESSAGE_CHARS, Observation, Source};
+pub use observation::{MESSAGE_CHARS, Observation, Source, said};
 pub use status::{NameError, Processing, Status};
 pub use transition::{Change, Detail, Details, Edge, Moved, Verdict};
 pub use verify::{Secret, Verified, hash_of};

@@ -49,7 +49,7 @@ impl From<Verified<Claim>> for Observation {
 }
 
 /// A processing status of JSON `null` is said (`none`); only an absent one is unsaid.
-pub(super) mod said {
+pub mod said {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub fn serialize<T: Serialize, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {

@@ -109,6 +109,15 @@ impl Action {
         }
     }
 
+    /// Whom it goes to: `customer`, an address, a configured target; empty where nothing leaves.
+    pub fn recipient(&self) -> String {
+        match self {
+            Self::Email { to, .. } => to.to_string(),
+            Self::Webhook { to, .. } | Self::Chat { to, .. } => to.to_string(),
+            Self::Tag(_) | Self::Untag(_) | Self::Record => String::new(),
+        }
+    }
+
     pub fn mails_customer(&self) -> bool {
         matches!(self, Self::Email { to: Recipient::Customer, .. })
     }

@@ -31,6 +31,12 @@ impl FromStr for Limit {
     }
 }
 
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} per {}", self.count, Duration::text_of(self.window_ms))
+    }
+}
+
 /// The hours at which no mail goes to a customer, by the customer's clock; `20:00-09:00` spans midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QuietHours {

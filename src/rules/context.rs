@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     kyc::{Processing, Status},
     source::Files,
+    template::Brand,
 };
 
 /// What the configuration says that rules depend on.
@@ -24,6 +25,10 @@ pub struct Context {
     pub labels: Vec<String>,
     /// The default locale.
     pub locale: String,
+    /// What templates may say about the merchant.
+    pub brand: Brand,
+    /// Whether mails can be sent.
+    pub email: bool,
     /// Whether anything can tell a customer's address.
     pub directory: bool,
     /// Whether the provider's API can be asked.

@@ -29,6 +29,7 @@ mod trigger;
 mod trigger_grammar;
 mod trigger_mistakes;
 mod trigger_words;
+mod unsupported;
 mod warnings;
 
 pub use action::{Action, Recipient};

@@ -8,6 +8,7 @@ use crate::{
 };
 
 use super::{Matches, Rule, RuleId, Trigger, matching::Index};
+use crate::template::Templates;
 
 /// All the rules of one directory. Cheap to share, never changed.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub struct RuleSet {
     by_id: HashMap<RuleId, usize>,
     index: Index,
     timers: Vec<Timer>,
+    templates: Templates,
     files: Arc<Files>,
     hash: String,
 }
@@ -42,15 +44,16 @@ pub struct Timer {
 impl RuleSet {
     /// The set without rules, as before the first reading.
     pub fn empty() -> Self {
-        Self::of(Vec::new(), &Files::default())
+        Self::of(Vec::new(), Templates::default(), &Files::default())
     }
 
     /// Rules in file order, with ids that differ.
-    pub(super) fn of(rules: Vec<Rule>, files: &Files) -> Self {
+    pub(super) fn of(rules: Vec<Rule>, templates: Templates, files: &Files) -> Self {
         Self {
             by_id: rules.iter().enumerate().map(|(at, rule)| (rule.id.clone(), at)).collect(),
             index: Index::of(&rules),
             timers: timers(&rules),
+            templates,
             hash: files.hash(),
             files: Arc::new(files.clone()),
             rules,
@@ -62,6 +65,11 @@ impl RuleSet {
         &self.hash
     }
 
+    pub fn templates(&self) -> &Templates {
+        &self.templates
+    }
+
+    /// The texts it was made from.
     pub fn files(&self) -> &Files {
         &self.files
     }

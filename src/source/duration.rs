@@ -47,6 +47,13 @@ impl Duration {
         self.ms
     }
 
+    /// So many milliseconds as a merchant would write them, in the largest unit that fits without a rest; one day is `24h`.
+    pub fn text_of(ms: i64) -> String {
+        const DAY_MS: i64 = 86_400_000;
+        let fits = UNITS.iter().rev().find(|(_, unit)| ms != 0 && ms % unit == 0 && !(ms == DAY_MS && *unit == DAY_MS));
+        fits.map_or_else(|| format!("{ms}ms"), |(name, unit)| format!("{}{name}", ms / unit))
+    }
+
     pub fn as_std(&self) -> std::time::Duration {
         std::time::Duration::from_millis(self.ms.unsigned_abs())
     }

@@ -1,0 +1,114 @@
+//! Mails as files in a directory, for demonstrations and for a look before going live.
+//!
+//! One file for each `Message-ID`, however often it is sent: `20260303T213000Z-ID.eml`, so that a listing is in the order of
+//! time. Readable by the owner alone, and whole or not there.
+
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{Envelope, MailerError, SendError, Sent};
+
+const MAX_ID_CHARS: usize = 80;
+
+#[derive(Clone, Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    pub fn new(path: PathBuf) -> Result<Self, MailerError> {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(|error| MailerError(format!("the directory {} can't be made: {error}", path.display())))?;
+        Ok(Self { path })
+    }
+
+    pub async fn write(&self, envelope: &Envelope, content: Vec<u8>) -> Result<Sent, SendError> {
+        let (path, id) = (self.path.clone(), file_id(&envelope.message_id));
+        let time = envelope.date.to_jiff().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let written = tokio::task::spawn_blocking(move || write(&path, &time, &id, &content)).await;
+        match written {
+            Ok(Ok(answer)) => Ok(Sent { answer }),
+            Ok(Err(error)) => {
+                Err(SendError::retry(format!("the mail can't be written to {}: {error}", self.path.display())))
+            }
+            Err(error) => Err(SendError::retry(format!("writing the mail broke off: {error}"))),
+        }
+    }
+}
+
+/// What of a Message-ID a file's name can hold; with a hash where that is not all.
+fn file_id(message_id: &str) -> String {
+    let id = message_id.trim_start_matches('<').trim_end_matches('>');
+    let local = id.split('@').next().unwrap_or(id);
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !local.is_empty() && local.len() <= MAX_ID_CHARS && local.chars().all(fits) && !local.starts_with('.') {
+        return local.to_owned();
+    }
+    Sha256::digest(id).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write(directory: &Path, time: &str, id: &str, content: &[u8]) -> io::Result<String> {
+    let ending = format!("-{id}.eml");
+    for entry in fs::read_dir(directory)? {
+        if let Some(name) = entry?.file_name().to_str().filter(|name| is_of(name, &ending)) {
+            return Ok(name.to_owned());
+        }
+    }
+    let name = format!("{time}{ending}");
+    let temporary = directory.join(format!(".{id}.tmp"));
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, directory.join(&name))?;
+    fs::File::open(directory)?.sync_all()?;
+    Ok(name)
+}
+
+/// Whether a file is a time and then exactly this ending.
+fn is_of(name: &str, ending: &str) -> bool {
+    name.strip_suffix(ending).is_some_and(|time| time.len() == "20260303T213000Z".len() && !time.contains('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::{
+        actions::email::{Mailer, MailerConfig, Transport, message::tests::envelope},
+        clock::Timestamp,
+    };
+
+    #[tokio::test]
+    async fn a_mail_is_one_private_file_however_often_it_is_sent() {
+        let root = tempfile::tempdir().expect("a directory");
+        let path = root.path().join("mail");
+        let mailer = Mailer::new(MailerConfig::new(Transport::File(path.clone()))).expect("a mailer");
+        let mut envelope = envelope();
+        let first = mailer.send(&envelope).await.expect("sent");
+        envelope.date = Timestamp(envelope.date.millis() + 60_000);
+        assert_eq!(mailer.send(&envelope).await.expect("sent"), first);
+        assert_eq!(first.answer, "20260303T213000Z-3f9c.eml");
+        envelope.message_id = "c@kyc-rules.example".into();
+        mailer.send(&envelope).await.expect("sent");
+        let names: Vec<_> =
+            fs::read_dir(&path).expect("there").map(|entry| entry.expect("an entry").file_name()).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&path.join(&first.answer))), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_file_is_named_by_what_is_safe_in_a_name() {
+        assert_eq!(file_id("<a-b_1@host>"), "a-b_1");
+        for id in ["../../etc/passwd@x", ".hidden@x", "", "é@x", &"a".repeat(200)] {
+            assert_eq!(file_id(id).len(), 32, "{id}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! A mail with its headers, as it goes over the wire.
+//!
+//! Everything that ends up in a header is checked before it gets there: a line break in one is an error, never a header.
+
+use std::{
+    fmt,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use lettre::{
+    Address, Message,
+    message::{
+        Mailbox, MultiPart,
+        header::{HeaderName, HeaderValue},
+    },
+};
+
+use super::{Class, SendError};
+use crate::clock::Timestamp;
+
+/// A sender or a recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Party {
+    pub name: Option<String>,
+    pub email: String,
+}
+
+/// Everything that is said in a mail, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    pub from: Party,
+    pub to: Party,
+    pub reply_to: Option<Party>,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    /// `id@host`, with or without `<>`; the same in each attempt.
+    pub message_id: String,
+    pub date: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartyError(String);
+
+impl fmt::Display for PartyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for PartyError {}
+
+impl Party {
+    pub fn new(name: Option<&str>, email: &str) -> Self {
+        Self { name: name.map(str::to_owned), email: email.to_owned() }
+    }
+
+    /// Reads `kyc@shop.example` or `Example Shop <kyc@shop.example>`.
+    pub fn parse(text: &str) -> Result<Self, PartyError> {
+        let text = text.trim();
+        let party = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+            Some((name, email)) => {
+                let name = name.trim().trim_matches('"').trim();
+                Self::new((!name.is_empty()).then_some(name), email.trim())
+            }
+            None => Self::new(None, text),
+        };
+        party.mailbox().map_err(PartyError)?;
+        Ok(party)
+    }
+
+    pub(super) fn mailbox(&self) -> Result<Mailbox, String> {
+        if let Some(name) = &self.name
+            && name.chars().any(char::is_control)
+        {
+            return Err("the name has control characters (a line break, perhaps)".into());
+        }
+        if self.email.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err("the address has spaces or control characters".into());
+        }
+        let address = self.email.parse::<Address>().map_err(|_| "the address is no mail address".to_owned())?;
+        Ok(Mailbox::new(self.name.clone(), address))
+    }
+}
+
+/// `<id@host>`, where it is one.
+fn message_id(text: &str) -> Option<String> {
+    let id = text.trim_start_matches('<').trim_end_matches('>');
+    let (local, host) = id.split_once('@')?;
+    let fits = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>' | b'@' | b'"'))
+    };
+    (fits(local) && fits(host)).then(|| format!("<{id}>"))
+}
+
+pub(super) fn build(envelope: &Envelope) -> Result<Message, SendError> {
+    let wrong = |what: &str, why: &str| SendError { class: Class::Permanent, text: format!("{what}: {why}") };
+    let party = |what: &str, party: &Party| party.mailbox().map_err(|why| wrong(what, &why));
+    let id = message_id(&envelope.message_id).ok_or_else(|| wrong("message id", "is not of the form id@host"))?;
+    if envelope.subject.chars().any(char::is_control) {
+        return Err(wrong("subject", "has control characters (a line break, perhaps)"));
+    }
+    let since_1970 = Duration::from_millis(u64::try_from(envelope.date.millis()).unwrap_or(0));
+    let mut message = Message::builder()
+        .from(party("sender", &envelope.from)?)
+        .to(party("recipient", &envelope.to)?)
+        .subject(&envelope.subject)
+        .date(UNIX_EPOCH + since_1970)
+        .message_id(Some(id))
+        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()));
+    if let Some(reply_to) = &envelope.reply_to {
+        message = message.reply_to(party("reply address", reply_to)?);
+    }
+    let parts = MultiPart::alternative_plain_html(envelope.text.clone(), envelope.html.clone());
+    message.multipart(parts).map_err(|error| wrong("mail", &error.to_string()))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub fn envelope() -> Envelope {
+        Envelope {
+            from: Party::new(Some("Example Shop"), "kyc@shop.example"),
+            to: Party::new(Some("Ädä Lövelace, Ph.D."), "ada@example.com"),
+            reply_to: Some(Party::new(None, "support@shop.example")),
+            subject: "Prüfung: bitte Reisepass hochladen".into(),
+            text: "Grüße\n".into(),
+            html: "<p>Grüße</p>\n".into(),
+            message_id: "3f9c@kyc-rules.example".into(),
+            date: Timestamp(1_772_573_400_000),
+        }
+    }
+
+    #[test]
+    fn a_mail_has_both_parts_its_id_and_says_that_a_machine_wrote_it() {
+        let message = String::from_utf8(build(&envelope()).expect("right").formatted()).expect("ASCII");
+        assert!(message.is_ascii(), "{message}");
+        for line in [
+            "Message-ID: <3f9c@kyc-rules.example>\r\n",
+            "Auto-Submitted: auto-generated\r\n",
+            "Date: Tue, 03 Mar 2026 21:30:00 +0000\r\n",
+            "From: \"Example Shop\" <kyc@shop.example>\r\n",
+            "Reply-To: support@shop.example\r\n",
+            "Subject: =?utf-8?b?",
+            "Content-Type: multipart/alternative;",
+            "Content-Type: text/plain; charset=utf-8\r\n",
+            "Content-Type: text/html; charset=utf-8\r\n",
+        ] {
+            assert!(message.contains(line), "{line} in {message}");
+        }
+        assert!(message.find("text/plain") < message.find("text/html"), "the richer part comes last");
+    }
+
+    #[test]
+    fn a_line_break_is_an_error_and_never_a_header() {
+        type Harm = fn(&mut Envelope);
+        let cases: [(&str, Harm); 7] = [
+            ("recipient: the name", |e| e.to.name = Some("Ada\r\nBcc: eve@evil.example".into())),
+            ("recipient: the address", |e| e.to.email = "ada@example.com\r\nBcc: eve@evil.example".into()),
+            ("recipient: the address is no", |e| e.to.email = "ada".into()),
+            ("sender: the name", |e| e.from.name = Some("Shop\n".into())),
+            ("subject:", |e| e.subject = "Hi\r\nBcc: eve@evil.example".into()),
+            ("message id:", |e| e.message_id = "a@b>\r\nBcc: <eve@evil.example".into()),
+            ("reply address:", |e| e.reply_to = Some(Party::new(None, "a b@c.example"))),
+        ];
+        for (said, change) in cases {
+            let mut envelope = envelope();
+            change(&mut envelope);
+            let error = build(&envelope).expect_err(said);
+            assert!(error.text.starts_with(said), "{said}: {}", error.text);
+            assert_eq!(error.class, Class::Permanent);
+            assert!(!error.text.contains("evil"), "{}", error.text);
+        }
+    }
+
+    #[test]
+    fn a_sender_is_read_as_people_write_it() {
+        for (text, name, email) in [
+            ("kyc@shop.example", None, "kyc@shop.example"),
+            ("Example Shop <kyc@shop.example>", Some("Example Shop"), "kyc@shop.example"),
+            ("\"Shop, Inc.\" <kyc@shop.example>", Some("Shop, Inc."), "kyc@shop.example"),
+            ("<kyc@shop.example>", None, "kyc@shop.example"),
+        ] {
+            assert_eq!(Party::parse(text), Ok(Party::new(name, email)), "{text}");
+        }
+        for text in ["", "shop", "Shop <kyc>", "Sh\nop <kyc@shop.example>"] {
+            assert!(Party::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Mails out of the house: over SMTP, or as `.eml` files for a look at them.
+//!
+//! A [`Mailer`] sends one [`Envelope`] once. The same `Message-ID` stands in every attempt of a job, so that a mail sent
+//! twice after a lost answer is told as one. No address, secret or text of a mail is logged here.
+
+mod eml;
+mod failure;
+mod message;
+mod smtp;
+mod transport;
+
+use std::{fmt, time::Duration};
+
+pub use failure::{Class, SendError};
+pub use message::{Envelope, Party, PartyError};
+pub use transport::{Security, Smtp, Transport, TransportError};
+
+/// How mails are sent.
+#[derive(Clone, Debug)]
+pub struct MailerConfig {
+    pub transport: Transport,
+    /// How long one step of the conversation may take; the server gets four times as long to take the text in.
+    pub step_timeout: Duration,
+    /// Certificates to trust beside the system's, each in PEM: for a relay with a certificate of the house's own.
+    pub extra_roots: Vec<Vec<u8>>,
+}
+
+impl MailerConfig {
+    pub fn new(transport: Transport) -> Self {
+        Self { transport, step_timeout: Duration::from_secs(30), extra_roots: Vec::new() }
+    }
+}
+
+/// Why no mailer could be made, in words for whoever wrote the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailerError(pub String);
+
+impl fmt::Display for MailerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for MailerError {}
+
+/// A mail that was taken: what the server said, or the file's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub answer: String,
+}
+
+#[derive(Debug)]
+pub struct Mailer(Way);
+
+#[derive(Debug)]
+enum Way {
+    Smtp(smtp::Relay),
+    Eml(eml::Directory),
+}
+
+impl Mailer {
+    pub fn new(config: MailerConfig) -> Result<Self, MailerError> {
+        let way = match config.transport {
+            Transport::Smtp(server) => Way::Smtp(smtp::Relay::new(server, config.step_timeout, &config.extra_roots)?),
+            Transport::File(path) => Way::Eml(eml::Directory::new(path)?),
+        };
+        Ok(Self(way))
+    }
+
+    /// One attempt. Dropping it midway is safe: the connection is closed and not used again.
+    pub async fn send(&self, envelope: &Envelope) -> Result<Sent, SendError> {
+        let message = message::build(envelope)?;
+        match &self.0 {
+            Way::Smtp(relay) => relay.send(&message).await.map_err(|error| error.without(envelope)),
+            Way::Eml(directory) => directory.write(envelope, message.formatted()).await,
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! The whole service: what is started in which order, and how it stops.
+//!
+//! Listeners are bound first, so that a port in use is known at once; then the store is opened, while callbacks get 503; then
+//! the rules; then workers. It stops the other way round: no new callbacks, attempts brought to their end, the store closed.
+//! Shutdown is an argument: a test stops the service as a signal would.
+
+use std::{fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use secrecy::ExposeSecret;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+
+use crate::{
+    actions::email::{Mailer, MailerConfig},
+    clock::{Clock, Timestamp},
+    config::{Config, Data},
+    decide::Policy,
+    dispatch::{Dispatcher, Post},
+    house::House,
+    http::{
+        Hosts, Limits, ListenError, Listener, TlsConfig, Token,
+        admin::{self, Admin},
+        callback::{self, Intake},
+    },
+    outbox::Channel,
+    rulebook::{Rulebook, StartError},
+    rules::Context,
+    rules_dir::Watch,
+    store::{OpenError, Options, Recorder, Store},
+    telemetry::Metrics,
+};
+
+/// Why the service can't run.
+#[derive(Debug)]
+pub enum AppError {
+    /// The configuration says what can't be done.
+    Config(String),
+    /// The rules are wrong, and there are no earlier ones. The text is what the merchant reads.
+    Rules(String),
+    Listen(ListenError),
+    Open(OpenError),
+    Io(String),
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(text) | Self::Rules(text) | Self::Io(text) => f.write_str(text),
+            Self::Listen(error) => error.fmt(f),
+            Self::Open(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for AppError {}
+
+impl From<StartError> for AppError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Wrong(text) => Self::Rules(text),
+            StartError::Store(text) => Self::Io(text),
+        }
+    }
+}
+
+/// The name of the token's file in the data directory.
+pub const TOKEN_FILE: &str = "admin.token";
+
+/// How the service differs from what the configuration says.
+#[derive(Default)]
+pub struct Settings {
+    pub clock: Clock,
+    /// Called for each durable record.
+    pub recorder: Option<Recorder>,
+    /// For tests with certificates of their own.
+    pub extra_mail_roots: Vec<Vec<u8>>,
+}
+
+/// The service, bound and not running.
+pub struct App {
+    config: Config,
+    clock: Clock,
+    recorder: Option<Recorder>,
+    house: Arc<House>,
+    metrics: Arc<Metrics>,
+    post: Option<Arc<Post>>,
+    token: String,
+    public: Listener,
+    admin: Listener,
+    started_at: Timestamp,
+}
+
+impl App {
+    /// Checks what can be checked without the store, and binds both listeners.
+    pub async fn bind(config: Config, settings: Settings) -> Result<Self, AppError> {
+        let data = data_dir(&config)?;
+        crate::store::make_private_dir(data)
+            .map_err(|error| AppError::Io(format!("making {}: {error}", data.display())))?;
+        let token = match &config.admin.token {
+            Some(token) => token.expose_secret().to_owned(),
+            None => {
+                let path = data.join(TOKEN_FILE);
+                Token::load_or_create(&path).map_err(|error| AppError::Io(format!("{}: {error}", path.display())))?
+            }
+        };
+        let tls = config.callback.tls.as_ref().map(|files| TlsConfig::load(&files.certificate, &files.key));
+        let tls = tls.transpose().map_err(|error| AppError::Config(error.to_string()))?;
+        let public = Listener::bind(config.callback.listen, config.callback.limits(), tls, config.callback.access())
+            .await
+            .map_err(AppError::Listen)?;
+        let admin = Listener::bind(config.admin.listen, Limits::of(256), None, Default::default())
+            .await
+            .map_err(AppError::Listen)?;
+        let post = post(&config, settings.extra_mail_roots)?.map(Arc::new);
+        let started_at = settings.clock.now();
+        Ok(Self {
+            config,
+            clock: settings.clock,
+            recorder: settings.recorder,
+            house: Arc::default(),
+            metrics: Arc::default(),
+            post,
+            token,
+            public,
+            admin,
+            started_at,
+        })
+    }
+
+    pub fn public_addr(&self) -> SocketAddr {
+        self.public.local_addr()
+    }
+
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin.local_addr()
+    }
+
+    /// What the admin side wants to be shown.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// What the listeners see: whether callbacks are taken yet.
+    pub fn house(&self) -> Arc<House> {
+        Arc::clone(&self.house)
+    }
+
+    /// Serves until `shutdown`, then stops in order.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
+        let (stop, stopped) = watch::channel(false);
+        let Self { config, clock, recorder, house, metrics, post, token, public, admin, started_at } = self;
+        let intake = Arc::new(Intake {
+            path: config.callback.path.clone(),
+            secrets: config.callback.secrets.clone(),
+            house: Arc::clone(&house),
+            metrics: Arc::clone(&metrics),
+        });
+        let origin = config.source.clone();
+        let side = Arc::new(Admin {
+            house: Arc::clone(&house),
+            metrics: Arc::clone(&metrics),
+            token: Token::new(&token),
+            hosts: Hosts::new(admin.local_addr(), &config.admin.hosts),
+            clock: clock.clone(),
+            started_at,
+            attributes: config.directory.attributes.clone(),
+            confirms: false,
+            config_changed: Box::new(move || origin.as_ref().is_some_and(|origin| origin.has_changed())),
+        });
+        tracing::info!(public = %public.local_addr(), admin = %admin.local_addr(), "listening");
+        let mut listeners = JoinSet::new();
+        listeners.spawn(public.serve(callback::routes(intake), until(stopped.clone())));
+        // The admin side stays until the end, so that what happens meanwhile can be seen.
+        let (last, closed) = watch::channel(false);
+        let admin_side = tokio::spawn(admin.serve(admin::routes(&side), until(closed)));
+
+        let engine = Engine { config, clock, recorder, house, metrics, post };
+        let mut shutdown = std::pin::pin!(shutdown);
+        let opened = tokio::select! {
+            opened = engine.open() => opened.map(Some),
+            () = &mut shutdown => Ok(None),
+        };
+        let result = match opened {
+            Ok(Some(running)) => {
+                shutdown.await;
+                tracing::info!("stopping: no new callbacks, attempts are brought to their end");
+                let _ = stop.send(true);
+                while listeners.join_next().await.is_some() {}
+                running.stop().await;
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        let _ = stop.send(true);
+        let _ = last.send(true);
+        while listeners.join_next().await.is_some() {}
+        // Nothing of the admin side is worth waiting for longer than its own drain.
+        let _ = admin_side.await;
+        tracing::info!("stopped");
+        result
+    }
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone is a service that is gone.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// What opens behind the listeners.
+struct Engine {
+    config: Config,
+    clock: Clock,
+    recorder: Option<Recorder>,
+    house: Arc<House>,
+    metrics: Arc<Metrics>,
+    post: Option<Arc<Post>>,
+}
+
+/// What has been opened.
+struct Running {
+    store: Store,
+    workers: JoinHandle<()>,
+    reloader: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Engine {
+    async fn open(self) -> Result<Running, AppError> {
+        let options = self.options();
+        let data = data_dir(&self.config)?.to_owned();
+        let progress = Arc::clone(&self.house.progress);
+        let (store, in_doubt) = Store::open(&data, &options, progress).await.map_err(AppError::Open)?;
+        if in_doubt > 0 {
+            tracing::warn!(
+                attempts = in_doubt,
+                "attempts were under way when the process ended; they are repeated with the same id"
+            );
+            self.metrics.in_doubt(in_doubt);
+        }
+        let context = context(&self.config);
+        let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.metrics));
+        let rulebook = match Rulebook::start(&self.config.rules, context, store.clone(), clock, metrics).await {
+            Ok(rulebook) => Arc::new(rulebook),
+            Err(error) => {
+                store.close().await;
+                return Err(error.into());
+            }
+        };
+        let (stop, stopped) = watch::channel(false);
+        let reloader = tokio::spawn(reload_on_change(Arc::clone(&rulebook)));
+        let workers = self.workers(&store, &rulebook, stopped);
+        self.house.open(store.clone(), rulebook);
+        tracing::info!(data = %data.display(), customers = store.figures().customers, "callbacks are taken");
+        Ok(Running { store, workers, reloader, stop })
+    }
+
+    fn options(&self) -> Options {
+        let (metrics, recorder) = (Arc::clone(&self.metrics), self.recorder.clone());
+        Options {
+            clock: self.clock.clone(),
+            policy: policy(&self.config),
+            min_free_bytes: self.config.store.min_free_bytes,
+            view_cache_bytes: self.config.store.view_cache_bytes,
+            interrupt: None,
+            recorder: Some(Arc::new(move |header, effects| {
+                metrics.recorded(effects);
+                if let Some(recorder) = &recorder {
+                    recorder(header, effects);
+                }
+            })),
+        }
+    }
+
+    fn workers(&self, store: &Store, rulebook: &Arc<Rulebook>, stopped: watch::Receiver<bool>) -> JoinHandle<()> {
+        let Some(post) = &self.post else { return tokio::spawn(async {}) };
+        let mail = Dispatcher {
+            channel: Channel::Email,
+            workers: self.config.email.as_ref().map_or(1, |email| email.concurrency),
+            store: store.clone(),
+            rulebook: Arc::clone(rulebook),
+            post: Arc::clone(post),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock.clone(),
+        };
+        tokio::spawn(mail.run(stopped))
+    }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.reloader.abort();
+        let _ = self.stop.send(true);
+        if self.workers.await.is_err() {
+            tracing::error!("a worker has panicked");
+        }
+        self.store.close().await;
+    }
+}
+
+/// Loads the rules anew whenever their directory changes, or a SIGHUP comes.
+async fn reload_on_change(rulebook: Arc<Rulebook>) {
+    let mut hangups = signal(SignalKind::hangup()).ok();
+    let mut watch = Watch::new(rulebook.dir());
+    loop {
+        let hangup = async {
+            match &mut hangups {
+                Some(hangups) => hangups.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = watch.changed() => {}
+            _ = hangup => tracing::info!("SIGHUP: the rules are loaded anew"),
+        }
+        while matches!(rulebook.reload().await, crate::rulebook::Reload::Failed(_)) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+fn post(config: &Config, extra_roots: Vec<Vec<u8>>) -> Result<Option<Post>, AppError> {
+    let Some(email) = &config.email else { return Ok(None) };
+    let Some(transport) = &email.transport else { return Ok(None) };
+    let mailer = Mailer::new(MailerConfig { extra_roots, ..MailerConfig::new(transport.clone()) })
+        .map_err(|error| AppError::Config(format!("email.transport: {error}")))?;
+    Ok(Some(Post { mailer, from: email.from.clone(), reply_to: email.reply_to.clone() }))
+}
+
+/// The directory of the embedded store.
+pub fn data_dir(config: &Config) -> Result<&Path, AppError> {
+    match &config.data {
+        Data::Directory(path) => Ok(path),
+        Data::Postgres(_) => Err(AppError::Config("data: this version keeps its data in a directory only".to_owned())),
+    }
+}
+
+/// What the configuration says about decisions.
+pub fn policy(config: &Config) -> Policy {
+    Policy { timezone: config.timezone.clone(), attributes: config.directory.attributes.clone().into() }
+}
+
+/// What the configuration says that rules depend on.
+pub fn context(config: &Config) -> Context {
+    Context {
+        configuration: config.source.as_ref().map(|origin| origin.path.display().to_string()).unwrap_or_default(),
+        statuses: config.statuses.clone(),
+        processing: config.processing_statuses.clone(),
+        webhooks: config.webhooks.keys().cloned().collect(),
+        chats: config.chats.keys().cloned().collect(),
+        attributes: config.directory.attributes.clone(),
+        labels: Vec::new(),
+        locale: config.locale.clone(),
+        brand: config.brand.clone(),
+        email: config.email.is_some(),
+        directory: true,
+        // The configuration's own reader has warned of that.
+        api_key: true,
+        secret_warnings: Vec::new(),
+    }
+}

@@ -1,0 +1,104 @@
+//! The command line's end of the admin API of a running server.
+
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use super::{Exit, Failure};
+
+/// What stands for itself in one part of a path.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A text as one part of a path.
+pub fn part(text: &str) -> String {
+    // `.` and `..` would be taken for directories on the way.
+    if text == "." || text == ".." {
+        return text.replace('.', "%2E");
+    }
+    utf8_percent_encode(text, PLAIN).to_string()
+}
+
+/// A running server's admin side.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+impl Client {
+    /// `base` is as `http://127.0.0.1:8081`.
+    pub fn new(base: String, token: String) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(120))
+            .build()
+            .map_err(|error| Failure::new(Exit::Failed, format!("the HTTP client can't be made: {error}")))?;
+        Ok(Self { http, base, token })
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str) -> Result<Value, Failure> {
+        self.ask(Method::POST, path, None).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.ask(Method::PUT, path, Some(body)).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let mut request = self.http.request(method, format!("{}/api/v1/{path}", self.base)).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let unreachable = |error: reqwest::Error| {
+            let text = format!(
+                "the server at {} can't be reached: {}. Is `kyc-rules serve` running?",
+                self.base,
+                root_of(&error)
+            );
+            Failure::new(Exit::Unavailable, text)
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(unreachable)?;
+        if status.is_success() {
+            return serde_json::from_slice(&bytes)
+                .map_err(|error| Failure::new(Exit::Failed, format!("the server's answer is no JSON: {error}")));
+        }
+        Err(refusal(status, &bytes))
+    }
+}
+
+/// What a problem document says.
+fn refusal(status: StatusCode, bytes: &[u8]) -> Failure {
+    let problem: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let said = |key: &str| problem.get(key).and_then(Value::as_str);
+    let text = said("detail").or(said("title")).map_or_else(|| format!("the server answered {status}"), str::to_owned);
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            let text =
+                "the server does not know this token; it is `admin.token`, or in admin.token in the data directory";
+            Failure::new(Exit::Failed, text)
+        }
+        StatusCode::SERVICE_UNAVAILABLE => Failure::new(Exit::Unavailable, text),
+        StatusCode::UNPROCESSABLE_ENTITY if text.contains("error[") => Failure::new(Exit::Config, text),
+        _ => Failure::new(Exit::Failed, text),
+    }
+}
+
+/// The innermost cause: what the system said.
+fn root_of(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,180 @@
+//! Everything on loopback, with no configuration: the real server, and a simulated provider that plays customers' lives.
+//!
+//! Nothing here is a short cut: callbacks are signed and sent over HTTP, what is printed comes from the admin API, and the mails
+//! are files. Only time is helped along, since mails wait a while before they go.
+
+mod lives;
+mod narrator;
+mod provider;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
+
+use self::{narrator::Narrator, provider::Provider};
+use super::{Exit, Failure, Output, client::Client, serve, settings};
+use crate::{
+    app::{App, AppError, Settings},
+    clock::Clock,
+    config::{Config, LogFormat},
+    kyc::Secret,
+    shipped, telemetry,
+};
+
+/// Where the demonstration listens, as long as nobody else does.
+const PORTS: (u16, u16) = (8080, 8081);
+
+/// While it serves, its time runs so many times as fast, so that a mail which waits two minutes comes in two seconds.
+const SPEED: u32 = 60;
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// End when the customers' lives are told.
+    #[arg(long)]
+    once: bool,
+
+    /// Keep everything in this directory, which must be empty or missing; else in a new one under the system's for temporary
+    /// files.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// The running service, as the demonstration sees it.
+pub struct Stage {
+    pub dir: PathBuf,
+    pub callbacks: String,
+    pub secret: Secret,
+    pub secret_text: String,
+    pub clock: Clock,
+    pub client: Client,
+}
+
+impl Demo {
+    pub fn run(self, output: &mut Output) -> Result<(), Failure> {
+        let dir = self.directory()?;
+        telemetry::start_log(LogFormat::Text, "error");
+        serve::private_files();
+        write_rules(&dir.join("rules"))?;
+        settings::runtime(2)?.block_on(self.play(&dir, output))
+    }
+
+    fn directory(&self) -> Result<PathBuf, Failure> {
+        let Some(dir) = &self.dir else {
+            let made = tempfile::Builder::new().prefix("kyc-rules-demo-").tempdir();
+            return Ok(made.map_err(Failure::io("making a temporary directory"))?.keep());
+        };
+        std::fs::create_dir_all(dir).map_err(Failure::io(format!("making {}", dir.display())))?;
+        let mut entries = std::fs::read_dir(dir).map_err(Failure::io(format!("reading {}", dir.display())))?;
+        if entries.next().is_some() {
+            return Err(Failure::new(Exit::Usage, format!("{} is not empty", dir.display())));
+        }
+        Ok(dir.clone())
+    }
+
+    async fn play(&self, dir: &Path, output: &mut Output) -> Result<(), Failure> {
+        let (stage, server) = start(dir).await?;
+        let provider = Provider::new(&stage)?;
+        let mut narrator = Narrator::new(&stage, output);
+        narrator.opening();
+        for life in lives::all() {
+            narrator.tell(&life, &provider).await?;
+        }
+        narrator.summary().await?;
+        if !self.once {
+            narrator.invitation(&provider).await?;
+            let faster = tokio::spawn(run_faster(stage.clock.clone()));
+            serve::stop_signal().await;
+            faster.abort();
+        }
+        server.stop().await?;
+        output.line(format_args!("Everything is still in {}; remove it when you are done.", dir.display()));
+        Ok(())
+    }
+}
+
+fn write_rules(dir: &Path) -> Result<(), Failure> {
+    for (path, text) in shipped::files().iter() {
+        let path = dir.join(path);
+        let doing = || Failure::io(format!("writing {}", path.display()));
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(doing())?;
+        }
+        std::fs::write(&path, text).map_err(doing())?;
+    }
+    Ok(())
+}
+
+/// The running server, and how to stop it.
+struct Server {
+    stop: oneshot::Sender<()>,
+    done: JoinHandle<Result<(), AppError>>,
+}
+
+impl Server {
+    async fn stop(self) -> Result<(), Failure> {
+        // A server that has ended already says why below.
+        let _ = self.stop.send(());
+        let ended =
+            self.done.await.map_err(|error| Failure::new(Exit::Failed, format!("the server panicked: {error}")))?;
+        ended.map_err(serve::failure)
+    }
+}
+
+async fn start(dir: &Path) -> Result<(Stage, Server), Failure> {
+    let secret_text = random_secret()?;
+    let secret = Secret::new(secret_text.as_str());
+    let clock = Clock::ahead();
+    let app = bind(&Config::demo(dir, secret.clone()), &clock).await?;
+    let client = Client::new(format!("http://{}", app.admin_addr()), app.token().to_owned())?;
+    let callbacks = format!("http://{}/callbacks/kyc", app.public_addr());
+    let house = app.house();
+    let (stop, stopped) = oneshot::channel();
+    let done = tokio::spawn(app.run(async {
+        // Dropped or sent, it ends.
+        let _ = stopped.await;
+    }));
+    let server = Server { stop, done };
+    while house.not_ready().is_some() {
+        if server.done.is_finished() {
+            server.stop().await?;
+            return Err(Failure::new(Exit::Failed, "the server has ended before it was ready"));
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    Ok((Stage { dir: dir.to_owned(), callbacks, secret, secret_text, clock, client }, server))
+}
+
+/// On the usual ports, or where those are taken on others.
+async fn bind(config: &Config, clock: &Clock) -> Result<App, Failure> {
+    let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    for (public, admin) in [PORTS, (0, 0)] {
+        let mut config = config.clone();
+        config.callback.listen = at(public);
+        config.admin.listen = at(admin);
+        let settings = Settings { clock: clock.clone(), ..Settings::default() };
+        match App::bind(config, settings).await {
+            Err(AppError::Listen(_)) if public != 0 => {}
+            bound => return bound.map_err(serve::failure),
+        }
+    }
+    Err(Failure::new(Exit::Unavailable, "no port on the loopback could be had"))
+}
+
+fn random_secret() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::new(Exit::Failed, format!("no random bytes: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+async fn run_faster(clock: Clock) {
+    let step = Duration::from_millis(100);
+    loop {
+        sleep(step).await;
+        clock.advance_ms(i64::from(SPEED - 1) * 100);
+    }
+}

@@ -1,0 +1,314 @@
+//! What the demonstration prints: what came, what changed, which rule fired or why none did, and where the mail lies.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::{
+    Stage,
+    lives::{Life, Said, Step},
+    provider::Provider,
+};
+use crate::cli::{Exit, Failure, Output};
+
+/// How long the demonstration waits for the real server to send what is due.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Narrator<'a> {
+    stage: &'a Stage,
+    output: &'a mut Output,
+    callbacks: u32,
+    /// What became of them, and how often.
+    verdicts: BTreeMap<String, u32>,
+    fired: BTreeMap<String, u32>,
+    /// Jobs whose end has been told.
+    told: BTreeSet<String>,
+    mails: u32,
+    cancelled: u32,
+}
+
+impl<'a> Narrator<'a> {
+    pub fn new(stage: &'a Stage, output: &'a mut Output) -> Self {
+        Self {
+            stage,
+            output,
+            callbacks: 0,
+            verdicts: BTreeMap::new(),
+            fired: BTreeMap::new(),
+            told: BTreeSet::new(),
+            mails: 0,
+            cancelled: 0,
+        }
+    }
+
+    /// A line for people, or an event for scripts.
+    fn say(&mut self, event: Value, text: impl std::fmt::Display) {
+        self.output.either(&event, text);
+    }
+
+    pub fn opening(&mut self) {
+        let (dir, callbacks) = (self.stage.dir.clone(), self.stage.callbacks.clone());
+        let text = format!(
+            "kyc-rules demo: the real server on loopback, a simulated provider, mails as files. Nothing leaves this machine.\n\n  \
+             callbacks  {callbacks}\n  rules      {}\n  mails      {}\n  store      {}",
+            dir.join("rules").display(),
+            dir.join("mail").display(),
+            dir.join("data").display()
+        );
+        self.say(json!({"event": "started", "dir": dir, "callbacks": callbacks}), text);
+    }
+
+    /// Plays one life, and says what happened.
+    pub async fn tell(&mut self, life: &Life, provider: &Provider) -> Result<(), Failure> {
+        self.say(
+            json!({"event": "life", "customer": life.id, "title": life.title}),
+            format!("\n{}: {}", life.id, life.title),
+        );
+        if let Some((name, email, locale)) = life.contact {
+            self.contact(life.id, name, email, locale).await?;
+        }
+        let mut last = Value::Null;
+        for step in &life.steps {
+            match step {
+                Step::Callback(said) => {
+                    last = provider.callback(life.id, said);
+                    self.callback(life.id, said, &last, provider).await?;
+                }
+                Step::Again(times) => {
+                    for nth in 0..*times {
+                        let (status, text) = provider.send(&last).await?;
+                        self.count(&text);
+                        let event =
+                            json!({"event": "repeated", "customer": life.id, "status": status, "outcome": text});
+                        self.say(event, format!("  the same again, {} of {times}: {status} {text}", nth + 1));
+                    }
+                }
+                Step::Forged(said) => {
+                    let mut body = provider.callback(life.id, said);
+                    body["hash"] = json!(crate::kyc::hash_of(life.id, &crate::kyc::Secret::new("guessed")));
+                    self.refused(life.id, "a forged FULL_USER", provider.send(&body).await?);
+                }
+                Step::OtherType => {
+                    let body = json!({"callbackType": "transaction", "customerId": life.id, "amount": 5});
+                    self.refused(life.id, "a callback about a transaction", provider.send(&body).await?);
+                }
+                Step::Minutes(minutes) => self.wait(life.id, *minutes).await?,
+                Step::Contact(name, email, locale) => {
+                    self.contact(life.id, name, email, locale).await?;
+                    let event = json!({"event": "contact", "customer": life.id});
+                    self.say(event, format!("  the shop tells the address: {email}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn contact(&self, id: &str, name: &str, email: &str, locale: &str) -> Result<(), Failure> {
+        let body = json!({"name": name, "email": email, "locale": locale});
+        self.stage.client.put(&format!("customers/{id}/contact"), &body).await.map(|_| ())
+    }
+
+    fn count(&mut self, verdict: &str) {
+        self.callbacks += 1;
+        *self.verdicts.entry(verdict.to_owned()).or_default() += 1;
+    }
+
+    fn refused(&mut self, id: &str, what: &str, (status, text): (u16, String)) {
+        self.count(&format!("refused with {status}"));
+        self.say(
+            json!({"event": "refused", "customer": id, "status": status, "detail": text}),
+            format!("  {what}: {status} {text}"),
+        );
+    }
+
+    async fn callback(&mut self, id: &str, said: &Said, body: &Value, provider: &Provider) -> Result<(), Failure> {
+        let (status, text) = provider.send(body).await?;
+        if status != 200 {
+            self.refused(id, "a callback", (status, text));
+            return Ok(());
+        }
+        let customer = self.stage.client.get(&format!("customers/{id}")).await?;
+        let entry = &customer["timeline"][0];
+        let name = |key: &str| entry[key].as_str().unwrap_or("none").to_owned();
+        let verdict = name("verdict");
+        self.count(&verdict);
+        let edge = if verdict == "moved" { format!("{} -> {}", name("from"), name("to")) } else { name("to") };
+        self.say(
+            json!({"event": "callback", "customer": id, "entry": entry}),
+            format!("  {edge}{}  ({verdict})", details(said)),
+        );
+        if !self.output.is_json() {
+            self.rules(entry);
+        }
+        for rule in entry["rules"].as_array().into_iter().flatten().filter(|rule| rule["outcome"] == "fired") {
+            *self.fired.entry(rule["id"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        }
+        self.ends(&customer).await
+    }
+
+    fn rules(&mut self, entry: &Value) {
+        let rules = entry["rules"].as_array().cloned().unwrap_or_default();
+        let text = |rule: &Value, key: &str| rule[key].as_str().unwrap_or_default().to_owned();
+        for rule in &rules {
+            let why = text(rule, "why");
+            let why = if why.is_empty() { why } else { format!(": {why}") };
+            let outcome = text(rule, "outcome");
+            let mark = if outcome == "fired" { "fires" } else { &outcome };
+            self.output.line(format_args!("      {} {mark}{why}", text(rule, "id")));
+        }
+        if rules.is_empty() {
+            self.output.line("      no rule waits for this");
+        }
+    }
+
+    /// Lets time pass, and tells what the server does in it.
+    async fn wait(&mut self, id: &str, minutes: i64) -> Result<(), Failure> {
+        self.stage.clock.advance_ms(minutes * 60_000);
+        let passed = if minutes >= 120 { format!("{} hours", minutes / 60) } else { format!("{minutes} min") };
+        self.say(json!({"event": "time", "minutes": minutes}), format!("  … {passed} pass"));
+        let began = std::time::Instant::now();
+        loop {
+            let customer = self.stage.client.get(&format!("customers/{id}")).await?;
+            let now = self.stage.clock.now().to_string();
+            let under_way = |job: &Value| match job["state"].as_str() {
+                Some("running") => true,
+                Some("queued") => job["next_at"].as_str().is_some_and(|at| at <= now.as_str()),
+                _ => false,
+            };
+            if !customer["jobs"].as_array().into_iter().flatten().any(under_way) {
+                return self.ends(&customer).await;
+            }
+            if began.elapsed() > PATIENCE {
+                let text = format!("the jobs of {id} have not ended in {} seconds", PATIENCE.as_secs());
+                return Err(Failure::new(Exit::Failed, text));
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Tells the jobs that have come to an end, or to a problem.
+    async fn ends(&mut self, customer: &Value) -> Result<(), Failure> {
+        let jobs = customer["jobs"].as_array().cloned().unwrap_or_default();
+        for job in jobs.iter().rev() {
+            let text = |key: &str| job[key].as_str().unwrap_or_default().to_owned();
+            let (state, name) = (text("state"), text("name"));
+            if !matches!(&*state, "done" | "cancelled" | "problem")
+                || !self.told.insert(format!("{} {state}", text("id")))
+            {
+                continue;
+            }
+            let event = json!({"event": "job", "job": job});
+            match &*state {
+                "done" => {
+                    self.mails += 1;
+                    let (subject, path) = self.mail(&text("id"))?;
+                    self.say(event, format!("  mail {name}: \"{subject}\"\n      {}", path.display()));
+                }
+                "cancelled" => {
+                    self.cancelled += 1;
+                    self.say(event, format!("  mail {name} is cancelled: {}", text("reason")));
+                }
+                _ => self.say(event, format!("  mail {name} waits for a person: {}", text("reason"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// The subject and the place of a job's mail.
+    fn mail(&self, job: &str) -> Result<(String, PathBuf), Failure> {
+        let dir = self.stage.dir.join("mail");
+        let entries = std::fs::read_dir(&dir).map_err(Failure::io(format!("reading {}", dir.display())))?;
+        let named = format!("Message-ID: <{job}@");
+        let found = entries.filter_map(Result::ok).map(|entry| entry.path()).find_map(|path| {
+            let text = std::fs::read_to_string(&path).ok()?;
+            text.contains(&named).then(|| (subject(&text), path))
+        });
+        found.ok_or_else(|| Failure::new(Exit::Failed, format!("the mail of job {job} is not in {}", dir.display())))
+    }
+
+    pub async fn summary(&mut self) -> Result<(), Failure> {
+        let status = self.stage.client.get("status").await?;
+        let counted = |counts: &BTreeMap<String, u32>| -> String {
+            counts.iter().map(|(what, count)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+        };
+        let text = format!(
+            "\nSummary\n  callbacks  {}: {}\n  customers  {}\n  rules      {}\n  mails      {} sent, {} cancelled, {} waiting, {} problems\n",
+            self.callbacks,
+            counted(&self.verdicts),
+            status["store"]["customers"],
+            counted(&self.fired),
+            self.mails,
+            self.cancelled,
+            status["jobs"]["queued"],
+            status["jobs"]["problem"],
+        );
+        let event = json!({
+            "event": "summary", "callbacks": self.callbacks, "verdicts": self.verdicts, "fired": self.fired,
+            "mails": self.mails, "cancelled": self.cancelled, "status": status,
+        });
+        self.say(event, text);
+        Ok(())
+    }
+
+    /// How to go on by hand.
+    pub async fn invitation(&mut self, provider: &Provider) -> Result<(), Failure> {
+        self.contact("you", "You", "you@customer.example", "en").await?;
+        let said = Said { status: Some("SOFT_KYC_FAILED"), docs: &["SELFIE"], labels: "BAD_SELFIE", ..Said::default() };
+        let body = provider.callback("you", &said);
+        let (url, secret, dir) = (&self.stage.callbacks, &self.stage.secret_text, self.stage.dir.clone());
+        let text = format!(
+            "It serves on, 60 times as fast as time, until Ctrl-C. Be the provider:\n\n\
+             curl -sS {url} -d '{body}'\n\n\
+             or any other callback, as\n\n\
+             kyc-rules sign you --secret {secret} --status FULL_USER | curl -sS {url} -d @-\n\n\
+             The mails come to {}. Edit {}, save, and send the next one.\n",
+            dir.join("mail").display(),
+            dir.join("rules/kyc.yaml").display()
+        );
+        self.say(json!({"event": "serving", "curl_body": body, "callbacks": url}), text);
+        self.output.flush()
+    }
+}
+
+fn details(said: &Said) -> String {
+    let parts = [
+        said.processing.map(|processing| format!("processing {processing}")),
+        (!said.docs.is_empty()).then(|| format!("missing {}", said.docs.join(", "))),
+        (!said.labels.is_empty()).then(|| format!("labels {}", said.labels)),
+        said.message.map(|message| format!("\"{message}\"")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { String::new() } else { format!("; {}", parts.join("; ")) }
+}
+
+/// The subject of a mail, decoded.
+fn subject(mail: &str) -> String {
+    let mut lines = mail.lines();
+    let Some(first) = lines.find_map(|line| line.strip_prefix("Subject: ")) else { return String::new() };
+    let rest = lines.take_while(|line| line.starts_with(' ')).map(str::trim);
+    let words: Vec<&str> = std::iter::once(first.trim()).chain(rest).flat_map(str::split_whitespace).collect();
+    let mut subject = String::new();
+    let mut encoded_before = false;
+    for word in words {
+        let decoded = decode_word(word);
+        // Between two encoded words there is no space.
+        if !subject.is_empty() && !(encoded_before && decoded.is_some()) {
+            subject.push(' ');
+        }
+        encoded_before = decoded.is_some();
+        subject.push_str(decoded.as_deref().unwrap_or(word));
+    }
+    subject
+}
+
+/// An encoded word of RFC 2047 in base64, as the mailer writes them.
+fn decode_word(word: &str) -> Option<String> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let text = word.strip_prefix("=?utf-8?b?")?.strip_suffix("?=")?;
+    String::from_utf8(STANDARD.decode(text).ok()?).ok()
+}

@@ -1,0 +1,51 @@
+//! The provider, simulated: callbacks with the right hash (or a wrong one), over HTTP.
+
+use serde_json::{Value, json};
+
+use super::{Stage, lives::Said};
+use crate::{
+    cli::{Exit, Failure},
+    kyc::{Secret, hash_of},
+};
+
+pub struct Provider {
+    http: reqwest::Client,
+    url: String,
+    secret: Secret,
+}
+
+impl Provider {
+    pub fn new(stage: &Stage) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .map_err(|error| Failure::new(Exit::Failed, format!("the HTTP client can't be made: {error}")))?;
+        Ok(Self { http, url: stage.callbacks.clone(), secret: stage.secret.clone() })
+    }
+
+    /// The body of a callback.
+    pub fn callback(&self, customer: &str, said: &Said) -> Value {
+        let docs: Vec<Value> = said.docs.iter().map(|doc| json!({"docType": doc})).collect();
+        json!({
+            "callbackType": "kyc",
+            "customerId": customer,
+            "hash": hash_of(customer, &self.secret),
+            "status": said.status,
+            "kycProcessingStatus": said.processing,
+            "docsMissing": docs,
+            "kycRejectLabel": (!said.labels.is_empty()).then_some(said.labels),
+            "kycEndUserErrorMessage": said.message,
+        })
+    }
+
+    /// Sends a body. Returns the answer's status, and what it says.
+    pub async fn send(&self, body: &Value) -> Result<(u16, String), Failure> {
+        let failed =
+            |error: reqwest::Error| Failure::new(Exit::Unavailable, format!("the callback was not taken: {error}"));
+        let answer = self.http.post(&self.url).json(body).send().await.map_err(failed)?;
+        let status = answer.status().as_u16();
+        let said: Value = serde_json::from_slice(&answer.bytes().await.map_err(failed)?).unwrap_or_default();
+        let text = ["outcome", "detail", "title"].iter().find_map(|key| said[key].as_str()).unwrap_or_default();
+        Ok((status, text.to_owned()))
+    }
+}

@@ -1,0 +1,107 @@
+//! The command line: one file a command. It parses, calls, prints, and decides the exit code in one place.
+
+mod check;
+mod client;
+mod customers;
+mod demo;
+mod init;
+mod jobs;
+mod output;
+mod printed;
+mod reload;
+mod serve;
+mod settings;
+mod sign;
+mod status;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+pub use output::{Exit, Failure, Output};
+
+/// Turns a payment provider's KYC callbacks into mails and other actions, by rules in YAML.
+///
+/// Exit codes: 0 ok, 1 failed, 2 usage, 69 server or service not reachable, 74 I/O, 78 configuration or rules wrong.
+#[derive(Debug, Parser)]
+#[command(name = "kyc-rules", version, propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    /// The configuration; else ./kyc-rules.yaml, then /etc/kyc-rules/kyc-rules.yaml.
+    #[arg(long, global = true, env = "KYC_RULES_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Print JSON for scripts.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything on loopback with no configuration: a simulated provider, the shipped rules, mails as files.
+    Demo(demo::Demo),
+    /// Take callbacks, decide by the rules, and act.
+    Serve,
+    /// Write a commented configuration and the shipped rules into a directory.
+    Init(init::Init),
+    /// Say everything that is wrong with the configuration and the rules.
+    Check(check::Check),
+    /// Load the rules of a running server anew.
+    Reload,
+    /// What a running server is doing.
+    Status,
+    /// The jobs of a running server, newest first.
+    Jobs(jobs::Jobs),
+    /// The jobs that a person must look at.
+    Problems(jobs::Problems),
+    /// Try problems again, at once.
+    Retry(jobs::Named),
+    /// Give jobs up: they never go.
+    Drop(jobs::Named),
+    /// Whom to write to: import, export and show customers.
+    #[command(subcommand)]
+    Customers(customers::Customers),
+    /// Print the hash that the provider sends for a customer, or a whole signed callback.
+    Sign(sign::Sign),
+    /// Print a script that completes commands in a shell.
+    Completions(printed::Completions),
+    /// Print the manual page.
+    Man(printed::Man),
+}
+
+impl Cli {
+    /// Runs the command, and says how it went.
+    pub fn run(self) -> ExitCode {
+        let mut output = Output::new(self.json);
+        let done = self.dispatch(&mut output).and_then(|()| output.flush());
+        match done {
+            Ok(()) => Exit::Ok.code(),
+            Err(failure) => {
+                output.complain(&failure);
+                failure.exit.code()
+            }
+        }
+    }
+
+    fn dispatch(self, output: &mut Output) -> Result<(), Failure> {
+        let config = self.config.as_deref();
+        match self.command {
+            Command::Demo(demo) => demo.run(output),
+            Command::Serve => serve::run(config),
+            Command::Init(init) => init.run(output),
+            Command::Check(check) => check.run(config, output),
+            Command::Reload => reload::run(config, output),
+            Command::Status => status::run(config, output),
+            Command::Jobs(jobs) => jobs.run(config, output),
+            Command::Problems(problems) => problems.run(config, output),
+            Command::Retry(named) => named.run(config, "retry", output),
+            Command::Drop(named) => named.run(config, "drop", output),
+            Command::Customers(customers) => customers.run(config, output),
+            Command::Sign(sign) => sign.run(config, output),
+            Command::Completions(completions) => completions.run(output),
+            Command::Man(man) => man.run(output),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What the program prints about itself: completions for shells, and the manual page.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::{Cli, Failure, Output};
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    shell: Shell,
+}
+
+impl Completions {
+    pub fn run(&self, output: &mut Output) -> Result<(), Failure> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "kyc-rules", &mut script);
+        output.raw(&script);
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The page of one command, as `serve`; without it the page of the program.
+    command: Option<String>,
+}
+
+impl Man {
+    pub fn run(&self, output: &mut Output) -> Result<(), Failure> {
+        let mut program = Cli::command();
+        program.build();
+        let page = match &self.command {
+            None => program,
+            Some(name) => program.find_subcommand(name).cloned().ok_or_else(|| {
+                Failure::new(super::Exit::Usage, format!("there is no command {name:?}; `kyc-rules help` lists them"))
+            })?,
+        };
+        let mut roff = Vec::new();
+        clap_mangen::Man::new(page).render(&mut roff).map_err(Failure::io("writing the manual page"))?;
+        output.raw(&roff);
+        Ok(())
+    }
+}

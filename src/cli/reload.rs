@@ -1,0 +1,15 @@
+//! Asks a running server to load its rules anew.
+
+use std::path::Path;
+
+use super::{Failure, Output, settings};
+
+pub fn run(config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+    let answer = settings::block_on(async {
+        let client = settings::client(config)?;
+        client.post("reload").await
+    })?;
+    let text = |key: &str| answer[key].as_str().unwrap_or("?").to_owned();
+    output.either(&answer, format_args!("{}: rule set {}, {} rules", text("result"), text("hash"), answer["count"]));
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Acting as the provider: the hash of a customer, or a whole signed callback.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Exit, Failure, Output, settings};
+use crate::kyc::{CustomerId, Secret, hash_of};
+
+#[derive(Debug, Args)]
+pub struct Sign {
+    customer: String,
+
+    /// The key shared with the provider; else the first of `callback.secrets`.
+    #[arg(long, env = "KYC_RULES_SECRET", hide_env_values = true)]
+    secret: Option<String>,
+
+    /// Print a whole callback with this status (`none` for null) instead of the hash alone.
+    #[arg(long)]
+    status: Option<String>,
+
+    /// Missing documents of the callback, as SELFIE,PASSPORT.
+    #[arg(long, value_delimiter = ',', requires = "status")]
+    docs: Vec<String>,
+
+    /// Reject labels of the callback, as BAD_SELFIE,BAD_PASSPORT.
+    #[arg(long, value_delimiter = ',', requires = "status")]
+    labels: Vec<String>,
+
+    /// The message for the customer.
+    #[arg(long, requires = "status")]
+    message: Option<String>,
+
+    /// The processing status.
+    #[arg(long, requires = "status")]
+    processing: Option<String>,
+}
+
+impl Sign {
+    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+        let customer = CustomerId::new(&self.customer).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let secret = match &self.secret {
+            Some(secret) => Secret::new(secret.as_str()),
+            None => settings::first_secret(config)?,
+        };
+        let hash = hash_of(customer.as_str(), &secret);
+        match &self.status {
+            Some(status) => output.json(&self.callback(status, &hash)),
+            None if output.is_json() => output.json(&json!({"customerId": customer, "hash": hash})),
+            None => output.line(hash),
+        }
+        Ok(())
+    }
+
+    fn callback(&self, status: &str, hash: &str) -> Value {
+        let labels = (!self.labels.is_empty()).then(|| self.labels.join(", "));
+        json!({
+            "callbackType": "kyc",
+            "customerId": self.customer,
+            "hash": hash,
+            "status": (status != "none").then_some(status),
+            "docsMissing": self.docs,
+            "kycRejectLabel": labels,
+            "kycEndUserErrorMessage": self.message,
+            "kycProcessingStatus": self.processing,
+        })
+    }
+}

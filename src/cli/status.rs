@@ -1,0 +1,59 @@
+//! What a running server is doing, in a few lines.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Failure, Output, settings};
+
+pub fn run(config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+    let status = settings::block_on(async {
+        let client = settings::client(config)?;
+        client.get("status").await
+    })?;
+    if output.is_json() {
+        output.json(&status);
+    } else {
+        print(&status, output);
+    }
+    Ok(())
+}
+
+fn print(status: &Value, output: &mut Output) {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let uptime_s = status["uptime_s"].as_i64().unwrap_or_default();
+    let uptime = format!("{} h {} min {} s", uptime_s / 3600, uptime_s / 60 % 60, uptime_s % 60);
+    output.line(format_args!("version    {}, up for {uptime}", text(&status["version"])));
+    let rules = &status["rules"];
+    output.line(format_args!(
+        "rules      {} rules, set {}, loaded {}",
+        rules["count"],
+        text(&rules["hash"]),
+        text(&rules["loaded_at"])
+    ));
+    let store = &status["store"];
+    output.line(format_args!(
+        "store      {}: {} customers, {:.1} MB, {} records",
+        text(&store["engine"]),
+        store["customers"],
+        store["bytes"].as_f64().unwrap_or_default() / 1e6,
+        store["records"]
+    ));
+    let jobs = &status["jobs"];
+    output.line(format_args!(
+        "jobs       {} queued, {} held, {} running, {} problems",
+        jobs["queued"], jobs["held"], jobs["running"], jobs["problem"]
+    ));
+    output.line(if status["provider"]["confirm"] == true {
+        "provider   each callback is confirmed with its API"
+    } else {
+        "provider   callbacks are believed: without provider.api_key neither order nor forgery can be told"
+    });
+    if status["config_changed"] == true {
+        output.line("config     has changed since the start; restart to take it in");
+    }
+    if let Some(text) = rules["error"]["text"].as_str() {
+        let at = rules["error"]["at"].as_str().unwrap_or("?");
+        output.line(format_args!("\nThe rules on the disk are refused since {at}; those above run on.\n\n{text}"));
+    }
+}

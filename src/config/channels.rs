@@ -1,0 +1,146 @@
+//! The configuration's sections that say whom the program talks to: mail, webhooks, chats, the shop and the provider.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use secrecy::SecretString;
+
+use super::{Brake, Chat, ChatKind, Directory, Email, Lookup, Provider, Webhook, reader::Reader, values};
+use crate::{
+    actions::email::{Party, Transport},
+    source::{self, Diagnostic, Fields, Node},
+};
+
+/// Mails sent at once, unless the file says otherwise.
+pub(super) const CONCURRENCY: usize = 4;
+const CACHE: Duration = Duration::from_mins(10);
+
+pub(super) fn email(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<Email> {
+    const KEYS: &[&str] = &["from", "transport", "reply_to", "brake", "concurrency"];
+    let fields = reader.section(node, "`email`", KEYS)?;
+    let from = fields.need("from", reader.report);
+    let transport = fields.need("transport", reader.report);
+    let party =
+        |text: &str| Party::parse(text).map_err(|why| format!("{why}; write as `Example Shop <kyc@shop.example>`"));
+    let from = reader.form(from, "`email.from`", party);
+    let transport = reader.form(transport, "`email.transport`", Transport::parse);
+    let brake = reader.form(fields.get("brake"), "`email.brake`", values::brake);
+    let concurrency = reader.whole(fields.get("concurrency"), "`email.concurrency`", 1..=64);
+    Some(Email {
+        // Unfilled only where nothing is sent.
+        from: from.unwrap_or_else(|| Party::new(None, "unfilled@invalid")),
+        transport: transport.map(|transport| match transport {
+            Transport::File(path) => Transport::File(reader.beside(path)),
+            smtp @ Transport::Smtp(_) => smtp,
+        }),
+        reply_to: reader.form(fields.get("reply_to"), "`email.reply_to`", party),
+        brake: brake.unwrap_or(Some(Brake::default())),
+        concurrency: concurrency.and_then(|count| usize::try_from(count).ok()).unwrap_or(CONCURRENCY),
+    })
+}
+
+pub(super) fn webhooks(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> BTreeMap<String, Webhook> {
+    reader.named(node, "`webhooks`", |reader, name, node| {
+        let what = format!("`webhooks.{name}`");
+        let fields = reader.section(Some(node), &what, &["url", "secret", "private"])?;
+        let url = fields.need("url", reader.report);
+        let secret = fields.need("secret", reader.report);
+        Some(Webhook {
+            url: reader.url(url, &format!("`webhooks.{name}.url`")).unwrap_or_default(),
+            secrets: reader.secrets(secret, &format!("`webhooks.{name}.secret`")),
+            private: reader.bool(fields.get("private"), &format!("`webhooks.{name}.private`")).unwrap_or_default(),
+        })
+    })
+}
+
+pub(super) fn chats(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> BTreeMap<String, Chat> {
+    const KINDS: [(&str, ChatKind); 4] = [
+        ("slack", ChatKind::Slack),
+        ("mattermost", ChatKind::Mattermost),
+        ("teams", ChatKind::Teams),
+        ("discord", ChatKind::Discord),
+    ];
+    reader.named(node, "`chats`", |reader, name, node| {
+        let what = format!("`chats.{name}`");
+        let fields = reader.section(Some(node), &what, &["kind", "url", "private"])?;
+        let kind = fields.need("kind", reader.report);
+        let url = fields.need("url", reader.report);
+        let kind = reader.word(kind, &format!("`chats.{name}.kind`"), &KINDS);
+        let url = reader.url(url, &format!("`chats.{name}.url`"));
+        Some(Chat {
+            kind: kind.unwrap_or(ChatKind::Slack),
+            url: SecretString::from(url.unwrap_or_default()),
+            private: reader.bool(fields.get("private"), &format!("`chats.{name}.private`")).unwrap_or_default(),
+        })
+    })
+}
+
+pub(super) fn directory(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Directory {
+    let Some(fields) = reader.section(node, "`directory`", &["attributes", "lookup"]) else {
+        return Directory::default();
+    };
+    // Rules write them behind a dot, and templates too.
+    let attribute = |text: &str| {
+        let first = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if first && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            Ok(text.to_owned())
+        } else {
+            Err(format!("`{text}` is no name for an attribute; use letters, digits and `_`"))
+        }
+    };
+    let attributes = reader.forms(fields.get("attributes"), "`directory.attributes`", attribute);
+    Directory { attributes, lookup: lookup(fields.get("lookup"), reader) }
+}
+
+fn lookup(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<Lookup> {
+    let fields = reader.section(node, "`directory.lookup`", &["url", "header", "cache", "private"])?;
+    let url = fields.need("url", reader.report);
+    let text = reader.url(url, "`directory.lookup.url`");
+    if let (Some(node), Some(text)) = (url, &text)
+        && text.matches("{id}").count() != 1
+    {
+        let message = "`directory.lookup.url` needs `{id}` once, where the customer's id goes";
+        let label = "write as `https://shop.example/api/customers/{id}`";
+        reader.report.error("value", node.span.clone(), message).label(label);
+    }
+    let header = reader.form(fields.get("header"), "`directory.lookup.header`", values::header);
+    let cache = |text: &str| text.parse::<source::Duration>().map_err(|why| format!("`{text}` {why}"));
+    Some(Lookup {
+        url: text.unwrap_or_default(),
+        header: header.map(|(name, value)| (name, SecretString::from(value))),
+        cache: reader.form(fields.get("cache"), "`directory.lookup.cache`", cache).map_or(CACHE, |time| time.as_std()),
+        private: reader.bool(fields.get("private"), "`directory.lookup.private`").unwrap_or_default(),
+    })
+}
+
+pub(super) fn provider(all: &Fields<'_, '_>, plain: Provider, reader: &mut Reader<'_, '_>) -> Provider {
+    const KEYS: &[&str] = &["api", "api_key", "reconcile", "reconcile_final"];
+    let node = all.get("provider");
+    let Some(fields) = reader.section(node, "`provider`", KEYS) else {
+        warn_of_no_key(all, reader);
+        return plain;
+    };
+    if fields.get("api_key").is_none() {
+        warn_of_no_key(all, reader);
+    }
+    let api = reader.url(fields.get("api"), "`provider.api`");
+    let mut pause = |key: &str, plain: Option<Duration>| {
+        reader.form(fields.get(key), &format!("`provider.{key}`"), values::pause).unwrap_or(plain)
+    };
+    let reconcile = pause("reconcile", plain.reconcile);
+    let reconcile_final = pause("reconcile_final", plain.reconcile_final);
+    Provider {
+        api: api.map_or(plain.api, |api| api.trim_end_matches('/').to_owned()),
+        api_key: reader.owned(fields.get("api_key"), "`provider.api_key`").map(SecretString::from),
+        reconcile,
+        reconcile_final,
+    }
+}
+
+/// Section 6 of the design: without a key callbacks are believed.
+fn warn_of_no_key(all: &Fields<'_, '_>, reader: &mut Reader<'_, '_>) {
+    let message = "there is no `provider.api_key`, so callbacks are believed as they come: a late retry or a captured \
+                   callback can move a customer back";
+    let mut warning = Diagnostic::warning("provider", reader.report.file(), message);
+    warning.span = all.entry("provider").map(|entry| entry.key_span.clone());
+    reader.report.add(warning).help("with a key the provider's API is asked before anything acts");
+}

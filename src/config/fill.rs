@@ -1,0 +1,154 @@
+//! `${VAR}` and `${file:PATH}`, filled in before anything else is made of a value.
+//!
+//! `$${` stands for `${`. What can't be filled is remembered by its place, so that nobody complains about its form as well.
+
+use std::{borrow::Cow, collections::HashSet, fs, io, ops::Range, path::Path};
+
+use crate::source::{Node, Report, Value};
+
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// What becomes of a value that names something which is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfilled {
+    Error,
+    /// It stays unfilled, with a warning: for what needs no secrets, as a check in somebody's CI.
+    Allow,
+}
+
+pub(super) struct Filling<'f> {
+    pub directory: &'f Path,
+    pub variable: &'f dyn Fn(&str) -> Option<String>,
+    pub unfilled: Unfilled,
+}
+
+/// A thing in a text that was named and is not there, or is no name at all.
+struct Missing {
+    at: Range<usize>,
+    message: String,
+    label: &'static str,
+    /// Wrong wherever it is read, and not only here.
+    always: bool,
+}
+
+impl Filling<'_> {
+    /// Fills the tree, and answers where it could not: by where those values begin.
+    pub(super) fn fill(&self, root: &mut Node<'_>, report: &mut Report<'_>) -> HashSet<usize> {
+        let mut unfilled = HashSet::new();
+        self.node(root, report, &mut unfilled);
+        unfilled
+    }
+
+    fn node(&self, node: &mut Node<'_>, report: &mut Report<'_>, unfilled: &mut HashSet<usize>) {
+        match &mut node.value {
+            Value::List(items) => items.iter_mut().for_each(|item| self.node(item, report, unfilled)),
+            Value::Map(entries) => {
+                entries.iter_mut().for_each(|entry| self.node(&mut entry.value, report, unfilled));
+            }
+            Value::Text(text) if text.contains("${") => match self.text(text) {
+                Ok(filled) => node.value = of_text(filled, node.plain),
+                Err(missing) => {
+                    unfilled.insert(node.span.start);
+                    for missing in missing {
+                        self.tell(&missing, node, report);
+                    }
+                }
+            },
+            _ => {}
+        }
+    }
+
+    fn tell(&self, missing: &Missing, node: &Node<'_>, report: &mut Report<'_>) {
+        let span = node.part(missing.at.clone(), report);
+        if missing.always || self.unfilled == Unfilled::Error {
+            report.error("unfilled", span, &missing.message).label(missing.label);
+        } else {
+            report.warning("unfilled", span, format!("{}; the value stays unfilled", missing.message));
+        }
+    }
+
+    fn text(&self, text: &str) -> Result<String, Vec<Missing>> {
+        let (mut filled, mut missing) = (String::new(), Vec::new());
+        let mut at = 0;
+        while let Some(found) = text[at..].find("${") {
+            let start = at + found;
+            if text[at..start].ends_with('$') {
+                filled.push_str(&text[at..start - 1]);
+                filled.push_str("${");
+                at = start + 2;
+                continue;
+            }
+            filled.push_str(&text[at..start]);
+            let Some(length) = text[start..].find('}') else {
+                let message = "`${` has no `}`".to_owned();
+                missing.push(Missing {
+                    at: start..text.len(),
+                    message,
+                    label: "write `$${` for the text itself",
+                    always: true,
+                });
+                return Err(missing);
+            };
+            at = start + length + 1;
+            let name = &text[start + 2..at - 1];
+            match self.value(name) {
+                Ok(value) => filled.push_str(&value),
+                Err((message, label, always)) => missing.push(Missing { at: start..at, message, label, always }),
+            }
+        }
+        filled.push_str(&text[at..]);
+        if missing.is_empty() { Ok(filled) } else { Err(missing) }
+    }
+
+    /// The value, or what is wrong, what to do, and whether that is wrong everywhere.
+    fn value(&self, name: &str) -> Result<String, (String, &'static str, bool)> {
+        if let Some(path) = name.strip_prefix("file:") {
+            return self.file(path.trim());
+        }
+        let mut bytes = name.bytes();
+        let is_name = bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !is_name {
+            let message = format!("`${{{name}}}` names no environment variable and no file");
+            return Err((message, "write `${VAR}` or `${file:PATH}`", true));
+        }
+        let label = "set it, or write `${file:PATH}` to read it from a file";
+        match (self.variable)(name) {
+            Some(value) if !value.is_empty() => Ok(value),
+            Some(_) => Err((format!("the environment variable {name} is empty"), label, false)),
+            None => Err((format!("the environment variable {name} is not set"), label, false)),
+        }
+    }
+
+    /// A file's text without the line ends at its end.
+    fn file(&self, path: &str) -> Result<String, (String, &'static str, bool)> {
+        let wrong = |problem: String| (problem, "a file with nothing but the value in it", false);
+        let path = self.directory.join(path);
+        let shown = path.display();
+        let read = fs::metadata(&path).and_then(|file| match file.len() {
+            0..=MAX_FILE_BYTES => fs::read_to_string(&path),
+            _ => Err(io::Error::other(format!("it is larger than {} KiB", MAX_FILE_BYTES / 1024))),
+        });
+        match read {
+            Ok(text) if !text.trim().is_empty() => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+            Ok(_) => Err(wrong(format!("the file {shown} is empty"))),
+            Err(error) => {
+                let why = match error.kind() {
+                    io::ErrorKind::NotFound => "there is no such file".to_owned(),
+                    io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+                    io::ErrorKind::InvalidData => "it is not UTF-8".to_owned(),
+                    _ => error.to_string(),
+                };
+                Err(wrong(format!("the file {shown} cannot be read: {why}")))
+            }
+        }
+    }
+}
+
+/// Without quotes a number is a number, wherever it comes from.
+fn of_text<'t>(text: String, plain: bool) -> Value<'t> {
+    match text.parse::<u64>() {
+        Ok(number) if plain && !text.starts_with('+') => Value::Number(number.into(), Cow::Owned(text)),
+        _ => Value::Text(Cow::Owned(text)),
+    }
+}

@@ -1,0 +1,206 @@
+//! The configuration's sections that say how the program runs. Those that say whom it talks to are in [`channels`].
+
+use std::path::PathBuf;
+
+use jiff::tz::TimeZone;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Admin, Callback, Config, Data, Log, LogFormat, Reload, ReloadTests, Store, TlsFiles, channels, reader::Reader,
+    values,
+};
+use crate::{
+    kyc::{NameError, Secret, Status},
+    source::{Fields, Node, Value},
+    template::Brand,
+};
+
+const KEYS: &[&str] = &[
+    "data",
+    "rules",
+    "brand",
+    "locale",
+    "timezone",
+    "statuses",
+    "processing_statuses",
+    "callback",
+    "admin",
+    "email",
+    "webhooks",
+    "chats",
+    "directory",
+    "provider",
+    "store",
+    "retention",
+    "reload",
+    "log",
+];
+
+/// The whole configuration. Where something is wrong the default stands in; the report knows.
+pub(super) fn read(root: &Node<'_>, mut reader: Reader<'_, '_>) -> Config {
+    let reader = &mut reader;
+    let plain = Config::default();
+    if root.is_null() {
+        reader
+            .report
+            .error("type", 0..0, "the configuration is empty")
+            .help("`kyc-rules init DIR` writes one to begin with");
+        return plain;
+    }
+    let Some(fields) = reader.section(Some(root), "the configuration", KEYS) else { return plain };
+    let (statuses, processing_statuses) = statuses(&fields, reader);
+    let callback = callback(&fields, plain.callback, reader);
+    let admin = admin(fields.get("admin"), plain.admin, reader);
+    if callback.listen == admin.listen && callback.listen.port() != 0 {
+        let span = fields.entry("admin").or(fields.entry("callback")).map_or(fields.span(), |at| at.key_span.clone());
+        let message = format!("`callback.listen` and `admin.listen` are both {}", admin.listen);
+        reader.report.error("value", span, message).label("each needs a port of its own");
+    }
+    Config {
+        source: None,
+        data: data(fields.get("data"), reader),
+        rules: reader.path(fields.get("rules"), "`rules`").unwrap_or_else(|| reader.beside(plain.rules)),
+        brand: brand(fields.get("brand"), reader),
+        locale: reader.form(fields.get("locale"), "`locale`", values::locale).unwrap_or(plain.locale),
+        timezone: reader.form(fields.get("timezone"), "`timezone`", timezone).unwrap_or(plain.timezone),
+        statuses,
+        processing_statuses,
+        callback,
+        admin,
+        email: channels::email(fields.get("email"), reader),
+        webhooks: channels::webhooks(fields.get("webhooks"), reader),
+        chats: channels::chats(fields.get("chats"), reader),
+        directory: channels::directory(fields.get("directory"), reader),
+        provider: channels::provider(&fields, plain.provider, reader),
+        store: store(fields.get("store"), plain.store, reader),
+        history: history(fields.get("retention"), reader).unwrap_or(plain.history),
+        reload: reload(fields.get("reload"), plain.reload, reader),
+        log: log(fields.get("log"), plain.log, reader),
+    }
+}
+
+fn timezone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| format!("`{name}` is no time zone; write as `Europe/Berlin`"))
+}
+
+fn data(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Data {
+    match reader.text(node, "`data`") {
+        Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+            Data::Postgres(SecretString::from(url))
+        }
+        Some(text) if text.contains("://") => {
+            let span = node.map_or(0..0, |node| node.span.clone());
+            let problem = "`data` has to be a directory or a `postgres://` URL";
+            reader.report.error("value", span, problem).label("write as `./data` or `postgres://user@host/database`");
+            Data::Directory(PathBuf::new())
+        }
+        Some(path) => Data::Directory(reader.beside(path)),
+        None => Data::Directory(reader.beside("./data")),
+    }
+}
+
+fn brand(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Brand {
+    let Some(fields) = reader.section(node, "`brand`", &["name", "support", "url"]) else { return Brand::default() };
+    let mut text = |key: &str| reader.owned(fields.get(key), &format!("`brand.{key}`")).unwrap_or_default();
+    Brand { name: text("name"), support: text("support"), url: text("url") }
+}
+
+/// `statuses` is a list of status names, or a map of both kinds of names.
+fn statuses(fields: &Fields<'_, '_>, reader: &mut Reader<'_, '_>) -> (Vec<String>, Vec<String>) {
+    let name =
+        |text: &str| Status::from_wire(Some(text)).map(|_| text.to_owned()).map_err(|why: NameError| why.to_string());
+    let node = fields.get("statuses");
+    let mut processing = reader.forms(fields.get("processing_statuses"), "`processing_statuses`", name);
+    if node.is_none_or(|node| !matches!(node.value, Value::Map(_))) {
+        return (reader.forms(node, "`statuses`", name), processing);
+    }
+    let Some(both) = reader.section(node, "`statuses`", &["kyc", "processing"]) else { return Default::default() };
+    processing.extend(reader.forms(both.get("processing"), "`statuses.processing`", name));
+    (reader.forms(both.get("kyc"), "`statuses.kyc`", name), processing)
+}
+
+fn callback(all: &Fields<'_, '_>, plain: Callback, reader: &mut Reader<'_, '_>) -> Callback {
+    const KEYS: &[&str] = &["listen", "path", "secrets", "tls", "allow_from", "trusted_proxies", "connections"];
+    let Some(node) = all.need("callback", reader.report) else { return plain };
+    let Some(fields) = reader.section(Some(node), "`callback`", KEYS) else { return plain };
+    let secrets = fields.need("secrets", reader.report);
+    let secrets = reader.secrets(secrets, "`callback.secrets`");
+    let connections = reader.whole(fields.get("connections"), "`callback.connections`", 16..=1_000_000);
+    Callback {
+        listen: reader.form(fields.get("listen"), "`callback.listen`", values::listen).unwrap_or(plain.listen),
+        path: reader.form(fields.get("path"), "`callback.path`", values::path).unwrap_or(plain.path),
+        secrets: secrets.iter().map(|secret| Secret::new(secret.expose_secret())).collect(),
+        tls: tls(fields.get("tls"), reader),
+        allow_from: reader.forms(fields.get("allow_from"), "`callback.allow_from`", values::net),
+        trusted_proxies: reader.forms(fields.get("trusted_proxies"), "`callback.trusted_proxies`", values::net),
+        connections: connections.and_then(|count| usize::try_from(count).ok()).unwrap_or(plain.connections),
+    }
+}
+
+fn tls(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<TlsFiles> {
+    let fields = reader.section(node, "`callback.tls`", &["certificate", "key"])?;
+    let certificate = fields.need("certificate", reader.report);
+    let key = fields.need("key", reader.report);
+    let certificate = reader.path(certificate, "`callback.tls.certificate`");
+    let key = reader.path(key, "`callback.tls.key`");
+    Some(TlsFiles { certificate: certificate?, key: key? })
+}
+
+fn admin(node: Option<&Node<'_>>, plain: Admin, reader: &mut Reader<'_, '_>) -> Admin {
+    let Some(fields) = reader.section(node, "`admin`", &["listen", "token", "hosts"]) else { return plain };
+    let listen = reader.form(fields.get("listen"), "`admin.listen`", values::listen).unwrap_or(plain.listen);
+    if let Some(node) = fields.get("listen")
+        && !listen.ip().is_loopback()
+    {
+        let message = "the admin side listens beyond this machine, and its token crosses the network in the open";
+        let help = "listen on 127.0.0.1 and put an HTTPS proxy or an SSH tunnel before it";
+        reader.report.warning("admin", node.span.clone(), message).help(help);
+    }
+    let token = reader.form(fields.get("token"), "`admin.token`", |text| {
+        if text.len() >= 16 && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(SecretString::from(text))
+        } else {
+            Err("a token has 16 characters or more, without spaces; make one with `openssl rand -hex 32`")
+        }
+    });
+    let host = |text: &str| match text.parse::<http::uri::Authority>() {
+        Ok(name) if name.as_str() == name.host() => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` is no host name; write as `admin.shop.example`, without a port")),
+    };
+    Admin { listen, token, hosts: reader.forms(fields.get("hosts"), "`admin.hosts`", host) }
+}
+
+fn store(node: Option<&Node<'_>>, plain: Store, reader: &mut Reader<'_, '_>) -> Store {
+    let Some(fields) = reader.section(node, "`store`", &["min_free", "view_cache"]) else { return plain };
+    let mut size =
+        |key: &str, plain: u64| reader.form(fields.get(key), &format!("`store.{key}`"), values::size).unwrap_or(plain);
+    Store {
+        min_free_bytes: size("min_free", plain.min_free_bytes),
+        view_cache_bytes: size("view_cache", plain.view_cache_bytes),
+    }
+}
+
+fn history(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<std::time::Duration> {
+    let fields = reader.section(node, "`retention`", &["history"])?;
+    let time = |text: &str| text.parse::<crate::source::Duration>().map_err(|why| format!("`{text}` {why}"));
+    reader.form(fields.get("history"), "`retention.history`", time).map(|time| time.as_std())
+}
+
+fn reload(node: Option<&Node<'_>>, plain: Reload, reader: &mut Reader<'_, '_>) -> Reload {
+    let Some(fields) = reader.section(node, "`reload`", &["tests", "blast_limit"]) else { return plain };
+    let words = [("enforce", ReloadTests::Enforce), ("warn", ReloadTests::Warn)];
+    Reload {
+        tests: reader.word(fields.get("tests"), "`reload.tests`", &words).unwrap_or(plain.tests),
+        blast_limit: reader.whole(fields.get("blast_limit"), "`reload.blast_limit`", 0..=1_000_000_000),
+    }
+}
+
+fn log(node: Option<&Node<'_>>, plain: Log, reader: &mut Reader<'_, '_>) -> Log {
+    let Some(fields) = reader.section(node, "`log`", &["format", "level"]) else { return plain };
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let levels = ["error", "warn", "info", "debug", "trace"].map(|level| (level, level));
+    Log {
+        format: reader.word(fields.get("format"), "`log.format`", &formats).unwrap_or(plain.format),
+        level: reader.word(fields.get("level"), "`log.level`", &levels).map_or(plain.level, str::to_owned),
+    }
+}

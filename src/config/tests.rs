@@ -1,0 +1,136 @@
+use std::path::Path;
+
+use secrecy::ExposeSecret;
+
+use super::*;
+use crate::actions::email::{Security, Smtp};
+
+const CASES: &str = "tests/cases/config";
+
+fn variable(name: &str) -> Option<String> {
+    let known = ["KYC_RULES_SECRET", "NEW_SECRET", "SMTP_PASSWORD", "PG_PASSWORD", "SHOP_TOKEN", "ADMIN_TOKEN"];
+    match name {
+        "SLACK_URL" => Some("https://hooks.slack.com/services/T/B/X".to_owned()),
+        "XGATEWAY_API_KEY" => Some("12345678901234567890".to_owned()),
+        _ => known.contains(&name).then(|| format!("{name}-0123456789-0123456789")),
+    }
+}
+
+fn read(text: &str) -> Loaded {
+    Config::read(text, "kyc-rules.yaml", Path::new(CASES), &variable, Unfilled::Error)
+}
+
+fn case(name: &str) -> Config {
+    let loaded = read(&fs::read_to_string(Path::new(CASES).join(name)).expect("readable"));
+    assert_eq!(loaded.diagnostics, []);
+    loaded.config.expect("right")
+}
+
+fn shown(secrets: &[SecretString]) -> Vec<&str> {
+    secrets.iter().map(ExposeSecret::expose_secret).collect()
+}
+
+#[test]
+fn the_designs_example_means_what_it_says() {
+    let config = case("design.yaml");
+    assert!(matches!(&config.data, Data::Directory(path) if *path == Path::new(CASES).join("data")));
+    assert_eq!(config.rules, Path::new(CASES).join("rules"));
+    assert_eq!(config.timezone.iana_name(), Some("Europe/Berlin"));
+    assert_eq!(config.callback.path, "/callbacks/kyc");
+    assert_eq!(config.callback.secrets.len(), 1);
+    let email = config.email.expect("mail");
+    assert_eq!((email.brake, email.concurrency), (Some(Brake::default()), 4));
+    let Some(Transport::Smtp(Smtp { host, port, security, login: Some((user, password)) })) = email.transport else {
+        panic!("SMTP")
+    };
+    assert_eq!((&*host, port, security, &*user), ("mail.shop.example", 465, Security::Implicit, "user"));
+    assert_eq!(password.expose_secret(), "SMTP_PASSWORD-0123456789-0123456789");
+    assert_eq!(shown(&config.webhooks["shop"].secrets), ["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"], "no line end");
+    let lookup = config.directory.lookup.expect("lookup");
+    let (name, value) = lookup.header.expect("header");
+    assert_eq!((name.as_str(), value.expose_secret()), ("authorization", "Bearer SHOP_TOKEN-0123456789-0123456789"));
+    assert_eq!(lookup.cache, Duration::from_mins(10));
+    assert_eq!(config.provider.api_key.expect("key").expose_secret(), "12345678901234567890");
+    assert_eq!(config.provider.reconcile_final, Some(Duration::from_hours(168)));
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = case("every-key.yaml");
+    assert!(matches!(&config.data, Data::Postgres(url) if url.expose_secret().contains("PG_PASSWORD-")));
+    assert_eq!(config.rules, Path::new("/etc/kyc-rules/rules"), "absolute");
+    assert_eq!(config.locale, "de-AT");
+    assert_eq!(config.statuses, ["SUSPENDED"]);
+    assert_eq!(config.processing_statuses, ["ESCALATED", "MANUAL_REVIEW"]);
+    let callback = &config.callback;
+    assert_eq!(callback.listen.to_string(), "0.0.0.0:8443");
+    assert_eq!((callback.secrets.len(), callback.allow_from.len(), callback.trusted_proxies.len()), (2, 3, 1));
+    assert_eq!(callback.limits().connections, 10_000);
+    assert_eq!(callback.tls.as_ref().expect("TLS").key, Path::new(CASES).join("tls/shop.key"));
+    assert_eq!(config.admin.listen.to_string(), "[::1]:9000");
+    assert!(config.admin.token.is_some());
+    let email = config.email.expect("mail");
+    assert!(matches!(email.transport, Some(Transport::File(path)) if path == Path::new(CASES).join("mail")));
+    assert_eq!(email.brake, Some(Brake { count: 500, window: Duration::from_mins(30) }));
+    assert_eq!(email.concurrency, 8);
+    assert!(config.webhooks["shop"].private && config.chats["kyc-ops"].private);
+    assert_eq!(config.chats["kyc-ops"].kind, ChatKind::Mattermost);
+    assert_eq!(config.provider.api, "https://api.xgateway.tech");
+    assert_eq!(config.provider.reconcile, None, "off");
+    assert_eq!((config.store.min_free_bytes, config.store.view_cache_bytes), (1 << 30, 64 << 20));
+    assert_eq!(config.history, Duration::from_hours(90 * 24));
+    assert_eq!((config.reload.tests, config.reload.blast_limit), (ReloadTests::Warn, Some(100)));
+    assert_eq!((config.log.format, &*config.log.level), (LogFormat::Json, "debug"));
+}
+
+#[test]
+fn a_default_holds_where_nothing_is_written() {
+    let config = read("callback: {secrets: \"${KYC_RULES_SECRET}\"}\n").config.expect("right");
+    assert_eq!(config.callback.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8081");
+    assert_eq!(config.store.min_free_bytes, 256 << 20);
+    assert!(config.email.is_none() && config.provider.api_key.is_none());
+}
+
+#[test]
+fn dollars_stay_where_they_are_meant() {
+    let config = read("callback: {secrets: \"${KYC_RULES_SECRET}\"}\nbrand: {name: \"$5 $${X} ${SHOP_TOKEN}$\"}\n");
+    assert_eq!(config.config.expect("right").brand.name, "$5 ${X} SHOP_TOKEN-0123456789-0123456789$");
+}
+
+#[test]
+fn what_may_stay_unfilled_is_left_out() {
+    let text = fs::read_to_string(Path::new(CASES).join("unset-in-ci.yaml")).expect("readable");
+    let loaded = Config::read(&text, "kyc-rules.yaml", Path::new(CASES), &|_| None, Unfilled::Allow);
+    let config = loaded.config.expect("good enough to check rules with");
+    assert!(config.callback.secrets.is_empty() && config.admin.token.is_none());
+    assert!(config.email.expect("mail").transport.is_none());
+    assert!(config.webhooks.contains_key("shop") && config.chats.contains_key("kyc-ops"), "rules may name them");
+}
+
+#[test]
+fn a_change_of_the_file_is_noticed() {
+    let dir = tempfile::tempdir().expect("directory");
+    let path = dir.path().join("kyc-rules.yaml");
+    fs::write(&path, "callback: {secrets: 0123456789012345678901234567}\n").expect("written");
+    let config = Config::load(&path, Unfilled::Error).expect("read").config.expect("right");
+    let origin = config.source.expect("from a file");
+    assert!(!origin.has_changed());
+    fs::write(&path, "callback: {secrets: 0123456789012345678901234568}\n").expect("written");
+    assert!(origin.has_changed());
+    fs::remove_file(&path).expect("removed");
+    assert!(origin.has_changed());
+}
+
+#[test]
+fn the_file_that_was_named_is_the_one() {
+    assert_eq!(Config::find(Some(Path::new("x.yaml"))), Some(PathBuf::from("x.yaml")));
+}
+
+#[test]
+fn the_demo_stays_at_home() {
+    let config = Config::demo(Path::new("/tmp/demo"), Secret::new("demo"));
+    assert!(config.callback.listen.ip().is_loopback() && config.admin.listen.ip().is_loopback());
+    assert!(matches!(config.data, Data::Directory(path) if path.starts_with("/tmp/demo")));
+    assert_eq!(config.callback.secrets.len(), 1);
+}

@@ -1,0 +1,210 @@
+//! The gates before an attempt, and what an attempt's end means.
+
+use super::{
+    Attempt, Case, Decision, Effects, FateChange, Given, Kind, Receipt,
+    letter::letter_for,
+    observe::{ended, forget_cancelled},
+};
+use crate::{
+    clock::Timestamp,
+    kyc::CustomerId,
+    outbox::{Fate, Job, JobId, Letter, Outcome, State, TRYING_MS, Trouble, pause_after},
+    rules::{Action, Facts, Holds, Mode, QuietHours},
+};
+
+/// How long a job may wait for its rule to be live again.
+const HELD_MS: i64 = 24 * 3_600_000;
+
+/// How often a held job looks whether its rule is back; a reload of the rules looks at once.
+const HELD_AGAIN_MS: i64 = 60_000;
+
+/// What the gates say about a mail to a customer.
+enum Gate {
+    Open,
+    /// Not before this.
+    Until(Timestamp),
+    Held(String),
+    Cancelled(String),
+    NoContact,
+}
+
+pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Decision {
+    let Some(job) = case.job(id) else { return Decision::nothing(Receipt::Gone) };
+    let waiting = matches!(job.fate.state, State::Queued | State::Held);
+    if !waiting || job.fate.next_at > given.now {
+        return Decision::nothing(Receipt::NotNow);
+    }
+    let gate = if job.order.is_mail_to_customer() { gate(case, job, given) } else { Gate::Open };
+    let fate = match gate {
+        Gate::Open => return go(case, who, job, given),
+        Gate::Until(at) => job.fate.queued(at),
+        Gate::Cancelled(reason) => job.fate.cancelled(given.now, reason),
+        Gate::NoContact => job.fate.problem(Trouble::NoContact, "there is no address for this customer"),
+        Gate::Held(reason) => Fate {
+            state: State::Held,
+            reason: Some(reason.into()),
+            held_since: job.fate.held_since.or(Some(given.now)),
+            next_at: given.now.plus_ms(HELD_AGAIN_MS),
+            ..job.fate.clone()
+        },
+    };
+    let stays_held = fate.state == State::Held && job.fate.state == State::Held && fate.reason == job.fate.reason;
+    if stays_held {
+        return Decision::nothing(Receipt::NotNow);
+    }
+    settle(case, who, Kind::Attempt, id, fate, None, Receipt::NotNow)
+}
+
+fn go(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) -> Decision {
+    let letter = match (&job.letter, &job.order.action) {
+        (None, Action::Email { .. }) => letter_for(case, who, job, given).map(Box::new),
+        _ => None,
+    };
+    let fate = Fate {
+        state: State::Running,
+        attempts: job.fate.attempts.saturating_add(1),
+        first_attempt_at: job.fate.first_attempt_at.or(Some(given.now)),
+        next_at: given.now,
+        held_since: None,
+        reason: None,
+        ..job.fate.clone()
+    };
+    let begun =
+        Job { order: job.order.clone(), fate: fate.clone(), letter: letter.clone().or_else(|| job.letter.clone()) };
+    let go = Receipt::Go(Box::new(Attempt { customer: who.clone(), job: begun }));
+    settle(case, who, Kind::Attempt, job.id(), fate, letter, go)
+}
+
+/// All that a mail to a customer must pass, before every attempt.
+fn gate(case: &Case, job: &Job, given: Given<'_>) -> Gate {
+    let order = &job.order;
+    let Some(customer) = &case.customer else { return Gate::Cancelled("the customer is not known any more".into()) };
+    if let Some(reason) = ended(&order.stay, customer) {
+        return Gate::Cancelled(reason);
+    }
+    let rule = given.rules.rule(order.rule.as_str());
+    let live = match rule.map(|rule| rule.mode) {
+        Some(Mode::Live) => Ok(()),
+        Some(Mode::Shadow) => Err("in shadow"),
+        Some(Mode::Paused) => Err("paused"),
+        None => Err("not in the rules any more"),
+    };
+    if let Err(why) = live {
+        let since = job.fate.held_since.unwrap_or(given.now);
+        return if given.now.since_ms(since) >= HELD_MS {
+            Gate::Cancelled(format!("rule {} was {why} for 24 hours", order.rule))
+        } else {
+            Gate::Held(format!("rule {} is {why}", order.rule))
+        };
+    }
+    if let Some(rule) = rule {
+        let facts = Facts {
+            customer,
+            tags: &case.tags,
+            contact: case.contact.as_ref(),
+            visit: order.visit,
+            changed: order.changed,
+        };
+        match rule.condition.check(&facts) {
+            Holds::Yes => {}
+            Holds::No(line) | Holds::Undecidable(line) => {
+                let why = rule.condition.why(line, &facts);
+                return Gate::Cancelled(format!("the rule's condition does not hold any more: {why}"));
+            }
+        }
+    }
+    let Some(contact) = &case.contact else { return Gate::NoContact };
+    if let Action::Email { quiet_hours: Some(quiet), .. } = &order.action {
+        let zone = contact.timezone.as_deref().and_then(|name| jiff::tz::TimeZone::get(name).ok());
+        if let Some(end) = quiet_until(*quiet, given.now, zone.as_ref().unwrap_or(&given.policy.timezone)) {
+            return Gate::Until(end);
+        }
+    }
+    Gate::Open
+}
+
+/// When the quiet hours end that it is in now, by the clocks of this zone; `None` outside them.
+fn quiet_until(quiet: QuietHours, now: Timestamp, zone: &jiff::tz::TimeZone) -> Option<Timestamp> {
+    let local = now.to_jiff().to_zoned_datetime(zone.clone());
+    let minute = |at: jiff::civil::Time| u16::try_from(i32::from(at.hour()) * 60 + i32::from(at.minute())).unwrap_or(0);
+    if !quiet.holds_at(minute(local.time())) {
+        return None;
+    }
+    let next = jiff::civil::time(
+        i8::try_from(quiet.until / 60).unwrap_or(0),
+        i8::try_from(quiet.until % 60).unwrap_or(0),
+        0,
+        0,
+    );
+    let days = [Ok(local.date()), local.date().tomorrow(), local.date().tomorrow().and_then(|day| day.tomorrow())];
+    let ends = days.into_iter().flatten().filter_map(|day| day.to_datetime(next).to_zoned_datetime(zone.clone()).ok());
+    ends.map(|end| Timestamp::from(end.timestamp())).find(|end| *end > now)
+}
+
+pub fn end(case: &Case, who: &CustomerId, id: JobId, attempt: u32, outcome: &Outcome, given: Given<'_>) -> Decision {
+    let Some(job) = case.job(id) else { return Decision::nothing(Receipt::Gone) };
+    if job.fate.state != State::Running || job.fate.attempts != attempt {
+        return Decision::nothing(Receipt::Gone);
+    }
+    let fate = match outcome {
+        Outcome::Done => Fate {
+            state: State::Done,
+            ended_at: Some(given.now),
+            last_error: None,
+            reason: None,
+            trouble: None,
+            ..job.fate.clone()
+        },
+        Outcome::Failed { trouble, error } => {
+            let fate = Fate { last_error: Some(short(error)), ..job.fate.clone() };
+            fate.problem(*trouble, short(error))
+        }
+        Outcome::Retry { error, after_ms } => {
+            let fate = Fate { last_error: Some(short(error)), ..job.fate.clone() };
+            let since = job.fate.first_attempt_at.unwrap_or(given.now);
+            let pause = pause_after(id, attempt).max(after_ms.unwrap_or(0)).min(TRYING_MS);
+            if given.now.since_ms(since) + pause > TRYING_MS {
+                fate.problem(Trouble::Exhausted, format!("gave up after {attempt} attempts in 24 hours: {error}"))
+            } else {
+                fate.queued(given.now.plus_ms(pause))
+            }
+        }
+    };
+    settle(case, who, Kind::Outcome, id, fate, None, Receipt::Recorded)
+}
+
+/// An attempt that nobody knows the end of is repeated: the other side tells by the id that it is the same.
+pub fn doubt(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Decision {
+    let Some(job) = case.job(id) else { return Decision::nothing(Receipt::Gone) };
+    if job.fate.state != State::Running {
+        return Decision::nothing(Receipt::Unchanged);
+    }
+    let error = "the process ended during an attempt: it may have arrived, and is repeated with the same id";
+    let fate = Fate { last_error: Some(error.into()), ..job.fate.queued(given.now) };
+    settle(case, who, Kind::InDoubt, id, fate, None, Receipt::Recorded)
+}
+
+/// One job's new fate, written down.
+fn settle(
+    case: &Case,
+    who: &CustomerId,
+    kind: Kind,
+    id: JobId,
+    fate: Fate,
+    letter: Option<Box<Letter>>,
+    receipt: Receipt,
+) -> Decision {
+    let mut effects = Effects::of(kind, who);
+    effects.fates.push(FateChange { id, fate, letter });
+    forget_cancelled(case, &mut effects);
+    Decision::record(effects, receipt)
+}
+
+/// Servers say a lot; a record keeps what a person reads.
+fn short(error: &str) -> Box<str> {
+    const CHARS: usize = 300;
+    match error.char_indices().nth(CHARS) {
+        Some((at, _)) => format!("{}…", &error[..at]).into(),
+        None => error.into(),
+    }
+}

@@ -1,0 +1,95 @@
+//! All that is known of one customer when something is decided about them, and what a record changes in it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Effects;
+use crate::{
+    clock::Timestamp,
+    kyc::{Codes, Contact, Customer},
+    outbox::{Job, JobId, State},
+    rules::RuleId,
+};
+
+/// One customer: memory, contact, marks, and the jobs that are not in a final state.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Case {
+    /// `None`: no observation yet (a contact is none).
+    pub customer: Option<Customer>,
+    pub contact: Option<Contact>,
+    pub tags: Codes,
+    /// What limits count.
+    pub counted: Vec<Counted>,
+    /// Not final, in the order in which they were ordered.
+    pub open: Vec<Job>,
+    /// The number of the customer's first record; 0: none.
+    pub first: u64,
+    /// The number of the customer's latest record; 0: none.
+    pub last: u64,
+}
+
+/// An order that a limit counts, until its window has passed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    pub rule: RuleId,
+    /// What tells this action of the rule from its others: a template or a room.
+    pub aim: Box<str>,
+    pub at: Timestamp,
+    /// Until when any limit could ask for it.
+    pub until: Timestamp,
+    /// `None`: a would-be order of a rule in shadow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+}
+
+impl Case {
+    /// Nothing was ever recorded about this customer.
+    pub fn is_unknown(&self) -> bool {
+        self.last == 0
+    }
+
+    pub fn job(&self, id: JobId) -> Option<&Job> {
+        self.open.iter().find(|job| job.id() == id)
+    }
+
+    /// Makes the record's results true here, and returns the jobs it touched as they are now. Total, and the same when it is
+    /// done twice: a record holds results, not differences.
+    pub fn apply(&mut self, number: u64, effects: &Effects) -> Vec<Job> {
+        if self.first == 0 {
+            self.first = number;
+        }
+        self.last = number;
+        if let Some(customer) = &effects.now {
+            self.customer = Some(customer.clone());
+        }
+        if let Some(contact) = &effects.contact {
+            self.contact = Some(contact.clone());
+        }
+        if let Some(tags) = &effects.tags {
+            self.tags = tags.clone();
+        }
+        if let Some(counted) = &effects.counted {
+            self.counted = counted.clone();
+        }
+        let mut touched = Vec::with_capacity(effects.jobs.len() + effects.fates.len());
+        for job in &effects.jobs {
+            self.open.retain(|open| open.id() != job.id());
+            self.open.push(job.clone());
+            touched.push(job.clone());
+        }
+        for change in &effects.fates {
+            if let Some(job) = self.open.iter_mut().find(|job| job.id() == change.id) {
+                job.fate = change.fate.clone();
+                if change.letter.is_some() {
+                    job.letter = change.letter.clone();
+                }
+                touched.push(job.clone());
+            }
+        }
+        self.open.retain(|job| !job.fate.state.is_final());
+        touched
+    }
+
+    pub fn has_open(&self, state: State) -> bool {
+        self.open.iter().any(|job| job.fate.state == state)
+    }
+}

@@ -1,0 +1,168 @@
+//! What a decision changes, as absolute results: the part of a journal's record that means something.
+//!
+//! Replaying effects never decides anything, and replaying them twice is the same as once.
+
+use serde::{Deserialize, Serialize};
+
+use super::Counted;
+use crate::{
+    kyc::{Codes, Contact, Customer, CustomerId, Observation, Verdict},
+    outbox::{Fate, Job, JobId, Letter},
+    rules::RuleId,
+};
+
+/// What kind of record it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A callback of the provider.
+    #[default]
+    Callback,
+    /// Memory set by the merchant, on going live.
+    Import,
+    /// Repetitions of a duplicate that were not recorded one by one.
+    Repeats,
+    /// An attempt at a job begins, or is found not to be due any more.
+    Attempt,
+    /// An attempt has ended.
+    Outcome,
+    /// An attempt had begun and not ended when the process did.
+    InDoubt,
+    Contact,
+    /// A person's or a program's act on a job or a mark.
+    Operator,
+    /// A rule set becomes the active one.
+    Rules,
+    /// A process has begun to write here.
+    Opened,
+    /// A process has ended in good order.
+    Closed,
+    /// The last line of a segment.
+    Sealed,
+    /// Written by a later version; its results are applied all the same.
+    #[serde(other)]
+    Later,
+}
+
+impl Kind {
+    /// What the timeline calls the source of an entry of this kind.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Callback => "callback",
+            Self::Import => "import",
+            Self::Repeats => "repeats",
+            Self::Attempt => "attempt",
+            Self::Outcome => "outcome",
+            Self::InDoubt => "in_doubt",
+            Self::Contact => "contact",
+            Self::Operator => "operator",
+            Self::Rules => "rules",
+            Self::Opened => "opened",
+            Self::Closed => "closed",
+            Self::Sealed => "sealed",
+            Self::Later => "later",
+        }
+    }
+}
+
+/// What became of a rule whose trigger matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ruled {
+    Fired,
+    /// A condition is false, or another rule of its group has acted.
+    No,
+    /// A condition asks for what nobody knows.
+    Undecidable,
+    /// Would have fired.
+    Shadow,
+    /// Fired, and its limits dropped all that it ordered.
+    Limited,
+}
+
+impl Ruled {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fired => "fired",
+            Self::No => "no",
+            Self::Undecidable => "undecidable",
+            Self::Shadow => "shadow",
+            Self::Limited => "limited",
+        }
+    }
+}
+
+/// The outcome of one rule in one event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ruling {
+    pub id: RuleId,
+    pub outcome: Ruled,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Box<str>>,
+}
+
+/// A job's new fate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FateChange {
+    pub id: JobId,
+    #[serde(flatten)]
+    pub fate: Fate,
+    /// Fixed at the first attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub letter: Option<Box<Letter>>,
+}
+
+/// Everything that one record changes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Effects {
+    #[serde(rename = "k")]
+    pub kind: Kind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<CustomerId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// What the source said, where that is not what `now` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saw: Option<Observation>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<Customer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Codes>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Contact>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Vec<Counted>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<Job>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fates: Vec<FateChange>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Ruling>,
+    /// How many more rules were passed over than `rules` has room for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_rules: u32,
+    /// How many repetitions of a duplicate came since the record before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeats: u32,
+    /// The rule set by which it was decided, or which becomes the active one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<Box<str>>,
+    /// Who acted, and why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Box<str>>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Effects {
+    pub fn of(kind: Kind, who: &CustomerId) -> Self {
+        Self { kind, who: Some(who.clone()), ..Self::default() }
+    }
+
+    /// A record that concerns no customer.
+    pub fn mark(kind: Kind) -> Self {
+        Self { kind, ..Self::default() }
+    }
+}

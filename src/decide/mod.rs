@@ -1,0 +1,174 @@
+//! The core: what is known of a customer, something that happens, the rules and the time make a decision.
+//!
+//! Pure and total. It does no I/O, never panics, and gives the same answer when it is asked the same again. What it returns
+//! are results, not instructions: whoever keeps them has only to write them down.
+
+mod attempt;
+mod case;
+mod effects;
+mod letter;
+mod observe;
+mod operate;
+
+use std::sync::Arc;
+
+pub use case::{Case, Counted};
+pub use effects::{Effects, FateChange, Kind, Ruled, Ruling};
+pub use observe::REPEAT_MS;
+
+use crate::{
+    clock::Timestamp,
+    kyc::{Contact, CustomerId, Observation, Verdict},
+    outbox::{Job, JobId, JobKey, Outcome},
+    rules::RuleSet,
+};
+
+/// Something that happens to one customer. Workers and people only propose; what is proposed is checked here.
+#[derive(Clone, Debug)]
+pub enum Command {
+    Observe {
+        customer: CustomerId,
+        saw: Observation,
+    },
+    /// A worker wants to begin an attempt at a job that seemed due.
+    Attempt {
+        customer: CustomerId,
+        job: JobId,
+    },
+    /// The attempt with this number has ended.
+    Finish {
+        customer: CustomerId,
+        job: JobId,
+        attempt: u32,
+        outcome: Outcome,
+    },
+    /// On opening: an attempt had begun and not ended.
+    Doubt {
+        customer: CustomerId,
+        job: JobId,
+    },
+    Contact {
+        customer: CustomerId,
+        contact: Contact,
+    },
+    Tag {
+        customer: CustomerId,
+        name: Box<str>,
+    },
+    Untag {
+        customer: CustomerId,
+        name: Box<str>,
+    },
+    /// A person wants a problem tried again.
+    Retry {
+        customer: CustomerId,
+        job: JobId,
+    },
+    /// A person wants a job never to go.
+    Drop {
+        customer: CustomerId,
+        job: JobId,
+    },
+}
+
+impl Command {
+    pub const fn customer(&self) -> &CustomerId {
+        match self {
+            Self::Observe { customer, .. }
+            | Self::Attempt { customer, .. }
+            | Self::Finish { customer, .. }
+            | Self::Doubt { customer, .. }
+            | Self::Contact { customer, .. }
+            | Self::Tag { customer, .. }
+            | Self::Untag { customer, .. }
+            | Self::Retry { customer, .. }
+            | Self::Drop { customer, .. } => customer,
+        }
+    }
+}
+
+/// What holds when something is decided.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    pub now: Timestamp,
+    /// The number that the record will have, if there is one.
+    pub number: u64,
+    pub rules: &'a RuleSet,
+    pub policy: &'a Policy,
+    pub key: &'a JobKey,
+    /// When a duplicate of this customer was last recorded.
+    pub duplicate_at: Option<Timestamp>,
+}
+
+/// What the configuration says about decisions.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// For customers who have none.
+    pub timezone: jiff::tz::TimeZone,
+    /// The declared attributes: what templates may ask for.
+    pub attributes: Arc<[String]>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { timezone: jiff::tz::TimeZone::UTC, attributes: Arc::new([]) }
+    }
+}
+
+/// What is answered to whoever proposed it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Receipt {
+    /// A callback, and what became of it.
+    Seen(Verdict),
+    /// The attempt has begun: go.
+    Go(Box<Attempt>),
+    /// Don't: not due, cancelled, held, or somebody else's.
+    NotNow,
+    /// It is written down.
+    Recorded,
+    /// It was so already.
+    Unchanged,
+    /// There is no such job, or it has come to an end.
+    Gone,
+}
+
+/// A begun attempt: all that a worker needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    pub customer: CustomerId,
+    pub job: Job,
+}
+
+/// The answer, and what is to be written down before it is given. Without effects nothing is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    pub effects: Option<Effects>,
+    pub receipt: Receipt,
+}
+
+impl Decision {
+    fn nothing(receipt: Receipt) -> Self {
+        Self { effects: None, receipt }
+    }
+
+    fn record(effects: Effects, receipt: Receipt) -> Self {
+        Self { effects: Some(effects), receipt }
+    }
+}
+
+/// Decides.
+pub fn decide(case: &Case, command: &Command, given: Given<'_>) -> Decision {
+    match command {
+        Command::Observe { customer, saw } => observe::observe(case, customer, saw, given),
+        Command::Attempt { customer, job } => attempt::begin(case, customer, *job, given),
+        Command::Finish { customer, job, attempt, outcome } => {
+            attempt::end(case, customer, *job, *attempt, outcome, given)
+        }
+        Command::Doubt { customer, job } => attempt::doubt(case, customer, *job, given),
+        Command::Contact { customer, contact } => operate::contact(case, customer, contact, given),
+        Command::Tag { customer, name } => operate::tag(case, customer, name),
+        Command::Untag { customer, name } => operate::untag(case, customer, name),
+        Command::Retry { customer, job } => operate::retry(case, customer, *job, given),
+        Command::Drop { customer, job } => operate::drop(case, customer, *job, given),
+    }
+}

@@ -1,0 +1,188 @@
+//! From the outbox to the outside: workers take due jobs, act, and record how it went.
+//!
+//! Every channel has a loop and a number of workers of its own, so that one which hangs delays no other. An attempt is durable
+//! before it begins; how it ended is durable before anything else happens to the job.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    actions::email::{Class, Envelope, Mailer, Party},
+    clock::Clock,
+    decide::{Attempt, Receipt},
+    outbox::{Channel, Job, Letter, Outcome, Trouble},
+    rulebook::Rulebook,
+    rules::Action,
+    store::Store,
+    telemetry::Metrics,
+};
+
+/// Longer than any conversation with a mail server that comes to something.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(300);
+
+/// How long attempts that are under way may take when the service stops.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// How long to wait after the store has refused to begin an attempt, or to record its end.
+const REFUSED: Duration = Duration::from_secs(1);
+
+/// What mails are sent with.
+pub struct Post {
+    pub mailer: Mailer,
+    pub from: Party,
+    pub reply_to: Option<Party>,
+}
+
+/// One channel's loop and its workers.
+pub struct Dispatcher {
+    pub channel: Channel,
+    pub workers: usize,
+    pub store: Store,
+    pub rulebook: Arc<Rulebook>,
+    pub post: Arc<Post>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+}
+
+impl Dispatcher {
+    /// Until `stop` says true; then what is under way is brought to an end.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let this = Arc::new(self);
+        let free = Arc::new(Semaphore::new(this.workers));
+        let mut changed = this.store.jobs_changed();
+        let mut under_way = JoinSet::new();
+        while !*stop.borrow() {
+            changed.mark_unchanged();
+            let refused = this.begin(&free, &mut under_way).await;
+            let wait = if refused { REFUSED } else { this.until_due() };
+            let busy = free.available_permits() == 0;
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => {}
+                // With no worker free nothing can begin; the end of an attempt is what changes that.
+                _ = changed.changed(), if !busy && !refused => {}
+                () = sleep(wait), if !busy => {}
+                Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
+            }
+            while under_way.try_join_next().is_some() {}
+        }
+        let drained = timeout(DRAIN, async { while under_way.join_next().await.is_some() {} }).await;
+        if drained.is_err() {
+            tracing::warn!(channel = %this.channel, attempts = under_way.len(), "attempts were cut off; they are in doubt");
+        }
+    }
+
+    /// Begins what is due, as far as there are workers. Says whether the store refused.
+    async fn begin(self: &Arc<Self>, free: &Arc<Semaphore>, under_way: &mut JoinSet<()>) -> bool {
+        let workers = free.available_permits();
+        if workers == 0 {
+            return false;
+        }
+        match self.store.claim(&self.channel, workers).await {
+            Err(refused) => {
+                tracing::warn!(channel = %self.channel, %refused, "attempts can't begin");
+                true
+            }
+            Ok(attempts) => {
+                for attempt in attempts {
+                    let (this, permit) = (Arc::clone(self), Arc::clone(free).try_acquire_owned());
+                    under_way.spawn(async move {
+                        let _permit = permit;
+                        this.attempt(attempt).await;
+                    });
+                }
+                false
+            }
+        }
+    }
+
+    fn until_due(&self) -> Duration {
+        let longest = Duration::from_millis(if self.clock.is_moved_by_hand() { 50 } else { 60_000 });
+        let Some(due_at) = self.store.next_due(&self.channel) else { return longest };
+        let ms = u64::try_from(due_at.since_ms(self.clock.now())).unwrap_or(0);
+        // Not at once: what is due and was not begun has a reason that lasts a moment.
+        Duration::from_millis(ms.max(20)).min(longest)
+    }
+
+    async fn attempt(&self, attempt: Attempt) {
+        let outcome = match timeout(LONGEST_ATTEMPT, self.act(&attempt.job)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Retry { error: "it took longer than 5 minutes".to_owned(), after_ms: None },
+        };
+        let name = match &outcome {
+            Outcome::Done => "done",
+            Outcome::Retry { error, .. } => {
+                tracing::warn!(job = %attempt.job.id(), rule = %attempt.job.order.rule, error, "an attempt failed and is repeated");
+                "retry"
+            }
+            Outcome::Failed { error, .. } => {
+                tracing::error!(job = %attempt.job.id(), rule = %attempt.job.order.rule, error, "a job has become a problem");
+                "failed"
+            }
+        };
+        self.metrics.attempted(&self.channel.to_string(), name);
+        // What happened outside has to be known inside: it is tried until it is recorded, or the process ends and it is in
+        // doubt.
+        loop {
+            match self.store.finish(&attempt, outcome.clone()).await {
+                Ok(Receipt::Gone) => {
+                    tracing::warn!(job = %attempt.job.id(), "an attempt has ended that nobody waits for any more");
+                    return;
+                }
+                Ok(_) | Err(crate::store::Refused::Closed) => return,
+                Err(refused) => {
+                    tracing::error!(job = %attempt.job.id(), %refused, "the end of an attempt can't be recorded yet");
+                    sleep(REFUSED).await;
+                }
+            }
+        }
+    }
+
+    async fn act(&self, job: &Job) -> Outcome {
+        match (&job.order.action, &job.letter) {
+            (Action::Email { template, .. }, Some(letter)) => match self.envelope(job, template, letter) {
+                Ok(envelope) => self.send(&envelope).await,
+                Err(error) => Outcome::Failed { trouble: Trouble::Unrenderable, error },
+            },
+            (action, _) => Outcome::Failed {
+                trouble: Trouble::Unrenderable,
+                error: format!("{action} can't be carried out: nothing is known of whom it goes to"),
+            },
+        }
+    }
+
+    fn envelope(&self, job: &Job, template: &str, letter: &Letter) -> Result<Envelope, String> {
+        let set = self.rulebook.set(&letter.set).map_err(|error| error.to_string())?;
+        // The set may be gone from the disk; then the present one says it.
+        let set = set.unwrap_or_else(|| self.rulebook.current());
+        let mail = set
+            .templates()
+            .render_mail(template, letter.locale.as_deref(), &letter.facts)
+            .map_err(|error| error.to_string())?;
+        let domain = self.post.from.email.rsplit('@').next().unwrap_or("localhost");
+        Ok(Envelope {
+            from: self.post.from.clone(),
+            to: Party::new(letter.name.as_deref(), &letter.address),
+            reply_to: self.post.reply_to.clone(),
+            subject: mail.subject,
+            text: mail.text,
+            html: mail.html,
+            message_id: format!("<{}@{domain}>", job.id()),
+            date: self.clock.now(),
+        })
+    }
+
+    async fn send(&self, envelope: &Envelope) -> Outcome {
+        match self.post.mailer.send(envelope).await {
+            Ok(_) => Outcome::Done,
+            Err(error) => match error.class {
+                Class::Retry => Outcome::Retry { error: error.text, after_ms: None },
+                Class::Permanent => Outcome::Failed { trouble: Trouble::Refused, error: error.text },
+            },
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What the listeners find when they ask: the store and the rules, once they are there.
+//!
+//! The listeners stand before the store is open, since opening may take long; until then callbacks are answered 503, and
+//! `/readyz` says how far it is.
+
+use std::sync::{Arc, OnceLock, atomic::Ordering};
+
+use crate::{
+    rulebook::Rulebook,
+    store::{Progress, Store},
+};
+
+#[derive(Default)]
+pub struct House {
+    open: OnceLock<Open>,
+    pub progress: Arc<Progress>,
+}
+
+struct Open {
+    store: Store,
+    rulebook: Arc<Rulebook>,
+}
+
+impl House {
+    /// From here on callbacks are taken.
+    pub fn open(&self, store: Store, rulebook: Arc<Rulebook>) {
+        // Opened twice, the first stays: there is one store in a process.
+        let _ = self.open.set(Open { store, rulebook });
+    }
+
+    pub fn store(&self) -> Option<&Store> {
+        self.open.get().map(|open| &open.store)
+    }
+
+    pub fn rulebook(&self) -> Option<&Arc<Rulebook>> {
+        self.open.get().map(|open| &open.rulebook)
+    }
+
+    /// Why no callback can be taken just now; `None` when all is well.
+    pub fn not_ready(&self) -> Option<String> {
+        match self.store() {
+            None => {
+                let (done, of) = (&self.progress.done, &self.progress.of);
+                let (done, of) = (done.load(Ordering::Relaxed), of.load(Ordering::Relaxed));
+                Some(format!("the store is being opened: {done} of {of} records are in the view"))
+            }
+            Some(store) => store.trouble().map(|refused| refused.to_string()),
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The admin side: health, metrics, and the API by which people and the command line operate a running server.
+//!
+//! All but `/healthz` and `/readyz` want the token, and every request must call this side by one of its own names, so that no
+//! page on another site reaches it. JSON in, JSON out; errors as RFC 9457 says.
+
+mod shape;
+
+use std::{convert::Infallible, str::FromStr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Uri};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use warp::{Filter, Rejection, reply::Response};
+
+use self::shape::{ContactBody, CustomerShape, JobShape, StatusShape};
+use super::{
+    body::capped_body,
+    reply::{Kind, Problem, answer, json},
+    token::{Hosts, Token},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    decide::{Command, Receipt},
+    house::House,
+    kyc::CustomerId,
+    outbox::{JobId, State},
+    rulebook::Reload,
+    store::{JobFilter, Page, Place, Refused, Store, StoreError},
+    telemetry::Metrics,
+};
+
+const METHODS: &str = "GET, POST, PUT, DELETE";
+
+/// A contact is small.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// How many entries of a timeline, or jobs, are shown at once.
+const PAGE: usize = 100;
+
+/// What the admin side needs to know.
+pub struct Admin {
+    pub house: Arc<House>,
+    pub metrics: Arc<Metrics>,
+    pub token: Token,
+    pub hosts: Hosts,
+    pub clock: Clock,
+    pub started_at: Timestamp,
+    /// The declared attributes of customers.
+    pub attributes: Vec<String>,
+    /// Whether callbacks are confirmed with the provider's API.
+    pub confirms: bool,
+    /// Says whether the configuration's file is another than the one that was read.
+    pub config_changed: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+type Answered = Result<Response, Problem>;
+
+/// A part of a path, percent-decoded.
+struct Part(String);
+
+impl FromStr for Part {
+    type Err = std::str::Utf8Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(percent_decode_str(text).decode_utf8()?.into_owned()))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JobsQuery {
+    state: Option<String>,
+    customer: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageQuery {
+    before: Option<u64>,
+    cursor: Option<String>,
+}
+
+/// The admin side.
+pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
+    let open = health(admin);
+    let metrics = {
+        let admin = Arc::clone(admin);
+        warp::path!("metrics").and(warp::get()).map(move || admin.metrics_text())
+    };
+    let api = warp::path!("api" / "v1" / ..).and(reads(admin).or(acts(admin)).unify());
+    let guarded = guard(admin).and(metrics.or(api).unify());
+    called_by_name(admin)
+        .and(open.or(guarded).unify())
+        .recover(|rejection| std::future::ready(Ok::<_, Infallible>(answer(&rejection, METHODS))))
+        .unify()
+}
+
+/// Refuses a request that calls this side by a name that is not its own.
+fn called_by_name(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
+    let admin = Arc::clone(admin);
+    warp::header::headers_cloned()
+        .and_then(move |headers: HeaderMap| {
+            let allowed = admin.hosts.allow(&Uri::default(), &headers);
+            std::future::ready(if allowed { Ok(()) } else { Err(Problem::new(Kind::Misdirected).reject()) })
+        })
+        .untuple_one()
+}
+
+fn guard(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
+    let admin = Arc::clone(admin);
+    warp::header::headers_cloned()
+        .and_then(move |headers: HeaderMap| {
+            let allowed = admin.token.is_in(&headers);
+            std::future::ready(if allowed { Ok(()) } else { Err(Problem::new(Kind::Unauthorized).bearer().reject()) })
+        })
+        .untuple_one()
+}
+
+fn health(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+    let ready = Arc::clone(admin);
+    let healthz =
+        warp::path!("healthz").and(warp::get()).map(|| json(StatusCode::OK, &serde_json::json!({"status": "ok"})));
+    let readyz = warp::path!("readyz").and(warp::get()).map(move || match ready.house.not_ready() {
+        None => json(StatusCode::OK, &serde_json::json!({"status": "ready"})),
+        Some(why) => Problem::new(Kind::Unavailable).detail(why).response(),
+    });
+    healthz.or(readyz).unify()
+}
+
+/// Gives a filter's parts and the admin side to an answer.
+macro_rules! answered {
+    ($admin:expr, |$this:ident $(, $part:ident : $kind:ty)*| $answer:expr) => {{
+        let admin = Arc::clone($admin);
+        move |$($part: $kind),*| {
+            let $this = Arc::clone(&admin);
+            async move { let answer: Answered = $answer.await; answer.unwrap_or_else(|problem| problem.response()) }
+        }
+    }};
+}
+
+fn reads(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+    let status = warp::path!("status").and(warp::get()).then(answered!(admin, |this| this.status()));
+    let customers = warp::path!("customers")
+        .and(warp::get())
+        .and(warp::query())
+        .then(answered!(admin, |this, query: PageQuery| this.customers(query)));
+    let customer = warp::path!("customers" / Part)
+        .and(warp::get())
+        .and(warp::query())
+        .then(answered!(admin, |this, id: Part, query: PageQuery| this.customer(id, query)));
+    let jobs = warp::path!("jobs")
+        .and(warp::get())
+        .and(warp::query())
+        .then(answered!(admin, |this, query: JobsQuery| this.jobs(query)));
+    let problems = warp::path!("problems")
+        .and(warp::get())
+        .and(warp::query())
+        .then(answered!(admin, |this, query: JobsQuery| this
+            .jobs(JobsQuery { state: Some(State::Problem.name().to_owned()), ..query })));
+    status.or(customers).unify().or(customer).unify().or(jobs).unify().or(problems).unify()
+}
+
+fn acts(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+    let contact = warp::path!("customers" / Part / "contact")
+        .and(warp::put())
+        .and(capped_body(MAX_BODY_BYTES))
+        .then(answered!(admin, |this, id: Part, body: Bytes| this.contact(id, body)));
+    let tag = warp::path!("customers" / Part / "tags" / Part)
+        .and(warp::post())
+        .then(answered!(admin, |this, id: Part, name: Part| this.tag(id, name, true)));
+    let untag = warp::path!("customers" / Part / "tags" / Part)
+        .and(warp::delete())
+        .then(answered!(admin, |this, id: Part, name: Part| this.tag(id, name, false)));
+    let retry = warp::path!("jobs" / Part / "retry")
+        .and(warp::post())
+        .then(answered!(admin, |this, id: Part| this.act_on_job(id, |customer, job| Command::Retry { customer, job })));
+    let drop = warp::path!("jobs" / Part / "drop")
+        .and(warp::post())
+        .then(answered!(admin, |this, id: Part| this.act_on_job(id, |customer, job| Command::Drop { customer, job })));
+    let reload = warp::path!("reload").and(warp::post()).then(answered!(admin, |this| this.reload()));
+    contact.or(tag).unify().or(untag).unify().or(retry).unify().or(drop).unify().or(reload).unify()
+}
+
+impl Admin {
+    fn store(&self) -> Result<&Store, Problem> {
+        let not_ready = || Problem::new(Kind::Unavailable).detail(self.house.not_ready().unwrap_or_default());
+        self.house.store().ok_or_else(not_ready)
+    }
+
+    fn metrics_text(&self) -> Response {
+        let figures = self.house.store().map(Store::figures);
+        let mut response = Response::new(self.metrics.text(figures.as_ref()).into());
+        let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+        response
+    }
+
+    async fn status(&self) -> Answered {
+        let store = self.store()?;
+        let Some(rulebook) = self.house.rulebook() else { return Err(Problem::new(Kind::Unavailable)) };
+        let shape = StatusShape::new(self, store, &rulebook.loaded());
+        Ok(json(StatusCode::OK, &shape))
+    }
+
+    async fn customers(&self, query: PageQuery) -> Answered {
+        let after = query.cursor.as_deref().map(customer_id).transpose()?;
+        let page = self.store()?.customers(after.as_ref(), PAGE).await.map_err(unreadable)?;
+        Ok(json(StatusCode::OK, &serde_json::json!({"customers": page.rows, "next": page.next})))
+    }
+
+    async fn customer(&self, Part(id): Part, query: PageQuery) -> Answered {
+        let (store, id) = (self.store()?, customer_id(&id)?);
+        let Some(case) = store.customer(&id).map_err(unreadable)? else {
+            return Err(Problem::new(Kind::NotFound).detail("no callback, import or contact of this customer is known"));
+        };
+        let timeline = store.timeline(&id, query.before, PAGE).map_err(unreadable)?;
+        let filter = JobFilter { state: None, customer: Some(id.clone()) };
+        let jobs = store.jobs(&filter, None, PAGE).await.map_err(unreadable)?;
+        Ok(json(StatusCode::OK, &CustomerShape::new(&id, &case, timeline, jobs.rows)))
+    }
+
+    async fn jobs(&self, query: JobsQuery) -> Answered {
+        let state = query.state.as_deref().map(|name| {
+            let known = || State::ALL.iter().map(|state| state.name()).collect::<Vec<_>>().join(", ");
+            State::parse(name).ok_or_else(|| malformed(format!("there is no state {name:?}; there are {}", known())))
+        });
+        let customer = query.customer.as_deref().map(customer_id).transpose()?;
+        let filter = JobFilter { state: state.transpose()?, customer };
+        let before = query.cursor.as_deref().map(place).transpose()?;
+        let Page { rows, next } = self.store()?.jobs(&filter, before, PAGE).await.map_err(unreadable)?;
+        let jobs: Vec<JobShape> = rows.iter().map(|(who, job)| JobShape::new(who, job)).collect();
+        let next = next.map(|(number, index)| format!("{number}.{index}"));
+        Ok(json(StatusCode::OK, &serde_json::json!({"jobs": jobs, "next": next})))
+    }
+
+    async fn contact(&self, Part(id): Part, body: Bytes) -> Answered {
+        let customer = customer_id(&id)?;
+        let contact: ContactBody = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        let contact = contact.checked(&self.attributes).map_err(|error| unprocessable(error.to_string()))?;
+        let receipt =
+            self.store()?.submit(Command::Contact { customer, contact: contact.clone() }).await.map_err(refused)?;
+        Ok(json(StatusCode::OK, &serde_json::json!({"contact": contact, "changed": receipt != Receipt::Unchanged})))
+    }
+
+    async fn tag(&self, Part(id): Part, Part(name): Part, add: bool) -> Answered {
+        let (customer, name) = (customer_id(&id)?, name.into_boxed_str());
+        let known = self.store()?.customer(&customer).map_err(unreadable)?.is_some();
+        if !known {
+            return Err(Problem::new(Kind::NotFound).detail("nothing of this customer is known"));
+        }
+        let command = if add { Command::Tag { customer, name } } else { Command::Untag { customer, name } };
+        match self.store()?.submit(command).await.map_err(refused)? {
+            Receipt::Gone => Err(unprocessable(
+                "a tag has 1 to 64 bytes without control characters, and a customer at most 32".to_owned(),
+            )),
+            receipt => Ok(json(StatusCode::OK, &serde_json::json!({"changed": receipt != Receipt::Unchanged}))),
+        }
+    }
+
+    async fn act_on_job(&self, Part(id): Part, command: fn(CustomerId, JobId) -> Command) -> Answered {
+        let gone = |detail: &str| Problem::new(Kind::NotFound).detail(detail);
+        let id = JobId::parse(&id).ok_or_else(|| gone("there is no such job"))?;
+        let store = self.store()?;
+        let (customer, _) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("there is no such job"))?;
+        match store.submit(command(customer.clone(), id)).await.map_err(refused)? {
+            Receipt::Gone => Err(Problem::new(Kind::Conflict).detail("the job has come to an end")),
+            Receipt::NotNow => Err(Problem::new(Kind::Conflict).detail("an attempt is under way")),
+            _ => {
+                let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("it is gone"))?;
+                Ok(json(StatusCode::OK, &JobShape::new(&customer, &job)))
+            }
+        }
+    }
+
+    async fn reload(&self) -> Answered {
+        let Some(rulebook) = self.house.rulebook() else { return Err(Problem::new(Kind::Unavailable)) };
+        match rulebook.reload().await {
+            Reload::Loaded { hash, rules } => {
+                Ok(json(StatusCode::OK, &serde_json::json!({"result": "loaded", "hash": hash, "count": rules})))
+            }
+            Reload::Unchanged => {
+                let loaded = rulebook.loaded();
+                let shape = serde_json::json!({"result": "unchanged", "hash": loaded.hash, "count": loaded.count});
+                Ok(json(StatusCode::OK, &shape))
+            }
+            Reload::Refused { text } => Err(unprocessable(text)),
+            Reload::Failed(why) => Err(refused(why)),
+        }
+    }
+}
+
+fn malformed(detail: String) -> Problem {
+    Problem::new(Kind::Malformed).detail(detail)
+}
+
+fn unprocessable(detail: String) -> Problem {
+    Problem::new(Kind::Unprocessable).detail(detail)
+}
+
+fn refused(refused: Refused) -> Problem {
+    match refused {
+        Refused::Failed => Problem::new(Kind::Internal),
+        other => Problem::new(Kind::Unavailable).detail(other.to_string()),
+    }
+}
+
+fn unreadable(error: StoreError) -> Problem {
+    tracing::error!(%error, "the store could not be read");
+    Problem::new(Kind::Unavailable).detail(error.to_string())
+}
+
+fn customer_id(text: &str) -> Result<CustomerId, Problem> {
+    CustomerId::new(text).map_err(|error| malformed(error.to_string()))
+}
+
+fn place(cursor: &str) -> Result<Place, Problem> {
+    let parts = cursor.split_once('.').and_then(|(number, index)| Some((number.parse().ok()?, index.parse().ok()?)));
+    parts.ok_or_else(|| malformed("the cursor is none that this side has given".to_owned()))
+}

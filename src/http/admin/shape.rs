@@ -1,0 +1,256 @@
+//! The JSON that scripts rely on: names and shapes of the admin API. More fields may come; these stay.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Admin;
+use crate::{
+    clock::Timestamp,
+    decide::{Case, Ruling},
+    kyc::{Codes, Contact, ContactError, CustomerId, Processing, Status, Verdict},
+    outbox::Job,
+    rulebook::Loaded,
+    store::{Entry, Figures, Page, Store},
+};
+
+/// A moment as RFC 3339, in UTC.
+fn moment(at: Timestamp) -> String {
+    at.to_string()
+}
+
+#[derive(Serialize)]
+pub struct StatusShape {
+    version: &'static str,
+    uptime_s: i64,
+    rules: RulesShape,
+    store: StoreShape,
+    jobs: JobsShape,
+    provider: ProviderShape,
+    /// The configuration's file has changed since it was read; a restart takes it in.
+    config_changed: bool,
+    ready: bool,
+}
+
+#[derive(Serialize)]
+struct RulesShape {
+    hash: String,
+    loaded_at: String,
+    count: usize,
+    error: Option<ErrorShape>,
+}
+
+#[derive(Serialize)]
+struct ErrorShape {
+    at: String,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct StoreShape {
+    engine: &'static str,
+    customers: u64,
+    bytes: u64,
+    records: u64,
+    view_behind: u64,
+}
+
+#[derive(Serialize)]
+struct JobsShape {
+    queued: u64,
+    held: u64,
+    running: u64,
+    problem: u64,
+}
+
+#[derive(Serialize)]
+struct ProviderShape {
+    confirm: bool,
+}
+
+impl StatusShape {
+    pub fn new(admin: &Admin, store: &Store, loaded: &Loaded) -> Self {
+        let Figures { customers, bytes, queued, held, running, problem, durable, behind } = store.figures();
+        let error = loaded.error.as_ref().map(|(at, text)| ErrorShape { at: moment(*at), text: text.clone() });
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: admin.clock.now().since_ms(admin.started_at) / 1000,
+            rules: RulesShape {
+                hash: loaded.hash.clone(),
+                loaded_at: moment(loaded.loaded_at),
+                count: loaded.count,
+                error,
+            },
+            store: StoreShape { engine: store.engine(), customers, bytes, records: durable, view_behind: behind },
+            jobs: JobsShape { queued, held, running, problem },
+            provider: ProviderShape { confirm: admin.confirms },
+            config_changed: (admin.config_changed)(),
+            ready: admin.house.not_ready().is_none(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub struct CustomerShape {
+    id: CustomerId,
+    status: Option<Status>,
+    processing: Option<Processing>,
+    missing_docs: Codes,
+    reject_labels: Codes,
+    message: Option<String>,
+    visit: u32,
+    entered_at: Option<String>,
+    tags: Codes,
+    contact: Option<Contact>,
+    timeline: Vec<EntryShape>,
+    /// The number to ask for older entries with, as `?before=`.
+    next: Option<u64>,
+    jobs: Vec<JobShape>,
+}
+
+#[derive(Serialize)]
+struct EntryShape {
+    number: u64,
+    at: String,
+    source: &'static str,
+    verdict: Option<Verdict>,
+    /// `"new"` where there was no observation before, `null` for the provider's null.
+    from: Option<String>,
+    to: Option<String>,
+    rule_set: Option<String>,
+    rules: Vec<Ruling>,
+    repeats: u32,
+}
+
+impl CustomerShape {
+    pub fn new(id: &CustomerId, case: &Case, timeline: Page<Entry, u64>, jobs: Vec<(CustomerId, Job)>) -> Self {
+        let customer = case.customer.as_ref();
+        let observations = timeline.rows.into_iter().filter(|entry| entry.verdict().is_some());
+        Self {
+            id: id.clone(),
+            status: customer.map(|customer| customer.status.clone()),
+            processing: customer.and_then(|customer| customer.processing.clone()),
+            missing_docs: customer.and_then(|customer| customer.missing_docs.clone()).unwrap_or_default(),
+            reject_labels: customer.and_then(|customer| customer.reject_labels.clone()).unwrap_or_default(),
+            message: customer
+                .and_then(|customer| customer.message.as_deref())
+                .filter(|message| !message.is_empty())
+                .map(str::to_owned),
+            visit: customer.map_or(0, |customer| customer.visit()),
+            entered_at: customer.map(|customer| moment(customer.entered_at)),
+            tags: case.tags.clone(),
+            contact: case.contact.clone(),
+            timeline: observations.map(EntryShape::new).collect(),
+            next: timeline.next,
+            jobs: jobs.iter().map(|(who, job)| JobShape::new(who, job)).collect(),
+        }
+    }
+}
+
+impl EntryShape {
+    fn new(entry: Entry) -> Self {
+        let wire = |status: &Status| status.as_wire().map(str::to_owned);
+        let (from, to) = match entry.edge() {
+            Some((from, to)) => (from.map_or(Some("new".to_owned()), wire), wire(to)),
+            None => (None, None),
+        };
+        Self {
+            number: entry.number,
+            at: moment(entry.at),
+            source: entry.kind.name(),
+            verdict: entry.verdict(),
+            from,
+            to,
+            rule_set: entry.effects.set.as_deref().map(str::to_owned),
+            repeats: entry.effects.repeats,
+            rules: entry.effects.rules,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub struct JobShape {
+    id: String,
+    customer: CustomerId,
+    rule: String,
+    /// `email`, `webhook` or `chat`.
+    action: &'static str,
+    /// The template, target or room.
+    name: String,
+    /// Whom it goes to: `customer`, an address, or a configured target.
+    to: String,
+    state: &'static str,
+    attempts: u32,
+    next_at: Option<String>,
+    last_error: Option<String>,
+    reason: Option<String>,
+    problem: Option<&'static str>,
+    ordered_at: String,
+    ended_at: Option<String>,
+}
+
+impl JobShape {
+    pub fn new(customer: &CustomerId, job: &Job) -> Self {
+        let (order, fate) = (&job.order, &job.fate);
+        let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+        Self {
+            id: order.id.to_string(),
+            customer: customer.clone(),
+            rule: order.rule.to_string(),
+            action: order.action.kind(),
+            name: order.action.name().to_owned(),
+            to: order.action.recipient(),
+            state: fate.state.name(),
+            attempts: fate.attempts,
+            next_at: (!fate.state.is_final()).then(|| moment(fate.next_at)),
+            last_error: text(&fate.last_error),
+            reason: text(&fate.reason),
+            problem: fate.trouble.map(|trouble| trouble.name()),
+            ordered_at: moment(order.at),
+            ended_at: fate.ended_at.map(moment),
+        }
+    }
+}
+
+/// What is PUT as a contact. Attributes may be texts, numbers or truth values.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContactBody {
+    email: String,
+    name: Option<String>,
+    locale: Option<String>,
+    timezone: Option<String>,
+    country: Option<String>,
+    #[serde(default)]
+    attributes: BTreeMap<String, Attribute>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Attribute {
+    Text(String),
+    Number(serde_json::Number),
+    Truth(bool),
+    Nothing(()),
+}
+
+impl ContactBody {
+    pub fn checked(self, declared: &[String]) -> Result<Contact, ContactError> {
+        let mut attributes = BTreeMap::new();
+        for (name, value) in self.attributes {
+            if !declared.contains(&name) {
+                let problem = "is not declared; name it in `directory.attributes` of the configuration".to_owned();
+                return Err(ContactError { field: format!("attributes.{name}"), problem });
+            }
+            let value = match value {
+                Attribute::Text(text) => text,
+                Attribute::Number(number) => number.to_string(),
+                Attribute::Truth(truth) => truth.to_string(),
+                Attribute::Nothing(()) => continue,
+            };
+            attributes.insert(name, value);
+        }
+        let Self { email, name, locale, timezone, country, .. } = self;
+        Contact { email, name, locale, timezone, country, attributes }.checked()
+    }
+}

@@ -1,0 +1,176 @@
+//! One connection, from the accept to its end: TLS, HTTP/1, and the wrapping around each request.
+//!
+//! Nothing that a peer does ends more than its own connection, and a handler that panics not even that.
+
+use std::{
+    convert::Infallible, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin, sync::Arc, task::Poll, time::Duration,
+};
+
+use futures_util::FutureExt;
+use http::{HeaderValue, Request, header::CACHE_CONTROL};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use warp::reply::Response;
+
+use super::{
+    access::{Access, Peer},
+    activity::{Activity, Phase, Presence},
+    listener::Limits,
+    reply::{Kind, Problem},
+    tls::TlsConfig,
+    watched::{Inbound, Outbound, Watched},
+};
+
+/// The largest piece of a body that is read at once, in bytes: whole callbacks arrive in one.
+const READ_BYTES: usize = 64 * 1024;
+/// What a TLS connection begins with.
+const TLS_HANDSHAKE: [u8; 1] = [22];
+
+/// What serves a request: `warp::service(…)`, or anything else of that shape.
+pub(super) trait Routes:
+    tower::Service<Request<Inbound>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<S> Routes for S where
+    S: tower::Service<Request<Inbound>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// What all connections of a listener share.
+pub(super) struct House<S> {
+    http: http1::Builder,
+    tls: Option<TlsConfig>,
+    pub(super) access: Access,
+    routes: S,
+}
+
+impl<S> House<S> {
+    pub(super) fn new(limits: &Limits, tls: Option<TlsConfig>, access: Access, routes: S) -> Self {
+        let mut http = http1::Builder::new();
+        // The listener's sweep does what this timeout would, without a timer for each request.
+        http.header_read_timeout(None)
+            .half_close(true)
+            .max_header_size(limits.max_header_bytes)
+            .max_buf_size(READ_BYTES.max(limits.max_header_bytes * 2));
+        Self { http, tls, access, routes }
+    }
+}
+
+pub(super) async fn run<S: Routes>(stream: TcpStream, socket: SocketAddr, presence: Presence, house: Arc<House<S>>) {
+    let activity = &presence.0;
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    // Neither buffers nor the state of HTTP are there for a peer that says nothing.
+    let mut first = [0];
+    let Some(Ok(1)) = activity.unless_closed(stream.peek(&mut first)).await else { return };
+    let Some(tls) = &house.tls else { return Box::pin(serve(stream, socket, activity, &house)).await };
+    if first != TLS_HANDSHAKE {
+        let problem = Problem::new(Kind::Malformed).detail("this port speaks HTTPS");
+        activity.leave_unread();
+        return say(&mut Watched::new(stream, activity.clone()), &problem).await;
+    }
+    match activity.unless_closed(Box::pin(tls.acceptor().accept(stream))).await {
+        Some(Ok(stream)) => Box::pin(serve(stream, socket, activity, &house)).await,
+        Some(Err(error)) => tracing::debug!(%error, "no TLS connection came about"),
+        None => {}
+    }
+}
+
+/// A problem on a stream that has no HTTP of its own.
+async fn say<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, problem: &Problem) {
+    let answer = problem.on_the_wire();
+    let said = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await
+    };
+    // The deadline is its own, because this comes when the sweep has ended the connection already.
+    if !matches!(timeout(Duration::from_secs(1), said).await, Ok(Ok(()))) {
+        tracing::debug!("a peer did not wait for its answer");
+    }
+}
+
+async fn serve<S, T>(stream: T, socket: SocketAddr, activity: &Arc<Activity>, house: &House<S>)
+where
+    S: Routes,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    // One clone for each connection and none for each request.
+    let routes = std::cell::RefCell::new(house.routes.clone());
+    let access = &house.access;
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (request, allowed) = receive(request, socket, activity, access);
+        // A filter may panic when it is called as well as when it is polled.
+        let called = allowed.then(|| std::panic::catch_unwind(AssertUnwindSafe(|| routes.borrow_mut().call(request))));
+        let activity = activity.clone();
+        async move {
+            let mut response = match called {
+                None => Problem::new(Kind::Forbidden).detail("this address may not connect").response(),
+                Some(Err(_)) => after_panic(),
+                Some(Ok(response)) => match AssertUnwindSafe(response).catch_unwind().await {
+                    Ok(Ok(response)) => response,
+                    Ok(Err(never)) => match never {},
+                    Err(_) => after_panic(),
+                },
+            };
+            response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+            Ok::<_, Infallible>(response.map(|body| Outbound::new(body, activity)))
+        }
+    });
+    let io = TokioIo::new(Watched::new(stream, activity.clone()));
+    let mut connection = house.http.serve_connection(io, service);
+    let mut told = false;
+    let ended = std::future::poll_fn(|cx| {
+        activity.listen(cx);
+        if let Poll::Ready(ended) = connection.poll_unpin(cx) {
+            return Poll::Ready(Some(ended));
+        }
+        if activity.is_closing() {
+            return Poll::Ready(None);
+        }
+        if activity.is_draining() && !told {
+            told = true;
+            Pin::new(&mut connection).graceful_shutdown();
+            return connection.poll_unpin(cx).map(Some);
+        }
+        Poll::Pending
+    });
+    match ended.await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, "a connection broke"),
+        None if activity.is_late() && activity.phase() == Phase::Head => {
+            let problem = Problem::new(Kind::Timeout).detail("the request's headers did not arrive in time");
+            say(connection.into_parts().io.inner_mut(), &problem).await;
+        }
+        None => {}
+    }
+}
+
+/// The request as the routes get it, and whether it may be served.
+fn receive(
+    request: Request<Incoming>,
+    socket: SocketAddr,
+    activity: &Arc<Activity>,
+    access: &Access,
+) -> (Request<Inbound>, bool) {
+    let mut request = request.map(|body| Inbound::new(body, activity.clone()));
+    let client = access.client(socket.ip(), request.headers());
+    request.extensions_mut().insert(Peer { socket, client });
+    (request, access.allows(client))
+}
+
+/// What was said in the panic may be anybody's data; the program's panic hook decides what is logged of it.
+fn after_panic() -> Response {
+    tracing::error!("a handler panicked; its request is answered with 500");
+    Problem::new(Kind::Internal).response()
+}

@@ -1,0 +1,258 @@
+//! All connections of one listener: who has taken too long, and who goes when there is no room.
+//!
+//! The caps hold by sending the longest waiting away for each newcomer, so that a crowd that sits and does nothing can't
+//! keep out those who come to say something. Who has sent a whole request, and who has only just come, is never sent away.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use super::{
+    activity::{Activity, Phase},
+    listener::Limits,
+};
+
+/// What an answer that did not wait for the request's end gives the peer to read it, in milliseconds.
+const LINGER_MS: u64 = 2_000;
+/// How long anyone may wait while the house is three quarters full, in milliseconds.
+const PRESSED_MS: u64 = 5_000;
+/// What everybody gets to say something in, however many come, in milliseconds.
+const GRACE_MS: u64 = 100;
+
+pub(super) struct Crowd {
+    connections: Vec<Arc<Activity>>,
+    peers: HashMap<IpAddr, usize>,
+    limits: Limits,
+}
+
+impl Crowd {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { connections: Vec::new(), peers: HashMap::new(), limits }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.connections.len() >= self.limits.connections
+    }
+
+    /// Whether there is room for one more, or can be made.
+    pub(super) fn has_room(&mut self, now: u64) -> bool {
+        if self.is_full() {
+            self.forget_gone();
+        }
+        !self.is_full() || self.connections.iter().any(|activity| waits(activity, now).is_some())
+    }
+
+    /// Makes room for one more, as far as anybody waits.
+    pub(super) fn make_room(&mut self, now: u64) {
+        if self.is_full() {
+            self.send_away(None, (self.limits.connections / 64).max(1), now);
+        }
+    }
+
+    /// Room for one more of this peer, of which only so many are let in.
+    pub(super) fn make_room_for(&mut self, peer: IpAddr, now: u64) -> bool {
+        let full =
+            |crowd: &Self| crowd.peers.get(&peer).is_some_and(|count| *count >= crowd.limits.connections_per_peer);
+        if full(self) {
+            self.forget_gone();
+        }
+        if full(self) {
+            self.send_away(Some(peer), (self.limits.connections_per_peer / 64).max(1), now);
+        }
+        !full(self)
+    }
+
+    pub(super) fn admit(&mut self, activity: Arc<Activity>) {
+        *self.peers.entry(activity.peer).or_default() += 1;
+        self.connections.push(activity);
+    }
+
+    /// Ends what has lasted too long.
+    pub(super) fn sweep(&mut self, now: u64) {
+        self.forget_gone();
+        let pressed = self.connections.len() > self.limits.connections / 4 * 3;
+        for activity in &self.connections {
+            judge(activity, now, pressed, &self.limits);
+        }
+    }
+
+    /// Everybody finishes what is under way and goes.
+    pub(super) fn drain(&self) {
+        self.connections.iter().for_each(|activity| activity.tell_drain());
+    }
+
+    fn forget_gone(&mut self) {
+        self.forget(|activity| activity.phase() == Phase::Gone);
+    }
+
+    fn forget(&mut self, which: impl Fn(&Activity) -> bool) {
+        let peers = &mut self.peers;
+        self.connections.retain(|activity| {
+            let goes = which(activity);
+            if goes && let Some(count) = peers.get_mut(&activity.peer) {
+                *count -= 1;
+                if *count == 0 {
+                    peers.remove(&activity.peer);
+                }
+            }
+            !goes
+        });
+    }
+
+    /// Sends those away who have been waiting longest, of one peer or of all. They are out of the count at once, and out of
+    /// the house as soon as their tasks run.
+    pub(super) fn send_away(&mut self, peer: Option<IpAddr>, count: usize, now: u64) -> usize {
+        let mut waiting: Vec<(u64, &Arc<Activity>)> = self
+            .connections
+            .iter()
+            .filter(|activity| peer.is_none_or(|peer| activity.peer == peer))
+            .filter_map(|activity| Some((waits(activity, now)?, activity)))
+            .collect();
+        if waiting.len() > count {
+            waiting.select_nth_unstable_by_key(count, |(since, _)| *since);
+            waiting.truncate(count);
+        }
+        let sent = waiting.len();
+        waiting.into_iter().for_each(|(_, activity)| activity.tell_close());
+        if sent > 0 {
+            self.forget(|activity| activity.is_closing());
+        }
+        sent
+    }
+}
+
+/// Since when this one has been waiting, if it may be sent away.
+fn waits(activity: &Activity, now: u64) -> Option<u64> {
+    match activity.now() {
+        (Phase::Work | Phase::Gone, _) => None,
+        (_, since) => (now.saturating_sub(since) >= GRACE_MS).then_some(since),
+    }
+}
+
+fn judge(activity: &Activity, now: u64, pressed: bool, limits: &Limits) {
+    let (phase, since) = activity.now();
+    let age = now.saturating_sub(since);
+    let allowed = |limit: std::time::Duration| {
+        let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        if pressed { limit.min(PRESSED_MS) } else { limit }
+    };
+    let head = allowed(limits.header_timeout);
+    match phase {
+        Phase::Fresh | Phase::Head if age > head => activity.tell_late(),
+        // First the handler gets to answer 408; one that does not read the body is cut off later.
+        Phase::Body if age > allowed(limits.body_timeout).saturating_mul(2) => activity.tell_close(),
+        Phase::Body if age > allowed(limits.body_timeout) => activity.tell_body_late(),
+        // Gently, because a request may be on its way.
+        Phase::Idle if age > allowed(limits.idle_timeout).saturating_add(head) => activity.tell_close(),
+        Phase::Idle if age > allowed(limits.idle_timeout) => activity.tell_drain(),
+        Phase::Linger if age > LINGER_MS => activity.tell_close(),
+        _ => {}
+    }
+    let stalled = activity.stalled_since().map_or(0, |since| now.saturating_sub(since));
+    if stalled > allowed(limits.write_timeout) {
+        activity.tell_close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, time::Duration};
+
+    use super::*;
+    use crate::http::activity::Ticks;
+
+    struct House {
+        ticks: Arc<Ticks>,
+        crowd: Crowd,
+    }
+
+    impl House {
+        fn new(connections: usize, connections_per_peer: usize) -> Self {
+            let limits = Limits { connections, connections_per_peer, ..Limits::default() };
+            Self { ticks: Arc::default(), crowd: Crowd::new(limits) }
+        }
+
+        fn at(&mut self, ms: u64) -> &mut Self {
+            self.ticks.set_ms(ms);
+            self
+        }
+
+        fn enters(&mut self, peer: u8) -> Arc<Activity> {
+            let activity = Arc::new(Activity::new(self.ticks.clone(), IpAddr::from(Ipv4Addr::new(192, 0, 2, peer))));
+            self.crowd.admit(activity.clone());
+            activity
+        }
+    }
+
+    #[test]
+    fn the_longest_waiting_goes_for_a_newcomer_and_never_one_being_served() {
+        let mut house = House::new(3, 3);
+        let served = house.at(1).enters(1);
+        served.begin(true);
+        let (old, young) = (house.at(2).enters(1), house.at(3).enters(2));
+        assert!(house.crowd.has_room(1_000));
+        house.crowd.make_room(1_000);
+        assert!(old.is_closing() && !young.is_closing() && !served.is_closing());
+        assert_eq!(house.crowd.len(), 2);
+    }
+
+    #[test]
+    fn there_is_no_room_while_all_are_being_served_or_have_just_come() {
+        let mut house = House::new(2, 2);
+        let served = house.enters(1);
+        served.begin(true);
+        let young = house.at(950).enters(1);
+        assert!(!house.crowd.has_room(1_000));
+        house.crowd.make_room(1_000);
+        assert!(!young.is_closing() && !served.is_closing());
+        assert!(house.crowd.has_room(1_050));
+        young.enter(Phase::Gone);
+        assert!(house.crowd.has_room(1_000));
+    }
+
+    #[test]
+    fn a_peer_with_too_many_makes_room_for_itself_alone() {
+        let mut house = House::new(10, 2);
+        let other = house.at(1).enters(9);
+        let (first, second) = (house.at(2).enters(1), house.at(3).enters(1));
+        assert!(house.crowd.make_room_for(first.peer, 1_000));
+        assert!(first.is_closing() && !second.is_closing() && !other.is_closing());
+    }
+
+    #[test]
+    fn each_phase_has_its_time() {
+        let mut house = House::new(100, 100);
+        let (fresh, idle, served, body) = (house.enters(1), house.enters(1), house.enters(1), house.enters(1));
+        idle.enter(Phase::Idle);
+        served.begin(true);
+        body.begin(false);
+        house.at(10_001).crowd.sweep(10_001);
+        assert!(fresh.is_late() && body.is_body_late() && !body.is_closing() && !idle.is_draining());
+        house.at(60_001).crowd.sweep(60_001);
+        assert!(idle.is_draining() && !idle.is_closing() && body.is_closing() && !served.is_closing());
+        house.at(80_000).crowd.sweep(80_000);
+        assert!(idle.is_closing() && !served.is_closing());
+    }
+
+    #[test]
+    fn a_full_house_is_less_patient() {
+        let mut house = House::new(4, 4);
+        let crowd: Vec<_> = (0..4).map(|_| house.enters(1)).collect();
+        crowd.iter().for_each(|activity| activity.enter(Phase::Idle));
+        let patience = u64::try_from(Duration::from_millis(PRESSED_MS).as_millis()).expect("small");
+        house.at(patience + 1).crowd.sweep(patience + 1);
+        assert!(crowd.iter().all(|activity| activity.is_draining()));
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_is_cut_off() {
+        let mut house = House::new(4, 4);
+        let reader = house.at(1).enters(1);
+        reader.begin(true);
+        reader.stalled();
+        house.at(100_000).crowd.sweep(100_000);
+        assert!(reader.is_closing());
+    }
+}

@@ -1,0 +1,264 @@
+//! A bound socket, and the loop that accepts, sweeps and at last drains its connections.
+//!
+//! Used for the public and the admin side alike. There is one task for each connection and none for each request; whoever
+//! waits too long, and whoever is too many, is found by the sweeps of this loop and not by timers of their own.
+
+use std::{
+    convert::Infallible,
+    fmt, io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use warp::{Filter, Reply};
+
+use super::{
+    access::{Access, counted_by},
+    activity::{Activity, Presence, Ticks},
+    connection::{self, House},
+    crowd::Crowd,
+    tls::TlsConfig,
+};
+
+/// The bounds of one listener.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open at once. One more sends away who has been waiting longest, never who is being served.
+    pub connections: usize,
+    /// Of those, from one peer. Loopback and trusted proxies are exempt.
+    pub connections_per_peer: usize,
+    /// From the accept, or from the first byte of a later request, to the end of its head; TLS included.
+    pub header_timeout: Duration,
+    /// From a request's head to the end of its body.
+    pub body_timeout: Duration,
+    /// Between two requests.
+    pub idle_timeout: Duration,
+    /// With nothing of an answer taken by the peer.
+    pub write_timeout: Duration,
+    /// From the shutdown to the end of the last connection.
+    pub drain: Duration,
+    /// The first line and the headers of a request, in bytes.
+    pub max_header_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::of(4096)
+    }
+}
+
+impl Limits {
+    /// The defaults for so many connections.
+    pub fn of(connections: usize) -> Self {
+        Self {
+            connections,
+            connections_per_peer: (connections / 4).max(1),
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(10),
+            max_header_bytes: 16 * 1024,
+        }
+    }
+
+    /// Often enough that no timeout is late by more than an eighth.
+    fn sweep_every(&self) -> Duration {
+        let shortest =
+            [self.header_timeout, self.body_timeout, self.idle_timeout, self.write_timeout].into_iter().min();
+        (shortest.unwrap_or_default() / 8).clamp(Duration::from_millis(10), Duration::from_millis(250))
+    }
+}
+
+/// Why a socket could not be bound.
+#[derive(Debug)]
+pub struct ListenError {
+    pub address: SocketAddr,
+    pub cause: io::Error,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.cause.kind() {
+            io::ErrorKind::AddrInUse => "another program listens there already",
+            io::ErrorKind::PermissionDenied => "ports below 1024 need a permission that this process lacks",
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+            _ => return write!(f, "cannot listen on {}: {}", self.address, self.cause),
+        };
+        write!(f, "cannot listen on {}: {why}", self.address)
+    }
+}
+
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+/// A bound socket that nobody is served on yet.
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    limits: Limits,
+    tls: Option<TlsConfig>,
+    access: Access,
+}
+
+impl Listener {
+    pub async fn bind(
+        address: SocketAddr,
+        limits: Limits,
+        tls: Option<TlsConfig>,
+        access: Access,
+    ) -> Result<Self, ListenError> {
+        let bound = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            let socket = socket.listen(4096)?;
+            let address = socket.local_addr()?;
+            Ok((socket, address))
+        };
+        let (socket, address) = bound().map_err(|cause| ListenError { address, cause })?;
+        let limits = Limits { connections: allowed_by_the_system(limits.connections), ..limits };
+        Ok(Self { socket, address, limits, tls, access })
+    }
+
+    /// Where it listens, with the port that the system chose for port 0.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`, then lets requests that are under way finish, for as long as [`Limits::drain`] allows.
+    pub async fn serve<F>(self, routes: F, shutdown: impl Future<Output = ()>)
+    where
+        F: Filter<Error = Infallible> + Clone + Send + Sync + 'static,
+        F::Extract: Reply,
+    {
+        let Self { socket, limits, tls, access, .. } = self;
+        let house = Arc::new(House::new(&limits, tls, access, warp::service(routes)));
+        let mut hall = Hall {
+            house,
+            crowd: Crowd::new(limits.clone()),
+            tasks: JoinSet::new(),
+            ticks: Arc::default(),
+            start: Instant::now(),
+            limits,
+        };
+        hall.receive(&socket, shutdown).await;
+        drop(socket);
+        hall.drain().await;
+    }
+}
+
+/// The state of the loop. `S` is the routes as a service.
+struct Hall<S> {
+    house: Arc<House<S>>,
+    crowd: Crowd,
+    tasks: JoinSet<()>,
+    ticks: Arc<Ticks>,
+    start: Instant,
+    limits: Limits,
+}
+
+impl<S: connection::Routes> Hall<S> {
+    async fn receive(&mut self, socket: &TcpListener, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut sweeps = interval(self.limits.sweep_every());
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut room = true;
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                _ = sweeps.tick() => self.sweep(),
+                accepted = socket.accept(), if room => match accepted {
+                    Ok((stream, peer)) => self.welcome(stream, peer),
+                    Err(error) => self.cannot_accept(&error).await,
+                },
+                // Everybody is being served, or has only just come. Who comes now waits in the system's queue.
+                () = sleep(Duration::from_millis(5)), if !room => self.look_at_the_clock(),
+            }
+            room = self.crowd.has_room(self.ticks.now_ms());
+        }
+    }
+
+    fn look_at_the_clock(&self) {
+        self.ticks.set_ms(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX >> 3));
+    }
+
+    fn sweep(&mut self) {
+        self.look_at_the_clock();
+        self.crowd.sweep(self.ticks.now_ms());
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn welcome(&mut self, stream: TcpStream, peer: SocketAddr) {
+        self.look_at_the_clock();
+        let (counted, now) = (counted_by(peer.ip()), self.ticks.now_ms());
+        if !self.house.access.is_many(peer.ip()) && !self.crowd.make_room_for(counted, now) {
+            return;
+        }
+        self.crowd.make_room(now);
+        let activity = Arc::new(Activity::new(self.ticks.clone(), counted));
+        self.crowd.admit(activity.clone());
+        let presence = Presence(activity);
+        self.tasks.spawn(connection::run(stream, peer, presence, self.house.clone()));
+    }
+
+    async fn cannot_accept(&mut self, error: &io::Error) {
+        // The connection was reset before it was accepted: its own affair.
+        if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+            return;
+        }
+        let sent_away = self.crowd.send_away(None, (self.crowd.len() / 16).max(1), self.ticks.now_ms());
+        tracing::warn!(%error, sent_away, open = self.crowd.len(), "cannot accept connections");
+        sleep(Duration::from_millis(100)).await;
+    }
+
+    async fn drain(mut self) {
+        let mut sweeps = interval(self.limits.sweep_every());
+        self.crowd.drain();
+        let deadline = self.limits.drain;
+        let drained = async {
+            while !self.tasks.is_empty() {
+                tokio::select! {
+                    _ = self.tasks.join_next() => {}
+                    _ = sweeps.tick() => self.sweep(),
+                }
+            }
+        };
+        if timeout(deadline, drained).await.is_err() {
+            tracing::warn!(open = self.tasks.len(), "connections were cut off at the end of the drain time");
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// As many connections as there can be files for; the soft limit is raised where it may be.
+fn allowed_by_the_system(connections: usize) -> usize {
+    /// Files that the rest of the process needs: store, logs, outgoing connections, a second listener.
+    const RESERVED: u64 = 512;
+    let wanted = (connections as u64).saturating_add(RESERVED);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let Some(mut soft) = current else { return connections };
+    if soft < wanted {
+        let raised = maximum.map_or(wanted, |hard| wanted.min(hard));
+        if raised > soft && setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }).is_ok() {
+            soft = raised;
+        }
+    }
+    if soft >= wanted {
+        return connections;
+    }
+    let fewer = usize::try_from(soft.saturating_sub(RESERVED)).unwrap_or(connections).max(64).min(connections);
+    tracing::warn!(open_files = soft, connections = fewer, "the limit of open files allows fewer connections");
+    fewer
+}

@@ -1,0 +1,23 @@
+//! HTTP as the program serves it: listeners, bodies with a cap, answers, and who may ask.
+//!
+//! Routes are warp filters and live in files of their own. Nothing here knows of KYC.
+
+mod access;
+mod activity;
+pub mod admin;
+mod body;
+pub mod callback;
+mod connection;
+mod crowd;
+mod listener;
+mod reply;
+mod tls;
+mod token;
+mod watched;
+
+pub use access::{Access, Peer};
+pub use body::{BodyError, capped_body, read_capped};
+pub use listener::{Limits, ListenError, Listener};
+pub use reply::{Kind, Problem, answer, fixed_json, json, refused};
+pub use tls::{TlsConfig, TlsError};
+pub use token::{Hosts, Token};

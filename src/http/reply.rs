@@ -1,0 +1,223 @@
+//! Every answer that is no page: JSON, and problems as RFC 9457 writes them.
+//!
+//! [`Kind`] is the only table from a kind of error to a status. No answer says what program gave it.
+
+use std::convert::Infallible;
+
+use http::{
+    HeaderValue, StatusCode,
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use serde::Serialize;
+use warp::{Rejection, reject, reply::Response};
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $status:literal $slug:literal $title:literal),+ $(,)?) => {
+        /// What can be wrong with a request, or with us.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)+
+        }
+
+        impl Kind {
+            /// The status, the last part of the `type`, and the title.
+            const fn row(self) -> (u16, &'static str, &'static str) {
+                match self {
+                    $(Self::$kind => ($status, $slug, $title),)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Malformed = 400 "malformed" "The request is malformed",
+    /// No hint which of the things that must fit did not.
+    Unauthorized = 401 "unauthorized" "The request is not authorised",
+    Forbidden = 403 "forbidden" "The request is not allowed",
+    NotFound = 404 "not-found" "There is nothing here",
+    MethodNotAllowed = 405 "method-not-allowed" "The method is not allowed here",
+    Timeout = 408 "timeout" "The request took too long",
+    Conflict = 409 "conflict" "The request does not fit what is there",
+    TooLarge = 413 "too-large" "The body is too large",
+    UnsupportedMedia = 415 "unsupported-media-type" "The body's type is not understood",
+    /// The admin side was reached by a name that is not its own.
+    Misdirected = 421 "misdirected" "The request was meant for another host",
+    /// A callback about something else than KYC, or a well-formed request that says what can't be done.
+    Unprocessable = 422 "unprocessable" "The request can't be processed",
+    TooMany = 429 "too-many-requests" "There were too many requests",
+    HeadersTooLarge = 431 "headers-too-large" "The headers are too large",
+    Internal = 500 "internal" "Something went wrong here",
+    /// Come again.
+    Unavailable = 503 "unavailable" "The request can't be taken right now",
+}
+
+impl Kind {
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.row().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// One problem, as it is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    kind: Kind,
+    detail: Option<String>,
+    allow: Option<&'static str>,
+    retry_after_s: Option<u32>,
+    bearer: bool,
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+}
+
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+impl Problem {
+    pub fn new(kind: Kind) -> Self {
+        let retry_after_s = matches!(kind, Kind::Unavailable | Kind::TooMany).then_some(5);
+        Self { kind, detail: None, allow: None, retry_after_s, bearer: false }
+    }
+
+    /// What exactly is wrong. Nothing of the request is repeated here before it is verified.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// The methods that are allowed, for a 405.
+    #[must_use]
+    pub fn allow(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    #[must_use]
+    pub fn retry_after_s(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// Asks for a bearer token, for a 401.
+    #[must_use]
+    pub fn bearer(mut self) -> Self {
+        self.bearer = true;
+        self
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let (status, slug, title) = self.kind.row();
+        let r#type = format!("urn:kyc-rules:problem:{slug}");
+        let wire = Wire { r#type, title, status, detail: self.detail.as_deref() };
+        serde_json::to_vec(&wire).unwrap_or_default()
+    }
+
+    pub fn response(&self) -> Response {
+        let mut response = Response::new(self.body().into());
+        *response.status_mut() = self.kind.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+        if let Some(methods) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self.bearer {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        // What is left of such a request is not read.
+        if matches!(self.kind, Kind::Timeout | Kind::TooLarge | Kind::Forbidden) {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// The whole answer as text, for a connection that has no HTTP of its own.
+    pub(super) fn on_the_wire(&self) -> String {
+        let (status, body) = (self.kind.status(), self.body());
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
+             connection: close\r\ncontent-length: {}\r\n\r\n{}",
+            body.len(),
+            String::from_utf8_lossy(&body)
+        )
+    }
+
+    /// For filters that end a request; [`answer`] finds it again.
+    pub fn reject(self) -> Rejection {
+        reject::custom(Refusal(self))
+    }
+}
+
+#[derive(Debug)]
+struct Refusal(Problem);
+
+impl reject::Reject for Refusal {}
+
+/// The answer to a request that no route took. `allow` names the methods that routes on this side have.
+pub fn answer(rejection: &Rejection, allow: &'static str) -> Response {
+    if let Some(Refusal(problem)) = rejection.find() {
+        return problem.response();
+    }
+    let kind = if rejection.is_not_found() {
+        Kind::NotFound
+    } else if rejection.find::<reject::MethodNotAllowed>().is_some() {
+        return Problem::new(Kind::MethodNotAllowed).allow(allow).response();
+    } else if rejection.find::<reject::PayloadTooLarge>().is_some() {
+        Kind::TooLarge
+    } else if rejection.find::<reject::UnsupportedMediaType>().is_some() {
+        Kind::UnsupportedMedia
+    } else if rejection.find::<reject::InvalidHeader>().is_some()
+        || rejection.find::<reject::MissingHeader>().is_some()
+        || rejection.find::<reject::InvalidQuery>().is_some()
+        || rejection.find::<reject::LengthRequired>().is_some()
+    {
+        Kind::Malformed
+    } else {
+        Kind::Internal
+    };
+    Problem::new(kind).response()
+}
+
+/// [`answer`] as `Filter::recover` wants it: `.recover(refused("POST"))`.
+pub fn refused(
+    allow: &'static str,
+) -> impl Fn(Rejection) -> std::future::Ready<Result<Response, Infallible>> + Clone + Send + Sync + 'static {
+    move |rejection| std::future::ready(Ok(answer(&rejection, allow)))
+}
+
+/// A value as JSON.
+pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => with_type(status, Response::new(body.into()), JSON),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            Problem::new(Kind::Internal).response()
+        }
+    }
+}
+
+/// JSON that is known beforehand.
+pub fn fixed_json(status: StatusCode, body: &'static str) -> Response {
+    with_type(status, Response::new(body.into()), JSON)
+}
+
+fn with_type(status: StatusCode, body: Response, content_type: HeaderValue) -> Response {
+    let mut response = body;
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}

@@ -1,0 +1,201 @@
+//! Who may use the admin side: those who hold its token and call it by its own name.
+//!
+//! The `Host` check keeps a page on another site from reaching this side through a name of its own that it lets resolve to
+//! this machine; the token keeps out everybody else.
+
+use std::{
+    fmt, fs,
+    io::{self, Write},
+    net::{IpAddr, SocketAddr},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderMap, Uri, header::AUTHORIZATION, header::HOST};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+const TOKEN_BYTES: usize = 32;
+
+/// The token of the admin side, as a digest: what is compared has one length, whatever is sent.
+#[derive(Clone)]
+pub struct Token([u8; 32]);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+impl Token {
+    pub fn new(token: &str) -> Self {
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+
+    /// In constant time.
+    pub fn is(&self, given: &[u8]) -> bool {
+        let given: [u8; 32] = Sha256::digest(given).into();
+        bool::from(self.0.ct_eq(&given))
+    }
+
+    /// Whether the request says `Authorization: Bearer` with this token.
+    pub fn is_in(&self, headers: &HeaderMap) -> bool {
+        let Some(value) = headers.get(AUTHORIZATION) else { return false };
+        match value.as_bytes().split_at_checked(7) {
+            Some((scheme, token)) => scheme.eq_ignore_ascii_case(b"bearer ") && self.is(token.trim_ascii()),
+            None => false,
+        }
+    }
+
+    /// Reads the token in this file, which is made with a new one, readable for its owner only, where there is none.
+    pub fn load_or_create(path: &Path) -> io::Result<String> {
+        match fs::read_to_string(path) {
+            Ok(text) => checked(path, &text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => create(path),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn checked(path: &Path, text: &str) -> io::Result<String> {
+    let token = text.trim();
+    if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let problem = format!("{} holds no token; remove it, and a new one is made", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+    }
+    Ok(token.to_owned())
+}
+
+/// Written whole under another name, then linked: nobody sees half a token, and of two starts at once one wins.
+fn create(path: &Path) -> io::Result<String> {
+    let mut random = [0; TOKEN_BYTES];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let token = URL_SAFE_NO_PAD.encode(random);
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o600))
+        .make_in(directory, |path| fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path))?;
+    writeln!(file, "{token}")?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => fs::File::open(directory)?.sync_all().map(|()| token),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => checked(path, &fs::read_to_string(path)?),
+        Err(error) => Err(error.error),
+    }
+}
+
+/// The names by which the admin side may be called.
+#[derive(Clone, Debug)]
+pub struct Hosts {
+    listen: SocketAddr,
+    names: Vec<String>,
+}
+
+impl Hosts {
+    /// Loopback in any spelling, the address that is listened on, and the configured names. Where all addresses are listened
+    /// on, any IP literal: a page on another site has a name.
+    pub fn new(listen: SocketAddr, names: &[String]) -> Self {
+        Self { listen, names: names.iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase()).collect() }
+    }
+
+    /// Whether a request to `uri` with these headers calls this side by one of its names.
+    pub fn allow(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let mut hosts = headers.get_all(HOST).iter();
+        let given = match (uri.host(), hosts.next(), hosts.next()) {
+            (Some(host), _, None) => Some(host),
+            (None, Some(host), None) => host.to_str().ok().and_then(without_port),
+            _ => None,
+        };
+        given.is_some_and(|host| self.allows(host))
+    }
+
+    fn allows(&self, host: &str) -> bool {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            let address = address.to_canonical();
+            let listens = self.listen.ip().to_canonical();
+            return address.is_loopback()
+                || address == listens
+                || listens.is_unspecified()
+                || self.names.iter().any(|name| name == bare);
+        }
+        let name = host.trim_end_matches('.').to_ascii_lowercase();
+        name == "localhost" || name.ends_with(".localhost") || self.names.contains(&name)
+    }
+}
+
+/// The host of `host`, `host:port` or `[v6]:port`.
+fn without_port(text: &str) -> Option<&str> {
+    let authority: http::uri::Authority = text.parse().ok()?;
+    let host = authority.host().len();
+    (!text.contains('@')).then(|| &text[..host])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_made_once_for_its_owner_only() {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = dir.path().join("token");
+        let token = Token::load_or_create(&path).expect("made");
+        assert_eq!(URL_SAFE_NO_PAD.decode(&token).expect("base64").len(), TOKEN_BYTES);
+        assert_eq!(fs::metadata(&path).expect("file").permissions().mode() & 0o777, 0o600);
+        assert_eq!(Token::load_or_create(&path).expect("read"), token);
+        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "nothing else is left behind");
+        fs::write(&path, "\n").expect("emptied");
+        assert!(Token::load_or_create(&path).expect_err("refused").to_string().contains("holds no token"));
+    }
+
+    #[test]
+    fn only_the_right_token_in_the_right_header_passes() {
+        let token = Token::new("the-token");
+        let passes = |value: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, http::HeaderValue::from_bytes(value).expect("value"));
+            token.is_in(&headers)
+        };
+        assert!(passes(b"Bearer the-token") && passes(b"bearer  the-token"));
+        for wrong in
+            [&b"Bearer the-toke"[..], b"Bearer the-token2", b"Bearer", b"Basic the-token", b"the-token", b"\xe4"]
+        {
+            assert!(!passes(wrong), "{wrong:?}");
+        }
+        assert!(!token.is_in(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_name_of_another_site_is_refused() {
+        let hosts = |listen: &str| Hosts::new(listen.parse().expect("address"), &["Admin.Shop.example".to_owned()]);
+        let asked = |hosts: &Hosts, host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().expect("value"));
+            hosts.allow(&Uri::from_static("/"), &headers)
+        };
+        let local = hosts("127.0.0.1:8081");
+        for host in ["127.0.0.1:8081", "localhost", "LOCALHOST:1", "[::1]:8081", "127.0.0.9", "admin.shop.example:443"]
+        {
+            assert!(asked(&local, host), "{host}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "192.0.2.1", "localhost@evil.example", "", "a b", "[::1"]
+        {
+            assert!(!asked(&local, host), "{host}");
+        }
+        assert!(asked(&hosts("192.0.2.1:8081"), "192.0.2.1:8081"));
+        assert!(asked(&hosts("0.0.0.0:8081"), "192.0.2.1:8081"), "all addresses are listened on");
+        assert!(!asked(&hosts("0.0.0.0:8081"), "evil.example"));
+        assert!(!local.allow(&Uri::from_static("/"), &HeaderMap::new()), "no host at all");
+    }
+
+    #[test]
+    fn an_absolute_target_counts_before_the_header() {
+        let hosts = Hosts::new("127.0.0.1:8081".parse().expect("address"), &[]);
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, "127.0.0.1".parse().expect("value"));
+        assert!(!hosts.allow(&Uri::from_static("http://evil.example/"), &headers));
+        headers.append(HOST, "127.0.0.1".parse().expect("value"));
+        assert!(!hosts.allow(&Uri::from_static("/"), &headers), "two hosts are none");
+    }
+}

@@ -1,0 +1,221 @@
+//! The stream and the bodies of a connection, each noting in its [`Activity`] what it sees pass.
+//!
+//! Nothing is buffered, boxed or timed here.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::activity::{Activity, Phase};
+
+/// How much a peer may still send after an answer that did not wait for it, in bytes.
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+/// A stream that says when something came, when the peer takes nothing, and that closes without losing the answer.
+pub(super) struct Watched<T> {
+    io: T,
+    activity: Arc<Activity>,
+    closing: Closing,
+}
+
+enum Closing {
+    Open,
+    Lingering { left: usize },
+    Closed,
+}
+
+impl<T> Watched<T> {
+    pub(super) fn new(io: T, activity: Arc<Activity>) -> Self {
+        Self { io, activity, closing: Closing::Open }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.activity.heard();
+        }
+        polled
+    }
+}
+
+impl<T> Watched<T> {
+    fn note<O>(&self, polled: Poll<O>) -> Poll<O> {
+        match &polled {
+            Poll::Pending => self.activity.stalled(),
+            Poll::Ready(_) => self.activity.unstalled(),
+        }
+        polled
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Watched<T> {
+    /// Reads on until the peer closes, has sent too much, or is cut off by the sweep. To close while something unread is in
+    /// the socket would reset the connection, and the peer might never see the answer.
+    fn poll_linger(&mut self, cx: &mut Context<'_>, mut left: usize) -> Poll<()> {
+        let mut waste = [0; 8 * 1024];
+        while left > 0 {
+            let mut buf = ReadBuf::new(&mut waste);
+            match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => left = left.saturating_sub(buf.filled().len()),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => {
+                    self.closing = Closing::Lingering { left };
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.note(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.note(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        self.note(polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.closing, Closing::Open) {
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            let unread = self.activity.has_unread() || self.activity.phase() == Phase::Head;
+            self.closing = if unread { Closing::Lingering { left: LINGER_BYTES } } else { Closing::Closed };
+            self.activity.enter(Phase::Linger);
+        }
+        if let Closing::Lingering { left } = self.closing {
+            ready!(self.poll_linger(cx, left));
+            self.closing = Closing::Closed;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A request's body: notes its end, and ends with [`Late`] when the listener says so.
+pub(super) struct Inbound {
+    body: Incoming,
+    activity: Arc<Activity>,
+    ended: bool,
+}
+
+/// The body did not come in time.
+#[derive(Debug)]
+pub(super) struct Late;
+
+impl std::fmt::Display for Late {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the body did not arrive in time")
+    }
+}
+
+impl std::error::Error for Late {}
+
+impl Inbound {
+    pub(super) fn new(body: Incoming, activity: Arc<Activity>) -> Self {
+        let ended = body.is_end_stream();
+        activity.begin(ended);
+        Self { body, activity, ended }
+    }
+}
+
+impl Body for Inbound {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending if self.activity.is_body_late() => return Poll::Ready(Some(Err(Late.into()))),
+            Poll::Pending => return Poll::Pending,
+        };
+        if !self.ended && (frame.is_none() || self.body.is_end_stream()) {
+            self.ended = true;
+            self.activity.complete();
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.activity.leave_unread();
+            self.activity.complete();
+        }
+    }
+}
+
+/// An answer's body: when it is done with, the connection is idle.
+pub(super) struct Outbound<B> {
+    body: B,
+    activity: Arc<Activity>,
+}
+
+impl<B> Outbound<B> {
+    pub(super) fn new(body: B, activity: Arc<Activity>) -> Self {
+        Self { body, activity }
+    }
+}
+
+impl<B: Body + Unpin> Body for Outbound<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Outbound<B> {
+    fn drop(&mut self) {
+        self.activity.enter(Phase::Idle);
+    }
+}

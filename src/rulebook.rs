@@ -1,0 +1,250 @@
+//! The rules in force: loaded as a whole or not at all, and found again by their hash.
+//!
+//! A set is read, checked and compiled before anything changes; then the store makes it the active one, in order with the
+//! decisions. What is refused changes nothing, and is said in the log, in `status` and in a metric. The store keeps the last
+//! good set, so that a restart over broken files runs it, and says so.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    clock::{Clock, Timestamp},
+    rules::{Context, RuleSet},
+    rules_dir,
+    source::{Diagnostic, Files, Severity, Sources, render},
+    store::{Refused, Store, StoreError},
+    telemetry::Metrics,
+};
+
+/// How many earlier sets are kept compiled, for mails whose first attempt was under one of them.
+const MAX_EARLIER: usize = 16;
+
+/// Why there are no rules to run with.
+#[derive(Debug)]
+pub enum StartError {
+    /// The rules are wrong, and no earlier set is in the store. The text is what the merchant reads.
+    Wrong(String),
+    Store(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wrong(text) | Self::Store(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+impl From<Refused> for StartError {
+    fn from(error: Refused) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+/// What a reload came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reload {
+    Loaded {
+        hash: String,
+        rules: usize,
+    },
+    /// The files say what is in force already.
+    Unchanged,
+    /// Everything stays as it was. The text is what the merchant reads.
+    Refused {
+        text: String,
+    },
+    /// The store could not take it.
+    Failed(Refused),
+}
+
+/// What `status` says about the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    pub hash: String,
+    pub loaded_at: Timestamp,
+    pub count: usize,
+    /// Since when the files on the disk are refused, and why.
+    pub error: Option<(Timestamp, String)>,
+}
+
+/// The rules in force.
+pub struct Rulebook {
+    dir: PathBuf,
+    context: Context,
+    store: Store,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    current: ArcSwap<RuleSet>,
+    told: Mutex<Told>,
+    earlier: Mutex<HashMap<String, Arc<RuleSet>>>,
+    /// One reload after the other.
+    turn: tokio::sync::Mutex<()>,
+}
+
+struct Told {
+    loaded_at: Timestamp,
+    error: Option<(Timestamp, String)>,
+}
+
+/// Everything that is wrong with some rules, and a set when nothing is.
+pub fn compile(files: &Files, shown_dir: &Path, context: &Context) -> (Option<RuleSet>, Vec<Diagnostic>, String) {
+    let compiled = RuleSet::compile(files, context);
+    let text = shown(&compiled.diagnostics, files, shown_dir);
+    (compiled.set, compiled.diagnostics, text)
+}
+
+fn shown(diagnostics: &[Diagnostic], files: &Files, dir: &Path) -> String {
+    render(diagnostics, &Sources::default().directory(&dir.display().to_string(), files), false)
+}
+
+impl Rulebook {
+    /// Reads the directory and makes what is in there the active set; or the last good one, where that is wrong.
+    pub async fn start(
+        dir: &Path,
+        context: Context,
+        store: Store,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StartError> {
+        let now = clock.now();
+        let (set, error) = match read_and_compile(dir, &context).await {
+            Ok(set) => (set, None),
+            Err(text) => match last_good(&store, &context)? {
+                Some(set) => (set, Some((now, text))),
+                None => return Err(StartError::Wrong(text)),
+            },
+        };
+        if let Some((_, text)) = &error {
+            tracing::error!("the rules are refused; the last good ones run on\n{text}");
+        }
+        metrics.reloaded(error.is_none());
+        let set = Arc::new(set);
+        store.activate(Arc::clone(&set)).await?;
+        tracing::info!(hash = set.hash(), rules = set.rules().len(), "the rules are loaded");
+        Ok(Self {
+            dir: dir.to_owned(),
+            context,
+            store,
+            clock,
+            metrics,
+            current: ArcSwap::new(set),
+            told: Mutex::new(Told { loaded_at: now, error }),
+            earlier: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        })
+    }
+
+    pub fn current(&self) -> Arc<RuleSet> {
+        self.current.load_full()
+    }
+
+    pub fn loaded(&self) -> Loaded {
+        let set = self.current.load();
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        Loaded {
+            hash: set.hash().to_owned(),
+            loaded_at: told.loaded_at,
+            count: set.rules().len(),
+            error: told.error.clone(),
+        }
+    }
+
+    /// Reads the directory; swaps the whole set, or nothing.
+    pub async fn reload(&self) -> Reload {
+        let _turn = self.turn.lock().await;
+        match read_and_compile(&self.dir, &self.context).await {
+            Err(text) => {
+                tracing::error!("the rules are refused; everything stays as it was\n{text}");
+                self.metrics.reloaded(false);
+                self.tell(|told| told.error = Some((self.clock.now(), text.clone())));
+                Reload::Refused { text }
+            }
+            Ok(set) if set.hash() == self.current.load().hash() => {
+                self.tell(|told| told.error = None);
+                self.metrics.reloaded(true);
+                Reload::Unchanged
+            }
+            Ok(set) => self.swap(Arc::new(set)).await,
+        }
+    }
+
+    async fn swap(&self, set: Arc<RuleSet>) -> Reload {
+        if let Err(refused) = self.store.activate(Arc::clone(&set)).await {
+            tracing::error!(%refused, "the rules could not be made the active ones");
+            return Reload::Failed(refused);
+        }
+        let (hash, rules) = (set.hash().to_owned(), set.rules().len());
+        let before = self.current.swap(set);
+        self.keep(before);
+        self.tell(|told| *told = Told { loaded_at: self.clock.now(), error: None });
+        self.metrics.reloaded(true);
+        tracing::info!(hash, rules, "the rules are loaded");
+        Reload::Loaded { hash, rules }
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Told)) {
+        change(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn keep(&self, set: Arc<RuleSet>) {
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        if earlier.len() >= MAX_EARLIER {
+            earlier.clear();
+        }
+        earlier.insert(set.hash().to_owned(), set);
+    }
+
+    /// The set with this hash: the one in force, or an earlier one out of the store.
+    pub fn set(&self, hash: &str) -> Result<Option<Arc<RuleSet>>, StoreError> {
+        let current = self.current.load_full();
+        if current.hash() == hash {
+            return Ok(Some(current));
+        }
+        if let Some(set) = self.earlier.lock().unwrap_or_else(PoisonError::into_inner).get(hash) {
+            return Ok(Some(Arc::clone(set)));
+        }
+        let Some(files) = self.store.rule_set(hash)? else { return Ok(None) };
+        let Some(set) = RuleSet::compile(&files, &self.context).set.map(Arc::new) else { return Ok(None) };
+        self.keep(Arc::clone(&set));
+        Ok(Some(set))
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+/// Off the threads that answer callbacks: a large directory takes its time.
+async fn read_and_compile(dir: &Path, context: &Context) -> Result<RuleSet, String> {
+    let (dir, context) = (dir.to_owned(), context.clone());
+    let work = move || {
+        let files = rules_dir::read(&dir).map_err(|wrong| shown(&wrong, &Files::default(), &dir))?;
+        let (set, diagnostics, text) = compile(&files, &dir, &context);
+        if diagnostics.iter().any(|one| one.severity == Severity::Warning) && set.is_some() {
+            tracing::warn!("the rules have warnings\n{text}");
+        }
+        set.ok_or(text)
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(format!("reading the rules failed: {error}")))
+}
+
+fn last_good(store: &Store, context: &Context) -> Result<Option<RuleSet>, StoreError> {
+    let Some(hash) = store.active_set() else { return Ok(None) };
+    let Some(files) = store.rule_set(&hash)? else { return Ok(None) };
+    Ok(RuleSet::compile(&files, context).set)
+}

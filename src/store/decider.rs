@@ -1,0 +1,165 @@
+//! Commands in, numbered records out: what both engines do between looking a case up and keeping the result.
+
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use super::{Options, hot::Touched, record::Header};
+use crate::{
+    clock::{Clock, Timestamp},
+    decide::{self, Case, Command, Effects, Given, Kind, Policy, REPEAT_MS, Receipt},
+    kyc::{CustomerId, Verdict},
+    outbox::JobKey,
+    rules::RuleSet,
+};
+
+/// How many customers whose duplicates are being counted are remembered; past it the counts are written down early.
+const MAX_REPEATING: usize = 100_000;
+
+/// A customer of whom a duplicate was recorded a moment ago.
+struct Repeating {
+    recorded_at: Timestamp,
+    unrecorded: u32,
+}
+
+/// What a command comes to.
+pub struct Decided {
+    pub receipt: Receipt,
+    pub written: Option<Written>,
+}
+
+/// A record that is to be made durable, and what is true once it is.
+pub struct Written {
+    pub header: Header,
+    pub effects: Effects,
+    /// `None`: it concerns no customer.
+    pub touched: Option<(CustomerId, Touched)>,
+}
+
+pub struct Decider {
+    rules: Arc<RuleSet>,
+    policy: Policy,
+    key: JobKey,
+    clock: Clock,
+    next: u64,
+    repeating: HashMap<CustomerId, Repeating>,
+}
+
+impl Decider {
+    pub fn new(options: &Options, key: JobKey, next: u64) -> Self {
+        Self {
+            rules: Arc::new(RuleSet::empty()),
+            policy: options.policy.clone(),
+            key,
+            clock: options.clock.clone(),
+            next,
+            repeating: HashMap::new(),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The number that the next record will have.
+    pub const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Decides one command about one customer. `None`: the decision panicked, and nothing has changed.
+    pub fn decide(&mut self, command: &Command, case: &Arc<Case>, durable: u64) -> Option<Decided> {
+        let now = self.now();
+        let who = command.customer();
+        let given = Given {
+            now,
+            number: self.next,
+            rules: &self.rules,
+            policy: &self.policy,
+            key: &self.key,
+            duplicate_at: self.repeating.get(who).map(|repeating| repeating.recorded_at),
+        };
+        let decision = catch_unwind(AssertUnwindSafe(|| decide::decide(case, command, given))).ok()?;
+        let written = match decision.effects {
+            None => {
+                if decision.receipt == Receipt::Seen(Verdict::Duplicate)
+                    && let Some(repeating) = self.repeating.get_mut(who)
+                {
+                    repeating.unrecorded = repeating.unrecorded.saturating_add(1);
+                }
+                None
+            }
+            Some(mut effects) => {
+                effects.repeats = self.repeated(who, effects.verdict, now);
+                Some(self.write(effects, Some((who, case)), now, durable))
+            }
+        };
+        Some(Decided { receipt: decision.receipt, written })
+    }
+
+    /// How many duplicates of this customer went unrecorded before this record.
+    fn repeated(&mut self, who: &CustomerId, verdict: Option<Verdict>, now: Timestamp) -> u32 {
+        let Some(verdict) = verdict else { return 0 };
+        let before = match verdict {
+            Verdict::Duplicate => self.repeating.insert(who.clone(), Repeating { recorded_at: now, unrecorded: 0 }),
+            _ => self.repeating.remove(who),
+        };
+        before.map_or(0, |repeating| repeating.unrecorded)
+    }
+
+    /// Customers whose duplicates have been counted for a minute, and how many there were.
+    pub fn take_repeats(&mut self) -> Vec<(CustomerId, u32)> {
+        let now = self.now();
+        let early = self.repeating.len() > MAX_REPEATING;
+        let mut over = Vec::new();
+        self.repeating.retain(|who, repeating| {
+            let keep = !early && now.since_ms(repeating.recorded_at) < REPEAT_MS;
+            if !keep && repeating.unrecorded > 0 {
+                over.push((who.clone(), repeating.unrecorded));
+            }
+            keep
+        });
+        over
+    }
+
+    pub fn repeats(&mut self, who: &CustomerId, count: u32, case: &Arc<Case>, durable: u64) -> Written {
+        let effects = Effects { repeats: count, ..Effects::of(Kind::Repeats, who) };
+        let now = self.now();
+        self.write(effects, Some((who, case)), now, durable)
+    }
+
+    /// From the next command on these rules decide.
+    pub fn activate(&mut self, rules: Arc<RuleSet>, durable: u64) -> Written {
+        let effects = Effects { set: Some(rules.hash().into()), ..Effects::mark(Kind::Rules) };
+        self.rules = rules;
+        self.mark(effects, durable)
+    }
+
+    /// A record that concerns no customer.
+    pub fn mark(&mut self, effects: Effects, durable: u64) -> Written {
+        let now = self.now();
+        self.write(effects, None, now, durable)
+    }
+
+    fn write(
+        &mut self,
+        effects: Effects,
+        about: Option<(&CustomerId, &Arc<Case>)>,
+        at: Timestamp,
+        durable: u64,
+    ) -> Written {
+        let number = self.next;
+        self.next += 1;
+        let header = Header { n: number, d: durable, p: about.map_or(0, |(_, case)| case.last), at };
+        let touched = about.map(|(who, case)| (who.clone(), touch(case, number, &effects)));
+        Written { header, effects, touched }
+    }
+}
+
+/// What a record changes in a case. Replaying a record is this and nothing else.
+pub fn touch(case: &Case, number: u64, effects: &Effects) -> Touched {
+    let mut after = case.clone();
+    let jobs = after.apply(number, effects);
+    Touched { new: after.first == number, contact: effects.contact.is_some(), jobs, case: Arc::new(after) }
+}

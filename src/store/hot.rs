@@ -1,0 +1,234 @@
+//! What is durable and not yet in the view, and the jobs that are not final: the part of the store that is in memory.
+//!
+//! Reads look here first, then in the view. Everything in here has been made durable before it was put in.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use crate::{
+    clock::Timestamp,
+    decide::Case,
+    kyc::CustomerId,
+    outbox::{Channel, Job, JobId, State},
+};
+
+/// What is different about a customer since the view was last written.
+#[derive(Clone, Debug)]
+pub struct Touched {
+    pub case: Arc<Case>,
+    /// There was no record of the customer before.
+    pub new: bool,
+    /// The contact is new.
+    pub contact: bool,
+    /// Each job that was touched, as it is now.
+    pub jobs: Vec<Job>,
+}
+
+impl Touched {
+    /// With what came later.
+    fn merge(&mut self, later: Touched) {
+        self.case = later.case;
+        self.new |= later.new;
+        self.contact |= later.contact;
+        for job in later.jobs {
+            match self.jobs.iter_mut().find(|have| have.id() == job.id()) {
+                Some(have) => *have = job,
+                None => self.jobs.push(job),
+            }
+        }
+    }
+}
+
+/// How far the view is complete.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The number of the latest record that is in there, with all before it.
+    pub applied: u64,
+    pub customers: u64,
+    /// The hash of the active rule set.
+    pub active_set: Option<String>,
+}
+
+/// A job that is not final.
+#[derive(Clone, Debug)]
+struct Open {
+    customer: CustomerId,
+    channel: Channel,
+    state: State,
+    due_at: Timestamp,
+}
+
+#[derive(Default)]
+pub struct Hot {
+    /// Touched since the last flush began.
+    dirty: HashMap<CustomerId, Touched>,
+    /// Being written to the view.
+    flushing: Arc<HashMap<CustomerId, Touched>>,
+    open: HashMap<JobId, Open>,
+    /// Jobs that wait for their time, by channel.
+    due: BTreeSet<(Channel, Timestamp, JobId)>,
+    counts: [u64; State::ALL.len()],
+    customers: u64,
+    durable: u64,
+    active_set: Option<String>,
+}
+
+impl Hot {
+    /// A case that the view does not have yet.
+    pub fn case(&self, id: &CustomerId) -> Option<&Arc<Case>> {
+        self.dirty.get(id).or_else(|| self.flushing.get(id)).map(|touched| &touched.case)
+    }
+
+    /// One decision's results, durable now.
+    pub fn publish(&mut self, id: &CustomerId, touched: Touched) {
+        for job in &touched.jobs {
+            self.index(id, job);
+        }
+        self.customers += u64::from(touched.new);
+        match self.dirty.get_mut(id) {
+            Some(before) => before.merge(touched),
+            None => {
+                self.dirty.insert(id.clone(), touched);
+            }
+        }
+    }
+
+    /// Knows a job from here on, or forgets it when it is final.
+    pub fn index(&mut self, id: &CustomerId, job: &Job) {
+        if let Some(before) = self.open.remove(&job.id()) {
+            self.counts[before.state as usize] -= 1;
+            self.due.remove(&(before.channel, before.due_at, job.id()));
+        }
+        let state = job.fate.state;
+        if state.is_final() {
+            return;
+        }
+        let open = Open { customer: id.clone(), channel: job.order.channel(), state, due_at: job.fate.next_at };
+        if matches!(state, State::Queued | State::Held) {
+            self.due.insert((open.channel.clone(), open.due_at, job.id()));
+        }
+        self.counts[state as usize] += 1;
+        self.open.insert(job.id(), open);
+    }
+
+    /// Takes up to `max` jobs of a channel that are due, so that nobody else takes them; each is put back by the next record
+    /// about it, or by `look_again`.
+    pub fn take_due(&mut self, channel: &Channel, now: Timestamp, max: usize) -> Vec<(CustomerId, JobId)> {
+        let mut taken = Vec::new();
+        while taken.len() < max {
+            let from = (channel.clone(), Timestamp(i64::MIN), JobId::from_bytes([0; 16]));
+            let to = (channel.clone(), now, JobId::from_bytes([0xFF; 16]));
+            let Some(first) = self.due.range(from..=to).next().cloned() else { break };
+            self.due.remove(&first);
+            if let Some(open) = self.open.get(&first.2) {
+                taken.push((open.customer.clone(), first.2));
+            }
+        }
+        taken
+    }
+
+    /// A job that was taken and not begun is looked at again then, unless a record about it has put it back already.
+    pub fn look_again(&mut self, id: JobId, at: Timestamp) {
+        if let Some(open) = self.open.get(&id)
+            && !self.due.contains(&(open.channel.clone(), open.due_at, id))
+        {
+            self.look_at(id, at);
+        }
+    }
+
+    fn look_at(&mut self, id: JobId, at: Timestamp) {
+        if let Some(open) = self.open.get_mut(&id)
+            && matches!(open.state, State::Queued | State::Held)
+        {
+            self.due.remove(&(open.channel.clone(), open.due_at, id));
+            open.due_at = at;
+            self.due.insert((open.channel.clone(), at, id));
+        }
+    }
+
+    /// Jobs that are held are looked at now: the rules have changed.
+    pub fn look_at_held(&mut self, now: Timestamp) {
+        let held: Vec<JobId> =
+            self.open.iter().filter(|(_, open)| open.state == State::Held).map(|(id, _)| *id).collect();
+        for id in held {
+            self.look_at(id, now);
+        }
+    }
+
+    /// When the next job of a channel is due.
+    pub fn next_due(&self, channel: &Channel) -> Option<Timestamp> {
+        let from = (channel.clone(), Timestamp(i64::MIN), JobId::from_bytes([0; 16]));
+        self.due.range(from..).next().filter(|(of, _, _)| of == channel).map(|(_, at, _)| *at)
+    }
+
+    /// Jobs whose attempt has begun and not ended.
+    pub fn running(&self) -> Vec<(CustomerId, JobId)> {
+        let running = self.open.iter().filter(|(_, open)| open.state == State::Running);
+        running.map(|(id, open)| (open.customer.clone(), *id)).collect()
+    }
+
+    pub const fn count(&self, state: State) -> u64 {
+        self.counts[state as usize]
+    }
+
+    pub const fn customers(&self) -> u64 {
+        self.customers
+    }
+
+    pub fn set_customers(&mut self, count: u64) {
+        self.customers = count;
+    }
+
+    pub const fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    pub fn set_durable(&mut self, number: u64) {
+        self.durable = number;
+    }
+
+    pub fn active_set(&self) -> Option<&str> {
+        self.active_set.as_deref()
+    }
+
+    pub fn set_active(&mut self, hash: &str) {
+        self.active_set = Some(hash.to_owned());
+    }
+
+    /// How many customers wait for the view.
+    pub fn waiting(&self) -> usize {
+        self.dirty.len()
+    }
+
+    pub fn dirty(&self) -> &HashMap<CustomerId, Touched> {
+        &self.dirty
+    }
+
+    /// What the view is to be given now, and how far it is complete with it.
+    pub fn begin_flush(&mut self) -> (Arc<HashMap<CustomerId, Touched>>, Mark) {
+        let later = std::mem::take(&mut self.dirty);
+        // What an earlier flush did not bring to an end goes along.
+        if self.flushing.is_empty() {
+            self.flushing = Arc::new(later);
+        } else {
+            let flushing = Arc::make_mut(&mut self.flushing);
+            for (id, touched) in later {
+                match flushing.get_mut(&id) {
+                    Some(before) => before.merge(touched),
+                    None => {
+                        flushing.insert(id, touched);
+                    }
+                }
+            }
+        }
+        let mark = Mark { applied: self.durable, customers: self.customers, active_set: self.active_set.clone() };
+        (Arc::clone(&self.flushing), mark)
+    }
+
+    /// The view has it.
+    pub fn end_flush(&mut self) {
+        self.flushing = Arc::default();
+    }
+}

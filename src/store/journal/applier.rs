@@ -1,0 +1,125 @@
+//! The thread that brings what is durable into the view. No callback waits for it, until there is too much.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{Shared, replay::ReplayError};
+use crate::store::view::ViewError;
+
+/// What comes within this time goes to the view together.
+const COALESCE: Duration = Duration::from_millis(100);
+
+/// How soon a view that could not be made again is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Past so many customers in memory the journal takes no more than the view can follow.
+pub const MAX_WAITING: usize = 400_000;
+
+/// How the writer and readers talk to the thread.
+#[derive(Default)]
+pub struct Signals {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Something is durable that the view does not have.
+    behind: bool,
+    /// Somebody waits for it.
+    hurry: bool,
+    closing: bool,
+    /// Nothing more will become of it.
+    dead: bool,
+}
+
+impl Signals {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn behind(&self) {
+        let mut inner = self.lock();
+        if !inner.behind {
+            inner.behind = true;
+            drop(inner);
+            self.changed.notify_all();
+        }
+    }
+
+    pub fn hurry(&self) {
+        self.lock().hurry = true;
+        self.changed.notify_all();
+    }
+
+    /// The thread ends when the view has everything.
+    pub fn close(&self) {
+        self.lock().closing = true;
+        self.changed.notify_all();
+    }
+
+    /// The thread ends at once, as with the process.
+    pub fn kill(&self) {
+        self.lock().dead = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until there is something to do; `false` when that is to end.
+    fn wait(&self) -> bool {
+        let awake = |inner: &mut Inner| !(inner.behind || inner.closing || inner.dead);
+        let inner = self.changed.wait_while(self.lock(), awake).unwrap_or_else(PoisonError::into_inner);
+        let rushed = |inner: &mut Inner| !(inner.hurry || inner.closing || inner.dead);
+        let mut inner =
+            self.changed.wait_timeout_while(inner, COALESCE, rushed).unwrap_or_else(PoisonError::into_inner).0;
+        let work = inner.behind;
+        inner.behind = false;
+        inner.hurry = false;
+        !inner.dead && (work || !inner.closing)
+    }
+
+    fn pause(&self, time: Duration) {
+        let inner = self.lock();
+        drop(self.changed.wait_timeout_while(inner, time, |inner| !(inner.closing || inner.dead)));
+    }
+
+    fn ends(&self) -> bool {
+        let inner = self.lock();
+        inner.closing || inner.dead
+    }
+}
+
+/// Until the store is closed.
+pub fn run(shared: &Arc<Shared>) {
+    while shared.signals.wait() {
+        if let Err(ViewError(error)) = flush(shared) {
+            tracing::error!(error, "the view has failed; it is thrown away and made again from the journal");
+            while let Err(error) = shared.rebuild_view() {
+                let error = match error {
+                    ReplayError::View(ViewError(error)) => error,
+                    ReplayError::Io(error) => error.to_string(),
+                    ReplayError::Damage(damage) => damage.to_string(),
+                    ReplayError::Ahead { view } => format!("it knows record {view}, which the journal does not have"),
+                };
+                tracing::error!(error, "the view could not be made again; it is tried again in 5 seconds");
+                if shared.signals.ends() {
+                    return;
+                }
+                shared.signals.pause(AGAIN);
+            }
+            shared.signals.behind();
+        }
+    }
+}
+
+fn flush(shared: &Shared) -> Result<(), ViewError> {
+    let view = shared.view().ok_or_else(|| ViewError("there is none".to_owned()))?;
+    let (touched, mark) = shared.hot_mut().begin_flush();
+    view.apply(touched.iter(), &mark)?;
+    drop(touched);
+    shared.hot_mut().end_flush();
+    shared.applied.send_replace(mark.applied);
+    shared.made_room();
+    Ok(())
+}

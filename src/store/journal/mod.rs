@@ -1,0 +1,325 @@
+//! The engine for one machine: a journal that is the truth, and a view of it in sled.
+//!
+//! `data/journal/` holds the records, `data/view/` the latest of everything, `data/rule-sets/` each rule set that a record names,
+//! `data/LOCK` is held by the one process that writes here. What is here at all times: nothing is visible or answered that is
+//! not durable, and the view never knows more than the journal.
+
+mod ahead;
+mod applier;
+mod open;
+mod queue;
+mod reader;
+mod replay;
+mod scan;
+mod segment;
+mod writer;
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread::JoinHandle,
+};
+
+use tokio::sync::{oneshot, watch};
+
+use self::{ahead::Ahead, applier::Signals, queue::Queue, reader::Reader, replay::ReplayError, writer::Item};
+pub use self::{
+    open::{OpenError, Progress},
+    scan::Damage,
+    segment::make_dir,
+    writer::Step,
+};
+use super::{
+    Figures, Interrupt, JobFilter, Page, Place, Recorder, Refused, StoreError,
+    decider::Written,
+    hot::Hot,
+    memory::page,
+    record::Record,
+    view::{View, ViewError},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    decide::{Case, Command, Receipt},
+    kyc::CustomerId,
+    outbox::{Channel, Job, JobId},
+    rules::RuleSet,
+    source::Files,
+};
+
+/// What the threads of an open journal share.
+struct Shared {
+    path: PathBuf,
+    journal_dir: PathBuf,
+    /// Names the process in marks, for whoever reads the journal.
+    process: String,
+    clock: Clock,
+    interrupt: Option<Interrupt>,
+    recorder: Option<Recorder>,
+    view_cache_bytes: u64,
+    queue: Queue,
+    ahead: Ahead,
+    reader: Reader,
+    hot: RwLock<Hot>,
+    view: RwLock<Option<Arc<View>>>,
+    signals: Signals,
+    /// The number up to which the view is complete.
+    applied: watch::Sender<u64>,
+    /// Counts up when jobs change.
+    jobs: watch::Sender<u64>,
+    /// Woken when the view has taken something.
+    room: (Mutex<()>, Condvar),
+}
+
+impl Shared {
+    fn hot(&self) -> RwLockReadGuard<'_, Hot> {
+        self.hot.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hot_mut(&self) -> RwLockWriteGuard<'_, Hot> {
+        self.hot.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn view(&self) -> Option<Arc<View>> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_view(&self, view: Option<Arc<View>>) {
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+    }
+
+    /// What is known of a customer, by everything that is durable.
+    fn case(&self, id: &CustomerId) -> Result<Option<Arc<Case>>, ViewError> {
+        if let Some(case) = self.hot().case(id) {
+            return Ok(Some(Arc::clone(case)));
+        }
+        let view = self.view().ok_or_else(|| ViewError("the view is being made again".to_owned()))?;
+        let found = view.case(id);
+        if found.is_err() {
+            // The thread that keeps the view finds the same error, and makes it again.
+            self.signals.behind();
+        }
+        Ok(found?.map(Arc::new))
+    }
+
+    /// Makes visible what has just become durable.
+    fn publish(&self, written: impl Iterator<Item = Written>, durable: u64, activated: Option<String>) {
+        let mut jobs_changed = activated.is_some();
+        let written: Vec<Written> = written.collect();
+        if let Some(recorder) = &self.recorder {
+            written.iter().for_each(|one| recorder(&one.header, &one.effects));
+        }
+        let mut hot = self.hot_mut();
+        for one in written {
+            if let Some((who, touched)) = one.touched {
+                jobs_changed |= !touched.jobs.is_empty();
+                hot.publish(&who, touched);
+            }
+        }
+        hot.set_durable(durable);
+        if let Some(hash) = activated {
+            hot.set_active(&hash);
+            hot.look_at_held(self.clock.now());
+        }
+        drop(hot);
+        self.signals.behind();
+        if jobs_changed {
+            self.jobs.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
+    /// Holds the writer up for as long as the view is too far behind.
+    fn wait_for_room_in_memory(&self) {
+        if self.hot().waiting() < applier::MAX_WAITING {
+            return;
+        }
+        self.signals.hurry();
+        let guard = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |(): &mut ()| self.hot().waiting() >= applier::MAX_WAITING;
+        drop(self.room.1.wait_timeout_while(guard, std::time::Duration::from_secs(30), full));
+    }
+
+    fn made_room(&self) {
+        drop(self.room.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.room.1.notify_all();
+    }
+
+    /// Throws the view away and makes it again from the journal; meanwhile there is none, and nothing is decided.
+    fn rebuild_view(&self) -> Result<(), ReplayError> {
+        if let Some(view) = self.view() {
+            self.set_view(None);
+            drop(view);
+        }
+        let path = self.path.join("view");
+        View::throw_away(&path)?;
+        let view = View::open(&path, self.view_cache_bytes)?;
+        let durable = self.hot().durable();
+        replay::replay(&self.journal_dir, &view, durable, &|_| {})?;
+        self.set_view(Some(Arc::new(view)));
+        tracing::info!(durable, "the view is whole again");
+        Ok(())
+    }
+}
+
+/// An open journal.
+pub struct Journal {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held until the store is closed.
+    lock: Mutex<Option<File>>,
+}
+
+impl Journal {
+    pub async fn submit(&self, command: Command) -> Result<Receipt, Refused> {
+        let needs_room = !matches!(command, Command::Finish { .. } | Command::Doubt { .. });
+        if needs_room && let Some(refused) = self.trouble() {
+            return Err(refused);
+        }
+        self.put(|reply| Item::Command { command, reply }).await
+    }
+
+    pub async fn activate(&self, rules: Arc<RuleSet>) -> Result<(), Refused> {
+        let dir = self.shared.path.join("rule-sets");
+        let keep = Arc::clone(&rules);
+        let kept = tokio::task::spawn_blocking(move || open::keep_rule_set(&dir, keep.hash(), keep.files())).await;
+        if let Err(error) = kept.map_err(io::Error::other).and_then(|kept| kept) {
+            tracing::error!(%error, "the rule set could not be kept");
+            return Err(Refused::NoSpace);
+        }
+        self.put(|reply| Item::Activate { rules, reply }).await.map(|_| ())
+    }
+
+    async fn put(&self, item: impl FnOnce(writer::Reply) -> Item) -> Result<Receipt, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue.put(item(reply))?;
+        answer.await.unwrap_or(Err(Refused::Closed))
+    }
+
+    pub fn trouble(&self) -> Option<Refused> {
+        if self.shared.ahead.is_short_of_space() {
+            Some(Refused::NoSpace)
+        } else if self.shared.view.read().unwrap_or_else(PoisonError::into_inner).is_none() {
+            Some(Refused::NotReady)
+        } else {
+            None
+        }
+    }
+
+    pub fn running(&self) -> Vec<(CustomerId, JobId)> {
+        self.shared.hot().running()
+    }
+
+    pub fn take_due(&self, channel: &Channel, max: usize) -> Vec<(CustomerId, JobId)> {
+        self.shared.hot_mut().take_due(channel, self.shared.clock.now(), max)
+    }
+
+    pub fn look_again(&self, job: JobId, after_ms: i64) {
+        let at = self.shared.clock.now().plus_ms(after_ms);
+        self.shared.hot_mut().look_again(job, at);
+    }
+
+    pub fn next_due(&self, channel: &Channel) -> Option<Timestamp> {
+        self.shared.hot().next_due(channel)
+    }
+
+    pub fn jobs_changed(&self) -> watch::Receiver<u64> {
+        self.shared.jobs.subscribe()
+    }
+
+    pub fn case(&self, id: &CustomerId) -> Result<Option<Arc<Case>>, StoreError> {
+        self.shared.case(id).map_err(unreadable)
+    }
+
+    pub fn record(&self, number: u64) -> Result<Option<Record>, StoreError> {
+        if number > self.shared.hot().durable() {
+            return Ok(None);
+        }
+        self.shared.reader.read(number).map_err(|error| StoreError(error.to_string()))
+    }
+
+    /// The view, complete up to what is durable now.
+    async fn current_view(&self) -> Result<Arc<View>, StoreError> {
+        let durable = self.shared.hot().durable();
+        let mut applied = self.shared.applied.subscribe();
+        if *applied.borrow_and_update() < durable {
+            self.shared.signals.hurry();
+            let caught_up = applied.wait_for(|applied| *applied >= durable);
+            caught_up.await.map_err(|_| StoreError("the store is being closed".to_owned()))?;
+        }
+        self.shared.view().ok_or_else(|| StoreError("the view is being made again".to_owned()))
+    }
+
+    pub async fn jobs(
+        &self,
+        filter: &JobFilter,
+        before: Option<Place>,
+        max: usize,
+    ) -> Result<Page<(CustomerId, Job), Place>, StoreError> {
+        let view = self.current_view().await?;
+        let mut failed = None;
+        let rows = view.jobs(filter.state, before).map_while(|row| row.map_err(|error| failed = Some(error)).ok());
+        let page = page(rows.filter(|(who, job)| filter.takes(who, job)), max);
+        failed.map_or(Ok(page), |error| Err(unreadable(error)))
+    }
+
+    pub async fn job(&self, id: JobId) -> Result<Option<(CustomerId, Job)>, StoreError> {
+        self.current_view().await?.job(id).map_err(unreadable)
+    }
+
+    pub async fn customers(
+        &self,
+        after: Option<&CustomerId>,
+        max: usize,
+    ) -> Result<Page<CustomerId, CustomerId>, StoreError> {
+        let view = self.current_view().await?;
+        let found: Result<Vec<_>, _> = view.customers(after).take(max.saturating_add(1)).collect();
+        let mut rows = found.map_err(unreadable)?;
+        let more = rows.len() > max;
+        rows.truncate(max);
+        let next = rows.last().filter(|_| more).cloned();
+        Ok(Page { rows, next })
+    }
+
+    pub fn active_set(&self) -> Option<String> {
+        self.shared.hot().active_set().map(str::to_owned)
+    }
+
+    pub fn rule_set(&self, hash: &str) -> Result<Option<Files>, StoreError> {
+        open::read_rule_set(&self.shared.path.join("rule-sets"), hash)
+            .map_err(|error| StoreError(format!("rule set {hash}: {error}")))
+    }
+
+    pub fn figures(&self) -> Figures {
+        let view = self.shared.view().map_or(0, |view| view.size_on_disk());
+        let journal: u64 = segment::list(&self.shared.journal_dir)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|(_, path)| path.metadata().ok())
+            .map(|metadata| metadata.len())
+            .sum();
+        self.shared.hot().figures(view + journal)
+    }
+
+    pub async fn close(&self) {
+        // A writer that is gone already has nothing left to write.
+        let _ = self.put(|reply| Item::Close { reply }).await;
+        self.shared.signals.close();
+        self.shared.ahead.close();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(move || threads.into_iter().all(|thread| thread.join().is_ok()));
+        if !joined.await.unwrap_or(false) {
+            tracing::error!("a thread of the store has panicked");
+        }
+        self.shared.set_view(None);
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+}
+
+fn unreadable(ViewError(error): ViewError) -> StoreError {
+    StoreError(format!("the view can't be read: {error}"))
+}

@@ -1,0 +1,96 @@
+//! What waits for the writer, bounded by count and by bytes.
+
+use std::{
+    sync::{Condvar, Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::writer::Item;
+use crate::{decide::Command, store::Refused};
+
+const MAX_ITEMS: usize = 16_384;
+const MAX_BYTES: usize = 32 << 20;
+
+#[derive(Default)]
+pub struct Queue {
+    waiting: Mutex<Waiting>,
+    came: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    items: Vec<Item>,
+    bytes: usize,
+    closed: bool,
+    /// The writer sleeps, and has to be woken.
+    asleep: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn put(&self, item: Item) -> Result<(), Refused> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(Refused::Closed);
+        }
+        let bytes = weight(&item);
+        if waiting.items.len() >= MAX_ITEMS || waiting.bytes + bytes > MAX_BYTES {
+            return Err(Refused::Busy);
+        }
+        waiting.closed = matches!(item, Item::Close { .. });
+        waiting.bytes += bytes;
+        waiting.items.push(item);
+        let wake = std::mem::take(&mut waiting.asleep);
+        drop(waiting);
+        if wake {
+            self.came.notify_one();
+        }
+        Ok(())
+    }
+
+    /// All that waits. Nothing, when nothing has come for so long.
+    pub fn take(&self, patience: Duration) -> Vec<Item> {
+        let mut waiting = self.lock();
+        if waiting.items.is_empty() {
+            waiting.asleep = true;
+            waiting = self
+                .came
+                .wait_timeout_while(waiting, patience, |waiting| waiting.items.is_empty())
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+            waiting.asleep = false;
+        }
+        waiting.bytes = 0;
+        std::mem::take(&mut waiting.items)
+    }
+
+    /// Nothing more is taken; what waits is dropped, and whoever waits for it hears so.
+    pub fn abandon(&self) {
+        let mut waiting = self.lock();
+        waiting.closed = true;
+        waiting.items.clear();
+    }
+}
+
+/// About what an item costs in memory, in bytes.
+fn weight(item: &Item) -> usize {
+    const FIXED: usize = 256;
+    FIXED
+        + match item {
+            Item::Command { command: Command::Observe { saw, .. }, .. } => {
+                saw.message.as_ref().map_or(0, |message| message.len())
+                    + [&saw.missing_docs, &saw.reject_labels]
+                        .iter()
+                        .map(|codes| codes.as_ref().map_or(0, weight_of))
+                        .sum::<usize>()
+            }
+            _ => 0,
+        }
+}
+
+fn weight_of(codes: &crate::kyc::Codes) -> usize {
+    codes.iter().map(|code| code.len() + 16).sum()
+}

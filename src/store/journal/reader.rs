@@ -1,0 +1,120 @@
+//! One record of the journal by its number.
+//!
+//! Numbers rise without gaps and lines are short, so that a record is found by halving its segment; nothing is kept in memory
+//! but one open file a segment.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use super::{scan::Scanned, segment::Segment};
+use crate::store::record::{self, Record};
+
+/// The steps of halving end with a piece of this size, which is read as a whole.
+const PIECE_BYTES: u64 = 16 * 1024;
+
+#[derive(Default)]
+pub struct Reader {
+    /// By the number of their first record.
+    segments: RwLock<BTreeMap<u64, Arc<File>>>,
+}
+
+impl Reader {
+    pub fn open(scanned: &[Scanned]) -> io::Result<Self> {
+        let reader = Self::default();
+        for one in scanned {
+            reader.insert(one.first, File::open(&one.path)?);
+        }
+        Ok(reader)
+    }
+
+    fn insert(&self, first: u64, file: File) {
+        self.segments.write().unwrap_or_else(PoisonError::into_inner).insert(first, Arc::new(file));
+    }
+
+    pub fn joined(&self, first: u64, segment: &Segment) -> io::Result<()> {
+        self.insert(first, segment.reader()?);
+        Ok(())
+    }
+
+    /// The record with this number, which the caller knows to be durable. `None`: it is older than the oldest segment.
+    pub fn read(&self, number: u64) -> io::Result<Option<Record>> {
+        let file = {
+            let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+            segments.range(..=number).next_back().map(|(_, file)| Arc::clone(file))
+        };
+        let Some(file) = file else { return Ok(None) };
+        find(&file, number)?
+            .map(|line| record::decode(&line))
+            .transpose()
+            .map_err(|_| io::Error::other(format!("record {number} of the journal is damaged")))
+    }
+}
+
+/// The line with this number.
+fn find(file: &File, number: u64) -> io::Result<Option<Vec<u8>>> {
+    let (mut low, mut high) = (0, file.metadata()?.len());
+    // The line is the one that begins at `low`, or a later one that begins before `high`.
+    while high - low > PIECE_BYTES {
+        let middle = low + (high - low) / 2;
+        match line_from(file, middle, high)? {
+            Some((start, found)) if found <= number => low = start,
+            // Later lines, or the newlines behind the last.
+            _ => high = middle,
+        }
+    }
+    let mut offset = low;
+    while let Some((start, line)) = read_line(file, offset)? {
+        match record::number(&line) {
+            Some(found) if found == number => return Ok(Some(line)),
+            Some(found) if found < number => offset = start + line.len() as u64 + 1,
+            _ => break,
+        }
+    }
+    Ok(None)
+}
+
+/// Where the first line that begins behind `offset` begins, and its number; `None` where none does before `end`.
+fn line_from(file: &File, offset: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
+    let mut at = offset;
+    let mut piece = vec![0; 4096];
+    while at < end {
+        let length = file.read_at(&mut piece, at)?;
+        let Some(newline) = piece[..length].iter().position(|byte| *byte == b'\n') else {
+            if length == 0 {
+                return Ok(None);
+            }
+            at += length as u64;
+            continue;
+        };
+        let start = at + newline as u64 + 1;
+        if start >= end {
+            return Ok(None);
+        }
+        let mut head = [0; 64];
+        let length = file.read_at(&mut head, start)?;
+        return Ok(record::number(&head[..length]).map(|number| (start, number)));
+    }
+    Ok(None)
+}
+
+/// The line that begins at `offset`, without its newline.
+fn read_line(file: &File, offset: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
+    let mut line = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let length = file.read_at(&mut piece, offset + line.len() as u64)?;
+        if let Some(newline) = piece[..length].iter().position(|byte| *byte == b'\n') {
+            line.extend_from_slice(&piece[..newline]);
+            return Ok((!line.is_empty()).then_some((offset, line)));
+        }
+        if length == 0 {
+            return Ok(None);
+        }
+        line.extend_from_slice(&piece[..length]);
+    }
+}

@@ -1,0 +1,106 @@
+//! The journal, applied to the view: what was durable and is not in there yet, or all of it.
+
+use std::{fs, io, path::Path};
+
+use super::{scan::Damage, segment};
+use crate::store::{
+    decider::touch,
+    hot::Hot,
+    record,
+    view::{View, ViewError},
+};
+
+/// How many customers are collected before the view is given them.
+const FLUSH_CUSTOMERS: usize = 2_000;
+
+pub enum ReplayError {
+    View(ViewError),
+    Io(io::Error),
+    Damage(Damage),
+    /// The view knows more than the journal.
+    Ahead {
+        view: u64,
+    },
+}
+
+impl From<ViewError> for ReplayError {
+    fn from(error: ViewError) -> Self {
+        Self::View(error)
+    }
+}
+
+impl From<io::Error> for ReplayError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Brings the view from its own mark up to record `last`, and tells `progress` how far it has come.
+pub fn replay(dir: &Path, view: &View, last: u64, progress: &dyn Fn(u64)) -> Result<Hot, ReplayError> {
+    let mark = view.mark()?;
+    let mut hot = Hot::default();
+    hot.set_customers(mark.customers);
+    hot.set_durable(mark.applied);
+    if let Some(hash) = &mark.active_set {
+        hot.set_active(hash);
+    }
+    let segments = segment::list(dir)?;
+    for (nth, (first, path)) in segments.iter().enumerate() {
+        let next = segments.get(nth + 1).map_or(last + 1, |(next, _)| *next);
+        if next > mark.applied + 1 {
+            let bytes = fs::read(path)?;
+            replay_segment(path, *first, &bytes, last, view, &mut hot, progress)?;
+        }
+    }
+    flush(view, &mut hot)?;
+    progress(last);
+    Ok(hot)
+}
+
+fn replay_segment(
+    path: &Path,
+    first: u64,
+    bytes: &[u8],
+    last: u64,
+    view: &View,
+    hot: &mut Hot,
+    progress: &dyn Fn(u64),
+) -> Result<(), ReplayError> {
+    let mut offset = 0;
+    for (line, number) in bytes.split(|byte| *byte == b'\n').zip(first..=last) {
+        if record::is_seal(line) {
+            break;
+        }
+        if number > hot.durable() {
+            let record = record::decode(line).ok().filter(|record| record.header.n == number).ok_or_else(|| {
+                let what = "it can't be read";
+                ReplayError::Damage(Damage { file: path.to_owned(), offset, number, what })
+            })?;
+            let effects = &record.effects;
+            if let Some(who) = &effects.who {
+                let case = match hot.case(who) {
+                    Some(case) => Some(case.clone()),
+                    None => view.case(who)?.map(Into::into),
+                };
+                let touched = touch(&case.unwrap_or_default(), number, effects);
+                hot.publish(who, touched);
+            } else if let Some(hash) = &effects.set {
+                hot.set_active(hash);
+            }
+            hot.set_durable(number);
+            if hot.waiting() >= FLUSH_CUSTOMERS {
+                flush(view, hot)?;
+                progress(number);
+            }
+        }
+        offset += line.len() as u64 + 1;
+    }
+    Ok(())
+}
+
+fn flush(view: &View, hot: &mut Hot) -> Result<(), ViewError> {
+    let (touched, mark) = hot.begin_flush();
+    view.apply(touched.iter(), &mark)?;
+    hot.end_flush();
+    Ok(())
+}

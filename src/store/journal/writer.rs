@@ -1,0 +1,258 @@
+//! The one thread that decides and writes.
+//!
+//! It takes all that waits, decides each command in order against what is durable and what it has just decided, and then:
+//! writes the records with one `pwrite` of whole lines, makes them durable with one `fdatasync`, publishes the new state, and
+//! last of all answers. Nothing is answered before it is durable; nothing is visible before it is durable.
+
+use std::{collections::HashMap, fmt, io, sync::Arc, time::Duration};
+
+use tokio::sync::oneshot;
+
+use super::{
+    Shared,
+    segment::{Segment, next_size},
+};
+use crate::{
+    decide::{Case, Command, Effects, Kind, Receipt},
+    kyc::CustomerId,
+    rules::RuleSet,
+    store::{
+        Refused,
+        decider::{Decider, Written},
+        record::{self, Header},
+    },
+};
+
+/// The steps of a commit, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Decided and encoded; nothing is on the disk.
+    Decided,
+    /// Written, not durable.
+    Written,
+    /// Durable, not visible.
+    Synced,
+    /// Visible, not answered.
+    Published,
+    Answered,
+    /// The segment is sealed, durably; the next one has not joined.
+    Sealed,
+    /// The next segment has joined; nothing is in it.
+    Joined,
+}
+
+impl Step {
+    pub const ALL: &[Step] =
+        &[Self::Decided, Self::Written, Self::Synced, Self::Published, Self::Answered, Self::Sealed, Self::Joined];
+}
+
+/// So much is written at once at most, in bytes.
+const MAX_BATCH_BYTES: usize = 1 << 20;
+
+/// How long the thread sleeps when nothing comes; then counts of duplicates are written down.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Something to be written, and who waits for it.
+pub enum Item {
+    Command { command: Command, reply: Reply },
+    Activate { rules: Arc<RuleSet>, reply: Reply },
+    Close { reply: Reply },
+}
+
+pub type Reply = oneshot::Sender<Result<Receipt, Refused>>;
+
+/// A disk that has failed. Nothing more is written, answered or cleaned up.
+#[derive(Debug)]
+pub struct Fatal {
+    pub doing: &'static str,
+    pub error: io::Error,
+}
+
+impl fmt::Display for Fatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed: {}", self.doing, self.error)
+    }
+}
+
+/// What has been decided since the last commit.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<u8>,
+    cases: HashMap<CustomerId, Arc<Case>>,
+    written: Vec<Written>,
+    answers: Vec<(Reply, Result<Receipt, Refused>)>,
+    activated: Option<String>,
+}
+
+pub struct Writer {
+    shared: Arc<Shared>,
+    decider: Decider,
+    segment: Segment,
+    durable: u64,
+    batch: Batch,
+}
+
+impl Writer {
+    pub fn new(shared: Arc<Shared>, decider: Decider, segment: Segment) -> Self {
+        let durable = decider.next() - 1;
+        Self { shared, decider, segment, durable, batch: Batch::default() }
+    }
+
+    /// Until it is told to close, or the disk fails.
+    pub fn run(mut self) -> Result<(), Fatal> {
+        self.mark(Kind::Opened)?;
+        loop {
+            let items = self.shared.queue.take(IDLE);
+            if items.is_empty() {
+                self.write_repeats()?;
+            }
+            self.shared.wait_for_room_in_memory();
+            for item in items {
+                match item {
+                    Item::Command { command, reply } => self.command(&command, reply)?,
+                    Item::Activate { rules, reply } => self.activate(rules, reply)?,
+                    Item::Close { reply } => {
+                        self.write_repeats()?;
+                        self.commit()?;
+                        self.mark(Kind::Closed)?;
+                        let _ = reply.send(Ok(Receipt::Recorded));
+                        return Ok(());
+                    }
+                }
+            }
+            self.commit()?;
+        }
+    }
+
+    fn case(&self, who: &CustomerId) -> Result<Arc<Case>, Refused> {
+        match self.batch.cases.get(who) {
+            Some(case) => Ok(Arc::clone(case)),
+            None => Ok(self.shared.case(who).map_err(|_| Refused::NotReady)?.unwrap_or_default()),
+        }
+    }
+
+    fn command(&mut self, command: &Command, reply: Reply) -> Result<(), Fatal> {
+        let case = match self.case(command.customer()) {
+            Ok(case) => case,
+            Err(refused) => {
+                self.batch.answers.push((reply, Err(refused)));
+                return Ok(());
+            }
+        };
+        let answer = match self.decider.decide(command, &case, self.durable) {
+            None => Err(Refused::Failed),
+            Some(decided) => {
+                if let Some(written) = decided.written {
+                    self.add(written)?;
+                }
+                Ok(decided.receipt)
+            }
+        };
+        self.batch.answers.push((reply, answer));
+        Ok(())
+    }
+
+    fn activate(&mut self, rules: Arc<RuleSet>, reply: Reply) -> Result<(), Fatal> {
+        self.batch.activated = Some(rules.hash().to_owned());
+        let written = self.decider.activate(rules, self.durable);
+        self.add(written)?;
+        self.batch.answers.push((reply, Ok(Receipt::Recorded)));
+        Ok(())
+    }
+
+    fn write_repeats(&mut self) -> Result<(), Fatal> {
+        for (who, count) in self.decider.take_repeats() {
+            // A count that can't be kept just now is only a count.
+            if let Ok(case) = self.case(&who) {
+                let written = self.decider.repeats(&who, count, &case, self.durable);
+                self.add(written)?;
+            }
+        }
+        self.commit()
+    }
+
+    fn mark(&mut self, kind: Kind) -> Result<(), Fatal> {
+        let note = Some(self.shared.process.clone().into());
+        let written = self.decider.mark(Effects { note, ..Effects::mark(kind) }, self.durable);
+        self.add(written)?;
+        self.commit()
+    }
+
+    /// Puts a record into the batch; whoever is decided next sees it.
+    fn add(&mut self, written: Written) -> Result<(), Fatal> {
+        let start = self.batch.lines.len();
+        record::encode(&mut self.batch.lines, written.header, &written.effects)
+            .map_err(|error| Fatal { doing: "encoding a record", error: error.into() })?;
+        if let Some((who, touched)) = &written.touched {
+            self.batch.cases.insert(who.clone(), Arc::clone(&touched.case));
+        }
+        if self.batch.lines.len() as u64 > self.segment.room() {
+            // What came before still goes into this segment.
+            let line = self.batch.lines.split_off(start);
+            self.commit()?;
+            self.rotate(written.header.n)?;
+            self.batch.lines = line;
+        }
+        self.batch.written.push(written);
+        if self.batch.lines.len() >= MAX_BATCH_BYTES {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    fn interrupt(&self, step: Step) -> Result<(), Fatal> {
+        match &self.shared.interrupt {
+            Some(interrupt) => interrupt(step).map_err(|error| Fatal { doing: "a test's step", error }),
+            None => Ok(()),
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), Fatal> {
+        if !self.batch.lines.is_empty() {
+            self.interrupt(Step::Decided)?;
+            self.segment.write(&self.batch.lines).map_err(|error| Fatal { doing: "writing the journal", error })?;
+            self.interrupt(Step::Written)?;
+            self.segment.sync().map_err(|error| Fatal { doing: "syncing the journal", error })?;
+            self.interrupt(Step::Synced)?;
+            self.batch.lines.clear();
+            self.publish();
+            self.interrupt(Step::Published)?;
+        }
+        for (reply, answer) in self.batch.answers.drain(..) {
+            // Whoever asked may have gone; what was decided holds all the same.
+            let _ = reply.send(answer);
+        }
+        self.interrupt(Step::Answered)
+    }
+
+    fn publish(&mut self) {
+        let Some(last) = self.batch.written.last() else { return };
+        self.durable = last.header.n;
+        self.batch.cases.clear();
+        self.shared.publish(self.batch.written.drain(..), self.durable, self.batch.activated.take());
+    }
+
+    /// Seals the segment and goes on in the next one, which begins with record `first`. Waits for as long as the disk has no
+    /// room for it: callbacks are refused meanwhile.
+    fn rotate(&mut self, first: u64) -> Result<(), Fatal> {
+        let header = Header { n: first, d: self.durable, p: 0, at: self.decider.now() };
+        let mut seal = Vec::new();
+        record::encode(&mut seal, header, &Effects::mark(Kind::Sealed))
+            .map_err(|error| Fatal { doing: "encoding a seal", error: error.into() })?;
+        self.segment.write(&seal).map_err(|error| Fatal { doing: "sealing a segment", error })?;
+        self.segment.sync().map_err(|error| Fatal { doing: "sealing a segment", error })?;
+        self.interrupt(Step::Sealed)?;
+        let size = next_size(self.segment.size());
+        self.segment = self
+            .shared
+            .ahead
+            .take(next_size(size))
+            .and_then(|prepared| prepared.join(&self.shared.journal_dir, first, 0))
+            .map_err(|error| Fatal { doing: "beginning a segment", error })?;
+        self.shared
+            .reader
+            .joined(first, &self.segment)
+            .map_err(|error| Fatal { doing: "beginning a segment", error })?;
+        self.interrupt(Step::Joined)
+    }
+}

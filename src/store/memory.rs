@@ -1,0 +1,186 @@
+//! The engine without a disk: for tests of rules, and to hold the other one against.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    Figures, JobFilter, Options, Page, Place, Refused,
+    decider::{Decider, Written},
+    hot::Hot,
+    record::Record,
+};
+use crate::{
+    clock::Timestamp,
+    decide::{Case, Command, Receipt},
+    kyc::CustomerId,
+    outbox::{Channel, Job, JobId, JobKey, State},
+    rules::RuleSet,
+    source::Files,
+};
+
+/// Everything, in one place, behind one lock.
+pub struct Memory {
+    inner: Mutex<Inner>,
+    jobs: watch::Sender<u64>,
+}
+
+struct Inner {
+    decider: Decider,
+    hot: Hot,
+    records: Vec<Record>,
+    jobs: BTreeMap<Place, (CustomerId, Job)>,
+    sets: HashMap<String, Files>,
+}
+
+impl Memory {
+    pub fn new(options: &Options) -> Self {
+        let inner = Inner {
+            decider: Decider::new(options, JobKey::new(&[0; 32]), 1),
+            hot: Hot::default(),
+            records: Vec::new(),
+            jobs: BTreeMap::new(),
+            sets: HashMap::new(),
+        };
+        Self { inner: Mutex::new(inner), jobs: watch::Sender::new(0) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn submit(&self, command: &Command) -> Result<Receipt, Refused> {
+        let mut inner = self.lock();
+        let case = inner.hot.case(command.customer()).cloned().unwrap_or_default();
+        let durable = inner.hot.durable();
+        let decided = inner.decider.decide(command, &case, durable).ok_or(Refused::Failed)?;
+        if let Some(written) = decided.written {
+            inner.keep(written);
+            self.jobs.send_modify(|count| *count = count.wrapping_add(1));
+        }
+        Ok(decided.receipt)
+    }
+
+    pub fn activate(&self, rules: Arc<RuleSet>) -> Result<(), Refused> {
+        let mut inner = self.lock();
+        let hash = rules.hash().to_owned();
+        inner.sets.insert(hash.clone(), rules.files().clone());
+        let durable = inner.hot.durable();
+        let written = inner.decider.activate(rules, durable);
+        inner.keep(written);
+        let now = inner.decider.now();
+        inner.hot.set_active(&hash);
+        inner.hot.look_at_held(now);
+        self.jobs.send_modify(|count| *count = count.wrapping_add(1));
+        Ok(())
+    }
+
+    pub fn take_due(&self, channel: &Channel, max: usize) -> Vec<(CustomerId, JobId)> {
+        let mut inner = self.lock();
+        let now = inner.decider.now();
+        inner.hot.take_due(channel, now, max)
+    }
+
+    pub fn look_again(&self, job: JobId, after_ms: i64) {
+        let mut inner = self.lock();
+        let at = inner.decider.now().plus_ms(after_ms);
+        inner.hot.look_again(job, at);
+    }
+
+    pub fn next_due(&self, channel: &Channel) -> Option<Timestamp> {
+        self.lock().hot.next_due(channel)
+    }
+
+    pub fn jobs_changed(&self) -> watch::Receiver<u64> {
+        self.jobs.subscribe()
+    }
+
+    pub fn case(&self, id: &CustomerId) -> Option<Arc<Case>> {
+        self.lock().hot.case(id).cloned()
+    }
+
+    pub fn record(&self, number: u64) -> Option<Record> {
+        let at = usize::try_from(number.checked_sub(1)?).ok()?;
+        self.lock().records.get(at).cloned()
+    }
+
+    pub fn job(&self, id: JobId) -> Option<(CustomerId, Job)> {
+        self.lock().jobs.values().find(|(_, job)| job.id() == id).cloned()
+    }
+
+    pub fn jobs(&self, filter: &JobFilter, before: Option<Place>, max: usize) -> Page<(CustomerId, Job), Place> {
+        let inner = self.lock();
+        let rows = inner.jobs.range(..before.unwrap_or((u64::MAX, u32::MAX))).rev().map(|(_, row)| row.clone());
+        page(rows.filter(|(who, job)| filter.takes(who, job)), max)
+    }
+
+    pub fn customers(&self, after: Option<&CustomerId>, max: usize) -> Page<CustomerId, CustomerId> {
+        let inner = self.lock();
+        let mut ids: Vec<CustomerId> =
+            inner.hot.dirty().keys().filter(|id| after.is_none_or(|after| *id > after)).cloned().collect();
+        ids.sort_unstable();
+        let next = ids.get(max).and_then(|_| ids.get(max.saturating_sub(1))).cloned();
+        ids.truncate(max);
+        Page { rows: ids, next }
+    }
+
+    pub fn active_set(&self) -> Option<String> {
+        self.lock().hot.active_set().map(str::to_owned)
+    }
+
+    pub fn rule_set(&self, hash: &str) -> Option<Files> {
+        self.lock().sets.get(hash).cloned()
+    }
+
+    pub fn figures(&self) -> Figures {
+        self.lock().hot.figures(0)
+    }
+}
+
+impl Inner {
+    fn keep(&mut self, written: Written) {
+        let Written { header, effects, touched } = written;
+        self.hot.set_durable(header.n);
+        if let Some((who, touched)) = touched {
+            for job in &touched.jobs {
+                self.jobs.insert(job.place(), (who.clone(), job.clone()));
+            }
+            self.hot.publish(&who, touched);
+        }
+        self.records.push(Record { header, effects });
+    }
+}
+
+impl JobFilter {
+    pub(super) fn takes(&self, who: &CustomerId, job: &Job) -> bool {
+        self.state.is_none_or(|state| job.fate.state == state)
+            && self.customer.as_ref().is_none_or(|customer| customer == who)
+    }
+}
+
+/// The first `max` rows, and the place from before which the next page begins.
+pub(super) fn page(rows: impl Iterator<Item = (CustomerId, Job)>, max: usize) -> Page<(CustomerId, Job), Place> {
+    let mut rows: Vec<_> = rows.take(max.saturating_add(1)).collect();
+    let more = rows.len() > max;
+    rows.truncate(max);
+    let next = rows.last().filter(|_| more).map(|(_, job)| job.place());
+    Page { rows, next }
+}
+
+impl Hot {
+    pub(super) fn figures(&self, bytes: u64) -> Figures {
+        Figures {
+            customers: self.customers(),
+            bytes,
+            queued: self.count(State::Queued),
+            held: self.count(State::Held),
+            running: self.count(State::Running),
+            problem: self.count(State::Problem),
+            durable: self.durable(),
+            behind: self.waiting() as u64,
+        }
+    }
+}

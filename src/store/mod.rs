@@ -1,0 +1,374 @@
+//! What is remembered, so that nothing acknowledged is ever lost.
+//!
+//! One way in: [`Store::submit`] takes a command, decides it in order, and answers when the result is durable. Two engines
+//! keep it: the journal with its view in sled, and memory for tests of rules. No type of an engine leaves its file.
+
+mod decider;
+mod hot;
+mod journal;
+mod memory;
+pub mod record;
+mod timeline;
+mod view;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+pub use journal::make_dir as make_private_dir;
+pub use journal::{Damage, Journal, OpenError, Progress, Step};
+pub use memory::Memory;
+pub use timeline::{Entry, timeline_entry};
+pub use view::Place;
+
+use futures_util::future::join_all;
+use tokio::sync::watch;
+
+use crate::{
+    clock::{Clock, Timestamp},
+    decide::{Attempt, Case, Command, Effects, Policy, Receipt},
+    kyc::CustomerId,
+    outbox::{Channel, Job, JobId, Outcome, State},
+    rules::RuleSet,
+    source::Files,
+};
+
+/// How a store is kept.
+#[derive(Clone)]
+pub struct Options {
+    pub clock: Clock,
+    pub policy: Policy,
+    /// Below so much free space on the disk callbacks are refused, in bytes.
+    pub min_free_bytes: u64,
+    /// What sled may keep in memory, in bytes.
+    pub view_cache_bytes: u64,
+    /// Called between the steps of a commit. For tests that stop or fail there.
+    pub interrupt: Option<Interrupt>,
+    /// Called for each record that has become durable, in their order, by the thread that writes: it has to be quick.
+    pub recorder: Option<Recorder>,
+}
+
+/// Somebody who is told of each durable record.
+pub type Recorder = Arc<dyn Fn(&record::Header, &Effects) + Send + Sync>;
+
+/// What a test does at a step: `Err` is what the disk would have said.
+pub type Interrupt = Arc<dyn Fn(Step) -> std::io::Result<()> + Send + Sync>;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clock: Clock::System,
+            policy: Policy::default(),
+            min_free_bytes: 256 << 20,
+            view_cache_bytes: 32 << 20,
+            interrupt: None,
+            recorder: None,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("min_free_bytes", &self.min_free_bytes).finish_non_exhaustive()
+    }
+}
+
+/// Why a command was not taken. Nothing of it has happened, and it may come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Too much waits already.
+    Busy,
+    /// Too little room on the disk.
+    NoSpace,
+    /// The view is being made again.
+    NotReady,
+    /// The store is being closed.
+    Closed,
+    /// The decision panicked; the log says where.
+    Failed,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "too many callbacks are waiting to be stored",
+            Self::NoSpace => "there is too little free space on the disk",
+            Self::NotReady => "the store is not ready",
+            Self::Closed => "the service is stopping",
+            Self::Failed => "the decision failed; the log has the details",
+        })
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// A read that failed.
+#[derive(Clone, Debug)]
+pub struct StoreError(pub String);
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// One page of a list, and where the next one begins.
+#[derive(Clone, Debug)]
+pub struct Page<T, C> {
+    pub rows: Vec<T>,
+    pub next: Option<C>,
+}
+
+/// Which jobs to list.
+#[derive(Clone, Debug, Default)]
+pub struct JobFilter {
+    pub state: Option<State>,
+    pub customer: Option<CustomerId>,
+}
+
+/// Figures for `status` and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub customers: u64,
+    /// On the disk; 0 in memory.
+    pub bytes: u64,
+    pub queued: u64,
+    pub held: u64,
+    pub running: u64,
+    pub problem: u64,
+    /// The number of the latest durable record.
+    pub durable: u64,
+    /// How many customers wait for the view.
+    pub behind: u64,
+}
+
+/// The store.
+#[derive(Clone)]
+pub enum Store {
+    Journal(Arc<Journal>),
+    Memory(Arc<Memory>),
+}
+
+impl Store {
+    /// Opens a data directory, or makes one. Attempts that had begun and not ended are counted and will be repeated.
+    pub async fn open(path: &Path, options: &Options, progress: Arc<Progress>) -> Result<(Self, usize), OpenError> {
+        let (path, options) = (path.to_owned(), options.clone());
+        let opened = tokio::task::spawn_blocking(move || Journal::open(&path, &options, &progress)).await;
+        let journal = opened.map_err(|error| OpenError::View(error.to_string()))??;
+        let in_doubt = journal.running();
+        let store = Self::Journal(journal);
+        for (customer, job) in &in_doubt {
+            let command = Command::Doubt { customer: customer.clone(), job: *job };
+            store.submit(command).await.map_err(|error| OpenError::View(error.to_string()))?;
+        }
+        Ok((store, in_doubt.len()))
+    }
+
+    /// A store of nothing, in memory.
+    pub fn memory(options: &Options) -> Self {
+        Self::Memory(Arc::new(Memory::new(options)))
+    }
+
+    pub const fn engine(&self) -> &'static str {
+        match self {
+            Self::Journal(_) => "journal",
+            Self::Memory(_) => "memory",
+        }
+    }
+
+    /// Decides a command in order with all others; resolves when the result is durable. It goes its way also when nobody waits
+    /// for the answer any more.
+    pub async fn submit(&self, command: Command) -> Result<Receipt, Refused> {
+        match self {
+            Self::Journal(journal) => journal.submit(command).await,
+            Self::Memory(memory) => memory.submit(&command),
+        }
+    }
+
+    /// From the next command on these rules decide. They are kept for as long as a record names them.
+    pub async fn activate(&self, rules: Arc<RuleSet>) -> Result<(), Refused> {
+        match self {
+            Self::Journal(journal) => journal.activate(rules).await,
+            Self::Memory(memory) => memory.activate(rules),
+        }
+    }
+
+    /// Begins attempts at up to `max` jobs of a channel that are due. Each is durable before it is returned.
+    pub async fn claim(&self, channel: &Channel, max: usize) -> Result<Vec<Attempt>, Refused> {
+        let proposals = self
+            .take_due(channel, max)
+            .into_iter()
+            .map(|(customer, job)| async move { (job, self.submit(Command::Attempt { customer, job }).await) });
+        let mut begun = Vec::new();
+        let mut refusal = None;
+        for (job, answer) in join_all(proposals).await {
+            match answer {
+                Ok(Receipt::Go(attempt)) => begun.push(*attempt),
+                Ok(_) => self.look_again(job, HELD_AGAIN_MS),
+                Err(refused) => {
+                    self.look_again(job, REFUSED_AGAIN_MS);
+                    refusal = Some(refused);
+                }
+            }
+        }
+        match refusal {
+            Some(refused) if begun.is_empty() => Err(refused),
+            _ => Ok(begun),
+        }
+    }
+
+    /// Records how an attempt ended. [`Receipt::Gone`]: something else has happened to the job meanwhile.
+    pub async fn finish(&self, attempt: &Attempt, outcome: Outcome) -> Result<Receipt, Refused> {
+        let command = Command::Finish {
+            customer: attempt.customer.clone(),
+            job: attempt.job.id(),
+            attempt: attempt.job.fate.attempts,
+            outcome,
+        };
+        self.submit(command).await
+    }
+
+    fn take_due(&self, channel: &Channel, max: usize) -> Vec<(CustomerId, JobId)> {
+        match self {
+            Self::Journal(journal) => journal.take_due(channel, max),
+            Self::Memory(memory) => memory.take_due(channel, max),
+        }
+    }
+
+    fn look_again(&self, job: JobId, after_ms: i64) {
+        match self {
+            Self::Journal(journal) => journal.look_again(job, after_ms),
+            Self::Memory(memory) => memory.look_again(job, after_ms),
+        }
+    }
+
+    /// When the next job of a channel is due.
+    pub fn next_due(&self, channel: &Channel) -> Option<Timestamp> {
+        match self {
+            Self::Journal(journal) => journal.next_due(channel),
+            Self::Memory(memory) => memory.next_due(channel),
+        }
+    }
+
+    /// Changes whenever jobs are ordered or change.
+    pub fn jobs_changed(&self) -> watch::Receiver<u64> {
+        match self {
+            Self::Journal(journal) => journal.jobs_changed(),
+            Self::Memory(memory) => memory.jobs_changed(),
+        }
+    }
+
+    /// What is known of a customer.
+    pub fn customer(&self, id: &CustomerId) -> Result<Option<Arc<Case>>, StoreError> {
+        match self {
+            Self::Journal(journal) => journal.case(id),
+            Self::Memory(memory) => Ok(memory.case(id)),
+        }
+    }
+
+    /// A customer's records, the newest first, from before a number.
+    pub fn timeline(&self, id: &CustomerId, before: Option<u64>, max: usize) -> Result<Page<Entry, u64>, StoreError> {
+        let last = match before {
+            Some(number) => number,
+            None => self.customer(id)?.map_or(0, |case| case.last),
+        };
+        timeline::walk(|number| self.record(number), last, max)
+    }
+
+    fn record(&self, number: u64) -> Result<Option<record::Record>, StoreError> {
+        match self {
+            Self::Journal(journal) => journal.record(number),
+            Self::Memory(memory) => Ok(memory.record(number)),
+        }
+    }
+
+    /// Jobs, the newest first, from before a place.
+    pub async fn jobs(
+        &self,
+        filter: &JobFilter,
+        before: Option<Place>,
+        max: usize,
+    ) -> Result<Page<(CustomerId, Job), Place>, StoreError> {
+        match self {
+            Self::Journal(journal) => journal.jobs(filter, before, max).await,
+            Self::Memory(memory) => Ok(memory.jobs(filter, before, max)),
+        }
+    }
+
+    /// Whose job it is, in any state.
+    pub async fn job(&self, id: JobId) -> Result<Option<(CustomerId, Job)>, StoreError> {
+        match self {
+            Self::Journal(journal) => journal.job(id).await,
+            Self::Memory(memory) => Ok(memory.job(id)),
+        }
+    }
+
+    /// Customers in the order of their ids, from after one.
+    pub async fn customers(
+        &self,
+        after: Option<&CustomerId>,
+        max: usize,
+    ) -> Result<Page<CustomerId, CustomerId>, StoreError> {
+        match self {
+            Self::Journal(journal) => journal.customers(after, max).await,
+            Self::Memory(memory) => Ok(memory.customers(after, max)),
+        }
+    }
+
+    /// The rule set that was active last, by its hash.
+    pub fn active_set(&self) -> Option<String> {
+        match self {
+            Self::Journal(journal) => journal.active_set(),
+            Self::Memory(memory) => memory.active_set(),
+        }
+    }
+
+    /// A rule set's texts, as long as a record names it.
+    pub fn rule_set(&self, hash: &str) -> Result<Option<Files>, StoreError> {
+        match self {
+            Self::Journal(journal) => journal.rule_set(hash),
+            Self::Memory(memory) => Ok(memory.rule_set(hash)),
+        }
+    }
+
+    /// Why commands are refused just now; `None` when they are taken.
+    pub fn trouble(&self) -> Option<Refused> {
+        match self {
+            Self::Journal(journal) => journal.trouble(),
+            Self::Memory(_) => None,
+        }
+    }
+
+    pub fn figures(&self) -> Figures {
+        match self {
+            Self::Journal(journal) => journal.figures(),
+            Self::Memory(memory) => memory.figures(),
+        }
+    }
+
+    /// Takes nothing more, writes down what waits, and lets go of the directory.
+    pub async fn close(&self) {
+        match self {
+            Self::Journal(journal) => journal.close().await,
+            Self::Memory(_) => {}
+        }
+    }
+
+    /// Where it is on the disk.
+    pub fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Journal(journal) => Some(journal.path().to_owned()),
+            Self::Memory(_) => None,
+        }
+    }
+}
+
+/// How soon a job that is held, or was not due after all, is looked at again.
+const HELD_AGAIN_MS: i64 = 60_000;
+
+/// How soon a job is looked at again whose attempt could not be recorded.
+const REFUSED_AGAIN_MS: i64 = 1_000;

@@ -1,0 +1,164 @@
+//! One line of the journal: a number, a checksum, and the effects of one decision.
+//!
+//! `{"c":"5be0217d","n":12345,"d":12310,"p":11870,"at":1795419000123,"k":"callback",…}` and a newline. `c` is the CRC-32C of all
+//! that follows it in the line; `n` counts without gaps; `d` is the last number that was proven durable when this was
+//! written; `p` is the same customer's previous record.
+
+use std::io::Write;
+
+use serde::Deserialize;
+
+use crate::{clock::Timestamp, decide::Effects};
+
+/// `{"c":"`, eight hexadecimal digits, `",`.
+const PREFIX_BYTES: usize = 16;
+
+/// What stands before the effects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Header {
+    pub n: u64,
+    pub d: u64,
+    #[serde(default)]
+    pub p: u64,
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub header: Header,
+    pub effects: Effects,
+}
+
+/// Why a line is no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The checksum is not that of the line.
+    Checksum,
+    /// The checksum is right, but the line says something that this program can't read.
+    Unreadable,
+}
+
+/// Appends one whole line.
+pub fn encode(into: &mut Vec<u8>, header: Header, effects: &Effects) -> serde_json::Result<()> {
+    let start = into.len();
+    into.extend_from_slice(b"{\"c\":\"00000000\",");
+    let Header { n, d, p, at } = header;
+    let io = |error: std::io::Error| serde_json::Error::io(error);
+    write!(into, "\"n\":{n},\"d\":{d},").map_err(io)?;
+    if p != 0 {
+        write!(into, "\"p\":{p},").map_err(io)?;
+    }
+    write!(into, "\"at\":{},", at.millis()).map_err(io)?;
+    // The effects are an object that always has a kind; its brace is the line's.
+    let brace = into.len();
+    serde_json::to_writer(&mut *into, effects)?;
+    into.remove(brace);
+    let sum = crc32c::crc32c(&into[start + PREFIX_BYTES..]);
+    let digits = format!("{sum:08x}");
+    into[start + 6..start + 14].copy_from_slice(digits.as_bytes());
+    into.push(b'\n');
+    Ok(())
+}
+
+/// The header of a line (without its newline) whose checksum is right.
+pub fn verify(line: &[u8]) -> Result<Header, Broken> {
+    let sum = claimed_sum(line).ok_or(Broken::Checksum)?;
+    if crc32c::crc32c(&line[PREFIX_BYTES..]) != sum {
+        return Err(Broken::Checksum);
+    }
+    header(line).ok_or(Broken::Unreadable)
+}
+
+pub fn decode(line: &[u8]) -> Result<Record, Broken> {
+    let header = verify(line)?;
+    let effects = serde_json::from_slice(line).map_err(|_| Broken::Unreadable)?;
+    Ok(Record { header, effects })
+}
+
+fn claimed_sum(line: &[u8]) -> Option<u32> {
+    if line.len() <= PREFIX_BYTES || !line.starts_with(b"{\"c\":\"") || &line[14..16] != b"\"," {
+        return None;
+    }
+    let digits = std::str::from_utf8(&line[6..14]).ok()?;
+    // Only what `encode` writes: no sign, no upper case.
+    if !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    u32::from_str_radix(digits, 16).ok()
+}
+
+/// The numbers at the front of a line, in the order in which `encode` writes them.
+fn header(line: &[u8]) -> Option<Header> {
+    let mut rest = &line[PREFIX_BYTES..];
+    let mut field = |key: &[u8]| -> Option<i64> {
+        let digits = rest.strip_prefix(key)?;
+        let end = digits.iter().position(|byte| *byte == b',')?;
+        let value = std::str::from_utf8(&digits[..end]).ok()?.parse().ok()?;
+        rest = &digits[end + 1..];
+        Some(value)
+    };
+    let n = u64::try_from(field(b"\"n\":")?).ok()?;
+    let d = u64::try_from(field(b"\"d\":")?).ok()?;
+    let p = match field(b"\"p\":") {
+        Some(p) => u64::try_from(p).ok()?,
+        None => 0,
+    };
+    Some(Header { n, d, p, at: Timestamp(field(b"\"at\":")?) })
+}
+
+/// Whether this is the line that ends a segment. It has the number of the record that follows in the next segment.
+pub fn is_seal(line: &[u8]) -> bool {
+    line.ends_with(b",\"k\":\"sealed\"}")
+}
+
+/// The number of a line, without looking whether the line is whole.
+pub fn number(line: &[u8]) -> Option<u64> {
+    header_number(line.get(PREFIX_BYTES..)?)
+}
+
+fn header_number(rest: &[u8]) -> Option<u64> {
+    let digits = rest.strip_prefix(b"\"n\":")?;
+    let end = digits.iter().position(|byte| *byte == b',')?;
+    std::str::from_utf8(&digits[..end]).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{decide::Kind, kyc::CustomerId};
+
+    fn line() -> Vec<u8> {
+        let mut line = Vec::new();
+        let effects = Effects::of(Kind::Callback, &CustomerId::new("müller-漢字").expect("id"));
+        encode(&mut line, Header { n: 12, d: 10, p: 7, at: Timestamp(1_795_419_000_123) }, &effects).expect("encodes");
+        line
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_went() {
+        let line = line();
+        let (newline, line) = line.split_last().expect("not empty");
+        assert_eq!(*newline, b'\n');
+        let record = decode(line).expect("whole");
+        assert_eq!(record.header, Header { n: 12, d: 10, p: 7, at: Timestamp(1_795_419_000_123) });
+        assert_eq!(record.effects.who.expect("who").as_str(), "müller-漢字");
+        assert_eq!(number(line), Some(12));
+        assert!(serde_json::from_slice::<serde_json::Value>(line).is_ok(), "readable with any JSON tool");
+    }
+
+    #[test]
+    fn every_flipped_bit_is_seen() {
+        let line = line();
+        let line = &line[..line.len() - 1];
+        for at in 0..line.len() {
+            for bit in 0..8 {
+                let mut flipped = line.to_vec();
+                flipped[at] ^= 1 << bit;
+                assert!(verify(&flipped).is_err(), "byte {at}, bit {bit}");
+            }
+        }
+        for length in 0..line.len() {
+            assert!(verify(&line[..length]).is_err(), "cut to {length}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The view: the latest of everything, in sled, so that nobody has to read the journal to know it.
+//!
+//! Never the only copy: whatever is wrong with it, it is thrown away and made again from the journal. No type of sled leaves
+//! this file. One tree, keys by a leading byte:
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `c` customer | memory, marks, what limits count, ids of open jobs |
+//! | `k` customer | contact |
+//! | `j` job id | customer and job |
+//! | `o` number, index | job id: all jobs in the order of their ordering |
+//! | `s` state, number, index | job id: likewise, of one state |
+//! | `m` name | the number applied, the version of this layout, the active rule set |
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::PermissionsExt,
+    panic::AssertUnwindSafe,
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::hot::{Mark, Touched};
+use crate::{
+    decide::{Case, Counted},
+    kyc::{Codes, Contact, Customer, CustomerId},
+    outbox::{Job, JobId, State},
+};
+
+/// Of another layout than this: made again.
+const VERSION: &str = "1";
+
+/// Rows in one batch: more cost memory that sled keeps for long.
+const BATCH_ROWS: usize = 200;
+
+/// A view that can't be used; it is thrown away.
+#[derive(Debug)]
+pub struct ViewError(pub String);
+
+impl From<sled::Error> for ViewError {
+    fn from(error: sled::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<io::Error> for ViewError {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for ViewError {
+    fn from(error: serde_json::Error) -> Self {
+        Self(format!("a row that can't be read: {error}"))
+    }
+}
+
+type Result<T> = std::result::Result<T, ViewError>;
+
+/// What stands in a customer's row; their contact and jobs have rows of their own, so that each stays small.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    customer: Option<Customer>,
+    #[serde(default, skip_serializing_if = "Codes::is_empty")]
+    tags: Codes,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    counted: Vec<Counted>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    open: Vec<JobId>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    contact: bool,
+    first: u64,
+    last: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct JobRow {
+    who: CustomerId,
+    #[serde(flatten)]
+    job: Job,
+}
+
+/// A place in the outbox's order: record number and index.
+pub type Place = (u64, u32);
+
+pub struct View {
+    db: sled::Db,
+    /// Of the file that sled writes: its own flush does not reach the disk.
+    file: File,
+}
+
+impl View {
+    /// Opens the view, or makes an empty one. `cache_bytes` bounds sled's cache, which is 1 GiB unless told.
+    pub fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
+        forget_unfinished_snapshots(path)?;
+        let config = sled::Config::new()
+            .path(path)
+            .cache_capacity(cache_bytes)
+            .flush_every_ms(Some(5_000))
+            .print_profile_on_drop(false);
+        // sled panics on some damage instead of saying so.
+        let db = std::panic::catch_unwind(AssertUnwindSafe(|| config.open()))
+            .map_err(|_| ViewError("sled panicked on opening it".to_owned()))??;
+        make_private(path)?;
+        let file = File::open(path.join("db"))?;
+        let view = Self { db, file };
+        match view.meta("version")?.as_deref() {
+            Some(VERSION) => {}
+            None if view.db.is_empty() => {
+                view.db.insert(meta_key("version"), VERSION)?;
+            }
+            _ => return Err(ViewError("it has another layout".to_owned())),
+        }
+        Ok(view)
+    }
+
+    pub fn throw_away(path: &Path) -> io::Result<()> {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn meta(&self, name: &str) -> Result<Option<String>> {
+        let value = self.db.get(meta_key(name))?;
+        value
+            .map(|bytes| String::from_utf8(bytes.to_vec()).map_err(|_| ViewError("a row that is no text".to_owned())))
+            .transpose()
+    }
+
+    pub fn mark(&self) -> Result<Mark> {
+        let number = |name: &str| -> Result<u64> {
+            let Some(digits) = self.meta(name)? else { return Ok(0) };
+            digits.parse().map_err(|_| ViewError(format!("{name:?} is no number")))
+        };
+        Ok(Mark { applied: number("applied")?, customers: number("customers")?, active_set: self.meta("set")? })
+    }
+
+    pub fn case(&self, id: &CustomerId) -> Result<Option<Case>> {
+        let Some(bytes) = self.db.get(customer_key(b'c', id))? else { return Ok(None) };
+        let row: Row = serde_json::from_slice(&bytes)?;
+        let contact: Option<Contact> = match row.contact {
+            true => self.db.get(customer_key(b'k', id))?.map(|bytes| serde_json::from_slice(&bytes)).transpose()?,
+            false => None,
+        };
+        let mut open = Vec::with_capacity(row.open.len());
+        for job in row.open {
+            let (_, job) = self.job(job)?.ok_or_else(|| ViewError(format!("the row of job {job} is missing")))?;
+            open.push(job);
+        }
+        let Row { customer, tags, counted, first, last, .. } = row;
+        Ok(Some(Case { customer, contact, tags, counted, open, first, last }))
+    }
+
+    pub fn job(&self, id: JobId) -> Result<Option<(CustomerId, Job)>> {
+        let Some(bytes) = self.db.get(job_key(id))? else { return Ok(None) };
+        let row: JobRow = serde_json::from_slice(&bytes)?;
+        Ok(Some((row.who, row.job)))
+    }
+
+    /// Jobs of one state, or all, newest first, from before a place.
+    pub fn jobs(&self, state: Option<State>, before: Option<Place>) -> impl Iterator<Item = Result<(CustomerId, Job)>> {
+        let prefix = match state {
+            Some(state) => vec![b's', state as u8],
+            None => vec![b'o'],
+        };
+        let to = [&prefix[..], &place_key(before.unwrap_or((u64::MAX, u32::MAX)))].concat();
+        self.db.range(prefix..to).rev().map(|entry| {
+            let (_, id) = entry?;
+            let bytes: [u8; 16] =
+                id.as_ref().try_into().map_err(|_| ViewError("an index row that names no job".to_owned()))?;
+            let id = JobId::from_bytes(bytes);
+            self.job(id)?.ok_or_else(|| ViewError(format!("the row of job {id} is missing")))
+        })
+    }
+
+    /// Customers in the order of their ids, from after one.
+    pub fn customers(&self, after: Option<&CustomerId>) -> impl Iterator<Item = Result<CustomerId>> {
+        let from = match after {
+            Some(id) => [&customer_key(b'c', id)[..], &[0]].concat(),
+            None => vec![b'c'],
+        };
+        self.db.range(from..vec![b'c' + 1]).keys().map(|key| {
+            let key = key?;
+            let text = std::str::from_utf8(&key[1..]).map_err(|_| ViewError("a key that is no text".to_owned()))?;
+            CustomerId::new(text).map_err(|error| ViewError(error.to_string()))
+        })
+    }
+
+    /// Writes what was touched up to the mark. When it returns, it is on the disk.
+    pub fn apply<'a>(&self, touched: impl Iterator<Item = (&'a CustomerId, &'a Touched)>, mark: &Mark) -> Result<()> {
+        let mut sorted: Vec<_> = touched.collect();
+        sorted.sort_unstable_by_key(|(id, _)| *id);
+        let mut batch = sled::Batch::default();
+        let mut rows = 0;
+        for (id, touched) in sorted {
+            // All of one customer is in one batch: whenever this stops, their rows fit together.
+            rows += self.touch(&mut batch, id, touched)?;
+            if rows >= BATCH_ROWS {
+                self.db.apply_batch(std::mem::take(&mut batch))?;
+                rows = 0;
+            }
+        }
+        self.db.apply_batch(batch)?;
+        self.db.flush()?;
+        let mut last = sled::Batch::default();
+        last.insert(meta_key("applied"), mark.applied.to_string().into_bytes());
+        last.insert(meta_key("customers"), mark.customers.to_string().into_bytes());
+        if let Some(hash) = &mark.active_set {
+            last.insert(meta_key("set"), hash.as_bytes());
+        }
+        self.db.apply_batch(last)?;
+        self.db.flush()?;
+        self.file.sync_data()?;
+        Ok(())
+    }
+
+    fn touch(&self, batch: &mut sled::Batch, id: &CustomerId, touched: &Touched) -> Result<usize> {
+        let case = &touched.case;
+        let row = Row {
+            customer: case.customer.clone(),
+            tags: case.tags.clone(),
+            counted: case.counted.clone(),
+            open: case.open.iter().map(Job::id).collect(),
+            contact: case.contact.is_some(),
+            first: case.first,
+            last: case.last,
+        };
+        batch.insert(customer_key(b'c', id), serde_json::to_vec(&row)?);
+        let mut rows = 1;
+        if let (Some(contact), true) = (&case.contact, touched.contact) {
+            batch.insert(customer_key(b'k', id), serde_json::to_vec(contact)?);
+            rows += 1;
+        }
+        for job in &touched.jobs {
+            let place = (job.order.number, job.order.index);
+            let id_bytes = job.id().as_bytes().to_vec();
+            match self.job(job.id())? {
+                Some((_, before)) if before.fate.state != job.fate.state => {
+                    batch.remove(state_key(before.fate.state, place));
+                    batch.insert(state_key(job.fate.state, place), id_bytes);
+                }
+                Some(_) => {}
+                None => {
+                    batch.insert([&b"o"[..], &place_key(place)].concat(), id_bytes.clone());
+                    batch.insert(state_key(job.fate.state, place), id_bytes);
+                }
+            }
+            batch.insert(job_key(job.id()), serde_json::to_vec(&JobRow { who: id.clone(), job: job.clone() })?);
+            rows += 3;
+        }
+        Ok(rows)
+    }
+
+    pub fn size_on_disk(&self) -> u64 {
+        self.db.size_on_disk().unwrap_or_default()
+    }
+}
+
+fn meta_key(name: &str) -> Vec<u8> {
+    [b"m", name.as_bytes()].concat()
+}
+
+fn customer_key(kind: u8, id: &CustomerId) -> Vec<u8> {
+    [&[kind], id.as_str().as_bytes()].concat()
+}
+
+fn job_key(id: JobId) -> Vec<u8> {
+    [&b"j"[..], id.as_bytes()].concat()
+}
+
+fn place_key((number, index): Place) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..8].copy_from_slice(&number.to_be_bytes());
+    key[8..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+fn state_key(state: State, place: Place) -> Vec<u8> {
+    [&[b's', state as u8][..], &place_key(place)].concat()
+}
+
+/// A crash while sled writes a snapshot leaves a file that makes every later open fail. The caller holds our lock.
+fn forget_unfinished_snapshots(path: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// sled makes its files for everybody to read.
+fn make_private(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            make_private(&path)?;
+        } else {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! Every metric and the log's set-up, each named once.
+//!
+//! Labels are words of this program, names of rules and channels. No customer, address, message or hash is in a metric, and
+//! none in the log.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    config::LogFormat,
+    decide::{Effects, Ruled},
+    store::Figures,
+};
+
+/// How a callback was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types)]
+pub enum Answer {
+    accepted,
+    duplicate,
+    malformed,
+    other_type,
+    unauthorized,
+    unavailable,
+    failed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabels {
+    answer: Answer,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RuleLabels {
+    rule: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    channel: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
+/// What Prometheus is told.
+pub struct Metrics {
+    registry: Registry,
+    callbacks: Family<AnswerLabels, Counter>,
+    callback_seconds: Histogram,
+    rules: Family<RuleLabels, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    in_doubt: Counter,
+    reloads: Family<ReloadLabels, Counter>,
+    rules_refused: Gauge,
+    jobs: Family<StateLabels, Gauge>,
+    customers: Gauge,
+    records: Gauge,
+    view_behind: Gauge,
+    store_bytes: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("kyc_rules");
+        let new = Self {
+            registry: Registry::default(),
+            callbacks: Family::default(),
+            callback_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+            rules: Family::default(),
+            attempts: Family::default(),
+            in_doubt: Counter::default(),
+            reloads: Family::default(),
+            rules_refused: Gauge::default(),
+            jobs: Family::default(),
+            customers: Gauge::default(),
+            records: Gauge::default(),
+            view_behind: Gauge::default(),
+            store_bytes: Gauge::default(),
+        };
+        registry.register("callbacks", "Callbacks by how they were answered", new.callbacks.clone());
+        registry.register_with_unit(
+            "callback",
+            "From a callback's body to its answer, for those that were stored",
+            Unit::Seconds,
+            new.callback_seconds.clone(),
+        );
+        registry.register("rules", "Rules whose trigger matched, by what became of them", new.rules.clone());
+        registry.register("attempts", "Attempts at jobs, by how they ended", new.attempts.clone());
+        registry.register(
+            "attempts_in_doubt",
+            "Attempts that a process did not live to see the end of",
+            new.in_doubt.clone(),
+        );
+        registry.register("reloads", "Reloads of the rules", new.reloads.clone());
+        registry.register("rules_refused", "1 while the rules on the disk are refused", new.rules_refused.clone());
+        registry.register("jobs", "Jobs that are not done, by state", new.jobs.clone());
+        registry.register("customers", "Customers known", new.customers.clone());
+        registry.register("records", "The number of the latest durable record", new.records.clone());
+        registry.register("view_behind", "Customers that the view has yet to be given", new.view_behind.clone());
+        registry.register_with_unit("store", "What the store takes on the disk", Unit::Bytes, new.store_bytes.clone());
+        Self { registry, ..new }
+    }
+}
+
+impl Metrics {
+    pub fn answered(&self, answer: Answer) {
+        self.callbacks.get_or_create(&AnswerLabels { answer }).inc();
+    }
+
+    pub fn stored_after(&self, seconds: f64) {
+        self.callback_seconds.observe(seconds);
+    }
+
+    /// Counts what a durable record says.
+    pub fn recorded(&self, effects: &Effects) {
+        for ruling in &effects.rules {
+            // A rule that did not fire is ordinary, and there may be thousands; one that could not be decided is news.
+            if ruling.outcome != Ruled::No {
+                let labels = RuleLabels { rule: ruling.id.to_string(), outcome: ruling.outcome.name() };
+                self.rules.get_or_create(&labels).inc();
+            }
+        }
+    }
+
+    pub fn attempted(&self, channel: &str, outcome: &'static str) {
+        self.attempts.get_or_create(&AttemptLabels { channel: channel.to_owned(), outcome }).inc();
+    }
+
+    pub fn in_doubt(&self, attempts: usize) {
+        self.in_doubt.inc_by(attempts as u64);
+    }
+
+    pub fn reloaded(&self, loaded: bool) {
+        self.reloads.get_or_create(&ReloadLabels { result: if loaded { "loaded" } else { "refused" } }).inc();
+        self.rules_refused.set(i64::from(!loaded));
+    }
+
+    /// The text of `/metrics`.
+    pub fn text(&self, figures: Option<&Figures>) -> String {
+        if let Some(figures) = figures {
+            for (state, count) in [
+                ("queued", figures.queued),
+                ("held", figures.held),
+                ("running", figures.running),
+                ("problem", figures.problem),
+            ] {
+                self.jobs.get_or_create(&StateLabels { state }).set(signed(count));
+            }
+            self.customers.set(signed(figures.customers));
+            self.records.set(signed(figures.durable));
+            self.view_behind.set(signed(figures.behind));
+            self.store_bytes.set(signed(figures.bytes));
+        }
+        let mut text = String::new();
+        // Writing into a text can't fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Starts the log, on standard error. `RUST_LOG` goes before `level`.
+pub fn start_log(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in the same process changes nothing.
+    let _ = match format {
+        LogFormat::Text => log.with_ansi(false).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+}

@@ -1,0 +1,142 @@
+//! The filter `date`: the day of a time, as people write it in the mail's language.
+
+use jiff::civil::Date;
+
+use super::locale;
+
+const MONTHS: &[(&str, [&str; 12])] = &[
+    (
+        "en",
+        [
+            "January",
+            "February",
+            "March",
+            "April",
+            "May",
+            "June",
+            "July",
+            "August",
+            "September",
+            "October",
+            "November",
+            "December",
+        ],
+    ),
+    (
+        "de",
+        [
+            "Januar",
+            "Februar",
+            "März",
+            "April",
+            "Mai",
+            "Juni",
+            "Juli",
+            "August",
+            "September",
+            "Oktober",
+            "November",
+            "Dezember",
+        ],
+    ),
+    (
+        "fr",
+        [
+            "janvier",
+            "février",
+            "mars",
+            "avril",
+            "mai",
+            "juin",
+            "juillet",
+            "août",
+            "septembre",
+            "octobre",
+            "novembre",
+            "décembre",
+        ],
+    ),
+    (
+        "es",
+        [
+            "enero",
+            "febrero",
+            "marzo",
+            "abril",
+            "mayo",
+            "junio",
+            "julio",
+            "agosto",
+            "septiembre",
+            "octubre",
+            "noviembre",
+            "diciembre",
+        ],
+    ),
+    (
+        "it",
+        [
+            "gennaio",
+            "febbraio",
+            "marzo",
+            "aprile",
+            "maggio",
+            "giugno",
+            "luglio",
+            "agosto",
+            "settembre",
+            "ottobre",
+            "novembre",
+            "dicembre",
+        ],
+    ),
+];
+
+/// `3. März 2026`; `2026-03-03` in a language whose months are not known here. `None`: the text is no time.
+pub(super) fn date(time: &str, tag: &str) -> Option<String> {
+    let date = day(time)?;
+    let language = locale::language(tag);
+    let Some((_, months)) = MONTHS.iter().find(|(known, _)| *known == language) else {
+        return Some(date.to_string());
+    };
+    let month = months.get(usize::try_from(date.month()).ok()?.checked_sub(1)?)?;
+    let (day, year) = (date.day(), date.year());
+    Some(match language {
+        "de" => format!("{day}. {month} {year}"),
+        "fr" if day == 1 => format!("1er {month} {year}"),
+        "es" => format!("{day} de {month} de {year}"),
+        _ => format!("{day} {month} {year}"),
+    })
+}
+
+/// The day that the clock on the wall showed: a time with an offset keeps its own.
+fn day(time: &str) -> Option<Date> {
+    if let Ok(zoned) = time.parse::<jiff::ZonedDateTime>() {
+        return Some(zoned.date());
+    }
+    if let Ok(date) = time.parse::<Date>() {
+        return Some(date);
+    }
+    let at = time.parse::<jiff::Timestamp>().ok()?;
+    Some(at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_written_as_in_the_language_and_as_the_customers_clock_showed_it() {
+        for (time, tag, written) in [
+            ("2026-03-03T21:30:00Z", "en", "3 March 2026"),
+            ("2026-03-03T21:30:00Z", "de-AT", "3. März 2026"),
+            ("2026-03-01T21:30:00Z", "fr", "1er mars 2026"),
+            ("2026-03-03T00:30:00+01:00[Europe/Vienna]", "es", "3 de marzo de 2026"),
+            ("2026-03-03T00:30:00+01:00", "it", "3 marzo 2026"),
+            ("2026-03-03", "pl", "2026-03-03"),
+        ] {
+            assert_eq!(date(time, tag).as_deref(), Some(written));
+        }
+        assert_eq!(date("yesterday", "en"), None);
+    }
+}

@@ -1,0 +1,236 @@
+//! minijinja as mails use it: which names, filters and tests there are, and what is out of reach.
+//!
+//! There is no loader and no way to another template, so nothing is read from a disk and nothing can be reached over
+//! `include`. Work is bounded by fuel. `safe` and its kin do not exist: no value becomes Markdown or HTML.
+
+use std::{borrow::Cow, sync::Arc};
+
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, value::ValueKind};
+
+use super::{
+    dates,
+    file::Part,
+    labels::{Labels, joined},
+    values,
+};
+
+/// What one rendering may do: about as many instructions, or 64 times as many bytes.
+const FUEL: u64 = 50_000;
+
+pub(super) const FILTERS: &[&str] = &[
+    "abs",
+    "attr",
+    "batch",
+    "bool",
+    "capitalize",
+    "chain",
+    "count",
+    "d",
+    "date",
+    "default",
+    "dictsort",
+    "first",
+    "float",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "lines",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "title",
+    "trim",
+    "unique",
+    "upper",
+    "words",
+    "zip",
+];
+
+pub(super) const TESTS: &[&str] = &[
+    "boolean",
+    "defined",
+    "divisibleby",
+    "endingwith",
+    "eq",
+    "equalto",
+    "even",
+    "false",
+    "float",
+    "ge",
+    "greaterthan",
+    "gt",
+    "in",
+    "int",
+    "integer",
+    "iterable",
+    "le",
+    "lessthan",
+    "lower",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "odd",
+    "sameas",
+    "sequence",
+    "startingwith",
+    "string",
+    "true",
+    "undefined",
+    "upper",
+];
+
+pub(super) const FUNCTIONS: &[&str] = &["dict", "namespace", "range"];
+
+/// Statements; all others reach for other templates or turn escaping off.
+pub(super) const TAGS: &[&str] = &[
+    "call",
+    "do",
+    "elif",
+    "else",
+    "endcall",
+    "endfilter",
+    "endfor",
+    "endif",
+    "endmacro",
+    "endraw",
+    "endset",
+    "endwith",
+    "filter",
+    "for",
+    "if",
+    "macro",
+    "raw",
+    "set",
+    "with",
+];
+
+const REMOVED: &[&str] = &["e", "escape", "pprint", "safe", "tojson", "urlencode"];
+
+fn bare() -> Environment<'static> {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    env.set_fuel(Some(FUEL));
+    env.set_recursion_limit(20);
+    env.set_debug(true);
+    env.set_path_join_callback(|_, _| Cow::Borrowed("\0"));
+    env.remove_global("debug");
+    for filter in REMOVED {
+        env.remove_filter(filter);
+    }
+    env
+}
+
+/// For subjects and bodies. A template's name ends with its locale.
+pub(super) fn for_mails(labels: Arc<Labels>) -> Environment<'static> {
+    let mut env = bare();
+    env.set_auto_escape_callback(|_| AutoEscape::Custom(Cow::Borrowed("markdown")));
+    env.set_formatter(values::print);
+    env.add_filter("words", move |state: &State<'_, '_>, value: &Value| words(&labels, locale_of(state), value));
+    env.add_filter("date", |state: &State<'_, '_>, time: &str| {
+        dates::date(time, locale_of(state)).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidOperation, "`date` takes a time, as `now` or `stay.entered_at`")
+        })
+    });
+    env
+}
+
+/// For the page around the mails.
+pub(super) fn for_layout() -> Environment<'static> {
+    let mut env = bare();
+    env.set_auto_escape_callback(|_| AutoEscape::Html);
+    env.set_formatter(|out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value| {
+        values::printable(value)?;
+        match value.as_str().filter(|_| value.is_safe()) {
+            Some(html) => out.write_str(html)?,
+            None => {
+                for c in values::tidy(&value.to_string()).chars() {
+                    match c {
+                        '&' => out.write_str("&amp;")?,
+                        '<' => out.write_str("&lt;")?,
+                        '>' => out.write_str("&gt;")?,
+                        '"' => out.write_str("&quot;")?,
+                        '\'' => out.write_str("&#39;")?,
+                        c => out.write_str(c.encode_utf8(&mut [0; 4]))?,
+                    }
+                }
+            }
+        }
+        Ok(())
+    });
+    env
+}
+
+pub(super) fn locale_of<'s>(state: &'s State<'_, '_>) -> &'s str {
+    state.name().rsplit('.').next().unwrap_or_default()
+}
+
+fn words(labels: &Labels, locale: &str, value: &Value) -> Result<String, Error> {
+    let code = |value: &Value| {
+        let code = value.as_str().map(|code| labels.words(Some(locale), code));
+        code.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "`words` takes a code or a list of codes"))
+    };
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => {
+            let words = value.try_iter()?.map(|value| code(&value)).collect::<Result<Vec<_>, _>>()?;
+            Ok(joined(locale, &words))
+        }
+        _ => code(value),
+    }
+}
+
+/// A template as minijinja gets it: the line break after a line that holds nothing but a statement goes into the statement,
+/// so that `{% for … %}` on a line of its own leaves no blank line, which Markdown would take for the end of a list.
+pub(super) fn prepared(part: &Part<'_>) -> String {
+    let mut prepared = String::with_capacity(part.source.len());
+    for line in part.source.split_inclusive('\n') {
+        match alone(line) {
+            Some((indent, open, inner, close, end)) => {
+                for piece in [open, indent, inner, end, close] {
+                    prepared.push_str(piece);
+                }
+            }
+            None => prepared.push_str(line),
+        }
+    }
+    prepared
+}
+
+/// Indentation, `{%`, what is inside, `%}` and the line's end, where there is nothing else on this line.
+fn alone(line: &str) -> Option<(&str, &str, &str, &str, &str)> {
+    let content = line.trim();
+    let (open, close) = [("{%", "%}"), ("{#", "#}")].into_iter().find(|(open, _)| content.starts_with(open))?;
+    let inner = content.strip_prefix(open)?.strip_suffix(close)?;
+    let is_raw = matches!(inner.trim_matches(['-', '+', ' ']), "raw" | "endraw");
+    if is_raw
+        || inner.starts_with(['-', '+'])
+        || inner.ends_with(['-', '+'])
+        || inner.contains(open)
+        || inner.contains(close)
+    {
+        return None;
+    }
+    let indent = &line[..line.len() - line.trim_start().len()];
+    let end = &line[line.trim_end().len()..];
+    Some((indent, open, inner, close, end))
+}

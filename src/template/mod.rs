@@ -1,0 +1,299 @@
+//! Mails from templates: `templates/NAME.LOCALE.md` and the facts of a customer become a subject, a text and an HTML page.
+//!
+//! Pure and below everything else: it knows texts and the words that may stand in them, no rules and no provider. What comes
+//! from outside is text in every part of a mail, never structure (`values.rs`). Whatever can be wrong with a template is found
+//! by [`Templates::compile`], in every language and for a customer of whom nothing is known, so that rendering does not fail.
+
+mod check;
+mod dates;
+mod engine;
+mod facts;
+mod file;
+mod labels;
+mod locale;
+mod markdown;
+mod scan;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use minijinja::{Environment, Error, Value};
+
+pub use facts::{Brand, CustomerFacts, Facts, Stay};
+
+use self::{
+    file::{CODE, File, LAYOUT, Part},
+    labels::Labels,
+    markdown::Fault,
+    values::Values,
+};
+use crate::source::{Diagnostic, Files};
+
+/// What the configuration says about templates.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    pub brand: &'a Brand,
+    /// The language for customers of whom none is known, as `en`.
+    pub default_locale: &'a str,
+    /// The declared attributes of customers.
+    pub attributes: &'a [String],
+}
+
+/// A mail, said in full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    /// The language it is written in.
+    pub locale: String,
+}
+
+/// Why a mail could not be rendered; seldom, as everything was tried when the templates were loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderError {
+    pub template: String,
+    pub text: String,
+}
+
+impl fmt::Display for RenderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the template {} could not be rendered: {}", self.template, self.text)
+    }
+}
+
+impl std::error::Error for RenderError {}
+
+/// Every template in every language, tried and found right.
+pub struct Templates {
+    mails: Environment<'static>,
+    layout: Environment<'static>,
+    labels: Arc<Labels>,
+    /// Name, to locales.
+    names: BTreeMap<String, BTreeSet<String>>,
+    brand: Value,
+    default_locale: String,
+}
+
+impl fmt::Debug for Templates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Templates").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+/// A template after minijinja: its text, with marks for the values, and the values.
+struct Rendered {
+    text: String,
+    values: Values,
+}
+
+impl Rendered {
+    fn is_blank(&self) -> bool {
+        self.values.in_text(&self.text).trim().is_empty()
+    }
+
+    fn faults(&self) -> Vec<(String, Fault)> {
+        markdown::faults(&self.text, &self.values)
+    }
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self::empty(Arc::default(), &Brand::default(), "en")
+    }
+}
+
+impl Templates {
+    fn empty(labels: Arc<Labels>, brand: &Brand, default_locale: &str) -> Self {
+        Self {
+            mails: engine::for_mails(labels.clone()),
+            layout: engine::for_layout(),
+            labels,
+            names: BTreeMap::new(),
+            brand: brand.context(),
+            default_locale: default_locale.to_owned(),
+        }
+    }
+
+    /// The templates, labels and layout among these files; or all that is wrong with any of them.
+    pub fn compile(files: &Files, options: &Options<'_>) -> Result<Self, Vec<Diagnostic>> {
+        let mut wrong = Vec::new();
+        let labels = Arc::new(Labels::read(files, options.default_locale, &mut wrong));
+        let mut templates = Self::empty(labels, options.brand, options.default_locale);
+        let samples: Vec<Value> =
+            facts::samples(options.attributes).iter().map(|facts| facts.context(&templates.brand)).collect();
+        templates.add_layout(files, &mut wrong);
+        let names = check::Names::of_mails(options.attributes);
+        let mut by_name: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+        for (path, text) in files.iter() {
+            match file::read(path, text) {
+                Ok(None) => {}
+                Ok(Some(file)) => {
+                    templates.add(&file, &names, &samples, &mut wrong);
+                    by_name.entry(file.name.to_owned()).or_default().push((file.locale, path.to_owned()));
+                }
+                Err(error) => {
+                    if let Some((name, tag)) = path.strip_prefix("templates/").and_then(file::name_of) {
+                        by_name.entry(name.to_owned()).or_default().push((tag, path.to_owned()));
+                    }
+                    wrong.push(*error);
+                }
+            }
+        }
+        wrong.extend(check::without_default(&by_name, &locale::chain(None, options.default_locale)));
+        if wrong.is_empty() { Ok(templates) } else { Err(wrong) }
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// The languages that a template is written in.
+    pub fn locales(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.names.get(name).into_iter().flatten().map(String::as_str)
+    }
+
+    /// The words for a code, as the filter `words` has them.
+    pub fn words(&self, locale: Option<&str>, code: &str) -> String {
+        self.labels.words(locale, code)
+    }
+
+    /// The codes that `labels/` has words for, in any language.
+    pub fn label_codes(&self) -> BTreeSet<&str> {
+        self.labels.codes()
+    }
+
+    /// The mail, in the customer's language or the nearest there is.
+    pub fn render_mail(&self, template: &str, locale: Option<&str>, facts: &Facts) -> Result<Mail, RenderError> {
+        let failed = |text: String| RenderError { template: template.to_owned(), text };
+        let locales = self.names.get(template).ok_or_else(|| failed("there is no such template".into()))?;
+        let locale = locale::chain(locale, &self.default_locale)
+            .into_iter()
+            .find(|tag| locales.contains(tag))
+            .ok_or_else(|| failed("it is not written in the default language".into()))?;
+        let context = facts.context(&self.brand);
+        let error = |error: Error| failed(error.to_string());
+        let subject = render(&self.mails, &id("subject", template, &locale), &context).map_err(error)?;
+        let subject = values::tidy(&subject.values.in_text(&subject.text)).trim().to_owned();
+        let body = render(&self.mails, &id("body", template, &locale), &context).map_err(error)?;
+        let content = markdown::html(&body.text, &body.values);
+        let html = self.page(&subject, &locale, content).map_err(error)?;
+        Ok(Mail { subject, text: markdown::text(&body.text, &body.values), html, locale })
+    }
+
+    /// What is wrong with a template that stands in a rule, as a chat's text; the spans are in this text, the file is not named.
+    pub fn check_text(&self, text: &str, attributes: &[String]) -> Vec<Diagnostic> {
+        let part = Part { path: "", file: text, offset: 0, source: text };
+        let id = id("text", "", &self.default_locale);
+        let mut mails = self.mails.clone();
+        if let Err(error) = mails.add_template_owned(id.clone(), text.to_owned()) {
+            return vec![check::complaint(&part, &error)];
+        }
+        let unknown = check::names(&part, &mails, &id, &check::Names::of_mails(attributes));
+        if !unknown.is_empty() {
+            return unknown;
+        }
+        let samples: Vec<Value> = facts::samples(attributes).iter().map(|facts| facts.context(&self.brand)).collect();
+        let mut wrong: Vec<Diagnostic> = Vec::new();
+        for error in samples.iter().filter_map(|sample| render(&mails, &id, sample).err()) {
+            let complaint = check::complaint(&part, &error);
+            if !wrong.contains(&complaint) {
+                wrong.push(complaint);
+            }
+        }
+        wrong
+    }
+
+    /// The text of a template that stands in a rule. Each value goes through `escape`, what the merchant wrote does not.
+    pub fn render_text(
+        &self,
+        text: &str,
+        locale: Option<&str>,
+        facts: &Facts,
+        escape: impl Fn(&str) -> String,
+    ) -> Result<String, RenderError> {
+        let chain = locale::chain(locale, &self.default_locale);
+        let id = id("text", "", chain.first().map_or("", String::as_str));
+        let mut mails = self.mails.clone();
+        let rendered = mails
+            .add_template_owned(id.clone(), text.to_owned())
+            .and_then(|()| render(&mails, &id, &facts.context(&self.brand)))
+            .map_err(|error| RenderError { template: "text".into(), text: error.to_string() })?;
+        Ok(rendered.values.in_text_as(&rendered.text, escape))
+    }
+
+    fn page(&self, subject: &str, locale: &str, content: String) -> Result<String, Error> {
+        let fields = BTreeMap::from([
+            ("subject", Value::from(subject)),
+            ("locale", Value::from(locale)),
+            ("brand", self.brand.clone()),
+            ("content", Value::from_safe_string(content)),
+        ]);
+        self.layout.get_template(LAYOUT)?.render(Value::from(fields))
+    }
+
+    fn add(&mut self, file: &File<'_>, names: &check::Names<'_>, samples: &[Value], wrong: &mut Vec<Diagnostic>) {
+        let locales = self.names.entry(file.name.to_owned()).or_default();
+        if !locales.insert(file.locale.clone()) {
+            let message = format!("the template {} stands here for the second time in {}", file.name, file.locale);
+            wrong.push(Diagnostic::error(CODE, file.path, message));
+            return;
+        }
+        for (kind, part) in [("subject", &file.subject), ("body", &file.body)] {
+            let id = id(kind, file.name, &file.locale);
+            if let Err(error) = self.mails.add_template_owned(id.clone(), engine::prepared(part)) {
+                wrong.push(check::complaint(part, &error));
+                continue;
+            }
+            let unknown = check::names(part, &self.mails, &id, names);
+            if unknown.is_empty() {
+                wrong.extend(check::tried(part, samples, |sample| render(&self.mails, &id, sample)));
+            }
+            wrong.extend(unknown);
+        }
+    }
+
+    fn add_layout(&mut self, files: &Files, wrong: &mut Vec<Diagnostic>) {
+        let text = files.get(LAYOUT).unwrap_or(include_str!("default_layout.html"));
+        let part = Part { path: LAYOUT, file: text, offset: 0, source: text };
+        if let Err(error) = self.layout.add_template_owned(LAYOUT, text.to_owned()) {
+            wrong.push(check::complaint(&part, &error));
+            return;
+        }
+        let unknown = check::names(&part, &self.layout, LAYOUT, &check::Names::of_layout());
+        if unknown.is_empty() {
+            const CONTENT: &str = "<p>the mail's own text</p>";
+            match self.page("A subject", &self.default_locale, CONTENT.to_owned()) {
+                Err(error) => wrong.push(check::complaint(&part, &error)),
+                Ok(page) if !page.contains(CONTENT) => wrong.push(
+                    Diagnostic::error(CODE, LAYOUT, "the layout leaves out the mail's text")
+                        .help("write `{{ content }}` where the text of a mail belongs"),
+                ),
+                Ok(_) => {}
+            }
+        }
+        wrong.extend(unknown);
+    }
+}
+
+fn render(mails: &Environment<'_>, id: &str, context: &Value) -> Result<Rendered, Error> {
+    let captured = mails.get_template(id)?.render_captured(context.clone())?;
+    let values = captured.state().get_extension::<Values>().cloned().unwrap_or_default();
+    Ok(Rendered { text: captured.into_output(), values })
+}
+
+/// How a template is known to minijinja; the locale stands last, for the filters.
+fn id(kind: &str, name: &str, locale: &str) -> String {
+    format!("{kind}/{name}.{locale}")
+}

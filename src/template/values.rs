@@ -1,0 +1,152 @@
+//! What keeps a customer's words from becoming anything but words.
+//!
+//! A value that a template prints never reaches the Markdown parser. It is put aside in a [`Values`], and one character from
+//! a private plane of Unicode stands for it in the text. Only when the Markdown has become a tree is the character replaced:
+//! as text in text, percent-encoded in addresses. So a value can't open a link, a tag, a list or another `{{`, whatever it
+//! holds, and filters work on what was really said. Templates may not hold such characters themselves, and values lose them.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use minijinja::{
+    Error, ErrorKind, Output, State, Value,
+    value::{Object, ObjectRepr, ValueKind},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+const FIRST: u32 = 0xF_0000;
+/// How many values one mail can print.
+const MAX: usize = 10_000;
+
+const IN_ADDRESS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const IN_MAILTO: &AsciiSet = &IN_ADDRESS.remove(b'@');
+
+/// A character that stands for a value, or could.
+pub(super) fn is_mark(c: char) -> bool {
+    u32::from(c) >= FIRST
+}
+
+/// An address of the merchant's own, from the configuration: a link may begin with it.
+#[derive(Debug)]
+pub(super) struct Address(pub String);
+
+impl Object for Address {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        !self.0.is_empty()
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The values that one rendering has printed, by their marks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Values(Vec<Printed>);
+
+#[derive(Clone, Debug)]
+struct Printed {
+    text: String,
+    is_address: bool,
+}
+
+impl Values {
+    fn mark(&mut self, text: String, is_address: bool) -> Result<char, Error> {
+        let code = u32::try_from(self.0.len()).ok().filter(|_| self.0.len() < MAX).map(|nth| FIRST + nth);
+        let mark = code
+            .and_then(char::from_u32)
+            .ok_or_else(|| Error::new(ErrorKind::OutOfFuel, format!("prints more than {MAX} values")))?;
+        self.0.push(Printed { text, is_address });
+        Ok(mark)
+    }
+
+    fn get(&self, mark: char) -> Option<&Printed> {
+        usize::try_from(u32::from(mark).checked_sub(FIRST)?).ok().and_then(|nth| self.0.get(nth))
+    }
+
+    fn replace<'t>(&self, text: &'t str, with: impl Fn(&Printed) -> Cow<'_, str>) -> Cow<'t, str> {
+        if !text.contains(is_mark) {
+            return Cow::Borrowed(text);
+        }
+        let mut whole = String::with_capacity(text.len() + 32);
+        for c in text.chars() {
+            if !is_mark(c) {
+                whole.push(c);
+            } else if let Some(printed) = self.get(c) {
+                whole.push_str(&with(printed));
+            }
+        }
+        Cow::Owned(whole)
+    }
+
+    /// The text with its values in it.
+    pub fn in_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.replace(text, |printed| Cow::Borrowed(&printed.text))
+    }
+
+    /// The text with its values in it, each as this makes it: for where text has marks of another kind.
+    pub fn in_text_as(&self, text: &str, made: impl Fn(&str) -> String) -> String {
+        self.replace(text, |printed| Cow::Owned(made(&printed.text))).into_owned()
+    }
+
+    /// The address with its values in it, each percent-encoded, save the merchant's own addresses.
+    pub fn in_address<'t>(&self, address: &'t str) -> Cow<'t, str> {
+        let set = if address.starts_with("mailto:") { IN_MAILTO } else { IN_ADDRESS };
+        self.replace(address, |printed| match printed.is_address {
+            true => Cow::Borrowed(&printed.text),
+            false => utf8_percent_encode(&printed.text, set).into(),
+        })
+    }
+}
+
+/// Text on one line, without what could disturb the text around it: control characters, and the marks that turn the
+/// direction of what follows.
+pub(super) fn tidy(text: &str) -> String {
+    let mut tidy = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_whitespace() || c.is_control() => {
+                if !tidy.ends_with(' ') {
+                    tidy.push(' ');
+                }
+            }
+            '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}' => {}
+            c if is_mark(c) => {}
+            c => tidy.push(c),
+        }
+    }
+    tidy
+}
+
+/// What a template may print: texts and numbers. The rest has no words of its own.
+pub(super) fn printable(value: &Value) -> Result<(), Error> {
+    let wrong = |text: &'static str| Err(Error::new(ErrorKind::InvalidOperation, text));
+    match value.kind() {
+        ValueKind::String | ValueKind::Number | ValueKind::Undefined => Ok(()),
+        ValueKind::Plain if value.downcast_object_ref::<Address>().is_some() => Ok(()),
+        ValueKind::None => wrong("`none` is printed"),
+        ValueKind::Bool => wrong("true or false is printed, which means nothing to a customer"),
+        ValueKind::Seq | ValueKind::Iterable => wrong("a list is printed as it is"),
+        _ => wrong("something that is no text is printed"),
+    }
+}
+
+/// How minijinja prints in mails.
+pub(super) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    printable(value)?;
+    if let Some(text) = value.as_str().filter(|_| value.is_safe()) {
+        return Ok(out.write_str(text)?);
+    }
+    let is_address = value.downcast_object_ref::<Address>().is_some();
+    let values = state.get_or_insert_extension(Values::default());
+    let text = value.to_string();
+    let text = tidy(&values.in_text(&text));
+    if text.is_empty() {
+        return Ok(());
+    }
+    let mark = values.mark(text, is_address)?;
+    Ok(out.write_str(mark.encode_utf8(&mut [0; 4]))?)
+}

@@ -1,0 +1,196 @@
+//! Mails through a real SMTP conversation: what arrives, and what is said when it does not.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use kyc_rules::{
+    actions::email::{Class, Envelope, Mailer, MailerConfig, Party, SendError, Transport},
+    clock::Timestamp,
+};
+use support::smtp::{Act, Certificate, Setup, SmtpServer, Stage, Tls};
+
+fn envelope(id: &str) -> Envelope {
+    Envelope {
+        from: Party::new(Some("Example Shop"), "kyc@shop.example"),
+        to: Party::new(Some("Zoë \"Zo\" Ångström, Ph.D."), "zoe@example.com"),
+        reply_to: None,
+        subject: "Bitte laden Sie Ihren Reisepass hoch – es dauert nicht lange, versprochen".into(),
+        text: "Grüße\n.\n..zwei Punkte\nfrom here on\n".into(),
+        html: "<p>Grüße</p>\n".into(),
+        message_id: format!("{id}@kyc-rules.example"),
+        date: Timestamp(1_772_573_400_000),
+    }
+}
+
+fn mailer(url: &str) -> Mailer {
+    Mailer::new(MailerConfig {
+        step_timeout: Duration::from_millis(400),
+        ..MailerConfig::new(Transport::parse(url).expect("a transport"))
+    })
+    .expect("a mailer")
+}
+
+fn trusting(url: &str, certificate: &Certificate) -> Mailer {
+    Mailer::new(MailerConfig {
+        step_timeout: Duration::from_secs(5),
+        extra_roots: vec![certificate.pem.clone()],
+        ..MailerConfig::new(Transport::parse(url).expect("a transport"))
+    })
+    .expect("a mailer")
+}
+
+async fn failure(script: &[(Stage, Act)]) -> SendError {
+    let server = SmtpServer::scripted(script).await;
+    mailer(&server.url()).send(&envelope("a")).await.expect_err("does not go through")
+}
+
+#[tokio::test]
+async fn a_mail_arrives_as_it_was_written() {
+    let server = SmtpServer::start().await;
+    let sent = mailer(&server.url()).send(&envelope("a1")).await.expect("sent");
+    assert_eq!(sent.answer, "250 2.0.0 queued as TEST");
+    let received = &server.received()[0];
+    assert_eq!((&*received.from, &*received.to), ("kyc@shop.example", &["zoe@example.com".to_owned()][..]));
+    assert_eq!(received.header("Message-ID").as_deref(), Some("<a1@kyc-rules.example>"));
+    assert_eq!(received.header("Auto-Submitted").as_deref(), Some("auto-generated"));
+    assert_eq!(received.part("text/plain").as_deref(), Some("Grüße\n.\n..zwei Punkte\nfrom here on\n"));
+    assert_eq!(received.part("text/html").as_deref(), Some("<p>Grüße</p>\n"));
+    assert!(received.data.is_ascii());
+    assert!(received.data.lines().all(|line| line.len() <= 998));
+}
+
+#[tokio::test]
+async fn a_connection_serves_several_mails_and_a_closed_one_is_replaced() {
+    let server = SmtpServer::start().await;
+    let mailer = mailer(&server.url());
+    for id in ["a", "b", "c"] {
+        mailer.send(&envelope(id)).await.expect("sent");
+    }
+    assert_eq!((server.received().len(), server.connections()), (3, 1));
+    server.then(Stage::Content, Act::KeepAndDrop);
+    mailer.send(&envelope("d")).await.expect_err("no answer came");
+    mailer.send(&envelope("d")).await.expect("sent");
+    let ids: Vec<_> = server.received().iter().filter_map(|mail| mail.header("Message-ID")).collect();
+    assert_eq!(ids.len(), 5);
+    assert_eq!(ids[3], ids[4], "the same mail has the same id");
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_refusal_for_now_is_tried_again_and_a_refusal_for_good_is_not() {
+    for (stage, line, class, said) in [
+        (Stage::Greeting, "421 4.3.2 closing", Class::Retry, "said to the connection: 421 4.3.2 closing"),
+        (Stage::MailFrom, "451 4.3.0 later", Class::Retry, "said to the sender: 451 4.3.0 later"),
+        (Stage::RcptTo, "450 4.2.0 greylisted", Class::Retry, "said to the recipient: 450 4.2.0 greylisted"),
+        (Stage::Content, "452 4.3.1 no room", Class::Retry, "said to the mail: 452 4.3.1 no room"),
+        (Stage::Greeting, "554 5.7.1 go away", Class::Permanent, "said to the connection: 554 5.7.1 go away"),
+        (Stage::RcptTo, "550 5.1.1 <zoe@example.com> unknown", Class::Permanent, "550 5.1.1 <the recipient> unknown"),
+        (Stage::Data, "554 5.5.1 no", Class::Permanent, "said to the mail: 554 5.5.1 no"),
+        (Stage::Content, "550-5.7.1 spam\r\n550 5.7.1 surely", Class::Permanent, "said to the mail: 550"),
+    ] {
+        let error = failure(&[(stage, Act::Say(line))]).await;
+        assert_eq!(error.class, class, "{stage:?} {line}: {error}");
+        assert!(error.text.contains(said), "{stage:?}: {error}");
+        assert!(error.text.starts_with("127.0.0.1:") && !error.text.contains('@'), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_or_hangs_up_costs_one_attempt_and_a_bounded_time() {
+    for stage in [Stage::Greeting, Stage::Ehlo, Stage::MailFrom, Stage::RcptTo, Stage::Data, Stage::Content] {
+        for act in [Act::Hang, Act::Drop] {
+            let begun = Instant::now();
+            let error = failure(&[(stage, act.clone())]).await;
+            assert_eq!(error.class, Class::Retry, "{stage:?} {act:?}: {error}");
+            assert!(begun.elapsed() < Duration::from_secs(4), "{stage:?} {act:?}");
+        }
+    }
+    let error = mailer("smtp://127.0.0.1:1?tls=none").send(&envelope("a")).await.expect_err("nobody there");
+    assert_eq!((error.class, &*error.text), (Class::Retry, "127.0.0.1:1: nothing answers on this port"));
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_is_never_taken_for_the_next_mails() {
+    let server = SmtpServer::scripted(&[(Stage::Content, Act::Slow(Duration::from_millis(2000)))]).await;
+    let mailer = mailer(&server.url());
+    let error = mailer.send(&envelope("a")).await.expect_err("too late");
+    assert_eq!(error.class, Class::Retry);
+    server.then(Stage::RcptTo, Act::Say("550 5.1.1 unknown"));
+    let error = mailer.send(&envelope("b")).await.expect_err("refused");
+    assert_eq!(error.class, Class::Permanent, "{error}");
+    assert_eq!(server.connections(), 2, "the one that was cut off is not used again");
+}
+
+#[tokio::test]
+async fn a_mail_that_is_dropped_midway_leaves_nothing_behind() {
+    let server = SmtpServer::scripted(&[(Stage::Content, Act::Hang)]).await;
+    let mailer = mailer(&server.url());
+    let given_up = tokio::time::timeout(Duration::from_millis(150), mailer.send(&envelope("a"))).await;
+    assert!(given_up.is_err());
+    mailer.send(&envelope("b")).await.expect("sent over a new connection");
+    assert_eq!(server.received().len(), 1);
+}
+
+#[tokio::test]
+async fn starttls_is_required_and_its_certificate_must_be_right() {
+    let certificate = Certificate::for_name("localhost");
+    let server = SmtpServer::with(Setup { tls: Tls::Upgrade(certificate.clone()), ..Setup::default() }).await;
+    let url = format!("smtp://localhost:{}", server.address.port());
+    trusting(&url, &certificate).send(&envelope("a")).await.expect("sent");
+    assert!(server.received()[0].encrypted);
+
+    let error =
+        trusting(&url, &Certificate::for_name("localhost")).send(&envelope("a")).await.expect_err("not trusted");
+    assert_eq!(error.class, Class::Retry);
+    assert!(error.text.contains("the server's certificate is not accepted"), "{error}");
+
+    let other = Certificate::for_name("mail.example");
+    let server = SmtpServer::with(Setup { tls: Tls::Upgrade(other.clone()), ..Setup::default() }).await;
+    let url = format!("smtp://localhost:{}", server.address.port());
+    let error = trusting(&url, &other).send(&envelope("a")).await.expect_err("another name");
+    assert!(error.text.contains("it is for another host name"), "{error}");
+
+    let server = SmtpServer::start().await;
+    let url = format!("smtp://localhost:{}", server.address.port());
+    let error = trusting(&url, &certificate).send(&envelope("a")).await.expect_err("no STARTTLS");
+    assert_eq!(error.class, Class::Retry);
+    assert!(error.text.contains("the server offers no STARTTLS"), "{error}");
+    assert_eq!(server.received(), []);
+}
+
+#[tokio::test]
+async fn tls_from_the_first_byte_is_spoken_where_it_is_asked_for() {
+    let certificate = Certificate::for_name("localhost");
+    let server = SmtpServer::with(Setup { tls: Tls::Implicit(certificate.clone()), ..Setup::default() }).await;
+    let url = format!("smtps://localhost:{}", server.address.port());
+    trusting(&url, &certificate).send(&envelope("a")).await.expect("sent");
+    assert!(server.received()[0].encrypted);
+
+    let open = SmtpServer::start().await;
+    let url = format!("smtps://localhost:{}", open.address.port());
+    let error = trusting(&url, &certificate).send(&envelope("a")).await.expect_err("no TLS there");
+    assert_eq!(error.class, Class::Retry);
+    assert!(error.text.contains("the server does not speak TLS here"), "{error}");
+}
+
+#[tokio::test]
+async fn a_login_is_made_where_there_is_one_and_its_password_is_never_shown() {
+    for only_auth_login in [false, true] {
+        let setup = Setup { login: Some(("shop@x", "p:@ss w/rd")), only_auth_login, ..Setup::default() };
+        let server = SmtpServer::with(setup).await;
+        let url = |password: &str| format!("smtp://shop%40x:{password}@{}?tls=none", server.address);
+        mailer(&url("p%3A%40ss%20w%2Frd")).send(&envelope("a")).await.expect("sent");
+        assert_eq!(server.received()[0].user.as_deref(), Some("shop@x"));
+
+        let wrong = mailer(&url("hunter2"));
+        let error = wrong.send(&envelope("a")).await.expect_err("refused");
+        assert_eq!(error.class, Class::Permanent);
+        assert!(error.text.contains("said to the login: 535 5.7.8 user or password is wrong"), "{error}");
+        assert!(!format!("{wrong:?}{error:?}").contains("hunter2"));
+    }
+    let server = SmtpServer::start().await;
+    let url = format!("smtp://u:p@{}?tls=none", server.address);
+    let error = mailer(&url).send(&envelope("a")).await.expect_err("no login offered");
+    assert!(error.text.contains("the server offers no way to log in"), "{error}");
+}

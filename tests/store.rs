@@ -1,0 +1,528 @@
+//! The store's contract, over every engine; and what the journal does when it is killed, cut, torn, flipped or robbed.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use kyc_rules::{
+    clock::{Clock, Timestamp},
+    decide::{Command, Receipt},
+    kyc::{Codes, CustomerId, Observation, Processing, Source, Status, Verdict},
+    store::{OpenError, Options, Progress, Refused, Step, Store},
+};
+use proptest::prelude::*;
+
+const START: Timestamp = Timestamp(1_795_419_000_000);
+
+fn id(text: &str) -> CustomerId {
+    CustomerId::new(text).expect("id")
+}
+
+fn saw(status: &str, docs: &[&str]) -> Observation {
+    Observation {
+        source: Source::Callback,
+        status: Status::from_wire(Some(status)).expect("status"),
+        processing: Some(Processing::None),
+        missing_docs: Some(Codes::new(docs.iter().copied()).expect("docs")),
+        reject_labels: Some(Codes::EMPTY),
+        message: Some("".into()),
+    }
+}
+
+fn callback(customer: &str, status: &str) -> Command {
+    Command::Observe { customer: id(customer), saw: saw(status, &[]) }
+}
+
+fn options() -> Options {
+    Options { clock: Clock::manual(START), min_free_bytes: 0, view_cache_bytes: 4 << 20, ..Options::default() }
+}
+
+async fn open(path: &Path, options: &Options) -> Store {
+    try_open(path, options).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn try_open(path: &Path, options: &Options) -> Result<Store, OpenError> {
+    Store::open(path, options, Arc::new(Progress::default())).await.map(|(store, _)| store)
+}
+
+async fn seen(store: &Store, customer: &str, status: &str) -> Verdict {
+    match store.submit(callback(customer, status)).await {
+        Ok(Receipt::Seen(verdict)) => verdict,
+        other => panic!("{customer} {status}: {other:?}"),
+    }
+}
+
+fn status_of(store: &Store, customer: &str) -> Option<String> {
+    let case = store.customer(&id(customer)).expect("readable")?;
+    Some(case.customer.as_ref()?.status.to_string())
+}
+
+/// Runs a test over each engine.
+async fn each_engine<F: Future<Output = ()>>(test: impl Fn(Store, Clock) -> F) {
+    let dir = tempfile::tempdir().expect("directory");
+    let with = options();
+    let journal = open(dir.path(), &with).await;
+    test(journal.clone(), with.clock.clone()).await;
+    journal.close().await;
+    let with = options();
+    test(Store::memory(&with), with.clock.clone()).await;
+}
+
+#[tokio::test]
+async fn a_callback_moves_a_customer_once() {
+    each_engine(|store, _| async move {
+        assert_eq!(seen(&store, "C-1", "CREATED").await, Verdict::Moved);
+        assert_eq!(seen(&store, "C-1", "CREATED").await, Verdict::Duplicate);
+        assert_eq!(seen(&store, "C-1", "KYC_PENDING").await, Verdict::Moved);
+        let case = store.customer(&id("C-1")).expect("readable").expect("known");
+        let customer = case.customer.as_ref().expect("observed");
+        assert_eq!((customer.status.name(), customer.visit()), ("KYC_PENDING", 1));
+        assert_eq!(customer.from.as_ref().map(Status::name), Some("CREATED"));
+        assert_eq!(store.customer(&id("C-2")).expect("readable"), None);
+        assert_eq!(store.figures().customers, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn repeated_duplicates_are_recorded_once_a_minute_and_counted() {
+    each_engine(|store, clock| async move {
+        seen(&store, "C-1", "CREATED").await;
+        for _ in 0..10 {
+            assert_eq!(seen(&store, "C-1", "CREATED").await, Verdict::Duplicate);
+        }
+        assert_eq!(store.timeline(&id("C-1"), None, 100).expect("readable").rows.len(), 2);
+        clock.advance_ms(60_000);
+        seen(&store, "C-1", "CREATED").await;
+        let rows = store.timeline(&id("C-1"), None, 100).expect("readable").rows;
+        assert_eq!(rows.len(), 3);
+        assert_eq!(rows[0].effects.repeats, 9, "the newest first, with what went unrecorded");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_timeline_is_a_walk_in_pages() {
+    each_engine(|store, _| async move {
+        for status in ["CREATED", "KYC_NEEDED", "PENDING_KYC_DATA", "KYC_PENDING", "FULL_USER"] {
+            seen(&store, "C-1", status).await;
+            seen(&store, "C-2", status).await;
+        }
+        let first = store.timeline(&id("C-1"), None, 3).expect("readable");
+        let rest = store.timeline(&id("C-1"), first.next, 3).expect("readable");
+        let edges: Vec<String> = first
+            .rows
+            .iter()
+            .chain(&rest.rows)
+            .map(|entry| {
+                let (from, to) = entry.edge().expect("an observation");
+                format!("{} -> {to}", from.map_or("new", Status::name))
+            })
+            .collect();
+        assert_eq!(
+            edges,
+            [
+                "KYC_PENDING -> FULL_USER",
+                "PENDING_KYC_DATA -> KYC_PENDING",
+                "KYC_NEEDED -> PENDING_KYC_DATA",
+                "CREATED -> KYC_NEEDED",
+                "new -> CREATED",
+            ]
+        );
+        assert_eq!(rest.next, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn customers_are_listed_in_pages() {
+    each_engine(|store, _| async move {
+        for n in 0..25 {
+            seen(&store, &format!("C-{n:02}"), "CREATED").await;
+        }
+        let mut listed = Vec::new();
+        let mut after = None;
+        loop {
+            let page = store.customers(after.as_ref(), 10).await.expect("readable");
+            listed.extend(page.rows);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let expected: Vec<CustomerId> = (0..25).map(|n| id(&format!("C-{n:02}"))).collect();
+        assert_eq!(listed, expected);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_at_once_are_decided_in_order() {
+    each_engine(|store, _| async move {
+        let tasks: Vec<_> = (0..64)
+            .map(|task| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    for n in 0..50 {
+                        let customer = format!("C-{}", (task * 7 + n) % 40);
+                        let status = ["KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER"][(task + n) % 3];
+                        seen(&store, &customer, status).await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("no panic");
+        }
+        assert_eq!(store.figures().customers, 40);
+        for n in 0..40 {
+            let customer = format!("C-{n}");
+            let rows = store.timeline(&id(&customer), None, 10_000).expect("readable").rows;
+            let moves: Vec<_> = rows.iter().filter(|entry| entry.verdict() == Some(Verdict::Moved)).collect();
+            for pair in moves.windows(2) {
+                let (from, _) = pair[0].edge().expect("edge");
+                let (_, to) = pair[1].edge().expect("edge");
+                assert_eq!(from, Some(to), "each move begins where the one before it ended");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().expect("directory");
+    for round in 0..5 {
+        let store = open(dir.path(), &options()).await;
+        for n in 0..20 {
+            let before = status_of(&store, &format!("C-{n}"));
+            assert_eq!(before.is_some(), round > 0, "round {round}, C-{n}");
+            seen(&store, &format!("C-{n}"), if round % 2 == 0 { "KYC_PENDING" } else { "FULL_USER" }).await;
+        }
+        assert_eq!(store.figures().customers, 20);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn everything_under_the_data_directory_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("directory");
+    let store = open(dir.path(), &options()).await;
+    seen(&store, "C-1", "CREATED").await;
+    store.customers(None, 1).await.expect("flushed");
+    let mut todo = vec![dir.path().to_owned()];
+    while let Some(path) = todo.pop() {
+        for entry in fs::read_dir(&path).expect("readable") {
+            let path = entry.expect("entry").path();
+            let mode = path.metadata().expect("metadata").permissions().mode() & 0o777;
+            if path.is_dir() {
+                assert_eq!(mode, 0o700, "{}", path.display());
+                todo.push(path);
+            } else {
+                assert_eq!(mode, 0o600, "{}", path.display());
+            }
+        }
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn one_data_directory_serves_one_process() {
+    let dir = tempfile::tempdir().expect("directory");
+    let store = open(dir.path(), &options()).await;
+    assert!(matches!(try_open(dir.path(), &options()).await, Err(OpenError::Locked(_))));
+    store.close().await;
+    open(dir.path(), &options()).await.close().await;
+}
+
+/// Stops the writer the nth time it comes to a step, as a kill would.
+fn stop_at(step: Step, nth: usize) -> Options {
+    let count = AtomicUsize::new(0);
+    let interrupt = move |at: Step| {
+        if at == step && count.fetch_add(1, Ordering::SeqCst) == nth {
+            return Err(std::io::Error::other("killed"));
+        }
+        Ok(())
+    };
+    Options { interrupt: Some(Arc::new(interrupt)), ..options() }
+}
+
+#[tokio::test]
+async fn a_kill_between_any_two_steps_loses_nothing_that_was_answered() {
+    const STATUSES: [&str; 3] = ["KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER"];
+    for step in Step::ALL.iter().filter(|step| !matches!(step, Step::Sealed | Step::Joined)) {
+        for nth in [1, 2, 5, 9] {
+            let dir = tempfile::tempdir().expect("directory");
+            let store = open(dir.path(), &stop_at(*step, nth)).await;
+            let mut answered: BTreeMap<String, usize> = BTreeMap::new();
+            let mut refused = None;
+            for n in 0..30 {
+                let customer = format!("C-{}", n % 4);
+                match store.submit(callback(&customer, STATUSES[n % 3])).await {
+                    Ok(_) => {
+                        answered.insert(customer, n);
+                    }
+                    Err(error) => {
+                        assert_eq!(error, Refused::Closed);
+                        refused.get_or_insert((customer, n));
+                    }
+                }
+            }
+            let (who, lost) = refused.expect("it was killed");
+            store.close().await;
+            let store = open(dir.path(), &options()).await;
+            for (customer, n) in &answered {
+                let status = status_of(&store, customer);
+                let decided = *customer == who && status.as_deref() == Some(STATUSES[lost % 3]);
+                assert!(
+                    status.as_deref() == Some(STATUSES[n % 3]) || decided,
+                    "{step:?} {nth}: {customer} answered {n}, is {status:?}"
+                );
+            }
+            // The provider comes again, and it is taken exactly once.
+            seen(&store, &who, STATUSES[lost % 3]).await;
+            let rows = store.timeline(&id(&who), None, 100).expect("readable").rows;
+            let moves = rows.iter().filter(|entry| entry.verdict() == Some(Verdict::Moved)).count();
+            let expected = (0..=lost).filter(|n| n % 4 == lost % 4).count();
+            assert_eq!(moves, expected, "{step:?} {nth}");
+            store.close().await;
+        }
+    }
+}
+
+fn journal_files(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(dir.join("journal"))
+        .expect("journal")
+        .map(|entry| entry.expect("entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn segments_are_sealed_and_read_through() {
+    let dir = tempfile::tempdir().expect("directory");
+    let store = open(dir.path(), &options()).await;
+    // About 3 MB of records: the first segment has 1 MB, the second 2.
+    let message: Box<str> = "x".repeat(450).into();
+    for n in 0..3_000 {
+        let observation = Observation { message: Some(format!("{n} {message}").into()), ..saw("KYC_PENDING", &[]) };
+        let customer = id(&format!("C-{}", n % 10));
+        store.submit(Command::Observe { customer, saw: observation }).await.expect("taken");
+    }
+    let files = journal_files(dir.path());
+    assert!(files.len() >= 2, "{files:?}");
+    assert!(fs::read_to_string(&files[0]).expect("text").trim_end().ends_with("\"k\":\"sealed\"}"));
+    assert_eq!(store.timeline(&id("C-3"), None, 1_000).expect("readable").rows.len(), 300);
+    store.close().await;
+    let store = open(dir.path(), &options()).await;
+    let rows = store.timeline(&id("C-3"), None, 1_000).expect("readable").rows;
+    assert_eq!(rows.len(), 300);
+    assert_eq!(rows[299].verdict(), Some(Verdict::Moved));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_kill_while_a_segment_is_sealed_loses_nothing() {
+    let message: Box<str> = "x".repeat(480).into();
+    for step in [Step::Sealed, Step::Joined] {
+        let dir = tempfile::tempdir().expect("directory");
+        let store = open(dir.path(), &stop_at(step, 0)).await;
+        let mut answered = 0;
+        for n in 0..3_000 {
+            let observation = Observation { message: Some(format!("{n} {message}").into()), ..saw("KYC_PENDING", &[]) };
+            if store.submit(Command::Observe { customer: id("C-1"), saw: observation }).await.is_err() {
+                break;
+            }
+            answered = n;
+        }
+        store.close().await;
+        let store = open(dir.path(), &options()).await;
+        let case = store.customer(&id("C-1")).expect("readable").expect("known");
+        let message = case.customer.as_ref().and_then(|customer| customer.message.clone()).expect("message");
+        assert!(message.starts_with(&format!("{answered} ")), "{step:?}");
+        assert_eq!(seen(&store, "C-1", "FULL_USER").await, Verdict::Moved);
+        store.close().await;
+    }
+}
+
+/// A journal of a clean run, without its view, and what its customers were last.
+async fn some_journal() -> (tempfile::TempDir, BTreeMap<String, String>) {
+    let dir = tempfile::tempdir().expect("directory");
+    let store = open(dir.path(), &options()).await;
+    let mut last = BTreeMap::new();
+    for n in 0..12 {
+        let (customer, status) = (format!("C-{}", n % 5), ["KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER"][n % 3]);
+        seen(&store, &customer, status).await;
+        last.insert(customer, status.to_owned());
+    }
+    store.close().await;
+    fs::remove_dir_all(dir.path().join("view")).expect("removed");
+    (dir, last)
+}
+
+fn content_length(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != b'\n').map_or(0, |last| last + 2)
+}
+
+#[derive(Clone, Debug)]
+enum Harm {
+    Flip { at: usize, bit: u8 },
+    Cut { at: usize },
+    Tear { at: usize, length: usize },
+}
+
+fn harm() -> impl Strategy<Value = Harm> {
+    let at = 0..1_000_000_usize;
+    prop_oneof![
+        (at.clone(), 0..8_u8).prop_map(|(at, bit)| Harm::Flip { at, bit }),
+        at.clone().prop_map(|at| Harm::Cut { at }),
+        (at, 1..2_000_usize).prop_map(|(at, length)| Harm::Tear { at, length }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 160, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happens to the bytes: either the journal opens and everything before the harm is there, in order, or it is
+    /// refused as damaged. What a later record proves to have been durable is never silently gone.
+    #[test]
+    fn a_harmed_journal_is_refused_or_ends_before_the_harm(harm in harm()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        runtime.block_on(async {
+            let (dir, last) = some_journal().await;
+            let file = journal_files(dir.path()).pop().expect("a segment");
+            let mut bytes = fs::read(&file).expect("bytes");
+            let whole = bytes.clone();
+            let length = content_length(&bytes);
+            let mark = bytes[..length - 1].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let spot = match &harm {
+                Harm::Flip { at, bit } => {
+                    let at = at % length;
+                    bytes[at] ^= 1 << bit;
+                    at
+                }
+                Harm::Cut { at } => {
+                    bytes.truncate(at % length);
+                    at % length
+                }
+                Harm::Tear { at, length: torn } => {
+                    let at = at % length;
+                    let end = (at + torn).min(length);
+                    bytes[at..end].fill(b'\n');
+                    at
+                }
+            };
+            // Some tears change nothing.
+            prop_assume!(bytes != whole);
+            let lines_before = bytes[..spot.min(bytes.len())].iter().filter(|byte| **byte == b'\n').count();
+            let lines = 14; // opened, twelve callbacks, closed
+            fs::write(&file, &bytes).expect("written");
+            match try_open(dir.path(), &options()).await {
+                Err(OpenError::Damage(damage)) => {
+                    prop_assert!(!matches!(harm, Harm::Cut { .. }), "a cut leaves no proof behind it");
+                    prop_assert_eq!(damage.number, lines_before as u64 + 1);
+                }
+                Err(other) => prop_assert!(false, "{}", other),
+                Ok(store) => {
+                    let kept = (0..12).filter(|n| n + 2 <= lines_before).count();
+                    // Without a record after it nothing proves a callback; the mark of a clean end proves them all.
+                    if !matches!(harm, Harm::Cut { .. }) {
+                        let harmless = lines_before + 1 >= lines;
+                        let tail_torn = matches!(harm, Harm::Tear { at, length: torn } if at % length + torn > mark);
+                        prop_assert!(harmless || tail_torn, "{} lines before the harm", lines_before);
+                    }
+                    let mut expected = BTreeMap::new();
+                    for n in 0..kept {
+                        let status = ["KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER"][n % 3];
+                        expected.insert(format!("C-{}", n % 5), status.to_owned());
+                    }
+                    for customer in last.keys() {
+                        prop_assert_eq!(status_of(&store, customer), expected.get(customer).cloned(), "{}", customer);
+                    }
+                    store.close().await;
+                }
+            }
+            Ok(())
+        })?;
+    }
+}
+
+#[tokio::test]
+async fn a_view_that_is_gone_cut_or_scribbled_over_is_made_again() {
+    for harm in ["gone", "cut", "scribbled"] {
+        let dir = tempfile::tempdir().expect("directory");
+        let store = open(dir.path(), &options()).await;
+        for n in 0..50 {
+            seen(&store, &format!("C-{n}"), "KYC_PENDING").await;
+        }
+        store.close().await;
+        let view = dir.path().join("view");
+        let db = view.join("db");
+        match harm {
+            "gone" => fs::remove_dir_all(&view).expect("removed"),
+            "cut" => {
+                let length = db.metadata().expect("metadata").len();
+                fs::OpenOptions::new().write(true).open(&db).expect("open").set_len(length / 3).expect("cut");
+            }
+            _ => fs::write(&db, vec![0xA5; 100_000]).expect("scribbled"),
+        }
+        let store = open(dir.path(), &options()).await;
+        for n in 0..50 {
+            assert_eq!(status_of(&store, &format!("C-{n}")).as_deref(), Some("KYC_PENDING"), "{harm}");
+        }
+        assert_eq!(store.figures().customers, 50, "{harm}");
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_view_ahead_of_the_journal_is_refused_with_both_numbers() {
+    let dir = tempfile::tempdir().expect("directory");
+    let store = open(dir.path(), &options()).await;
+    for n in 0..10 {
+        seen(&store, &format!("C-{n}"), "KYC_PENDING").await;
+    }
+    store.close().await;
+    let file = journal_files(dir.path()).pop().expect("a segment");
+    let bytes = fs::read(&file).expect("bytes");
+    let end = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(5).expect("six lines").0;
+    fs::write(&file, &bytes[..=end]).expect("cut");
+    match try_open(dir.path(), &options()).await {
+        Err(OpenError::Ahead { view: 12, journal: 6 }) => {}
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("acknowledged records are gone, and it opened"),
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_answers_nobody() {
+    let dir = tempfile::tempdir().expect("directory");
+    let store = open(dir.path(), &stop_at(Step::Written, 3)).await;
+    let mut refused = 0;
+    for n in 0..10 {
+        refused += usize::from(store.submit(callback(&format!("C-{n}"), "CREATED")).await.is_err());
+    }
+    assert_eq!(refused, 8, "the one that failed, and all after it");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn too_little_room_refuses_callbacks_and_says_so() {
+    let dir = tempfile::tempdir().expect("directory");
+    let store = open(dir.path(), &Options { min_free_bytes: u64::MAX, ..options() }).await;
+    while store.trouble().is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(store.submit(callback("C-1", "CREATED")).await, Err(Refused::NoSpace));
+    assert_eq!(store.customer(&id("C-1")).expect("readable"), None);
+    store.close().await;
+}

@@ -1,0 +1,417 @@
+//! A relay to send mails to: a real conversation over a socket, in this process, with a script of what goes wrong.
+//!
+//! `SmtpServer::start()` takes everything in. A script says what is answered instead at a stage, once for each entry in turn;
+//! when it is used up, everything is taken in again.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_rustls::{TlsAcceptor, rustls};
+
+/// A mail that was taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    pub from: String,
+    pub to: Vec<String>,
+    /// As it came, headers and all, without the dots that SMTP adds.
+    pub data: String,
+    /// Whether it came over TLS.
+    pub encrypted: bool,
+    /// Who had logged in.
+    pub user: Option<String>,
+}
+
+impl Received {
+    /// A header's value, unfolded.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let head = self.data.split("\r\n\r\n").next()?.replace("\r\n ", " ").replace("\r\n\t", " ");
+        let found = head.lines().find(|line| line.to_lowercase().starts_with(&format!("{}:", name.to_lowercase())))?;
+        Some(found[name.len() + 1..].trim().to_owned())
+    }
+
+    /// The decoded text of the part with this content type.
+    pub fn part(&self, content_type: &str) -> Option<String> {
+        let start = self.data.find(&format!("Content-Type: {content_type}"))?;
+        let (head, rest) = self.data[start..].split_once("\r\n\r\n")?;
+        let body = rest.split("\r\n--").next()?;
+        let bytes = if head.contains("base64") {
+            BASE64_STANDARD.decode(body.replace("\r\n", "")).ok()?
+        } else if head.contains("quoted-printable") {
+            quoted_printable(body)
+        } else {
+            body.as_bytes().to_vec()
+        };
+        String::from_utf8(bytes).ok().map(|text| text.replace("\r\n", "\n"))
+    }
+}
+
+fn quoted_printable(body: &str) -> Vec<u8> {
+    let joined = body.replace("=\r\n", "");
+    let mut bytes = Vec::new();
+    let mut rest = joined.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = (byte == b'=').then(|| after.get(..2)).flatten();
+        match code.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()) {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Greeting,
+    Ehlo,
+    Auth,
+    MailFrom,
+    RcptTo,
+    /// The command DATA.
+    Data,
+    /// After the text's last dot.
+    Content,
+}
+
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Answer this line instead, as `451 4.3.0 later`.
+    Say(&'static str),
+    /// Say nothing any more.
+    Hang,
+    /// Close the connection.
+    Drop,
+    /// Take it in and close the connection without an answer. Only for `Content`.
+    KeepAndDrop,
+    /// Take it in, but answer only after this long. Only for `Content`.
+    Slow(Duration),
+}
+
+#[derive(Clone, Default)]
+pub struct Setup {
+    pub script: Vec<(Stage, Act)>,
+    /// User and password that are asked for.
+    pub login: Option<(&'static str, &'static str)>,
+    /// Offer only LOGIN, not PLAIN.
+    pub only_auth_login: bool,
+    pub tls: Tls,
+}
+
+#[derive(Clone, Default)]
+pub enum Tls {
+    #[default]
+    None,
+    /// Offered with STARTTLS.
+    Upgrade(Certificate),
+    /// From the first byte.
+    Implicit(Certificate),
+}
+
+/// A certificate of the server's own, and what a client must trust to accept it.
+#[derive(Clone)]
+pub struct Certificate {
+    pub pem: Vec<u8>,
+    config: Arc<rustls::ServerConfig>,
+}
+
+impl Certificate {
+    /// Signed by itself, for this name: `localhost`, or another one for a mismatch.
+    pub fn for_name(name: &str) -> Self {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .expect("a server's configuration");
+        Self { pem: made.cert.pem().into_bytes(), config: Arc::new(config) }
+    }
+}
+
+#[derive(Default)]
+struct Records {
+    received: Vec<Received>,
+    connections: usize,
+    script: VecDeque<(Stage, Act)>,
+}
+
+pub struct SmtpServer {
+    pub address: SocketAddr,
+    records: Arc<Mutex<Records>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for SmtpServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl SmtpServer {
+    /// One that takes everything in, in the open.
+    pub async fn start() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    /// One that does these things first.
+    pub async fn scripted(script: &[(Stage, Act)]) -> Self {
+        Self::with(Setup { script: script.to_vec(), ..Setup::default() }).await
+    }
+
+    pub async fn with(setup: Setup) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let records =
+            Arc::new(Mutex::new(Records { script: setup.script.iter().cloned().collect(), ..Records::default() }));
+        let shared = records.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                shared.lock().expect("records").connections += 1;
+                tokio::spawn(talk(stream, setup.clone(), shared.clone()));
+            }
+        });
+        Self { address, records, task }
+    }
+
+    /// The transport for it where it speaks in the open.
+    pub fn url(&self) -> String {
+        format!("smtp://{}?tls=none", self.address)
+    }
+
+    pub fn received(&self) -> Vec<Received> {
+        self.records.lock().expect("records").received.clone()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.records.lock().expect("records").connections
+    }
+
+    /// Adds to what goes wrong next.
+    pub fn then(&self, stage: Stage, act: Act) {
+        self.records.lock().expect("records").script.push_back((stage, act));
+    }
+
+    /// The mails, once there are this many; fails after five seconds.
+    pub async fn wait_for(&self, count: usize) -> Vec<Received> {
+        for _ in 0..500 {
+            let received = self.received();
+            if received.len() >= count {
+                return received;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} mails came, not {count}", self.received().len());
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// The conversation is over.
+struct Over;
+
+struct Session {
+    stream: Box<dyn Stream>,
+    buffer: Vec<u8>,
+    setup: Setup,
+    records: Arc<Mutex<Records>>,
+    encrypted: bool,
+    user: Option<String>,
+}
+
+async fn talk(stream: TcpStream, setup: Setup, records: Arc<Mutex<Records>>) {
+    let mut session =
+        Session { stream: Box::new(stream), buffer: Vec::new(), setup, records, encrypted: false, user: None };
+    let _ = session.run().await;
+}
+
+impl Session {
+    async fn run(&mut self) -> Result<(), Over> {
+        if let Tls::Implicit(certificate) = self.setup.tls.clone() {
+            self.encrypt(&certificate).await?;
+        }
+        self.answer(Stage::Greeting, "220 test ESMTP").await?;
+        let (mut from, mut to) = (String::new(), Vec::new());
+        loop {
+            let line = self.line().await?;
+            let verb = line.split([' ', ':']).next().unwrap_or_default().to_uppercase();
+            match &*verb {
+                "EHLO" => {
+                    let offers = self.offers();
+                    self.answer(Stage::Ehlo, &offers).await?;
+                }
+                "STARTTLS" => match self.setup.tls.clone() {
+                    Tls::Upgrade(certificate) if !self.encrypted => {
+                        self.say("220 go ahead").await?;
+                        self.encrypt(&certificate).await?;
+                    }
+                    _ => self.say("502 no").await?,
+                },
+                "AUTH" => self.log_in(&line).await?,
+                "MAIL" if self.setup.login.is_some() && self.user.is_none() => self.say("530 log in first").await?,
+                "MAIL" => {
+                    (from, to) = (address(&line), Vec::new());
+                    self.answer(Stage::MailFrom, "250 ok").await?;
+                }
+                "RCPT" => {
+                    if self.answer(Stage::RcptTo, "250 ok").await? {
+                        to.push(address(&line));
+                    }
+                }
+                "DATA" => {
+                    if self.answer(Stage::Data, "354 go on").await? {
+                        self.take_in(&from, &to).await?;
+                    }
+                }
+                "NOOP" | "RSET" => self.say("250 ok").await?,
+                "QUIT" => {
+                    self.say("221 bye").await?;
+                    return Err(Over);
+                }
+                _ => self.say("502 what?").await?,
+            }
+        }
+    }
+
+    fn offers(&self) -> String {
+        let mut offers = vec!["test", "8BITMIME", "SMTPUTF8"];
+        if matches!(self.setup.tls, Tls::Upgrade(_)) && !self.encrypted {
+            offers.push("STARTTLS");
+        }
+        if self.setup.login.is_some() {
+            offers.push(if self.setup.only_auth_login { "AUTH LOGIN" } else { "AUTH PLAIN LOGIN" });
+        }
+        let last = offers.len() - 1;
+        let lines = offers.iter().enumerate();
+        lines
+            .map(|(nth, offer)| format!("250{}{offer}", if nth == last { " " } else { "-" }))
+            .collect::<Vec<_>>()
+            .join("\r\n")
+    }
+
+    async fn take_in(&mut self, from: &str, to: &[String]) -> Result<(), Over> {
+        let mut data = String::new();
+        loop {
+            let line = self.line().await?;
+            if line == "." {
+                break;
+            }
+            data.push_str(line.strip_prefix('.').unwrap_or(&line));
+            data.push_str("\r\n");
+        }
+        let (encrypted, user) = (self.encrypted, self.user.clone());
+        let received = Received { from: from.to_owned(), to: to.to_vec(), data, encrypted, user };
+        let keep = |session: &Self| session.records.lock().expect("records").received.push(received);
+        match self.next(Stage::Content) {
+            None => {
+                keep(self);
+                self.say("250 2.0.0 queued as TEST").await
+            }
+            Some(Act::Slow(time)) => {
+                keep(self);
+                tokio::time::sleep(time).await;
+                self.say("250 2.0.0 queued as TEST").await
+            }
+            Some(Act::KeepAndDrop) => {
+                keep(self);
+                Err(Over)
+            }
+            Some(act) => self.act(act).await,
+        }
+    }
+
+    async fn log_in(&mut self, line: &str) -> Result<(), Over> {
+        let mut words = line.split_whitespace().skip(1);
+        let (mechanism, first) = (words.next().unwrap_or_default().to_uppercase(), words.next());
+        let said = |text: &str| String::from_utf8(BASE64_STANDARD.decode(text).unwrap_or_default()).unwrap_or_default();
+        let (user, password) = if mechanism == "PLAIN" {
+            let plain = said(first.unwrap_or_default());
+            let mut parts = plain.split('\0').skip(1).map(str::to_owned);
+            (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+        } else {
+            self.say("334 VXNlcm5hbWU6").await?;
+            let user = said(&self.line().await?);
+            self.say("334 UGFzc3dvcmQ6").await?;
+            (user, said(&self.line().await?))
+        };
+        if self.setup.login == Some((&*user, &*password)) {
+            if self.answer(Stage::Auth, "235 welcome").await? {
+                self.user = Some(user);
+            }
+            Ok(())
+        } else {
+            self.say("535 5.7.8 user or password is wrong").await
+        }
+    }
+
+    /// What the script says for this stage, or else the usual. Whether it was the usual.
+    async fn answer(&mut self, stage: Stage, usual: &str) -> Result<bool, Over> {
+        match self.next(stage) {
+            Some(act) => self.act(act).await.map(|()| false),
+            None => self.say(usual).await.map(|()| true),
+        }
+    }
+
+    fn next(&self, stage: Stage) -> Option<Act> {
+        let script = &mut self.records.lock().expect("records").script;
+        script.pop_front_if(|(at, _)| *at == stage).map(|(_, act)| act)
+    }
+
+    async fn act(&mut self, act: Act) -> Result<(), Over> {
+        match act {
+            Act::Say(line) => self.say(line).await,
+            Act::Hang => std::future::pending().await,
+            Act::Drop | Act::KeepAndDrop | Act::Slow(_) => Err(Over),
+        }
+    }
+
+    async fn say(&mut self, line: &str) -> Result<(), Over> {
+        self.stream.write_all(format!("{line}\r\n").as_bytes()).await.map_err(|_| Over)?;
+        self.stream.flush().await.map_err(|_| Over)
+    }
+
+    async fn line(&mut self) -> Result<String, Over> {
+        loop {
+            if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\r\n") {
+                let line: Vec<u8> = self.buffer.drain(..end + 2).take(end).collect();
+                return String::from_utf8(line).map_err(|_| Over);
+            }
+            if self.stream.read_buf(&mut self.buffer).await.map_err(|_| Over)? == 0 {
+                return Err(Over);
+            }
+        }
+    }
+
+    async fn encrypt(&mut self, certificate: &Certificate) -> Result<(), Over> {
+        let open = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
+        let acceptor = TlsAcceptor::from(certificate.config.clone());
+        self.stream = Box::new(acceptor.accept(open).await.map_err(|_| Over)?);
+        self.encrypted = true;
+        Ok(())
+    }
+}
+
+/// What stands in `<>`.
+fn address(line: &str) -> String {
+    line.split_once('<')
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .map(|(address, _)| address.to_owned())
+        .unwrap_or_default()
+}
