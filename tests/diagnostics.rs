@@ -23,6 +23,7 @@ fn context() -> Context {
         chats: names(&["kyc-ops"]),
         attributes: names(&["plan"]),
         locale: "en".to_owned(),
+        email: true,
         directory: true,
         api_key: true,
         ..Context::default()
@@ -67,4 +68,13 @@ fn every_mistake_is_told_as_it_should_be() {
         }
     }
     assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn nothing_is_to_be_said_about_the_shipped_rules() {
+    let mut files = Files::default();
+    read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/rules")), "", &mut files);
+    let compiled = RuleSet::compile(&files, &context());
+    let found = render(&compiled.diagnostics, &Sources::default().directory("rules", &files), false);
+    assert!(compiled.diagnostics.is_empty(), "{found}");
 }

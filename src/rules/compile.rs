@@ -29,6 +29,16 @@ pub struct Compiled {
 impl RuleSet {
     /// Reads every file. Pure and total.
     pub fn compile(files: &Files, context: &Context) -> Compiled {
+        Self::compile_language(files, context, false)
+    }
+
+    /// Reads the whole language, also what this version can't carry out: for tests of the language.
+    #[cfg(test)]
+    pub(super) fn compile_all(files: &Files, context: &Context) -> Compiled {
+        Self::compile_language(files, context, true)
+    }
+
+    fn compile_language(files: &Files, context: &Context, whole_language: bool) -> Compiled {
         let mut diagnostics = Vec::new();
         let labels = label_codes(files);
         let names = Names::new(context, files, labels);
@@ -60,16 +70,19 @@ impl RuleSet {
             drafts.extend(read.drafts);
         }
         groups_of_two_files(&drafts, &mut diagnostics);
-        unsupported::find(&drafts, context, &mut diagnostics);
+        if !whole_language {
+            unsupported::find(&drafts, context, &mut diagnostics);
+        }
         let options =
             Options { brand: &context.brand, default_locale: &context.locale, attributes: &context.attributes };
         let templates = Templates::compile(files, &options).map_err(|wrong| diagnostics.extend(wrong)).ok();
         let errors = diagnostics.iter().any(|found| found.severity == Severity::Error);
-        if !errors {
+        let templates = templates.filter(|_| !errors);
+        if templates.is_some() {
             warnings::find(&drafts, &names, &mut diagnostics);
         }
         bounded(&mut diagnostics);
-        let Some(templates) = templates.filter(|_| !errors) else { return Compiled { set: None, diagnostics } };
+        let Some(templates) = templates else { return Compiled { set: None, diagnostics } };
         let rules = drafts.into_iter().map(|draft| draft.rule).collect();
         Compiled { set: Some(RuleSet::of(rules, templates, files)), diagnostics }
     }
@@ -103,7 +116,8 @@ enum Kind {
 }
 
 fn kind(path: &str) -> Kind {
-    if let Some(stem) = path.strip_suffix(".yml") {
+    // What lies in `labels/`, the templates say themselves.
+    if let Some(stem) = path.strip_suffix(".yml").filter(|stem| !stem.starts_with("labels/")) {
         return Kind::Misnamed(format!("{stem}.yaml"));
     }
     if !path.ends_with(".yaml") {

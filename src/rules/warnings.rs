@@ -241,3 +241,68 @@ fn surroundings(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>)
     }
     into.extend(context.secret_warnings.iter().map(|warning| about("secret", warning)));
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        rules::{Context, RuleSet},
+        source::{Files, Severity},
+    };
+
+    /// The codes of what is told about these rules, beside what the configuration lacks.
+    fn told(rules: &str) -> Vec<&'static str> {
+        let files: Files = [
+            ("a.yaml".to_owned(), format!("format: 1\nrules:\n  - {{id: all, when: any -> any, do: record}}\n{rules}")),
+            ("templates/m.en.md".to_owned(), "Subject: x\n\nx\n".to_owned()),
+        ]
+        .into_iter()
+        .collect();
+        let context = Context { locale: "en".to_owned(), directory: true, api_key: true, ..Context::default() };
+        let compiled = RuleSet::compile_all(&files, &context);
+        assert!(
+            compiled.diagnostics.iter().all(|found| found.severity == Severity::Warning),
+            "{:?}",
+            compiled.diagnostics
+        );
+        compiled.diagnostics.iter().map(|found| found.code).collect()
+    }
+
+    #[test]
+    fn what_is_probably_not_meant_is_told_and_what_may_be_is_not() {
+        let mail = "do: [email: m]";
+        for (rules, codes) in [
+            ("  - {id: a, when: FULL_USER for 2d, if: {changed: message}, do: record}\n".to_owned(), &["never"][..]),
+            ("  - {id: a, when: FULL_USER for 2d, if: {visit: 2}, do: record}\n".to_owned(), &[]),
+            // The shorter wait comes first, and the longer one still has its own event.
+            (
+                "  - {id: a, group: g, when: CREATED for 1d, do: record}\n  - {id: b, group: g, when: 'CREATED for 1d, 2d', do: record}\n"
+                    .to_owned(),
+                &[],
+            ),
+            (
+                "  - {id: a, group: g, when: 'CREATED for 1d, 2d', do: record}\n  - {id: b, group: g, when: CREATED for 2d, do: record}\n"
+                    .to_owned(),
+                &["never"],
+            ),
+            // A shadow rule takes nothing away from those below it.
+            (
+                "  - {id: a, group: g, mode: shadow, when: any -> CREATED, do: record}\n  - {id: b, group: g, when: any -> CREATED, do: record}\n"
+                    .to_owned(),
+                &[],
+            ),
+            (format!("  - {{id: a, when: any -> CREATED, {mail}}}\n  - {{id: b, when: new -> CREATED, {mail}}}\n"), &["twice"]),
+            (format!("  - {{id: a, when: any -> CREATED, {mail}}}\n  - {{id: b, mode: shadow, when: any -> CREATED, {mail}}}\n"), &[]),
+            (format!("  - {{id: a, when: FULL_USER -> any, {mail}}}\n  - {{id: b, when: any -> FULL_USER, {mail}}}\n"), &[]),
+            (
+                format!("  - {{id: a, when: any -> CREATED, if: {{visit: 1}}, {mail}}}\n  - {{id: b, when: any -> CREATED, if: {{visit: '>= 2'}}, {mail}}}\n"),
+                &[],
+            ),
+            (format!("  - {{id: a, group: g, when: any -> CREATED, if: {{visit: 1}}, {mail}}}\n  - {{id: b, group: g, when: any -> CREATED, {mail}}}\n"), &[]),
+            ("  - {id: a, when: KYC_PENDING -> FULL_USER, do: record}\n".to_owned(), &["narrow"]),
+            ("  - {id: a, when: FULL_USER -> SOFT_KYC_FAILED, do: record}\n".to_owned(), &[]),
+            ("  - {id: a, when: SOFT_KYC_FAILED -> FULL_USER, do: record}\n".to_owned(), &[]),
+        ] {
+            assert_eq!(told(&rules), codes, "{rules}");
+        }
+    }
+}
