@@ -92,14 +92,12 @@ impl JobKey {
     }
 }
 
-/// What must last for a mail to be sent still.
+/// The stay in a processing status that an order belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stay {
-    /// The visit to a status.
-    Status { status: Status, visit: u32 },
-    /// The stay in a processing status, named by when it began.
-    Processing { processing: Processing, since: Timestamp },
+pub struct ProcessingStay {
+    pub processing: Processing,
+    /// When it began; what tells it from another stay in the same one.
+    pub since: Timestamp,
 }
 
 /// What a rule has ordered for a customer, as it was ordered.
@@ -108,13 +106,17 @@ pub struct Order {
     pub id: JobId,
     pub rule: RuleId,
     pub action: Action,
-    /// The number of the record that ordered it, and its place in there: the outbox's order.
-    #[serde(rename = "n")]
+    /// The number of the record that ordered it, and its place in there: the outbox's order. The record itself does not say it
+    /// again, and neither its time.
+    #[serde(default, rename = "n", skip_serializing_if = "is_zero_u64")]
     pub number: u64,
-    #[serde(rename = "i")]
+    #[serde(default, rename = "i", skip_serializing_if = "is_zero")]
     pub index: u32,
+    #[serde(default, skip_serializing_if = "is_unset")]
     pub at: Timestamp,
-    pub stay: Stay,
+    /// What must last for a mail to be sent still; `None`: the visit to the status `to`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processing_stay: Option<ProcessingStay>,
     /// `None`: there was no observation before.
     #[serde(default, with = "crate::kyc::said", skip_serializing_if = "Option::is_none")]
     pub from: Option<Status>,
@@ -128,6 +130,18 @@ pub struct Order {
 
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+fn is_zero_u64(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_unset(at: &Timestamp) -> bool {
+    at.millis() == 0
+}
+
+fn is_queued(state: &State) -> bool {
+    *state == State::Queued
 }
 
 fn nothing_changed(details: &Details) -> bool {
@@ -251,6 +265,7 @@ impl Trouble {
 /// What has become of an order so far. Replaced as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fate {
+    #[serde(default, skip_serializing_if = "is_queued")]
     pub state: State,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: u32,

@@ -1,10 +1,6 @@
 //! The gates before an attempt, and what an attempt's end means.
 
-use super::{
-    Attempt, Case, Decision, Effects, FateChange, Given, Kind, Receipt,
-    letter::letter_for,
-    observe::{ended, forget_cancelled},
-};
+use super::{Attempt, Case, Decision, Effects, FateChange, Given, Kind, Receipt, letter::letter_for, observe::ended};
 use crate::{
     clock::Timestamp,
     kyc::CustomerId,
@@ -52,7 +48,7 @@ pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
     if stays_held {
         return Decision::nothing(Receipt::NotNow);
     }
-    settle(case, who, Kind::Attempt, id, fate, None, Receipt::NotNow)
+    settle(who, Kind::Attempt, id, fate, None, Receipt::NotNow)
 }
 
 fn go(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) -> Decision {
@@ -72,14 +68,14 @@ fn go(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) -> Decision {
     let begun =
         Job { order: job.order.clone(), fate: fate.clone(), letter: letter.clone().or_else(|| job.letter.clone()) };
     let go = Receipt::Go(Box::new(Attempt { customer: who.clone(), job: begun }));
-    settle(case, who, Kind::Attempt, job.id(), fate, letter, go)
+    settle(who, Kind::Attempt, job.id(), fate, letter, go)
 }
 
 /// All that a mail to a customer must pass, before every attempt.
 fn gate(case: &Case, job: &Job, given: Given<'_>) -> Gate {
     let order = &job.order;
     let Some(customer) = &case.customer else { return Gate::Cancelled("the customer is not known any more".into()) };
-    if let Some(reason) = ended(&order.stay, customer) {
+    if let Some(reason) = ended(order, customer) {
         return Gate::Cancelled(reason);
     }
     let rule = given.rules.rule(order.rule.as_str());
@@ -170,7 +166,7 @@ pub fn end(case: &Case, who: &CustomerId, id: JobId, attempt: u32, outcome: &Out
             }
         }
     };
-    settle(case, who, Kind::Outcome, id, fate, None, Receipt::Recorded)
+    settle(who, Kind::Outcome, id, fate, None, Receipt::Recorded)
 }
 
 /// An attempt that nobody knows the end of is repeated: the other side tells by the id that it is the same.
@@ -181,12 +177,11 @@ pub fn doubt(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
     }
     let error = "the process ended during an attempt: it may have arrived, and is repeated with the same id";
     let fate = Fate { last_error: Some(error.into()), ..job.fate.queued(given.now) };
-    settle(case, who, Kind::InDoubt, id, fate, None, Receipt::Recorded)
+    settle(who, Kind::InDoubt, id, fate, None, Receipt::Recorded)
 }
 
 /// One job's new fate, written down.
 fn settle(
-    case: &Case,
     who: &CustomerId,
     kind: Kind,
     id: JobId,
@@ -196,7 +191,6 @@ fn settle(
 ) -> Decision {
     let mut effects = Effects::of(kind, who);
     effects.fates.push(FateChange { id, fate, letter });
-    forget_cancelled(case, &mut effects);
     Decision::record(effects, receipt)
 }
 

@@ -6,8 +6,8 @@ use super::Effects;
 use crate::{
     clock::Timestamp,
     kyc::{Codes, Contact, Customer},
-    outbox::{Job, JobId, State},
-    rules::RuleId,
+    outbox::{Job, JobId},
+    rules::{Action, RuleId},
 };
 
 /// One customer: memory, contact, marks, and the jobs that are not in a final state.
@@ -41,6 +41,14 @@ pub struct Counted {
     pub job: Option<JobId>,
 }
 
+impl Counted {
+    /// What an order counts for; `None` where nothing limits it.
+    pub fn of(rule: &RuleId, action: &Action, at: Timestamp, job: Option<JobId>) -> Option<Self> {
+        let until = at.plus_ms(action.limit()?.window_ms);
+        Some(Self { rule: rule.clone(), aim: action.name().into(), at, until, job })
+    }
+}
+
 impl Case {
     /// Nothing was ever recorded about this customer.
     pub fn is_unknown(&self) -> bool {
@@ -53,7 +61,7 @@ impl Case {
 
     /// Makes the record's results true here, and returns the jobs it touched as they are now. Total, and the same when it is
     /// done twice: a record holds results, not differences.
-    pub fn apply(&mut self, number: u64, effects: &Effects) -> Vec<Job> {
+    pub fn apply(&mut self, number: u64, at: Timestamp, effects: &Effects) -> Vec<Job> {
         if self.first == 0 {
             self.first = number;
         }
@@ -67,14 +75,14 @@ impl Case {
         if let Some(tags) = &effects.tags {
             self.tags = tags.clone();
         }
-        if let Some(counted) = &effects.counted {
-            self.counted = counted.clone();
-        }
+        self.count(at, effects);
         let mut touched = Vec::with_capacity(effects.jobs.len() + effects.fates.len());
-        for job in &effects.jobs {
+        for (index, job) in (0..).zip(&effects.jobs) {
+            let mut job = job.clone();
+            (job.order.number, job.order.index, job.order.at) = (number, index, at);
             self.open.retain(|open| open.id() != job.id());
             self.open.push(job.clone());
-            touched.push(job.clone());
+            touched.push(job);
         }
         for change in &effects.fates {
             if let Some(job) = self.open.iter_mut().find(|job| job.id() == change.id) {
@@ -89,7 +97,15 @@ impl Case {
         touched
     }
 
-    pub fn has_open(&self, state: State) -> bool {
-        self.open.iter().any(|job| job.fate.state == state)
+    /// Brings what limits count up to date: new orders in, cancelled ones and those whose window has passed out.
+    fn count(&mut self, at: Timestamp, effects: &Effects) {
+        let ordered =
+            effects.jobs.iter().filter_map(|job| Counted::of(&job.order.rule, &job.order.action, at, Some(job.id())));
+        for one in ordered.chain(effects.shadowed.iter().cloned()) {
+            if !self.counted.contains(&one) {
+                self.counted.push(one);
+            }
+        }
+        self.counted.retain(|one| one.until > at && !one.job.is_some_and(|job| effects.cancels(job)));
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! Replaying effects never decides anything, and replaying them twice is the same as once.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Counted;
 use crate::{
     kyc::{Codes, Contact, Customer, CustomerId, Observation, Verdict},
-    outbox::{Fate, Job, JobId, Letter},
+    outbox::{Fate, Job, JobId, Letter, State},
     rules::RuleId,
 };
 
@@ -92,13 +92,36 @@ impl Ruled {
     }
 }
 
-/// The outcome of one rule in one event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The outcome of one rule in one event. In a record it is an array: id, outcome, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruling {
     pub id: RuleId,
     pub outcome: Ruled,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Box<str>>,
+}
+
+impl Serialize for Ruling {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match &self.why {
+            None => (&self.id, self.outcome).serialize(to),
+            Some(why) => (&self.id, self.outcome, why).serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Ruling {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Parts {
+            Why(RuleId, Ruled, Box<str>),
+            Plain(RuleId, Ruled),
+        }
+        Ok(match Parts::deserialize(from)? {
+            Parts::Why(id, outcome, why) => Self { id, outcome, why: Some(why) },
+            Parts::Plain(id, outcome) => Self { id, outcome, why: None },
+        })
+    }
 }
 
 /// A job's new fate.
@@ -130,8 +153,9 @@ pub struct Effects {
     pub tags: Option<Codes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Contact>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counted: Option<Vec<Counted>>,
+    /// Would-be orders of rules in shadow, which limits count among themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadowed: Vec<Counted>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<Job>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -159,6 +183,11 @@ fn is_zero(number: &u32) -> bool {
 impl Effects {
     pub fn of(kind: Kind, who: &CustomerId) -> Self {
         Self { kind, who: Some(who.clone()), ..Self::default() }
+    }
+
+    /// Whether a job comes to nothing by this.
+    pub fn cancels(&self, job: JobId) -> bool {
+        self.fates.iter().any(|change| change.id == job && change.fate.state == State::Cancelled)
     }
 
     /// A record that concerns no customer.

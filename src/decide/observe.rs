@@ -2,8 +2,9 @@
 
 use super::{Case, Counted, Decision, Effects, FateChange, Given, Kind, Receipt, Ruled, Ruling};
 use crate::{
+    clock::Timestamp,
     kyc::{Change, Codes, Customer, CustomerId, Observation, Source, Verdict},
-    outbox::{Fate, Job, JobId, Order, State, Stay, Trouble},
+    outbox::{Fate, Job, JobId, Order, ProcessingStay, State, Trouble},
     rules::{Action, Facts, Holds, Limit, Mode, Rule},
 };
 
@@ -30,7 +31,7 @@ pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_
     };
     let mut effects = Effects { verdict: Some(verdict), ..Effects::of(kind, who) };
     if verdict != Verdict::Duplicate {
-        end_stays(case, &customer, &change, given, &mut effects);
+        end_stays(case, &customer, given, &mut effects);
         effects.set = Some(given.rules.hash().into());
         Event { case, who, change: &change, customer: &customer, given }.rule(&mut effects);
     }
@@ -39,45 +40,31 @@ pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_
 }
 
 /// Cancels what waits for a stay that has just ended: never a stale mail.
-fn end_stays(case: &Case, customer: &Customer, change: &Change, given: Given<'_>, effects: &mut Effects) {
+fn end_stays(case: &Case, customer: &Customer, given: Given<'_>, effects: &mut Effects) {
     for job in case.open.iter().filter(|job| job.order.is_mail_to_customer()) {
         let waits = match job.fate.state {
             State::Queued | State::Held => true,
             State::Problem => job.fate.trouble == Some(Trouble::NoContact),
             State::Running | State::Done | State::Cancelled => false,
         };
-        if let Some(reason) = ended(&job.order.stay, customer)
+        if let Some(reason) = ended(&job.order, customer)
             && waits
         {
             effects.fates.push(FateChange { id: job.id(), fate: job.fate.cancelled(given.now, reason), letter: None });
         }
     }
-    if change.status.is_some() || !effects.fates.is_empty() {
-        forget_cancelled(case, effects);
-    }
 }
 
-/// Why a stay is over; `None` while it lasts.
-pub fn ended(stay: &Stay, customer: &Customer) -> Option<String> {
-    match stay {
-        Stay::Status { status, visit } => (customer.status != *status || customer.visit() != *visit)
-            .then(|| format!("the customer has left {status} and is now in {}", customer.status)),
-        Stay::Processing { processing, since } => {
+/// Why the stay that an order belongs to is over; `None` while it lasts.
+pub fn ended(order: &Order, customer: &Customer) -> Option<String> {
+    match &order.processing_stay {
+        None => (customer.status != order.to || customer.visit() != order.visit)
+            .then(|| format!("the customer has left {} and is now in {}", order.to, customer.status)),
+        Some(stay) => {
             let now = customer.processing.as_ref()?;
-            (now != processing || customer.processing_entered_at != *since)
-                .then(|| format!("processing {processing} is over, it is now {now}"))
+            (*now != stay.processing || customer.processing_entered_at() != stay.since)
+                .then(|| format!("processing {} is over, it is now {now}", stay.processing))
         }
-    }
-}
-
-/// What is cancelled counts for no limit.
-pub fn forget_cancelled(case: &Case, effects: &mut Effects) {
-    let cancelled =
-        |id: JobId| effects.fates.iter().any(|change| change.id == id && change.fate.state == State::Cancelled);
-    let before = effects.counted.as_ref().unwrap_or(&case.counted);
-    let kept: Vec<Counted> = before.iter().filter(|one| !one.job.is_some_and(cancelled)).cloned().collect();
-    if kept.len() != before.len() {
-        effects.counted = Some(kept);
     }
 }
 
@@ -152,8 +139,9 @@ impl<'a> Event<'a> {
                     } else if effects.jobs.len() == MAX_JOBS {
                         dropped.push(format!("{action} dropped: more than {MAX_JOBS} orders in one event"));
                     } else {
-                        self.count(rule, action, (!shadow).then_some(id), effects);
-                        if !shadow {
+                        if shadow {
+                            effects.shadowed.extend(Counted::of(&rule.id, action, self.given.now, None));
+                        } else {
                             self.order(rule, action, id, effects);
                         }
                         ordered.push(action.to_string());
@@ -198,7 +186,6 @@ impl<'a> Event<'a> {
                     fate: older.fate.cancelled(now, reason),
                     letter: None,
                 });
-                forget_cancelled(self.case, effects);
             }
         }
         let settle = match action {
@@ -209,10 +196,10 @@ impl<'a> Event<'a> {
             id,
             rule: rule.id.clone(),
             action: action.clone(),
-            number: self.given.number,
-            index: u32::try_from(effects.jobs.len()).unwrap_or(u32::MAX),
-            at: now,
-            stay: self.stay(rule),
+            number: 0,
+            index: 0,
+            at: Timestamp::default(),
+            processing_stay: self.processing_stay(rule),
             from: match &self.change.status {
                 Some(edge) => edge.from.clone(),
                 None => Some(self.change.at.clone()),
@@ -225,39 +212,30 @@ impl<'a> Event<'a> {
         effects.jobs.push(Job { order, fate: Fate::due_at(now.plus_ms(settle)), letter: None });
     }
 
-    /// Which stay the order belongs to: what its rule was triggered by.
-    fn stay(&self, rule: &Rule) -> Stay {
-        match (&self.change.processing, rule.is_about_processing()) {
-            (Some(edge), true) => {
-                Stay::Processing { processing: edge.to.clone(), since: self.customer.processing_entered_at }
-            }
-            _ => Stay::Status { status: self.customer.status.clone(), visit: self.customer.visit() },
-        }
+    /// The stay that a rule about processing was triggered by.
+    fn processing_stay(&self, rule: &Rule) -> Option<ProcessingStay> {
+        let edge = self.change.processing.as_ref().filter(|_| rule.is_about_processing())?;
+        Some(ProcessingStay { processing: edge.to.clone(), since: self.customer.processing_entered_at() })
     }
 
     /// The limit that this order would go over.
     fn over_limit(&self, rule: &Rule, action: &Action, shadow: bool, effects: &Effects) -> Option<Limit> {
         let limit = action.limit()?;
         let since = self.given.now.plus_ms(-limit.window_ms);
-        let counted = effects.counted.as_ref().unwrap_or(&self.case.counted);
-        let in_window = counted.iter().filter(|one| {
-            one.rule == rule.id && *one.aim == *action.name() && one.at > since && one.job.is_none() == shadow
+        let before = self.case.counted.iter().filter(|one| {
+            one.rule == rule.id
+                && *one.aim == *action.name()
+                && one.at > since
+                && one.job.is_none() == shadow
+                && !one.job.is_some_and(|job| effects.cancels(job))
         });
-        (in_window.count() >= limit.count as usize).then_some(limit)
-    }
-
-    fn count(&self, rule: &Rule, action: &Action, job: Option<JobId>, effects: &mut Effects) {
-        let Some(limit) = action.limit() else { return };
-        let now = self.given.now;
-        let before = effects.counted.take().unwrap_or_else(|| self.case.counted.clone());
-        let mut counted: Vec<Counted> = before.into_iter().filter(|one| one.until > now).collect();
-        counted.push(Counted {
-            rule: rule.id.clone(),
-            aim: action.name().into(),
-            at: now,
-            until: now.plus_ms(limit.window_ms),
-            job,
-        });
-        effects.counted = Some(counted);
+        let now = match shadow {
+            true => effects.shadowed.iter().filter(|one| one.rule == rule.id && *one.aim == *action.name()).count(),
+            false => {
+                let same = |job: &&Job| job.order.rule == rule.id && job.order.action.name() == action.name();
+                effects.jobs.iter().filter(same).count()
+            }
+        };
+        (before.count() + now >= limit.count as usize).then_some(limit)
     }
 }

@@ -1,6 +1,6 @@
 //! Contacts, marks, and what people do to jobs.
 
-use super::{Case, Decision, Effects, FateChange, Given, Kind, Receipt, observe::forget_cancelled};
+use super::{Case, Decision, Effects, FateChange, Given, Kind, Receipt};
 use crate::{
     kyc::{Contact, CustomerId},
     outbox::{Fate, JobId, State, Trouble},
@@ -46,7 +46,7 @@ pub fn retry(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
     match job.fate.state {
         State::Problem | State::Queued => {
             let fate = Fate { first_attempt_at: None, ..job.fate.queued(given.now) };
-            act(case, who, id, fate, "retried by hand")
+            act(who, id, fate, "retried by hand")
         }
         _ => Decision::nothing(Receipt::Unchanged),
     }
@@ -57,14 +57,13 @@ pub fn drop(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Decis
     match job.fate.state {
         // It may be on its way this moment; nobody can take it back.
         State::Running => Decision::nothing(Receipt::NotNow),
-        _ => act(case, who, id, job.fate.cancelled(given.now, "dropped by hand"), "dropped by hand"),
+        _ => act(who, id, job.fate.cancelled(given.now, "dropped by hand"), "dropped by hand"),
     }
 }
 
-fn act(case: &Case, who: &CustomerId, id: JobId, fate: Fate, note: &str) -> Decision {
+fn act(who: &CustomerId, id: JobId, fate: Fate, note: &str) -> Decision {
     let mut effects = Effects::of(Kind::Operator, who);
     effects.note = Some(note.into());
     effects.fates.push(FateChange { id, fate, letter: None });
-    forget_cancelled(case, &mut effects);
     Decision::record(effects, Receipt::Recorded)
 }

@@ -27,9 +27,9 @@ pub struct Customer {
     /// When the stay in `status` began.
     #[serde(rename = "entered")]
     pub entered_at: Timestamp,
-    /// When the stay in `processing` began; it ends when the status moves, too.
-    #[serde(rename = "processing_entered")]
-    pub processing_entered_at: Timestamp,
+    /// When the stay in `processing` began, where that was after the stay in `status`; it ends when the status moves, too.
+    #[serde(default, rename = "processing_entered", skip_serializing_if = "Option::is_none")]
+    processing_moved_at: Option<Timestamp>,
     /// How often each status was entered, the latest last. Holds `status`, always.
     pub visits: Visits,
 }
@@ -62,6 +62,11 @@ impl Customer {
         self.visits.of(&self.status)
     }
 
+    /// When the stay in the present processing status began.
+    pub fn processing_entered_at(&self) -> Timestamp {
+        self.processing_moved_at.unwrap_or(self.entered_at)
+    }
+
     /// The memory after this observation, which made this change to `before`.
     pub fn after(before: Option<&Customer>, saw: &Observation, change: &Change, now: Timestamp) -> Self {
         let Some(before) = before else {
@@ -75,7 +80,7 @@ impl Customer {
                 message: saw.message.clone(),
                 from: None,
                 entered_at: now,
-                processing_entered_at: now,
+                processing_moved_at: None,
                 visits,
             };
         };
@@ -89,7 +94,7 @@ impl Customer {
             after.visits.enter(&saw.status);
         }
         if moved || change.processing.is_some() {
-            after.processing_entered_at = now;
+            after.processing_moved_at = (!moved).then_some(now);
         }
         after.processing =
             saw.processing.clone().or(before.processing.clone().filter(|_| kept(saw.processing.is_none())));

@@ -152,14 +152,14 @@ impl Decider {
         let number = self.next;
         self.next += 1;
         let header = Header { n: number, d: durable, p: about.map_or(0, |(_, case)| case.last), at };
-        let touched = about.map(|(who, case)| (who.clone(), touch(case, number, &effects)));
+        let touched = about.map(|(who, case)| (who.clone(), touch(case, number, at, &effects)));
         Written { header, effects, touched }
     }
 }
 
 /// What a record changes in a case. Replaying a record is this and nothing else.
-pub fn touch(case: &Case, number: u64, effects: &Effects) -> Touched {
+pub fn touch(case: &Case, number: u64, at: Timestamp, effects: &Effects) -> Touched {
     let mut after = case.clone();
-    let jobs = after.apply(number, effects);
+    let jobs = after.apply(number, at, effects);
     Touched { new: after.first == number, contact: effects.contact.is_some(), jobs, case: Arc::new(after) }
 }

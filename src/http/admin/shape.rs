@@ -118,8 +118,21 @@ struct EntryShape {
     from: Option<String>,
     to: Option<String>,
     rule_set: Option<String>,
-    rules: Vec<Ruling>,
+    rules: Vec<RulingShape>,
     repeats: u32,
+}
+
+#[derive(Serialize)]
+struct RulingShape {
+    id: String,
+    outcome: &'static str,
+    why: Option<String>,
+}
+
+impl RulingShape {
+    fn new(Ruling { id, outcome, why }: Ruling) -> Self {
+        Self { id: id.to_string(), outcome: outcome.name(), why: why.map(Into::into) }
+    }
 }
 
 impl CustomerShape {
@@ -163,7 +176,7 @@ impl EntryShape {
             to,
             rule_set: entry.effects.set.as_deref().map(str::to_owned),
             repeats: entry.effects.repeats,
-            rules: entry.effects.rules,
+            rules: entry.effects.rules.into_iter().map(RulingShape::new).collect(),
         }
     }
 }

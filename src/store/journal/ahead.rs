@@ -12,8 +12,8 @@ use std::{
 
 use super::segment::Prepared;
 
-/// No segment has this name, so that one which was not finished is overwritten by the next.
-const NAME: &str = "next.tmp";
+/// No segment has such a name. Two take turns: the one may still wait for its rename while the other is being written.
+const NAMES: [&str; 2] = ["next-0.tmp", "next-1.tmp"];
 
 /// How often the room on the disk is looked at.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -54,6 +54,7 @@ impl Ahead {
 
     /// Until it is closed.
     pub fn run(&self) {
+        let mut names = NAMES.iter().cycle();
         loop {
             let (wanted, missing) = {
                 let slot = self.lock();
@@ -63,8 +64,11 @@ impl Ahead {
                 (slot.wanted_bytes, slot.ready.is_none())
             };
             let mut short = free_bytes(&self.dir).is_ok_and(|free| free < self.min_free_bytes);
-            if missing && !short {
-                match Prepared::write(&self.dir, NAME, &[], wanted) {
+            if missing
+                && !short
+                && let Some(name) = names.next()
+            {
+                match Prepared::write(&self.dir, name, &[], wanted) {
                     Ok(prepared) => self.lock().ready = Some(prepared),
                     Err(error) => {
                         tracing::error!(%error, "the next segment of the journal can't be written ahead");

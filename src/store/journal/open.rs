@@ -22,7 +22,7 @@ use super::{
     reader::Reader,
     replay::{ReplayError, replay},
     scan::{Damage, Scanned, scan},
-    segment::{Prepared, SMALLEST_BYTES, Segment, create, make_dir, next_size, sync_dir},
+    segment::{self, Prepared, SMALLEST_BYTES, Segment, create, make_dir, next_size, sync_dir},
     writer::Writer,
 };
 use crate::{
@@ -190,6 +190,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// The segment to go on in, and what each holds.
 fn open_segments(dir: &Path) -> Result<(Segment, Vec<Scanned>), OpenError> {
     let reading = || io_error(format!("reading {}", dir.display()));
+    segment::remove_unfinished(dir).map_err(reading())?;
     let scanned = scan(dir, &mut |_, _| Ok(())).map_err(reading())?.map_err(OpenError::Damage)?;
     let next = scanned.last().map_or(1, |one| one.next);
     let begin = |size| {

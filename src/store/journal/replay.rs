@@ -82,7 +82,7 @@ fn replay_segment(
                     Some(case) => Some(case.clone()),
                     None => view.case(who)?.map(Into::into),
                 };
-                let touched = touch(&case.unwrap_or_default(), number, effects);
+                let touched = touch(&case.unwrap_or_default(), number, record.header.at, effects);
                 hot.publish(who, touched);
             } else if let Some(hash) = &effects.set {
                 hot.set_active(hash);

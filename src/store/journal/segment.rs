@@ -51,6 +51,17 @@ pub fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
+/// Removes what a process that ended had not finished: files that never joined.
+pub fn remove_unfinished(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "tmp") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 /// How large the segment after one of this size is.
 pub fn next_size(size: u64) -> u64 {
     size.saturating_mul(2).clamp(SMALLEST_BYTES, LARGEST_BYTES)

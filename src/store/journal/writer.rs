@@ -242,11 +242,12 @@ impl Writer {
         self.segment.write(&seal).map_err(|error| Fatal { doing: "sealing a segment", error })?;
         self.segment.sync().map_err(|error| Fatal { doing: "sealing a segment", error })?;
         self.interrupt(Step::Sealed)?;
-        let size = next_size(self.segment.size());
+        // The one that is ready is twice as large as this one, and the one after it twice as large as that.
+        let size = next_size(next_size(self.segment.size()));
         self.segment = self
             .shared
             .ahead
-            .take(next_size(size))
+            .take(size)
             .and_then(|prepared| prepared.join(&self.shared.journal_dir, first, 0))
             .map_err(|error| Fatal { doing: "beginning a segment", error })?;
         self.shared
