@@ -96,7 +96,7 @@ fn serve_empty() {
 }
 
 fn serve_intake(dir: &std::path::Path) {
-    kyc_rules::telemetry::start_log(kyc_rules::config::LogFormat::Text, "warn");
+    kyc_rules::telemetry::start_log(kyc_rules::telemetry::LogFormat::Text, "warn");
     for (path, text) in shipped::files().iter() {
         let path = dir.join("rules").join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

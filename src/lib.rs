@@ -1,3 +1,10 @@
+//! KYC callbacks of a payment provider, turned into actions by rules that merchants edit while it runs.
+//!
+//! Read in this order, the modules tell the story of a callback: it comes in ([`http`]), is verified and held against what is
+//! remembered ([`kyc`]), the [`rules`] say what to do about it ([`decide`]), the [`store`] makes that last before anybody is
+//! answered, and the [`outbox`]'s jobs go out ([`dispatch`], [`actions`]) as mails ([`template`]). `docs/ARCHITECTURE.md` is the
+//! longer story.
+
 pub mod actions;
 pub mod app;
 pub mod cli;

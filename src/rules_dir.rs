@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
@@ -136,9 +136,11 @@ pub struct Watch {
 impl Watch {
     pub fn new(dir: &Path) -> Self {
         let (tell, events) = mpsc::channel(1);
-        let watcher = notify::recommended_watcher(move |_| {
-            // One waiting event says all.
-            let _ = tell.try_send(());
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            // Looking at the directory is an event, too, and must not lead to the next look. One waiting event says all.
+            if !event.is_ok_and(|event| event.kind.is_access()) {
+                let _ = tell.try_send(());
+            }
         });
         let watcher = watcher.and_then(|mut watcher| {
             watcher.watch(dir, RecursiveMode::Recursive)?;

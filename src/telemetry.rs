@@ -16,7 +16,6 @@ use prometheus_client::{
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    config::LogFormat,
     decide::{Effects, Ruled},
     store::Figures,
 };
@@ -179,6 +178,13 @@ impl Metrics {
 
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// What the log looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
 }
 
 /// Starts the log, on standard error. `RUST_LOG` goes before `level`.

@@ -36,6 +36,7 @@ use crate::{
     http::{Access, Limits},
     kyc::Secret,
     source::{Diagnostic, Document, Report},
+    telemetry::LogFormat,
     template::Brand,
 };
 
@@ -225,12 +226,6 @@ pub struct Reload {
     pub tests: ReloadTests,
     /// A reload that would act at once for more customers than this is refused; `None`: never.
     pub blast_limit: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    Text,
-    Json,
 }
 
 #[derive(Clone, Debug)]

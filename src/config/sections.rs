@@ -6,12 +6,12 @@ use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Admin, Callback, Config, Data, Log, LogFormat, Reload, ReloadTests, Store, TlsFiles, channels, reader::Reader,
-    values,
+    Admin, Callback, Config, Data, Log, Reload, ReloadTests, Store, TlsFiles, channels, reader::Reader, values,
 };
 use crate::{
     kyc::{NameError, Secret, Status},
     source::{Fields, Node, Value},
+    telemetry::LogFormat,
     template::Brand,
 };
 

@@ -1,3 +1,5 @@
+//! The configuration, read whole, and the exact words about everything that can be wrong with it.
+
 use std::path::Path;
 
 use secrecy::ExposeSecret;

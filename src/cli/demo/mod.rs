@@ -21,9 +21,10 @@ use super::{Exit, Failure, Output, client::Client, serve, settings};
 use crate::{
     app::{App, AppError, Settings},
     clock::Clock,
-    config::{Config, LogFormat},
+    config::Config,
     kyc::Secret,
-    shipped, telemetry,
+    shipped,
+    telemetry::{self, LogFormat},
 };
 
 /// Where the demonstration listens, as long as nobody else does.
