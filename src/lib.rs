@@ -10,6 +10,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod contacts;
 pub mod decide;
 pub mod dispatch;
 pub mod house;

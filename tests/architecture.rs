@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["outbox"],
     &["decide"],
     &["store"],
-    &["telemetry", "actions", "rules_dir", "shipped"],
+    &["telemetry", "actions", "rules_dir", "shipped", "contacts"],
     &["rulebook"],
     &["house"],
     &["http", "dispatch"],

@@ -49,6 +49,14 @@ impl Client {
         self.ask(Method::POST, path, None).await
     }
 
+    pub async fn post_json(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.ask(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.ask(Method::DELETE, path, None).await
+    }
+
     pub async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.ask(Method::PUT, path, Some(body)).await
     }

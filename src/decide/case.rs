@@ -1,5 +1,7 @@
 //! All that is known of one customer when something is decided about them, and what a record changes in it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Effects;
@@ -20,7 +22,7 @@ pub struct Case {
     /// What limits count.
     pub counted: Vec<Counted>,
     /// Not final, in the order in which they were ordered.
-    pub open: Vec<Job>,
+    pub open: Vec<Arc<Job>>,
     /// The number of the customer's first record; 0: none.
     pub first: u64,
     /// The number of the customer's latest record; 0: none.
@@ -55,13 +57,13 @@ impl Case {
         self.last == 0
     }
 
-    pub fn job(&self, id: JobId) -> Option<&Job> {
+    pub fn job(&self, id: JobId) -> Option<&Arc<Job>> {
         self.open.iter().find(|job| job.id() == id)
     }
 
     /// Makes the record's results true here, and returns the jobs it touched as they are now. Total, and the same when it is
     /// done twice: a record holds results, not differences.
-    pub fn apply(&mut self, number: u64, at: Timestamp, effects: &Effects) -> Vec<Job> {
+    pub fn apply(&mut self, number: u64, at: Timestamp, effects: &Effects) -> Vec<Arc<Job>> {
         if self.first == 0 {
             self.first = number;
         }
@@ -76,21 +78,22 @@ impl Case {
             self.tags = tags.clone();
         }
         self.count(at, effects);
+        // Hundreds of thousands of cases may wait in memory: no room for what may never come.
         let mut touched = Vec::with_capacity(effects.jobs.len() + effects.fates.len());
-        for (index, job) in (0..).zip(&effects.jobs) {
-            let mut job = job.clone();
-            (job.order.number, job.order.index, job.order.at) = (number, index, at);
+        self.open.reserve_exact(effects.jobs.len());
+        for job in effects.ordered(number, at).map(Arc::new) {
             self.open.retain(|open| open.id() != job.id());
-            self.open.push(job.clone());
+            self.open.push(Arc::clone(&job));
             touched.push(job);
         }
         for change in &effects.fates {
-            if let Some(job) = self.open.iter_mut().find(|job| job.id() == change.id) {
+            if let Some(open) = self.open.iter_mut().find(|job| job.id() == change.id) {
+                let job = Arc::make_mut(open);
                 job.fate = change.fate.clone();
                 if change.letter.is_some() {
                     job.letter = change.letter.clone();
                 }
-                touched.push(job.clone());
+                touched.push(Arc::clone(open));
             }
         }
         self.open.retain(|job| !job.fate.state.is_final());
@@ -103,6 +106,7 @@ impl Case {
             effects.jobs.iter().filter_map(|job| Counted::of(&job.order.rule, &job.order.action, at, Some(job.id())));
         for one in ordered.chain(effects.shadowed.iter().cloned()) {
             if !self.counted.contains(&one) {
+                self.counted.reserve_exact(1);
                 self.counted.push(one);
             }
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Counted;
 use crate::{
+    clock::Timestamp,
     kyc::{Codes, Contact, Customer, CustomerId, Observation, Verdict},
     outbox::{Fate, Job, JobId, Letter, State},
     rules::RuleId,
@@ -183,6 +184,15 @@ fn is_zero(number: &u32) -> bool {
 impl Effects {
     pub fn of(kind: Kind, who: &CustomerId) -> Self {
         Self { kind, who: Some(who.clone()), ..Self::default() }
+    }
+
+    /// The jobs that the record of this number and time ordered, each in its place.
+    pub fn ordered(&self, number: u64, at: Timestamp) -> impl Iterator<Item = Job> {
+        (0..).zip(&self.jobs).map(move |(index, job)| {
+            let mut job = job.clone();
+            (job.order.number, job.order.index, job.order.at) = (number, index, at);
+            job
+        })
     }
 
     /// Whether a job comes to nothing by this.

@@ -8,12 +8,13 @@ mod shape;
 use std::{convert::Infallible, str::FromStr, sync::Arc};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use warp::{Filter, Rejection, reply::Response};
 
-use self::shape::{ContactBody, CustomerShape, JobShape, StatusShape};
+use self::shape::{CustomerShape, JobShape, RowShape, StatusShape};
 use super::{
     body::capped_body,
     reply::{Kind, Problem, answer, json},
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
+    contacts,
     decide::{Command, Receipt},
     house::House,
     kyc::CustomerId,
@@ -34,6 +36,12 @@ const METHODS: &str = "GET, POST, PUT, DELETE";
 
 /// A contact is small.
 const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// A thousand contacts.
+const MAX_IMPORT_BYTES: usize = 4 * 1024 * 1024;
+
+/// No page is longer, whatever is asked for.
+const MAX_PAGE: usize = 1_000;
 
 /// How many entries of a timeline, or jobs, are shown at once.
 const PAGE: usize = 100;
@@ -80,6 +88,21 @@ struct JobsQuery {
 struct PageQuery {
     before: Option<u64>,
     cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+/// Contacts that are taken all, or none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImportBody {
+    contacts: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: CustomerId,
+    #[serde(flatten)]
+    contact: contacts::Raw,
 }
 
 /// The admin side.
@@ -167,6 +190,10 @@ fn acts(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Reject
         .and(warp::put())
         .and(capped_body(MAX_BODY_BYTES))
         .then(answered!(admin, |this, id: Part, body: Bytes| this.contact(id, body)));
+    let import = warp::path!("customers" / "import")
+        .and(warp::post())
+        .and(capped_body(MAX_IMPORT_BYTES))
+        .then(answered!(admin, |this, body: Bytes| this.import(body)));
     let tag = warp::path!("customers" / Part / "tags" / Part)
         .and(warp::post())
         .then(answered!(admin, |this, id: Part, name: Part| this.tag(id, name, true)));
@@ -180,7 +207,7 @@ fn acts(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Reject
         .and(warp::post())
         .then(answered!(admin, |this, id: Part| this.act_on_job(id, |customer, job| Command::Drop { customer, job })));
     let reload = warp::path!("reload").and(warp::post()).then(answered!(admin, |this| this.reload()));
-    contact.or(tag).unify().or(untag).unify().or(retry).unify().or(drop).unify().or(reload).unify()
+    contact.or(import).unify().or(tag).unify().or(untag).unify().or(retry).unify().or(drop).unify().or(reload).unify()
 }
 
 impl Admin {
@@ -206,8 +233,16 @@ impl Admin {
 
     async fn customers(&self, query: PageQuery) -> Answered {
         let after = query.cursor.as_deref().map(customer_id).transpose()?;
-        let page = self.store()?.customers(after.as_ref(), PAGE).await.map_err(unreadable)?;
-        Ok(json(StatusCode::OK, &serde_json::json!({"customers": page.rows, "next": page.next})))
+        let store = self.store()?;
+        let max = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+        let page = store.customers(after.as_ref(), max).await.map_err(unreadable)?;
+        let mut rows = Vec::with_capacity(page.rows.len());
+        for id in page.rows {
+            if let Some(case) = store.customer(&id).map_err(unreadable)? {
+                rows.push(RowShape::new(id, &case));
+            }
+        }
+        Ok(json(StatusCode::OK, &serde_json::json!({"customers": rows, "next": page.next})))
     }
 
     async fn customer(&self, Part(id): Part, query: PageQuery) -> Answered {
@@ -237,11 +272,32 @@ impl Admin {
 
     async fn contact(&self, Part(id): Part, body: Bytes) -> Answered {
         let customer = customer_id(&id)?;
-        let contact: ContactBody = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
-        let contact = contact.checked(&self.attributes).map_err(|error| unprocessable(error.to_string()))?;
+        let contact: contacts::Raw = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        let contact = contact.checked(&self.attributes).map_err(unprocessable)?;
         let receipt =
             self.store()?.submit(Command::Contact { customer, contact: contact.clone() }).await.map_err(refused)?;
         Ok(json(StatusCode::OK, &serde_json::json!({"contact": contact, "changed": receipt != Receipt::Unchanged})))
+    }
+
+    /// Takes contacts: all are checked before the first is taken.
+    async fn import(&self, body: Bytes) -> Answered {
+        let ImportBody { contacts } = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        if contacts.len() > MAX_PAGE {
+            return Err(unprocessable(format!("at most {MAX_PAGE} contacts at once")));
+        }
+        let mut commands = Vec::with_capacity(contacts.len());
+        for Named { id: customer, contact } in contacts {
+            let contact = contact
+                .checked(&self.attributes)
+                .map_err(|problem| unprocessable(format!("{customer:?}: {problem}")))?;
+            commands.push(Command::Contact { customer, contact });
+        }
+        let (store, all) = (self.store()?, commands.len());
+        let mut changed = 0;
+        for answer in join_all(commands.into_iter().map(|command| store.submit(command))).await {
+            changed += usize::from(answer.map_err(refused)? != Receipt::Unchanged);
+        }
+        Ok(json(StatusCode::OK, &serde_json::json!({"contacts": all, "changed": changed})))
     }
 
     async fn tag(&self, Part(id): Part, Part(name): Part, add: bool) -> Answered {

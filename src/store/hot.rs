@@ -23,7 +23,7 @@ pub struct Touched {
     /// The contact is new.
     pub contact: bool,
     /// Each job that was touched, as it is now.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<Arc<Job>>,
 }
 
 impl Touched {

@@ -146,7 +146,7 @@ impl Inner {
         self.hot.set_durable(header.n);
         if let Some((who, touched)) = touched {
             for job in &touched.jobs {
-                self.jobs.insert(job.place(), (who.clone(), job.clone()));
+                self.jobs.insert(job.place(), (who.clone(), Job::clone(job)));
             }
             self.hot.publish(&who, touched);
         }

@@ -286,17 +286,39 @@ impl Store {
         }
     }
 
-    /// Jobs, the newest first, from before a place.
+    /// Jobs, the newest first, from before a place. Of one customer they are read from the history, without waiting for the
+    /// view.
     pub async fn jobs(
         &self,
         filter: &JobFilter,
         before: Option<Place>,
         max: usize,
     ) -> Result<Page<(CustomerId, Job), Place>, StoreError> {
+        if let Some(customer) = &filter.customer {
+            let jobs = self.jobs_of(customer)?;
+            let before = before.unwrap_or((u64::MAX, u32::MAX));
+            let rows = jobs.into_iter().filter(|job| job.place() < before).map(|job| (customer.clone(), job));
+            return Ok(memory::page(rows.filter(|(who, job)| filter.takes(who, job)), max));
+        }
         match self {
             Self::Journal(journal) => journal.jobs(filter, before, max).await,
             Self::Memory(memory) => Ok(memory.jobs(filter, before, max)),
         }
+    }
+
+    /// All that was ordered for a customer in the latest part of their history, and what is open from before; the newest first.
+    pub fn jobs_of(&self, customer: &CustomerId) -> Result<Vec<Job>, StoreError> {
+        let entries = self.timeline(customer, None, MAX_HISTORY)?.rows;
+        let mut jobs = timeline::jobs(&entries);
+        if let Some(case) = self.customer(customer)? {
+            for open in &case.open {
+                if jobs.iter().all(|job| job.id() != open.id()) {
+                    jobs.push(Job::clone(open));
+                }
+            }
+        }
+        jobs.sort_unstable_by_key(|job| std::cmp::Reverse(job.place()));
+        Ok(jobs)
     }
 
     /// Whose job it is, in any state.
@@ -366,6 +388,9 @@ impl Store {
         }
     }
 }
+
+/// How many records of a customer's history are read for their jobs.
+const MAX_HISTORY: usize = 1_000;
 
 /// How soon a job that is held, or was not due after all, is looked at again.
 const HELD_AGAIN_MS: i64 = 60_000;

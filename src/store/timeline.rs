@@ -5,6 +5,7 @@ use crate::{
     clock::Timestamp,
     decide::{Effects, Kind, Ruling},
     kyc::{Status, Verdict},
+    outbox::Job,
 };
 
 /// One record of a customer's history.
@@ -39,6 +40,23 @@ impl Entry {
 pub fn timeline_entry(record: Record) -> Entry {
     let Record { header, effects } = record;
     Entry { number: header.n, at: header.at, kind: effects.kind, effects }
+}
+
+/// The jobs that these entries (the newest first) ordered, as the latest of them left each.
+pub fn jobs(entries: &[Entry]) -> Vec<Job> {
+    let mut jobs: Vec<Job> = Vec::new();
+    for entry in entries.iter().rev() {
+        jobs.extend(entry.effects.ordered(entry.number, entry.at));
+        for change in &entry.effects.fates {
+            if let Some(job) = jobs.iter_mut().find(|job| job.id() == change.id) {
+                job.fate = change.fate.clone();
+                if change.letter.is_some() {
+                    job.letter = change.letter.clone();
+                }
+            }
+        }
+    }
+    jobs
 }
 
 /// Walks from record `last` back over at most `max` records.

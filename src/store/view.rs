@@ -18,6 +18,8 @@ use std::{
     os::unix::fs::PermissionsExt,
     panic::AssertUnwindSafe,
     path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -149,7 +151,7 @@ impl View {
         let mut open = Vec::with_capacity(row.open.len());
         for job in row.open {
             let (_, job) = self.job(job)?.ok_or_else(|| ViewError(format!("the row of job {job} is missing")))?;
-            open.push(job);
+            open.push(Arc::new(job));
         }
         let Row { customer, tags, counted, first, last, .. } = row;
         Ok(Some(Case { customer, contact, tags, counted, open, first, last }))
@@ -190,18 +192,27 @@ impl View {
         })
     }
 
-    /// Writes what was touched up to the mark. When it returns, it is on the disk.
-    pub fn apply<'a>(&self, touched: impl Iterator<Item = (&'a CustomerId, &'a Touched)>, mark: &Mark) -> Result<()> {
+    /// Writes what was touched up to the mark. When it returns, it is on the disk. After each batch it calls `rest` with the
+    /// time that the batch took.
+    pub fn apply<'a>(
+        &self,
+        touched: impl Iterator<Item = (&'a CustomerId, &'a Touched)>,
+        mark: &Mark,
+        rest: &dyn Fn(Duration),
+    ) -> Result<()> {
         let mut sorted: Vec<_> = touched.collect();
         sorted.sort_unstable_by_key(|(id, _)| *id);
         let mut batch = sled::Batch::default();
         let mut rows = 0;
+        let mut began = Instant::now();
         for (id, touched) in sorted {
             // All of one customer is in one batch: whenever this stops, their rows fit together.
             rows += self.touch(&mut batch, id, touched)?;
             if rows >= BATCH_ROWS {
                 self.db.apply_batch(std::mem::take(&mut batch))?;
                 rows = 0;
+                rest(began.elapsed());
+                began = Instant::now();
             }
         }
         self.db.apply_batch(batch)?;
@@ -224,7 +235,7 @@ impl View {
             customer: case.customer.clone(),
             tags: case.tags.clone(),
             counted: case.counted.clone(),
-            open: case.open.iter().map(Job::id).collect(),
+            open: case.open.iter().map(|job| job.id()).collect(),
             contact: case.contact.is_some(),
             first: case.first,
             last: case.last,
@@ -249,7 +260,7 @@ impl View {
                     batch.insert(state_key(job.fate.state, place), id_bytes);
                 }
             }
-            batch.insert(job_key(job.id()), serde_json::to_vec(&JobRow { who: id.clone(), job: job.clone() })?);
+            batch.insert(job_key(job.id()), serde_json::to_vec(&JobRow { who: id.clone(), job: Job::clone(job) })?);
             rows += 3;
         }
         Ok(rows)

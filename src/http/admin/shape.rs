@@ -1,14 +1,12 @@
 //! The JSON that scripts rely on: names and shapes of the admin API. More fields may come; these stay.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Admin;
 use crate::{
     clock::Timestamp,
     decide::{Case, Ruling},
-    kyc::{Codes, Contact, ContactError, CustomerId, Processing, Status, Verdict},
+    kyc::{Codes, Contact, CustomerId, Processing, Status, Verdict},
     outbox::Job,
     rulebook::Loaded,
     store::{Entry, Figures, Page, Store},
@@ -225,45 +223,18 @@ impl JobShape {
     }
 }
 
-/// What is PUT as a contact. Attributes may be texts, numbers or truth values.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ContactBody {
-    email: String,
-    name: Option<String>,
-    locale: Option<String>,
-    timezone: Option<String>,
-    country: Option<String>,
-    #[serde(default)]
-    attributes: BTreeMap<String, Attribute>,
+/// A customer in a list.
+#[derive(Serialize)]
+pub struct RowShape {
+    id: CustomerId,
+    status: Option<Status>,
+    tags: Codes,
+    contact: Option<Contact>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Attribute {
-    Text(String),
-    Number(serde_json::Number),
-    Truth(bool),
-    Nothing(()),
-}
-
-impl ContactBody {
-    pub fn checked(self, declared: &[String]) -> Result<Contact, ContactError> {
-        let mut attributes = BTreeMap::new();
-        for (name, value) in self.attributes {
-            if !declared.contains(&name) {
-                let problem = "is not declared; name it in `directory.attributes` of the configuration".to_owned();
-                return Err(ContactError { field: format!("attributes.{name}"), problem });
-            }
-            let value = match value {
-                Attribute::Text(text) => text,
-                Attribute::Number(number) => number.to_string(),
-                Attribute::Truth(truth) => truth.to_string(),
-                Attribute::Nothing(()) => continue,
-            };
-            attributes.insert(name, value);
-        }
-        let Self { email, name, locale, timezone, country, .. } = self;
-        Contact { email, name, locale, timezone, country, attributes }.checked()
+impl RowShape {
+    pub fn new(id: CustomerId, case: &Case) -> Self {
+        let status = case.customer.as_ref().map(|customer| customer.status.clone());
+        Self { id, status, tags: case.tags.clone(), contact: case.contact.clone() }
     }
 }

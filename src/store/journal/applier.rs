@@ -15,7 +15,10 @@ const COALESCE: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Past so many customers in memory the journal takes no more than the view can follow.
-pub const MAX_WAITING: usize = 400_000;
+pub const MAX_WAITING: usize = 300_000;
+
+/// From here on the view does not give way to callbacks.
+const FAR_BEHIND: usize = MAX_WAITING / 2;
 
 /// How the writer and readers talk to the thread.
 #[derive(Default)]
@@ -75,8 +78,18 @@ impl Signals {
             self.changed.wait_timeout_while(inner, COALESCE, rushed).unwrap_or_else(PoisonError::into_inner).0;
         let work = inner.behind;
         inner.behind = false;
-        inner.hurry = false;
         !inner.dead && (work || !inner.closing)
+    }
+
+    /// While callbacks pour in they go first: so much work, so many times as much rest. Until somebody waits for the view, or it
+    /// is far behind.
+    fn give_way(&self, worked: Duration, busy: bool) {
+        const REST: u32 = 12;
+        if busy {
+            let rest = (worked * REST).min(Duration::from_millis(100));
+            let lazy = |inner: &mut Inner| !(inner.hurry || inner.closing || inner.dead);
+            drop(self.changed.wait_timeout_while(self.lock(), rest, lazy));
+        }
     }
 
     fn pause(&self, time: Duration) {
@@ -116,9 +129,13 @@ pub fn run(shared: &Arc<Shared>) {
 fn flush(shared: &Shared) -> Result<(), ViewError> {
     let view = shared.view().ok_or_else(|| ViewError("there is none".to_owned()))?;
     let (touched, mark) = shared.hot_mut().begin_flush();
-    view.apply(touched.iter(), &mark)?;
+    view.apply(touched.iter(), &mark, &|worked| {
+        let gives_way = shared.is_busy() && shared.hot().waiting() < FAR_BEHIND;
+        shared.signals.give_way(worked, gives_way);
+    })?;
     drop(touched);
     shared.hot_mut().end_flush();
+    shared.signals.lock().hurry = false;
     shared.applied.send_replace(mark.applied);
     shared.made_room();
     Ok(())

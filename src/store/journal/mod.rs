@@ -18,8 +18,12 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     thread::JoinHandle,
+    time::Instant,
 };
 
 use tokio::sync::{oneshot, watch};
@@ -68,6 +72,11 @@ struct Shared {
     applied: watch::Sender<u64>,
     /// Counts up when jobs change.
     jobs: watch::Sender<u64>,
+    /// How many records the latest commits had, each half of it forgotten with the next: more than a few, and callbacks pour in.
+    pouring: AtomicUsize,
+    /// When the latest was, in milliseconds since `opened`.
+    committed_ms: AtomicU64,
+    opened: Instant,
     /// Woken when the view has taken something.
     room: (Mutex<()>, Condvar),
 }
@@ -103,10 +112,22 @@ impl Shared {
         Ok(found?.map(Arc::new))
     }
 
+    /// Callbacks pour in faster than one by one.
+    fn is_busy(&self) -> bool {
+        let since_ms = self.elapsed_ms().saturating_sub(self.committed_ms.load(Ordering::Relaxed));
+        self.pouring.load(Ordering::Relaxed) >= 8 && since_ms < 50
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Makes visible what has just become durable.
     fn publish(&self, written: impl Iterator<Item = Written>, durable: u64, activated: Option<String>) {
         let mut jobs_changed = activated.is_some();
         let written: Vec<Written> = written.collect();
+        self.pouring.store(self.pouring.load(Ordering::Relaxed) / 2 + written.len(), Ordering::Relaxed);
+        self.committed_ms.store(self.elapsed_ms(), Ordering::Relaxed);
         if let Some(recorder) = &self.recorder {
             written.iter().for_each(|one| recorder(&one.header, &one.effects));
         }

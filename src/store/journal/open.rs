@@ -7,9 +7,10 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
 use tokio::sync::watch;
@@ -123,6 +124,9 @@ impl Journal {
             signals: Signals::default(),
             applied: watch::Sender::new(last),
             jobs: watch::Sender::new(0),
+            pouring: AtomicUsize::new(0),
+            committed_ms: AtomicU64::new(0),
+            opened: Instant::now(),
             room: (Mutex::new(()), Condvar::new()),
             journal_dir,
         });

@@ -100,7 +100,7 @@ fn replay_segment(
 
 fn flush(view: &View, hot: &mut Hot) -> Result<(), ViewError> {
     let (touched, mark) = hot.begin_flush();
-    view.apply(touched.iter(), &mark)?;
+    view.apply(touched.iter(), &mark, &|_| {})?;
     hot.end_flush();
     Ok(())
 }

@@ -1,0 +1,107 @@
+//! Contacts from a file. All that is wrong with it is said first; then all of it goes, or nothing has.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::{
+    Format,
+    way::{CHUNK, Way},
+};
+use crate::{
+    cli::{Exit, Failure, Output, settings},
+    contacts::{self, Entry},
+};
+
+/// How many bad lines are shown; of the rest only how many there are.
+const SHOWN: usize = 200;
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// CSV with a first line of column names (id, email, name, locale, timezone, country, and declared attributes), or NDJSON;
+    /// `-` is standard input.
+    file: PathBuf,
+
+    /// Else told by the file's name.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+}
+
+impl Import {
+    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+        let config = settings::load(given)?;
+        let text = self.text()?;
+        let format = Format::of(self.format, &self.file);
+        let entries = contacts::read(&text, format, &config.directory.attributes).map_err(|bad| self.refused(&bad))?;
+        let (changed, direct) = settings::block_on(async {
+            let way = Way::find(&config).await?;
+            let direct = matches!(way, Way::Store(_));
+            let sent = send(&way, &entries, output).await;
+            way.close().await;
+            sent.map(|changed| (changed, direct))
+        })?;
+        let where_to = if direct { "into the data directory, since no server runs" } else { "by the running server" };
+        output.either(
+            &json!({"contacts": entries.len(), "changed": changed, "unchanged": entries.len() - changed}),
+            format_args!(
+                "{} contacts were taken {where_to}: {changed} new or changed, {} as they were",
+                entries.len(),
+                entries.len() - changed
+            ),
+        );
+        Ok(())
+    }
+
+    fn text(&self) -> Result<String, Failure> {
+        let name = self.file.display();
+        let mut bytes = Vec::new();
+        if self.file == Path::new("-") {
+            std::io::stdin().read_to_end(&mut bytes).map_err(Failure::io("reading standard input"))?;
+        } else {
+            bytes = std::fs::read(&self.file).map_err(Failure::io(format!("reading {name}")))?;
+        }
+        String::from_utf8(bytes).map_err(|error| {
+            let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
+            Failure::new(Exit::Failed, format!("{name}, line {line}: is not UTF-8; nothing was imported"))
+        })
+    }
+
+    fn refused(&self, bad: &[contacts::BadLine]) -> Failure {
+        let mut lines: Vec<String> = bad.iter().take(SHOWN).map(|bad| format!("  {bad}")).collect();
+        if bad.len() > SHOWN {
+            lines.push(format!("  and {} more", bad.len() - SHOWN));
+        }
+        let text = format!("{} can't be imported, and nothing of it was:\n{}", self.file.display(), lines.join("\n"));
+        Failure::new(Exit::Failed, text)
+    }
+}
+
+async fn send(way: &Way, entries: &[Entry], output: &Output) -> Result<usize, Failure> {
+    let bar = match output.is_terminal() {
+        true => ProgressBar::new(entries.len() as u64),
+        false => ProgressBar::hidden(),
+    };
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} contacts, {eta} left") {
+        bar.set_style(style);
+    }
+    let (mut taken, mut changed) = (0, 0);
+    for chunk in entries.chunks(CHUNK) {
+        changed += way.put(chunk).await.map_err(|failure| {
+            let text = format!(
+                "{}\n{taken} of {} contacts are in for certain; run it again, and what is in already is left as it is",
+                failure.text,
+                entries.len()
+            );
+            Failure::new(failure.exit, text)
+        })?;
+        taken += chunk.len();
+        bar.set_position(taken as u64);
+    }
+    bar.finish_and_clear();
+    Ok(changed)
+}

@@ -1,0 +1,121 @@
+//! One customer, as a person wants to see them; and their marks.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::cli::{Failure, Output, client::part, settings};
+
+#[derive(Debug, Args)]
+pub struct Show {
+    id: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Mark {
+    id: String,
+    name: String,
+}
+
+impl Mark {
+    pub fn run(self, given: Option<&Path>, add: bool, output: &mut Output) -> Result<(), Failure> {
+        let path = format!("customers/{}/tags/{}", part(&self.id), part(&self.name));
+        let answer = settings::block_on(async {
+            let client = settings::client(given)?;
+            if add { client.post(&path).await } else { client.delete(&path).await }
+        })?;
+        let now = if add { "has" } else { "does not have" };
+        let before = if answer["changed"] == true { "" } else { ", as before" };
+        output.either(&answer, format_args!("{} {now} the tag {}{before}", self.id, self.name));
+        Ok(())
+    }
+}
+
+impl Show {
+    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+        let customer = settings::block_on(async {
+            let client = settings::client(given)?;
+            client.get(&format!("customers/{}", part(&self.id))).await
+        })?;
+        if output.is_json() {
+            output.json(&customer);
+        } else {
+            print(&customer, output);
+        }
+        Ok(())
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+fn print(customer: &Value, output: &mut Output) {
+    output.line(text(&customer["id"]));
+    if customer["entered_at"].is_null() {
+        output.line("  status      no callback yet");
+    } else {
+        let (visit, since) = (&customer["visit"], text(&customer["entered_at"]));
+        output.line(format_args!("  status      {}, for the {visit}. time, since {since}", text(&customer["status"])));
+        for (label, key) in [
+            ("processing", "processing"),
+            ("missing", "missing_docs"),
+            ("labels", "reject_labels"),
+            ("message", "message"),
+        ] {
+            output.line(format_args!("  {label:<11} {}", text(&customer[key])));
+        }
+    }
+    output.line(format_args!("  tags        {}", text(&customer["tags"])));
+    output.line(format_args!("  contact     {}", contact(&customer["contact"])));
+    output.line("\nhistory, the newest first");
+    let timeline = customer["timeline"].as_array().cloned().unwrap_or_default();
+    for entry in &timeline {
+        let edge = match entry["verdict"].as_str() {
+            Some("moved") => format!("{} -> {}", text(&entry["from"]), text(&entry["to"])),
+            _ => text(&entry["to"]),
+        };
+        output.line(format_args!("  {}  {}  {edge}", text(&entry["at"]), text(&entry["verdict"])));
+        for rule in entry["rules"].as_array().into_iter().flatten() {
+            let why = rule["why"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
+            output.line(format_args!("      {} {}{why}", text(&rule["id"]), text(&rule["outcome"])));
+        }
+    }
+    if timeline.is_empty() {
+        output.line("  nothing");
+    }
+    let jobs = customer["jobs"].as_array().cloned().unwrap_or_default();
+    if !jobs.is_empty() {
+        output.line("\njobs, the newest first");
+    }
+    for job in &jobs {
+        let why = ["reason", "last_error"].iter().find_map(|key| job[key].as_str());
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        output.line(format_args!(
+            "  {}  {} {} by rule {}: {}{why}  ({})",
+            text(&job["ordered_at"]),
+            text(&job["action"]),
+            text(&job["name"]),
+            text(&job["rule"]),
+            text(&job["state"]),
+            text(&job["id"])
+        ));
+    }
+}
+
+fn contact(contact: &Value) -> String {
+    if contact.is_null() {
+        return "none: mails wait until there is one".to_owned();
+    }
+    let parts = ["email", "name", "locale", "timezone", "country"].iter().filter_map(|key| contact[key].as_str());
+    let own = contact["attributes"].as_object().into_iter().flatten();
+    let own = own.map(|(name, value)| format!("{name} {}", text(value)));
+    parts.map(str::to_owned).chain(own).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,344 @@
+//! Files of contacts: CSV and NDJSON into checked contacts, and back.
+//!
+//! A file is read as a whole before anything is done with it, and everything that is wrong with it is named, line by line.
+//! Nothing in here does I/O.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    kyc::{Contact, CustomerId},
+    source::did_you_mean,
+};
+
+const COLUMNS: [&str; 6] = ["id", "email", "name", "locale", "timezone", "country"];
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+/// One customer of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub id: CustomerId,
+    #[serde(flatten)]
+    pub contact: Contact,
+}
+
+/// A line that can't be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadLine {
+    /// From 1; 0: the file as a whole.
+    pub line: u64,
+    pub problem: String,
+}
+
+impl fmt::Display for BadLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.problem),
+            line => write!(f, "line {line}: {}", self.problem),
+        }
+    }
+}
+
+/// A contact as it stands in a file or a request, unchecked. Attributes may be texts, numbers or truth values.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Raw {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    email: String,
+    name: Option<String>,
+    locale: Option<String>,
+    timezone: Option<String>,
+    country: Option<String>,
+    #[serde(default)]
+    attributes: BTreeMap<String, Attribute>,
+    /// Attributes may also stand beside the other fields.
+    #[serde(flatten)]
+    beside: BTreeMap<String, Attribute>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Attribute {
+    Text(String),
+    Number(serde_json::Number),
+    Truth(bool),
+    Nothing(()),
+}
+
+impl Raw {
+    /// The contact, if every field is what it should be and every attribute is declared.
+    pub fn checked(self, declared: &[String]) -> Result<Contact, String> {
+        let mut attributes = BTreeMap::new();
+        for (name, value) in self.attributes.into_iter().chain(self.beside) {
+            if !declared.contains(&name) {
+                return Err(undeclared(&name, declared));
+            }
+            let value = match value {
+                Attribute::Text(text) => text,
+                Attribute::Number(number) => number.to_string(),
+                Attribute::Truth(truth) => truth.to_string(),
+                Attribute::Nothing(()) => continue,
+            };
+            attributes.insert(name, value);
+        }
+        let Self { email, name, locale, timezone, country, .. } = self;
+        Contact { email, name, locale, timezone, country, attributes }.checked().map_err(|error| error.to_string())
+    }
+
+    fn entry(self, declared: &[String]) -> Result<Entry, String> {
+        let id = CustomerId::new(&self.id).map_err(|error| format!("id: {error}"))?;
+        Ok(Entry { id, contact: self.checked(declared)? })
+    }
+}
+
+fn undeclared(name: &str, declared: &[String]) -> String {
+    let known: Vec<&str> = COLUMNS.iter().copied().chain(declared.iter().map(String::as_str)).collect();
+    let hint =
+        did_you_mean(name, known.iter().copied()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    format!(
+        "there is no {name:?}{hint} (there are {}; others are declared in `directory.attributes` of the configuration)",
+        known.join(", ")
+    )
+}
+
+/// Every customer of a file, in its order; or everything that is wrong with it.
+pub fn read(text: &str, format: Format, declared: &[String]) -> Result<Vec<Entry>, Vec<BadLine>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let rows = match format {
+        Format::Csv => csv_rows(text, declared)?,
+        Format::Ndjson => ndjson_rows(text),
+    };
+    let mut entries = Vec::with_capacity(rows.len());
+    let mut bad = Vec::new();
+    let mut lines: HashMap<CustomerId, u64> = HashMap::new();
+    for (line, row) in rows {
+        match row.and_then(|raw| raw.entry(declared)) {
+            Err(problem) => bad.push(BadLine { line, problem }),
+            Ok(entry) => match lines.insert(entry.id.clone(), line) {
+                Some(first) => {
+                    let problem = format!("id {:?} stands in line {first} already", entry.id);
+                    bad.push(BadLine { line, problem });
+                }
+                None => entries.push(entry),
+            },
+        }
+    }
+    if bad.is_empty() { Ok(entries) } else { Err(bad) }
+}
+
+type Row = (u64, Result<Raw, String>);
+
+fn ndjson_rows(text: &str) -> Vec<Row> {
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(number, line)| {
+            let raw = match line.trim_start().starts_with('{') {
+                true => serde_json::from_str(line).map_err(|error| error.to_string()),
+                false => Err("is no JSON object".to_owned()),
+            };
+            (number, raw)
+        })
+        .collect()
+}
+
+fn csv_rows(text: &str, declared: &[String]) -> Result<Vec<Row>, Vec<BadLine>> {
+    let first = text.lines().next().unwrap_or_default();
+    // What a spreadsheet writes depends on the country it stands in.
+    let delimiter = [',', ';', '\t'].into_iter().max_by_key(|mark| first.matches(*mark).count()).unwrap_or(',');
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(u8::try_from(delimiter).unwrap_or(b','))
+        .flexible(false)
+        .from_reader(text.as_bytes());
+    let whole = |line, problem: String| vec![BadLine { line, problem }];
+    let headings = reader.headers().map_err(|error| whole(1, error.to_string()))?.clone();
+    let names: Vec<String> = headings.iter().map(|heading| heading.trim().to_owned()).collect();
+    let mut bad = Vec::new();
+    for name in &names {
+        if !COLUMNS.contains(&name.as_str()) && !declared.contains(name) {
+            bad.push(BadLine { line: 1, problem: undeclared(name, declared) });
+        }
+        if names.iter().filter(|other| *other == name).count() > 1 {
+            bad.push(BadLine { line: 1, problem: format!("the column {name:?} stands there twice") });
+        }
+    }
+    for needed in ["id", "email"] {
+        if !names.iter().any(|name| name == needed) {
+            bad.push(BadLine { line: 1, problem: format!("the column {needed:?} is missing") });
+        }
+    }
+    bad.dedup();
+    if !bad.is_empty() {
+        return Err(bad);
+    }
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        rows.push(match record {
+            Ok(record) => {
+                let line = record.position().map_or(0, csv::Position::line);
+                (line, Ok(csv_row(&names, &record)))
+            }
+            Err(error) => {
+                let line = error.position().map_or(0, csv::Position::line);
+                (line, Err(csv_problem(&error)))
+            }
+        });
+    }
+    Ok(rows)
+}
+
+fn csv_problem(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("has {len} fields where the first line has {expected_len}; put fields with commas in quotes")
+        }
+        csv::ErrorKind::Utf8 { .. } => "is not UTF-8".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn csv_row(names: &[String], record: &csv::StringRecord) -> Raw {
+    let mut raw = Raw {
+        id: String::new(),
+        email: String::new(),
+        name: None,
+        locale: None,
+        timezone: None,
+        country: None,
+        attributes: BTreeMap::new(),
+        beside: BTreeMap::new(),
+    };
+    for (name, cell) in names.iter().zip(record) {
+        let cell = unguarded(cell).to_owned();
+        match &**name {
+            "id" => raw.id = cell,
+            "email" => raw.email = cell,
+            "name" => raw.name = Some(cell),
+            "locale" => raw.locale = Some(cell),
+            "timezone" => raw.timezone = Some(cell),
+            "country" => raw.country = Some(cell),
+            _ => {
+                raw.attributes.insert(name.clone(), Attribute::Text(cell));
+            }
+        }
+    }
+    raw
+}
+
+/// What a spreadsheet would take for a formula.
+fn is_formula(cell: &str) -> bool {
+    cell.starts_with(['=', '+', '-', '@'])
+}
+
+/// A cell as it is written: with an apostrophe before what a spreadsheet would calculate, and before what has one already
+/// before such a thing, so that reading gives back what was there.
+fn guarded(cell: &str) -> String {
+    if is_formula(cell.trim_start_matches('\'')) { format!("'{cell}") } else { cell.to_owned() }
+}
+
+fn unguarded(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(rest) if is_formula(rest.trim_start_matches('\'')) => rest,
+        _ => cell,
+    }
+}
+
+/// The file of these customers.
+pub fn write(entries: &[Entry], format: Format, declared: &[String]) -> Result<String, String> {
+    match format {
+        Format::Ndjson => {
+            let mut text = String::new();
+            for entry in entries {
+                text.push_str(&serde_json::to_string(entry).map_err(|error| error.to_string())?);
+                text.push('\n');
+            }
+            Ok(text)
+        }
+        Format::Csv => {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            let headings = COLUMNS.iter().copied().chain(declared.iter().map(String::as_str));
+            writer.write_record(headings).map_err(|error| error.to_string())?;
+            for Entry { id, contact } in entries {
+                let text = |value: &Option<String>| value.clone().unwrap_or_default();
+                let fixed = [
+                    id.to_string(),
+                    contact.email.clone(),
+                    text(&contact.name),
+                    text(&contact.locale),
+                    text(&contact.timezone),
+                    text(&contact.country),
+                ];
+                let own = declared.iter().map(|name| contact.attributes.get(name).cloned().unwrap_or_default());
+                let cells = fixed.into_iter().chain(own).map(|cell| guarded(&cell));
+                writer.write_record(cells).map_err(|error| error.to_string())?;
+            }
+            let bytes = writer.into_inner().map_err(|error| error.to_string())?;
+            String::from_utf8(bytes).map_err(|error| error.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declared() -> Vec<String> {
+        vec!["plan".to_owned()]
+    }
+
+    #[test]
+    fn both_formats_say_the_same() {
+        let csv = "\u{feff}email;plan;id;name\nada@customer.example;pro;C-1;Ada\n";
+        let json = r#"{"id":"C-1","email":"ada@customer.example","name":"Ada","plan":"pro"}
+{"id":"C-2","email":"b@customer.example","attributes":{"plan":7}}
+"#;
+        let from_csv = read(csv, Format::Csv, &declared()).expect("good");
+        let from_json = read(json, Format::Ndjson, &declared()).expect("good");
+        assert_eq!(from_csv[0], from_json[0]);
+        assert_eq!(from_json[1].contact.attributes["plan"], "7");
+    }
+
+    #[test]
+    fn every_bad_line_is_named_and_nothing_is_taken() {
+        let csv = "id,email,name\nC-1,ada@customer.example,Ada\n,x@customer.example,\nC-2,nobody,\nC-1,b@customer.example,\nC-3,c@customer.example,\"a\r\nBcc: x\"\nC-4,d@customer.example\n";
+        let bad = read(csv, Format::Csv, &[]).expect_err("bad");
+        let lines: Vec<u64> = bad.iter().map(|bad| bad.line).collect();
+        assert_eq!(lines, [3, 4, 5, 6, 8], "{bad:?}");
+        let bad = read("id,mail,plan\n", Format::Csv, &declared()).expect_err("bad");
+        assert!(bad[0].problem.contains("did you mean email?"), "{bad:?}");
+        let bad = read("[1]\n{\"id\":\"C-1\"}\n{\n", Format::Ndjson, &[]).expect_err("bad");
+        assert_eq!(bad.len(), 3);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_as_it_was() {
+        for name in ["Ada", "=1+1", "'=1", "''@x", "'quoted'", "a, \"b\"; c", "-"] {
+            let contact = Contact {
+                email: "ada@customer.example".into(),
+                name: Some(name.into()),
+                locale: Some("de-AT".into()),
+                timezone: None,
+                country: None,
+                attributes: BTreeMap::from([("plan".to_owned(), "+pro".to_owned())]),
+            };
+            let entries = vec![Entry { id: CustomerId::new("=C-1").expect("id"), contact }];
+            for format in [Format::Csv, Format::Ndjson] {
+                let text = write(&entries, format, &declared()).expect("written");
+                assert_eq!(read(&text, format, &declared()).expect("good"), entries, "{name} {format:?}");
+            }
+            let csv = write(&entries, Format::Csv, &declared()).expect("written");
+            assert!(csv.lines().nth(1).expect("a row").starts_with("'=C-1,"), "no spreadsheet calculates it");
+        }
+    }
+}
