@@ -26,8 +26,13 @@ enum Gate {
 
 pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Decision {
     let Some(job) = case.job(id) else { return Decision::nothing(Receipt::Gone) };
-    let waiting = matches!(job.fate.state, State::Queued | State::Held);
-    if !waiting || job.fate.next_at > given.now {
+    let may_begin = match job.fate.state {
+        State::Queued => job.fate.next_at <= given.now,
+        // Its rule may be back at any time.
+        State::Held => true,
+        State::Running | State::Done | State::Cancelled | State::Problem => false,
+    };
+    if !may_begin {
         return Decision::nothing(Receipt::NotNow);
     }
     let gate = if job.order.is_mail_to_customer() { gate(case, job, given) } else { Gate::Open };
