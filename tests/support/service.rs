@@ -254,8 +254,13 @@ impl Service {
     }
 
     /// SIGTERM, and the way it ended.
-    pub fn stop(mut self) -> (ExitStatus, String) {
+    pub fn stop(self) -> (ExitStatus, String) {
         signal(self.pid(), "TERM");
+        self.ended()
+    }
+
+    /// Waits for its end.
+    pub fn ended(mut self) -> (ExitStatus, String) {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("status") {

@@ -71,7 +71,9 @@ impl Ahead {
                 match Prepared::write(&self.dir, name, &[], wanted) {
                     Ok(prepared) => self.lock().ready = Some(prepared),
                     Err(error) => {
-                        tracing::error!(%error, "the next segment of the journal can't be written ahead");
+                        if !self.is_short_of_space() {
+                            tracing::error!(%error, "the next segment of the journal can't be written ahead");
+                        }
                         short = true;
                     }
                 }
