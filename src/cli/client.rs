@@ -13,10 +13,6 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 
 /// A text as one part of a path.
 pub fn part(text: &str) -> String {
-    // `.` and `..` would be taken for directories on the way.
-    if text == "." || text == ".." {
-        return text.replace('.', "%2E");
-    }
     utf8_percent_encode(text, PLAIN).to_string()
 }
 
