@@ -1,0 +1,141 @@
+//! README works as typed: its shell blocks are run, in their order and in one directory, and its rules are checked.
+
+mod support;
+
+use std::{fs, net::TcpListener, path::Path, process::Command};
+
+use support::service::is_there;
+
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() == format!("```{language}") {
+            let block: Vec<&str> = lines.by_ref().take_while(|line| line.trim() != "```").collect();
+            found.push(block.join("\n"));
+        }
+    }
+    found
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("a file of the repository")
+}
+
+/// Commands of cargo are run by other means: the tests are these, the demonstration has a test, benchmarks need a quiet machine.
+const CARGO: &[&str] = &["cargo run --release -- demo", "cargo test", "cargo bench --bench intake"];
+
+#[test]
+fn every_shell_block_works_as_typed() {
+    if !is_there("curl") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("directory");
+    let program = Path::new(env!("CARGO_BIN_EXE_kyc-rules"));
+    let free = || TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port().to_string();
+    let (public, admin) = (free(), free());
+    let mut script = String::from("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n");
+    for block in blocks(&read("README.md"), "sh") {
+        if block.lines().any(|line| line.starts_with("cargo ")) {
+            for line in block.lines() {
+                assert!(CARGO.contains(&line), "nothing runs {line:?}");
+            }
+            continue;
+        }
+        // Tests bind no fixed ports.
+        script.push_str(&block.replace("8080", &public).replace("8081", &admin));
+        if block.contains("init shop") {
+            script.push_str(&format!("\nsed -i 's/0.0.0.0:8080/127.0.0.1:{public}/; s/127.0.0.1:8081/127.0.0.1:{admin}/' kyc-rules.yaml"));
+        }
+        if block.contains("serve &") {
+            script.push_str(&format!("\nfor i in $(seq 200); do curl -sf http://127.0.0.1:{admin}/readyz >/dev/null && break; sleep 0.05; done"));
+        }
+        script.push('\n');
+    }
+    let path = format!("{}:{}", program.parent().expect("a directory").display(), std::env::var("PATH").expect("PATH"));
+    let output = Command::new("bash")
+        .arg("-c")
+        .arg(&script)
+        .current_dir(dir.path())
+        .env("PATH", path)
+        .env_remove("KYC_RULES_CONFIG")
+        .output()
+        .expect("bash runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (said, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{script}\n{said}\n{errors}");
+    assert!(said.contains(r#"{"outcome":"accepted"}"#), "{said}");
+    assert!(said.contains("missing-documents fired"), "{said}");
+}
+
+#[test]
+fn every_rule_in_the_docs_is_one() {
+    for file in ["README.md", "docs/RULES.md"] {
+        for block in blocks(&read(file), "yaml") {
+            if !block.contains("rules:\n") {
+                continue;
+            }
+            let dir = tempfile::tempdir().expect("directory");
+            for (path, text) in kyc_rules::shipped::files().iter().filter(|(path, _)| *path != "kyc.yaml") {
+                let path = dir.path().join(path);
+                fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+                fs::write(path, text).expect("written");
+            }
+            fs::write(dir.path().join("kyc.yaml"), &block).expect("written");
+            let output = Command::new(env!("CARGO_BIN_EXE_kyc-rules"))
+                .args(["check", "--rules"])
+                .arg(dir.path())
+                .current_dir(dir.path())
+                .env_remove("KYC_RULES_CONFIG")
+                .output()
+                .expect("runs");
+            assert!(output.status.success(), "{file}:\n{block}\n{}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}
+
+#[test]
+fn the_demonstration_tells_every_life() {
+    let dir = tempfile::tempdir().expect("directory");
+    let output = Command::new(env!("CARGO_BIN_EXE_kyc-rules"))
+        .args(["demo", "--once", "--dir"])
+        .arg(dir.path().join("demo"))
+        .output()
+        .expect("runs");
+    let said = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    for part in [
+        "verified fires",
+        "SOFT_KYC_FAILED; missing SELFIE, PASSPORT",
+        "third-rejection fires",
+        "hard-failure fires",
+        "reversal fires",
+        "200 duplicate",
+        "is cancelled: the customer has left SOFT_KYC_FAILED",
+        "none -> SUSPENDED",
+        "waits for a person: there is no address",
+        "401",
+        "422",
+        "0 problems",
+    ] {
+        assert!(said.contains(part), "{part:?} is missing in:\n{said}");
+    }
+    let mails = fs::read_dir(dir.path().join("demo/mail")).expect("mails").count();
+    assert!(said.contains(&format!("{mails} sent")), "{mails} mails, and:\n{said}");
+}
+
+#[test]
+fn links_in_the_docs_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["README.md", "docs/ARCHITECTURE.md", "docs/RULES.md", "docs/OPERATIONS.md", "CHANGELOG.md"] {
+        let text = read(file);
+        let here = root.join(file);
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = target.split('#').next().unwrap_or_default();
+            if path.is_empty() || path.contains("://") {
+                continue;
+            }
+            assert!(here.parent().expect("a parent").join(path).exists(), "{file} links to {target}");
+        }
+    }
+}
