@@ -32,7 +32,8 @@ fn every_shell_block_works_as_typed() {
     }
     let dir = tempfile::tempdir().expect("directory");
     let program = Path::new(env!("CARGO_BIN_EXE_kyc-rules"));
-    let free = || TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port().to_string();
+    let free =
+        || TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port().to_string();
     let (public, admin) = (free(), free());
     let mut script = String::from("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n");
     for block in blocks(&read("README.md"), "sh") {
@@ -45,7 +46,9 @@ fn every_shell_block_works_as_typed() {
         // Tests bind no fixed ports.
         script.push_str(&block.replace("8080", &public).replace("8081", &admin));
         if block.contains("init shop") {
-            script.push_str(&format!("\nsed -i 's/0.0.0.0:8080/127.0.0.1:{public}/; s/127.0.0.1:8081/127.0.0.1:{admin}/' kyc-rules.yaml"));
+            script.push_str(&format!(
+                "\nsed -i 's/0.0.0.0:8080/127.0.0.1:{public}/; s/127.0.0.1:8081/127.0.0.1:{admin}/' kyc-rules.yaml"
+            ));
         }
         if block.contains("serve &") {
             script.push_str(&format!("\nfor i in $(seq 200); do curl -sf http://127.0.0.1:{admin}/readyz >/dev/null && break; sleep 0.05; done"));

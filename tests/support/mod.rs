@@ -1,4 +1,5 @@
 //! What the integration tests share: stand-ins for the world outside, one file each.
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so loudly")]
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
 pub mod service;

@@ -297,7 +297,8 @@ fn subject(mail: &str) -> String {
     for word in words {
         let decoded = decode_word(word);
         // Between two encoded words there is no space.
-        if !subject.is_empty() && !(encoded_before && decoded.is_some()) {
+        let joined = encoded_before && decoded.is_some();
+        if !(subject.is_empty() || joined) {
             subject.push(' ');
         }
         encoded_before = decoded.is_some();
