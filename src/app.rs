@@ -4,8 +4,16 @@
 //! the rules; then workers. It stops the other way round: no new callbacks, attempts brought to their end, the store closed.
 //! Shutdown is an argument: a test stops the service as a signal would.
 
-use std::{fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    io::IsTerminal,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::ExposeSecret;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -29,7 +37,7 @@ use crate::{
     rulebook::{Rulebook, StartError},
     rules::Context,
     rules_dir::Watch,
-    store::{OpenError, Options, Recorder, Store},
+    store::{OpenError, Options, Progress, Recorder, Store},
     telemetry::Metrics,
 };
 
@@ -96,6 +104,9 @@ pub struct App {
 impl App {
     /// Checks what can be checked without the store, and binds both listeners.
     pub async fn bind(config: Config, settings: Settings) -> Result<Self, AppError> {
+        if let Some(missing) = unsupported(&config).into_iter().next() {
+            return Err(AppError::Config(missing));
+        }
         let data = data_dir(&config)?;
         crate::store::make_private_dir(data)
             .map_err(|error| AppError::Io(format!("making {}: {error}", data.display())))?;
@@ -233,7 +244,10 @@ impl Engine {
         let options = self.options();
         let data = data_dir(&self.config)?.to_owned();
         let progress = Arc::clone(&self.house.progress);
-        let (store, in_doubt) = Store::open(&data, &options, progress).await.map_err(AppError::Open)?;
+        let told = tokio::spawn(tell_progress(Arc::clone(&progress)));
+        let opened = Store::open(&data, &options, progress).await;
+        told.abort();
+        let (store, in_doubt) = opened.map_err(AppError::Open)?;
         if in_doubt > 0 {
             tracing::warn!(
                 attempts = in_doubt,
@@ -301,6 +315,26 @@ impl Running {
     }
 }
 
+/// While the view is made, says how far it is: as a bar on a terminal, else in the log.
+async fn tell_progress(progress: Arc<Progress>) {
+    let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(0));
+    let style = ProgressStyle::with_template("making the view {wide_bar} {pos}/{len} records, {eta} left");
+    let bar = bar.zip(style.ok()).map(|(bar, style)| bar.with_style(style));
+    let mut ticks = tokio::time::interval(Duration::from_millis(500));
+    for tick in 0_u64.. {
+        ticks.tick().await;
+        let (done, of) = (progress.done.load(Ordering::Relaxed), progress.of.load(Ordering::Relaxed));
+        match &bar {
+            Some(bar) if tick > 1 => {
+                bar.set_length(of);
+                bar.set_position(done);
+            }
+            None if tick > 0 && tick % 10 == 0 => tracing::info!(done, of, "the view is being made"),
+            _ => {}
+        }
+    }
+}
+
 /// Loads the rules anew whenever their directory changes, or a SIGHUP comes.
 async fn reload_on_change(rulebook: Arc<Rulebook>) {
     let mut hangups = signal(SignalKind::hangup()).ok();
@@ -328,6 +362,23 @@ fn post(config: &Config, extra_roots: Vec<Vec<u8>>) -> Result<Option<Post>, AppE
     let mailer = Mailer::new(MailerConfig { extra_roots, ..MailerConfig::new(transport.clone()) })
         .map_err(|error| AppError::Config(format!("email.transport: {error}")))?;
     Ok(Some(Post { mailer, from: email.from.clone(), reply_to: email.reply_to.clone() }))
+}
+
+/// What the configuration asks for and this version can't do. It is refused: whoever sets an API key relies on being asked for
+/// confirmation, and whoever names a lookup on mails that find their address.
+pub fn unsupported(config: &Config) -> Vec<String> {
+    let asked = [
+        (
+            config.provider.api_key.is_some(),
+            "provider.api_key: this version can't confirm callbacks with the provider's API",
+        ),
+        (
+            config.directory.lookup.is_some(),
+            "directory.lookup: this version can't look contacts up; import them, or PUT them",
+        ),
+        (matches!(config.data, Data::Postgres(_)), "data: this version keeps its data in a directory only"),
+    ];
+    asked.into_iter().filter(|(asked, _)| *asked).map(|(_, missing)| missing.to_owned()).collect()
 }
 
 /// The directory of the embedded store.

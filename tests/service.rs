@@ -327,3 +327,38 @@ async fn the_log_says_nothing_about_anybody() {
         assert!(!metrics.contains(secret), "the metrics say {secret}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_cut_off_by_a_kill_is_repeated_under_the_same_id() {
+    let relay = SmtpServer::scripted(&[(Stage::Content, Act::Hang)]).await;
+    let mut shop = Shop::new(SORRY);
+    shop.transport = relay.url();
+    let service = shop.start().ready().await;
+    service.contact("C-1", "ada@customer.example").await;
+    service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
+    let running = service.until_jobs("C-1", &["running"]).await;
+    service.until("status", |_| relay.connections() > 0).await;
+    service.kill();
+    let service = shop.start().ready().await;
+    let done = service.until_jobs("C-1", &["done"]).await;
+    assert_eq!((&done[0]["id"], &done[0]["attempts"]), (&running[0]["id"], &json!(2)));
+    assert!(service.log().contains("repeated with the same id"), "{}", service.log());
+    let id = format!("<{}@shop.example>", done[0]["id"].as_str().expect("id"));
+    assert!(relay.received().iter().all(|mail| mail.header("Message-ID").as_deref() == Some(&*id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_this_version_can_not_do_is_refused() {
+    let mut shop = Shop::new(SORRY);
+    shop.more = "provider: {api_key: some-key}\n".to_owned();
+    let (status, _, errors) = shop.run(&["serve"]);
+    assert_eq!(status.code(), Some(78));
+    assert!(errors.contains("provider.api_key"), "{errors}");
+    let (status, said, _) = shop.run(&["check"]);
+    assert_eq!(status.code(), Some(78));
+    assert!(said.contains("error[unsupported]: provider.api_key"), "{said}");
+    let waits = Shop::new("  - {id: remind, when: PENDING_KYC_DATA for 48h, do: [{email: sorry}]}\n");
+    let (status, said, _) = waits.run(&["check"]);
+    assert_eq!(status.code(), Some(78));
+    assert!(said.contains("kyc.yaml:3:24"), "{said}");
+}

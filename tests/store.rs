@@ -14,7 +14,10 @@ use kyc_rules::{
     clock::{Clock, Timestamp},
     decide::{Command, Receipt},
     kyc::{Codes, CustomerId, Observation, Processing, Source, Status, Verdict},
-    store::{OpenError, Options, Progress, Refused, Step, Store},
+    outbox::{Channel, Outcome, State},
+    rules::{Context, RuleSet},
+    source::Files,
+    store::{JobFilter, OpenError, Options, Progress, Refused, Step, Store},
 };
 use proptest::prelude::*;
 
@@ -525,4 +528,115 @@ async fn too_little_room_refuses_callbacks_and_says_so() {
     assert_eq!(store.submit(callback("C-1", "CREATED")).await, Err(Refused::NoSpace));
     assert_eq!(store.customer(&id("C-1")).expect("readable"), None);
     store.close().await;
+}
+
+/// Rules with a mail each for two statuses, and a tag.
+fn rules() -> Arc<RuleSet> {
+    let rules = "format: 1\nrules:\n  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: sorry}]}\n  \
+                 - {id: done, when: any -> FULL_USER, do: [{tag: done}, {email: sorry}]}\n";
+    let files = [("kyc.yaml", rules), ("templates/sorry.en.md", "Subject: Sorry\n\nSorry.\n")];
+    let files: Files = files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
+    let context = Context { email: true, locale: "en".to_owned(), ..Context::default() };
+    Arc::new(RuleSet::compile(&files, &context).set.expect("right rules"))
+}
+
+fn contact(customer: &str) -> Command {
+    let contact = serde_json::from_value(serde_json::json!({"email": "ada@customer.example"})).expect("a contact");
+    Command::Contact { customer: id(customer), contact }
+}
+
+#[tokio::test]
+async fn jobs_are_ordered_claimed_and_finished_once() {
+    each_engine(|store, clock| async move {
+        store.activate(rules()).await.expect("taken");
+        for nth in 0..5 {
+            let customer = format!("C-{nth}");
+            store.submit(contact(&customer)).await.expect("taken");
+            seen(&store, &customer, "SOFT_KYC_FAILED").await;
+        }
+        assert_eq!(store.figures().queued, 5);
+        let first = store.claim(&Channel::Email, 3).await.expect("claimed");
+        let second = store.claim(&Channel::Email, 10).await.expect("claimed");
+        assert_eq!((first.len(), second.len()), (3, 2), "each is claimed once");
+        assert!(store.claim(&Channel::Email, 10).await.expect("claimed").is_empty());
+        assert_eq!(store.figures().running, 5);
+        assert_eq!(store.finish(&first[0], Outcome::Done).await, Ok(Receipt::Recorded));
+        assert_eq!(store.finish(&first[0], Outcome::Done).await, Ok(Receipt::Gone), "it has ended already");
+        let later = Outcome::Retry { error: "451 later".to_owned(), after_ms: None };
+        assert_eq!(store.finish(&first[1], later).await, Ok(Receipt::Recorded));
+        assert!(store.claim(&Channel::Email, 10).await.expect("claimed").is_empty(), "its pause lasts");
+        clock.advance_ms(10_000);
+        let again = store.claim(&Channel::Email, 10).await.expect("claimed");
+        assert_eq!((again.len(), again[0].job.fate.attempts), (1, 2));
+        assert_eq!(again[0].job.letter, first[1].job.letter, "a repeated attempt says the same");
+        let all = store.jobs(&JobFilter::default(), None, 100).await.expect("readable").rows;
+        let states: Vec<State> = all.iter().rev().map(|(_, job)| job.fate.state).collect();
+        assert_eq!(states, [State::Done, State::Running, State::Running, State::Running, State::Running]);
+        let done = JobFilter { state: Some(State::Done), customer: None };
+        assert_eq!(store.jobs(&done, None, 100).await.expect("readable").rows.len(), 1);
+        let paged = store.jobs(&JobFilter::default(), None, 2).await.expect("readable");
+        let next = store.jobs(&JobFilter::default(), paged.next, 100).await.expect("readable");
+        assert_eq!((paged.rows.len(), next.rows.len()), (2, 3));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn trying_ends_after_a_day_and_a_person_can_begin_it_anew() {
+    each_engine(|store, clock| async move {
+        store.activate(rules()).await.expect("taken");
+        store.submit(contact("C-1")).await.expect("taken");
+        seen(&store, "C-1", "SOFT_KYC_FAILED").await;
+        let mut attempts = 0;
+        loop {
+            let claimed = store.claim(&Channel::Email, 1).await.expect("claimed");
+            if let Some(attempt) = claimed.first() {
+                attempts += 1;
+                let later = Outcome::Retry { error: "421 busy".to_owned(), after_ms: None };
+                store.finish(attempt, later).await.expect("recorded");
+            }
+            if store.figures().problem == 1 {
+                break;
+            }
+            clock.advance_ms(60_000);
+        }
+        assert!((20..60).contains(&attempts), "{attempts} attempts in a day");
+        let job = store.jobs_of(&id("C-1")).expect("readable").remove(0);
+        assert!(job.fate.reason.as_deref().expect("a reason").contains("gave up"), "{job:?}");
+        store.submit(Command::Retry { customer: id("C-1"), job: job.id() }).await.expect("taken");
+        assert_eq!(store.claim(&Channel::Email, 1).await.expect("claimed").len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn jobs_rule_sets_and_marks_survive_a_restart_and_a_lost_view() {
+    let dir = tempfile::tempdir().expect("directory");
+    let store = open(dir.path(), &options()).await;
+    let rules = rules();
+    store.activate(Arc::clone(&rules)).await.expect("taken");
+    store.submit(contact("C-1")).await.expect("taken");
+    seen(&store, "C-1", "SOFT_KYC_FAILED").await;
+    seen(&store, "C-2", "FULL_USER").await;
+    let begun = store.claim(&Channel::Email, 1).await.expect("claimed");
+    assert_eq!(begun[0].customer, id("C-1"));
+    let before = (store.customer(&id("C-1")).expect("readable"), store.customer(&id("C-2")).expect("readable"));
+    store.close().await;
+    for lost in [false, true] {
+        if lost {
+            fs::remove_dir_all(dir.path().join("view")).expect("removed");
+        }
+        let (store, in_doubt) = Store::open(dir.path(), &options(), Arc::new(Progress::default()))
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(in_doubt, usize::from(!lost), "an attempt had begun");
+        assert_eq!(store.active_set().as_deref(), Some(rules.hash()));
+        assert_eq!(store.rule_set(rules.hash()).expect("readable").as_ref(), Some(rules.files()));
+        let tagged = store.customer(&id("C-2")).expect("readable").expect("known");
+        assert_eq!(tagged.tags, before.1.as_ref().expect("known").tags);
+        let jobs = store.jobs_of(&id("C-1")).expect("readable");
+        assert_eq!((jobs.len(), jobs[0].fate.state, jobs[0].fate.attempts), (1, State::Queued, 1));
+        assert_eq!(jobs[0].order, before.0.as_ref().expect("known").open[0].order);
+        store.close().await;
+    }
 }

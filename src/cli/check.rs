@@ -48,6 +48,8 @@ impl Check {
         let mut sources = Sources::default();
         let config = loaded.as_ref().map(|loaded| {
             diagnostics.extend(loaded.diagnostics.iter().cloned());
+            let missing = loaded.config.iter().flat_map(app::unsupported);
+            diagnostics.extend(missing.map(|text| Diagnostic::error("unsupported", loaded.file.clone(), text)));
             loaded.config.as_ref()
         });
         if let Some(loaded) = &loaded {

@@ -203,12 +203,13 @@ fn open_segments(dir: &Path) -> Result<(Segment, Vec<Scanned>), OpenError> {
             .map_err(io_error("beginning a segment of the journal"))
     };
     let segment = match scanned.last() {
+        Some(one) if one.last_kind == Some(Kind::Closed) && !one.sealed && one.torn == 0 => {
+            let segment = Segment::resume(&one.path, one.end).map_err(reading())?;
+            return Ok((segment, scanned));
+        }
         None => begin(SMALLEST_BYTES)?,
         Some(one) if one.sealed && one.torn == 0 => begin(next_size(one.end))?,
-        Some(one) if one.last_kind == Some(Kind::Closed) && one.torn == 0 => {
-            Segment::resume(&one.path, one.end).map_err(reading())?
-        }
-        Some(one) => write_anew(dir, one).map_err(io_error(format_args!("writing {} anew", one.path.display())))?,
+        Some(one) => write_anew(dir, one).map_err(io_error(format!("writing {} anew", one.path.display())))?,
     };
     let again = scan(dir, &mut |_, _| Ok(())).map_err(reading())?.map_err(OpenError::Damage)?;
     Ok((segment, again))
