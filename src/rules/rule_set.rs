@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     kyc::{Change, Processing, Status},
     source::{Duration, Files},
@@ -17,13 +19,16 @@ pub struct RuleSet {
     by_id: HashMap<RuleId, usize>,
     index: Index,
     timers: Vec<Timer>,
+    /// Places in `timers`, the shorter duration first.
+    by_stay: HashMap<Stay, Vec<usize>>,
     templates: Templates,
     files: Arc<Files>,
     hash: String,
 }
 
 /// What a timer waits in.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stay {
     Status(Status),
     Processing(Processing),
@@ -49,10 +54,12 @@ impl RuleSet {
 
     /// Rules in file order, with ids that differ.
     pub(super) fn of(rules: Vec<Rule>, templates: Templates, files: &Files) -> Self {
+        let timers = timers(&rules);
         Self {
             by_id: rules.iter().enumerate().map(|(at, rule)| (rule.id.clone(), at)).collect(),
             index: Index::of(&rules),
-            timers: timers(&rules),
+            by_stay: by_stay(&timers),
+            timers,
             templates,
             hash: files.hash(),
             files: Arc::new(files.clone()),
@@ -92,6 +99,22 @@ impl RuleSet {
     pub fn timers(&self) -> &[Timer] {
         &self.timers
     }
+
+    /// Those that wait in this stay, the shorter duration first, and of equal ones in file order.
+    pub fn timers_of<'a>(&'a self, stay: &Stay) -> impl Iterator<Item = &'a Timer> + use<'a> {
+        self.by_stay.get(stay).into_iter().flatten().filter_map(|at| self.timers.get(*at))
+    }
+}
+
+fn by_stay(timers: &[Timer]) -> HashMap<Stay, Vec<usize>> {
+    let mut by_stay: HashMap<Stay, Vec<usize>> = HashMap::new();
+    for (at, timer) in timers.iter().enumerate() {
+        by_stay.entry(timer.stay.clone()).or_default().push(at);
+    }
+    for places in by_stay.values_mut() {
+        places.sort_by_key(|at| timers[*at].after.ms());
+    }
+    by_stay
 }
 
 fn timers(rules: &[Rule]) -> Vec<Timer> {
