@@ -1,6 +1,6 @@
 //! A checked set of rules, named by the hash of its files.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,16 @@ pub struct RuleSet {
 pub enum Stay {
     Status(Status),
     Processing(Processing),
+}
+
+/// `PENDING_KYC_DATA`, `processing VERIFICATION_IN_PROGRESS`.
+impl fmt::Display for Stay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => status.fmt(f),
+            Self::Processing(processing) => write!(f, "processing {processing}"),
+        }
+    }
 }
 
 /// One duration of one rule's `for`, in one status.
