@@ -59,7 +59,7 @@ impl Check {
         let context = match config {
             Some(Some(config)) => Some(app::context(config)),
             // Without a configuration anything that it could declare is missing, but mails can be sent.
-            None => Some(Context { email: true, locale: "en".to_owned(), ..Context::default() }),
+            None => Some(Context::without_configuration()),
             // What the rules may name is not known until the configuration is right.
             Some(None) => None,
         };

@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod customers;
 mod demo;
+mod explain;
 mod govern;
 mod init;
 mod jobs;
@@ -49,6 +50,8 @@ enum Command {
     Init(init::Init),
     /// Say everything that is wrong with the configuration and the rules.
     Check(check::Check),
+    /// Say which rules fire and, for each that does not, why: of a made-up event, or of a customer of a running server.
+    Explain(explain::Explain),
     /// Load the rules of a running server anew.
     Reload,
     /// What a running server is doing.
@@ -99,6 +102,7 @@ impl Cli {
             Command::Serve => serve::run(config),
             Command::Init(init) => init.run(output),
             Command::Check(check) => check.run(config, output),
+            Command::Explain(explain) => explain.run(config, output),
             Command::Reload => reload::run(config, output),
             Command::Status => status::run(config, output),
             Command::Jobs(jobs) => jobs.run(config, output),
