@@ -235,8 +235,10 @@ async fn read_and_compile(dir: &Path, context: &Context) -> Result<RuleSet, Stri
     let work = move || {
         let files = rules_dir::read(&dir).map_err(|wrong| shown(&wrong, &Files::default(), &dir))?;
         let (set, diagnostics, text) = compile(&files, &dir, &context);
-        if diagnostics.iter().any(|one| one.severity == Severity::Warning) && set.is_some() {
-            tracing::warn!("the rules have warnings\n{text}");
+        let overlooked = shown(&rules_dir::overlooked(&dir), &Files::default(), &dir);
+        let warned = diagnostics.iter().any(|one| one.severity == Severity::Warning) || !overlooked.is_empty();
+        if warned && set.is_some() {
+            tracing::warn!("the rules have warnings\n{text}{overlooked}");
         }
         set.ok_or(text)
     };

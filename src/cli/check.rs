@@ -104,6 +104,7 @@ fn check_rules(dir: &Path, context: &Context, diagnostics: &mut Vec<Diagnostic>)
         Ok(files) => {
             let compiled = RuleSet::compile(&files, context);
             diagnostics.extend(compiled.diagnostics);
+            diagnostics.extend(rules_dir::overlooked(dir));
             (files, compiled.set.map_or(0, |set| set.rules().len()))
         }
     }
