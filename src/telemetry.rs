@@ -208,8 +208,7 @@ impl Write for Forgiving {
 /// Starts the log, on standard error. `RUST_LOG` goes before `level`.
 pub fn start_log(format: LogFormat, level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Forgiving).log_internal_errors(false);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Forgiving).log_internal_errors(false);
     // A second start in the same process changes nothing.
     let _ = match format {
         LogFormat::Text => log.with_ansi(false).try_init(),
