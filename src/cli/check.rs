@@ -8,6 +8,7 @@ use super::{Exit, Failure, Output, settings};
 use crate::{
     app,
     config::{Config, Unfilled},
+    http::{TlsConfig, TlsError},
     rules::{Context, RuleSet},
     rules_dir,
     source::{Diagnostic, Files, Severity, Sources, github, json, render},
@@ -50,6 +51,7 @@ impl Check {
             diagnostics.extend(loaded.diagnostics.iter().cloned());
             let missing = loaded.config.iter().flat_map(app::unsupported);
             diagnostics.extend(missing.map(|text| Diagnostic::error("unsupported", loaded.file.clone(), text)));
+            diagnostics.extend(loaded.config.as_ref().and_then(certificate));
             loaded.config.as_ref()
         });
         if let Some(loaded) = &loaded {
@@ -85,7 +87,7 @@ impl Check {
             Format::Json => json(diagnostics, sources).iter().for_each(|one| output.json(one)),
             Format::Github => output.raw(github(diagnostics, sources).as_bytes()),
             Format::Human => {
-                output.raw(render(diagnostics, sources, false).as_bytes());
+                output.text(render(diagnostics, sources, false));
                 let gap = if diagnostics.is_empty() { "" } else { "\n" };
                 let sum = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
                 output.line(if errors == 0 { format!("{gap}{count} rules: {sum}") } else { format!("{gap}{sum}") });
@@ -93,6 +95,14 @@ impl Check {
         }
         if errors > 0 || self.deny_warnings && warnings > 0 { Err(Failure::new(Exit::Config, "")) } else { Ok(()) }
     }
+}
+
+/// What is wrong with the files of `callback.tls`, which the service would not start with.
+fn certificate(config: &Config) -> Option<Diagnostic> {
+    let files = config.callback.tls.as_ref()?;
+    let TlsError { file, problem } = TlsConfig::load(&files.certificate, &files.key).err()?;
+    let help = "`callback.tls` in the configuration names the certificate and its key";
+    Some(Diagnostic::error("tls", file.display().to_string(), problem).help(help))
 }
 
 fn check_rules(dir: &Path, context: &Context, diagnostics: &mut Vec<Diagnostic>) -> (Files, usize) {

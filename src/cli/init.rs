@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::Args;
+use serde_json::json;
 
 use super::{Exit, Failure, Output};
 use crate::shipped;
@@ -40,14 +41,16 @@ impl Init {
             write(&self.dir.join(path), text)?;
         }
         let config = self.dir.join("kyc-rules.yaml");
-        output.line(format_args!(
-            "{} and {} files below {} are written.\n\nEdit the configuration, then:\n\n  kyc-rules --config {} check\n  kyc-rules --config {} serve",
-            config.display(),
-            files.len() - 1,
-            self.dir.join("rules").display(),
-            config.display(),
-            config.display(),
-        ));
+        let rules = self.dir.join("rules");
+        output.either(
+            &json!({"config": config, "rules": rules, "files": files.len()}),
+            format_args!(
+                "{0} and {1} files below {2} are written.\n\nEdit the configuration, then:\n\n  kyc-rules --config {0} check\n  kyc-rules --config {0} serve",
+                config.display(),
+                files.len() - 1,
+                rules.display(),
+            ),
+        );
         Ok(())
     }
 }
