@@ -98,7 +98,7 @@ pub fn read(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
     let mut total = 0;
     for (name, path) in paths {
         match reading::text(&path, &format!("{shown}/{name}")) {
-            Err(problem) => wrong.push(problem),
+            Err(problem) => wrong.push(*problem),
             Ok(text) => {
                 total += text.len() as u64;
                 files.insert(name, text);

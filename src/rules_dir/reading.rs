@@ -14,26 +14,26 @@ use rustix::fs::{Mode, OFlags, open};
 use crate::source::{Diagnostic, MAX_FILE_BYTES};
 
 /// The file's text; `shown` is its path as merchants know it.
-pub(super) fn text(path: &Path, shown: &str) -> Result<String, Diagnostic> {
-    let unreadable = |error: io::Error| Diagnostic::error("file", shown, format!("can't be read: {error}"));
+pub(super) fn text(path: &Path, shown: &str) -> Result<String, Box<Diagnostic>> {
+    let wrong = |code, problem: String, help: &str| Box::new(Diagnostic::error(code, shown, problem).help(help));
+    let unreadable = |error: io::Error| Box::new(Diagnostic::error("file", shown, format!("can't be read: {error}")));
     let fd = open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|error| unreadable(error.into()))?;
     let file = File::from(fd);
     if !file.metadata().map_err(unreadable)?.is_file() {
-        return Err(Diagnostic::error("file", shown, "this is no file, but a pipe, a device or the like")
-            .help("put a file in its place, or take it out of the directory"));
+        let problem = "this is no file, but a pipe, a device or the like".to_owned();
+        return Err(wrong("file", problem, "put a file in its place, or take it out of the directory"));
     }
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > MAX_FILE_BYTES {
         let most = MAX_FILE_BYTES / 1024;
-        return Err(Diagnostic::error("size", shown, format!("this file has more than the {most} KiB that are read"))
-            .help("split it into several files, or take it out of the directory"));
+        let problem = format!("this file has more than the {most} KiB that are read");
+        return Err(wrong("size", problem, "split it into several files, or take it out of the directory"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-        Diagnostic::error("encoding", shown, format!("line {line} is not UTF-8, at byte {at} of the file"))
-            .help("save the file as UTF-8")
+        wrong("encoding", format!("line {line} is not UTF-8, at byte {at} of the file"), "save the file as UTF-8")
     })
 }

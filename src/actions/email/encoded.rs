@@ -37,7 +37,8 @@ pub(super) mod tests {
         let mut after_word = false;
         for word in value.split_ascii_whitespace() {
             let inside = word.strip_prefix("=?utf-8?b?").and_then(|word| word.strip_suffix("?="));
-            if !shown.is_empty() && !(after_word && inside.is_some()) {
+            let joined = after_word && inside.is_some();
+            if !shown.is_empty() && !joined {
                 shown.push(' ');
             }
             match inside {
