@@ -107,7 +107,7 @@ mod tests {
             .unwrap_or_else(|wrong| panic!("{wrong:#?}"))
     }
 
-    /// Customers as they come: with everything, with nothing, and with one thing each.
+    /// Customers as they come: with everything, with nothing, and with one thing each; at once and as a reminder.
     fn customers() -> Vec<Facts> {
         let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let bare = Facts {
@@ -124,10 +124,14 @@ mod tests {
         full.missing_docs = texts(&["PASSPORT", "SELFIE", "UTILITY_BILL"]);
         full.reject_labels = texts(&["BAD_PASSPORT", "BAD_SELFIE", "SOMETHING_NEW"]);
         full.message = "Enter your *date of birth* exactly".into();
+        full.tags = texts(&["kyc-reversed"]);
         let docs = Facts { missing_docs: full.missing_docs.clone(), ..bare.clone() };
         let labels = Facts { reject_labels: full.reject_labels.clone(), ..bare.clone() };
         let message = Facts { message: full.message.clone(), ..bare.clone() };
-        vec![bare, full, docs, labels, message]
+        let waiting = Facts { to: "KYC_PENDING".into(), step: 1, ..bare.clone() };
+        let reminded = Facts { step: 2, ..full.clone() };
+        let reminded_again = Facts { step: 3, ..bare.clone() };
+        vec![bare, full, docs, labels, message, waiting, reminded, reminded_again]
     }
 
     const LOCALES: [&str; 5] = ["en", "de", "fr", "es", "it"];
@@ -177,11 +181,11 @@ mod tests {
         let templates = templates(&brand());
         let facts = &customers()[1];
         for (locale, words) in [
-            ("en", ["- passport\n", "- your selfie could not be used\n", "verified already"]),
+            ("en", ["- passport\n", "- your selfie could not be used\n", "had already been confirmed"]),
             ("de", ["- Reisepass\n", "- Ihr Selfie war nicht verwendbar\n", "bereits bestätigt"]),
-            ("fr", ["- passeport\n", "- votre selfie n’a pas pu être utilisé\n", "déjà vérifié"]),
-            ("es", ["- pasaporte\n", "- tu selfi no se ha podido usar\n", "ya estaba verificada"]),
-            ("it", ["- passaporto\n", "- il tuo selfie non era utilizzabile\n", "era già verificato"]),
+            ("fr", ["- passeport\n", "- votre selfie n’a pas pu être utilisé\n", "avait déjà été confirmée"]),
+            ("es", ["- pasaporte\n", "- su selfi no se ha podido usar\n", "ya estaba confirmada"]),
+            ("it", ["- passaporto\n", "- il Suo selfie non era utilizzabile\n", "era già stata confermata"]),
         ] {
             let mail = templates.render_mail("missing-documents", Some(locale), facts).expect("renders");
             for word in words.iter().chain(&["- utility bill\n", "    Enter your *date of birth* exactly\n"]) {
