@@ -12,12 +12,14 @@ macro_rules! shipped {
 }
 
 shipped![
+    "kyc.test.yaml",
     "kyc.yaml",
     "labels/de.yaml",
     "labels/en.yaml",
     "labels/es.yaml",
     "labels/fr.yaml",
     "labels/it.yaml",
+    "reminders.test.yaml",
     "templates/action-needed.de.md",
     "templates/action-needed.en.md",
     "templates/action-needed.es.md",
