@@ -39,6 +39,7 @@ use crate::{
     rules_dir::Watch,
     store::{OpenError, Options, Progress, Recorder, Store},
     telemetry::Metrics,
+    timers::Timers,
 };
 
 /// Why the service can't run.
@@ -178,6 +179,7 @@ impl App {
             clock: clock.clone(),
             started_at,
             attributes: config.directory.attributes.clone(),
+            channels: config.email.iter().map(|_| Channel::Email).collect(),
             confirms: false,
             config_changed: Box::new(move || origin.as_ref().is_some_and(|origin| origin.has_changed())),
         });
@@ -235,6 +237,7 @@ struct Engine {
 struct Running {
     store: Store,
     workers: JoinHandle<()>,
+    timers: JoinHandle<()>,
     reloader: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
@@ -266,10 +269,11 @@ impl Engine {
         };
         let (stop, stopped) = watch::channel(false);
         let reloader = tokio::spawn(reload_on_change(Arc::clone(&rulebook)));
+        let timers = tokio::spawn(Timers::new(store.clone(), self.clock.clone()).run(stopped.clone()));
         let workers = self.workers(&store, &rulebook, stopped);
         self.house.open(store.clone(), rulebook);
         tracing::info!(data = %data.display(), customers = store.figures().customers, "callbacks are taken");
-        Ok(Running { store, workers, reloader, stop })
+        Ok(Running { store, workers, timers, reloader, stop })
     }
 
     fn options(&self) -> Options {
@@ -308,7 +312,7 @@ impl Running {
     async fn stop(self) {
         self.reloader.abort();
         let _ = self.stop.send(true);
-        if self.workers.await.is_err() {
+        if self.timers.await.is_err() || self.workers.await.is_err() {
             tracing::error!("a worker has panicked");
         }
         self.store.close().await;

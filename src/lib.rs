@@ -26,3 +26,4 @@ pub mod source;
 pub mod store;
 pub mod telemetry;
 pub mod template;
+pub mod timers;

@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["telemetry", "actions", "rules_dir", "shipped", "contacts"],
     &["rulebook"],
     &["house"],
-    &["http", "dispatch"],
+    &["http", "dispatch", "timers"],
     &["config"],
     &["app"],
     &["cli"],

@@ -5,9 +5,10 @@ use super::{
     world::{Seen, World},
 };
 use crate::{
-    decide::Ruled,
+    clock::Timestamp,
+    decide::{Ruled, stays},
     outbox::State,
-    rules::{Mode, Rule, Trigger},
+    rules::{Mode, Rule, Stay, Trigger},
     source::did_you_mean,
 };
 
@@ -26,6 +27,7 @@ pub(super) fn why_not(
     waits(expected, world, start)
         .or_else(|| lost(expected, seen, start))
         .or_else(|| ruled(expected, seen, start))
+        .or_else(|| ahead(rule, world, start))
         .unwrap_or_else(|| unmatched(rule, seen, start, since))
 }
 
@@ -81,6 +83,17 @@ fn ruled(expected: &Expected, seen: &Seen, start: &Start) -> Option<String> {
         }
         (_, None) => format!("the rule fired at {at}, and nothing else has left"),
     })
+}
+
+/// The stay goes on, and has not lasted long enough.
+fn ahead(rule: &Rule, world: &World<'_>, start: &Start) -> Option<String> {
+    let timers_of = |(stay, entered_at): (Stay, Timestamp)| {
+        let timers = world.rules().timers_of(&stay).filter(|timer| timer.rule == rule.id);
+        timers.map(move |timer| (timer, entered_at.plus_ms(timer.after.ms())))
+    };
+    let timers = world.case().customer.iter().flat_map(stays).flat_map(timers_of);
+    let (timer, due_at) = timers.filter(|(_, due_at)| *due_at > world.now()).min_by_key(|(_, due_at)| *due_at)?;
+    Some(format!("`{} for {}` comes due at {}", timer.stay, timer.after, start.shown(due_at)))
 }
 
 fn unmatched(rule: &Rule, seen: &Seen, start: &Start, since: Option<u32>) -> String {

@@ -9,21 +9,35 @@ use super::{
     world::World,
 };
 use crate::{
-    decide::{Command, Policy, Ruled},
+    clock::Timestamp,
+    decide::{Command, Policy, Ruled, Standing},
     rules::{Mode, RuleId, RuleSet},
 };
 
 pub(super) fn run(tests: &[Test], rules: &RuleSet, policy: &Policy) -> Results {
     let mut fired = BTreeSet::new();
-    let tested = tests.iter().map(|test| one(test, rules, policy, &mut fired)).collect();
+    let standing = standing(rules);
+    let tested = tests.iter().map(|test| one(test, (rules, &standing), policy, &mut fired)).collect();
     // A paused rule can't be fired by any test.
     let silent = rules.rules().iter().filter(|rule| rule.mode != Mode::Paused && !fired.contains(&rule.id));
     Results { tests: tested, untested: silent.map(|rule| rule.id.clone()).collect() }
 }
 
-fn one(test: &Test, rules: &RuleSet, policy: &Policy, fired: &mut BTreeSet<RuleId>) -> Tested {
+/// The rules have always been there, and nobody has paused any.
+fn standing(rules: &RuleSet) -> Standing {
+    Standing::since(rules, Timestamp::from_millis(i64::MIN))
+}
+
+fn one(
+    test: &Test,
+    (rules, standing_of_all): (&RuleSet, &Standing),
+    policy: &Policy,
+    fired: &mut BTreeSet<RuleId>,
+) -> Tested {
     let part = test.rules.as_ref().map(|ids| rules.only(ids));
-    let mut world = World::new(part.as_ref().unwrap_or(rules), policy, &test.customer, test.start.at);
+    let part = part.map(|rules| (standing(&rules), rules));
+    let rules = part.as_ref().map_or((rules, standing_of_all), |(standing, rules)| (rules, standing));
+    let mut world = World::new(rules, policy, &test.customer, test.start.at);
     let customer = || test.customer.clone();
     if let Some(contact) = test.contact.clone() {
         world.happens(&Command::Contact { customer: customer(), contact });

@@ -13,6 +13,10 @@ const RULES: &str = r#"
   - {id: third, when: any -> SOFT_KYC_FAILED, if: {visit: ">= 3"}, do: [tag: needs-person]}
   - {id: trial, mode: shadow, when: any -> FULL_USER, do: [email: {template: hello, limit: 1 per 24h}, tag: tried]}
   - {id: off, mode: paused, when: any -> CREATED, do: [email: hello]}
+  - id: remind
+    when: PENDING_KYC_DATA for 48h, 5d
+    do: [email: {template: sorry, quiet_hours: "20:00-09:00"}]
+  - {id: stuck, when: processing VERIFICATION_IN_PROGRESS for 1h, do: [tag: stuck]}
   - {id: record, when: any -> HARD_KYC_FAILED, do: record}
   - {id: marked, when: any -> KYC_PENDING, if: {tags: [vip], customer.attributes.plan: pro}, do: [email: hello]}
 "#;
@@ -89,6 +93,11 @@ fn what_should_leave_leaves() {
         "callback: {status: CREATED}\ncallback: {status: CREATED}\nexpect: [{rule: welcome, email: hello}]",
         // Null, and names that nobody knows.
         "callback: {status: null}\ncallback: {status: SUSPENDED, kycProcessingStatus: null, docsMissing: null}\nexpect: nothing",
+        // Stays that last, each duration once.
+        "wait: 210m\ncontact: {timezone: Europe/Lisbon, locale: de}\ncallback: {status: PENDING_KYC_DATA, docsMissing: [PASSPORT]}\nwait: 2d\nexpect: nothing\nwait: 12h\nexpect: [{rule: remind, email: sorry, at: 2026-03-06T09:00, contains: Reisepass}]\nwait: 30d\nexpect: [{rule: remind, email: sorry, at: 2026-03-09T09:00}]",
+        "callback: {status: PENDING_KYC_DATA}\nwait: 2d\ncallback: {status: KYC_PENDING}\nwait: 10d\nexpect: [{rule: remind, email: sorry, at: 2026-03-05T18:00}]",
+        "callback: {status: PENDING_KYC_DATA}\nwait: 47h\ncallback: {status: KYC_PENDING}\nwait: 10d\nexpect: nothing",
+        "callback: {status: KYC_PENDING, kycProcessingStatus: VERIFICATION_IN_PROGRESS}\nwait: 2h\nexpect: [{rule: stuck, tag: stuck, at: 2026-03-03T19:00}]",
         // In shadow, and only where it is asked for.
         "callback: {status: FULL_USER}\nexpect: [{rule: trial, email: hello, shadow: true, to: customer@example.com}]",
         "callback: {status: FULL_USER}\nexpect: [{rule: trial, tag: tried, shadow: true}, {rule: trial, email: hello, shadow: true}]",
@@ -207,6 +216,10 @@ fn the_reason_is_the_nearest() {
             "the rule fired at 2026-03-03T18:00, and the customer was marked so already",
         ),
         (
+            "callback: {status: PENDING_KYC_DATA}\nwait: 1d\nexpect: [{rule: remind, email: sorry}]",
+            "`PENDING_KYC_DATA for 48h` comes due at 2026-03-05T18:00",
+        ),
+        (
             "callback: {status: FULL_USER}\nexpect: [{rule: welcome, email: hello}]",
             "nothing since the start at 2026-03-03T18:00 was `new -> CREATED`",
         ),
@@ -246,11 +259,11 @@ fn rules_that_no_test_fires_are_named() {
     let results = results(&tests);
     let ids: Vec<&str> = results.untested.iter().map(RuleId::as_str).collect();
     // Not `off`, which is paused and can't be fired; `trial` would have acted, `record` has.
-    assert_eq!(ids, ["sorry", "vip", "third", "marked"]);
+    assert_eq!(ids, ["sorry", "vip", "third", "remind", "stuck", "marked"]);
     let files = files(&tests);
     let rules = RuleSet::compile(&files, &context()).set.expect("rules");
     let warnings = untested(&results.untested, &rules);
-    assert_eq!(warnings.len(), 4);
+    assert_eq!(warnings.len(), 6);
     assert!(warnings.iter().all(|one| (one.severity, one.code) == (Severity::Warning, "untested")));
     let text = files.get("kyc.yaml").expect("rules");
     assert_eq!(&text[warnings[0].span.clone().expect("a place")], "sorry");

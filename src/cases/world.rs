@@ -6,7 +6,10 @@
 use super::left::Left;
 use crate::{
     clock::Timestamp,
-    decide::{Attempt, Case, Command, Decision, Effects, Given, Policy, Receipt, Ruled, Ruling, decide},
+    decide::{
+        Attempt, Case, Command, Counted, Decision, Effects, Given, Policy, Receipt, Ruled, Ruling, Standing, decide,
+        next_timer,
+    },
     kyc::CustomerId,
     outbox::{JobId, JobKey, Outcome, State, Trouble},
     rules::{Action, Rule, RuleId, RuleSet},
@@ -14,6 +17,7 @@ use crate::{
 
 pub(super) struct World<'a> {
     rules: &'a RuleSet,
+    standing: &'a Standing,
     policy: &'a Policy,
     key: JobKey,
     who: &'a CustomerId,
@@ -43,9 +47,14 @@ pub(super) struct Lost {
 }
 
 impl<'a> World<'a> {
-    pub fn new(rules: &'a RuleSet, policy: &'a Policy, who: &'a CustomerId, now: Timestamp) -> Self {
+    pub fn new(
+        (rules, standing): (&'a RuleSet, &'a Standing),
+        policy: &'a Policy,
+        who: &'a CustomerId,
+        now: Timestamp,
+    ) -> Self {
         let key = JobKey::new(&[0; 32]);
-        Self { rules, policy, key, who, now, number: 1, case: Case::default(), seen: Seen::default() }
+        Self { rules, standing, policy, key, who, now, number: 1, case: Case::default(), seen: Seen::default() }
     }
 
     pub const fn now(&self) -> Timestamp {
@@ -84,19 +93,21 @@ impl<'a> World<'a> {
     /// When something comes due that is not yet: what is due has been tried, and waits for something else than time.
     fn next_due(&self) -> Option<Timestamp> {
         let waiting = self.case.open.iter().filter(|job| matches!(job.fate.state, State::Queued | State::Held));
-        waiting.map(|job| job.fate.next_at).filter(|at| *at > self.now).min()
+        let timer = next_timer(&self.case, self.rules, self.standing);
+        waiting.map(|job| job.fate.next_at).chain(timer).filter(|at| *at > self.now).min()
     }
 
     /// Everything that is due now.
     fn work(&mut self) {
+        let customer = self.who.clone();
+        while self.submit(&Command::Timer { customer: customer.clone() }) == Receipt::Recorded {}
         let due = self.case.open.iter().filter(|job| match job.fate.state {
             State::Queued | State::Held => job.fate.next_at <= self.now,
             State::Running | State::Done | State::Cancelled | State::Problem => false,
         });
         let due: Vec<JobId> = due.map(|job| job.id()).collect();
         for job in due {
-            let customer = self.who.clone();
-            if let Receipt::Go(attempt) = self.submit(&Command::Attempt { customer, job }) {
+            if let Receipt::Go(attempt) = self.submit(&Command::Attempt { customer: customer.clone(), job }) {
                 self.attempt(*attempt);
             }
         }
@@ -134,6 +145,8 @@ impl<'a> World<'a> {
             rules: self.rules,
             policy: self.policy,
             key: &self.key,
+            standing: self.standing,
+            clock_in_doubt: false,
             duplicate_at: None,
         };
         let Decision { effects, receipt } = decide(&self.case, command, given);
@@ -185,7 +198,7 @@ impl<'a> World<'a> {
     }
 
     /// What a rule in shadow would have ordered: all its actions but those that its own limits would have dropped.
-    fn would_have(&mut self, rule: &Rule, counted: &mut Vec<crate::decide::Counted>) {
+    fn would_have(&mut self, rule: &Rule, counted: &mut Vec<Counted>) {
         let address = self.case.contact.as_ref().map(|contact| contact.email.as_str());
         for action in &rule.actions {
             if action.limit().is_some() {

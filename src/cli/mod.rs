@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod customers;
 mod demo;
+mod govern;
 mod init;
 mod jobs;
 mod output;
@@ -60,6 +61,12 @@ enum Command {
     Retry(jobs::Named),
     /// Give jobs up: they never go.
     Drop(jobs::Named),
+    /// Stop a rule from acting, or a channel from sending, until it is resumed.
+    Pause(govern::Pause),
+    /// Let a paused rule or channel go on, or accept a clock that has jumped.
+    Resume(govern::Resume),
+    /// Show for whom a rule's time had passed before it was live, and let it act for them once.
+    Backlog(govern::Backlog),
     /// Whom to write to: import, export and show customers.
     #[command(subcommand)]
     Customers(customers::Customers),
@@ -98,6 +105,9 @@ impl Cli {
             Command::Problems(problems) => problems.run(config, output),
             Command::Retry(named) => named.run(config, "retry", output),
             Command::Drop(named) => named.run(config, "drop", output),
+            Command::Pause(pause) => pause.run(config, output),
+            Command::Resume(resume) => resume.run(config, output),
+            Command::Backlog(backlog) => backlog.run(config, output),
             Command::Customers(customers) => customers.run(config, output),
             Command::Sign(sign) => sign.run(config, output),
             Command::Completions(completions) => completions.run(output),
