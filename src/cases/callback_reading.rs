@@ -62,9 +62,7 @@ fn documents(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Opt
     let mut documents = Vec::new();
     for item in node.items() {
         let item = match &item.value {
-            Value::Map(_) => {
-                Fields::of(item, "a document", &["docType", "docSubtype"], report)?.need("docType", report)?
-            }
+            Value::Map(_) => document(item, report)?,
             _ => item,
         };
         let code = item.text("a document", report)?;
@@ -72,6 +70,15 @@ fn documents(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Opt
         documents.push(Json::from(code));
     }
     Some(documents)
+}
+
+fn document<'n, 't>(node: &'n Node<'t>, report: &mut Report<'_>) -> Option<&'n Node<'t>> {
+    Fields::of(node, "a document", &["docType", "docSubtype"], report)?;
+    let kind = node.get("docType");
+    if kind.is_none() {
+        report.error("key", node.span.clone(), "a document needs the key `docType`");
+    }
+    kind
 }
 
 /// The provider joins them with commas; a list is taken, too.

@@ -65,6 +65,12 @@ impl Person {
     /// The step `contact`: what it leaves out stays as it was.
     pub fn learned(&mut self, node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<Contact> {
         let fields = Fields::of(node, "`contact`", CONTACT_KEYS, report)?;
+        if node.entries("`contact`", report)?.is_empty() {
+            report
+                .error("contact", node.span.clone(), "`contact` says nothing")
+                .label("write what is known from then on");
+            return None;
+        }
         if let Some(node) = fields.get("email")
             && node.scalar() == Some(NO_EMAIL)
         {

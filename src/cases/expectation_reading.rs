@@ -109,7 +109,7 @@ fn aim(fields: &Fields<'_, '_>, misspelt: bool, report: &mut Report<'_>) -> Opti
         [] if misspelt => None,
         [] => {
             report
-                .error("expect", fields.span(), "it has to say what leaves")
+                .error("expect", fields.span(), "an expectation says what leaves")
                 .label("`email`, `webhook`, `chat`, `tag` or `untag`, with its name");
             None
         }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A test is a customer's story: what the provider says, how time passes, and what must have left by then. It is lived in a
-//! [`World`](world::World) of one customer on a clock of its own, where everything is decided by the same
+//! world of one customer (`world.rs`) on a clock of its own, where everything is decided by the same
 //! [`decide`](crate::decide::decide()) as in the service. Pure: what would be sent is only noted. A test that can't fail is
 //! refused when it is read, since it would only look like safety.
 

@@ -66,10 +66,21 @@ fn read(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Written>
         }
         (None, None) => text.parse().ok().map(Written::Clocks),
     });
-    if read.is_none() {
+    if let (None, Some((clocks, zone))) = (&read, at_odds(text)) {
+        let message = format!("{what}: when clocks in {zone} show {clocks}, they are not that far from UTC");
+        report.error("time", node.span.clone(), message).label("leave the offset out");
+    } else if read.is_none() {
         report.error("time", node.span.clone(), format!("{what}: `{text}` is no date and time")).label(WRITE_AS);
     }
     read
+}
+
+/// The time and the zone of a text that would be right without its offset.
+fn at_odds(text: &str) -> Option<(DateTime, String)> {
+    let pieces = Pieces::parse(text).ok()?;
+    pieces.to_numeric_offset()?;
+    let zone = pieces.to_time_zone().ok()??;
+    Some((pieces.date().to_datetime(pieces.time()?), zone.iana_name()?.to_owned()))
 }
 
 fn unknown_zone(pieces: &Pieces<'_>) -> Option<String> {

@@ -22,7 +22,7 @@ pub struct Results {
 #[derive(Clone, Debug, Serialize)]
 pub struct Tested {
     pub name: String,
-    /// Below the rules directory.
+    /// Below the rules directory, or as [`Results::shown_in`] has it.
     pub file: String,
     pub line: u32,
     /// One for each `expect` that was not met; none: it has passed.
@@ -55,17 +55,27 @@ impl Results {
         self.tests.iter().filter(|test| !test.passed()).count()
     }
 
-    /// Every test that has failed, with what differs; and how many there were. `dir` is the directory as the merchant knows it.
-    pub fn text(&self, dir: &str) -> String {
+    /// With the files as the merchant knows them: below their directory.
+    #[must_use]
+    pub fn shown_in(mut self, dir: &str) -> Self {
+        let dir = dir.strip_prefix("./").unwrap_or(dir).trim_end_matches('/');
+        for test in self.tests.iter_mut().filter(|_| !dir.is_empty()) {
+            test.file = format!("{dir}/{}", test.file);
+        }
+        self
+    }
+
+    /// Every test that has failed, with what differs; and how many there were.
+    pub fn text(&self) -> String {
         let mut text = String::new();
         for test in self.tests.iter().filter(|test| !test.passed()) {
-            test.write(dir, &mut text);
+            test.write(&mut text);
             text.push('\n');
         }
         let count = self.tests.len();
         let tests = if count == 1 { "test" } else { "tests" };
         let _ = match self.failed() {
-            0 => writeln!(text, "{count} {tests}: all pass"),
+            0 => writeln!(text, "{count} {tests} passed"),
             failed => writeln!(text, "{count} {tests}: {failed} failed"),
         };
         text
@@ -77,10 +87,8 @@ impl Tested {
         self.failures.is_empty()
     }
 
-    fn write(&self, dir: &str, into: &mut String) {
-        let dir = dir.strip_prefix("./").unwrap_or(dir).trim_end_matches('/');
-        let slash = if dir.is_empty() { "" } else { "/" };
-        let _ = writeln!(into, "FAILED {dir}{slash}{}:{}: {}", self.file, self.line, self.name);
+    fn write(&self, into: &mut String) {
+        let _ = writeln!(into, "FAILED {}:{}: {}", self.file, self.line, self.name);
         for failure in &self.failures {
             let _ = writeln!(into, "  line {}, {} ({}):", failure.line, failure.at, failure.zone);
             for difference in &failure.differences {
@@ -140,7 +148,8 @@ impl Difference {
         let why = self.why.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
         let _ = writeln!(into, "    got:      {}{why}", self.got.clone().unwrap_or_else(nothing));
         for line in self.text.iter().flat_map(|text| text.lines()) {
-            let _ = writeln!(into, "{}", format_args!("              | {line}").to_string().trim_end());
+            into.push_str(format!("              | {line}").trim_end());
+            into.push('\n');
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Stories that customers live, mostly in tables: what must leave, what is told where it does not, and why.
+
 use super::*;
 use crate::rules::RuleId;
 use crate::source::{Severity, Sources, render};
@@ -104,7 +106,7 @@ fn what_should_leave_leaves() {
         "callback: {status: FULL_USER}\ncallback: {status: CREATED}\ncallback: {status: FULL_USER}\nexpect: [{rule: trial, tag: tried, shadow: true}, {rule: trial, tag: tried, shadow: true}, {rule: trial, email: hello, shadow: true}]",
     ] {
         let results = results(&steps(lines));
-        assert_eq!(results.failed(), 0, "{lines}\n{}", results.text("rules"));
+        assert_eq!(results.failed(), 0, "{lines}\n{}", results.text());
     }
 }
 
@@ -124,13 +126,13 @@ fn a_test_says_who_and_when_and_by_which_rules() {
         "rules: third\ncustomer: {attributes: {plan: pro}}\nsteps:\n- callback: {status: SOFT_KYC_FAILED, docsMissing: [SELFIE]}\n- callback: {status: CREATED}\n- callback: {status: SOFT_KYC_FAILED}\n- callback: {status: CREATED}\n- expect: nothing\n- callback: {status: SOFT_KYC_FAILED}\n- expect: {rule: third, tag: needs-person}",
     ] {
         let results = results(&story(lines));
-        assert_eq!(results.failed(), 0, "{lines}\n{}", results.text("rules"));
+        assert_eq!(results.failed(), 0, "{lines}\n{}", results.text());
     }
 }
 
 /// What is said below the first line and before the total.
 fn told(lines: &str) -> String {
-    let text = results(&steps(lines)).text("./rules/");
+    let text = results(&steps(lines)).shown_in("./rules/").text();
     let text = text.strip_prefix("FAILED rules/kyc.test.yaml:3: a story\n").unwrap_or_else(|| panic!("{text}"));
     text.strip_suffix("\n1 test: 1 failed\n").unwrap_or_else(|| panic!("{text}")).to_owned()
 }
@@ -234,7 +236,7 @@ fn the_reason_is_the_nearest() {
     // Without an address.
     let lines =
         "customer: {email: none}\nsteps:\n- callback: {status: CREATED}\n- expect: [{rule: welcome, email: hello}]";
-    let told = results(&story(lines)).text("rules");
+    let told = results(&story(lines)).text();
     assert!(told.contains("waits: there is no address for this customer"), "{told}");
 }
 
@@ -248,7 +250,7 @@ fn as_many_expectations_are_met_as_can_be() {
 - wait: 5m
 - expect: [{rule: sorry, email: sorry}, {rule: sorry, email: sorry, contains: selfie}]";
     let results = results(&story(lines));
-    assert_eq!(results.failed(), 0, "{}", results.text("rules"));
+    assert_eq!(results.failed(), 0, "{}", results.text());
 }
 
 #[test]

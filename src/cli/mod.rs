@@ -7,6 +7,7 @@ mod demo;
 mod govern;
 mod init;
 mod jobs;
+mod offline;
 mod output;
 mod printed;
 mod reload;
@@ -14,6 +15,7 @@ mod serve;
 mod settings;
 mod sign;
 mod status;
+mod test;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -49,6 +51,8 @@ enum Command {
     Init(init::Init),
     /// Say everything that is wrong with the configuration and the rules.
     Check(check::Check),
+    /// Run the tests of the rules, and name the rules that no test fires.
+    Test(test::Test),
     /// Load the rules of a running server anew.
     Reload,
     /// What a running server is doing.
@@ -99,6 +103,7 @@ impl Cli {
             Command::Serve => serve::run(config),
             Command::Init(init) => init.run(output),
             Command::Check(check) => check.run(config, output),
+            Command::Test(test) => test.run(config, output),
             Command::Reload => reload::run(config, output),
             Command::Status => status::run(config, output),
             Command::Jobs(jobs) => jobs.run(config, output),
