@@ -179,6 +179,7 @@ impl App {
             clock: clock.clone(),
             started_at,
             attributes: config.directory.attributes.clone(),
+            policy: policy(&config),
             channels: config.email.iter().map(|_| Channel::Email).collect(),
             confirms: false,
             config_changed: Box::new(move || origin.as_ref().is_some_and(|origin| origin.has_changed())),

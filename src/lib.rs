@@ -14,6 +14,7 @@ pub mod config;
 pub mod contacts;
 pub mod decide;
 pub mod dispatch;
+pub mod explain;
 pub mod house;
 pub mod http;
 pub mod kyc;

@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod customers;
 mod demo;
+mod explain;
 mod govern;
 mod init;
 mod jobs;
@@ -53,6 +54,8 @@ enum Command {
     Check(check::Check),
     /// Run the tests of the rules, and name the rules that no test fires.
     Test(test::Test),
+    /// Say which rules fire and, for each that does not, why: of a made-up event, or of a customer of a running server.
+    Explain(explain::Explain),
     /// Load the rules of a running server anew.
     Reload,
     /// What a running server is doing.
@@ -104,6 +107,7 @@ impl Cli {
             Command::Init(init) => init.run(output),
             Command::Check(check) => check.run(config, output),
             Command::Test(test) => test.run(config, output),
+            Command::Explain(explain) => explain.run(config, output),
             Command::Reload => reload::run(config, output),
             Command::Status => status::run(config, output),
             Command::Jobs(jobs) => jobs.run(config, output),

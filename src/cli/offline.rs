@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Failure, settings};
+use super::{Exit, Failure, settings};
 use crate::{
     app,
     cases::Tests,
@@ -10,7 +10,7 @@ use crate::{
     decide::Policy,
     rules::{Context, RuleSet},
     rules_dir,
-    source::{Diagnostic, Files, Severity, Sources},
+    source::{Diagnostic, Files, Severity, Sources, render},
 };
 
 pub struct Offline {
@@ -38,8 +38,7 @@ impl Offline {
         let config = configuration.as_ref().map(|loaded| loaded.config.as_ref());
         let context = match config {
             Some(config) => config.map(app::context),
-            // Without a configuration anything that it could declare is missing, but mails can be sent.
-            None => Some(Context { email: true, locale: "en".to_owned(), ..Context::default() }),
+            None => Some(Context::without_configuration()),
         };
         let config = config.flatten();
         let mut offline = Self {
@@ -69,6 +68,18 @@ impl Offline {
                 (self.files, self.rules, self.tests) = (files, compiled.set, tests);
             }
         }
+    }
+
+    /// The rules alone, with what the configuration says about decisions; or everything that is wrong with either.
+    pub fn into_rules(mut self) -> Result<(RuleSet, Policy), Failure> {
+        if let Some(rules) = self.rules {
+            return Ok((rules, self.policy));
+        }
+        self.diagnostics.retain(|one| one.severity == Severity::Error);
+        let wrong = self.configuration.as_ref().is_some_and(|loaded| loaded.config.is_none());
+        let what = if wrong { "the configuration is wrong" } else { "the rules are wrong" };
+        let text = render(&self.diagnostics, &self.sources(), false);
+        Err(Failure::new(Exit::Config, format!("{what}\n\n{}", text.trim_end())))
     }
 
     /// The directory as it was given.

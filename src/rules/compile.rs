@@ -34,7 +34,7 @@ impl RuleSet {
 
     /// Reads the whole language, also what this version can't carry out: for tests of the language.
     #[cfg(test)]
-    pub(super) fn compile_all(files: &Files, context: &Context) -> Compiled {
+    pub(crate) fn compile_all(files: &Files, context: &Context) -> Compiled {
         Self::compile_language(files, context, true)
     }
 
