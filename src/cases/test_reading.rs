@@ -6,7 +6,7 @@ use super::{
     customer_reading::Person,
     known::Known,
     moment, step_reading,
-    test::{Does, Start, Step, Test},
+    test::{Does, Step, Test},
 };
 use crate::{
     rules::RuleId,
@@ -44,7 +44,6 @@ pub(super) fn read(
         return None;
     }
     let line = lines.line(node.span.start);
-    let start: Start = start;
     Some(Test { name, file: Arc::clone(file), line, start, customer: id, contact, rules: rules.flatten(), steps })
 }
 
