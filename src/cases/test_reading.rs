@@ -1,6 +1,6 @@
 //! Reads one test: who it is about, when it begins, its steps; and refuses one that can't fail.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     customer_reading::Person,
@@ -55,9 +55,10 @@ fn rules(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<
     }
     let items = node.list("`rules`", report)?;
     let mut ids: Vec<RuleId> = Vec::with_capacity(items.len());
+    let mut there = HashSet::new();
     for item in items {
         let Some(id) = known.rule(item, "an id", report) else { continue };
-        if ids.contains(&id) {
+        if !there.insert(id.clone()) {
             report.error("duplicate", item.span.clone(), format!("{id} stands here twice"));
         }
         ids.push(id);
