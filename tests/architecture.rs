@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["rules"],
     &["outbox"],
     &["decide"],
-    &["explain"],
+    &["cases", "explain"],
     &["store"],
     &["telemetry", "actions", "rules_dir", "shipped", "contacts"],
     &["rulebook"],
@@ -24,7 +24,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// What is pure, and what it never says outside its tests.
-const PURE: &[&str] = &["source", "kyc", "template", "rules", "outbox", "decide", "explain"];
+const PURE: &[&str] = &["source", "kyc", "template", "rules", "outbox", "decide", "cases", "explain"];
 const IMPURE_WORDS: &[&str] =
     &["async ", "tokio::", "sled::", "warp::", "reqwest::", "std::fs", "std::net", "std::thread", "SystemTime"];
 

@@ -8,11 +8,8 @@ use super::{Exit, Failure, client::Client};
 use crate::{
     app::{self, TOKEN_FILE},
     config::{Config, Loaded, PLACES, Unfilled, VARIABLE},
-    decide::Policy,
     kyc::Secret,
-    rules::{Context, RuleSet},
-    rules_dir,
-    source::{Diagnostic, Severity, Sources, render},
+    source::{Severity, Sources, render},
 };
 
 /// Where the configuration is.
@@ -38,10 +35,7 @@ pub fn shown(loaded: &Loaded) -> String {
 
 /// The configuration; wrong, it is a failure that says everything that is.
 pub fn load(given: Option<&Path>) -> Result<Config, Failure> {
-    right(read(&find(given)?, Unfilled::Error)?)
-}
-
-fn right(mut loaded: Loaded) -> Result<Config, Failure> {
+    let mut loaded = read(&find(given)?, Unfilled::Error)?;
     if let Some(config) = loaded.config.take() {
         return Ok(config);
     }
@@ -58,30 +52,6 @@ pub fn first_secret(given: Option<&Path>) -> Result<Secret, Failure> {
     })?;
     let first = config.callback.secrets.into_iter().next();
     first.ok_or_else(|| Failure::new(Exit::Config, "the configuration has no callback.secrets"))
-}
-
-/// Rules as they stand in the configured directory, or in this one, with what the configuration says about decisions. Needs no
-/// configuration where a directory is named.
-pub fn rules(given: Option<&Path>, dir: Option<&Path>) -> Result<(RuleSet, Policy), Failure> {
-    let config = match (Config::find(given), dir) {
-        (None, Some(_)) => None,
-        _ => Some(right(read(&find(given)?, Unfilled::Allow)?)?),
-    };
-    let (context, policy) = match &config {
-        Some(config) => (app::context(config), app::policy(config)),
-        None => (Context::without_configuration(), Policy::default()),
-    };
-    let dir = dir.map(Path::to_owned).or_else(|| config.map(|config| config.rules)).unwrap_or_default();
-    let unreadable = |wrong: Vec<Diagnostic>| Failure::new(Exit::Config, render(&wrong, &Sources::default(), false));
-    let files = rules_dir::read(&dir).map_err(unreadable)?;
-    let compiled = RuleSet::compile(&files, &context);
-    let wrong = || {
-        let errors: Vec<Diagnostic> =
-            compiled.diagnostics.iter().filter(|one| one.severity == Severity::Error).cloned().collect();
-        let sources = Sources::default().directory(&dir.display().to_string(), &files);
-        Failure::new(Exit::Config, format!("the rules are wrong\n\n{}", render(&errors, &sources, false).trim_end()))
-    };
-    Ok((compiled.set.ok_or_else(wrong)?, policy))
 }
 
 /// The admin side of the server that runs with this configuration.
