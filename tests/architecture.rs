@@ -12,6 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["rules"],
     &["outbox"],
     &["decide"],
+    &["cases", "explain"],
     &["store"],
     &["telemetry", "actions", "rules_dir", "shipped", "contacts"],
     &["rulebook"],
@@ -23,7 +24,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// What is pure, and what it never says outside its tests.
-const PURE: &[&str] = &["source", "kyc", "template", "rules", "outbox", "decide"];
+const PURE: &[&str] = &["source", "kyc", "template", "rules", "outbox", "decide", "cases", "explain"];
 const IMPURE_WORDS: &[&str] =
     &["async ", "tokio::", "sled::", "warp::", "reqwest::", "std::fs", "std::net", "std::thread", "SystemTime"];
 

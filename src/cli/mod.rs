@@ -4,9 +4,11 @@ mod check;
 mod client;
 mod customers;
 mod demo;
+mod explain;
 mod govern;
 mod init;
 mod jobs;
+mod offline;
 mod output;
 mod printed;
 mod reload;
@@ -14,6 +16,7 @@ mod serve;
 mod settings;
 mod sign;
 mod status;
+mod test;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -49,6 +52,10 @@ enum Command {
     Init(init::Init),
     /// Say everything that is wrong with the configuration and the rules.
     Check(check::Check),
+    /// Run the tests of the rules, and name the rules that no test fires.
+    Test(test::Test),
+    /// Say which rules fire and, for each that does not, why: of a made-up event, or of a customer of a running server.
+    Explain(explain::Explain),
     /// Load the rules of a running server anew.
     Reload,
     /// What a running server is doing.
@@ -99,6 +106,8 @@ impl Cli {
             Command::Serve => serve::run(config),
             Command::Init(init) => init.run(output),
             Command::Check(check) => check.run(config, output),
+            Command::Test(test) => test.run(config, output),
+            Command::Explain(explain) => explain.run(config, output),
             Command::Reload => reload::run(config, output),
             Command::Status => status::run(config, output),
             Command::Jobs(jobs) => jobs.run(config, output),

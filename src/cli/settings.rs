@@ -35,15 +35,12 @@ pub fn shown(loaded: &Loaded) -> String {
 
 /// The configuration; wrong, it is a failure that says everything that is.
 pub fn load(given: Option<&Path>) -> Result<Config, Failure> {
-    let path = find(given)?;
-    let mut loaded = read(&path, Unfilled::Error)?;
-    match loaded.config.take() {
-        Some(config) => Ok(config),
-        None => {
-            loaded.diagnostics.retain(|one| one.severity == Severity::Error);
-            Err(Failure::new(Exit::Config, format!("the configuration is wrong\n\n{}", shown(&loaded).trim_end())))
-        }
+    let mut loaded = read(&find(given)?, Unfilled::Error)?;
+    if let Some(config) = loaded.config.take() {
+        return Ok(config);
     }
+    loaded.diagnostics.retain(|one| one.severity == Severity::Error);
+    Err(Failure::new(Exit::Config, format!("the configuration is wrong\n\n{}", shown(&loaded).trim_end())))
 }
 
 pub fn first_secret(given: Option<&Path>) -> Result<Secret, Failure> {

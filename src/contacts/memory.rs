@@ -6,7 +6,6 @@ use crate::{
     clock::Timestamp,
     decide::Memory,
     kyc::{Codes, Status},
-    source::did_you_mean,
 };
 
 pub const COLUMNS: [&str; 3] = ["status", "since", "tags"];
@@ -62,21 +61,9 @@ impl RawMemory {
                 Codes::new(list.iter().map(String::as_str)).map_err(|why| format!("tags: {why}"))?
             }
         };
-        Ok(Some(Memory { status: status_of(status)?, since, tags }))
+        let status = Status::told(status).map_err(|why| format!("status: {why}"))?;
+        Ok(Some(Memory { status, since, tags }))
     }
-}
-
-/// Names that the provider has not documented are taken; one that looks like a slip is not.
-fn status_of(name: &str) -> Result<Status, String> {
-    if name == "none" {
-        return Ok(Status::None);
-    }
-    if !Status::KNOWN.contains(&name)
-        && let Some(meant) = did_you_mean(name, Status::KNOWN.iter().copied())
-    {
-        return Err(format!("status: {name:?} is no status; did you mean {meant}?"));
-    }
-    Status::from_wire(Some(name)).map_err(|why| format!("status: {name:?} {why}"))
 }
 
 /// A moment as RFC 3339, or a day, which begins at midnight UTC.

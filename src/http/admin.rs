@@ -14,6 +14,7 @@ macro_rules! answered {
     }};
 }
 
+mod explain;
 mod govern;
 mod shape;
 
@@ -35,7 +36,7 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     contacts,
-    decide::{Command, Receipt},
+    decide::{Command, Policy, Receipt},
     house::House,
     kyc::CustomerId,
     outbox::{Channel, JobId, State},
@@ -68,6 +69,8 @@ pub struct Admin {
     pub started_at: Timestamp,
     /// The declared attributes of customers.
     pub attributes: Vec<String>,
+    /// What the configuration says about decisions.
+    pub policy: Policy,
     /// The ways out that are configured.
     pub channels: Vec<Channel>,
     /// Whether callbacks are confirmed with the provider's API.
@@ -105,6 +108,13 @@ struct PageQuery {
     limit: Option<usize>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExplainQuery {
+    customer: String,
+    before: Option<u64>,
+}
+
 /// Contacts that are taken all, or none.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,8 +136,8 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
         let admin = Arc::clone(admin);
         warp::path!("metrics").and(warp::get()).map(move || admin.metrics_text())
     };
-    let api =
-        warp::path!("api" / "v1" / ..).and(reads(admin).or(acts(admin)).unify().or(govern::routes(admin)).unify());
+    let api = warp::path!("api" / "v1" / ..)
+        .and(reads(admin).or(acts(admin)).unify().or(govern::routes(admin)).unify().or(explain::routes(admin)).unify());
     let guarded = guard(admin).and(metrics.or(api).unify());
     called_by_name(admin)
         .and(open.or(guarded).unify())
