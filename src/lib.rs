@@ -7,6 +7,7 @@
 
 pub mod actions;
 pub mod app;
+pub mod backtest;
 pub mod cases;
 pub mod cli;
 pub mod clock;
@@ -17,6 +18,7 @@ pub mod dispatch;
 pub mod explain;
 pub mod house;
 pub mod http;
+pub mod impact;
 pub mod kyc;
 pub mod outbox;
 pub mod rulebook;

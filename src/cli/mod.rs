@@ -1,5 +1,6 @@
 //! The command line: one file a command. It parses, calls, prints, and decides the exit code in one place.
 
+mod backtest;
 mod check;
 mod client;
 mod customers;
@@ -56,6 +57,8 @@ enum Command {
     Test(test::Test),
     /// Say which rules fire and, for each that does not, why: of a made-up event, or of a customer of a running server.
     Explain(explain::Explain),
+    /// Say who would have got what by edited rules, from the recorded history. Never sends anything.
+    Backtest(backtest::Backtest),
     /// Load the rules of a running server anew.
     Reload,
     /// What a running server is doing.
@@ -108,6 +111,7 @@ impl Cli {
             Command::Check(check) => check.run(config, output),
             Command::Test(test) => test.run(config, output),
             Command::Explain(explain) => explain.run(config, output),
+            Command::Backtest(backtest) => backtest.run(config, output),
             Command::Reload => reload::run(config, output),
             Command::Status => status::run(config, output),
             Command::Jobs(jobs) => jobs.run(config, output),
