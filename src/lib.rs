@@ -20,6 +20,7 @@ pub mod outbox;
 pub mod rulebook;
 pub mod rules;
 pub mod rules_dir;
+pub mod schema;
 pub mod shipped;
 pub mod source;
 pub mod store;

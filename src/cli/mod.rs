@@ -9,6 +9,7 @@ mod jobs;
 mod output;
 mod printed;
 mod reload;
+mod schema;
 mod serve;
 mod settings;
 mod sign;
@@ -48,6 +49,8 @@ enum Command {
     Init(init::Init),
     /// Say everything that is wrong with the configuration and the rules.
     Check(check::Check),
+    /// Print a JSON Schema, with which an editor completes and checks rules, rule tests or the configuration.
+    Schema(schema::Schema),
     /// Load the rules of a running server anew.
     Reload,
     /// What a running server is doing.
@@ -92,6 +95,7 @@ impl Cli {
             Command::Serve => serve::run(config),
             Command::Init(init) => init.run(output),
             Command::Check(check) => check.run(config, output),
+            Command::Schema(schema) => schema.run(config, output),
             Command::Reload => reload::run(config, output),
             Command::Status => status::run(config, output),
             Command::Jobs(jobs) => jobs.run(config, output),
