@@ -13,6 +13,7 @@ pub mod config;
 pub mod contacts;
 pub mod decide;
 pub mod dispatch;
+pub mod graph;
 pub mod house;
 pub mod http;
 pub mod kyc;

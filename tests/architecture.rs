@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["clock", "source"],
     &["kyc", "template"],
     &["rules"],
-    &["outbox", "schema"],
+    &["outbox", "schema", "graph"],
     &["decide"],
     &["store"],
     &["telemetry", "actions", "rules_dir", "shipped", "contacts"],
@@ -23,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// What is pure, and what it never says outside its tests.
-const PURE: &[&str] = &["source", "kyc", "template", "rules", "schema", "outbox", "decide"];
+const PURE: &[&str] = &["source", "kyc", "template", "rules", "schema", "graph", "outbox", "decide"];
 const IMPURE_WORDS: &[&str] =
     &["async ", "tokio::", "sled::", "warp::", "reqwest::", "std::fs", "std::net", "std::thread", "SystemTime"];
 

@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod customers;
 mod demo;
+mod graph;
 mod init;
 mod jobs;
 mod output;
@@ -51,6 +52,8 @@ enum Command {
     Check(check::Check),
     /// Print a JSON Schema, with which an editor completes and checks rules, rule tests or the configuration.
     Schema(schema::Schema),
+    /// Draw the rules as a state diagram.
+    Graph(graph::Graph),
     /// Load the rules of a running server anew.
     Reload,
     /// What a running server is doing.
@@ -96,6 +99,7 @@ impl Cli {
             Command::Init(init) => init.run(output),
             Command::Check(check) => check.run(config, output),
             Command::Schema(schema) => schema.run(config, output),
+            Command::Graph(graph) => graph.run(config, output),
             Command::Reload => reload::run(config, output),
             Command::Status => status::run(config, output),
             Command::Jobs(jobs) => jobs.run(config, output),
