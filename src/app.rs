@@ -24,7 +24,7 @@ use tokio::{
 use crate::{
     actions::email::{Mailer, MailerConfig},
     clock::{Clock, Timestamp},
-    config::{Config, Data},
+    config::{Config, Data, ReloadTests},
     decide::Policy,
     dispatch::{Dispatcher, Post},
     house::House,
@@ -34,11 +34,12 @@ use crate::{
         callback::{self, Intake},
     },
     outbox::Channel,
-    rulebook::{Rulebook, StartError},
+    rulebook::{FailingTests, Reading, Rulebook, StartError},
     rules::Context,
     rules_dir::Watch,
     store::{OpenError, Options, Progress, Recorder, Store},
     telemetry::Metrics,
+    timers::Timers,
 };
 
 /// Why the service can't run.
@@ -178,6 +179,8 @@ impl App {
             clock: clock.clone(),
             started_at,
             attributes: config.directory.attributes.clone(),
+            policy: policy(&config),
+            channels: config.email.iter().map(|_| Channel::Email).collect(),
             confirms: false,
             config_changed: Box::new(move || origin.as_ref().is_some_and(|origin| origin.has_changed())),
         });
@@ -235,6 +238,7 @@ struct Engine {
 struct Running {
     store: Store,
     workers: JoinHandle<()>,
+    timers: JoinHandle<()>,
     reloader: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
@@ -255,9 +259,8 @@ impl Engine {
             );
             self.metrics.in_doubt(in_doubt);
         }
-        let context = context(&self.config);
         let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.metrics));
-        let rulebook = match Rulebook::start(&self.config.rules, context, store.clone(), clock, metrics).await {
+        let rulebook = match Rulebook::start(reading(&self.config), store.clone(), clock, metrics).await {
             Ok(rulebook) => Arc::new(rulebook),
             Err(error) => {
                 store.close().await;
@@ -266,10 +269,11 @@ impl Engine {
         };
         let (stop, stopped) = watch::channel(false);
         let reloader = tokio::spawn(reload_on_change(Arc::clone(&rulebook)));
+        let timers = tokio::spawn(Timers::new(store.clone(), self.clock.clone()).run(stopped.clone()));
         let workers = self.workers(&store, &rulebook, stopped);
         self.house.open(store.clone(), rulebook);
         tracing::info!(data = %data.display(), customers = store.figures().customers, "callbacks are taken");
-        Ok(Running { store, workers, reloader, stop })
+        Ok(Running { store, workers, timers, reloader, stop })
     }
 
     fn options(&self) -> Options {
@@ -308,7 +312,7 @@ impl Running {
     async fn stop(self) {
         self.reloader.abort();
         let _ = self.stop.send(true);
-        if self.workers.await.is_err() {
+        if self.timers.await.is_err() || self.workers.await.is_err() {
             tracing::error!("a worker has panicked");
         }
         self.store.close().await;
@@ -392,6 +396,19 @@ pub fn data_dir(config: &Config) -> Result<&Path, AppError> {
 /// What the configuration says about decisions.
 pub fn policy(config: &Config) -> Policy {
     Policy { timezone: config.timezone.clone(), attributes: config.directory.attributes.clone().into() }
+}
+
+/// What the configuration says about reading rules.
+fn reading(config: &Config) -> Reading {
+    Reading {
+        dir: config.rules.clone(),
+        context: context(config),
+        policy: policy(config),
+        failing_tests: match config.reload.tests {
+            ReloadTests::Enforce => FailingTests::Refuse,
+            ReloadTests::Warn => FailingTests::Warn,
+        },
+    }
 }
 
 /// What the configuration says that rules depend on.

@@ -3,6 +3,8 @@
 //! A file is read as a whole before anything is done with it, and everything that is wrong with it is named, line by line.
 //! Nothing in here does I/O.
 
+mod memory;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
@@ -10,7 +12,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use self::memory::RawMemory;
 use crate::{
+    decide::{Command, Memory},
     kyc::{Contact, CustomerId},
     source::did_you_mean,
 };
@@ -31,6 +35,28 @@ pub struct Entry {
     pub id: CustomerId,
     #[serde(flatten)]
     pub contact: Contact,
+    /// What the merchant's records say of a history that began before.
+    #[serde(flatten)]
+    memory: RawMemory,
+}
+
+impl Entry {
+    pub fn new(id: CustomerId, contact: Contact) -> Self {
+        Self { id, contact, memory: RawMemory::default() }
+    }
+
+    /// What takes it into the store.
+    pub fn command(&self) -> Result<Command, String> {
+        Ok(import(self.id.clone(), self.contact.clone(), self.memory.checked()?))
+    }
+}
+
+/// What takes a contact into the store, and perhaps what is to be remembered.
+fn import(customer: CustomerId, contact: Contact, memory: Option<Memory>) -> Command {
+    match memory {
+        None => Command::Contact { customer, contact },
+        memory => Command::Import { customer, contact: Some(contact), memory },
+    }
 }
 
 /// A line that can't be taken.
@@ -63,6 +89,8 @@ pub struct Raw {
     country: Option<String>,
     #[serde(default)]
     attributes: BTreeMap<String, Attribute>,
+    #[serde(flatten)]
+    memory: RawMemory,
     /// Attributes may also stand beside the other fields.
     #[serde(flatten)]
     beside: BTreeMap<String, Attribute>,
@@ -97,14 +125,28 @@ impl Raw {
         Contact { email, name, locale, timezone, country, attributes }.checked().map_err(|error| error.to_string())
     }
 
+    /// What is to be remembered of the customer, if the merchant's records say something.
+    pub fn has_memory(&self) -> bool {
+        !self.memory.is_empty()
+    }
+
+    /// What takes all of it into the store.
+    pub fn command(self, customer: CustomerId, declared: &[String]) -> Result<Command, String> {
+        let memory = self.memory.checked()?;
+        Ok(import(customer, self.checked(declared)?, memory))
+    }
+
     fn entry(self, declared: &[String]) -> Result<Entry, String> {
         let id = CustomerId::new(&self.id).map_err(|error| format!("id: {error}"))?;
-        Ok(Entry { id, contact: self.checked(declared)? })
+        let memory = self.memory.clone();
+        memory.checked()?;
+        Ok(Entry { id, contact: self.checked(declared)?, memory })
     }
 }
 
 fn undeclared(name: &str, declared: &[String]) -> String {
-    let known: Vec<&str> = COLUMNS.iter().copied().chain(declared.iter().map(String::as_str)).collect();
+    let known: Vec<&str> =
+        COLUMNS.iter().chain(&memory::COLUMNS).copied().chain(declared.iter().map(String::as_str)).collect();
     let hint =
         did_you_mean(name, known.iter().copied()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
     format!(
@@ -166,7 +208,8 @@ fn csv_rows(text: &str, declared: &[String]) -> Result<Vec<Row>, Vec<BadLine>> {
     let names: Vec<String> = headings.iter().map(|heading| heading.trim().to_owned()).collect();
     let mut bad = Vec::new();
     for name in &names {
-        if !COLUMNS.contains(&name.as_str()) && !declared.contains(name) {
+        let known = COLUMNS.contains(&name.as_str()) || memory::COLUMNS.contains(&name.as_str());
+        if !known && !declared.contains(name) {
             bad.push(BadLine { line: 1, problem: undeclared(name, declared) });
         }
         if names.iter().filter(|other| *other == name).count() > 1 {
@@ -217,6 +260,7 @@ fn csv_row(names: &[String], record: &csv::StringRecord) -> Raw {
         timezone: None,
         country: None,
         attributes: BTreeMap::new(),
+        memory: RawMemory::default(),
         beside: BTreeMap::new(),
     };
     for (name, cell) in names.iter().zip(record) {
@@ -228,6 +272,7 @@ fn csv_row(names: &[String], record: &csv::StringRecord) -> Raw {
             "locale" => raw.locale = Some(cell),
             "timezone" => raw.timezone = Some(cell),
             "country" => raw.country = Some(cell),
+            column if memory::COLUMNS.contains(&column) => raw.memory.set(column, &cell),
             _ => {
                 raw.attributes.insert(name.clone(), Attribute::Text(cell));
             }
@@ -269,7 +314,7 @@ pub fn write(entries: &[Entry], format: Format, declared: &[String]) -> Result<S
             let mut writer = csv::Writer::from_writer(Vec::new());
             let headings = COLUMNS.iter().copied().chain(declared.iter().map(String::as_str));
             writer.write_record(headings).map_err(|error| error.to_string())?;
-            for Entry { id, contact } in entries {
+            for Entry { id, contact, .. } in entries {
                 let text = |value: &Option<String>| value.clone().unwrap_or_default();
                 let fixed = [
                     id.to_string(),
@@ -332,7 +377,7 @@ mod tests {
                 country: None,
                 attributes: BTreeMap::from([("plan".to_owned(), "+pro".to_owned())]),
             };
-            let entries = vec![Entry { id: CustomerId::new("=C-1").expect("id"), contact }];
+            let entries = vec![Entry::new(CustomerId::new("=C-1").expect("id"), contact)];
             for format in [Format::Csv, Format::Ndjson] {
                 let text = write(&entries, format, &declared()).expect("written");
                 assert_eq!(read(&text, format, &declared()).expect("good"), entries, "{name} {format:?}");

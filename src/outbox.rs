@@ -187,6 +187,31 @@ impl Channel {
     }
 }
 
+impl Channel {
+    /// `email`, `webhook:NAME` or `chat:NAME`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once(':') {
+            None => (text == "email").then_some(Self::Email),
+            Some(("webhook", name)) if !name.is_empty() => Some(Self::Webhook(name.into())),
+            Some(("chat", name)) if !name.is_empty() => Some(Self::Chat(name.into())),
+            Some(_) => None,
+        }
+    }
+}
+
+impl Serialize for Channel {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Channel {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("no channel"))
+    }
+}
+
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -306,6 +331,13 @@ impl Fate {
 
     pub fn problem(&self, trouble: Trouble, reason: impl Into<Box<str>>) -> Self {
         Self { state: State::Problem, trouble: Some(trouble), reason: Some(reason.into()), ..self.clone() }
+    }
+
+    /// While something held it back the hours of trying stood still: what passed since it was due does not count.
+    #[must_use]
+    pub fn standing_still(&self, now: Timestamp) -> Self {
+        let waited_ms = now.since_ms(self.next_at);
+        Self { first_attempt_at: self.first_attempt_at.map(|first| first.plus_ms(waited_ms)), ..self.clone() }
     }
 
     pub fn queued(&self, next_at: Timestamp) -> Self {

@@ -1,6 +1,6 @@
 //! The rules in force: loaded as a whole or not at all, and found again by their hash.
 //!
-//! A set is read, checked and compiled before anything changes; then the store makes it the active one, in order with the
+//! A set is read, checked, compiled and tested before anything changes; then the store makes it the active one, in order with the
 //! decisions. What is refused changes nothing, and is said in the log, in `status` and in a metric. The store keeps the last
 //! good set, so that a restart over broken files runs it, and says so.
 
@@ -14,10 +14,12 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
+    cases::Tests,
     clock::{Clock, Timestamp},
+    decide::Policy,
     rules::{Context, RuleSet},
     rules_dir,
-    source::{Diagnostic, Files, Severity, Sources, render},
+    source::{Diagnostic, Files, Sources, render},
     store::{Refused, Store, StoreError},
     telemetry::Metrics,
 };
@@ -55,6 +57,25 @@ impl From<Refused> for StartError {
     }
 }
 
+/// What rules are read from and with, and how strictly.
+#[derive(Clone)]
+pub struct Reading {
+    pub dir: PathBuf,
+    pub context: Context,
+    /// As decisions have it; for the tests.
+    pub policy: Policy,
+    pub failing_tests: FailingTests,
+}
+
+/// What becomes of rules whose tests fail, or can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailingTests {
+    /// They are as wrong as rules that can't be read.
+    Refuse,
+    /// They are loaded, with a warning.
+    Warn,
+}
+
 /// What a reload came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reload {
@@ -84,8 +105,7 @@ pub struct Loaded {
 
 /// The rules in force.
 pub struct Rulebook {
-    dir: PathBuf,
-    context: Context,
+    reading: Reading,
     store: Store,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -101,13 +121,6 @@ struct Told {
     error: Option<(Timestamp, String)>,
 }
 
-/// Everything that is wrong with some rules, and a set when nothing is.
-pub fn compile(files: &Files, shown_dir: &Path, context: &Context) -> (Option<RuleSet>, Vec<Diagnostic>, String) {
-    let compiled = RuleSet::compile(files, context);
-    let text = shown(&compiled.diagnostics, files, shown_dir);
-    (compiled.set, compiled.diagnostics, text)
-}
-
 fn shown(diagnostics: &[Diagnostic], files: &Files, dir: &Path) -> String {
     render(diagnostics, &Sources::default().directory(&dir.display().to_string(), files), false)
 }
@@ -115,16 +128,15 @@ fn shown(diagnostics: &[Diagnostic], files: &Files, dir: &Path) -> String {
 impl Rulebook {
     /// Reads the directory and makes what is in there the active set; or the last good one, where that is wrong.
     pub async fn start(
-        dir: &Path,
-        context: Context,
+        reading: Reading,
         store: Store,
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
         let now = clock.now();
-        let (set, error) = match read_and_compile(dir, &context).await {
+        let (set, error) = match read_and_test(&reading).await {
             Ok(set) => (set, None),
-            Err(text) => match last_good(&store, &context)? {
+            Err(text) => match last_good(&store, &reading.context)? {
                 Some(set) => (set, Some((now, text))),
                 None => return Err(StartError::Wrong(text)),
             },
@@ -137,8 +149,7 @@ impl Rulebook {
         store.activate(Arc::clone(&set)).await?;
         tracing::info!(hash = set.hash(), rules = set.rules().len(), "the rules are loaded");
         Ok(Self {
-            dir: dir.to_owned(),
-            context,
+            reading,
             store,
             clock,
             metrics,
@@ -167,7 +178,7 @@ impl Rulebook {
     /// Reads the directory; swaps the whole set, or nothing.
     pub async fn reload(&self) -> Reload {
         let _turn = self.turn.lock().await;
-        match read_and_compile(&self.dir, &self.context).await {
+        match read_and_test(&self.reading).await {
             Err(text) => {
                 tracing::error!("the rules are refused; everything stays as it was\n{text}");
                 self.metrics.reloaded(false);
@@ -219,28 +230,49 @@ impl Rulebook {
             return Ok(Some(Arc::clone(set)));
         }
         let Some(files) = self.store.rule_set(hash)? else { return Ok(None) };
-        let Some(set) = RuleSet::compile(&files, &self.context).set.map(Arc::new) else { return Ok(None) };
+        let Some(set) = RuleSet::compile(&files, &self.reading.context).set.map(Arc::new) else { return Ok(None) };
         self.keep(Arc::clone(&set));
         Ok(Some(set))
     }
 
     pub fn dir(&self) -> &Path {
-        &self.dir
+        &self.reading.dir
     }
 }
 
 /// Off the threads that answer callbacks: a large directory takes its time.
-async fn read_and_compile(dir: &Path, context: &Context) -> Result<RuleSet, String> {
-    let (dir, context) = (dir.to_owned(), context.clone());
+async fn read_and_test(reading: &Reading) -> Result<RuleSet, String> {
+    let reading = reading.clone();
     let work = move || {
-        let files = rules_dir::read(&dir).map_err(|wrong| shown(&wrong, &Files::default(), &dir))?;
-        let (set, diagnostics, text) = compile(&files, &dir, &context);
-        if diagnostics.iter().any(|one| one.severity == Severity::Warning) && set.is_some() {
-            tracing::warn!("the rules have warnings\n{text}");
-        }
-        set.ok_or(text)
+        let files = rules_dir::read(&reading.dir).map_err(|wrong| shown(&wrong, &Files::default(), &reading.dir))?;
+        compile(&files, &reading)
     };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(format!("reading the rules failed: {error}")))
+}
+
+/// The set, if nothing is wrong with it or its tests; or everything that is, as a merchant reads it.
+fn compile(files: &Files, reading: &Reading) -> Result<RuleSet, String> {
+    let compiled = RuleSet::compile(files, &reading.context);
+    let (tests, of_tests) = Tests::read(files, compiled.set.as_ref(), &reading.context);
+    let (mut diagnostics, strict) = (compiled.diagnostics, reading.failing_tests == FailingTests::Refuse);
+    diagnostics.extend(of_tests);
+    let text = shown(&diagnostics, files, &reading.dir);
+    let Some(set) = compiled.set.filter(|_| tests.is_some() || !strict) else { return Err(text) };
+    if tests.is_none() {
+        tracing::warn!("the tests of the rules can't be read, and are not run\n{text}");
+    } else if !diagnostics.is_empty() {
+        tracing::warn!("the rules have warnings\n{text}");
+    }
+    let results = tests.unwrap_or_default().run(&set, &reading.policy).shown_in(&reading.dir.display().to_string());
+    if results.failed() == 0 {
+        return Ok(set);
+    }
+    let text = results.text();
+    if strict {
+        return Err(format!("the tests of the rules fail\n\n{text}"));
+    }
+    tracing::warn!("the tests of the rules fail, and the rules are loaded all the same\n{text}");
+    Ok(set)
 }
 
 fn last_good(store: &Store, context: &Context) -> Result<Option<RuleSet>, StoreError> {

@@ -357,8 +357,30 @@ async fn what_this_version_can_not_do_is_refused() {
     let (status, said, _) = shop.run(&["check"]);
     assert_eq!(status.code(), Some(78));
     assert!(said.contains("error[unsupported]: provider.api_key"), "{said}");
-    let waits = Shop::new("  - {id: remind, when: PENDING_KYC_DATA for 48h, do: [{email: sorry}]}\n");
-    let (status, said, _) = waits.run(&["check"]);
-    assert_eq!(status.code(), Some(78));
-    assert!(said.contains("kyc.yaml:3:24"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_of_a_customer_is_explained_rule_by_rule_and_mail_by_mail() {
+    let shop = Shop::new(&format!("{SORRY}  - {{id: late, when: FULL_USER -> any, do: record}}\n"));
+    let service = shop.start().ready().await;
+    service.contact("C-1", "ada@customer.example").await;
+    service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
+    service.until_jobs("C-1", &["done"]).await;
+    let (code, said, _) = service.command(&shop, &["explain", "C-1"]);
+    assert_eq!(code, Some(0));
+    for part in [
+        "moved  new -> SOFT_KYC_FAILED",
+        "fired        sorry",
+        "untriggered  late: waits for FULL_USER -> any",
+        "-> email sorry by rule sorry: done at",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let (code, _, error) = service.command(&shop, &["explain", "C-9"]);
+    assert!(code == Some(1) && error.contains("nothing of this customer is known"), "{error}");
+    let (status, made_up) =
+        service.ask("POST", "explain", Some(json!({"from": "FULL_USER", "to": "KYC_NEEDED"}))).await;
+    assert_eq!((status, &made_up["rules"][1]["outcome"]), (200, &json!("fired")));
+    let (status, refused) = service.ask("POST", "explain", Some(json!({"from": "FULL_USR", "to": "KYC_NEEDED"}))).await;
+    assert!(status == 422 && refused["detail"].as_str().is_some_and(|said| said.contains("FULL_USER")), "{refused}");
 }

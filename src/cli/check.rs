@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, Failure, Output, settings};
+use super::{Exit, Failure, Output, offline::Offline};
 use crate::{
     app,
-    config::{Config, Unfilled},
-    rules::{Context, RuleSet},
-    rules_dir,
-    source::{Diagnostic, Files, Severity, Sources, github, json, render},
+    cases::untested,
+    source::{Diagnostic, Severity, github, json, render},
 };
 
 #[derive(Debug, Args)]
@@ -39,48 +37,24 @@ enum Format {
 
 impl Check {
     pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let path = Config::find(given);
-        let loaded = match (&path, &self.rules) {
-            (None, Some(_)) => None,
-            _ => Some(settings::read(&settings::find(given)?, Unfilled::Allow)?),
-        };
-        let mut diagnostics = Vec::new();
-        let mut sources = Sources::default();
-        let config = loaded.as_ref().map(|loaded| {
-            diagnostics.extend(loaded.diagnostics.iter().cloned());
+        let mut offline = Offline::read(given, self.rules.as_deref())?;
+        if let Some(loaded) = &offline.configuration {
             let missing = loaded.config.iter().flat_map(app::unsupported);
-            diagnostics.extend(missing.map(|text| Diagnostic::error("unsupported", loaded.file.clone(), text)));
-            loaded.config.as_ref()
-        });
-        if let Some(loaded) = &loaded {
-            sources = sources.file(&loaded.file, &loaded.text);
+            let missing = missing.map(|text| Diagnostic::error("unsupported", loaded.file.clone(), text));
+            offline.diagnostics.extend(missing);
         }
-        let dir = self.rules.clone().or_else(|| config.flatten().map(|config| config.rules.clone()));
-        let context = match config {
-            Some(Some(config)) => Some(app::context(config)),
-            // Without a configuration anything that it could declare is missing, but mails can be sent.
-            None => Some(Context { email: true, locale: "en".to_owned(), ..Context::default() }),
-            // What the rules may name is not known until the configuration is right.
-            Some(None) => None,
-        };
-        let files;
-        let mut count = 0;
-        if let (Some(dir), Some(context)) = (&dir, context) {
-            (files, count) = check_rules(dir, &context, &mut diagnostics);
-            sources = sources.directory(&dir.display().to_string(), &files);
+        // Whether tests pass is for `test` to say; here they tell which rules they reach.
+        if let (Some(rules), Some(tests)) = (&offline.rules, &offline.tests)
+            && !tests.is_empty()
+        {
+            offline.diagnostics.extend(untested(&tests.run(rules, &offline.policy).untested, rules));
         }
-        self.report(&diagnostics, &sources, count, output)
+        self.report(&offline, output)
     }
 
-    fn report(
-        &self,
-        diagnostics: &[Diagnostic],
-        sources: &Sources<'_>,
-        count: usize,
-        output: &mut Output,
-    ) -> Result<(), Failure> {
-        let of = |severity| diagnostics.iter().filter(|one| one.severity == severity).count();
-        let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
+    fn report(&self, offline: &Offline, output: &mut Output) -> Result<(), Failure> {
+        let (errors, warnings) = (offline.count(Severity::Error), offline.count(Severity::Warning));
+        let (diagnostics, sources) = (&offline.diagnostics, &offline.sources());
         match if output.is_json() { Format::Json } else { self.format } {
             Format::Json => json(diagnostics, sources).iter().for_each(|one| output.json(one)),
             Format::Github => output.raw(github(diagnostics, sources).as_bytes()),
@@ -88,24 +62,11 @@ impl Check {
                 output.raw(render(diagnostics, sources, false).as_bytes());
                 let gap = if diagnostics.is_empty() { "" } else { "\n" };
                 let sum = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+                let count = offline.rules.as_ref().map_or(0, |set| set.rules().len());
                 output.line(if errors == 0 { format!("{gap}{count} rules: {sum}") } else { format!("{gap}{sum}") });
             }
         }
         if errors > 0 || self.deny_warnings && warnings > 0 { Err(Failure::new(Exit::Config, "")) } else { Ok(()) }
-    }
-}
-
-fn check_rules(dir: &Path, context: &Context, diagnostics: &mut Vec<Diagnostic>) -> (Files, usize) {
-    match rules_dir::read(dir) {
-        Err(wrong) => {
-            diagnostics.extend(wrong);
-            (Files::default(), 0)
-        }
-        Ok(files) => {
-            let compiled = RuleSet::compile(&files, context);
-            diagnostics.extend(compiled.diagnostics);
-            (files, compiled.set.map_or(0, |set| set.rules().len()))
-        }
     }
 }
 

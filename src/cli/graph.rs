@@ -93,8 +93,6 @@ fn assumed(files: &Files) -> Context {
         webhooks: found.webhooks.into_iter().collect(),
         chats: found.chats.into_iter().collect(),
         attributes: found.attributes.into_iter().collect(),
-        locale: "en".to_owned(),
-        email: true,
-        ..Context::default()
+        ..Context::without_configuration()
     }
 }

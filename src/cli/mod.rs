@@ -4,9 +4,12 @@ mod check;
 mod client;
 mod customers;
 mod demo;
+mod explain;
+mod govern;
 mod graph;
 mod init;
 mod jobs;
+mod offline;
 mod output;
 mod printed;
 mod reload;
@@ -15,6 +18,7 @@ mod serve;
 mod settings;
 mod sign;
 mod status;
+mod test;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -50,6 +54,10 @@ enum Command {
     Init(init::Init),
     /// Say everything that is wrong with the configuration and the rules.
     Check(check::Check),
+    /// Run the tests of the rules, and name the rules that no test fires.
+    Test(test::Test),
+    /// Say which rules fire and, for each that does not, why: of a made-up event, or of a customer of a running server.
+    Explain(explain::Explain),
     /// Print a JSON Schema, with which an editor completes and checks rules, rule tests or the configuration.
     Schema(schema::Schema),
     /// Draw the rules as a state diagram.
@@ -66,6 +74,12 @@ enum Command {
     Retry(jobs::Named),
     /// Give jobs up: they never go.
     Drop(jobs::Named),
+    /// Stop a rule from acting, or a channel from sending, until it is resumed.
+    Pause(govern::Pause),
+    /// Let a paused rule or channel go on, or accept a clock that has jumped.
+    Resume(govern::Resume),
+    /// Show for whom a rule's time had passed before it was live, and let it act for them once.
+    Backlog(govern::Backlog),
     /// Whom to write to: import, export and show customers.
     #[command(subcommand)]
     Customers(customers::Customers),
@@ -98,6 +112,8 @@ impl Cli {
             Command::Serve => serve::run(config),
             Command::Init(init) => init.run(output),
             Command::Check(check) => check.run(config, output),
+            Command::Test(test) => test.run(config, output),
+            Command::Explain(explain) => explain.run(config, output),
             Command::Schema(schema) => schema.run(config, output),
             Command::Graph(graph) => graph.run(config, output),
             Command::Reload => reload::run(config, output),
@@ -106,6 +122,9 @@ impl Cli {
             Command::Problems(problems) => problems.run(config, output),
             Command::Retry(named) => named.run(config, "retry", output),
             Command::Drop(named) => named.run(config, "drop", output),
+            Command::Pause(pause) => pause.run(config, output),
+            Command::Resume(resume) => resume.run(config, output),
+            Command::Backlog(backlog) => backlog.run(config, output),
             Command::Customers(customers) => customers.run(config, output),
             Command::Sign(sign) => sign.run(config, output),
             Command::Completions(completions) => completions.run(output),

@@ -107,6 +107,18 @@ impl Output {
         }
     }
 
+    /// Asks a person whether to go on. Where nobody can answer, a flag has to.
+    pub fn asks(&mut self, question: impl fmt::Display) -> Result<bool, Failure> {
+        if self.json || !io::stdin().is_terminal() {
+            return Err(Failure::new(Exit::Usage, format_args!("{question} Nobody can be asked here; say --yes")));
+        }
+        self.write(format_args!("{question} [y/N] "));
+        self.flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).map_err(Failure::io("reading the answer"))?;
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
     /// On standard error.
     pub fn note(&self, text: impl fmt::Display) {
         // Where even that is closed, there is nobody to tell.

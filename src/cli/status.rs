@@ -44,6 +44,15 @@ fn print(status: &Value, output: &mut Output) {
         "jobs       {} queued, {} held, {} running, {} problems",
         jobs["queued"], jobs["held"], jobs["running"], jobs["problem"]
     ));
+    let paused = |key: &str| status["paused"][key].as_object().cloned().unwrap_or_default();
+    for (what, since) in paused("rules").iter().chain(&paused("channels")) {
+        output.line(format_args!("paused     {what}, since {}", text(since)));
+    }
+    if status["clock_in_doubt"] == true {
+        output.line(
+            "clock      has jumped: timers and limits wait until `kyc-rules resume --clock`, or 15 minutes have passed",
+        );
+    }
     output.line(if status["provider"]["confirm"] == true {
         "provider   each callback is confirmed with its API"
     } else {

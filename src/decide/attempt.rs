@@ -38,7 +38,7 @@ pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
     let gate = if job.order.is_mail_to_customer() { gate(case, job, given) } else { Gate::Open };
     let fate = match gate {
         Gate::Open => return go(case, who, job, given),
-        Gate::Until(at) => job.fate.queued(at),
+        Gate::Until(at) => job.fate.standing_still(at).queued(at),
         Gate::Cancelled(reason) => job.fate.cancelled(given.now, reason),
         Gate::NoContact => job.fate.problem(Trouble::NoContact, "there is no address for this customer"),
         Gate::Held(reason) => Fate {
@@ -61,14 +61,15 @@ fn go(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) -> Decision {
         (None, Action::Email { .. }) => letter_for(case, who, job, given).map(Box::new),
         _ => None,
     };
+    let waited = job.fate.standing_still(given.now);
     let fate = Fate {
         state: State::Running,
         attempts: job.fate.attempts.saturating_add(1),
-        first_attempt_at: job.fate.first_attempt_at.or(Some(given.now)),
+        first_attempt_at: waited.first_attempt_at.or(Some(given.now)),
         next_at: given.now,
         held_since: None,
         reason: None,
-        ..job.fate.clone()
+        ..waited
     };
     let begun =
         Job { order: job.order.clone(), fate: fate.clone(), letter: letter.clone().or_else(|| job.letter.clone()) };
@@ -84,7 +85,7 @@ fn gate(case: &Case, job: &Job, given: Given<'_>) -> Gate {
         return Gate::Cancelled(reason);
     }
     let rule = given.rules.rule(order.rule.as_str());
-    let live = match rule.map(|rule| rule.mode) {
+    let live = match rule.map(|rule| given.standing.mode(rule)) {
         Some(Mode::Live) => Ok(()),
         Some(Mode::Shadow) => Err("in shadow"),
         Some(Mode::Paused) => Err("paused"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Effects;
+use super::{Effects, Timers};
 use crate::{
     clock::Timestamp,
     kyc::{Codes, Contact, Customer},
@@ -19,6 +19,8 @@ pub struct Case {
     pub customer: Option<Customer>,
     pub contact: Option<Contact>,
     pub tags: Codes,
+    /// How far the timers of the present stays have been decided.
+    pub timers: Timers,
     /// What limits count.
     pub counted: Vec<Counted>,
     /// Not final, in the order in which they were ordered.
@@ -77,6 +79,9 @@ impl Case {
         if let Some(tags) = &effects.tags {
             self.tags = tags.clone();
         }
+        if let Some(timers) = &effects.timers {
+            self.timers = timers.clone();
+        }
         self.count(at, effects);
         // Hundreds of thousands of cases may wait in memory: no room for what may never come.
         let mut touched = Vec::with_capacity(effects.jobs.len() + effects.fates.len());
@@ -110,6 +115,7 @@ impl Case {
                 self.counted.push(one);
             }
         }
-        self.counted.retain(|one| one.until > at && !one.job.is_some_and(|job| effects.cancels(job)));
+        let expires = !effects.clock_in_doubt;
+        self.counted.retain(|one| (one.until > at || !expires) && !one.job.is_some_and(|job| effects.cancels(job)));
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Replaying effects never decides anything, and replaying them twice is the same as once.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Counted;
+use super::{CameDue, Counted, Standing, Timers};
 use crate::{
     clock::Timestamp,
     kyc::{Codes, Contact, Customer, CustomerId, Observation, Verdict},
@@ -21,6 +23,8 @@ pub enum Kind {
     Callback,
     /// Memory set by the merchant, on going live.
     Import,
+    /// A stay has lasted as long as a rule waits for.
+    Timer,
     /// Repetitions of a duplicate that were not recorded one by one.
     Repeats,
     /// An attempt at a job begins, or is found not to be due any more.
@@ -51,6 +55,7 @@ impl Kind {
         match self {
             Self::Callback => "callback",
             Self::Import => "import",
+            Self::Timer => "timer",
             Self::Repeats => "repeats",
             Self::Attempt => "attempt",
             Self::Outcome => "outcome",
@@ -154,6 +159,12 @@ pub struct Effects {
     pub tags: Option<Codes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Contact>,
+    /// How far timers have been decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timers: Option<Timers>,
+    /// The timer that this record decided.
+    #[serde(default, rename = "due", skip_serializing_if = "Option::is_none")]
+    pub came_due: Option<CameDue>,
     /// Would-be orders of rules in shadow, which limits count among themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadowed: Vec<Counted>,
@@ -172,6 +183,12 @@ pub struct Effects {
     /// The rule set by which it was decided, or which becomes the active one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<Box<str>>,
+    /// What holds for all customers from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Arc<Standing>>,
+    /// The clock could not be trusted: nothing that limits count has expired.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clock_in_doubt: bool,
     /// Who acted, and why, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Box<str>>,

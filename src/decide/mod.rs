@@ -6,21 +6,29 @@
 mod attempt;
 mod case;
 mod effects;
+mod event;
 mod letter;
 mod observe;
 mod operate;
+mod standing;
+mod timer;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 pub use case::{Case, Counted};
 pub use effects::{Effects, FateChange, Kind, Ruled, Ruling};
 pub use observe::REPEAT_MS;
+pub use standing::{Act, Live, Standing, TimerKey};
+pub use timer::{CameDue, Timers, backlog_of, next_timer, stays};
 
 use crate::{
     clock::Timestamp,
-    kyc::{Contact, CustomerId, Observation, Verdict},
+    kyc::{Codes, Contact, CustomerId, Observation, Status, Verdict},
     outbox::{Job, JobId, JobKey, Outcome},
-    rules::RuleSet,
+    rules::{RuleId, RuleSet},
 };
 
 /// Something that happens to one customer. Workers and people only propose; what is proposed is checked here.
@@ -29,6 +37,21 @@ pub enum Command {
     Observe {
         customer: CustomerId,
         saw: Observation,
+    },
+    /// What the merchant's records say of a customer, on going live.
+    Import {
+        customer: CustomerId,
+        contact: Option<Contact>,
+        memory: Option<Memory>,
+    },
+    /// A timer of this customer's stays seemed due.
+    Timer {
+        customer: CustomerId,
+    },
+    /// A person wants a rule to do what it would have done in time.
+    Backlog {
+        customer: CustomerId,
+        rule: RuleId,
     },
     /// A worker wants to begin an attempt at a job that seemed due.
     Attempt {
@@ -75,6 +98,9 @@ impl Command {
     pub const fn customer(&self) -> &CustomerId {
         match self {
             Self::Observe { customer, .. }
+            | Self::Import { customer, .. }
+            | Self::Timer { customer }
+            | Self::Backlog { customer, .. }
             | Self::Attempt { customer, .. }
             | Self::Finish { customer, .. }
             | Self::Doubt { customer, .. }
@@ -87,6 +113,15 @@ impl Command {
     }
 }
 
+/// What is to be remembered of a customer of whom there was no observation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    pub status: Status,
+    /// Since when; `None`: since now.
+    pub since: Option<Timestamp>,
+    pub tags: Codes,
+}
+
 /// What holds when something is decided.
 #[derive(Clone, Copy)]
 pub struct Given<'a> {
@@ -96,6 +131,9 @@ pub struct Given<'a> {
     pub rules: &'a RuleSet,
     pub policy: &'a Policy,
     pub key: &'a JobKey,
+    pub standing: &'a Standing,
+    /// The wall clock has jumped and nobody has accepted it yet: timers wait, and nothing that limits count expires.
+    pub clock_in_doubt: bool,
     /// When a duplicate of this customer was last recorded.
     pub duplicate_at: Option<Timestamp>,
 }
@@ -158,8 +196,13 @@ impl Decision {
 
 /// Decides.
 pub fn decide(case: &Case, command: &Command, given: Given<'_>) -> Decision {
-    match command {
+    let mut decision = match command {
         Command::Observe { customer, saw } => observe::observe(case, customer, saw, given),
+        Command::Import { customer, contact, memory } => {
+            operate::import(case, customer, contact.as_ref(), memory.as_ref(), given)
+        }
+        Command::Timer { customer } => timer::timer(case, customer, given),
+        Command::Backlog { customer, rule } => timer::send_backlog(case, customer, rule, given),
         Command::Attempt { customer, job } => attempt::begin(case, customer, *job, given),
         Command::Finish { customer, job, attempt, outcome } => {
             attempt::end(case, customer, *job, *attempt, outcome, given)
@@ -170,5 +213,9 @@ pub fn decide(case: &Case, command: &Command, given: Given<'_>) -> Decision {
         Command::Untag { customer, name } => operate::untag(case, customer, name),
         Command::Retry { customer, job } => operate::retry(case, customer, *job, given),
         Command::Drop { customer, job } => operate::drop(case, customer, *job, given),
+    };
+    if let Some(effects) = &mut decision.effects {
+        effects.clock_in_doubt = given.clock_in_doubt;
     }
+    decision
 }

@@ -1,8 +1,8 @@
-//! Contacts, marks, and what people do to jobs.
+//! Contacts, marks, memory on going live, and what people do to jobs.
 
-use super::{Case, Decision, Effects, FateChange, Given, Kind, Receipt};
+use super::{Case, Decision, Effects, FateChange, Given, Kind, Memory, Receipt, Timers};
 use crate::{
-    kyc::{Contact, CustomerId},
+    kyc::{Change, Contact, Customer, CustomerId, Observation, Source, Verdict},
     outbox::{Fate, JobId, State, Trouble},
 };
 
@@ -12,13 +12,55 @@ pub fn contact(case: &Case, who: &CustomerId, contact: &Contact, given: Given<'_
         return Decision::nothing(Receipt::Unchanged);
     }
     let mut effects = Effects::of(Kind::Contact, who);
+    take_contact(case, contact, given, &mut effects);
+    Decision::record(effects, Receipt::Recorded)
+}
+
+fn take_contact(case: &Case, contact: &Contact, given: Given<'_>, effects: &mut Effects) {
     effects.contact = Some(contact.clone());
     for job in &case.open {
         if job.fate.state == State::Problem && job.fate.trouble == Some(Trouble::NoContact) {
-            effects.fates.push(FateChange { id: job.id(), fate: job.fate.queued(given.now), letter: None });
+            let fate = job.fate.standing_still(given.now).queued(given.now);
+            effects.fates.push(FateChange { id: job.id(), fate, letter: None });
         }
     }
-    Decision::record(effects, Receipt::Recorded)
+}
+
+/// On going live: what the merchant's records say of a customer. Memory only where no source has said anything yet; no rule sees
+/// it, and what its timers would have done by now is backlog.
+pub fn import(
+    case: &Case,
+    who: &CustomerId,
+    contact: Option<&Contact>,
+    memory: Option<&Memory>,
+    given: Given<'_>,
+) -> Decision {
+    let mut effects = Effects::of(Kind::Import, who);
+    let mut receipt = Receipt::Unchanged;
+    if let Some(contact) = contact.filter(|contact| case.contact.as_ref() != Some(contact)) {
+        take_contact(case, contact, given, &mut effects);
+        receipt = Receipt::Recorded;
+    }
+    if let Some(memory) = memory.filter(|_| case.customer.is_none()) {
+        let saw = Observation {
+            source: Source::Import,
+            status: memory.status.clone(),
+            processing: None,
+            missing_docs: None,
+            reject_labels: None,
+            message: None,
+        };
+        let since = memory.since.unwrap_or(given.now).min(given.now);
+        effects.now = Some(Customer::after(None, &saw, &Change::of(None, &saw), since));
+        effects.timers = Some(Timers::imported(given.now.since_ms(since)));
+        effects.tags = Some(memory.tags.clone()).filter(|tags| !tags.is_empty());
+        effects.verdict = Some(Verdict::Imported);
+        receipt = Receipt::Seen(Verdict::Imported);
+    }
+    match receipt {
+        Receipt::Unchanged => Decision::nothing(receipt),
+        _ => Decision::record(effects, receipt),
+    }
 }
 
 pub fn tag(case: &Case, who: &CustomerId, name: &str) -> Decision {

@@ -3,6 +3,19 @@
 //! All but `/healthz` and `/readyz` want the token, and every request must call this side by one of its own names, so that no
 //! page on another site reaches it. JSON in, JSON out; errors as RFC 9457 says.
 
+/// Gives a filter's parts and the admin side to an answer.
+macro_rules! answered {
+    ($admin:expr, |$this:ident $(, $part:ident : $kind:ty)*| $answer:expr) => {{
+        let admin = Arc::clone($admin);
+        move |$($part: $kind),*| {
+            let $this = Arc::clone(&admin);
+            async move { let answer: Answered = $answer.await; answer.unwrap_or_else(|problem| problem.response()) }
+        }
+    }};
+}
+
+mod explain;
+mod govern;
 mod shape;
 
 use std::{convert::Infallible, str::FromStr, sync::Arc};
@@ -23,11 +36,11 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     contacts,
-    decide::{Command, Receipt},
+    decide::{Command, Policy, Receipt},
     house::House,
     kyc::CustomerId,
-    outbox::{JobId, State},
-    rulebook::Reload,
+    outbox::{Channel, JobId, State},
+    rulebook::{Reload, Rulebook},
     store::{JobFilter, Page, Place, Refused, Store, StoreError},
     telemetry::Metrics,
 };
@@ -56,6 +69,10 @@ pub struct Admin {
     pub started_at: Timestamp,
     /// The declared attributes of customers.
     pub attributes: Vec<String>,
+    /// What the configuration says about decisions.
+    pub policy: Policy,
+    /// The ways out that are configured.
+    pub channels: Vec<Channel>,
     /// Whether callbacks are confirmed with the provider's API.
     pub confirms: bool,
     /// Says whether the configuration's file is another than the one that was read.
@@ -91,6 +108,13 @@ struct PageQuery {
     limit: Option<usize>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExplainQuery {
+    customer: String,
+    before: Option<u64>,
+}
+
 /// Contacts that are taken all, or none.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,7 +136,8 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
         let admin = Arc::clone(admin);
         warp::path!("metrics").and(warp::get()).map(move || admin.metrics_text())
     };
-    let api = warp::path!("api" / "v1" / ..).and(reads(admin).or(acts(admin)).unify());
+    let api = warp::path!("api" / "v1" / ..)
+        .and(reads(admin).or(acts(admin)).unify().or(govern::routes(admin)).unify().or(explain::routes(admin)).unify());
     let guarded = guard(admin).and(metrics.or(api).unify());
     called_by_name(admin)
         .and(open.or(guarded).unify())
@@ -150,17 +175,6 @@ fn health(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Reje
         Some(why) => Problem::new(Kind::Unavailable).detail(why).response(),
     });
     healthz.or(readyz).unify()
-}
-
-/// Gives a filter's parts and the admin side to an answer.
-macro_rules! answered {
-    ($admin:expr, |$this:ident $(, $part:ident : $kind:ty)*| $answer:expr) => {{
-        let admin = Arc::clone($admin);
-        move |$($part: $kind),*| {
-            let $this = Arc::clone(&admin);
-            async move { let answer: Answered = $answer.await; answer.unwrap_or_else(|problem| problem.response()) }
-        }
-    }};
 }
 
 fn reads(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
@@ -216,6 +230,10 @@ impl Admin {
         self.house.store().ok_or_else(not_ready)
     }
 
+    fn rulebook(&self) -> Result<&Arc<Rulebook>, Problem> {
+        self.house.rulebook().ok_or_else(|| Problem::new(Kind::Unavailable))
+    }
+
     fn metrics_text(&self) -> Response {
         let figures = self.house.store().map(Store::figures);
         let mut response = Response::new(self.metrics.text(figures.as_ref()).into());
@@ -226,8 +244,7 @@ impl Admin {
 
     async fn status(&self) -> Answered {
         let store = self.store()?;
-        let Some(rulebook) = self.house.rulebook() else { return Err(Problem::new(Kind::Unavailable)) };
-        let shape = StatusShape::new(self, store, &rulebook.loaded());
+        let shape = StatusShape::new(self, store, &self.rulebook()?.loaded());
         Ok(json(StatusCode::OK, &shape))
     }
 
@@ -273,6 +290,9 @@ impl Admin {
     async fn contact(&self, Part(id): Part, body: Bytes) -> Answered {
         let customer = customer_id(&id)?;
         let contact: contacts::Raw = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        if contact.has_memory() {
+            return Err(unprocessable("status, since and tags are for `customers import`".to_owned()));
+        }
         let contact = contact.checked(&self.attributes).map_err(unprocessable)?;
         let receipt =
             self.store()?.submit(Command::Contact { customer, contact: contact.clone() }).await.map_err(refused)?;
@@ -287,10 +307,9 @@ impl Admin {
         }
         let mut commands = Vec::with_capacity(contacts.len());
         for Named { id: customer, contact } in contacts {
-            let contact = contact
-                .checked(&self.attributes)
-                .map_err(|problem| unprocessable(format!("{customer:?}: {problem}")))?;
-            commands.push(Command::Contact { customer, contact });
+            let named = format!("{customer:?}");
+            let command = contact.command(customer, &self.attributes);
+            commands.push(command.map_err(|problem| unprocessable(format!("{named}: {problem}")))?);
         }
         let (store, all) = (self.store()?, commands.len());
         let mut changed = 0;
@@ -331,7 +350,7 @@ impl Admin {
     }
 
     async fn reload(&self) -> Answered {
-        let Some(rulebook) = self.house.rulebook() else { return Err(Problem::new(Kind::Unavailable)) };
+        let rulebook = self.rulebook()?;
         match rulebook.reload().await {
             Reload::Loaded { hash, rules } => {
                 Ok(json(StatusCode::OK, &serde_json::json!({"result": "loaded", "hash": hash, "count": rules})))

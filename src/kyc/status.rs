@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::source::did_you_mean;
+
 /// The longest name that is kept, in bytes; the provider's longest has 30.
 const MAX_NAME_BYTES: usize = 64;
 
@@ -64,6 +66,22 @@ macro_rules! names {
                     None => Ok(Self::None),
                     $(Some($wire) => Ok(Self::$variant),)+
                     Some(other) => keep(other).map(Self::Other),
+                }
+            }
+
+            /// What a person writes: `none` is the provider's null. A name that nobody has documented is taken, since such names
+            /// arrive; one that is a slip of the pen is not.
+            pub fn told(name: &str) -> Result<Self, String> {
+                if name == "none" {
+                    return Ok(Self::None);
+                }
+                let slip = || did_you_mean(name, Self::KNOWN.iter().copied());
+                match Self::from_wire(Some(name)) {
+                    Ok(Self::Other(_)) if let Some(meant) = slip() => {
+                        Err(format!("{name:?} is no status; did you mean {meant}?"))
+                    }
+                    Ok(status) => Ok(status),
+                    Err(why) => Err(format!("{name:?} {why}")),
                 }
             }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    source::{Diagnostic, Document, Files, Node, Report, Severity, Value},
+    source::{Diagnostic, Document, Files, Node, Report, Severity, Value, bounded},
     template::{Options, Templates},
 };
 
@@ -85,23 +85,6 @@ impl RuleSet {
         let Some(templates) = templates else { return Compiled { set: None, diagnostics } };
         let rules = drafts.into_iter().map(|draft| draft.rule).collect();
         Compiled { set: Some(RuleSet::of(rules, templates, files)), diagnostics }
-    }
-}
-
-/// Nobody reads the two-hundredth finding of a kind, and what a generator writes wrong is wrong a hundred thousand times.
-fn bounded(diagnostics: &mut Vec<Diagnostic>) {
-    const TOLD: usize = 200;
-    let mut told: HashMap<(Severity, &'static str), usize> = HashMap::new();
-    diagnostics.retain(|found| {
-        let count = told.entry((found.severity, found.code)).or_default();
-        *count += 1;
-        *count <= TOLD
-    });
-    for ((severity, code), count) in told.into_iter().filter(|(_, count)| *count > TOLD) {
-        let message = format!("{} more of this kind are not shown", count - TOLD);
-        let mut more = Diagnostic::error(code, "", message);
-        more.severity = severity;
-        diagnostics.push(more);
     }
 }
 

@@ -1,6 +1,8 @@
 //! A checked set of rules, named by the hash of its files.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     kyc::{Change, Processing, Status},
@@ -17,16 +19,29 @@ pub struct RuleSet {
     by_id: HashMap<RuleId, usize>,
     index: Index,
     timers: Vec<Timer>,
-    templates: Templates,
+    /// Places in `timers`, the shorter duration first.
+    by_stay: HashMap<Stay, Vec<usize>>,
+    templates: Arc<Templates>,
     files: Arc<Files>,
     hash: String,
 }
 
 /// What a timer waits in.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stay {
     Status(Status),
     Processing(Processing),
+}
+
+/// `PENDING_KYC_DATA`, `processing VERIFICATION_IN_PROGRESS`.
+impl fmt::Display for Stay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => status.fmt(f),
+            Self::Processing(processing) => write!(f, "processing {processing}"),
+        }
+    }
 }
 
 /// One duration of one rule's `for`, in one status.
@@ -49,13 +64,29 @@ impl RuleSet {
 
     /// Rules in file order, with ids that differ.
     pub(super) fn of(rules: Vec<Rule>, templates: Templates, files: &Files) -> Self {
+        Self::assembled(rules, Arc::new(templates), Arc::new(files.clone()), files.hash())
+    }
+
+    /// These rules of the set, as if the others were not there. It goes by the same hash, so it is for tests of rules, and
+    /// nothing that a store may keep.
+    pub fn only(&self, ids: &[RuleId]) -> Self {
+        let mut kept: Vec<usize> = ids.iter().filter_map(|id| self.by_id.get(id).copied()).collect();
+        kept.sort_unstable();
+        kept.dedup();
+        let rules = kept.into_iter().filter_map(|at| self.rules.get(at).cloned()).collect();
+        Self::assembled(rules, Arc::clone(&self.templates), Arc::clone(&self.files), self.hash.clone())
+    }
+
+    fn assembled(rules: Vec<Rule>, templates: Arc<Templates>, files: Arc<Files>, hash: String) -> Self {
+        let timers = timers(&rules);
         Self {
             by_id: rules.iter().enumerate().map(|(at, rule)| (rule.id.clone(), at)).collect(),
             index: Index::of(&rules),
-            timers: timers(&rules),
+            by_stay: by_stay(&timers),
+            timers,
             templates,
-            hash: files.hash(),
-            files: Arc::new(files.clone()),
+            files,
+            hash,
             rules,
         }
     }
@@ -92,6 +123,22 @@ impl RuleSet {
     pub fn timers(&self) -> &[Timer] {
         &self.timers
     }
+
+    /// Those that wait in this stay, the shorter duration first, and of equal ones in file order.
+    pub fn timers_of<'a>(&'a self, stay: &Stay) -> impl Iterator<Item = &'a Timer> + use<'a> {
+        self.by_stay.get(stay).into_iter().flatten().filter_map(|at| self.timers.get(*at))
+    }
+}
+
+fn by_stay(timers: &[Timer]) -> HashMap<Stay, Vec<usize>> {
+    let mut by_stay: HashMap<Stay, Vec<usize>> = HashMap::new();
+    for (at, timer) in timers.iter().enumerate() {
+        by_stay.entry(timer.stay.clone()).or_default().push(at);
+    }
+    for places in by_stay.values_mut() {
+        places.sort_by_key(|at| timers[*at].after.ms());
+    }
+    by_stay
 }
 
 fn timers(rules: &[Rule]) -> Vec<Timer> {

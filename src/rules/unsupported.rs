@@ -8,15 +8,6 @@ use super::{Action, Context, rule_reading::Draft};
 pub(super) fn find(drafts: &[Draft], context: &Context, into: &mut Vec<Diagnostic>) {
     for draft in drafts {
         let file = &*draft.rule.file;
-        for (trigger, at) in draft.rule.triggers.iter().zip(&draft.triggers_at) {
-            if trigger.is_stay() {
-                into.push(
-                    Diagnostic::error("unsupported", file, "this version has no timers: `for` would never fire")
-                        .at(at.clone())
-                        .help("remove the rule, or react to a move with `A -> B`"),
-                );
-            }
-        }
         for (action, at) in draft.rule.actions.iter().zip(&draft.actions_at) {
             if matches!(action, Action::Email { .. }) && !context.email {
                 into.push(

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{Entry, Node, Report, did_you_mean, one_of};
+use super::{Entry, Node, Report, Value, did_you_mean, one_of};
 
 pub struct Fields<'n, 't> {
     entries: &'n [Entry<'t>],
@@ -52,6 +52,21 @@ impl<'n, 't> Fields<'n, 't> {
             report.error("key", self.span.start..end, format!("{} needs the key `{key}`", self.what));
         }
         found
+    }
+
+    /// `format: 1`, with which each file of rules and of tests begins.
+    pub fn format(&self, report: &mut Report<'_>) {
+        match self.get("format") {
+            None if report.is_cut() => {}
+            None => {
+                let start = self.span.start;
+                report.error("format", start..start, "`format: 1` is missing").label("write it here");
+            }
+            Some(node) if !matches!(&node.value, Value::Number(number, _) if number.as_u64() == Some(1)) => {
+                report.error("format", node.span.clone(), "this program reads format 1").label("write 1");
+            }
+            Some(_) => {}
+        }
     }
 
     /// Where the map stands.

@@ -6,10 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{Options, hot::Touched, record::Header};
+use super::{Options, hot::Touched, record::Header, stays};
 use crate::{
     clock::{Clock, Timestamp},
-    decide::{self, Case, Command, Effects, Given, Kind, Policy, REPEAT_MS, Receipt},
+    decide::{self, Act, Case, Command, Effects, Given, Kind, Policy, REPEAT_MS, Receipt, Standing},
     kyc::{CustomerId, Verdict},
     outbox::JobKey,
     rules::RuleSet,
@@ -40,6 +40,7 @@ pub struct Written {
 
 pub struct Decider {
     rules: Arc<RuleSet>,
+    standing: Arc<Standing>,
     policy: Policy,
     key: JobKey,
     clock: Clock,
@@ -48,9 +49,10 @@ pub struct Decider {
 }
 
 impl Decider {
-    pub fn new(options: &Options, key: JobKey, next: u64) -> Self {
+    pub fn new(options: &Options, key: JobKey, next: u64, standing: Arc<Standing>) -> Self {
         Self {
             rules: Arc::new(RuleSet::empty()),
+            standing,
             policy: options.policy.clone(),
             key,
             clock: options.clock.clone(),
@@ -78,6 +80,8 @@ impl Decider {
             rules: &self.rules,
             policy: &self.policy,
             key: &self.key,
+            standing: &self.standing,
+            clock_in_doubt: self.clock.is_in_doubt(),
             duplicate_at: self.repeating.get(who).map(|repeating| repeating.recorded_at),
         };
         let decision = catch_unwind(AssertUnwindSafe(|| decide::decide(case, command, given))).ok()?;
@@ -131,9 +135,19 @@ impl Decider {
 
     /// From the next command on these rules decide.
     pub fn activate(&mut self, rules: Arc<RuleSet>, durable: u64) -> Written {
-        let effects = Effects { set: Some(rules.hash().into()), ..Effects::mark(Kind::Rules) };
-        self.rules = rules;
+        let standing = Arc::new(self.standing.with_rules(&rules, self.now()));
+        let set = Some(rules.hash().into());
+        let effects = Effects { set, standing: Some(Arc::clone(&standing)), ..Effects::mark(Kind::Rules) };
+        (self.rules, self.standing) = (rules, standing);
         self.mark(effects, durable)
+    }
+
+    /// What a person does to rules and channels. `None`: it is so already.
+    pub fn govern(&mut self, act: &Act, durable: u64) -> Option<Written> {
+        let standing = Arc::new(self.standing.after(act, &self.rules, self.now())?);
+        self.standing = Arc::clone(&standing);
+        let note = Some(act.to_string().into());
+        Some(self.mark(Effects { standing: Some(standing), note, ..Effects::mark(Kind::Operator) }, durable))
     }
 
     /// A record that concerns no customer.
@@ -161,5 +175,6 @@ impl Decider {
 pub fn touch(case: &Case, number: u64, at: Timestamp, effects: &Effects) -> Touched {
     let mut after = case.clone();
     let jobs = after.apply(number, at, effects);
-    Touched { new: after.first == number, contact: effects.contact.is_some(), jobs, case: Arc::new(after) }
+    let (new, contact) = (after.first == number, effects.contact.is_some());
+    Touched { new, contact, jobs, stays_before: stays::rows(case), case: Arc::new(after) }
 }

@@ -14,6 +14,8 @@ use crate::{
     outbox::{Channel, Job, JobId, State},
 };
 
+use super::stays::StayRow;
+
 /// What is different about a customer since the view was last written.
 #[derive(Clone, Debug)]
 pub struct Touched {
@@ -24,6 +26,8 @@ pub struct Touched {
     pub contact: bool,
     /// Each job that was touched, as it is now.
     pub jobs: Vec<Arc<Job>>,
+    /// The stays that the customer was in when the view was last written.
+    pub stays_before: Vec<StayRow>,
 }
 
 impl Touched {
@@ -49,6 +53,8 @@ pub struct Mark {
     pub customers: u64,
     /// The hash of the active rule set.
     pub active_set: Option<String>,
+    /// The number of the record that says what holds for all customers; 0: none does.
+    pub standing: u64,
 }
 
 /// A job that is not final.
@@ -73,6 +79,7 @@ pub struct Hot {
     customers: u64,
     durable: u64,
     active_set: Option<String>,
+    standing: u64,
 }
 
 impl Hot {
@@ -197,6 +204,15 @@ impl Hot {
         self.active_set = Some(hash.to_owned());
     }
 
+    /// The number of the record that says what holds for all customers.
+    pub const fn standing(&self) -> u64 {
+        self.standing
+    }
+
+    pub fn set_standing(&mut self, number: u64) {
+        self.standing = number;
+    }
+
     /// How many customers wait for the view.
     pub fn waiting(&self) -> usize {
         self.dirty.len()
@@ -223,7 +239,12 @@ impl Hot {
                 }
             }
         }
-        let mark = Mark { applied: self.durable, customers: self.customers, active_set: self.active_set.clone() };
+        let mark = Mark {
+            applied: self.durable,
+            customers: self.customers,
+            active_set: self.active_set.clone(),
+            standing: self.standing,
+        };
         (Arc::clone(&self.flushing), mark)
     }
 

@@ -8,17 +8,18 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Figures, JobFilter, Options, Page, Place, Refused,
+    Figures, JobFilter, Options, Overdue, Page, Place, Refused, StayPlace,
     decider::{Decider, Written},
     hot::Hot,
     record::Record,
+    stays,
 };
 use crate::{
     clock::Timestamp,
-    decide::{Case, Command, Receipt},
+    decide::{Act, Case, Command, Receipt, Standing},
     kyc::CustomerId,
     outbox::{Channel, Job, JobId, JobKey, State},
-    rules::RuleSet,
+    rules::{RuleSet, Stay},
     source::Files,
 };
 
@@ -26,6 +27,7 @@ use crate::{
 pub struct Memory {
     inner: Mutex<Inner>,
     jobs: watch::Sender<u64>,
+    standing: watch::Sender<Arc<Standing>>,
 }
 
 struct Inner {
@@ -39,13 +41,13 @@ struct Inner {
 impl Memory {
     pub fn new(options: &Options) -> Self {
         let inner = Inner {
-            decider: Decider::new(options, JobKey::new(&[0; 32]), 1),
+            decider: Decider::new(options, JobKey::new(&[0; 32]), 1, Arc::default()),
             hot: Hot::default(),
             records: Vec::new(),
             jobs: BTreeMap::new(),
             sets: HashMap::new(),
         };
-        Self { inner: Mutex::new(inner), jobs: watch::Sender::new(0) }
+        Self { inner: Mutex::new(inner), jobs: watch::Sender::new(0), standing: watch::Sender::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -70,12 +72,54 @@ impl Memory {
         inner.sets.insert(hash.clone(), rules.files().clone());
         let durable = inner.hot.durable();
         let written = inner.decider.activate(rules, durable);
+        inner.hot.set_active(&hash);
+        self.govern_all(&mut inner, written);
+        Ok(())
+    }
+
+    pub fn govern(&self, act: &Act) -> Receipt {
+        let mut inner = self.lock();
+        let durable = inner.hot.durable();
+        match inner.decider.govern(act, durable) {
+            None => Receipt::Unchanged,
+            Some(written) => {
+                self.govern_all(&mut inner, written);
+                Receipt::Recorded
+            }
+        }
+    }
+
+    /// Keeps a record that holds for all customers.
+    fn govern_all(&self, inner: &mut Inner, written: Written) {
+        if let Some(standing) = &written.effects.standing {
+            self.standing.send_replace(Arc::clone(standing));
+        }
         inner.keep(written);
         let now = inner.decider.now();
-        inner.hot.set_active(&hash);
         inner.hot.look_at_held(now);
         self.jobs.send_modify(|count| *count = count.wrapping_add(1));
-        Ok(())
+    }
+
+    pub fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.standing.subscribe()
+    }
+
+    pub fn overdue(&self, of: &Overdue, after: Option<&StayPlace>, max: usize) -> Vec<StayPlace> {
+        let mut found: Vec<StayPlace> = Vec::new();
+        for (id, touched) in self.lock().hot.dirty() {
+            let rows = stays::rows(&touched.case).into_iter().filter(|row| of.takes(row));
+            found.extend(rows.map(|row| (row.entered_at, id.clone())));
+        }
+        found.sort_unstable();
+        found.retain(|place| after.is_none_or(|after| place > after));
+        found.truncate(max);
+        found
+    }
+
+    pub fn next_stay(&self, stay: &Stay, after: Timestamp) -> Option<Timestamp> {
+        let inner = self.lock();
+        let rows = inner.hot.dirty().values().flat_map(|touched| stays::rows(&touched.case));
+        rows.filter(|row| row.stay == *stay && row.entered_at > after).map(|row| row.entered_at).min()
     }
 
     pub fn take_due(&self, channel: &Channel, max: usize) -> Vec<(CustomerId, JobId)> {

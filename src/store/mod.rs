@@ -8,6 +8,7 @@ mod hot;
 mod journal;
 mod memory;
 pub mod record;
+mod stays;
 mod timeline;
 mod view;
 
@@ -20,6 +21,7 @@ use std::{
 pub use journal::make_dir as make_private_dir;
 pub use journal::{Damage, Journal, OpenError, Progress, Step};
 pub use memory::Memory;
+pub use stays::{Overdue, StayPlace};
 pub use timeline::{Entry, timeline_entry};
 pub use view::Place;
 
@@ -28,10 +30,10 @@ use tokio::sync::watch;
 
 use crate::{
     clock::{Clock, Timestamp},
-    decide::{Attempt, Case, Command, Effects, Policy, Receipt},
+    decide::{Act, Attempt, Case, Command, Effects, Policy, Receipt, Standing},
     kyc::CustomerId,
     outbox::{Channel, Job, JobId, Outcome, State},
-    rules::RuleSet,
+    rules::{RuleSet, Stay},
     source::Files,
 };
 
@@ -59,7 +61,7 @@ pub type Interrupt = Arc<dyn Fn(Step) -> std::io::Result<()> + Send + Sync>;
 impl Default for Options {
     fn default() -> Self {
         Self {
-            clock: Clock::System,
+            clock: Clock::default(),
             policy: Policy::default(),
             min_free_bytes: 256 << 20,
             view_cache_bytes: 32 << 20,
@@ -197,8 +199,48 @@ impl Store {
         }
     }
 
+    /// Pauses or resumes a rule or a channel.
+    pub async fn govern(&self, act: Act) -> Result<Receipt, Refused> {
+        match self {
+            Self::Journal(journal) => journal.govern(act).await,
+            Self::Memory(memory) => Ok(memory.govern(&act)),
+        }
+    }
+
+    /// What holds for all customers, now and whenever it changes.
+    pub fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        match self {
+            Self::Journal(journal) => journal.standing(),
+            Self::Memory(memory) => memory.standing(),
+        }
+    }
+
+    /// Stays that have lasted for a duration and were not decided for it, in the order in which they began, from after a place.
+    pub async fn overdue(
+        &self,
+        of: &Overdue,
+        after: Option<&StayPlace>,
+        max: usize,
+    ) -> Result<Vec<StayPlace>, StoreError> {
+        match self {
+            Self::Journal(journal) => journal.overdue(of, after, max).await,
+            Self::Memory(memory) => Ok(memory.overdue(of, after, max)),
+        }
+    }
+
+    /// When the first stay of this kind began that began after this.
+    pub async fn next_stay(&self, stay: &Stay, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        match self {
+            Self::Journal(journal) => journal.next_stay(stay, after).await,
+            Self::Memory(memory) => Ok(memory.next_stay(stay, after)),
+        }
+    }
+
     /// Begins attempts at up to `max` jobs of a channel that are due. Each is durable before it is returned.
     pub async fn claim(&self, channel: &Channel, max: usize) -> Result<Vec<Attempt>, Refused> {
+        if self.is_paused(channel) {
+            return Ok(Vec::new());
+        }
         let proposals = self
             .take_due(channel, max)
             .into_iter()
@@ -246,8 +288,15 @@ impl Store {
         }
     }
 
-    /// When the next job of a channel is due.
+    fn is_paused(&self, channel: &Channel) -> bool {
+        self.standing().borrow().is_paused(channel)
+    }
+
+    /// When the next job of a channel is due; `None` while none waits or the channel is paused.
     pub fn next_due(&self, channel: &Channel) -> Option<Timestamp> {
+        if self.is_paused(channel) {
+            return None;
+        }
         match self {
             Self::Journal(journal) => journal.next_due(channel),
             Self::Memory(memory) => memory.next_due(channel),

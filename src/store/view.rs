@@ -10,6 +10,7 @@
 //! | `j` job id | customer and job |
 //! | `o` number, index | job id: all jobs in the order of their ordering |
 //! | `s` state, number, index | job id: likewise, of one state |
+//! | `t` status or processing, name, when it began, customer | the durations decided: all stays, in the order in which timers look |
 //! | `m` name | the number applied, the version of this layout, the active rule set |
 
 use std::{
@@ -24,15 +25,20 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::hot::{Mark, Touched};
+use super::{
+    hot::{Mark, Touched},
+    stays::{self, Overdue, StayPlace, StayRow},
+};
 use crate::{
-    decide::{Case, Counted},
+    clock::Timestamp,
+    decide::{Case, Counted, Timers},
     kyc::{Codes, Contact, Customer, CustomerId},
     outbox::{Job, JobId, State},
+    rules::Stay,
 };
 
 /// Of another layout than this: made again.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// Rows in one batch: more cost memory that sled keeps for long.
 const BATCH_ROWS: usize = 200;
@@ -68,6 +74,8 @@ struct Row {
     customer: Option<Customer>,
     #[serde(default, skip_serializing_if = "Codes::is_empty")]
     tags: Codes,
+    #[serde(default, skip_serializing_if = "Timers::is_empty")]
+    timers: Timers,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     counted: Vec<Counted>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -138,7 +146,12 @@ impl View {
             let Some(digits) = self.meta(name)? else { return Ok(0) };
             digits.parse().map_err(|_| ViewError(format!("{name:?} is no number")))
         };
-        Ok(Mark { applied: number("applied")?, customers: number("customers")?, active_set: self.meta("set")? })
+        Ok(Mark {
+            applied: number("applied")?,
+            customers: number("customers")?,
+            active_set: self.meta("set")?,
+            standing: number("standing")?,
+        })
     }
 
     pub fn case(&self, id: &CustomerId) -> Result<Option<Case>> {
@@ -153,8 +166,8 @@ impl View {
             let (_, job) = self.job(job)?.ok_or_else(|| ViewError(format!("the row of job {job} is missing")))?;
             open.push(Arc::new(job));
         }
-        let Row { customer, tags, counted, first, last, .. } = row;
-        Ok(Some(Case { customer, contact, tags, counted, open, first, last }))
+        let Row { customer, tags, timers, counted, first, last, .. } = row;
+        Ok(Some(Case { customer, contact, tags, timers, counted, open, first, last }))
     }
 
     pub fn job(&self, id: JobId) -> Result<Option<(CustomerId, Job)>> {
@@ -192,6 +205,40 @@ impl View {
         })
     }
 
+    /// Stays that are overdue, in the order in which they began, from after a place.
+    pub fn overdue(&self, of: &Overdue, after: Option<&StayPlace>, max: usize) -> Result<Vec<StayPlace>> {
+        let mut from = match after {
+            Some((entered_at, id)) => stay_key(&of.stay, *entered_at, Some(id)),
+            None => stay_key(&of.stay, of.entered_after.plus_ms(1), None),
+        };
+        if after.is_some() {
+            // The one after it.
+            from.push(0);
+        }
+        let to = stay_key(&of.stay, of.entered_until.plus_ms(1), None);
+        let mut found = Vec::new();
+        if from >= to {
+            return Ok(found);
+        }
+        for entry in self.db.range(from..to) {
+            let (key, value) = entry?;
+            if decided_ms(&value)? < of.after_ms {
+                found.push(stay_place(&of.stay, &key)?);
+                if found.len() == max {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// When the first stay of this kind began that began after this.
+    pub fn next_stay(&self, stay: &Stay, after: Timestamp) -> Result<Option<Timestamp>> {
+        let (from, to) = (stay_key(stay, after.plus_ms(1), None), stay_key(stay, Timestamp(i64::MAX), None));
+        let Some(entry) = self.db.range(from..to).next() else { return Ok(None) };
+        Ok(Some(stay_place(stay, &entry?.0)?.0))
+    }
+
     /// Writes what was touched up to the mark. When it returns, it is on the disk. After each batch it calls `rest` with the
     /// time that the batch took.
     pub fn apply<'a>(
@@ -220,6 +267,7 @@ impl View {
         let mut last = sled::Batch::default();
         last.insert(meta_key("applied"), mark.applied.to_string().into_bytes());
         last.insert(meta_key("customers"), mark.customers.to_string().into_bytes());
+        last.insert(meta_key("standing"), mark.standing.to_string().into_bytes());
         if let Some(hash) = &mark.active_set {
             last.insert(meta_key("set"), hash.as_bytes());
         }
@@ -234,6 +282,7 @@ impl View {
         let row = Row {
             customer: case.customer.clone(),
             tags: case.tags.clone(),
+            timers: case.timers.clone(),
             counted: case.counted.clone(),
             open: case.open.iter().map(|job| job.id()).collect(),
             contact: case.contact.is_some(),
@@ -241,7 +290,7 @@ impl View {
             last: case.last,
         };
         batch.insert(customer_key(b'c', id), serde_json::to_vec(&row)?);
-        let mut rows = 1;
+        let mut rows = 1 + touch_stays(batch, id, &touched.stays_before, &stays::rows(case));
         if let (Some(contact), true) = (&case.contact, touched.contact) {
             batch.insert(customer_key(b'k', id), serde_json::to_vec(contact)?);
             rows += 1;
@@ -292,6 +341,50 @@ fn place_key((number, index): Place) -> [u8; 12] {
 
 fn state_key(state: State, place: Place) -> Vec<u8> {
     [&[b's', state as u8][..], &place_key(place)].concat()
+}
+
+/// Takes out the stays that have ended, and puts in those that are new or were decided for more.
+fn touch_stays(batch: &mut sled::Batch, id: &CustomerId, before: &[StayRow], after: &[StayRow]) -> usize {
+    let key = |row: &StayRow| stay_key(&row.stay, row.entered_at, Some(id));
+    let same = |one: &StayRow, other: &StayRow| one.stay == other.stay && one.entered_at == other.entered_at;
+    let ended = before.iter().filter(|row| !after.iter().any(|other| same(row, other)));
+    let written = after.iter().filter(|row| !before.contains(row));
+    let mut rows = 0;
+    for row in ended {
+        batch.remove(key(row));
+        rows += 1;
+    }
+    for row in written {
+        batch.insert(key(row), &row.decided_ms.to_be_bytes());
+        rows += 1;
+    }
+    rows
+}
+
+/// Names have no control characters, so that a zero byte ends them; a name that is absent is the provider's null. Times are in
+/// order as bytes.
+fn stay_key(stay: &Stay, entered_at: Timestamp, id: Option<&CustomerId>) -> Vec<u8> {
+    let (kind, name) = match stay {
+        Stay::Status(status) => (b's', status.as_wire()),
+        Stay::Processing(processing) => (b'p', processing.as_wire()),
+    };
+    let at = (entered_at.millis() as u64) ^ (1 << 63);
+    let id = id.map_or(&[][..], |id| id.as_str().as_bytes());
+    [&[b't', kind][..], name.unwrap_or_default().as_bytes(), &[0], &at.to_be_bytes(), id].concat()
+}
+
+fn stay_place(stay: &Stay, key: &[u8]) -> Result<StayPlace> {
+    let broken = || ViewError("a row of the stays that can't be read".to_owned());
+    let prefix = stay_key(stay, Timestamp(0), None).len();
+    let at: [u8; 8] = key.get(prefix - 8..prefix).and_then(|at| at.try_into().ok()).ok_or_else(broken)?;
+    let id = key.get(prefix..).and_then(|id| std::str::from_utf8(id).ok()).ok_or_else(broken)?;
+    let id = CustomerId::new(id).map_err(|_| broken())?;
+    Ok((Timestamp((u64::from_be_bytes(at) ^ (1 << 63)) as i64), id))
+}
+
+fn decided_ms(value: &[u8]) -> Result<i64> {
+    let broken = |_| ViewError("a row of the stays that can't be read".to_owned());
+    value.try_into().map(i64::from_be_bytes).map_err(broken)
 }
 
 /// A crash while sled writes a snapshot leaves a file that makes every later open fail. The caller holds our lock.

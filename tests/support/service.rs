@@ -248,6 +248,24 @@ impl Service {
         jobs
     }
 
+    /// Runs a command line against this server: its exit code, and what it said on both outputs.
+    pub fn command(&self, shop: &Shop, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let config = format!(
+            "data: ./data\nrules: ./rules\ncallback: {{secrets: [{SECRET}]}}\nadmin: {{listen: \"{}\", token: {TOKEN}}}\n",
+            self.admin
+        );
+        shop.write("client.yaml", &config);
+        let output = Command::new(env!("CARGO_BIN_EXE_kyc-rules"))
+            .arg("--config")
+            .arg(shop.path("client.yaml"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
     pub fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("ended");

@@ -24,7 +24,7 @@ const SHOWN: usize = 200;
 #[derive(Debug, Args)]
 pub struct Import {
     /// CSV with a first line of column names (id, email, name, locale, timezone, country, and declared attributes), or NDJSON;
-    /// `-` is standard input.
+    /// `-` is standard input. On going live also status, since and tags: what is remembered of customers of whom no callback came.
     file: PathBuf,
 
     /// Else told by the file's name.

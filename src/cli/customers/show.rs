@@ -79,10 +79,12 @@ fn print(customer: &Value, output: &mut Output) {
     let timeline = customer["timeline"].as_array().cloned().unwrap_or_default();
     for entry in &timeline {
         let edge = match entry["verdict"].as_str() {
+            None => came_due(entry),
             Some("moved") => format!("{} -> {}", text(&entry["from"]), text(&entry["to"])),
             _ => text(&entry["to"]),
         };
-        output.line(format_args!("  {}  {}  {edge}", text(&entry["at"]), text(&entry["verdict"])));
+        let what = entry["verdict"].as_str().or(entry["source"].as_str()).unwrap_or_default();
+        output.line(format_args!("  {}  {what}  {edge}", text(&entry["at"])));
         for rule in entry["rules"].as_array().into_iter().flatten() {
             let why = rule["why"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
             output.line(format_args!("      {} {}{why}", text(&rule["id"]), text(&rule["outcome"])));
@@ -108,6 +110,16 @@ fn print(customer: &Value, output: &mut Output) {
             text(&job["id"])
         ));
     }
+}
+
+/// What a stay had come to.
+fn came_due(entry: &Value) -> String {
+    let stay = match entry["processing"].as_str() {
+        Some(processing) => format!("processing {processing}"),
+        None => text(&entry["to"]),
+    };
+    let backlog = if entry["backlog"] == true { ", from the backlog" } else { "" };
+    format!("{stay} for {}{backlog}", text(&entry["after"]))
 }
 
 fn contact(contact: &Value) -> String {

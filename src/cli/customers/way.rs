@@ -10,7 +10,7 @@ use crate::{
     cli::{Exit, Failure, client::Client, serve, settings},
     config::Config,
     contacts::Entry,
-    decide::{Command, Receipt},
+    decide::Receipt,
     kyc::{Contact, CustomerId},
     store::{OpenError, Options, Progress, Store},
 };
@@ -49,12 +49,10 @@ impl Way {
                 Ok(answer["changed"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or_default())
             }
             Self::Store(store) => {
-                let all = entries.iter().map(|entry| {
-                    let (customer, contact) = (entry.id.clone(), entry.contact.clone());
-                    store.submit(Command::Contact { customer, contact })
-                });
+                let commands: Result<Vec<_>, String> = entries.iter().map(Entry::command).collect();
+                let commands = commands.map_err(|problem| Failure::new(Exit::Failed, problem))?;
                 let mut changed = 0;
-                for answer in join_all(all).await {
+                for answer in join_all(commands.into_iter().map(|command| store.submit(command))).await {
                     let receipt = answer.map_err(|refused| Failure::new(Exit::Unavailable, refused))?;
                     changed += usize::from(receipt != Receipt::Unchanged);
                 }
@@ -88,7 +86,7 @@ async fn contacts_of_server(client: &Client) -> Result<Vec<Entry>, Failure> {
         for row in page["customers"].as_array().into_iter().flatten().filter(|row| row["contact"] != Value::Null) {
             let id: CustomerId = serde_json::from_value(row["id"].clone()).map_err(unreadable)?;
             let contact: Contact = serde_json::from_value(row["contact"].clone()).map_err(unreadable)?;
-            entries.push(Entry { id, contact });
+            entries.push(Entry::new(id, contact));
         }
         cursor = page["next"].as_str().map(str::to_owned);
         if cursor.is_none() {
@@ -105,7 +103,7 @@ async fn contacts_of_store(store: &Store) -> Result<Vec<Entry>, Failure> {
         let page = store.customers(after.as_ref(), 1000).await.map_err(unreadable)?;
         for id in page.rows {
             if let Some(contact) = store.customer(&id).map_err(unreadable)?.and_then(|case| case.contact.clone()) {
-                entries.push(Entry { id, contact });
+                entries.push(Entry::new(id, contact));
             }
         }
         after = page.next;

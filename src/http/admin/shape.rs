@@ -1,14 +1,17 @@
 //! The JSON that scripts rely on: names and shapes of the admin API. More fields may come; these stay.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::Admin;
 use crate::{
     clock::Timestamp,
-    decide::{Case, Ruling},
+    decide::{CameDue, Case, Ruling, Standing},
     kyc::{Codes, Contact, CustomerId, Processing, Status, Verdict},
     outbox::Job,
     rulebook::Loaded,
+    rules::Stay,
     store::{Entry, Figures, Page, Store},
 };
 
@@ -25,6 +28,9 @@ pub struct StatusShape {
     store: StoreShape,
     jobs: JobsShape,
     provider: ProviderShape,
+    paused: PausedShape,
+    /// The clock has jumped, and timers and limits wait until it is accepted.
+    clock_in_doubt: bool,
     /// The configuration's file has changed since it was read; a restart takes it in.
     config_changed: bool,
     ready: bool,
@@ -61,6 +67,22 @@ struct JobsShape {
     problem: u64,
 }
 
+/// What people have paused, and since when.
+#[derive(Serialize)]
+struct PausedShape {
+    rules: BTreeMap<String, String>,
+    channels: BTreeMap<String, String>,
+}
+
+impl PausedShape {
+    fn new(standing: &Standing) -> Self {
+        Self {
+            rules: standing.paused_rules().map(|(rule, since)| (rule.to_string(), moment(since))).collect(),
+            channels: standing.paused_channels().map(|(channel, since)| (channel.to_string(), moment(since))).collect(),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct ProviderShape {
     confirm: bool,
@@ -82,6 +104,8 @@ impl StatusShape {
             store: StoreShape { engine: store.engine(), customers, bytes, records: durable, view_behind: behind },
             jobs: JobsShape { queued, held, running, problem },
             provider: ProviderShape { confirm: admin.confirms },
+            paused: PausedShape::new(&store.standing().borrow()),
+            clock_in_doubt: admin.clock.is_in_doubt(),
             config_changed: (admin.config_changed)(),
             ready: admin.house.not_ready().is_none(),
         }
@@ -115,6 +139,12 @@ struct EntryShape {
     /// `"new"` where there was no observation before, `null` for the provider's null.
     from: Option<String>,
     to: Option<String>,
+    /// Of a timer: how long the stay had lasted, as `48h`.
+    after: Option<String>,
+    /// Of a timer that waits in a processing status: which one.
+    processing: Option<String>,
+    /// A person has sent it, after its time.
+    backlog: bool,
     rule_set: Option<String>,
     rules: Vec<RulingShape>,
     repeats: u32,
@@ -136,7 +166,8 @@ impl RulingShape {
 impl CustomerShape {
     pub fn new(id: &CustomerId, case: &Case, timeline: Page<Entry, u64>, jobs: Vec<(CustomerId, Job)>) -> Self {
         let customer = case.customer.as_ref();
-        let observations = timeline.rows.into_iter().filter(|entry| entry.verdict().is_some());
+        let events =
+            timeline.rows.into_iter().filter(|entry| entry.verdict().is_some() || entry.effects.came_due.is_some());
         Self {
             id: id.clone(),
             status: customer.map(|customer| customer.status.clone()),
@@ -151,7 +182,7 @@ impl CustomerShape {
             entered_at: customer.map(|customer| moment(customer.entered_at)),
             tags: case.tags.clone(),
             contact: case.contact.clone(),
-            timeline: observations.map(EntryShape::new).collect(),
+            timeline: events.map(EntryShape::new).collect(),
             next: timeline.next,
             jobs: jobs.iter().map(|(who, job)| JobShape::new(who, job)).collect(),
         }
@@ -161,10 +192,15 @@ impl CustomerShape {
 impl EntryShape {
     fn new(entry: Entry) -> Self {
         let wire = |status: &Status| status.as_wire().map(str::to_owned);
-        let (from, to) = match entry.edge() {
+        let due = entry.effects.came_due.as_ref();
+        let (from, to) = match entry.edge().or(due.map(|due| (due.from.as_ref(), &due.to))) {
             Some((from, to)) => (from.map_or(Some("new".to_owned()), wire), wire(to)),
             None => (None, None),
         };
+        let processing = due.and_then(|due| match &due.stay {
+            Stay::Processing(processing) => Some(processing.to_string()),
+            Stay::Status(_) => None,
+        });
         Self {
             number: entry.number,
             at: moment(entry.at),
@@ -172,6 +208,9 @@ impl EntryShape {
             verdict: entry.verdict(),
             from,
             to,
+            after: due.map(CameDue::after),
+            processing,
+            backlog: due.is_some_and(|due| due.backlog),
             rule_set: entry.effects.set.as_deref().map(str::to_owned),
             repeats: entry.effects.repeats,
             rules: entry.effects.rules.into_iter().map(RulingShape::new).collect(),

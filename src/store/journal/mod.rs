@@ -36,7 +36,7 @@ pub use self::{
     writer::Step,
 };
 use super::{
-    Figures, Interrupt, JobFilter, Page, Place, Recorder, Refused, StoreError,
+    Figures, Interrupt, JobFilter, Overdue, Page, Place, Recorder, Refused, StayPlace, StoreError,
     decider::Written,
     hot::Hot,
     memory::page,
@@ -45,10 +45,10 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
-    decide::{Case, Command, Receipt},
+    decide::{Act, Case, Command, Receipt, Standing},
     kyc::CustomerId,
     outbox::{Channel, Job, JobId},
-    rules::RuleSet,
+    rules::{RuleSet, Stay},
     source::Files,
 };
 
@@ -72,6 +72,8 @@ struct Shared {
     applied: watch::Sender<u64>,
     /// Counts up when jobs change.
     jobs: watch::Sender<u64>,
+    /// What holds for all customers.
+    standing: watch::Sender<Arc<Standing>>,
     /// How many records the latest commits had, each half of it forgotten with the next: more than a few, and callbacks pour in.
     pouring: AtomicUsize,
     /// When the latest was, in milliseconds since `opened`.
@@ -125,6 +127,7 @@ impl Shared {
     /// Makes visible what has just become durable.
     fn publish(&self, written: impl Iterator<Item = Written>, durable: u64, activated: Option<String>) {
         let mut jobs_changed = activated.is_some();
+        let mut standing = None;
         let written: Vec<Written> = written.collect();
         self.pouring.store(self.pouring.load(Ordering::Relaxed) / 2 + written.len(), Ordering::Relaxed);
         self.committed_ms.store(self.elapsed_ms(), Ordering::Relaxed);
@@ -136,12 +139,19 @@ impl Shared {
             if let Some((who, touched)) = one.touched {
                 jobs_changed |= !touched.jobs.is_empty();
                 hot.publish(&who, touched);
+            } else if one.effects.standing.is_some() {
+                standing = one.effects.standing;
+                hot.set_standing(one.header.n);
             }
         }
         hot.set_durable(durable);
         if let Some(hash) = activated {
             hot.set_active(&hash);
+        }
+        if let Some(standing) = standing {
+            jobs_changed = true;
             hot.look_at_held(self.clock.now());
+            self.standing.send_replace(standing);
         }
         drop(hot);
         self.signals.behind();
@@ -209,6 +219,14 @@ impl Journal {
             return Err(Refused::NoSpace);
         }
         self.put(|reply| Item::Activate { rules, reply }).await.map(|_| ())
+    }
+
+    pub async fn govern(&self, act: Act) -> Result<Receipt, Refused> {
+        self.put(|reply| Item::Govern { act, reply }).await
+    }
+
+    pub fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.shared.standing.subscribe()
     }
 
     async fn put(&self, item: impl FnOnce(writer::Reply) -> Item) -> Result<Receipt, Refused> {
@@ -300,6 +318,31 @@ impl Journal {
         rows.truncate(max);
         let next = rows.last().filter(|_| more).cloned();
         Ok(Page { rows, next })
+    }
+
+    pub async fn overdue(
+        &self,
+        of: &Overdue,
+        after: Option<&StayPlace>,
+        max: usize,
+    ) -> Result<Vec<StayPlace>, StoreError> {
+        let (of, after) = (of.clone(), after.cloned());
+        self.look(move |view| view.overdue(&of, after.as_ref(), max)).await
+    }
+
+    pub async fn next_stay(&self, stay: &Stay, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let stay = stay.clone();
+        self.look(move |view| view.next_stay(&stay, after)).await
+    }
+
+    /// Looks at many rows of the view, off the threads that answer callbacks.
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&View) -> Result<T, ViewError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let view = self.current_view().await?;
+        let looked = tokio::task::spawn_blocking(move || work(&view)).await;
+        looked.map_err(|error| StoreError(error.to_string()))?.map_err(unreadable)
     }
 
     pub fn active_set(&self) -> Option<String> {

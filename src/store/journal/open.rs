@@ -27,7 +27,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    decide::Kind,
+    decide::{Kind, Standing},
     outbox::{JobKey, State},
     source::Files,
     store::{
@@ -107,6 +107,8 @@ impl Journal {
         let last = scanned.last().map_or(0, |one| one.next - 1);
         progress.of.store(last, Ordering::Relaxed);
         let (view, hot) = open_view(path, &journal_dir, last, options, progress)?;
+        let reader = Reader::open(&scanned).map_err(io_error("opening the journal"))?;
+        let standing = read_standing(&reader, hot.standing())?;
         let mut random = [0; 4];
         getrandom::fill(&mut random).map_err(|error| io_error("asking for random bytes")(io::Error::other(error)))?;
         let shared = Arc::new(Shared {
@@ -118,22 +120,32 @@ impl Journal {
             view_cache_bytes: options.view_cache_bytes,
             queue: Queue::default(),
             ahead: Ahead::new(&journal_dir, options.min_free_bytes, next_size(segment.size())),
-            reader: Reader::open(&scanned).map_err(io_error("opening the journal"))?,
+            reader,
             hot: RwLock::new(hot),
             view: RwLock::new(Some(Arc::new(view))),
             signals: Signals::default(),
             applied: watch::Sender::new(last),
             jobs: watch::Sender::new(0),
+            standing: watch::Sender::new(Arc::clone(&standing)),
             pouring: AtomicUsize::new(0),
             committed_ms: AtomicU64::new(0),
             opened: Instant::now(),
             room: (Mutex::new(()), Condvar::new()),
             journal_dir,
         });
-        let writer = Writer::new(Arc::clone(&shared), Decider::new(options, key, last + 1), segment);
+        let writer = Writer::new(Arc::clone(&shared), Decider::new(options, key, last + 1, standing), segment);
         let threads = start(&shared, writer).map_err(io_error("starting a thread"))?;
         Ok(Arc::new(Self { shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) }))
     }
+}
+
+/// What holds for all customers, from the record that says so.
+fn read_standing(reader: &Reader, number: u64) -> Result<Arc<Standing>, OpenError> {
+    if number == 0 {
+        return Ok(Arc::default());
+    }
+    let record = reader.read(number).map_err(io_error("reading what holds for all customers"))?;
+    Ok(record.and_then(|record| record.effects.standing).unwrap_or_default())
 }
 
 fn start(shared: &Arc<Shared>, writer: Writer) -> io::Result<Vec<JoinHandle<()>>> {

@@ -41,6 +41,7 @@ pub fn replay(dir: &Path, view: &View, last: u64, progress: &dyn Fn(u64)) -> Res
     let mut hot = Hot::default();
     hot.set_customers(mark.customers);
     hot.set_durable(mark.applied);
+    hot.set_standing(mark.standing);
     if let Some(hash) = &mark.active_set {
         hot.set_active(hash);
     }
@@ -84,8 +85,13 @@ fn replay_segment(
                 };
                 let touched = touch(&case.unwrap_or_default(), number, record.header.at, effects);
                 hot.publish(who, touched);
-            } else if let Some(hash) = &effects.set {
-                hot.set_active(hash);
+            } else {
+                if let Some(hash) = &effects.set {
+                    hot.set_active(hash);
+                }
+                if effects.standing.is_some() {
+                    hot.set_standing(number);
+                }
             }
             hot.set_durable(number);
             if hot.waiting() >= FLUSH_CUSTOMERS {

@@ -13,7 +13,7 @@ use super::{
     segment::{Segment, next_size},
 };
 use crate::{
-    decide::{Case, Command, Effects, Kind, Receipt},
+    decide::{Act, Case, Command, Effects, Kind, Receipt},
     kyc::CustomerId,
     rules::RuleSet,
     store::{
@@ -56,6 +56,7 @@ const IDLE: Duration = Duration::from_secs(10);
 pub enum Item {
     Command { command: Command, reply: Reply },
     Activate { rules: Arc<RuleSet>, reply: Reply },
+    Govern { act: Act, reply: Reply },
     Close { reply: Reply },
 }
 
@@ -111,6 +112,7 @@ impl Writer {
                 match item {
                     Item::Command { command, reply } => self.command(&command, reply)?,
                     Item::Activate { rules, reply } => self.activate(rules, reply)?,
+                    Item::Govern { act, reply } => self.govern(&act, reply)?,
                     Item::Close { reply } => {
                         self.write_repeats()?;
                         self.commit()?;
@@ -157,6 +159,18 @@ impl Writer {
         let written = self.decider.activate(rules, self.durable);
         self.add(written)?;
         self.batch.answers.push((reply, Ok(Receipt::Recorded)));
+        Ok(())
+    }
+
+    fn govern(&mut self, act: &Act, reply: Reply) -> Result<(), Fatal> {
+        let receipt = match self.decider.govern(act, self.durable) {
+            None => Receipt::Unchanged,
+            Some(written) => {
+                self.add(written)?;
+                Receipt::Recorded
+            }
+        };
+        self.batch.answers.push((reply, Ok(receipt)));
         Ok(())
     }
 

@@ -1,0 +1,115 @@
+//! What rules cost: loading a hundred thousand of them, and finding those that a callback concerns, against ten.
+//!
+//! `cargo bench --bench rules`. Only the ratio is worth anything on a shared machine: both sides run interleaved, in one run.
+#![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::{
+    fmt::Write,
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use kyc_rules::{
+    kyc::{Change, Codes, Customer, Details, Observation, Processing, Source, Status},
+    rules::{Context, Facts, Holds, RuleSet},
+    source::Files,
+};
+
+const ROUNDS: usize = 9;
+const LOOKS: u32 = 20_000;
+
+/// Rules for every pair of statuses, each with a condition, over files of the size that people write.
+fn files(count: usize) -> Files {
+    let mut files = Files::default();
+    files.insert("templates/mail.en.md".to_owned(), "Subject: Hello\n\nHello.\n".to_owned());
+    let statuses = Status::KNOWN;
+    for (nth, chunk) in (0..count).collect::<Vec<_>>().chunks(1_000).enumerate() {
+        let mut text = "format: 1\nrules:\n".to_owned();
+        for rule in chunk {
+            let (from, to) = (statuses[rule % 7], statuses[(rule + 1 + rule / 7 % 6) % 7]);
+            let _ = writeln!(
+                text,
+                "  - {{id: rule-{rule}, when: {from} -> {to}, if: {{visit: \"{}\"}}, do: [{{tag: t}}]}}",
+                rule % 900 + 2
+            );
+        }
+        files.insert(format!("rules-{nth:03}.yaml"), text);
+    }
+    files
+}
+
+fn load(files: &Files) -> (RuleSet, Duration) {
+    let context = Context::without_configuration();
+    let began = Instant::now();
+    let compiled = RuleSet::compile(files, &context);
+    let took = began.elapsed();
+    let set = compiled.set.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics.first()));
+    (set, took)
+}
+
+fn observation(status: Status) -> Observation {
+    Observation {
+        source: Source::Callback,
+        status,
+        processing: Some(Processing::None),
+        missing_docs: Some(Codes::EMPTY),
+        reject_labels: Some(Codes::EMPTY),
+        message: Some("".into()),
+    }
+}
+
+/// The mean time of finding and asking all rules whose trigger a move matches, in nanoseconds; and how many there were.
+fn look(set: &RuleSet) -> (f64, usize) {
+    let now = kyc_rules::clock::Timestamp(1_795_419_000_000);
+    let first = observation(Status::KycPending);
+    let before = Customer::after(None, &first, &Change::of(None, &first), now);
+    let saw = observation(Status::SoftKycFailed);
+    let change = Change::of(Some(&before), &saw);
+    let after = Customer::after(Some(&before), &saw, &change, now);
+    let tags = Codes::EMPTY;
+    let facts = Facts { customer: &after, tags: &tags, contact: None, visit: 1, changed: Details::default() };
+    let mut asked = 0;
+    let began = Instant::now();
+    for _ in 0..LOOKS {
+        asked = 0;
+        for rule in set.matching(black_box(&change)) {
+            asked += 1;
+            black_box(rule.condition.check(&facts) == Holds::Yes);
+        }
+    }
+    (began.elapsed().as_nanos() as f64 / f64::from(LOOKS), asked)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() {
+    let (few_files, many_files) = (files(10), files(100_000));
+    let (few, _) = load(&few_files);
+    let mut loads = Vec::new();
+    let mut many = None;
+    for _ in 0..3 {
+        let (set, took) = load(&many_files);
+        loads.push(took.as_secs_f64());
+        many = Some(set);
+    }
+    let many = many.expect("loaded");
+    let (mut few_ns, mut many_ns) = (Vec::new(), Vec::new());
+    let (mut few_asked, mut many_asked) = (0, 0);
+    for _ in 0..ROUNDS {
+        let (ns, asked) = look(&few);
+        few_ns.push(ns);
+        few_asked = asked;
+        let (ns, asked) = look(&many);
+        many_ns.push(ns);
+        many_asked = asked;
+    }
+    let (few_ns, many_ns) = (median(few_ns), median(many_ns));
+    println!("loading 100,000 rules: {:.2} s (median of 3)", median(loads));
+    println!("matching one callback, median of {ROUNDS} interleaved rounds:");
+    println!("       10 rules: {few_ns:>8.0} ns, {few_asked} of them asked");
+    println!("  100,000 rules: {many_ns:>8.0} ns, {many_asked} of them asked");
+    println!("  ratio {:.1}", many_ns / few_ns);
+}

@@ -1,0 +1,208 @@
+//! Why a rule fires or doesn't: of a made-up event without a server, of a real customer through the running one.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Exit, Failure, Output, client::part, offline::Offline, output::table, settings};
+use crate::{
+    clock::Clock,
+    explain::{Answer, Asked, ask},
+    kyc::Contact,
+    outbox::Job,
+    rules::Action,
+    source::Duration,
+};
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A customer whose history the running server explains.
+    #[arg(required_unless_present = "to", conflicts_with_all = ["to", "from"])]
+    customer: Option<String>,
+
+    /// A made-up event: the status before; `new` for a customer never seen, `none` for the provider's null.
+    #[arg(long, requires = "to", default_value = "new", value_name = "STATUS")]
+    from: String,
+
+    /// The status afterwards; the same as --from for changed details.
+    #[arg(long, value_name = "STATUS")]
+    to: Option<String>,
+
+    /// The stay in --to has lasted so long, as 48h: which timers fire.
+    #[arg(long = "for", requires = "to", value_name = "DURATION")]
+    lasted: Option<String>,
+
+    /// Which visit to --to it is.
+    #[arg(long, requires = "to", value_name = "N")]
+    visit: Option<u32>,
+
+    /// Missing documents, with commas between.
+    #[arg(long, requires = "to", value_delimiter = ',', value_name = "DOCS")]
+    docs: Vec<String>,
+
+    /// Reject labels, with commas between.
+    #[arg(long, requires = "to", value_delimiter = ',', value_name = "LABELS")]
+    labels: Vec<String>,
+
+    /// The provider's text for the customer.
+    #[arg(long, requires = "to", default_value = "", value_name = "TEXT")]
+    message: String,
+
+    /// The processing status afterwards.
+    #[arg(long, requires = "to", value_name = "STATUS")]
+    processing: Option<String>,
+
+    /// Marks that the customer has, with commas between.
+    #[arg(long, requires = "to", value_delimiter = ',', value_name = "TAGS")]
+    tags: Vec<String>,
+
+    /// The customer's language, as de or de-AT.
+    #[arg(long, requires = "to", value_name = "LOCALE")]
+    locale: Option<String>,
+
+    /// The customer's country, as DE.
+    #[arg(long, requires = "to", value_name = "COUNTRY")]
+    country: Option<String>,
+
+    /// A declared attribute of the customer, as plan=pro; may be repeated.
+    #[arg(long, requires = "to", value_name = "NAME=VALUE")]
+    attribute: Vec<String>,
+
+    /// This directory's rules instead of the configured one's.
+    #[arg(long, requires = "to", value_name = "DIR")]
+    rules: Option<PathBuf>,
+}
+
+impl Explain {
+    pub fn run(mut self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+        match (self.customer.take(), self.to.take()) {
+            (_, Some(to)) => self.made_up(to, config, output),
+            (customer, None) => of_customer(&customer.unwrap_or_default(), config, output),
+        }
+    }
+
+    fn made_up(self, to: String, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+        let wrong = |problem: String| Failure::new(Exit::Usage, problem);
+        let (rules, policy) = Offline::read(config, self.rules.as_deref())?.into_rules()?;
+        let contact = self.contact().map_err(wrong)?;
+        let Self { from, lasted, visit, docs, labels, message, processing, tags, .. } = self;
+        let asked = Asked { from, to, visit, docs, labels, message, processing, tags, contact, lasted };
+        let question = asked.question().map_err(wrong)?;
+        let answer = ask(&rules, &policy, Clock::default().now(), &question).map_err(wrong)?;
+        if output.is_json() {
+            let orders: Vec<String> = answer.jobs.iter().map(order).collect();
+            output.json(&json!({"event": answer.event, "rules": answer.rules, "orders": orders, "tags": answer.tags}));
+        } else {
+            show(&answer, output);
+        }
+        Ok(())
+    }
+
+    /// A contact only where something of one was said: what nobody has told makes conditions undecidable.
+    fn contact(&self) -> Result<Option<Contact>, String> {
+        if self.locale.is_none() && self.country.is_none() && self.attribute.is_empty() {
+            return Ok(None);
+        }
+        let pair = |text: &String| match text.split_once('=') {
+            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+            None => Err(format!("--attribute {text}: write as plan=pro")),
+        };
+        Ok(Some(Contact {
+            email: "customer@example.com".to_owned(),
+            name: None,
+            locale: self.locale.clone(),
+            timezone: None,
+            country: self.country.clone(),
+            attributes: self.attribute.iter().map(pair).collect::<Result<_, _>>()?,
+        }))
+    }
+}
+
+/// What a job would do, and when.
+fn order(job: &Job) -> String {
+    let settle = match &job.order.action {
+        Action::Email { settle: Some(settle_ms), .. } => format!(", after {}", Duration::text_of(*settle_ms)),
+        _ => String::new(),
+    };
+    let quiet = match &job.order.action {
+        Action::Email { quiet_hours: Some(hours), .. } => format!(", not in {hours}"),
+        _ => String::new(),
+    };
+    format!("{} by rule {}{settle}{quiet}", job.order.action, job.order.rule)
+}
+
+fn show(answer: &Answer, output: &mut Output) {
+    output.line(format_args!("{}\n", answer.event));
+    let rows: Vec<Vec<String>> = answer
+        .rules
+        .iter()
+        .map(|one| vec![one.rule.clone(), one.outcome.to_owned(), one.why.clone().unwrap_or_default()])
+        .collect();
+    output.line(table(&["rule", "outcome", "why"], &rows));
+    output.line("");
+    if answer.jobs.is_empty() {
+        output.line("nothing would be sent");
+    }
+    for job in &answer.jobs {
+        output.line(order(job));
+    }
+    if let Some(tags) = &answer.tags {
+        output.line(format_args!(
+            "tags afterwards: {}",
+            if tags.is_empty() { "none".to_owned() } else { tags.to_string() }
+        ));
+    }
+}
+
+fn of_customer(customer: &str, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+    let events = settings::block_on(async {
+        let client = settings::client(config)?;
+        let mut events = Vec::new();
+        let mut before: Option<u64> = None;
+        loop {
+            let more = before.map(|before| format!("&before={before}")).unwrap_or_default();
+            let page = client.get(&format!("explain?customer={}{more}", part(customer))).await?;
+            events.extend(page["events"].as_array().into_iter().flatten().cloned());
+            before = page["next"].as_u64();
+            if before.is_none() {
+                return Ok(events);
+            }
+        }
+    })?;
+    if output.is_json() {
+        output.json(&json!({"customer": customer, "events": events}));
+        return Ok(());
+    }
+    // People read a story from its beginning.
+    for event in events.iter().rev() {
+        show_event(event, output);
+    }
+    if events.is_empty() {
+        output.line("no callback of this customer has come yet");
+    }
+    Ok(())
+}
+
+fn show_event(event: &Value, output: &mut Output) {
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let what = event["verdict"].as_str().or(event["source"].as_str()).unwrap_or_default();
+    output.line(format_args!("{}  {what}  {}", text(event, "at"), text(event, "event")));
+    for rule in event["rules"].as_array().into_iter().flatten() {
+        let why = rule["why"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
+        output.line(format_args!("    {:<12} {}{why}", text(rule, "outcome"), text(rule, "rule")));
+    }
+    for job in event["jobs"].as_array().into_iter().flatten() {
+        let why = ["reason", "last_error"].iter().find_map(|key| job[*key].as_str());
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let ended = job["ended_at"].as_str().map(|at| format!(" at {at}")).unwrap_or_default();
+        output.line(format_args!(
+            "    -> {} {} by rule {}: {}{ended}{why}",
+            text(job, "action"),
+            text(job, "name"),
+            text(job, "rule"),
+            text(job, "state")
+        ));
+    }
+    output.line("");
+}

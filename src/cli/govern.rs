@@ -1,0 +1,137 @@
+//! Pausing and resuming rules and channels of a running server, accepting a clock that has jumped, and sending a backlog.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Exit, Failure, Output, client::part, output::table, settings};
+
+#[derive(Debug, Args)]
+pub struct Pause {
+    /// The rule's id.
+    #[arg(required_unless_present = "channel", conflicts_with = "channel")]
+    rule: Option<String>,
+
+    /// `email`, `webhook:NAME` or `chat:NAME`: nothing leaves by it, and everything is kept.
+    #[arg(long)]
+    channel: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Resume {
+    /// The rule's id. What its timers would have done meanwhile is backlog.
+    #[arg(required_unless_present_any = ["channel", "clock"], conflicts_with_all = ["channel", "clock"])]
+    rule: Option<String>,
+
+    /// `email`, `webhook:NAME` or `chat:NAME`.
+    #[arg(long, conflicts_with = "clock")]
+    channel: Option<String>,
+
+    /// The clock has jumped, and is right as it stands now.
+    #[arg(long)]
+    clock: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Backlog {
+    /// The rule's id.
+    rule: String,
+
+    /// Send it without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Pause {
+    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+        let path = match (&self.rule, &self.channel) {
+            (_, Some(channel)) => format!("channels/{}/pause", part(channel)),
+            (rule, None) => format!("rules/{}/pause", part(rule.as_deref().unwrap_or_default())),
+        };
+        govern(config, &path, output)
+    }
+}
+
+impl Resume {
+    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+        if self.clock {
+            return accept_clock(config, output);
+        }
+        let path = match (&self.rule, &self.channel) {
+            (_, Some(channel)) => format!("channels/{}/resume", part(channel)),
+            (rule, None) => format!("rules/{}/resume", part(rule.as_deref().unwrap_or_default())),
+        };
+        govern(config, &path, output)
+    }
+}
+
+fn post(config: Option<&Path>, path: &str) -> Result<Value, Failure> {
+    settings::block_on(async { settings::client(config)?.post(path).await })
+}
+
+fn govern(config: Option<&Path>, path: &str, output: &mut Output) -> Result<(), Failure> {
+    let answer = post(config, path)?;
+    let said = answer["said"].as_str().unwrap_or_default();
+    let before = if answer["changed"] == true { "" } else { " (it was so already)" };
+    output.either(&answer, format_args!("{said}{before}"));
+    Ok(())
+}
+
+fn accept_clock(config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+    let answer = post(config, "clock/accept")?;
+    let now = answer["now"].as_str().unwrap_or_default();
+    let text = match answer["changed"] == true {
+        true => format!("accepted: it is {now}"),
+        false => format!("the clock was not in doubt; it is {now}"),
+    };
+    output.either(&answer, text);
+    Ok(())
+}
+
+impl Backlog {
+    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+        let path = format!("rules/{}/backlog", part(&self.rule));
+        let found = settings::block_on(async { settings::client(config)?.get(&path).await })?;
+        let count = found["count"].as_u64().unwrap_or_default();
+        if !output.is_json() {
+            show(&self.rule, count, &found, output);
+        }
+        if count == 0 {
+            if output.is_json() {
+                output.json(&found);
+            }
+            return Ok(());
+        }
+        if !self.yes && !output.asks(format_args!("Let {} do it for these {count} now?", self.rule))? {
+            output.either(&found, "nothing was sent");
+            return Ok(());
+        }
+        let sent = post(config, &path)?;
+        output.either(&sent, format_args!("{} did it for {} customers", self.rule, sent["sent"]));
+        if sent["sent"] == json!(0) { Err(Failure::new(Exit::Failed, "")) } else { Ok(()) }
+    }
+}
+
+/// Who and how many.
+fn show(rule: &str, count: u64, found: &Value, output: &mut Output) {
+    const SHOWN: usize = 20;
+    if count == 0 {
+        output.line(format_args!("{rule} has left nobody behind"));
+        return;
+    }
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    let rows: Vec<Vec<String>> = found["customers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .take(SHOWN)
+        .map(|row| ["customer", "status", "after", "due_at"].map(|key| text(row, key)).to_vec())
+        .collect();
+    output.line(table(&["customer", "status", "after", "was due"], &rows));
+    let more = count.saturating_sub(SHOWN as u64);
+    if more > 0 {
+        output.line(format_args!("and {more} more"));
+    }
+    output.line("");
+}

@@ -1,0 +1,177 @@
+//! One event, as all rules see it: which fire, what they order, and what limits drop.
+
+use super::{Case, Counted, Effects, FateChange, Given, Ruled, Ruling};
+use crate::{
+    clock::Timestamp,
+    kyc::{Codes, Customer, CustomerId, Details, Status},
+    outbox::{Fate, Job, JobId, Order, ProcessingStay},
+    rules::{Action, Facts, Holds, Limit, Mode, Rule},
+};
+
+/// More than anybody means to order in one event, and small enough for one record.
+const MAX_JOBS: usize = 64;
+
+/// How many rules that did not fire an event names; of the rest only the number is kept.
+const MAX_PASSED_OVER: usize = 32;
+
+/// A change, or a stay that has lasted so long.
+pub(super) struct Event<'a> {
+    pub case: &'a Case,
+    pub who: &'a CustomerId,
+    /// After the change.
+    pub customer: &'a Customer,
+    /// The status before; `None` where there was no observation before.
+    pub from: Option<Status>,
+    pub changed: Details,
+    /// What tells this event from the next of the same kind.
+    pub cause: String,
+    /// The stay in a processing status that rules about processing are triggered by.
+    pub processing_stay: Option<ProcessingStay>,
+    pub given: Given<'a>,
+}
+
+impl<'a> Event<'a> {
+    /// Looks at rules whose trigger matches, in file order, each with the step of its timer.
+    pub fn rule(&self, matching: impl Iterator<Item = (&'a Rule, u32)>, effects: &mut Effects) {
+        let facts = Facts {
+            customer: self.customer,
+            tags: &self.case.tags,
+            contact: self.case.contact.as_ref(),
+            visit: self.customer.visit(),
+            changed: self.changed,
+        };
+        // A group lives in one file and its rules come in file order, so the first that acts is remembered.
+        let mut acted: Vec<&Rule> = Vec::new();
+        let mut passed_over = 0;
+        for (rule, step) in matching {
+            let mode = self.given.standing.mode(rule);
+            if mode == Mode::Paused {
+                continue;
+            }
+            let first = acted.iter().find(|first| first.group.is_some() && first.group == rule.group);
+            let ruling = match (first, rule.condition.check(&facts)) {
+                (Some(first), _) => {
+                    let group = rule.group.as_deref().unwrap_or_default();
+                    (Ruled::No, Some(format!("group {group}: {} has acted", first.id)))
+                }
+                (None, Holds::No(line)) => (Ruled::No, Some(rule.condition.why(line, &facts))),
+                (None, Holds::Undecidable(line)) => (Ruled::Undecidable, Some(rule.condition.why(line, &facts))),
+                (None, Holds::Yes) => {
+                    if mode == Mode::Live {
+                        acted.push(rule);
+                    }
+                    self.act(rule, step, mode == Mode::Shadow, effects)
+                }
+            };
+            let fired = !matches!(ruling.0, Ruled::No | Ruled::Undecidable);
+            if !fired && passed_over == MAX_PASSED_OVER || effects.rules.len() >= MAX_JOBS + MAX_PASSED_OVER {
+                effects.more_rules = effects.more_rules.saturating_add(1);
+                continue;
+            }
+            passed_over += usize::from(!fired);
+            effects.rules.push(Ruling { id: rule.id.clone(), outcome: ruling.0, why: ruling.1.map(Into::into) });
+        }
+    }
+
+    fn act(&self, rule: &Rule, step: u32, shadow: bool, effects: &mut Effects) -> (Ruled, Option<String>) {
+        let mut dropped = Vec::new();
+        let mut ordered = Vec::new();
+        for (nth, action) in rule.actions.iter().enumerate() {
+            match action {
+                Action::Record => ordered.push("record".to_owned()),
+                Action::Tag(name) | Action::Untag(name) => {
+                    if !shadow && let Some(tags) = self.tagged(action, name, effects) {
+                        effects.tags = Some(tags);
+                    }
+                    ordered.push(action.to_string());
+                }
+                Action::Email { .. } | Action::Webhook { .. } | Action::Chat { .. } => {
+                    let id = JobId::of(self.given.key, self.who, &self.cause, &rule.id, nth);
+                    if let Some(limit) = self.over_limit(rule, action, shadow, effects) {
+                        dropped.push(format!("{action} dropped: limit {limit}"));
+                    } else if effects.jobs.len() == MAX_JOBS {
+                        dropped.push(format!("{action} dropped: more than {MAX_JOBS} orders in one event"));
+                    } else {
+                        if shadow {
+                            effects.shadowed.extend(Counted::of(&rule.id, action, self.given.now, None));
+                        } else {
+                            self.order(rule, step, action, id, effects);
+                        }
+                        ordered.push(action.to_string());
+                    }
+                }
+            }
+        }
+        if shadow {
+            return (Ruled::Shadow, Some(format!("would have ordered: {}", [ordered, dropped].concat().join(", "))));
+        }
+        match (ordered.is_empty(), dropped.is_empty()) {
+            (true, false) => (Ruled::Limited, Some(dropped.join(", "))),
+            (_, true) => (Ruled::Fired, None),
+            (false, false) => (Ruled::Fired, Some(dropped.join(", "))),
+        }
+    }
+
+    fn tagged(&self, action: &Action, name: &str, effects: &Effects) -> Option<Codes> {
+        let tags = effects.tags.as_ref().unwrap_or(&self.case.tags);
+        match action {
+            // A customer with more marks than there is room for keeps those they have.
+            Action::Tag(_) => tags.with(name).ok().flatten(),
+            _ => tags.without(name),
+        }
+    }
+
+    fn order(&self, rule: &Rule, step: u32, action: &Action, id: JobId, effects: &mut Effects) {
+        let now = self.given.now;
+        for older in self.case.open.iter().filter(|job| job.is_untried() && job.order.is_same_mail(action)) {
+            if effects.fates.iter().all(|change| change.id != older.id()) {
+                let reason = format!("replaced by a newer mail of rule {}", rule.id);
+                effects.fates.push(FateChange {
+                    id: older.id(),
+                    fate: older.fate.cancelled(now, reason),
+                    letter: None,
+                });
+            }
+        }
+        let settle = match action {
+            Action::Email { settle: Some(settle_ms), .. } => *settle_ms,
+            _ => 0,
+        };
+        let order = Order {
+            id,
+            rule: rule.id.clone(),
+            action: action.clone(),
+            number: 0,
+            index: 0,
+            at: Timestamp::default(),
+            processing_stay: self.processing_stay.clone().filter(|_| rule.is_about_processing()),
+            from: self.from.clone(),
+            to: self.customer.status.clone(),
+            visit: self.customer.visit(),
+            step,
+            changed: self.changed,
+        };
+        effects.jobs.push(Job { order, fate: Fate::due_at(now.plus_ms(settle)), letter: None });
+    }
+
+    /// The limit that this order would go over.
+    fn over_limit(&self, rule: &Rule, action: &Action, shadow: bool, effects: &Effects) -> Option<Limit> {
+        let limit = action.limit()?;
+        let since = self.given.now.plus_ms(-limit.window_ms);
+        let before = self.case.counted.iter().filter(|one| {
+            one.rule == rule.id
+                && *one.aim == *action.name()
+                && (one.at > since || self.given.clock_in_doubt)
+                && one.job.is_none() == shadow
+                && !one.job.is_some_and(|job| effects.cancels(job))
+        });
+        let now = match shadow {
+            true => effects.shadowed.iter().filter(|one| one.rule == rule.id && *one.aim == *action.name()).count(),
+            false => {
+                let same = |job: &&Job| job.order.rule == rule.id && job.order.action.name() == action.name();
+                effects.jobs.iter().filter(same).count()
+            }
+        };
+        (before.count() + now >= limit.count as usize).then_some(limit)
+    }
+}

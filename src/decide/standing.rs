@@ -1,0 +1,164 @@
+//! What holds for all customers: since when each timer is live, and what people have paused.
+//!
+//! Timers are derived from stays and rules, never stored; all that is kept of them is since when each (rule, status, duration) is
+//! live. A reload, a restart or another edit leaves that alone; a new duration, a rule that leaves shadow and one that is resumed
+//! begin anew. What came due before is backlog, and does not fire by itself.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Timestamp,
+    outbox::Channel,
+    rules::{Mode, Rule, RuleId, RuleSet, Stay},
+};
+
+/// One duration of one rule's `for`, in one status: what is live, and what is used up once a stay.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TimerKey {
+    pub rule: RuleId,
+    pub stay: Stay,
+    #[serde(rename = "ms")]
+    pub after_ms: i64,
+}
+
+/// Since when a timer is live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
+    pub since: Timestamp,
+    /// It is looked at, and does not act.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+}
+
+/// What people do to all customers' rules and channels at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    PauseRule(RuleId),
+    ResumeRule(RuleId),
+    PauseChannel(Channel),
+    ResumeChannel(Channel),
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PauseRule(rule) => write!(f, "rule {rule} paused by hand"),
+            Self::ResumeRule(rule) => write!(f, "rule {rule} resumed by hand"),
+            Self::PauseChannel(channel) => write!(f, "channel {channel} paused by hand"),
+            Self::ResumeChannel(channel) => write!(f, "channel {channel} resumed by hand"),
+        }
+    }
+}
+
+/// What holds for all customers. Replaced as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
+pub struct Standing {
+    timers: BTreeMap<TimerKey, Live>,
+    rules: BTreeMap<RuleId, Timestamp>,
+    channels: BTreeMap<Channel, Timestamp>,
+}
+
+/// As it stands in a record.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    timers: Vec<WrittenTimer>,
+    #[serde(default, rename = "paused", skip_serializing_if = "BTreeMap::is_empty")]
+    rules: BTreeMap<RuleId, Timestamp>,
+    #[serde(default, rename = "paused_channels", skip_serializing_if = "BTreeMap::is_empty")]
+    channels: BTreeMap<Channel, Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenTimer {
+    #[serde(flatten)]
+    key: TimerKey,
+    #[serde(flatten)]
+    live: Live,
+}
+
+impl From<Written> for Standing {
+    fn from(written: Written) -> Self {
+        let timers = written.timers.into_iter().map(|timer| (timer.key, timer.live)).collect();
+        Self { timers, rules: written.rules, channels: written.channels }
+    }
+}
+
+impl From<Standing> for Written {
+    fn from(standing: Standing) -> Self {
+        let timers = standing.timers.into_iter().map(|(key, live)| WrittenTimer { key, live }).collect();
+        Self { timers, rules: standing.rules, channels: standing.channels }
+    }
+}
+
+impl Standing {
+    /// These rules, live since then, and nothing paused.
+    pub fn since(rules: &RuleSet, since: Timestamp) -> Self {
+        Self::default().with_rules(rules, since)
+    }
+
+    /// From now on these rules decide.
+    #[must_use]
+    pub fn with_rules(&self, rules: &RuleSet, now: Timestamp) -> Self {
+        let mut timers = BTreeMap::new();
+        for timer in rules.timers() {
+            let Some(rule) = rules.rules().get(timer.index) else { continue };
+            let mode = self.mode(rule);
+            if mode == Mode::Paused {
+                continue;
+            }
+            let key = TimerKey { rule: timer.rule.clone(), stay: timer.stay.clone(), after_ms: timer.after.ms() };
+            let shadow = mode == Mode::Shadow;
+            let goes_on = self.timers.get(&key).filter(|before| !before.shadow || shadow);
+            let since = goes_on.map_or(now, |before| before.since);
+            timers.insert(key, Live { since, shadow });
+        }
+        Self { timers, rules: self.rules.clone(), channels: self.channels.clone() }
+    }
+
+    /// What holds after this; `None` where it holds already.
+    pub fn after(&self, act: &Act, rules: &RuleSet, now: Timestamp) -> Option<Self> {
+        let mut after = self.clone();
+        let changed = match act {
+            Act::PauseRule(rule) => !after.rules.contains_key(rule) && after.rules.insert(rule.clone(), now).is_none(),
+            Act::ResumeRule(rule) => after.rules.remove(rule).is_some(),
+            Act::PauseChannel(channel) => {
+                !after.channels.contains_key(channel) && after.channels.insert(channel.clone(), now).is_none()
+            }
+            Act::ResumeChannel(channel) => after.channels.remove(channel).is_some(),
+        };
+        changed.then(|| after.with_rules(rules, now))
+    }
+
+    /// How a rule is treated: what its file says and what people say combine, and the stricter counts.
+    pub fn mode(&self, rule: &Rule) -> Mode {
+        if self.rules.contains_key(&rule.id) { Mode::Paused } else { rule.mode }
+    }
+
+    /// Since when a timer is live; `None` where it is not.
+    pub fn live(&self, key: &TimerKey) -> Option<Live> {
+        self.timers.get(key).copied()
+    }
+
+    /// Every live timer.
+    pub fn timers(&self) -> impl Iterator<Item = (&TimerKey, Live)> {
+        self.timers.iter().map(|(key, live)| (key, *live))
+    }
+
+    /// The rules that people have paused, and since when.
+    pub fn paused_rules(&self) -> impl Iterator<Item = (&RuleId, Timestamp)> {
+        self.rules.iter().map(|(rule, since)| (rule, *since))
+    }
+
+    /// The channels that are paused, and since when.
+    pub fn paused_channels(&self) -> impl Iterator<Item = (&Channel, Timestamp)> {
+        self.channels.iter().map(|(channel, since)| (channel, *since))
+    }
+
+    pub fn is_paused(&self, channel: &Channel) -> bool {
+        self.channels.contains_key(channel)
+    }
+}

@@ -1,0 +1,407 @@
+//! The core, told as stories: callbacks arrive, time passes, rules change, and what left is what should have.
+
+use super::*;
+use crate::{
+    kyc::{Codes, Processing, Source},
+    outbox::State,
+    rules::Context,
+    source::Files,
+};
+
+const START: Timestamp = Timestamp(1_795_419_000_000);
+const SECOND: i64 = 1_000;
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
+fn set(rules: &str) -> RuleSet {
+    let mut files = Files::default();
+    files.insert("kyc.yaml".to_owned(), format!("format: 1\nrules:\n{rules}"));
+    for name in ["reminder", "sorry", "hello"] {
+        files.insert(format!("templates/{name}.en.md"), format!("Subject: {name}\n\n{name}.\n"));
+    }
+    let context = Context { email: true, locale: "en".to_owned(), ..Context::default() };
+    let compiled = RuleSet::compile(&files, &context);
+    compiled.set.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics))
+}
+
+/// One customer with an address, and all that is around them.
+struct World {
+    case: Case,
+    rules: RuleSet,
+    standing: Standing,
+    policy: Policy,
+    now: Timestamp,
+    number: u64,
+    clock_in_doubt: bool,
+    /// What has left: rule, template, hours since the start.
+    sent: Vec<String>,
+}
+
+impl World {
+    fn new(rules: &str) -> Self {
+        let rules = set(rules);
+        let mut world = Self {
+            standing: Standing::since(&rules, START),
+            case: Case::default(),
+            rules,
+            policy: Policy::default(),
+            now: START,
+            number: 0,
+            clock_in_doubt: false,
+            sent: Vec::new(),
+        };
+        world.contact("UTC");
+        world
+    }
+
+    fn who() -> CustomerId {
+        CustomerId::new("C-1").expect("id")
+    }
+
+    fn contact(&mut self, timezone: &str) {
+        let contact = serde_json::json!({"email": "ada@customer.example", "timezone": timezone});
+        let contact = serde_json::from_value(contact).expect("a contact");
+        self.submit(&Command::Contact { customer: Self::who(), contact });
+    }
+
+    fn given<'a>(&'a self, key: &'a JobKey) -> Given<'a> {
+        Given {
+            now: self.now,
+            number: self.number + 1,
+            rules: &self.rules,
+            policy: &self.policy,
+            key,
+            standing: &self.standing,
+            clock_in_doubt: self.clock_in_doubt,
+            duplicate_at: None,
+        }
+    }
+
+    fn submit(&mut self, command: &Command) -> Receipt {
+        let key = JobKey::new(&[7; 32]);
+        let decision = decide(&self.case, command, self.given(&key));
+        if let Some(effects) = decision.effects {
+            self.number += 1;
+            self.case.apply(self.number, self.now, &effects);
+        }
+        decision.receipt
+    }
+
+    fn callback(&mut self, status: &str) -> &mut Self {
+        self.callback_with(status, None, &[])
+    }
+
+    fn callback_with(&mut self, status: &str, processing: Option<&str>, docs: &[&str]) -> &mut Self {
+        let saw = Observation {
+            source: Source::Callback,
+            status: Status::from_wire(Some(status)).expect("status"),
+            processing: Some(Processing::from_wire(processing).expect("status")),
+            missing_docs: Some(Codes::new(docs.iter().copied()).expect("docs")),
+            reject_labels: Some(Codes::EMPTY),
+            message: Some("".into()),
+        };
+        self.submit(&Command::Observe { customer: Self::who(), saw });
+        self.act();
+        self
+    }
+
+    /// Everything that is due, as workers would do it.
+    fn act(&mut self) {
+        while self.submit(&Command::Timer { customer: Self::who() }) == Receipt::Recorded {}
+        let due: Vec<JobId> = self
+            .case
+            .open
+            .iter()
+            .filter(|job| {
+                job.fate.state == State::Held || job.fate.state == State::Queued && job.fate.next_at <= self.now
+            })
+            .map(|job| job.id())
+            .collect();
+        for id in due {
+            if let Receipt::Go(attempt) = self.submit(&Command::Attempt { customer: Self::who(), job: id }) {
+                let hours = self.now.since_ms(START) / HOUR;
+                self.sent.push(format!("{} {} {hours}h", attempt.job.order.rule, attempt.job.order.step));
+                let attempt = attempt.job.fate.attempts;
+                let done = Command::Finish { customer: Self::who(), job: id, attempt, outcome: Outcome::Done };
+                self.submit(&done);
+            }
+        }
+    }
+
+    /// Time passes, and whatever comes due in it happens on time.
+    fn wait(&mut self, ms: i64) -> &mut Self {
+        let until = self.now.plus_ms(ms);
+        loop {
+            let timer = next_timer(&self.case, &self.rules, &self.standing);
+            let jobs = self.case.open.iter().filter(|job| job.fate.state == State::Queued).map(|job| job.fate.next_at);
+            let next = timer.into_iter().chain(jobs).min().map(|next| next.max(self.now));
+            match next.filter(|next| *next <= until) {
+                Some(next) => self.now = next,
+                None => break,
+            }
+            self.act();
+            assert!(self.number < 10_000, "it never ends");
+        }
+        self.now = until;
+        self.act();
+        self
+    }
+
+    /// Time passes while no process runs.
+    fn down_for(&mut self, ms: i64) -> &mut Self {
+        self.now = self.now.plus_ms(ms);
+        self.act();
+        self
+    }
+
+    fn reload(&mut self, rules: &str) -> &mut Self {
+        self.rules = set(rules);
+        self.standing = self.standing.with_rules(&self.rules, self.now);
+        self.act();
+        self
+    }
+
+    fn govern(&mut self, act: Act) -> &mut Self {
+        self.standing = self.standing.after(&act, &self.rules, self.now).expect("something new");
+        self.act();
+        self
+    }
+
+    fn restart(&mut self) -> &mut Self {
+        let written = serde_json::to_string(&self.standing).expect("written");
+        self.standing = serde_json::from_str::<Standing>(&written).expect("read").with_rules(&self.rules, self.now);
+        self
+    }
+
+    fn backlog(&mut self, rule: &str) -> Receipt {
+        let rule = RuleId::new(rule).expect("id");
+        let receipt = self.submit(&Command::Backlog { customer: Self::who(), rule });
+        self.act();
+        receipt
+    }
+
+    #[track_caller]
+    fn sent(&mut self, expected: &[&str]) -> &mut Self {
+        assert_eq!(self.sent, expected);
+        self
+    }
+}
+
+const REMIND: &str = "  - {id: remind, when: \"PENDING_KYC_DATA for 48h, 5d\", do: [{email: reminder}]}\n";
+const STUCK: &str = "  - {id: stuck, when: processing VERIFICATION_IN_PROGRESS for 1h, do: [{email: sorry}]}\n";
+
+#[test]
+fn a_stay_that_lasts_is_noticed_once_for_each_duration() {
+    World::new(REMIND).callback("PENDING_KYC_DATA").wait(60 * DAY).sent(&["remind 1 48h", "remind 2 120h"]);
+}
+
+#[test]
+fn leaving_ends_it_and_coming_back_begins_anew() {
+    World::new(REMIND)
+        .callback("PENDING_KYC_DATA")
+        .wait(47 * HOUR)
+        .callback("KYC_PENDING")
+        .wait(10 * DAY)
+        .sent(&[])
+        .callback("PENDING_KYC_DATA")
+        .wait(3 * DAY)
+        .sent(&["remind 1 335h"]);
+}
+
+#[test]
+fn a_callback_that_only_changes_details_ends_no_stay() {
+    World::new(REMIND)
+        .callback("PENDING_KYC_DATA")
+        .wait(24 * HOUR)
+        .callback_with("PENDING_KYC_DATA", None, &["PASSPORT"])
+        .wait(25 * HOUR)
+        .sent(&["remind 1 48h"]);
+}
+
+#[test]
+fn a_stay_in_a_processing_status_ends_with_it_and_with_the_status() {
+    let in_verification = Some("VERIFICATION_IN_PROGRESS");
+    World::new(STUCK)
+        .callback_with("KYC_PENDING", in_verification, &[])
+        .wait(30 * 60 * SECOND)
+        .callback_with("KYC_NEEDED", in_verification, &[])
+        .wait(45 * 60 * SECOND)
+        .sent(&[])
+        .wait(30 * 60 * SECOND)
+        .sent(&["stuck 1 1h"])
+        .callback_with("KYC_NEEDED", None, &[])
+        .wait(DAY)
+        .callback_with("KYC_NEEDED", in_verification, &[])
+        .wait(DAY)
+        .sent(&["stuck 1 1h", "stuck 1 26h"]);
+}
+
+#[test]
+fn each_of_several_statuses_is_a_stay_of_its_own() {
+    World::new("  - {id: idle, when: \"CREATED | KYC_NEEDED for 24h\", do: [{email: hello}]}\n")
+        .callback("CREATED")
+        .wait(30 * HOUR)
+        .callback("KYC_NEEDED")
+        .wait(30 * HOUR)
+        .sent(&["idle 1 24h", "idle 1 54h"]);
+}
+
+#[test]
+fn after_a_downtime_only_the_longest_of_a_rule_fires_and_late() {
+    World::new(REMIND)
+        .callback("PENDING_KYC_DATA")
+        .down_for(10 * DAY)
+        .sent(&["remind 2 240h"])
+        .wait(DAY)
+        .sent(&["remind 2 240h"]);
+}
+
+#[test]
+fn what_came_due_before_the_rule_was_live_is_backlog_and_goes_once_when_told() {
+    let mut world = World::new("  - {id: other, when: any -> FULL_USER, do: record}\n");
+    world.callback("PENDING_KYC_DATA").wait(3 * DAY).reload(REMIND).wait(HOUR).sent(&[]);
+    assert_eq!(world.backlog("remind"), Receipt::Recorded);
+    world.sent(&["remind 1 73h"]);
+    assert_eq!(world.backlog("remind"), Receipt::NotNow, "once");
+    world.wait(10 * DAY).sent(&["remind 1 73h", "remind 2 120h"]);
+    assert_eq!(world.backlog("remind"), Receipt::NotNow, "nothing is left behind");
+}
+
+#[test]
+fn reloads_restarts_and_other_edits_do_not_renew_a_timer() {
+    World::new(REMIND)
+        .callback("PENDING_KYC_DATA")
+        .wait(47 * HOUR)
+        .restart()
+        .reload(&format!("{REMIND}{STUCK}"))
+        .restart()
+        .wait(2 * HOUR)
+        .sent(&["remind 1 48h"]);
+}
+
+#[test]
+fn a_new_duration_is_live_from_now_on() {
+    let shorter = REMIND.replace("48h, 5d", "24h, 5d");
+    World::new(REMIND)
+        .callback("PENDING_KYC_DATA")
+        .wait(30 * HOUR)
+        .reload(&shorter)
+        .wait(10 * DAY)
+        .sent(&["remind 2 120h"]);
+}
+
+#[test]
+fn a_rule_that_leaves_shadow_or_is_resumed_begins_anew() {
+    let shadow = REMIND.replace("do:", "mode: shadow, do:");
+    World::new(&shadow)
+        .callback("PENDING_KYC_DATA")
+        .wait(3 * DAY)
+        .reload(REMIND)
+        .wait(DAY)
+        .sent(&[])
+        .wait(2 * DAY)
+        .sent(&["remind 2 120h"]);
+    let remind = || RuleId::new("remind").expect("id");
+    let mut world = World::new(REMIND);
+    world
+        .callback("PENDING_KYC_DATA")
+        .govern(Act::PauseRule(remind()))
+        .wait(3 * DAY)
+        .restart()
+        .govern(Act::ResumeRule(remind()))
+        .wait(HOUR)
+        .sent(&[]);
+    assert_eq!(world.backlog("remind"), Receipt::Recorded);
+    world.sent(&["remind 1 73h"]);
+}
+
+#[test]
+fn a_rule_that_fired_before_it_was_paused_is_no_backlog() {
+    let remind = || RuleId::new("remind").expect("id");
+    let mut world = World::new(REMIND);
+    world
+        .callback("PENDING_KYC_DATA")
+        .wait(3 * DAY)
+        .govern(Act::PauseRule(remind()))
+        .govern(Act::ResumeRule(remind()))
+        .sent(&["remind 1 48h"]);
+    assert_eq!(world.backlog("remind"), Receipt::NotNow);
+}
+
+#[test]
+fn a_duration_is_used_up_when_it_comes_due_fired_or_not() {
+    let only = "  - {id: remind, when: PENDING_KYC_DATA for 48h, if: {tags: [vip]}, do: [{email: reminder}]}\n";
+    let mut world = World::new(only);
+    world.callback("PENDING_KYC_DATA").wait(3 * DAY);
+    world.submit(&Command::Tag { customer: World::who(), name: "vip".into() });
+    world.wait(DAY).sent(&[]);
+    assert_eq!(world.backlog("remind"), Receipt::NotNow);
+}
+
+#[test]
+fn two_durations_are_two_events_and_rules_of_one_group_meet_only_in_one() {
+    let rules = "  - {id: first, group: g, when: CREATED for 1h, do: [{email: hello}]}\n  \
+                 - {id: second, group: g, when: \"CREATED for 1h, 2h\", do: [{email: sorry}]}\n";
+    World::new(rules).callback("CREATED").wait(DAY).sent(&["first 1 1h", "second 2 2h"]);
+}
+
+#[test]
+fn a_clock_in_doubt_fires_nothing_and_lets_no_limit_expire() {
+    let rules = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: {template: sorry, limit: 1 per 24h}}]}\n";
+    let mut world = World::new(&format!("{REMIND}{rules}"));
+    world.callback("SOFT_KYC_FAILED").callback("PENDING_KYC_DATA").sent(&["sorry 0 0h"]);
+    world.clock_in_doubt = true;
+    world.down_for(30 * DAY).callback("SOFT_KYC_FAILED").callback("PENDING_KYC_DATA").sent(&["sorry 0 0h"]);
+    world.now = START.plus_ms(HOUR);
+    world.clock_in_doubt = false;
+    world.callback("SOFT_KYC_FAILED").sent(&["sorry 0 0h"]);
+}
+
+#[test]
+fn a_clock_set_back_fires_nothing_twice() {
+    let mut world = World::new(REMIND);
+    world.callback("PENDING_KYC_DATA").wait(49 * HOUR).sent(&["remind 1 48h"]);
+    world.now = START.plus_ms(-HOUR);
+    world.act();
+    world.wait(3 * DAY).sent(&["remind 1 48h"]);
+}
+
+#[test]
+fn an_imported_customer_s_steps_that_are_over_are_backlog() {
+    let mut world = World::new(REMIND);
+    world.now = START.plus_ms(3 * DAY);
+    let memory =
+        Memory { status: Status::PendingKycData, since: Some(START), tags: Codes::new(["vip"]).expect("codes") };
+    let import = Command::Import { customer: World::who(), contact: None, memory: Some(memory) };
+    assert_eq!(world.submit(&import), Receipt::Seen(Verdict::Imported));
+    assert_eq!(world.submit(&import), Receipt::Unchanged, "memory is set once");
+    assert!(world.case.tags.contains("vip"));
+    world.wait(HOUR).sent(&[]);
+    assert_eq!(world.backlog("remind"), Receipt::Recorded);
+    world.sent(&["remind 1 73h"]).wait(3 * DAY).sent(&["remind 1 73h", "remind 2 120h"]);
+}
+
+#[test]
+fn quiet_hours_are_the_customer_s_and_a_gate_stops_the_hours_of_trying() {
+    let rules =
+        "  - {id: sorry, when: any -> CREATED, do: [{email: {template: sorry, quiet_hours: \"20:00-09:00\"}}]}\n";
+    for (zone, hours) in [("UTC", 1), ("Asia/Tokyo", 16), ("America/Los_Angeles", 9)] {
+        let mut world = World::new(rules);
+        // 07:30 in UTC, 16:30 in Tokyo, 23:30 in Los Angeles.
+        world.contact(zone);
+        world.callback("CREATED");
+        let expected = if zone == "Asia/Tokyo" { 0 } else { hours };
+        world.wait(2 * DAY).sent(&[&format!("sorry 0 {expected}h")]);
+    }
+}
+
+#[test]
+fn limits_roll_and_a_cancelled_order_does_not_count() {
+    let rules = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: {template: sorry, limit: 1 per 24h, settle: 2m}}]}\n";
+    let mut world = World::new(rules);
+    world.callback("SOFT_KYC_FAILED").callback("KYC_PENDING").callback("SOFT_KYC_FAILED");
+    world.wait(HOUR).sent(&["sorry 0 0h"]);
+    world.callback("KYC_PENDING").callback("SOFT_KYC_FAILED").wait(HOUR).sent(&["sorry 0 0h"]);
+    world.wait(23 * HOUR).callback("KYC_PENDING").callback("SOFT_KYC_FAILED").wait(HOUR);
+    world.sent(&["sorry 0 0h", "sorry 0 25h"]);
+}

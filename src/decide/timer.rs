@@ -1,0 +1,289 @@
+//! Time: a stay has lasted as long as a rule waits for.
+//!
+//! Whoever proposes a timer only says whose stay to look at; what is due, and whether it still is, is decided here. One event is
+//! one (stay, duration). A duration is used up when it comes due, whether a rule fired or not; of one rule only the longest that is
+//! overdue counts, and what came due before its timer was live is backlog: it goes when a person says so, once.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Case, Decision, Effects, Given, Kind, Receipt, Standing, TimerKey, event::Event};
+use crate::{
+    clock::Timestamp,
+    kyc::{Change, Customer, CustomerId, Details, Status, said},
+    outbox::ProcessingStay,
+    rules::{Mode, Rule, RuleId, RuleSet, Stay, Timer},
+    source::Duration,
+};
+
+/// So many used durations are told apart in one stay; only a person who sends a backlog asks for them.
+const MAX_USED: usize = 24;
+
+/// How far the timers of a customer's present stays have been decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timers {
+    /// Every duration up to this has been decided for the stay in the present status.
+    #[serde(default, rename = "status_ms", skip_serializing_if = "is_zero")]
+    status_ms: i64,
+    /// Likewise for the stay in the present processing status.
+    #[serde(default, rename = "processing_ms", skip_serializing_if = "is_zero")]
+    processing_ms: i64,
+    /// Which of them a live rule has looked at, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    used: Vec<Used>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Used {
+    rule: RuleId,
+    #[serde(rename = "ms")]
+    after_ms: i64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    processing: bool,
+}
+
+const fn is_zero(ms: &i64) -> bool {
+    *ms == 0
+}
+
+impl Timers {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Every duration of this kind of stay up to this has been decided, in milliseconds.
+    pub const fn decided_ms(&self, stay: &Stay) -> i64 {
+        match stay {
+            Stay::Status(_) => self.status_ms,
+            Stay::Processing(_) => self.processing_ms,
+        }
+    }
+
+    /// The timers of stays that began before the merchant came here are backlog.
+    pub fn imported(elapsed_ms: i64) -> Self {
+        Self { status_ms: elapsed_ms, processing_ms: elapsed_ms, used: Vec::new() }
+    }
+
+    /// What is left of them after a change: those of a stay that has ended are gone. `None`: they stay as they are.
+    pub(super) fn after(&self, change: &Change) -> Option<Self> {
+        let after = if change.status.is_some() {
+            Self::default()
+        } else if change.processing.is_some() {
+            let used = self.used.iter().filter(|used| !used.processing).cloned().collect();
+            Self { processing_ms: 0, used, ..*self }
+        } else {
+            return None;
+        };
+        (after != *self).then_some(after)
+    }
+
+    /// Whether the rule was looked at for this duration of the stay, or for a longer one.
+    fn is_used(&self, rule: &RuleId, stay: &Stay, after_ms: i64) -> bool {
+        let processing = matches!(stay, Stay::Processing(_));
+        self.used.iter().any(|used| used.rule == *rule && used.after_ms >= after_ms && used.processing == processing)
+    }
+
+    fn with_used(mut self, rule: &RuleId, stay: &Stay, after_ms: i64) -> Self {
+        let processing = matches!(stay, Stay::Processing(_));
+        if self.used.len() == MAX_USED {
+            self.used.remove(0);
+        }
+        self.used.push(Used { rule: rule.clone(), after_ms, processing });
+        self
+    }
+
+    fn decided(mut self, stay: &Stay, after_ms: i64) -> Self {
+        let ms = match stay {
+            Stay::Status(_) => &mut self.status_ms,
+            Stay::Processing(_) => &mut self.processing_ms,
+        };
+        *ms = after_ms.max(*ms);
+        self
+    }
+}
+
+/// What a record says about the timer that it decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CameDue {
+    #[serde(flatten)]
+    pub stay: Stay,
+    #[serde(rename = "ms")]
+    pub after_ms: i64,
+    pub at: Timestamp,
+    /// The status before the present one; absent: there was none.
+    #[serde(default, with = "said", skip_serializing_if = "Option::is_none")]
+    pub from: Option<Status>,
+    pub to: Status,
+    /// A person has sent it, after its time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub backlog: bool,
+}
+
+impl CameDue {
+    /// As `48h`.
+    pub fn after(&self) -> String {
+        Duration::text_of(self.after_ms)
+    }
+}
+
+/// The customer's two stays that timers wait in, and when each began.
+pub fn stays(customer: &Customer) -> impl Iterator<Item = (Stay, Timestamp)> {
+    let processing = customer.processing.clone().map(|it| (Stay::Processing(it), customer.processing_entered_at()));
+    std::iter::once((Stay::Status(customer.status.clone()), customer.entered_at)).chain(processing)
+}
+
+/// Timers of one stay that come due together: one event.
+struct Due<'a> {
+    stay: Stay,
+    after_ms: i64,
+    at: Timestamp,
+    timers: Vec<&'a Timer>,
+}
+
+/// Every timer that still lies before the customer, with the time at which it comes due.
+fn ahead<'a>(
+    case: &Case,
+    (stay, entered_at): (&Stay, Timestamp),
+    rules: &'a RuleSet,
+    standing: &'a Standing,
+) -> impl Iterator<Item = (&'a Timer, Timestamp)> {
+    let decided_ms = case.timers.decided_ms(stay);
+    rules.timers_of(stay).filter(move |timer| timer.after.ms() > decided_ms).filter_map(move |timer| {
+        let due_at = entered_at.plus_ms(timer.after.ms());
+        let live = standing.live(&key_of(timer))?;
+        (live.since <= due_at).then_some((timer, due_at))
+    })
+}
+
+fn key_of(timer: &Timer) -> TimerKey {
+    TimerKey { rule: timer.rule.clone(), stay: timer.stay.clone(), after_ms: timer.after.ms() }
+}
+
+/// The earliest event that is due. Of a rule that is overdue several times only the longest duration is left.
+fn due<'a>(case: &Case, given: Given<'a>) -> Option<Due<'a>> {
+    let customer = case.customer.as_ref()?;
+    let mut first: Option<Due<'a>> = None;
+    for (stay, entered_at) in stays(customer) {
+        let mut longest: BTreeMap<usize, &Timer> = BTreeMap::new();
+        let ahead = ahead(case, (&stay, entered_at), given.rules, given.standing);
+        for (timer, _) in ahead.filter(|(_, due_at)| *due_at <= given.now) {
+            // Shorter ones come first.
+            longest.insert(timer.index, timer);
+        }
+        let Some(after_ms) = longest.values().map(|timer| timer.after.ms()).min() else { continue };
+        let at = entered_at.plus_ms(after_ms);
+        if first.as_ref().is_none_or(|first| at < first.at) {
+            let timers = longest.into_values().filter(|timer| timer.after.ms() == after_ms).collect();
+            first = Some(Due { stay, after_ms, at, timers });
+        }
+    }
+    first
+}
+
+/// When the next timer of this customer comes due, which may be over; `None` while none waits for them.
+pub fn next_timer(case: &Case, rules: &RuleSet, standing: &Standing) -> Option<Timestamp> {
+    let of = |(stay, entered_at): (Stay, Timestamp)| {
+        // The shortest comes first.
+        ahead(case, (&stay, entered_at), rules, standing).map(|(_, due_at)| due_at).next()
+    };
+    case.customer.iter().flat_map(stays).filter_map(of).min()
+}
+
+/// Decides the earliest event that is due; whoever proposed it asks again until none is.
+pub fn timer(case: &Case, who: &CustomerId, given: Given<'_>) -> Decision {
+    if given.clock_in_doubt {
+        return Decision::nothing(Receipt::NotNow);
+    }
+    let (Some(due), Some(customer)) = (due(case, given), &case.customer) else {
+        return Decision::nothing(Receipt::NotNow);
+    };
+    let mut timers = case.timers.clone().decided(&due.stay, due.after_ms);
+    for timer in &due.timers {
+        let live = given.standing.live(&key_of(timer)).is_some_and(|live| !live.shadow);
+        if live {
+            timers = timers.with_used(&timer.rule, &timer.stay, due.after_ms);
+        }
+    }
+    let came_due = CameDue {
+        stay: due.stay.clone(),
+        after_ms: due.after_ms,
+        at: due.at,
+        from: customer.from.clone(),
+        to: customer.status.clone(),
+        backlog: false,
+    };
+    let rules = due.timers.iter().filter_map(|timer| Some((given.rules.rules().get(timer.index)?, timer.step)));
+    fire(case, who, customer, came_due, timers, rules, given)
+}
+
+/// The longest duration of a rule that has passed for this customer without the rule having been looked at, and when it did:
+/// what `backlog` shows and sends.
+pub fn backlog_of<'a>(
+    case: &Case,
+    rule: &RuleId,
+    rules: &'a RuleSet,
+    standing: &Standing,
+    now: Timestamp,
+) -> Option<(&'a Timer, Timestamp)> {
+    let overdue = |(stay, entered_at): (Stay, Timestamp)| {
+        let of_rule = rules.timers_of(&stay).filter(|timer| timer.rule == *rule);
+        let passed = of_rule.map(|timer| (timer, entered_at.plus_ms(timer.after.ms()))).filter(|(_, due)| *due <= now);
+        let (timer, due_at) = passed.last()?;
+        let after_ms = timer.after.ms();
+        let live = standing.live(&key_of(timer)).filter(|live| !live.shadow)?;
+        let fires_by_itself = after_ms > case.timers.decided_ms(&stay) && live.since <= due_at;
+        let backlog = !fires_by_itself && !case.timers.is_used(rule, &stay, after_ms);
+        backlog.then_some((timer, due_at))
+    };
+    case.customer.iter().flat_map(stays).find_map(overdue)
+}
+
+/// A person sends what a rule would have done in time.
+pub fn send_backlog(case: &Case, who: &CustomerId, rule: &RuleId, given: Given<'_>) -> Decision {
+    let backlog = backlog_of(case, rule, given.rules, given.standing, given.now);
+    let (Some((timer, at)), Some(customer)) = (backlog, &case.customer) else {
+        return Decision::nothing(Receipt::NotNow);
+    };
+    let rule = given.rules.rules().get(timer.index).filter(|rule| given.standing.mode(rule) == Mode::Live);
+    let Some(rule) = rule else { return Decision::nothing(Receipt::NotNow) };
+    let after_ms = timer.after.ms();
+    let timers = case.timers.clone().with_used(&timer.rule, &timer.stay, after_ms);
+    let came_due = CameDue {
+        stay: timer.stay.clone(),
+        after_ms,
+        at,
+        from: customer.from.clone(),
+        to: customer.status.clone(),
+        backlog: true,
+    };
+    fire(case, who, customer, came_due, timers, std::iter::once((rule, timer.step)), given)
+}
+
+fn fire<'a>(
+    case: &'a Case,
+    who: &'a CustomerId,
+    customer: &'a Customer,
+    came_due: CameDue,
+    timers: Timers,
+    rules: impl Iterator<Item = (&'a Rule, u32)>,
+    given: Given<'a>,
+) -> Decision {
+    let (visit, after) = (customer.visit(), came_due.after_ms);
+    let (cause, processing_stay) = match &came_due.stay {
+        Stay::Status(status) => (format!("visit {visit} of {status} for {after} ms"), None),
+        Stay::Processing(processing) => {
+            let since = customer.processing_entered_at();
+            let cause = format!("processing {processing} since {} for {after} ms", since.millis());
+            (cause, Some(ProcessingStay { processing: processing.clone(), since }))
+        }
+    };
+    let mut effects = Effects::of(Kind::Timer, who);
+    effects.set = Some(given.rules.hash().into());
+    effects.timers = Some(timers);
+    let from = customer.from.clone();
+    let event = Event { case, who, customer, from, changed: Details::default(), cause, processing_stay, given };
+    event.rule(rules, &mut effects);
+    effects.came_due = Some(came_due);
+    Decision::record(effects, Receipt::Recorded)
+}

@@ -1,0 +1,375 @@
+//! Why: what each rule made of an event, also of those that the history does not name because nothing triggered them.
+//!
+//! Of what has happened, the record says what became of the rules whose trigger matched; the others follow from the change and the
+//! rule set. Of a made-up event, the same `decide` says it as of a real one. Nothing in here does anything to anybody.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Timestamp,
+    decide::{self, CameDue, Case, Command, Effects, Given, Policy, Ruling, Standing},
+    kyc::{Codes, Contact, Customer, CustomerId, Observation, Processing, Source, Status, Verdict},
+    outbox::{Job, JobKey},
+    rules::{Mode, RuleSet, Stay, Trigger},
+    source::Duration,
+};
+
+/// More visits than anybody explains.
+pub const MAX_VISIT: u32 = 1_000;
+
+/// A made-up event.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// `None`: nothing was known of the customer.
+    pub from: Option<Status>,
+    pub to: Status,
+    /// Which visit to `to` this is.
+    pub visit: u32,
+    pub missing_docs: Codes,
+    pub reject_labels: Codes,
+    pub message: String,
+    pub processing: Processing,
+    pub tags: Codes,
+    pub contact: Option<Contact>,
+    /// The stay has lasted so long; `None`: the customer has just moved, or been updated.
+    pub lasted: Option<Duration>,
+}
+
+/// A made-up event as a person writes it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// `new`: nothing was known of the customer; `none`: the provider's null.
+    pub from: String,
+    pub to: String,
+    #[serde(default)]
+    pub visit: Option<u32>,
+    #[serde(default)]
+    pub docs: Vec<String>,
+    #[serde(default)]
+    pub labels: Vec<String>,
+    #[serde(default)]
+    pub message: String,
+    #[serde(default)]
+    pub processing: Option<String>,
+    #[serde(default)]
+    pub tags: Vec<String>,
+    #[serde(default)]
+    pub contact: Option<Contact>,
+    /// How long the stay in `to` has lasted, as `48h`.
+    #[serde(default, rename = "for")]
+    pub lasted: Option<String>,
+}
+
+impl Asked {
+    pub fn question(self) -> Result<Question, String> {
+        let codes = |what: &str, list: &[String]| {
+            Codes::new(list.iter().map(String::as_str)).map_err(|why| format!("{what} {why}"))
+        };
+        let status = |what: &str, name: &str| Status::told(name).map_err(|why| format!("{what}: {why}"));
+        let processing = self.processing.as_deref().unwrap_or("none");
+        let lasted = |text: &str| text.parse::<Duration>().map_err(|why| format!("for: `{text}` {why}"));
+        Ok(Question {
+            from: if self.from == "new" { None } else { Some(status("from", &self.from)?) },
+            to: status("to", &self.to)?,
+            visit: self.visit.unwrap_or(1),
+            missing_docs: codes("docs", &self.docs)?,
+            reject_labels: codes("labels", &self.labels)?,
+            message: self.message,
+            processing: Processing::told(processing).map_err(|why| format!("processing: {why}"))?,
+            tags: codes("tags", &self.tags)?,
+            contact: self.contact.map(|contact| contact.checked().map_err(|error| error.to_string())).transpose()?,
+            lasted: self.lasted.as_deref().map(lasted).transpose()?,
+        })
+    }
+}
+
+/// What became of one rule in one event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    pub rule: String,
+    /// `fired`, `no`, `undecidable`, `shadow`, `limited`, `paused` or `untriggered`.
+    pub outcome: &'static str,
+    pub why: Option<String>,
+}
+
+/// What would become of a made-up event.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The event in words.
+    pub event: String,
+    pub rules: Vec<Explained>,
+    /// What would be ordered.
+    pub jobs: Vec<Job>,
+    /// The marks afterwards, where they change.
+    pub tags: Option<Codes>,
+}
+
+/// What the rules would make of it.
+pub fn ask(rules: &RuleSet, policy: &Policy, now: Timestamp, question: &Question) -> Result<Answer, String> {
+    let mut stage = Stage::new(policy, now);
+    stage.prepare(question)?;
+    let before = stage.case.customer.clone();
+    let effects = match &question.lasted {
+        None => stage.submit(rules, stage.observe(&question.to, Some(question))),
+        Some(lasted) => {
+            stage.submit(&RuleSet::empty(), stage.observe(&question.to, Some(question)));
+            stage.now = now.plus_ms(lasted.ms());
+            stage.last_timer(rules, lasted)
+        }
+    };
+    let Some(effects) = effects else {
+        let event = format!("{} again, with nothing new: a duplicate", question.to);
+        let rules = rules.rules().iter().map(|rule| Explained {
+            rule: rule.id.to_string(),
+            outcome: "untriggered",
+            why: Some(waits_for(&rule.triggers)),
+        });
+        return Ok(Answer { event, rules: rules.collect(), jobs: Vec::new(), tags: None });
+    };
+    let after = stage.case.customer.as_ref();
+    let event = match &question.lasted {
+        None => changed_in_words(before.as_ref(), after),
+        Some(lasted) => format!("{} for {lasted}", question.to),
+    };
+    Ok(Answer {
+        rules: of_event(rules, &Standing::default(), &effects.rules),
+        event,
+        jobs: effects.ordered(0, stage.now).collect(),
+        tags: effects.tags,
+    })
+}
+
+/// Every rule of the set: those that a record names, and those that the event did not trigger.
+pub fn of_event(rules: &RuleSet, standing: &Standing, rulings: &[Ruling]) -> Vec<Explained> {
+    let explained = rules.rules().iter().map(|rule| {
+        let named = rulings.iter().find(|ruling| ruling.id == rule.id);
+        let (outcome, why) = match named {
+            Some(ruling) => (ruling.outcome.name(), ruling.why.as_deref().map(str::to_owned)),
+            None if standing.mode(rule) == Mode::Paused => ("paused", None),
+            None => ("untriggered", Some(waits_for(&rule.triggers))),
+        };
+        Explained { rule: rule.id.to_string(), outcome, why }
+    });
+    explained.collect()
+}
+
+fn waits_for(triggers: &[Trigger]) -> String {
+    format!("waits for {}", triggers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", or "))
+}
+
+/// What a record's event was, as rules name it.
+pub fn event_in_words(effects: &Effects) -> String {
+    if let Some(due) = &effects.came_due {
+        return format!("{} for {}", due.stay, due.after());
+    }
+    let Some(now) = &effects.now else { return effects.kind.name().to_owned() };
+    match effects.verdict {
+        Some(Verdict::Moved) => match &now.from {
+            Some(from) => format!("{from} -> {}", now.status),
+            None => format!("new -> {}", now.status),
+        },
+        _ => format!("{} -> {}", now.status, now.status),
+    }
+}
+
+fn changed_in_words(before: Option<&Customer>, after: Option<&Customer>) -> String {
+    let Some(after) = after else { return String::new() };
+    let from = before.map_or("new", |before| before.status.name());
+    let edge = format!("{from} -> {}", after.status);
+    let was = before.and_then(|before| before.processing.clone()).unwrap_or(Processing::None);
+    match after.processing.clone().unwrap_or(Processing::None) {
+        now if now == was => edge,
+        now => format!("{edge} and processing {was} -> {now}"),
+    }
+}
+
+/// One made-up customer, to whom what came before the event has happened.
+struct Stage<'a> {
+    case: Case,
+    policy: &'a Policy,
+    now: Timestamp,
+    number: u64,
+}
+
+impl<'a> Stage<'a> {
+    fn new(policy: &'a Policy, now: Timestamp) -> Self {
+        Self { case: Case::default(), policy, now, number: 0 }
+    }
+
+    fn who() -> Option<CustomerId> {
+        CustomerId::new("example").ok()
+    }
+
+    /// Brings the customer to where the event finds them.
+    fn prepare(&mut self, question: &Question) -> Result<(), String> {
+        let Question { from, to, visit, tags, contact, .. } = question;
+        if *visit == 0 || *visit > MAX_VISIT {
+            return Err(format!("a visit is 1 to {MAX_VISIT}, not {visit}"));
+        }
+        self.case.tags = tags.clone();
+        self.case.contact = contact.clone();
+        let same = from.as_ref() == Some(to);
+        match from {
+            None if *visit > 1 => {
+                return Err("a new customer's visit is the first; say where they come from".to_owned());
+            }
+            None => return Ok(()),
+            Some(from) => {
+                // Somewhere else, so that coming back is a visit.
+                let elsewhere = if *to == Status::KycPending { Status::Created } else { Status::KycPending };
+                let between = if same { &elsewhere } else { from };
+                for _ in 1..*visit {
+                    self.come(between);
+                    self.come(to);
+                }
+                if !same {
+                    self.come(from);
+                } else {
+                    self.come(between);
+                    self.come(to);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn come(&mut self, status: &Status) {
+        self.submit(&RuleSet::empty(), self.observe(status, None));
+    }
+
+    fn observe(&self, status: &Status, question: Option<&Question>) -> Option<Command> {
+        let saw = Observation {
+            source: Source::Callback,
+            status: status.clone(),
+            processing: Some(question.map_or(Processing::None, |question| question.processing.clone())),
+            missing_docs: Some(question.map_or(Codes::EMPTY, |question| question.missing_docs.clone())),
+            reject_labels: Some(question.map_or(Codes::EMPTY, |question| question.reject_labels.clone())),
+            message: Some(question.map_or("".into(), |question| question.message.as_str().into())),
+        };
+        Some(Command::Observe { customer: Self::who()?, saw })
+    }
+
+    /// `None` where nothing is to be written: a duplicate, or nothing is due.
+    fn submit(&mut self, rules: &RuleSet, command: Option<Command>) -> Option<Effects> {
+        let standing = Standing::since(rules, Timestamp(i64::MIN));
+        let given = Given {
+            now: self.now,
+            number: self.number + 1,
+            rules,
+            policy: self.policy,
+            key: &JobKey::new(&[0; 32]),
+            standing: &standing,
+            clock_in_doubt: false,
+            duplicate_at: Some(self.now),
+        };
+        let effects = decide::decide(&self.case, &command?, given).effects?;
+        self.number += 1;
+        self.case.apply(self.number, self.now, &effects);
+        Some(effects)
+    }
+
+    /// The event of exactly this duration; what comes due before it is let pass.
+    fn last_timer(&mut self, rules: &RuleSet, lasted: &Duration) -> Option<Effects> {
+        let is_it = |due: &CameDue| due.after_ms == lasted.ms() && matches!(due.stay, Stay::Status(_));
+        loop {
+            let Some(effects) = self.submit(rules, Self::who().map(|customer| Command::Timer { customer })) else {
+                // No rule waits for it.
+                return Some(Effects::default());
+            };
+            if effects.came_due.as_ref().is_some_and(is_it) {
+                return Some(effects);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{rules::Context, source::Files};
+
+    const RULES: &str = "
+  - {id: third, group: g, when: any -> SOFT_KYC_FAILED, if: {visit: '>= 3'}, do: [{email: mail}]}
+  - {id: docs, group: g, when: any -> SOFT_KYC_FAILED, if: {missing_docs: [SELFIE]}, do: [{email: mail}, {tag: asked}]}
+  - {id: german, when: any -> SOFT_KYC_FAILED, if: {customer.locale: de}, do: record}
+  - {id: changed, when: SOFT_KYC_FAILED -> SOFT_KYC_FAILED, do: record}
+  - {id: remind, when: 'SOFT_KYC_FAILED for 48h, 5d', do: [{email: mail}]}
+  - {id: stuck, when: processing none -> VERIFICATION_IN_PROGRESS, do: record}
+  - {id: off, mode: paused, when: any -> any, do: record}
+";
+
+    fn ask_of(asked: Asked) -> Answer {
+        let mut files = Files::default();
+        files.insert("kyc.yaml".to_owned(), format!("format: 1\nrules:{RULES}"));
+        files.insert("templates/mail.en.md".to_owned(), "Subject: Hello\n\nHello.\n".to_owned());
+        let compiled = RuleSet::compile(&files, &Context::without_configuration());
+        let rules = compiled.set.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics));
+        let question = asked.question().expect("a question");
+        ask(&rules, &Policy::default(), Timestamp(1_795_419_000_000), &question).expect("an answer")
+    }
+
+    fn move_to(from: &str, to: &str) -> Asked {
+        Asked { from: from.to_owned(), to: to.to_owned(), ..Asked::default() }
+    }
+
+    fn said(answer: &Answer) -> Vec<String> {
+        let of = |one: &Explained| format!("{} {}", one.outcome, one.why.as_deref().unwrap_or_default());
+        answer.rules.iter().map(of).map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_rule_says_what_became_of_it_and_why() {
+        let docs = vec!["SELFIE".to_owned()];
+        let answer = ask_of(Asked { docs, ..move_to("KYC_PENDING", "SOFT_KYC_FAILED") });
+        assert_eq!(answer.event, "KYC_PENDING -> SOFT_KYC_FAILED");
+        assert_eq!(
+            said(&answer),
+            [
+                "no visit >= 3: is 1",
+                "fired",
+                "undecidable customer.locale: not known",
+                "untriggered waits for SOFT_KYC_FAILED -> SOFT_KYC_FAILED",
+                "untriggered waits for SOFT_KYC_FAILED for 48h, 5d",
+                "untriggered waits for processing none -> VERIFICATION_IN_PROGRESS",
+                "paused",
+            ]
+        );
+        assert_eq!(answer.jobs.len(), 1);
+        assert_eq!(answer.tags.expect("changed").to_string(), "asked");
+    }
+
+    #[test]
+    fn visits_processing_details_and_time_can_be_made_up() {
+        let third = ask_of(Asked { visit: Some(3), ..move_to("KYC_PENDING", "SOFT_KYC_FAILED") });
+        assert_eq!(said(&third)[..2], ["fired", "no group g: third has acted"]);
+        let processing = Some("VERIFICATION_IN_PROGRESS".to_owned());
+        let both = ask_of(Asked { processing, ..move_to("new", "SOFT_KYC_FAILED") });
+        assert_eq!(both.event, "new -> SOFT_KYC_FAILED and processing none -> VERIFICATION_IN_PROGRESS");
+        assert_eq!(said(&both)[5], "fired");
+        let docs = vec!["PASSPORT".to_owned()];
+        let same = ask_of(Asked { docs, ..move_to("SOFT_KYC_FAILED", "SOFT_KYC_FAILED") });
+        assert_eq!(said(&same)[3], "fired");
+        for (lasted, outcome) in
+            [("48h", "fired"), ("5d", "fired"), ("3d", "untriggered waits for SOFT_KYC_FAILED for 48h, 5d")]
+        {
+            let lasted = Some(lasted.to_owned());
+            let answer = ask_of(Asked { lasted, ..move_to("KYC_PENDING", "SOFT_KYC_FAILED") });
+            assert_eq!(said(&answer)[4], outcome);
+        }
+        let nothing = ask_of(move_to("SOFT_KYC_FAILED", "SOFT_KYC_FAILED"));
+        assert!(nothing.event.ends_with("a duplicate") && nothing.jobs.is_empty());
+    }
+
+    #[test]
+    fn what_can_not_be_meant_is_refused() {
+        for (asked, problem) in [
+            (move_to("new", "FULL_USR"), "did you mean FULL_USER?"),
+            (Asked { lasted: Some("2 days".to_owned()), ..move_to("new", "FULL_USER") }, "for: `2 days`"),
+            (Asked { processing: Some("VERIFICATION".to_owned()), ..move_to("new", "X\n") }, "control characters"),
+        ] {
+            let error = asked.question().expect_err("refused");
+            assert!(error.contains(problem), "{error}");
+        }
+    }
+}

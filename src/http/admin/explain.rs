@@ -1,0 +1,101 @@
+//! Why: of a customer, each event with what every rule made of it; of a made-up event, what the rules in force would make of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::json;
+use warp::{Filter, Rejection, reply::Response};
+
+use super::{
+    Admin, Answered, ExplainQuery, MAX_BODY_BYTES, PAGE, customer_id, malformed, shape::JobShape, unprocessable,
+    unreadable,
+};
+use crate::{
+    decide::Standing,
+    explain::{Asked, Explained, ask, event_in_words, of_event},
+    http::{
+        body::capped_body,
+        reply::{Kind, Problem, json as answer},
+    },
+    kyc::Verdict,
+    outbox::Job,
+    store::Entry,
+};
+
+/// One event of a customer's history.
+#[derive(Serialize)]
+struct EventShape {
+    number: u64,
+    at: String,
+    source: &'static str,
+    verdict: Option<Verdict>,
+    /// As rules name it: `KYC_PENDING -> SOFT_KYC_FAILED`, `PENDING_KYC_DATA for 48h`.
+    event: String,
+    rule_set: Option<String>,
+    rules: Vec<Explained>,
+    jobs: Vec<JobShape>,
+}
+
+pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+    let customer = warp::path!("explain")
+        .and(warp::get())
+        .and(warp::query())
+        .then(answered!(admin, |this, query: ExplainQuery| this.explain_customer(query)));
+    let made_up = warp::path!("explain")
+        .and(warp::post())
+        .and(capped_body(MAX_BODY_BYTES))
+        .then(answered!(admin, |this, body: Bytes| this.explain_event(body)));
+    customer.or(made_up).unify()
+}
+
+impl Admin {
+    async fn explain_customer(&self, query: ExplainQuery) -> Answered {
+        let (store, id) = (self.store()?, customer_id(&query.customer)?);
+        if store.customer(&id).map_err(unreadable)?.is_none() {
+            return Err(Problem::new(Kind::NotFound).detail("nothing of this customer is known"));
+        }
+        let page = store.timeline(&id, query.before, PAGE).map_err(unreadable)?;
+        let jobs = store.jobs_of(&id).map_err(unreadable)?;
+        let mut events = Vec::new();
+        for entry in page.rows {
+            if entry.verdict().is_some() || entry.effects.came_due.is_some() {
+                let ordered: Vec<&Job> = jobs.iter().filter(|job| job.order.number == entry.number).collect();
+                let shapes = ordered.into_iter().map(|job| JobShape::new(&id, job)).collect();
+                events.push(self.explained(entry, shapes)?);
+            }
+        }
+        Ok(answer(StatusCode::OK, &json!({"customer": id, "events": events, "next": page.next})))
+    }
+
+    fn explained(&self, entry: Entry, jobs: Vec<JobShape>) -> Result<EventShape, Problem> {
+        let event = event_in_words(&entry.effects);
+        let set = match entry.effects.set.as_deref() {
+            Some(hash) => self.rulebook()?.set(hash).map_err(unreadable)?,
+            None => None,
+        };
+        // What people had paused then is not kept; the rulings say what was looked at.
+        let rules = set.map(|set| of_event(&set, &Standing::default(), &entry.effects.rules));
+        Ok(EventShape {
+            number: entry.number,
+            at: entry.at.to_string(),
+            source: entry.kind.name(),
+            verdict: entry.verdict(),
+            event,
+            rule_set: entry.effects.set.as_deref().map(str::to_owned),
+            rules: rules.unwrap_or_default(),
+            jobs,
+        })
+    }
+
+    async fn explain_event(&self, body: Bytes) -> Answered {
+        let asked: Asked = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        let question = asked.question().map_err(unprocessable)?;
+        let set = self.rulebook()?.current();
+        let said = ask(&set, &self.policy, self.clock.now(), &question).map_err(unprocessable)?;
+        let jobs: Vec<String> = said.jobs.iter().map(|job| job.order.action.to_string()).collect();
+        let shape = json!({"event": said.event, "rules": said.rules, "orders": jobs, "tags": said.tags, "rule_set": set.hash()});
+        Ok(answer(StatusCode::OK, &shape))
+    }
+}

@@ -1,0 +1,236 @@
+//! What people do to rules, channels and the clock: pausing, resuming, and sending what was left behind.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde::Serialize;
+use warp::{Filter, Rejection, reply::Response};
+
+use super::{Admin, Answered, Part, malformed, refused, unreadable};
+use crate::{
+    clock::Timestamp,
+    decide::{Act, Command, Receipt, Standing, backlog_of},
+    http::reply::{Kind, Problem, json},
+    kyc::CustomerId,
+    outbox::Channel,
+    rules::{Rule, RuleId, RuleSet, Stay},
+    source::did_you_mean,
+    store::{Overdue, StayPlace, Store},
+};
+
+/// How many customers of a backlog are looked at at once.
+const PAGE: usize = 500;
+
+/// How many of them are named; the rest is counted.
+const NAMED: usize = 1_000;
+
+#[derive(Serialize)]
+struct RuleShape {
+    id: String,
+    about: Option<String>,
+    group: Option<String>,
+    /// `live`, `shadow` or `paused`, by the file and by people.
+    mode: &'static str,
+    /// Since when people have paused it.
+    paused_since: Option<String>,
+    when: Vec<String>,
+    r#if: Option<String>,
+    r#do: Vec<String>,
+    file: String,
+    line: u32,
+}
+
+/// One customer of a rule's backlog.
+#[derive(Serialize)]
+struct Left {
+    customer: CustomerId,
+    status: String,
+    after: String,
+    due_at: String,
+}
+
+pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+    let rules = warp::path!("rules").and(warp::get()).then(answered!(admin, |this| this.rules()));
+    let backlog = warp::path!("rules" / Part / "backlog")
+        .and(warp::get())
+        .then(answered!(admin, |this, id: Part| this.backlog(id, false)));
+    let send = warp::path!("rules" / Part / "backlog")
+        .and(warp::post())
+        .then(answered!(admin, |this, id: Part| this.backlog(id, true)));
+    let pause_rule = warp::path!("rules" / Part / "pause")
+        .and(warp::post())
+        .then(answered!(admin, |this, id: Part| this.pause_rule(id)));
+    let resume_rule = warp::path!("rules" / Part / "resume")
+        .and(warp::post())
+        .then(answered!(admin, |this, id: Part| this.resume_rule(id)));
+    let pause_channel = warp::path!("channels" / Part / "pause")
+        .and(warp::post())
+        .then(answered!(admin, |this, name: Part| this.govern_channel(name, Act::PauseChannel)));
+    let resume_channel = warp::path!("channels" / Part / "resume")
+        .and(warp::post())
+        .then(answered!(admin, |this, name: Part| this.govern_channel(name, Act::ResumeChannel)));
+    let clock = warp::path!("clock" / "accept").and(warp::post()).then(answered!(admin, |this| this.accept_clock()));
+    rules
+        .or(backlog)
+        .unify()
+        .or(send)
+        .unify()
+        .or(pause_rule)
+        .unify()
+        .or(resume_rule)
+        .unify()
+        .or(pause_channel)
+        .unify()
+        .or(resume_channel)
+        .unify()
+        .or(clock)
+        .unify()
+}
+
+impl Admin {
+    async fn rules(&self) -> Answered {
+        let (set, standing) = (self.rulebook()?.current(), self.standing()?);
+        let rules: Vec<RuleShape> = set.rules().iter().map(|rule| RuleShape::new(rule, &standing)).collect();
+        Ok(json(StatusCode::OK, &serde_json::json!({"hash": set.hash(), "rules": rules})))
+    }
+
+    pub(super) fn standing(&self) -> Result<Arc<Standing>, Problem> {
+        Ok(self.store()?.standing().borrow().clone())
+    }
+
+    async fn pause_rule(&self, Part(id): Part) -> Answered {
+        let set = self.rulebook()?.current();
+        let rule = known(&set, &id)?;
+        self.govern(Act::PauseRule(rule.id.clone())).await
+    }
+
+    /// Also of a rule that has gone: somebody may want to clear up before it comes back.
+    async fn resume_rule(&self, Part(id): Part) -> Answered {
+        let rule = RuleId::new(&id).ok_or_else(|| malformed(format!("{id:?} is no name of a rule")))?;
+        let is_paused = self.standing()?.paused_rules().any(|(paused, _)| *paused == rule);
+        if !is_paused {
+            known(&self.rulebook()?.current(), &id)?;
+        }
+        self.govern(Act::ResumeRule(rule)).await
+    }
+
+    async fn govern_channel(&self, Part(name): Part, act: fn(Channel) -> Act) -> Answered {
+        let channel = Channel::parse(&name).filter(|channel| self.channels.contains(channel)).ok_or_else(|| {
+            let known: Vec<String> = self.channels.iter().map(Channel::to_string).collect();
+            let known = if known.is_empty() { "none is configured".to_owned() } else { known.join(", ") };
+            Problem::new(Kind::NotFound).detail(format!("there is no channel {name:?}; there are: {known}"))
+        })?;
+        self.govern(act(channel)).await
+    }
+
+    async fn govern(&self, act: Act) -> Answered {
+        let said = act.to_string();
+        let receipt = self.store()?.govern(act).await.map_err(refused)?;
+        if receipt == Receipt::Recorded {
+            tracing::info!("{said}");
+        }
+        Ok(json(StatusCode::OK, &serde_json::json!({"changed": receipt == Receipt::Recorded, "said": said})))
+    }
+
+    async fn accept_clock(&self) -> Answered {
+        let changed = self.clock.is_in_doubt();
+        self.clock.believe();
+        if changed {
+            tracing::info!("the clock was accepted by hand");
+        }
+        Ok(json(StatusCode::OK, &serde_json::json!({"changed": changed, "now": self.clock.now().to_string()})))
+    }
+
+    async fn backlog(&self, Part(id): Part, send: bool) -> Answered {
+        let (store, set, standing) = (self.store()?, self.rulebook()?.current(), self.standing()?);
+        let rule = known(&set, &id)?.id.clone();
+        let (mut count, mut sent, mut named) = (0_u64, 0_u64, Vec::new());
+        for (stay, after_ms) in shortest(&set, &rule) {
+            let mut last: Option<StayPlace> = None;
+            loop {
+                let now = self.clock.now();
+                let of = Overdue {
+                    stay: stay.clone(),
+                    after_ms: i64::MAX,
+                    entered_after: Timestamp(i64::MIN),
+                    entered_until: now.plus_ms(-after_ms),
+                };
+                let found = store.overdue(&of, last.as_ref(), PAGE).await.map_err(unreadable)?;
+                for (_, customer) in &found {
+                    let Some(left) = left(store, customer, &rule, &set, &standing, now)? else { continue };
+                    count += 1;
+                    if send {
+                        let command = Command::Backlog { customer: customer.clone(), rule: rule.clone() };
+                        let receipt = store.submit(command).await.map_err(refused)?;
+                        sent += u64::from(receipt == Receipt::Recorded);
+                    }
+                    if named.len() < NAMED {
+                        named.push(left);
+                    }
+                }
+                last = found.last().cloned();
+                if found.len() < PAGE {
+                    break;
+                }
+            }
+        }
+        let rule = rule.to_string();
+        Ok(json(StatusCode::OK, &serde_json::json!({"rule": rule, "count": count, "sent": sent, "customers": named})))
+    }
+}
+
+/// Where the rule waits, and its shortest duration there.
+fn shortest(set: &RuleSet, rule: &RuleId) -> Vec<(Stay, i64)> {
+    let mut shortest: Vec<(Stay, i64)> = Vec::new();
+    // Those of one stay come together, the shortest first.
+    for timer in set.timers().iter().filter(|timer| timer.rule == *rule) {
+        if shortest.last().is_none_or(|(stay, _)| *stay != timer.stay) {
+            shortest.push((timer.stay.clone(), timer.after.ms()));
+        }
+    }
+    shortest
+}
+
+fn left(
+    store: &Store,
+    customer: &CustomerId,
+    rule: &RuleId,
+    set: &RuleSet,
+    standing: &Standing,
+    now: Timestamp,
+) -> Result<Option<Left>, Problem> {
+    let Some(case) = store.customer(customer).map_err(unreadable)? else { return Ok(None) };
+    let found = backlog_of(&case, rule, set, standing, now);
+    Ok(found.map(|(timer, due_at)| Left {
+        customer: customer.clone(),
+        status: timer.stay.to_string(),
+        after: timer.after.to_string(),
+        due_at: due_at.to_string(),
+    }))
+}
+
+fn known<'s>(set: &'s RuleSet, id: &str) -> Result<&'s Rule, Problem> {
+    set.rule(id).ok_or_else(|| {
+        let meant = did_you_mean(id, set.rules().iter().map(|rule| rule.id.as_str()));
+        let hint = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+        Problem::new(Kind::NotFound).detail(format!("there is no rule {id:?}{hint}"))
+    })
+}
+
+impl RuleShape {
+    fn new(rule: &Rule, standing: &Standing) -> Self {
+        let paused = standing.paused_rules().find(|(paused, _)| **paused == rule.id);
+        Self {
+            id: rule.id.to_string(),
+            about: rule.about.clone(),
+            group: rule.group.as_deref().map(str::to_owned),
+            mode: standing.mode(rule).name(),
+            paused_since: paused.map(|(_, since)| since.to_string()),
+            when: rule.triggers.iter().map(ToString::to_string).collect(),
+            r#if: (!rule.condition.is_empty()).then(|| rule.condition.text()),
+            r#do: rule.actions.iter().map(ToString::to_string).collect(),
+            file: rule.file.to_string(),
+            line: rule.line,
+        }
+    }
+}

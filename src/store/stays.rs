@@ -1,0 +1,52 @@
+//! Stays, as timers look for them: by status and by when they began.
+//!
+//! A customer has one in a status and one in a processing status. The view keeps them in order, so that nobody who waits costs
+//! anything while none is due.
+
+use crate::{
+    clock::Timestamp,
+    decide::{Case, stays},
+    kyc::CustomerId,
+    rules::Stay,
+};
+
+/// One stay of one customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StayRow {
+    pub stay: Stay,
+    pub entered_at: Timestamp,
+    /// Every duration up to this has been decided, in milliseconds.
+    pub decided_ms: i64,
+}
+
+/// The stays that a case is in.
+pub fn rows(case: &Case) -> Vec<StayRow> {
+    let of = |(stay, entered_at)| {
+        let decided_ms = case.timers.decided_ms(&stay);
+        StayRow { stay, entered_at, decided_ms }
+    };
+    case.customer.iter().flat_map(stays).map(of).collect()
+}
+
+/// Stays that have lasted for a duration and were not decided for it.
+#[derive(Clone, Debug)]
+pub struct Overdue {
+    pub stay: Stay,
+    pub after_ms: i64,
+    /// Those that began after this …
+    pub entered_after: Timestamp,
+    /// … and up to this.
+    pub entered_until: Timestamp,
+}
+
+impl Overdue {
+    pub(super) fn takes(&self, row: &StayRow) -> bool {
+        row.stay == self.stay
+            && row.entered_at > self.entered_after
+            && row.entered_at <= self.entered_until
+            && row.decided_ms < self.after_ms
+    }
+}
+
+/// A stay's place in the index.
+pub type StayPlace = (Timestamp, CustomerId);
