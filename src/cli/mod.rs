@@ -7,12 +7,14 @@ mod customers;
 mod demo;
 mod explain;
 mod govern;
+mod graph;
 mod init;
 mod jobs;
 mod offline;
 mod output;
 mod printed;
 mod reload;
+mod schema;
 mod serve;
 mod settings;
 mod sign;
@@ -59,6 +61,10 @@ enum Command {
     Explain(explain::Explain),
     /// Say who would have got what by edited rules, from the recorded history. Never sends anything.
     Backtest(backtest::Backtest),
+    /// Print a JSON Schema, with which an editor completes and checks rules, rule tests or the configuration.
+    Schema(schema::Schema),
+    /// Draw the rules as a state diagram.
+    Graph(graph::Graph),
     /// Load the rules of a running server anew.
     Reload,
     /// What a running server is doing.
@@ -112,6 +118,8 @@ impl Cli {
             Command::Test(test) => test.run(config, output),
             Command::Explain(explain) => explain.run(config, output),
             Command::Backtest(backtest) => backtest.run(config, output),
+            Command::Schema(schema) => schema.run(config, output),
+            Command::Graph(graph) => graph.run(config, output),
             Command::Reload => reload::run(config, output),
             Command::Status => status::run(config, output),
             Command::Jobs(jobs) => jobs.run(config, output),
