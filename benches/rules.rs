@@ -30,7 +30,7 @@ fn files(count: usize) -> Files {
             let _ = writeln!(
                 text,
                 "  - {{id: rule-{rule}, when: {from} -> {to}, if: {{visit: \"{}\"}}, do: [{{tag: t}}]}}",
-                rule % 900 + 1
+                rule * 7919 % 900 + 1
             );
         }
         files.insert(format!("rules-{nth:03}.yaml"), text);

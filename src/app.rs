@@ -404,6 +404,7 @@ fn reading(config: &Config) -> Reading {
         dir: config.rules.clone(),
         context: context(config),
         policy: policy(config),
+        blast_limit: config.reload.blast_limit,
         failing_tests: match config.reload.tests {
             ReloadTests::Enforce => FailingTests::Refuse,
             ReloadTests::Warn => FailingTests::Warn,

@@ -7,6 +7,7 @@
 
 pub mod actions;
 pub mod app;
+pub mod backtest;
 pub mod cases;
 pub mod cli;
 pub mod clock;
@@ -15,13 +16,16 @@ pub mod contacts;
 pub mod decide;
 pub mod dispatch;
 pub mod explain;
+pub mod graph;
 pub mod house;
 pub mod http;
+pub mod impact;
 pub mod kyc;
 pub mod outbox;
 pub mod rulebook;
 pub mod rules;
 pub mod rules_dir;
+pub mod schema;
 pub mod shipped;
 pub mod source;
 pub mod store;

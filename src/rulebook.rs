@@ -17,6 +17,7 @@ use crate::{
     cases::Tests,
     clock::{Clock, Timestamp},
     decide::Policy,
+    impact::Impact,
     rules::{Context, RuleSet},
     rules_dir,
     source::{Diagnostic, Files, Sources, render},
@@ -65,6 +66,8 @@ pub struct Reading {
     /// As decisions have it; for the tests.
     pub policy: Policy,
     pub failing_tests: FailingTests,
+    /// A reload that would order more jobs at once than this is refused; `None`: none is.
+    pub blast_limit: Option<u64>,
 }
 
 /// What becomes of rules whose tests fail, or can't be read.
@@ -179,12 +182,7 @@ impl Rulebook {
     pub async fn reload(&self) -> Reload {
         let _turn = self.turn.lock().await;
         match read_and_test(&self.reading).await {
-            Err(text) => {
-                tracing::error!("the rules are refused; everything stays as it was\n{text}");
-                self.metrics.reloaded(false);
-                self.tell(|told| told.error = Some((self.clock.now(), text.clone())));
-                Reload::Refused { text }
-            }
+            Err(text) => self.refuse(text),
             Ok(set) if set.hash() == self.current.load().hash() => {
                 self.tell(|told| told.error = None);
                 self.metrics.reloaded(true);
@@ -194,7 +192,54 @@ impl Rulebook {
         }
     }
 
+    /// These files, or those in the directory, as a set that nobody makes the active one; or everything that is wrong with them.
+    pub async fn edited(&self, files: Option<Files>) -> Result<Arc<RuleSet>, String> {
+        let reading = self.reading.clone();
+        let work = move || {
+            let files = match files {
+                Some(files) => files,
+                None => {
+                    rules_dir::read(&reading.dir).map_err(|wrong| shown(&wrong, &Files::default(), &reading.dir))?
+                }
+            };
+            let compiled = RuleSet::compile(&files, &reading.context);
+            compiled.set.map(Arc::new).ok_or_else(|| shown(&compiled.diagnostics, &files, &reading.dir))
+        };
+        let failed = |error| Err(format!("reading the rules failed: {error}"));
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(failed)
+    }
+
+    /// What loading this set would do, counted up to a little over `most` jobs.
+    pub async fn impact(&self, set: &RuleSet, most: u64) -> Result<Impact, StoreError> {
+        Impact::of(&self.store, set, &self.current.load_full(), self.clock.now(), most).await
+    }
+
+    pub fn blast_limit(&self) -> Option<u64> {
+        self.reading.blast_limit
+    }
+
+    /// Why a set orders too much at once to be loaded.
+    async fn blast(&self, set: &RuleSet) -> Option<String> {
+        let limit = self.reading.blast_limit?;
+        let impact = match self.impact(set, limit).await {
+            Ok(impact) => impact,
+            Err(error) => return Some(format!("what the rules would order at once can't be counted: {error}")),
+        };
+        if impact.total <= limit {
+            return None;
+        }
+        let by_rule = impact.at_once.iter().map(|(rule, count)| format!("  {rule}: {count}"));
+        let by_rule = by_rule.collect::<Vec<_>>().join("\n");
+        Some(format!(
+            "the rules would order more than {limit} jobs within an hour (`reload.blast_limit`):\n{by_rule}\nLoad them with \
+             `mode: shadow` first and look at `kyc-rules backtest`, or raise the limit in the configuration and restart\n"
+        ))
+    }
+
     async fn swap(&self, set: Arc<RuleSet>) -> Reload {
+        if let Some(text) = self.blast(&set).await {
+            return self.refuse(text);
+        }
         if let Err(refused) = self.store.activate(Arc::clone(&set)).await {
             tracing::error!(%refused, "the rules could not be made the active ones");
             return Reload::Failed(refused);
@@ -206,6 +251,13 @@ impl Rulebook {
         self.metrics.reloaded(true);
         tracing::info!(hash, rules, "the rules are loaded");
         Reload::Loaded { hash, rules }
+    }
+
+    fn refuse(&self, text: String) -> Reload {
+        tracing::error!("the rules are refused; everything stays as it was\n{text}");
+        self.metrics.reloaded(false);
+        self.tell(|told| told.error = Some((self.clock.now(), text.clone())));
+        Reload::Refused { text }
     }
 
     fn tell(&self, change: impl FnOnce(&mut Told)) {

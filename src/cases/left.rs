@@ -10,9 +10,9 @@ use crate::{
 
 /// A mail, a webhook, a message to a room, or a mark that a rule has set or taken away.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Left {
+pub struct Left {
     pub rule: RuleId,
-    pub kind: Kind,
+    pub(super) kind: Kind,
     pub name: Arc<str>,
     pub at: Timestamp,
     /// The address of a mail.
@@ -27,7 +27,7 @@ pub(super) struct Left {
 
 impl Left {
     /// `None` for an action of which nothing leaves. `address` is the customer's.
-    pub fn of(rule: &RuleId, action: &Action, at: Timestamp, address: Option<&str>) -> Option<Self> {
+    pub(super) fn of(rule: &RuleId, action: &Action, at: Timestamp, address: Option<&str>) -> Option<Self> {
         let kind = Kind::of(action)?;
         let mut left = Self {
             rule: rule.clone(),
@@ -50,8 +50,18 @@ impl Left {
         Some(left)
     }
 
+    /// As `email reminder`.
+    pub fn what(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+
+    /// A mark, which nobody gets.
+    pub fn is_mark(&self) -> bool {
+        matches!(self.kind, Kind::Tag | Kind::Untag)
+    }
+
     /// The same thing, whatever else is said of it.
-    pub fn is_what(&self, expected: &Expected) -> bool {
+    pub(super) fn is_what(&self, expected: &Expected) -> bool {
         self.rule == expected.rule
             && self.kind == expected.kind
             && *self.name == *expected.name
@@ -59,7 +69,7 @@ impl Left {
     }
 
     /// It is all that was expected.
-    pub fn meets(&self, expected: &Expected, start: &Start) -> bool {
+    pub(super) fn meets(&self, expected: &Expected, start: &Start) -> bool {
         self.is_what(expected)
             && expected.at.as_ref().is_none_or(|at| start.is(at, self.at))
             && expected.to.as_ref().is_none_or(|to| self.to.as_ref() == Some(to))
@@ -69,7 +79,7 @@ impl Left {
     }
 
     /// Whether its text has this in it, wherever lines break.
-    pub fn contains(&self, part: &str) -> bool {
+    pub(super) fn contains(&self, part: &str) -> bool {
         self.text.as_deref().is_some_and(|text| text.contains(part) || one_line(text).contains(&one_line(part)))
     }
 }

@@ -29,7 +29,9 @@ mod tests;
 mod world;
 
 pub use coverage::untested;
+pub use left::Left;
 pub use results::{Difference, Failure, Results, Tested};
+pub use world::World;
 
 use crate::{
     decide::Policy,

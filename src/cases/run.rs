@@ -37,7 +37,7 @@ fn one(
     let part = test.rules.as_ref().map(|ids| rules.only(ids));
     let part = part.map(|rules| (standing(&rules), rules));
     let rules = part.as_ref().map_or((rules, standing_of_all), |(standing, rules)| (rules, standing));
-    let mut world = World::new(rules, policy, &test.customer, test.start.at);
+    let mut world = World::new(rules, policy, test.customer.clone(), test.start.at);
     let customer = || test.customer.clone();
     if let Some(contact) = test.contact.clone() {
         world.happens(&Command::Contact { customer: customer(), contact });

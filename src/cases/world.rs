@@ -15,12 +15,14 @@ use crate::{
     rules::{Action, Rule, RuleId, RuleSet},
 };
 
-pub(super) struct World<'a> {
+pub struct World<'a> {
     rules: &'a RuleSet,
     standing: &'a Standing,
     policy: &'a Policy,
     key: JobKey,
-    who: &'a CustomerId,
+    who: CustomerId,
+    /// What would be sent is made, too.
+    renders: bool,
     now: Timestamp,
     /// Of the next record.
     number: u64,
@@ -50,27 +52,44 @@ impl<'a> World<'a> {
     pub fn new(
         (rules, standing): (&'a RuleSet, &'a Standing),
         policy: &'a Policy,
-        who: &'a CustomerId,
+        who: CustomerId,
         now: Timestamp,
     ) -> Self {
         let key = JobKey::new(&[0; 32]);
-        Self { rules, standing, policy, key, who, now, number: 1, case: Case::default(), seen: Seen::default() }
+        let (case, seen) = (Case::default(), Seen::default());
+        Self { rules, standing, policy, key, who, renders: true, now, number: 1, case, seen }
     }
 
-    pub const fn now(&self) -> Timestamp {
+    /// A world that begins in the middle of a life, and in which only it is noted that something leaves, not what it says.
+    pub fn silent(
+        rules: (&'a RuleSet, &'a Standing),
+        policy: &'a Policy,
+        who: CustomerId,
+        now: Timestamp,
+        case: Case,
+    ) -> Self {
+        Self { renders: false, case, ..Self::new(rules, policy, who, now) }
+    }
+
+    /// What has left since this was last asked.
+    pub fn take_left(&mut self) -> Vec<Left> {
+        self.take_seen().left
+    }
+
+    pub(super) const fn now(&self) -> Timestamp {
         self.now
     }
 
-    pub const fn case(&self) -> &Case {
+    pub(super) const fn case(&self) -> &Case {
         &self.case
     }
 
-    pub const fn rules(&self) -> &'a RuleSet {
+    pub(super) const fn rules(&self) -> &'a RuleSet {
         self.rules
     }
 
     /// What has happened since this was last asked.
-    pub fn take_seen(&mut self) -> Seen {
+    pub(super) fn take_seen(&mut self) -> Seen {
         std::mem::take(&mut self.seen)
     }
 
@@ -81,8 +100,13 @@ impl<'a> World<'a> {
     }
 
     /// Time passes, and nothing else than what it makes due.
-    pub fn pass(&mut self, ms: i64) {
-        let until = self.now.plus_ms(ms);
+    pub(super) fn pass(&mut self, ms: i64) {
+        self.pass_until(self.now.plus_ms(ms));
+    }
+
+    /// Likewise up to a moment, if it has not come yet.
+    pub fn pass_until(&mut self, until: Timestamp) {
+        let until = until.max(self.now);
         while let Some(next) = self.next_due().filter(|next| *next <= until) {
             self.now = next;
             self.work();
@@ -118,7 +142,7 @@ impl<'a> World<'a> {
         let job = attempt.job;
         let (id, number) = (job.id(), job.fate.attempts);
         let outcome = match (&job.order.action, &job.letter) {
-            (Action::Email { template, .. }, Some(letter)) => {
+            (Action::Email { template, .. }, Some(letter)) if self.renders => {
                 match self.rules.templates().render_mail(template, letter.locale.as_deref(), &letter.facts) {
                     Ok(mail) => {
                         let left = Left::of(&job.order.rule, &job.order.action, self.now, Some(&letter.address));

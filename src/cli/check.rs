@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
-use super::{Exit, Failure, Output, offline::Offline};
+use super::{Exit, Failure, Output, offline::Offline, settings};
 use crate::{
     app,
     cases::untested,
-    source::{Diagnostic, Severity, github, json, render},
+    source::{Diagnostic, Severity, github, json as as_json, render},
 };
 
 #[derive(Debug, Args)]
@@ -20,6 +21,11 @@ pub struct Check {
     /// Warnings fail, too.
     #[arg(long)]
     deny_warnings: bool,
+
+    /// Also ask the running server what loading these rules would change: which come, go and differ, and how many jobs would go
+    /// out within an hour.
+    #[arg(long)]
+    against_running: bool,
 
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -49,14 +55,15 @@ impl Check {
         {
             offline.diagnostics.extend(untested(&tests.run(rules, &offline.policy).untested, rules));
         }
-        self.report(&offline, output)
+        self.report(&offline, output)?;
+        if self.against_running { against_running(given, &offline, output) } else { Ok(()) }
     }
 
     fn report(&self, offline: &Offline, output: &mut Output) -> Result<(), Failure> {
         let (errors, warnings) = (offline.count(Severity::Error), offline.count(Severity::Warning));
         let (diagnostics, sources) = (&offline.diagnostics, &offline.sources());
         match if output.is_json() { Format::Json } else { self.format } {
-            Format::Json => json(diagnostics, sources).iter().for_each(|one| output.json(one)),
+            Format::Json => as_json(diagnostics, sources).iter().for_each(|one| output.json(one)),
             Format::Github => output.raw(github(diagnostics, sources).as_bytes()),
             Format::Human => {
                 output.raw(render(diagnostics, sources, false).as_bytes());
@@ -67,6 +74,38 @@ impl Check {
             }
         }
         if errors > 0 || self.deny_warnings && warnings > 0 { Err(Failure::new(Exit::Config, "")) } else { Ok(()) }
+    }
+}
+
+/// What a save would change in the running server.
+fn against_running(given: Option<&Path>, offline: &Offline, output: &mut Output) -> Result<(), Failure> {
+    let body = json!({"rules": offline.files()});
+    let answer = settings::block_on(async { settings::client(given)?.post_json("impact", &body).await })?;
+    let refused = answer["refused"] == true;
+    if output.is_json() {
+        output.json(&answer);
+    } else {
+        show_impact(&answer, output);
+    }
+    if refused {
+        Err(Failure::new(Exit::Config, "a reload would be refused: see `reload.blast_limit`"))
+    } else {
+        Ok(())
+    }
+}
+
+fn show_impact(answer: &Value, output: &mut Output) {
+    let impact = &answer["impact"];
+    output.line("\nagainst the rules that run:");
+    for what in ["added", "removed", "changed"] {
+        let rules: Vec<&str> = impact[what].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let rules = if rules.is_empty() { "none".to_owned() } else { rules.join(", ") };
+        output.line(format_args!("  {what:<8} {rules}"));
+    }
+    let limit = answer["limit"].as_u64().map(|limit| format!(" (at most {limit} are let)")).unwrap_or_default();
+    output.line(format_args!("  jobs within an hour of loading: {}{limit}", impact["total"]));
+    for (rule, count) in impact["at_once"].as_object().into_iter().flatten() {
+        output.line(format_args!("    {rule}: {count}"));
     }
 }
 

@@ -1,17 +1,20 @@
 //! The command line: one file a command. It parses, calls, prints, and decides the exit code in one place.
 
+mod backtest;
 mod check;
 mod client;
 mod customers;
 mod demo;
 mod explain;
 mod govern;
+mod graph;
 mod init;
 mod jobs;
 mod offline;
 mod output;
 mod printed;
 mod reload;
+mod schema;
 mod serve;
 mod settings;
 mod sign;
@@ -56,6 +59,12 @@ enum Command {
     Test(test::Test),
     /// Say which rules fire and, for each that does not, why: of a made-up event, or of a customer of a running server.
     Explain(explain::Explain),
+    /// Say who would have got what by edited rules, from the recorded history. Never sends anything.
+    Backtest(backtest::Backtest),
+    /// Print a JSON Schema, with which an editor completes and checks rules, rule tests or the configuration.
+    Schema(schema::Schema),
+    /// Draw the rules as a state diagram.
+    Graph(graph::Graph),
     /// Load the rules of a running server anew.
     Reload,
     /// What a running server is doing.
@@ -108,6 +117,9 @@ impl Cli {
             Command::Check(check) => check.run(config, output),
             Command::Test(test) => test.run(config, output),
             Command::Explain(explain) => explain.run(config, output),
+            Command::Backtest(backtest) => backtest.run(config, output),
+            Command::Schema(schema) => schema.run(config, output),
+            Command::Graph(graph) => graph.run(config, output),
             Command::Reload => reload::run(config, output),
             Command::Status => status::run(config, output),
             Command::Jobs(jobs) => jobs.run(config, output),

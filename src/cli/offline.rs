@@ -95,6 +95,11 @@ impl Offline {
         }
     }
 
+    /// The texts of the rules and what lies beside them.
+    pub const fn files(&self) -> &Files {
+        &self.files
+    }
+
     pub fn count(&self, severity: Severity) -> usize {
         self.diagnostics.iter().filter(|one| one.severity == severity).count()
     }

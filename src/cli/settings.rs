@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret;
 
-use super::{Exit, Failure, client::Client};
+use super::{Exit, Failure, Output, client::Client};
 use crate::{
     app::{self, TOKEN_FILE},
     config::{Config, Loaded, PLACES, Unfilled, VARIABLE},
@@ -35,12 +35,26 @@ pub fn shown(loaded: &Loaded) -> String {
 
 /// The configuration; wrong, it is a failure that says everything that is.
 pub fn load(given: Option<&Path>) -> Result<Config, Failure> {
-    let mut loaded = read(&find(given)?, Unfilled::Error)?;
-    if let Some(config) = loaded.config.take() {
-        return Ok(config);
+    let path = find(given)?;
+    let mut loaded = read(&path, Unfilled::Error)?;
+    loaded.config.take().ok_or_else(|| wrong(loaded))
+}
+
+/// The configuration, if there is one, for commands that need none of its secrets. What is not filled in is noted.
+pub fn without_secrets(given: Option<&Path>, output: &Output) -> Result<Option<Config>, Failure> {
+    let Some(path) = Config::find(given) else { return Ok(None) };
+    let mut loaded = read(&path, Unfilled::Allow)?;
+    let Some(config) = loaded.config.take() else { return Err(wrong(loaded)) };
+    loaded.diagnostics.retain(|one| one.code == "unfilled");
+    if !loaded.diagnostics.is_empty() {
+        output.note(shown(&loaded).trim_end());
     }
+    Ok(Some(config))
+}
+
+fn wrong(mut loaded: Loaded) -> Failure {
     loaded.diagnostics.retain(|one| one.severity == Severity::Error);
-    Err(Failure::new(Exit::Config, format!("the configuration is wrong\n\n{}", shown(&loaded).trim_end())))
+    Failure::new(Exit::Config, format!("the configuration is wrong\n\n{}", shown(&loaded).trim_end()))
 }
 
 pub fn first_secret(given: Option<&Path>) -> Result<Secret, Failure> {

@@ -114,8 +114,13 @@ fn kind(path: &str) -> Kind {
     }
 }
 
+/// Whether rules stand in the file of this path.
+pub(super) fn is_rules(path: &str) -> bool {
+    matches!(kind(path), Kind::Rules)
+}
+
 /// Every code that has words in some language. What else is wrong with these files, the templates say.
-fn label_codes(files: &Files) -> BTreeSet<String> {
+pub(super) fn label_codes(files: &Files) -> BTreeSet<String> {
     fn keys(node: &Node<'_>, codes: &mut BTreeSet<String>) {
         if let Value::Map(entries) = &node.value {
             for entry in entries {

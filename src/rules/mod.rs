@@ -31,6 +31,7 @@ mod trigger_grammar;
 mod trigger_mistakes;
 mod trigger_words;
 mod unsupported;
+mod vocabulary;
 mod warnings;
 
 pub use action::{Action, Recipient};
@@ -43,3 +44,4 @@ pub use prefilter::Signature;
 pub use rule::{Mode, Rule, RuleId};
 pub use rule_set::{RuleSet, Stay, Timer};
 pub use trigger::{Left, ProcessingSide, Right, Trigger};
+pub use vocabulary::Vocabulary;
