@@ -186,3 +186,16 @@ fn a_first_start_over_failing_tests_is_refused() {
     assert!(errors.contains("the rules are wrong, and there are no earlier ones to run"), "{errors}");
     assert!(errors.contains("FAILED") && errors.contains("2 tests: 2 failed"), "{errors}");
 }
+
+#[test]
+fn the_shipped_rules_pass_their_tests_and_a_test_fires_each() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let output = Command::new(env!("CARGO_BIN_EXE_kyc-rules"))
+        .args(["test", "--rules", concat!(env!("CARGO_MANIFEST_DIR"), "/rules")])
+        .current_dir(dir.path())
+        .env_remove("KYC_RULES_CONFIG")
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.ends_with(" tests passed\n"), "{said}");
+}

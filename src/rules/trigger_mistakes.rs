@@ -49,7 +49,7 @@ impl<'g> Grammar<'g, '_, '_> {
         match meant {
             Some(meant) => note.label(format!("did you mean {meant}?")),
             None => {
-                let list = if what == "status" { "statuses" } else { "processing" };
+                let list = if what == "status" { "statuses" } else { "processing_statuses" };
                 let known = one_of(names.iter().copied());
                 note.help(format!("known are {known}; a new one is declared in the configuration, under `{list}:`"))
             }
