@@ -24,7 +24,7 @@ use tokio::{
 use crate::{
     actions::email::{Mailer, MailerConfig},
     clock::{Clock, Timestamp},
-    config::{Config, Data},
+    config::{Config, Data, ReloadTests},
     decide::Policy,
     dispatch::{Dispatcher, Post},
     house::House,
@@ -34,7 +34,7 @@ use crate::{
         callback::{self, Intake},
     },
     outbox::Channel,
-    rulebook::{Rulebook, StartError},
+    rulebook::{FailingTests, Reading, Rulebook, StartError},
     rules::Context,
     rules_dir::Watch,
     store::{OpenError, Options, Progress, Recorder, Store},
@@ -259,9 +259,8 @@ impl Engine {
             );
             self.metrics.in_doubt(in_doubt);
         }
-        let context = context(&self.config);
         let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.metrics));
-        let rulebook = match Rulebook::start(&self.config.rules, context, store.clone(), clock, metrics).await {
+        let rulebook = match Rulebook::start(reading(&self.config), store.clone(), clock, metrics).await {
             Ok(rulebook) => Arc::new(rulebook),
             Err(error) => {
                 store.close().await;
@@ -398,6 +397,20 @@ pub fn data_dir(config: &Config) -> Result<&Path, AppError> {
 /// What the configuration says about decisions.
 pub fn policy(config: &Config) -> Policy {
     Policy { timezone: config.timezone.clone(), attributes: config.directory.attributes.clone().into() }
+}
+
+/// What the configuration says about reading rules.
+fn reading(config: &Config) -> Reading {
+    Reading {
+        dir: config.rules.clone(),
+        context: context(config),
+        policy: policy(config),
+        blast_limit: config.reload.blast_limit,
+        failing_tests: match config.reload.tests {
+            ReloadTests::Enforce => FailingTests::Refuse,
+            ReloadTests::Warn => FailingTests::Warn,
+        },
+    }
 }
 
 /// What the configuration says that rules depend on.

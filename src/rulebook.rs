@@ -1,6 +1,6 @@
 //! The rules in force: loaded as a whole or not at all, and found again by their hash.
 //!
-//! A set is read, checked and compiled before anything changes; then the store makes it the active one, in order with the
+//! A set is read, checked, compiled and tested before anything changes; then the store makes it the active one, in order with the
 //! decisions. What is refused changes nothing, and is said in the log, in `status` and in a metric. The store keeps the last
 //! good set, so that a restart over broken files runs it, and says so.
 
@@ -14,10 +14,13 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
+    cases::Tests,
     clock::{Clock, Timestamp},
+    decide::Policy,
+    impact::Impact,
     rules::{Context, RuleSet},
     rules_dir,
-    source::{Diagnostic, Files, Severity, Sources, render},
+    source::{Diagnostic, Files, Sources, render},
     store::{Refused, Store, StoreError},
     telemetry::Metrics,
 };
@@ -55,6 +58,27 @@ impl From<Refused> for StartError {
     }
 }
 
+/// What rules are read from and with, and how strictly.
+#[derive(Clone)]
+pub struct Reading {
+    pub dir: PathBuf,
+    pub context: Context,
+    /// As decisions have it; for the tests.
+    pub policy: Policy,
+    pub failing_tests: FailingTests,
+    /// A reload that would order more jobs at once than this is refused; `None`: none is.
+    pub blast_limit: Option<u64>,
+}
+
+/// What becomes of rules whose tests fail, or can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailingTests {
+    /// They are as wrong as rules that can't be read.
+    Refuse,
+    /// They are loaded, with a warning.
+    Warn,
+}
+
 /// What a reload came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reload {
@@ -84,8 +108,7 @@ pub struct Loaded {
 
 /// The rules in force.
 pub struct Rulebook {
-    dir: PathBuf,
-    context: Context,
+    reading: Reading,
     store: Store,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -101,13 +124,6 @@ struct Told {
     error: Option<(Timestamp, String)>,
 }
 
-/// Everything that is wrong with some rules, and a set when nothing is.
-pub fn compile(files: &Files, shown_dir: &Path, context: &Context) -> (Option<RuleSet>, Vec<Diagnostic>, String) {
-    let compiled = RuleSet::compile(files, context);
-    let text = shown(&compiled.diagnostics, files, shown_dir);
-    (compiled.set, compiled.diagnostics, text)
-}
-
 fn shown(diagnostics: &[Diagnostic], files: &Files, dir: &Path) -> String {
     render(diagnostics, &Sources::default().directory(&dir.display().to_string(), files), false)
 }
@@ -115,16 +131,15 @@ fn shown(diagnostics: &[Diagnostic], files: &Files, dir: &Path) -> String {
 impl Rulebook {
     /// Reads the directory and makes what is in there the active set; or the last good one, where that is wrong.
     pub async fn start(
-        dir: &Path,
-        context: Context,
+        reading: Reading,
         store: Store,
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
         let now = clock.now();
-        let (set, error) = match read_and_compile(dir, &context).await {
+        let (set, error) = match read_and_test(&reading).await {
             Ok(set) => (set, None),
-            Err(text) => match last_good(&store, &context)? {
+            Err(text) => match last_good(&store, &reading.context)? {
                 Some(set) => (set, Some((now, text))),
                 None => return Err(StartError::Wrong(text)),
             },
@@ -137,8 +152,7 @@ impl Rulebook {
         store.activate(Arc::clone(&set)).await?;
         tracing::info!(hash = set.hash(), rules = set.rules().len(), "the rules are loaded");
         Ok(Self {
-            dir: dir.to_owned(),
-            context,
+            reading,
             store,
             clock,
             metrics,
@@ -167,13 +181,8 @@ impl Rulebook {
     /// Reads the directory; swaps the whole set, or nothing.
     pub async fn reload(&self) -> Reload {
         let _turn = self.turn.lock().await;
-        match read_and_compile(&self.dir, &self.context).await {
-            Err(text) => {
-                tracing::error!("the rules are refused; everything stays as it was\n{text}");
-                self.metrics.reloaded(false);
-                self.tell(|told| told.error = Some((self.clock.now(), text.clone())));
-                Reload::Refused { text }
-            }
+        match read_and_test(&self.reading).await {
+            Err(text) => self.refuse(text),
             Ok(set) if set.hash() == self.current.load().hash() => {
                 self.tell(|told| told.error = None);
                 self.metrics.reloaded(true);
@@ -183,7 +192,54 @@ impl Rulebook {
         }
     }
 
+    /// These files, or those in the directory, as a set that nobody makes the active one; or everything that is wrong with them.
+    pub async fn edited(&self, files: Option<Files>) -> Result<Arc<RuleSet>, String> {
+        let reading = self.reading.clone();
+        let work = move || {
+            let files = match files {
+                Some(files) => files,
+                None => {
+                    rules_dir::read(&reading.dir).map_err(|wrong| shown(&wrong, &Files::default(), &reading.dir))?
+                }
+            };
+            let compiled = RuleSet::compile(&files, &reading.context);
+            compiled.set.map(Arc::new).ok_or_else(|| shown(&compiled.diagnostics, &files, &reading.dir))
+        };
+        let failed = |error| Err(format!("reading the rules failed: {error}"));
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(failed)
+    }
+
+    /// What loading this set would do, counted up to a little over `most` jobs.
+    pub async fn impact(&self, set: &RuleSet, most: u64) -> Result<Impact, StoreError> {
+        Impact::of(&self.store, set, &self.current.load_full(), self.clock.now(), most).await
+    }
+
+    pub fn blast_limit(&self) -> Option<u64> {
+        self.reading.blast_limit
+    }
+
+    /// Why a set orders too much at once to be loaded.
+    async fn blast(&self, set: &RuleSet) -> Option<String> {
+        let limit = self.reading.blast_limit?;
+        let impact = match self.impact(set, limit).await {
+            Ok(impact) => impact,
+            Err(error) => return Some(format!("what the rules would order at once can't be counted: {error}")),
+        };
+        if impact.total <= limit {
+            return None;
+        }
+        let by_rule = impact.at_once.iter().map(|(rule, count)| format!("  {rule}: {count}"));
+        let by_rule = by_rule.collect::<Vec<_>>().join("\n");
+        Some(format!(
+            "the rules would order more than {limit} jobs within an hour (`reload.blast_limit`):\n{by_rule}\nLoad them with \
+             `mode: shadow` first and look at `kyc-rules backtest`, or raise the limit in the configuration and restart\n"
+        ))
+    }
+
     async fn swap(&self, set: Arc<RuleSet>) -> Reload {
+        if let Some(text) = self.blast(&set).await {
+            return self.refuse(text);
+        }
         if let Err(refused) = self.store.activate(Arc::clone(&set)).await {
             tracing::error!(%refused, "the rules could not be made the active ones");
             return Reload::Failed(refused);
@@ -195,6 +251,13 @@ impl Rulebook {
         self.metrics.reloaded(true);
         tracing::info!(hash, rules, "the rules are loaded");
         Reload::Loaded { hash, rules }
+    }
+
+    fn refuse(&self, text: String) -> Reload {
+        tracing::error!("the rules are refused; everything stays as it was\n{text}");
+        self.metrics.reloaded(false);
+        self.tell(|told| told.error = Some((self.clock.now(), text.clone())));
+        Reload::Refused { text }
     }
 
     fn tell(&self, change: impl FnOnce(&mut Told)) {
@@ -219,30 +282,55 @@ impl Rulebook {
             return Ok(Some(Arc::clone(set)));
         }
         let Some(files) = self.store.rule_set(hash)? else { return Ok(None) };
-        let Some(set) = RuleSet::compile(&files, &self.context).set.map(Arc::new) else { return Ok(None) };
+        let Some(set) = RuleSet::compile(&files, &self.reading.context).set.map(Arc::new) else { return Ok(None) };
         self.keep(Arc::clone(&set));
         Ok(Some(set))
     }
 
     pub fn dir(&self) -> &Path {
-        &self.dir
+        &self.reading.dir
     }
 }
 
 /// Off the threads that answer callbacks: a large directory takes its time.
-async fn read_and_compile(dir: &Path, context: &Context) -> Result<RuleSet, String> {
-    let (dir, context) = (dir.to_owned(), context.clone());
+async fn read_and_test(reading: &Reading) -> Result<RuleSet, String> {
+    let reading = reading.clone();
     let work = move || {
-        let files = rules_dir::read(&dir).map_err(|wrong| shown(&wrong, &Files::default(), &dir))?;
-        let (set, diagnostics, text) = compile(&files, &dir, &context);
-        let overlooked = shown(&rules_dir::overlooked(&dir), &Files::default(), &dir);
-        let warned = diagnostics.iter().any(|one| one.severity == Severity::Warning) || !overlooked.is_empty();
-        if warned && set.is_some() {
-            tracing::warn!("the rules have warnings\n{text}{overlooked}");
+        let files = rules_dir::read(&reading.dir).map_err(|wrong| shown(&wrong, &Files::default(), &reading.dir))?;
+        let set = compile(&files, &reading)?;
+        let overlooked = rules_dir::overlooked(&reading.dir);
+        if !overlooked.is_empty() {
+            let text = shown(&overlooked, &Files::default(), &reading.dir);
+            tracing::warn!("beside the rules lies what is not read\n{text}");
         }
-        set.ok_or(text)
+        Ok(set)
     };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(format!("reading the rules failed: {error}")))
+}
+
+/// The set, if nothing is wrong with it or its tests; or everything that is, as a merchant reads it.
+fn compile(files: &Files, reading: &Reading) -> Result<RuleSet, String> {
+    let compiled = RuleSet::compile(files, &reading.context);
+    let (tests, of_tests) = Tests::read(files, compiled.set.as_ref(), &reading.context);
+    let (mut diagnostics, strict) = (compiled.diagnostics, reading.failing_tests == FailingTests::Refuse);
+    diagnostics.extend(of_tests);
+    let text = shown(&diagnostics, files, &reading.dir);
+    let Some(set) = compiled.set.filter(|_| tests.is_some() || !strict) else { return Err(text) };
+    if tests.is_none() {
+        tracing::warn!("the tests of the rules can't be read, and are not run\n{text}");
+    } else if !diagnostics.is_empty() {
+        tracing::warn!("the rules have warnings\n{text}");
+    }
+    let results = tests.unwrap_or_default().run(&set, &reading.policy).shown_in(&reading.dir.display().to_string());
+    if results.failed() == 0 {
+        return Ok(set);
+    }
+    let text = results.text();
+    if strict {
+        return Err(format!("the tests of the rules fail\n\n{text}"));
+    }
+    tracing::warn!("the tests of the rules fail, and the rules are loaded all the same\n{text}");
+    Ok(set)
 }
 
 fn last_good(store: &Store, context: &Context) -> Result<Option<RuleSet>, StoreError> {

@@ -12,17 +12,24 @@ macro_rules! shipped {
 }
 
 shipped![
+    "kyc.test.yaml",
     "kyc.yaml",
     "labels/de.yaml",
     "labels/en.yaml",
     "labels/es.yaml",
     "labels/fr.yaml",
     "labels/it.yaml",
+    "reminders.test.yaml",
     "templates/action-needed.de.md",
     "templates/action-needed.en.md",
     "templates/action-needed.es.md",
     "templates/action-needed.fr.md",
     "templates/action-needed.it.md",
+    "templates/checked-again.de.md",
+    "templates/checked-again.en.md",
+    "templates/checked-again.es.md",
+    "templates/checked-again.fr.md",
+    "templates/checked-again.it.md",
     "templates/correct-your-data.de.md",
     "templates/correct-your-data.en.md",
     "templates/correct-your-data.es.md",
@@ -49,11 +56,31 @@ shipped![
     "templates/personal-help.es.md",
     "templates/personal-help.fr.md",
     "templates/personal-help.it.md",
+    "templates/remind-continue.de.md",
+    "templates/remind-continue.en.md",
+    "templates/remind-continue.es.md",
+    "templates/remind-continue.fr.md",
+    "templates/remind-continue.it.md",
+    "templates/remind-documents.de.md",
+    "templates/remind-documents.en.md",
+    "templates/remind-documents.es.md",
+    "templates/remind-documents.fr.md",
+    "templates/remind-documents.it.md",
+    "templates/remind-start.de.md",
+    "templates/remind-start.en.md",
+    "templates/remind-start.es.md",
+    "templates/remind-start.fr.md",
+    "templates/remind-start.it.md",
     "templates/start-verification.de.md",
     "templates/start-verification.en.md",
     "templates/start-verification.es.md",
     "templates/start-verification.fr.md",
     "templates/start-verification.it.md",
+    "templates/takes-longer.de.md",
+    "templates/takes-longer.en.md",
+    "templates/takes-longer.es.md",
+    "templates/takes-longer.fr.md",
+    "templates/takes-longer.it.md",
     "templates/verification-stopped.de.md",
     "templates/verification-stopped.en.md",
     "templates/verification-stopped.es.md",
@@ -107,7 +134,7 @@ mod tests {
             .unwrap_or_else(|wrong| panic!("{wrong:#?}"))
     }
 
-    /// Customers as they come: with everything, with nothing, and with one thing each.
+    /// Customers as they come: with everything, with nothing, and with one thing each; at once and as a reminder.
     fn customers() -> Vec<Facts> {
         let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let bare = Facts {
@@ -124,10 +151,14 @@ mod tests {
         full.missing_docs = texts(&["PASSPORT", "SELFIE", "UTILITY_BILL"]);
         full.reject_labels = texts(&["BAD_PASSPORT", "BAD_SELFIE", "SOMETHING_NEW"]);
         full.message = "Enter your *date of birth* exactly".into();
+        full.tags = texts(&["kyc-reversed"]);
         let docs = Facts { missing_docs: full.missing_docs.clone(), ..bare.clone() };
         let labels = Facts { reject_labels: full.reject_labels.clone(), ..bare.clone() };
         let message = Facts { message: full.message.clone(), ..bare.clone() };
-        vec![bare, full, docs, labels, message]
+        let waiting = Facts { to: "KYC_PENDING".into(), step: 1, ..bare.clone() };
+        let reminded = Facts { step: 2, ..full.clone() };
+        let reminded_again = Facts { step: 3, ..bare.clone() };
+        vec![bare, full, docs, labels, message, waiting, reminded, reminded_again]
     }
 
     const LOCALES: [&str; 5] = ["en", "de", "fr", "es", "it"];
@@ -177,11 +208,11 @@ mod tests {
         let templates = templates(&brand());
         let facts = &customers()[1];
         for (locale, words) in [
-            ("en", ["- passport\n", "- your selfie could not be used\n", "verified already"]),
+            ("en", ["- passport\n", "- your selfie could not be used\n", "had already been confirmed"]),
             ("de", ["- Reisepass\n", "- Ihr Selfie war nicht verwendbar\n", "bereits bestätigt"]),
-            ("fr", ["- passeport\n", "- votre selfie n’a pas pu être utilisé\n", "déjà vérifié"]),
-            ("es", ["- pasaporte\n", "- tu selfi no se ha podido usar\n", "ya estaba verificada"]),
-            ("it", ["- passaporto\n", "- il tuo selfie non era utilizzabile\n", "era già verificato"]),
+            ("fr", ["- passeport\n", "- votre selfie n’a pas pu être utilisé\n", "avait déjà été confirmée"]),
+            ("es", ["- pasaporte\n", "- su selfi no se ha podido usar\n", "ya estaba confirmada"]),
+            ("it", ["- passaporto\n", "- il Suo selfie non era utilizzabile\n", "era già stata confermata"]),
         ] {
             let mail = templates.render_mail("missing-documents", Some(locale), facts).expect("renders");
             for word in words.iter().chain(&["- utility bill\n", "    Enter your *date of birth* exactly\n"]) {

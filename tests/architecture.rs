@@ -10,11 +10,12 @@ const FLOORS: &[&[&str]] = &[
     &["clock", "source"],
     &["kyc", "template"],
     &["rules"],
-    &["outbox"],
+    &["outbox", "schema", "graph"],
     &["decide"],
-    &["explain"],
+    &["cases", "explain"],
+    &["backtest"],
     &["store"],
-    &["telemetry", "actions", "rules_dir", "shipped", "contacts"],
+    &["telemetry", "actions", "rules_dir", "shipped", "contacts", "impact"],
     &["rulebook"],
     &["house"],
     &["http", "dispatch", "timers"],
@@ -24,7 +25,8 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// What is pure, and what it never says outside its tests.
-const PURE: &[&str] = &["source", "kyc", "template", "rules", "outbox", "decide", "explain"];
+const PURE: &[&str] =
+    &["source", "kyc", "template", "rules", "schema", "graph", "outbox", "decide", "cases", "explain", "backtest"];
 const IMPURE_WORDS: &[&str] =
     &["async ", "tokio::", "sled::", "warp::", "reqwest::", "std::fs", "std::net", "std::thread", "SystemTime"];
 

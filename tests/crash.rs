@@ -215,7 +215,9 @@ async fn a_disk_that_can_take_no_more_ends_the_process_or_refuses_but_loses_noth
         match service.post(signed(&customer, "FULL_USER", json!({})).to_string()).await {
             Ok((200, _)) => answered.push(customer),
             Ok((503, problem)) => {
-                assert!(problem["detail"].as_str().expect("why").contains("free space"), "{problem}");
+                // The view's file may come to the limit before the journal's next segment does.
+                let why = problem["detail"].as_str().expect("why");
+                assert!(why.contains("free space") || why.contains("not ready"), "{problem}");
                 refused += 1;
                 if refused > 20 {
                     break;

@@ -1,5 +1,5 @@
-//! What merchants read when something is wrong: each directory below `tests/cases/err` holds a rules directory, and beside it
-//! in `expected.txt` the exact text. `UPDATE_EXPECTED=1` writes that file anew; read the difference like code.
+//! What merchants read when something is wrong: each directory below `tests/cases/err` holds a rules directory, tests of rules
+//! among them, and beside it in `expected.txt` the exact text. `UPDATE_EXPECTED=1` writes that file anew; read the difference like code.
 //!
 //! A file `NAME.repeat` with the line `60000 [` stands for a file NAME of 60,000 brackets.
 
@@ -9,6 +9,7 @@ use std::{
 };
 
 use kyc_rules::{
+    cases::Tests,
     rules::{Context, RuleSet},
     source::{Files, Sources, render},
 };
@@ -58,7 +59,9 @@ fn every_mistake_is_told_as_it_should_be() {
     for case in &cases {
         let mut files = Files::default();
         read(case, "", &mut files);
-        let compiled = RuleSet::compile(&files, &context());
+        let mut compiled = RuleSet::compile(&files, &context());
+        let (_, of_tests) = Tests::read(&files, compiled.set.as_ref(), &context());
+        compiled.diagnostics.extend(of_tests);
         let found = render(&compiled.diagnostics, &Sources::default().directory("rules", &files), false);
         let expected = case.join(EXPECTED);
         if update {

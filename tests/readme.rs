@@ -71,29 +71,53 @@ fn every_shell_block_works_as_typed() {
     assert!(said.contains("missing-documents fired"), "{said}");
 }
 
+/// A directory with the shipped templates and labels, and these rules; the shipped tests are about the shipped rules.
+fn rules_dir(rules: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("directory");
+    for (path, text) in kyc_rules::shipped::files().iter().filter(|(path, _)| path.contains('/')) {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+    fs::write(dir.path().join("kyc.yaml"), rules).expect("written");
+    dir
+}
+
+/// Runs `check` or `test` over a directory. Returns what it prints.
+fn passes(command: &str, dir: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_kyc-rules"))
+        .args([command, "--rules"])
+        .arg(dir)
+        .current_dir(dir)
+        .env_remove("KYC_RULES_CONFIG")
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
 #[test]
 fn every_rule_in_the_docs_is_one() {
     for file in ["README.md", "docs/RULES.md"] {
-        for block in blocks(&read(file), "yaml") {
-            if !block.contains("rules:\n") {
-                continue;
-            }
-            let dir = tempfile::tempdir().expect("directory");
-            for (path, text) in kyc_rules::shipped::files().iter().filter(|(path, _)| *path != "kyc.yaml") {
-                let path = dir.path().join(path);
-                fs::create_dir_all(path.parent().expect("a parent")).expect("made");
-                fs::write(path, text).expect("written");
-            }
-            fs::write(dir.path().join("kyc.yaml"), &block).expect("written");
-            let output = Command::new(env!("CARGO_BIN_EXE_kyc-rules"))
-                .args(["check", "--rules"])
-                .arg(dir.path())
-                .current_dir(dir.path())
-                .env_remove("KYC_RULES_CONFIG")
-                .output()
-                .expect("runs");
-            assert!(output.status.success(), "{file}:\n{block}\n{}", String::from_utf8_lossy(&output.stdout));
+        for block in blocks(&read(file), "yaml").iter().filter(|block| block.contains("\nrules:\n")) {
+            passes("check", rules_dir(block).path());
         }
+    }
+}
+
+#[test]
+fn every_test_in_the_docs_passes() {
+    let blocks = blocks(&read("docs/RULES.md"), "yaml");
+    let tests: Vec<&String> = blocks.iter().filter(|block| block.contains("\ntests:\n")).collect();
+    assert!(!tests.is_empty());
+    for test in tests {
+        // Of the page's rules it is about the last that it names.
+        let named = test.split("rule: ").nth(1).and_then(|rest| rest.split(',').next()).expect("a rule");
+        let rules = blocks.iter().rfind(|block| block.contains(&format!("- id: {named}\n"))).expect("its rules");
+        let dir = rules_dir(rules);
+        fs::write(dir.path().join("kyc.test.yaml"), test).expect("written");
+        assert!(passes("test", dir.path()).contains(" passed"), "{test}");
     }
 }
 

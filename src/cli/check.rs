@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
-use super::{Exit, Failure, Output, settings};
+use super::{Exit, Failure, Output, offline::Offline, settings};
 use crate::{
     app,
-    config::{Config, Unfilled},
+    cases::untested,
+    config::Config,
     http::{TlsConfig, TlsError},
-    rules::{Context, RuleSet},
-    rules_dir,
-    source::{Diagnostic, Files, Severity, Sources, github, json, render},
+    source::{Diagnostic, Severity, github, json as as_json, render},
 };
 
 #[derive(Debug, Args)]
@@ -23,6 +23,11 @@ pub struct Check {
     /// Warnings fail, too.
     #[arg(long)]
     deny_warnings: bool,
+
+    /// Also ask the running server what loading these rules would change: which come, go and differ, and how many jobs would go
+    /// out within an hour.
+    #[arg(long)]
+    against_running: bool,
 
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -40,56 +45,35 @@ enum Format {
 
 impl Check {
     pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let path = Config::find(given);
-        let loaded = match (&path, &self.rules) {
-            (None, Some(_)) => None,
-            _ => Some(settings::read(&settings::find(given)?, Unfilled::Allow)?),
-        };
-        let mut diagnostics = Vec::new();
-        let mut sources = Sources::default();
-        let config = loaded.as_ref().map(|loaded| {
-            diagnostics.extend(loaded.diagnostics.iter().cloned());
+        let mut offline = Offline::read(given, self.rules.as_deref())?;
+        if let Some(loaded) = &offline.configuration {
             let missing = loaded.config.iter().flat_map(app::unsupported);
-            diagnostics.extend(missing.map(|text| Diagnostic::error("unsupported", loaded.file.clone(), text)));
-            diagnostics.extend(loaded.config.as_ref().and_then(certificate));
-            loaded.config.as_ref()
-        });
-        if let Some(loaded) = &loaded {
-            sources = sources.file(&loaded.file, &loaded.text);
+            let missing = missing.map(|text| Diagnostic::error("unsupported", loaded.file.clone(), text));
+            offline.diagnostics.extend(missing);
+            let wrong = loaded.config.as_ref().and_then(certificate);
+            offline.diagnostics.extend(wrong);
         }
-        let dir = self.rules.clone().or_else(|| config.flatten().map(|config| config.rules.clone()));
-        let context = match config {
-            Some(Some(config)) => Some(app::context(config)),
-            // Without a configuration anything that it could declare is missing, but mails can be sent.
-            None => Some(Context::without_configuration()),
-            // What the rules may name is not known until the configuration is right.
-            Some(None) => None,
-        };
-        let files;
-        let mut count = 0;
-        if let (Some(dir), Some(context)) = (&dir, context) {
-            (files, count) = check_rules(dir, &context, &mut diagnostics);
-            sources = sources.directory(&dir.display().to_string(), &files);
+        // Whether tests pass is for `test` to say; here they tell which rules they reach.
+        if let (Some(rules), Some(tests)) = (&offline.rules, &offline.tests)
+            && !tests.is_empty()
+        {
+            offline.diagnostics.extend(untested(&tests.run(rules, &offline.policy).untested, rules));
         }
-        self.report(&diagnostics, &sources, count, output)
+        self.report(&offline, output)?;
+        if self.against_running { against_running(given, &offline, output) } else { Ok(()) }
     }
 
-    fn report(
-        &self,
-        diagnostics: &[Diagnostic],
-        sources: &Sources<'_>,
-        count: usize,
-        output: &mut Output,
-    ) -> Result<(), Failure> {
-        let of = |severity| diagnostics.iter().filter(|one| one.severity == severity).count();
-        let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
+    fn report(&self, offline: &Offline, output: &mut Output) -> Result<(), Failure> {
+        let (errors, warnings) = (offline.count(Severity::Error), offline.count(Severity::Warning));
+        let (diagnostics, sources) = (&offline.diagnostics, &offline.sources());
         match if output.is_json() { Format::Json } else { self.format } {
-            Format::Json => json(diagnostics, sources).iter().for_each(|one| output.json(one)),
+            Format::Json => as_json(diagnostics, sources).iter().for_each(|one| output.json(one)),
             Format::Github => output.raw(github(diagnostics, sources).as_bytes()),
             Format::Human => {
                 output.text(render(diagnostics, sources, false));
                 let gap = if diagnostics.is_empty() { "" } else { "\n" };
                 let sum = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+                let count = offline.rules.as_ref().map_or(0, |set| set.rules().len());
                 output.line(if errors == 0 { format!("{gap}{count} rules: {sum}") } else { format!("{gap}{sum}") });
             }
         }
@@ -105,18 +89,35 @@ fn certificate(config: &Config) -> Option<Diagnostic> {
     Some(Diagnostic::error("tls", file.display().to_string(), problem).help(help))
 }
 
-fn check_rules(dir: &Path, context: &Context, diagnostics: &mut Vec<Diagnostic>) -> (Files, usize) {
-    match rules_dir::read(dir) {
-        Err(wrong) => {
-            diagnostics.extend(wrong);
-            (Files::default(), 0)
-        }
-        Ok(files) => {
-            let compiled = RuleSet::compile(&files, context);
-            diagnostics.extend(compiled.diagnostics);
-            diagnostics.extend(rules_dir::overlooked(dir));
-            (files, compiled.set.map_or(0, |set| set.rules().len()))
-        }
+/// What a save would change in the running server.
+fn against_running(given: Option<&Path>, offline: &Offline, output: &mut Output) -> Result<(), Failure> {
+    let body = json!({"rules": offline.files()});
+    let answer = settings::block_on(async { settings::client(given)?.post_json("impact", &body).await })?;
+    let refused = answer["refused"] == true;
+    if output.is_json() {
+        output.json(&answer);
+    } else {
+        show_impact(&answer, output);
+    }
+    if refused {
+        Err(Failure::new(Exit::Config, "a reload would be refused: see `reload.blast_limit`"))
+    } else {
+        Ok(())
+    }
+}
+
+fn show_impact(answer: &Value, output: &mut Output) {
+    let impact = &answer["impact"];
+    output.line("\nagainst the rules that run:");
+    for what in ["added", "removed", "changed"] {
+        let rules: Vec<&str> = impact[what].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let rules = if rules.is_empty() { "none".to_owned() } else { rules.join(", ") };
+        output.line(format_args!("  {what:<8} {rules}"));
+    }
+    let limit = answer["limit"].as_u64().map(|limit| format!(" (at most {limit} are let)")).unwrap_or_default();
+    output.line(format_args!("  jobs within an hour of loading: {}{limit}", impact["total"]));
+    for (rule, count) in impact["at_once"].as_object().into_iter().flatten() {
+        output.line(format_args!("    {rule}: {count}"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Exit, Failure, Output, client::part, output::table, settings};
+use super::{Exit, Failure, Output, client::part, offline::Offline, output::table, settings};
 use crate::{
     clock::Clock,
     explain::{Answer, Asked, ask},
@@ -84,7 +84,7 @@ impl Explain {
 
     fn made_up(self, to: String, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
         let wrong = |problem: String| Failure::new(Exit::Usage, problem);
-        let (rules, policy) = settings::rules(config, self.rules.as_deref())?;
+        let (rules, policy) = Offline::read(config, self.rules.as_deref())?.into_rules()?;
         let contact = self.contact().map_err(wrong)?;
         let Self { from, lasted, visit, docs, labels, message, processing, tags, .. } = self;
         let asked = Asked { from, to, visit, docs, labels, message, processing, tags, contact, lasted };

@@ -10,10 +10,13 @@ use std::{
 use clap::Args;
 use serde_json::json;
 
-use super::{Exit, Failure, Output};
-use crate::shipped;
+use super::{Exit, Failure, Output, schema};
+use crate::{schema as schemas, shipped};
 
 const CONFIG: &str = include_str!("init/kyc-rules.yaml");
+
+/// The schemas' place in the new directory.
+const SCHEMAS: &str = ".schema";
 
 #[derive(Debug, Args)]
 pub struct Init {
@@ -23,10 +26,7 @@ pub struct Init {
 
 impl Init {
     pub fn run(self, output: &mut Output) -> Result<(), Failure> {
-        let rules = shipped::files();
-        let rules = rules.iter().map(|(path, text)| (Path::new("rules").join(path), text));
-        let files: Vec<(PathBuf, &str)> =
-            std::iter::once((PathBuf::from("kyc-rules.yaml"), CONFIG)).chain(rules).collect();
+        let files = files();
         let there: Vec<String> = files
             .iter()
             .map(|(path, _)| self.dir.join(path))
@@ -41,18 +41,43 @@ impl Init {
             write(&self.dir.join(path), text)?;
         }
         let config = self.dir.join("kyc-rules.yaml");
-        let rules = self.dir.join("rules");
         output.either(
-            &json!({"config": config, "rules": rules, "files": files.len()}),
+            &json!({"config": config, "rules": self.dir.join("rules"), "files": files.len()}),
             format_args!(
-                "{0} and {1} files below {2} are written.\n\nEdit the configuration, then:\n\n  kyc-rules --config {0} check\n  kyc-rules --config {0} serve",
+                "{0} and {1} files beside it are written: rules, mails, and schemas for your editor.\n\nEdit the configuration, then:\n\n  kyc-rules --config {0} check\n  kyc-rules --config {0} serve",
                 config.display(),
                 files.len() - 1,
-                rules.display(),
             ),
         );
         Ok(())
     }
+}
+
+/// Everything that is written, with its path below the directory.
+fn files() -> Vec<(PathBuf, String)> {
+    let shipped = shipped::files();
+    let names = schemas::Names { growing: true, ..schema::of(&shipped) };
+    let config = format!("{}{CONFIG}", modeline("", "config"));
+    let mut files = vec![(PathBuf::from("kyc-rules.yaml"), config)];
+    for (path, text) in shipped.iter() {
+        let line = match path {
+            path if path.contains('/') || !path.ends_with(".yaml") => String::new(),
+            path if path.ends_with(".test.yaml") => modeline("../", "tests"),
+            _ => modeline("../", "rules"),
+        };
+        files.push((Path::new("rules").join(path), line + text));
+    }
+    for (name, schema) in
+        [("rules", schemas::rules(&names)), ("tests", schemas::tests(&names)), ("config", schemas::config())]
+    {
+        files.push((Path::new(SCHEMAS).join(name).with_extension("json"), format!("{schema:#}\n")));
+    }
+    files
+}
+
+/// What tells an editor where a file's schema is.
+fn modeline(up: &str, name: &str) -> String {
+    format!("# yaml-language-server: $schema={up}{SCHEMAS}/{name}.json\n")
 }
 
 /// A new file; one that appeared meanwhile is left alone.

@@ -1,21 +1,26 @@
 //! The command line: one file a command. It parses, calls, prints, and decides the exit code in one place.
 
+mod backtest;
 mod check;
 mod client;
 mod customers;
 mod demo;
 mod explain;
 mod govern;
+mod graph;
 mod init;
 mod jobs;
 mod legible;
+mod offline;
 mod output;
 mod printed;
 mod reload;
+mod schema;
 mod serve;
 mod settings;
 mod sign;
 mod status;
+mod test;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -51,8 +56,16 @@ enum Command {
     Init(init::Init),
     /// Say everything that is wrong with the configuration and the rules.
     Check(check::Check),
+    /// Run the tests of the rules, and name the rules that no test fires.
+    Test(test::Test),
     /// Say which rules fire and, for each that does not, why: of a made-up event, or of a customer of a running server.
     Explain(explain::Explain),
+    /// Say who would have got what by edited rules, from the recorded history. Never sends anything.
+    Backtest(backtest::Backtest),
+    /// Print a JSON Schema, with which an editor completes and checks rules, rule tests or the configuration.
+    Schema(schema::Schema),
+    /// Draw the rules as a state diagram.
+    Graph(graph::Graph),
     /// Load the rules of a running server anew.
     Reload,
     /// What a running server is doing.
@@ -124,7 +137,11 @@ impl Cli {
             Command::Serve => serve::run(config),
             Command::Init(init) => init.run(output),
             Command::Check(check) => check.run(config, output),
+            Command::Test(test) => test.run(config, output),
             Command::Explain(explain) => explain.run(config, output),
+            Command::Backtest(backtest) => backtest.run(config, output),
+            Command::Schema(schema) => schema.run(config, output),
+            Command::Graph(graph) => graph.run(config, output),
             Command::Reload => reload::run(config, output),
             Command::Status => status::run(config, output),
             Command::Jobs(jobs) => jobs.run(config, output),

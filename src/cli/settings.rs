@@ -4,15 +4,12 @@ use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret;
 
-use super::{Exit, Failure, client::Client};
+use super::{Exit, Failure, Output, client::Client};
 use crate::{
     app::{self, TOKEN_FILE},
     config::{Config, Loaded, PLACES, Unfilled, VARIABLE},
-    decide::Policy,
     kyc::Secret,
-    rules::{Context, RuleSet},
-    rules_dir,
-    source::{Diagnostic, Severity, Sources, render},
+    source::{Severity, Sources, render},
 };
 
 /// Where the configuration is.
@@ -38,15 +35,26 @@ pub fn shown(loaded: &Loaded) -> String {
 
 /// The configuration; wrong, it is a failure that says everything that is.
 pub fn load(given: Option<&Path>) -> Result<Config, Failure> {
-    right(read(&find(given)?, Unfilled::Error)?)
+    let path = find(given)?;
+    let mut loaded = read(&path, Unfilled::Error)?;
+    loaded.config.take().ok_or_else(|| wrong(loaded))
 }
 
-fn right(mut loaded: Loaded) -> Result<Config, Failure> {
-    if let Some(config) = loaded.config.take() {
-        return Ok(config);
+/// The configuration, if there is one, for commands that need none of its secrets. What is not filled in is noted.
+pub fn without_secrets(given: Option<&Path>, output: &Output) -> Result<Option<Config>, Failure> {
+    let Some(path) = Config::find(given) else { return Ok(None) };
+    let mut loaded = read(&path, Unfilled::Allow)?;
+    let Some(config) = loaded.config.take() else { return Err(wrong(loaded)) };
+    loaded.diagnostics.retain(|one| one.code == "unfilled");
+    if !loaded.diagnostics.is_empty() {
+        output.note(shown(&loaded).trim_end());
     }
+    Ok(Some(config))
+}
+
+fn wrong(mut loaded: Loaded) -> Failure {
     loaded.diagnostics.retain(|one| one.severity == Severity::Error);
-    Err(Failure::new(Exit::Config, format!("the configuration is wrong\n\n{}", shown(&loaded).trim_end())))
+    Failure::new(Exit::Config, format!("the configuration is wrong\n\n{}", shown(&loaded).trim_end()))
 }
 
 pub fn first_secret(given: Option<&Path>) -> Result<Secret, Failure> {
@@ -60,33 +68,11 @@ pub fn first_secret(given: Option<&Path>) -> Result<Secret, Failure> {
     first.ok_or_else(|| Failure::new(Exit::Config, "the configuration has no callback.secrets"))
 }
 
-/// Rules as they stand in the configured directory, or in this one, with what the configuration says about decisions. Needs no
-/// configuration where a directory is named.
-pub fn rules(given: Option<&Path>, dir: Option<&Path>) -> Result<(RuleSet, Policy), Failure> {
-    let config = match (Config::find(given), dir) {
-        (None, Some(_)) => None,
-        _ => Some(right(read(&find(given)?, Unfilled::Allow)?)?),
-    };
-    let (context, policy) = match &config {
-        Some(config) => (app::context(config), app::policy(config)),
-        None => (Context::without_configuration(), Policy::default()),
-    };
-    let dir = dir.map(Path::to_owned).or_else(|| config.map(|config| config.rules)).unwrap_or_default();
-    let unreadable = |wrong: Vec<Diagnostic>| Failure::new(Exit::Config, render(&wrong, &Sources::default(), false));
-    let files = rules_dir::read(&dir).map_err(unreadable)?;
-    let compiled = RuleSet::compile(&files, &context);
-    let wrong = || {
-        let errors: Vec<Diagnostic> =
-            compiled.diagnostics.iter().filter(|one| one.severity == Severity::Error).cloned().collect();
-        let sources = Sources::default().directory(&dir.display().to_string(), &files);
-        Failure::new(Exit::Config, format!("the rules are wrong\n\n{}", render(&errors, &sources, false).trim_end()))
-    };
-    Ok((compiled.set.ok_or_else(wrong)?, policy))
-}
-
 /// The configuration for what needs none of the server's secrets: what is not filled in is left out of it.
 pub fn load_without_secrets(given: Option<&Path>) -> Result<Config, Failure> {
-    right(read(&find(given)?, Unfilled::Allow)?)
+    let path = find(given)?;
+    let mut loaded = read(&path, Unfilled::Allow)?;
+    loaded.config.take().ok_or_else(|| wrong(loaded))
 }
 
 /// The admin side of the server that runs with this configuration. Whoever asks the server something needs none of its secrets

@@ -5,7 +5,7 @@ use crate::{
     clock::Timestamp,
     kyc::{Codes, Customer, CustomerId, Details, Status},
     outbox::{Fate, Job, JobId, Order, ProcessingStay},
-    rules::{Action, Facts, Holds, Limit, Mode, Rule},
+    rules::{Action, Facts, Holds, Limit, Matches, Mode, Rule, Signature},
 };
 
 /// More than anybody means to order in one event, and small enough for one record.
@@ -13,6 +13,29 @@ const MAX_JOBS: usize = 64;
 
 /// How many rules that did not fire an event names; of the rest only the number is kept.
 const MAX_PASSED_OVER: usize = 32;
+
+/// Rules whose trigger matches, in file order, each with the step of its timer.
+pub(super) enum Triggered<'a> {
+    Change(Matches<'a>),
+    Timer(std::vec::IntoIter<(&'a Rule, u32)>),
+}
+
+impl<'a> Triggered<'a> {
+    fn next(&mut self) -> Option<(&'a Rule, u32)> {
+        match self {
+            Self::Change(matches) => matches.next().map(|rule| (rule, 0)),
+            Self::Timer(rules) => rules.next(),
+        }
+    }
+
+    /// Passes over those that can't hold, up to one that may; says how many.
+    fn pass_over(&mut self, signature: Signature) -> usize {
+        match self {
+            Self::Change(matches) => matches.pass_over(signature),
+            Self::Timer(_) => 0,
+        }
+    }
+}
 
 /// A change, or a stay that has lasted so long.
 pub(super) struct Event<'a> {
@@ -31,8 +54,8 @@ pub(super) struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// Looks at rules whose trigger matches, in file order, each with the step of its timer.
-    pub fn rule(&self, matching: impl Iterator<Item = (&'a Rule, u32)>, effects: &mut Effects) {
+    /// Looks at the rules whose trigger matches.
+    pub fn rule(&self, mut triggered: Triggered<'a>, effects: &mut Effects) {
         let facts = Facts {
             customer: self.customer,
             tags: &self.case.tags,
@@ -43,7 +66,13 @@ impl<'a> Event<'a> {
         // A group lives in one file and its rules come in file order, so the first that acts is remembered.
         let mut acted: Vec<&Rule> = Vec::new();
         let mut passed_over = 0;
-        for (rule, step) in matching {
+        let signature = Signature::of(&facts);
+        loop {
+            if passed_over == MAX_PASSED_OVER {
+                let more = u32::try_from(triggered.pass_over(signature)).unwrap_or(u32::MAX);
+                effects.more_rules = effects.more_rules.saturating_add(more);
+            }
+            let Some((rule, step)) = triggered.next() else { break };
             let mode = self.given.standing.mode(rule);
             if mode == Mode::Paused {
                 continue;

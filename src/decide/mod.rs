@@ -14,6 +14,8 @@ mod standing;
 mod timer;
 
 #[cfg(test)]
+mod properties_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

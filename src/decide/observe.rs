@@ -1,6 +1,9 @@
 //! An observation: what it changes, and which stays end with it.
 
-use super::{Case, Decision, Effects, FateChange, Given, Kind, Receipt, event::Event};
+use super::{
+    Case, Decision, Effects, FateChange, Given, Kind, Receipt,
+    event::{Event, Triggered},
+};
 use crate::{
     kyc::{Change, Customer, CustomerId, Observation, Source, Verdict},
     outbox::{Order, ProcessingStay, State, Trouble},
@@ -26,8 +29,8 @@ pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_
     if verdict != Verdict::Duplicate {
         end_stays(case, &customer, given, &mut effects);
         effects.timers = case.timers.after(&change);
-        let matching = given.rules.matching(&change).map(|rule| (rule, 0));
-        event(case, who, &change, &customer, given).rule(matching, &mut effects);
+        let triggered = Triggered::Change(given.rules.matching(&change));
+        event(case, who, &change, &customer, given).rule(triggered, &mut effects);
     }
     effects.now = Some(customer);
     Decision::record(effects, receipt)

@@ -11,7 +11,7 @@ use crate::{
 const START: Timestamp = Timestamp(1_795_419_000_000);
 const SECOND: i64 = 1_000;
 const HOUR: i64 = 3_600_000;
-const DAY: i64 = 24 * HOUR;
+pub(super) const DAY: i64 = 24 * HOUR;
 
 fn set(rules: &str) -> RuleSet {
     let mut files = Files::default();
@@ -25,20 +25,20 @@ fn set(rules: &str) -> RuleSet {
 }
 
 /// One customer with an address, and all that is around them.
-struct World {
+pub(super) struct World {
     case: Case,
     rules: RuleSet,
     standing: Standing,
     policy: Policy,
-    now: Timestamp,
+    pub now: Timestamp,
     number: u64,
-    clock_in_doubt: bool,
+    pub clock_in_doubt: bool,
     /// What has left: rule, template, hours since the start.
-    sent: Vec<String>,
+    pub sent: Vec<String>,
 }
 
 impl World {
-    fn new(rules: &str) -> Self {
+    pub fn new(rules: &str) -> Self {
         let rules = set(rules);
         let mut world = Self {
             standing: Standing::since(&rules, START),
@@ -54,11 +54,11 @@ impl World {
         world
     }
 
-    fn who() -> CustomerId {
+    pub fn who() -> CustomerId {
         CustomerId::new("C-1").expect("id")
     }
 
-    fn contact(&mut self, timezone: &str) {
+    pub fn contact(&mut self, timezone: &str) {
         let contact = serde_json::json!({"email": "ada@customer.example", "timezone": timezone});
         let contact = serde_json::from_value(contact).expect("a contact");
         self.submit(&Command::Contact { customer: Self::who(), contact });
@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    fn submit(&mut self, command: &Command) -> Receipt {
+    pub fn submit(&mut self, command: &Command) -> Receipt {
         let key = JobKey::new(&[7; 32]);
         let decision = decide(&self.case, command, self.given(&key));
         if let Some(effects) = decision.effects {
@@ -87,11 +87,11 @@ impl World {
         decision.receipt
     }
 
-    fn callback(&mut self, status: &str) -> &mut Self {
+    pub fn callback(&mut self, status: &str) -> &mut Self {
         self.callback_with(status, None, &[])
     }
 
-    fn callback_with(&mut self, status: &str, processing: Option<&str>, docs: &[&str]) -> &mut Self {
+    pub fn callback_with(&mut self, status: &str, processing: Option<&str>, docs: &[&str]) -> &mut Self {
         let saw = Observation {
             source: Source::Callback,
             status: Status::from_wire(Some(status)).expect("status"),
@@ -129,7 +129,7 @@ impl World {
     }
 
     /// Time passes, and whatever comes due in it happens on time.
-    fn wait(&mut self, ms: i64) -> &mut Self {
+    pub fn wait(&mut self, ms: i64) -> &mut Self {
         let until = self.now.plus_ms(ms);
         loop {
             let timer = next_timer(&self.case, &self.rules, &self.standing);
@@ -154,7 +154,7 @@ impl World {
         self
     }
 
-    fn reload(&mut self, rules: &str) -> &mut Self {
+    pub fn reload(&mut self, rules: &str) -> &mut Self {
         self.rules = set(rules);
         self.standing = self.standing.with_rules(&self.rules, self.now);
         self.act();
@@ -167,7 +167,7 @@ impl World {
         self
     }
 
-    fn restart(&mut self) -> &mut Self {
+    pub fn restart(&mut self) -> &mut Self {
         let written = serde_json::to_string(&self.standing).expect("written");
         self.standing = serde_json::from_str::<Standing>(&written).expect("read").with_rules(&self.rules, self.now);
         self
@@ -181,7 +181,7 @@ impl World {
     }
 
     #[track_caller]
-    fn sent(&mut self, expected: &[&str]) -> &mut Self {
+    pub fn sent(&mut self, expected: &[&str]) -> &mut Self {
         assert_eq!(self.sent, expected);
         self
     }

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Case, Decision, Effects, Given, Kind, Receipt, Standing, TimerKey, event::Event};
+use super::{
+    Case, Decision, Effects, Given, Kind, Receipt, Standing, TimerKey,
+    event::{Event, Triggered},
+};
 use crate::{
     clock::Timestamp,
     kyc::{Change, Customer, CustomerId, Details, Status, said},
@@ -213,7 +216,8 @@ pub fn timer(case: &Case, who: &CustomerId, given: Given<'_>) -> Decision {
         to: customer.status.clone(),
         backlog: false,
     };
-    let rules = due.timers.iter().filter_map(|timer| Some((given.rules.rules().get(timer.index)?, timer.step)));
+    let rules: Vec<(&Rule, u32)> =
+        due.timers.iter().filter_map(|timer| Some((given.rules.rules().get(timer.index)?, timer.step))).collect();
     fire(case, who, customer, came_due, timers, rules, given)
 }
 
@@ -257,7 +261,7 @@ pub fn send_backlog(case: &Case, who: &CustomerId, rule: &RuleId, given: Given<'
         to: customer.status.clone(),
         backlog: true,
     };
-    fire(case, who, customer, came_due, timers, std::iter::once((rule, timer.step)), given)
+    fire(case, who, customer, came_due, timers, vec![(rule, timer.step)], given)
 }
 
 fn fire<'a>(
@@ -266,7 +270,7 @@ fn fire<'a>(
     customer: &'a Customer,
     came_due: CameDue,
     timers: Timers,
-    rules: impl Iterator<Item = (&'a Rule, u32)>,
+    rules: Vec<(&'a Rule, u32)>,
     given: Given<'a>,
 ) -> Decision {
     let (visit, after) = (customer.visit(), came_due.after_ms);
@@ -283,7 +287,7 @@ fn fire<'a>(
     effects.timers = Some(timers);
     let from = customer.from.clone();
     let event = Event { case, who, customer, from, changed: Details::default(), cause, processing_stay, given };
-    event.rule(rules, &mut effects);
+    event.rule(Triggered::Timer(rules.into_iter()), &mut effects);
     effects.came_due = Some(came_due);
     Decision::record(effects, Receipt::Recorded)
 }

@@ -16,6 +16,7 @@ macro_rules! answered {
 
 mod explain;
 mod govern;
+mod history;
 mod shape;
 
 use std::{convert::Infallible, str::FromStr, sync::Arc};
@@ -113,6 +114,14 @@ struct PageQuery {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RecordsQuery {
+    /// The number of the first.
+    from: Option<u64>,
+    limit: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ExplainQuery {
     customer: String,
     before: Option<u64>,
@@ -139,8 +148,17 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
         let admin = Arc::clone(admin);
         warp::path!("metrics").and(warp::get()).map(move || admin.metrics_text())
     };
-    let api = warp::path!("api" / "v1" / ..)
-        .and(reads(admin).or(acts(admin)).unify().or(govern::routes(admin)).unify().or(explain::routes(admin)).unify());
+    let api = warp::path!("api" / "v1" / ..).and(
+        reads(admin)
+            .or(acts(admin))
+            .unify()
+            .or(govern::routes(admin))
+            .unify()
+            .or(explain::routes(admin))
+            .unify()
+            .or(history::routes(admin))
+            .unify(),
+    );
     let guarded = guard(admin).and(metrics.or(api).unify());
     called_by_name(admin)
         .and(open.or(guarded).unify())

@@ -25,6 +25,10 @@ pub fn known_docs() -> &'static [&'static str] {
     DOCS
 }
 
+pub fn known_labels() -> &'static [&'static str] {
+    LABELS
+}
+
 pub fn is_known_doc(code: &str) -> bool {
     DOCS.contains(&code)
 }

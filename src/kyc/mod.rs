@@ -15,7 +15,7 @@ mod transition;
 mod verify;
 
 pub use claim::{Claim, ClaimError, MAX_BODY_BYTES};
-pub use codes::{Codes, CodesError, is_known_doc, is_known_label, known_docs};
+pub use codes::{Codes, CodesError, is_known_doc, is_known_label, known_docs, known_labels};
 pub use contact::{Contact, ContactError};
 pub use customer::{Customer, Visits};
 pub use customer_id::{CustomerId, CustomerIdError};

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    source::{Diagnostic, Document, Files, Node, Report, Severity, Value},
+    source::{Diagnostic, Document, Files, Node, Report, Severity, Value, bounded},
     template::{Options, Templates},
 };
 
@@ -34,7 +34,7 @@ impl RuleSet {
 
     /// Reads the whole language, also what this version can't carry out: for tests of the language.
     #[cfg(test)]
-    pub(super) fn compile_all(files: &Files, context: &Context) -> Compiled {
+    pub(crate) fn compile_all(files: &Files, context: &Context) -> Compiled {
         Self::compile_language(files, context, true)
     }
 
@@ -88,23 +88,6 @@ impl RuleSet {
     }
 }
 
-/// Nobody reads the two-hundredth finding of a kind, and what a generator writes wrong is wrong a hundred thousand times.
-fn bounded(diagnostics: &mut Vec<Diagnostic>) {
-    const TOLD: usize = 200;
-    let mut told: HashMap<(Severity, &'static str), usize> = HashMap::new();
-    diagnostics.retain(|found| {
-        let count = told.entry((found.severity, found.code)).or_default();
-        *count += 1;
-        *count <= TOLD
-    });
-    for ((severity, code), count) in told.into_iter().filter(|(_, count)| *count > TOLD) {
-        let message = format!("{} more of this kind are not shown", count - TOLD);
-        let mut more = Diagnostic::error(code, "", message);
-        more.severity = severity;
-        diagnostics.push(more);
-    }
-}
-
 enum Kind {
     Rules,
     /// Ends in `.yml`; with the name it should have.
@@ -131,8 +114,13 @@ fn kind(path: &str) -> Kind {
     }
 }
 
+/// Whether rules stand in the file of this path.
+pub(super) fn is_rules(path: &str) -> bool {
+    matches!(kind(path), Kind::Rules)
+}
+
 /// Every code that has words in some language. What else is wrong with these files, the templates say.
-fn label_codes(files: &Files) -> BTreeSet<String> {
+pub(super) fn label_codes(files: &Files) -> BTreeSet<String> {
     fn keys(node: &Node<'_>, codes: &mut BTreeSet<String>) {
         if let Value::Map(entries) = &node.value {
             for entry in entries {

@@ -25,7 +25,8 @@ const LINES: &[&str] = &[
     "customer.country",
     "not",
 ];
-const ATTRIBUTE: &str = "customer.attributes.";
+/// What an attribute's name stands behind.
+pub(super) const ATTRIBUTE: &str = "customer.attributes.";
 const MAX_VALUES: usize = 256;
 const TESTS: &[&str] = &["any_of", "all_of", "none_of", "only", "exists", "contains"];
 

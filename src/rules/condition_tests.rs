@@ -166,3 +166,42 @@ fn the_line_that_decides_is_told_in_words() {
         assert_eq!(condition.why(line, &facts), why, "{text}");
     }
 }
+
+#[test]
+fn what_the_prefilter_passes_over_is_false_for_certain() {
+    let conditions = [
+        "{tags: [vip]}",
+        "{visit: 3}",
+        "{visit: \">= 3\"}",
+        "{visit: \"< 3\"}",
+        "{visit: \">= 40\"}",
+        "{missing_docs: [SELFIE]}",
+        "{missing_docs: {all_of: [PASSPORT, SELFIE]}}",
+        "{missing_docs: {only: [PASSPORT]}}",
+        "{missing_docs: {exists: true}}",
+        "{missing_docs: {exists: false}}",
+        "{missing_docs: {none_of: [SELFIE]}, reject_labels: [BAD_SELFIE, BAD_PASSPORT]}",
+        "{not: {missing_docs: [SELFIE]}, visit: 1}",
+        "{missing_docs: {any_of: [SELFIE], none_of: [PASSPORT]}, visit: 2, tags: [vip]}",
+    ];
+    let sets = [None, Some(&[][..]), Some(&["PASSPORT"][..]), Some(&["PASSPORT", "SELFIE"][..]), Some(&["OTHER"][..])];
+    let mut passed_over = 0;
+    for text in conditions {
+        let condition = condition(text);
+        for (docs, labels) in sets.iter().flat_map(|docs| sets.iter().map(move |labels| (docs, labels))) {
+            let mut customer = customer(true);
+            customer.missing_docs = docs.map(codes);
+            customer.reject_labels = labels.map(|_| codes(&["BAD_SELFIE"]));
+            for visit in (1..50).chain([1_000]) {
+                let tags = codes(&["vip"]);
+                let facts =
+                    Facts { customer: &customer, tags: &tags, contact: None, visit, changed: Details::default() };
+                if super::prefilter::is_impossible(&condition, &facts) {
+                    passed_over += 1;
+                    assert!(matches!(condition.check(&facts), Holds::No(_)), "{text}, visit {visit}, {docs:?}");
+                }
+            }
+        }
+    }
+    assert!(passed_over > 1_000, "{passed_over}");
+}

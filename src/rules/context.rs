@@ -84,7 +84,7 @@ impl<'c> Names<'c> {
 }
 
 /// The templates that are there, by their paths: `templates/NAME.LOCALE.md`.
-fn templates(files: &Files) -> BTreeSet<&str> {
+pub(super) fn templates(files: &Files) -> BTreeSet<&str> {
     let named = |path: &'_ str| -> Option<usize> {
         let name = path.strip_prefix("templates/")?.strip_suffix(".md")?;
         let (name, locale) = name.rsplit_once('.')?;

@@ -7,7 +7,10 @@ use std::{collections::HashMap, hash::Hash};
 
 use crate::kyc::{Change, Processing, Status};
 
-use super::{Left, ProcessingSide, Right, Rule, Trigger};
+use super::{
+    Left, ProcessingSide, Right, Rule, Signature, Trigger,
+    prefilter::{Listed, impossible},
+};
 
 /// Four lists for the status edge (or one for `A -> A`), four for the processing edge.
 const LISTS: usize = 8;
@@ -15,7 +18,7 @@ const LISTS: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     moves: Edges<Status>,
-    same: HashMap<Status, Vec<u32>>,
+    same: HashMap<Status, Vec<Listed>>,
     processing: Edges<Processing>,
 }
 
@@ -24,10 +27,10 @@ pub(super) struct Index {
 struct Edges<T> {
     /// Every name that a rule mentions, numbered, so that a pair of them is a key that needs no copy.
     names: HashMap<T, u32>,
-    pairs: HashMap<(u32, u32), Vec<u32>>,
-    from_any_to: HashMap<u32, Vec<u32>>,
-    to_any_from: HashMap<u32, Vec<u32>>,
-    any: Vec<u32>,
+    pairs: HashMap<(u32, u32), Vec<Listed>>,
+    from_any_to: HashMap<u32, Vec<Listed>>,
+    to_any_from: HashMap<u32, Vec<Listed>>,
+    any: Vec<Listed>,
 }
 
 /// The number of "nothing before".
@@ -62,7 +65,7 @@ impl<T: Clone + Eq + Hash> Edges<T> {
         number
     }
 
-    fn add(&mut self, from: &End<'_, T>, to: &End<'_, T>, rule: u32) {
+    fn add(&mut self, from: &End<'_, T>, to: &End<'_, T>, rule: Listed) {
         let from = match from {
             End::Any => None,
             End::New => Some(NEW),
@@ -80,12 +83,10 @@ impl<T: Clone + Eq + Hash> Edges<T> {
             (Some(from), None) => self.to_any_from.entry(from).or_default(),
             (None, None) => &mut self.any,
         };
-        if list.last() != Some(&rule) {
-            list.push(rule);
-        }
+        push(list, rule);
     }
 
-    fn lists(&self, from: Option<&T>, to: &T) -> [Option<&Vec<u32>>; 4] {
+    fn lists(&self, from: Option<&T>, to: &T) -> [Option<&Vec<Listed>>; 4] {
         let from = match from {
             None => Some(NEW),
             Some(from) => self.names.get(from).copied(),
@@ -104,14 +105,15 @@ impl Index {
     pub fn of(rules: &[Rule]) -> Self {
         let mut index = Self::default();
         for (number, rule) in (0..).zip(rules) {
+            let listed = Listed::new(number, &rule.condition);
             for trigger in &rule.triggers {
-                index.add(trigger, number);
+                index.add(trigger, listed);
             }
         }
         index
     }
 
-    fn add(&mut self, trigger: &Trigger, rule: u32) {
+    fn add(&mut self, trigger: &Trigger, rule: Listed) {
         match trigger {
             Trigger::Move { from, to } => {
                 let left = |left| match left {
@@ -138,10 +140,7 @@ impl Index {
             }
             Trigger::Same { statuses } => {
                 for status in statuses {
-                    let list = self.same.entry(status.clone()).or_default();
-                    if list.last() != Some(&rule) {
-                        list.push(rule);
-                    }
+                    push(self.same.entry(status.clone()).or_default(), rule);
                 }
             }
             Trigger::Stay { .. } | Trigger::ProcessingStay { .. } => {}
@@ -162,23 +161,42 @@ impl Index {
     }
 }
 
+/// A rule with several triggers stands in a list once.
+fn push(list: &mut Vec<Listed>, rule: Listed) {
+    if list.last().is_none_or(|last| last.rule != rule.rule) {
+        list.push(rule);
+    }
+}
+
 /// Rules in file order, each once.
 #[derive(Clone, Debug)]
 pub struct Matches<'a> {
     rules: &'a [Rule],
     /// The first `used` are sorted and not empty.
-    lists: [&'a [u32]; LISTS],
+    lists: [&'a [Listed]; LISTS],
     used: usize,
 }
 
 impl<'a> Matches<'a> {
-    fn look_in<const N: usize>(&mut self, lists: [Option<&'a Vec<u32>>; N]) {
+    fn look_in<const N: usize>(&mut self, lists: [Option<&'a Vec<Listed>>; N]) {
         for list in lists.into_iter().flatten().filter(|list| !list.is_empty()) {
             if let Some(place) = self.lists.get_mut(self.used) {
                 *place = list;
                 self.used += 1;
             }
         }
+    }
+
+    /// Passes over rules whose condition is false for certain, up to the next that may hold; says how many. One that stands in
+    /// several lists may be counted in each.
+    pub fn pass_over(&mut self, signature: Signature) -> usize {
+        let mut passed = 0;
+        for list in &mut self.lists[..self.used] {
+            let count = impossible(list, signature);
+            *list = &list[count..];
+            passed += count;
+        }
+        passed
     }
 }
 
@@ -190,11 +208,11 @@ impl<'a> Iterator for Matches<'a> {
         if let [list] = lists {
             let (first, rest) = list.split_first()?;
             *list = rest;
-            return self.rules.get(*first as usize);
+            return self.rules.get(first.rule as usize);
         }
-        let least = lists.iter().filter_map(|list| list.first()).min().copied()?;
+        let least = lists.iter().filter_map(|list| list.first()).map(|first| first.rule).min()?;
         for list in lists {
-            if list.first() == Some(&least) {
+            if list.first().is_some_and(|first| first.rule == least) {
                 *list = &list[1..];
             }
         }

@@ -22,6 +22,7 @@ mod matching;
 #[cfg(test)]
 mod matching_tests;
 mod overlap;
+mod prefilter;
 mod rule;
 mod rule_reading;
 mod rule_set;
@@ -30,6 +31,7 @@ mod trigger_grammar;
 mod trigger_mistakes;
 mod trigger_words;
 mod unsupported;
+mod vocabulary;
 mod warnings;
 
 pub use action::{Action, Recipient};
@@ -38,6 +40,8 @@ pub use compile::Compiled;
 pub use condition::{Condition, Facts, Holds, Line};
 pub use context::Context;
 pub use matching::Matches;
+pub use prefilter::Signature;
 pub use rule::{Mode, Rule, RuleId};
 pub use rule_set::{RuleSet, Stay, Timer};
 pub use trigger::{Left, ProcessingSide, Right, Trigger};
+pub use vocabulary::Vocabulary;

@@ -4,7 +4,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use crate::source::{Document, Fields, Node, Report, Value, did_you_mean};
+use crate::source::{Document, Fields, Lines, Node, Report, Value, did_you_mean};
 
 use super::{
     Condition, Mode, Rule, RuleId, Trigger, action_reading, condition_reading, context::Names, trigger_grammar,
@@ -56,7 +56,7 @@ pub(super) fn read(names: &Names<'_>, report: &mut Report<'_>) -> RulesFile {
         _ => {}
     }
     let Some(fields) = Fields::of(root, "a file of rules", &["format", "rules"], report) else { return found };
-    format(&fields, report);
+    fields.format(report);
     let Some(rules) = fields.need("rules", report) else { return found };
     if !matches!(rules.value, Value::List(_) | Value::Null) {
         rules.wrong("`rules`", "a list, each rule beginning with `- id:`", report);
@@ -68,35 +68,6 @@ pub(super) fn read(names: &Names<'_>, report: &mut Report<'_>) -> RulesFile {
         rule(node, &file, &lines, names, report, &mut found);
     }
     found
-}
-
-/// The first line of each file of rules.
-fn format(fields: &Fields<'_, '_>, report: &mut Report<'_>) {
-    match fields.get("format") {
-        None if report.is_cut() => {}
-        None => {
-            report
-                .error("format", fields.span().start..fields.span().start, "`format: 1` is missing")
-                .label("write it here");
-        }
-        Some(node) if !matches!(&node.value, Value::Number(number, _) if number.as_u64() == Some(1)) => {
-            report.error("format", node.span.clone(), "this program reads format 1").label("write 1");
-        }
-        Some(_) => {}
-    }
-}
-
-/// Where the lines of a text begin.
-struct Lines(Vec<usize>);
-
-impl Lines {
-    fn of(text: &str) -> Self {
-        Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
-    }
-
-    fn line(&self, at: usize) -> u32 {
-        u32::try_from(self.0.partition_point(|end| *end < at) + 1).unwrap_or(u32::MAX)
-    }
 }
 
 fn rule(

@@ -21,7 +21,7 @@ pub struct RuleSet {
     timers: Vec<Timer>,
     /// Places in `timers`, the shorter duration first.
     by_stay: HashMap<Stay, Vec<usize>>,
-    templates: Templates,
+    templates: Arc<Templates>,
     files: Arc<Files>,
     hash: String,
 }
@@ -64,6 +64,20 @@ impl RuleSet {
 
     /// Rules in file order, with ids that differ.
     pub(super) fn of(rules: Vec<Rule>, templates: Templates, files: &Files) -> Self {
+        Self::assembled(rules, Arc::new(templates), Arc::new(files.clone()), files.hash())
+    }
+
+    /// These rules of the set, as if the others were not there. It goes by the same hash, so it is for tests of rules, and
+    /// nothing that a store may keep.
+    pub fn only(&self, ids: &[RuleId]) -> Self {
+        let mut kept: Vec<usize> = ids.iter().filter_map(|id| self.by_id.get(id).copied()).collect();
+        kept.sort_unstable();
+        kept.dedup();
+        let rules = kept.into_iter().filter_map(|at| self.rules.get(at).cloned()).collect();
+        Self::assembled(rules, Arc::clone(&self.templates), Arc::clone(&self.files), self.hash.clone())
+    }
+
+    fn assembled(rules: Vec<Rule>, templates: Arc<Templates>, files: Arc<Files>, hash: String) -> Self {
         let timers = timers(&rules);
         Self {
             by_id: rules.iter().enumerate().map(|(at, rule)| (rule.id.clone(), at)).collect(),
@@ -71,8 +85,8 @@ impl RuleSet {
             by_stay: by_stay(&timers),
             timers,
             templates,
-            hash: files.hash(),
-            files: Arc::new(files.clone()),
+            files,
+            hash,
             rules,
         }
     }

@@ -1,6 +1,6 @@
 //! One thing that is wrong with a file, where it is, and what to write instead.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -59,5 +59,22 @@ impl Diagnostic {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+}
+
+/// Nobody reads the two-hundredth finding of a kind, and what a generator writes wrong is wrong a hundred thousand times.
+pub fn bounded(diagnostics: &mut Vec<Diagnostic>) {
+    const TOLD: usize = 200;
+    let mut told: HashMap<(Severity, &'static str), usize> = HashMap::new();
+    diagnostics.retain(|found| {
+        let count = told.entry((found.severity, found.code)).or_default();
+        *count += 1;
+        *count <= TOLD
+    });
+    for ((severity, code), count) in told.into_iter().filter(|(_, count)| *count > TOLD) {
+        let message = format!("{} more of this kind are not shown", count - TOLD);
+        let mut more = Diagnostic::error(code, "", message);
+        more.severity = severity;
+        diagnostics.push(more);
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     outbox::{Channel, Job, JobId, State},
 };
 
-use super::stays::StayRow;
+use super::{stays::StayRow, view::Place};
 
 /// What is different about a customer since the view was last written.
 #[derive(Clone, Debug)]
@@ -64,6 +64,25 @@ struct Open {
     channel: Channel,
     state: State,
     due_at: Timestamp,
+    place: Place,
+}
+
+impl Open {
+    fn due(&self, id: JobId) -> Due {
+        (self.channel.clone(), self.due_at, self.place, id)
+    }
+}
+
+/// What is due at the same time goes in the order in which it was ordered.
+type Due = (Channel, Timestamp, Place, JobId);
+
+/// Before everything that is due at this time, and behind it.
+fn from(channel: &Channel, at: Timestamp) -> Due {
+    (channel.clone(), at, (0, 0), JobId::from_bytes([0; 16]))
+}
+
+fn up_to(channel: &Channel, at: Timestamp) -> Due {
+    (channel.clone(), at, (u64::MAX, u32::MAX), JobId::from_bytes([0xFF; 16]))
 }
 
 #[derive(Default)]
@@ -74,7 +93,7 @@ pub struct Hot {
     flushing: Arc<HashMap<CustomerId, Touched>>,
     open: HashMap<JobId, Open>,
     /// Jobs that wait for their time, by channel.
-    due: BTreeSet<(Channel, Timestamp, JobId)>,
+    due: BTreeSet<Due>,
     counts: [u64; State::ALL.len()],
     customers: u64,
     durable: u64,
@@ -106,15 +125,21 @@ impl Hot {
     pub fn index(&mut self, id: &CustomerId, job: &Job) {
         if let Some(before) = self.open.remove(&job.id()) {
             self.counts[before.state as usize] -= 1;
-            self.due.remove(&(before.channel, before.due_at, job.id()));
+            self.due.remove(&before.due(job.id()));
         }
         let state = job.fate.state;
         if state.is_final() {
             return;
         }
-        let open = Open { customer: id.clone(), channel: job.order.channel(), state, due_at: job.fate.next_at };
+        let open = Open {
+            customer: id.clone(),
+            channel: job.order.channel(),
+            state,
+            due_at: job.fate.next_at,
+            place: job.place(),
+        };
         if matches!(state, State::Queued | State::Held) {
-            self.due.insert((open.channel.clone(), open.due_at, job.id()));
+            self.due.insert(open.due(job.id()));
         }
         self.counts[state as usize] += 1;
         self.open.insert(job.id(), open);
@@ -125,12 +150,12 @@ impl Hot {
     pub fn take_due(&mut self, channel: &Channel, now: Timestamp, max: usize) -> Vec<(CustomerId, JobId)> {
         let mut taken = Vec::new();
         while taken.len() < max {
-            let from = (channel.clone(), Timestamp(i64::MIN), JobId::from_bytes([0; 16]));
-            let to = (channel.clone(), now, JobId::from_bytes([0xFF; 16]));
-            let Some(first) = self.due.range(from..=to).next().cloned() else { break };
+            let due = from(channel, Timestamp(i64::MIN))..=up_to(channel, now);
+            let Some(first) = self.due.range(due).next().cloned() else { break };
             self.due.remove(&first);
-            if let Some(open) = self.open.get(&first.2) {
-                taken.push((open.customer.clone(), first.2));
+            let (.., id) = first;
+            if let Some(open) = self.open.get(&id) {
+                taken.push((open.customer.clone(), id));
             }
         }
         taken
@@ -139,7 +164,7 @@ impl Hot {
     /// A job that was taken and not begun is looked at again then, unless a record about it has put it back already.
     pub fn look_again(&mut self, id: JobId, at: Timestamp) {
         if let Some(open) = self.open.get(&id)
-            && !self.due.contains(&(open.channel.clone(), open.due_at, id))
+            && !self.due.contains(&open.due(id))
         {
             self.look_at(id, at);
         }
@@ -149,9 +174,9 @@ impl Hot {
         if let Some(open) = self.open.get_mut(&id)
             && matches!(open.state, State::Queued | State::Held)
         {
-            self.due.remove(&(open.channel.clone(), open.due_at, id));
+            self.due.remove(&open.due(id));
             open.due_at = at;
-            self.due.insert((open.channel.clone(), at, id));
+            self.due.insert(open.due(id));
         }
     }
 
@@ -166,8 +191,8 @@ impl Hot {
 
     /// When the next job of a channel is due.
     pub fn next_due(&self, channel: &Channel) -> Option<Timestamp> {
-        let from = (channel.clone(), Timestamp(i64::MIN), JobId::from_bytes([0; 16]));
-        self.due.range(from..).next().filter(|(of, _, _)| of == channel).map(|(_, at, _)| *at)
+        let first = self.due.range(from(channel, Timestamp(i64::MIN))..).next();
+        first.filter(|(of, ..)| of == channel).map(|(_, at, ..)| *at)
     }
 
     /// Jobs whose attempt has begun and not ended.

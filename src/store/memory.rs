@@ -151,6 +151,11 @@ impl Memory {
         self.lock().records.get(at).cloned()
     }
 
+    pub fn records(&self, first: u64, max: usize) -> Vec<Record> {
+        let from = usize::try_from(first.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.lock().records.iter().skip(from).take(max).cloned().collect()
+    }
+
     pub fn job(&self, id: JobId) -> Option<(CustomerId, Job)> {
         self.lock().jobs.values().find(|(_, job)| job.id() == id).cloned()
     }

@@ -335,6 +335,15 @@ impl Store {
         }
     }
 
+    /// Records of all customers in their order, from this number on (or the oldest there is). None: there are no more.
+    pub async fn records(&self, first: u64, max: usize) -> Result<Vec<Entry>, StoreError> {
+        let records = match self {
+            Self::Journal(journal) => journal.records(first, max).await?,
+            Self::Memory(memory) => memory.records(first, max),
+        };
+        Ok(records.into_iter().map(timeline_entry).collect())
+    }
+
     /// Jobs, the newest first, from before a place. Of one customer they are read from the history, without waiting for the
     /// view.
     pub async fn jobs(

@@ -268,7 +268,8 @@ impl Service {
     /// Runs a command line against this server: its exit code, and what it said on both outputs.
     pub fn command(&self, shop: &Shop, arguments: &[&str]) -> (Option<i32>, String, String) {
         let config = format!(
-            "data: ./data\nrules: ./rules\ncallback: {{secrets: [{SECRET}]}}\nadmin: {{listen: \"{}\", token: {TOKEN}}}\n",
+            "data: ./data\nrules: ./rules\ncallback: {{secrets: [{SECRET}]}}\nadmin: {{listen: \"{}\", token: {TOKEN}}}\n\
+             email: {{from: Shop <kyc@shop.example>, transport: \"file:./mail\"}}\n",
             self.admin
         );
         shop.write("client.yaml", &config);

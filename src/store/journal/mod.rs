@@ -278,6 +278,17 @@ impl Journal {
         self.shared.reader.read(number).map_err(|error| StoreError(error.to_string()))
     }
 
+    /// Up to `max` records from this number on.
+    pub async fn records(&self, first: u64, max: usize) -> Result<Vec<Record>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let read = tokio::task::spawn_blocking(move || {
+            let last = shared.hot().durable();
+            shared.reader.read_on(first, last, max)
+        });
+        let read = read.await.map_err(|error| StoreError(error.to_string()))?;
+        read.map_err(|error| StoreError(error.to_string()))
+    }
+
     /// The view, complete up to what is durable now.
     async fn current_view(&self) -> Result<Arc<View>, StoreError> {
         let durable = self.shared.hot().durable();

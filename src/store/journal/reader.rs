@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io,
+    io::{self, BufRead, BufReader, Read},
     os::unix::fs::FileExt,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -48,15 +48,62 @@ impl Reader {
             segments.range(..=number).next_back().map(|(_, file)| Arc::clone(file))
         };
         let Some(file) = file else { return Ok(None) };
-        find(&file, number)?
-            .map(|line| record::decode(&line))
-            .transpose()
-            .map_err(|_| io::Error::other(format!("record {number} of the journal is damaged")))
+        find(&file, number)?.map(|line| record::decode(&line)).transpose().map_err(|_| damaged(number))
+    }
+
+    /// Up to `max` records in their order, from this number (or the oldest there is) up to `last`, which the caller knows to be
+    /// durable. Fewer where a segment ends.
+    pub fn read_on(&self, first: u64, last: u64, max: usize) -> io::Result<Vec<Record>> {
+        let (number, file) = {
+            let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+            let oldest = segments.keys().next().copied().unwrap_or(first);
+            let number = first.max(oldest);
+            (number, segments.range(..=number).next_back().map(|(_, file)| Arc::clone(file)))
+        };
+        let Some(file) = file.filter(|_| number <= last) else { return Ok(Vec::new()) };
+        let Some((offset, _)) = locate(&file, number)? else { return Err(damaged(number)) };
+        let mut lines = BufReader::with_capacity(1 << 20, At { file: &file, offset });
+        let mut records = Vec::new();
+        let mut line = Vec::new();
+        for number in (number..=last).take(max) {
+            line.clear();
+            lines.read_until(b'\n', &mut line)?;
+            let whole = line.strip_suffix(b"\n").unwrap_or(&line);
+            if record::is_seal(whole) {
+                break;
+            }
+            let record = record::decode(whole).ok().filter(|record| record.header.n == number);
+            records.push(record.ok_or_else(|| damaged(number))?);
+        }
+        Ok(records)
+    }
+}
+
+fn damaged(number: u64) -> io::Error {
+    io::Error::other(format!("record {number} of the journal is damaged"))
+}
+
+/// Reads on from an offset, whatever others do with the file.
+struct At<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read_at(into, self.offset)?;
+        self.offset += length as u64;
+        Ok(length)
     }
 }
 
 /// The line with this number.
 fn find(file: &File, number: u64) -> io::Result<Option<Vec<u8>>> {
+    Ok(locate(file, number)?.map(|(_, line)| line))
+}
+
+/// Where the line with this number begins, and the line.
+fn locate(file: &File, number: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
     let (mut low, mut high) = (0, file.metadata()?.len());
     // The line is the one that begins at `low`, or a later one that begins before `high`.
     while high - low > PIECE_BYTES {
@@ -70,7 +117,7 @@ fn find(file: &File, number: u64) -> io::Result<Option<Vec<u8>>> {
     let mut offset = low;
     while let Some((start, line)) = read_line(file, offset)? {
         match record::number(&line) {
-            Some(found) if found == number => return Ok(Some(line)),
+            Some(found) if found == number => return Ok(Some((start, line))),
             Some(found) if found < number => offset = start + line.len() as u64 + 1,
             _ => break,
         }

@@ -1,0 +1,298 @@
+//! The recorded history, through rules: who would have got what by those in force and by edited ones, against what they got.
+//!
+//! Every customer lives their recorded life again, once by each set of rules, in a world of their own where sending succeeds at
+//! once; nothing leaves. What was recorded before the window only says where a customer stood when it began.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use crate::{
+    cases::{Left, World},
+    clock::Timestamp,
+    decide::{Case, Command, Effects, Kind, Memory, Policy, Standing},
+    kyc::{Customer, CustomerId, Observation, Source, Verdict},
+    outbox::{JobId, State},
+    rules::RuleSet,
+};
+
+/// How many differences are told one by one.
+const TOLD: usize = 1_000;
+
+/// One record of the history.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    pub number: u64,
+    pub at: Timestamp,
+    pub effects: Effects,
+}
+
+/// What one action of one rule did, or would have done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Row {
+    pub rule: String,
+    /// As `email reminder`.
+    pub action: String,
+    /// How often it left, as recorded.
+    pub got: u64,
+    /// How often it would have left by the rules in force.
+    pub now: u64,
+    /// How often it would have left by the edited rules.
+    pub edited: u64,
+}
+
+/// Something that one customer would have got by one set of rules and not by the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    pub customer: CustomerId,
+    pub rule: String,
+    pub action: String,
+    pub at: String,
+}
+
+/// Who would have got the most by the edited rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Worst {
+    pub customer: CustomerId,
+    pub count: usize,
+    /// Each with its time.
+    pub left: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub since: String,
+    pub until: String,
+    pub callbacks: u64,
+    pub customers: usize,
+    pub rules: Vec<Row>,
+    /// By the edited rules and not by those in force; of many only the first.
+    pub more: Vec<Change>,
+    pub more_count: u64,
+    /// By the rules in force and not by the edited ones; of many only the first.
+    pub fewer: Vec<Change>,
+    pub fewer_count: u64,
+    pub worst: Option<Worst>,
+}
+
+/// A history being lived again.
+pub struct Backtest<'a> {
+    now: Side<'a>,
+    edited: Side<'a>,
+    policy: &'a Policy,
+    since: Timestamp,
+    callbacks: u64,
+    /// As recorded.
+    cases: HashMap<CustomerId, Case>,
+    lives: HashMap<CustomerId, Lives<'a>>,
+    got: BTreeMap<(String, String), u64>,
+}
+
+/// One set of rules, live since the window began.
+pub struct Side<'a> {
+    rules: &'a RuleSet,
+    standing: &'a Standing,
+}
+
+impl<'a> Side<'a> {
+    pub const fn new(rules: &'a RuleSet, standing: &'a Standing) -> Self {
+        Self { rules, standing }
+    }
+}
+
+/// One customer's life by each set.
+struct Lives<'a> {
+    now: World<'a>,
+    edited: World<'a>,
+}
+
+impl<'a> Backtest<'a> {
+    pub fn new(now: Side<'a>, edited: Side<'a>, policy: &'a Policy, since: Timestamp) -> Self {
+        Self {
+            now,
+            edited,
+            policy,
+            since,
+            callbacks: 0,
+            cases: HashMap::new(),
+            lives: HashMap::new(),
+            got: BTreeMap::new(),
+        }
+    }
+
+    /// The next record, in their order.
+    pub fn live(&mut self, record: &Recorded) {
+        let Recorded { number, at, effects } = record;
+        let Some(who) = &effects.who else { return };
+        let before = self.cases.remove(who).unwrap_or_default();
+        let mut after = before.clone();
+        after.apply(*number, *at, effects);
+        if *at >= self.since {
+            self.count(&before, &after, effects);
+            self.callbacks += u64::from(effects.kind == Kind::Callback);
+            let lives = match self.lives.remove(who) {
+                Some(lives) => lives,
+                None => self.begin(who, &before),
+            };
+            let lives = self.lives.entry(who.clone()).or_insert(lives);
+            let commands = commands(who, &before, effects);
+            for world in [&mut lives.now, &mut lives.edited].into_iter().filter(|_| !commands.is_empty()) {
+                world.pass_until(*at);
+                commands.iter().for_each(|command| world.happens(command));
+            }
+        }
+        self.cases.insert(who.clone(), after);
+    }
+
+    fn begin(&self, who: &CustomerId, before: &Case) -> Lives<'a> {
+        // What was ordered before the window is not looked at.
+        let case = Case { open: Vec::new(), ..before.clone() };
+        let world = |side: &Side<'a>| {
+            World::silent((side.rules, side.standing), self.policy, who.clone(), self.since, case.clone())
+        };
+        Lives { now: world(&self.now), edited: world(&self.edited) }
+    }
+
+    /// Counts what left, as recorded.
+    fn count(&mut self, before: &Case, after: &Case, effects: &Effects) {
+        let done = effects.fates.iter().filter(|change| change.fate.state == State::Done);
+        let jobs: Vec<JobId> = done.map(|change| change.id).collect();
+        for job in jobs.iter().filter_map(|id| before.job(*id).or_else(|| after.job(*id))) {
+            let action = &job.order.action;
+            let key = (job.order.rule.to_string(), format!("{} {}", action.kind(), action.name()));
+            *self.got.entry(key).or_default() += 1;
+        }
+    }
+
+    /// Lets time pass to the end of the window for everybody, and says what came of it.
+    pub fn end(mut self, until: Timestamp) -> Report {
+        let mut rows: BTreeMap<(String, String), Row> = BTreeMap::new();
+        for (key, got) in std::mem::take(&mut self.got) {
+            row(&mut rows, &key).got = got;
+        }
+        let mut report = Report {
+            since: self.since.to_string(),
+            until: until.to_string(),
+            callbacks: self.callbacks,
+            customers: self.cases.len(),
+            rules: Vec::new(),
+            more: Vec::new(),
+            more_count: 0,
+            fewer: Vec::new(),
+            fewer_count: 0,
+            worst: None,
+        };
+        let mut everybody: Vec<(CustomerId, Case)> = std::mem::take(&mut self.cases).into_iter().collect();
+        everybody.sort_by(|one, other| one.0.cmp(&other.0));
+        for (who, case) in everybody {
+            // Whoever only waited in the window may have come due in it.
+            let mut lives = self.lives.remove(&who).unwrap_or_else(|| self.begin(&who, &case));
+            let left = [&mut lives.now, &mut lives.edited].map(|world| {
+                world.pass_until(until);
+                world.take_left().into_iter().filter(|left| !left.is_mark()).collect()
+            });
+            report.add(&who, &left, &mut rows);
+        }
+        report.rules = rows.into_values().collect();
+        report
+    }
+}
+
+fn row<'r>(rows: &'r mut BTreeMap<(String, String), Row>, key: &(String, String)) -> &'r mut Row {
+    rows.entry(key.clone()).or_insert_with(|| Row { rule: key.0.clone(), action: key.1.clone(), ..Row::default() })
+}
+
+impl Report {
+    fn add(&mut self, who: &CustomerId, [now, edited]: &[Vec<Left>; 2], rows: &mut BTreeMap<(String, String), Row>) {
+        for left in now {
+            row(rows, &key_of(left)).now += 1;
+        }
+        for left in edited {
+            row(rows, &key_of(left)).edited += 1;
+        }
+        let change = |left: &Left| {
+            let (rule, action) = key_of(left);
+            Change { customer: who.clone(), rule, action, at: left.at.to_string() }
+        };
+        for (these, those, changes, count) in
+            [(edited, now, &mut self.more, &mut self.more_count), (now, edited, &mut self.fewer, &mut self.fewer_count)]
+        {
+            for left in only_in(these, those) {
+                *count += 1;
+                if changes.len() < TOLD {
+                    changes.push(change(left));
+                }
+            }
+        }
+        let sent: Vec<String> = edited
+            .iter()
+            .filter(|left| !left.shadow)
+            .map(|left| format!("{} {} by rule {}", left.at, left.what(), left.rule))
+            .collect();
+        if sent.len() > self.worst.as_ref().map_or(0, |worst| worst.count) {
+            self.worst = Some(Worst { customer: who.clone(), count: sent.len(), left: sent });
+        }
+    }
+}
+
+fn key_of(left: &Left) -> (String, String) {
+    let shadow = if left.shadow { " (shadow)" } else { "" };
+    (left.rule.to_string(), format!("{}{shadow}", left.what()))
+}
+
+/// Those that have no counterpart of the same rule, action and time.
+fn only_in<'l>(these: &'l [Left], those: &[Left]) -> impl Iterator<Item = &'l Left> {
+    let mut counterparts: HashMap<((String, String), Timestamp), usize> = HashMap::new();
+    for left in those {
+        *counterparts.entry((key_of(left), left.at)).or_default() += 1;
+    }
+    these.iter().filter(move |left| match counterparts.get_mut(&(key_of(left), left.at)) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    })
+}
+
+/// What a record says has happened to the customer, whatever was decided about it.
+fn commands(who: &CustomerId, before: &Case, effects: &Effects) -> Vec<Command> {
+    let customer = || who.clone();
+    let mut commands = Vec::new();
+    if let Some(contact) = &effects.contact {
+        commands.push(Command::Contact { customer: customer(), contact: contact.clone() });
+    }
+    match (effects.verdict, &effects.now) {
+        (Some(Verdict::Imported), Some(now)) => {
+            let tags = effects.tags.clone().unwrap_or_default();
+            let memory = Memory { status: now.status.clone(), since: Some(now.entered_at), tags };
+            commands.push(Command::Import { customer: customer(), contact: None, memory: Some(memory) });
+        }
+        (Some(Verdict::Moved | Verdict::Updated), Some(now)) => {
+            let saw = effects.saw.clone().unwrap_or_else(|| saw_of(now));
+            commands.push(Command::Observe { customer: customer(), saw });
+        }
+        _ => {}
+    }
+    if effects.kind == Kind::Operator
+        && let Some(tags) = &effects.tags
+    {
+        let added = tags.iter().filter(|tag| !before.tags.contains(tag));
+        commands.extend(added.map(|tag| Command::Tag { customer: customer(), name: tag.into() }));
+        let removed = before.tags.iter().filter(|tag| !tags.contains(tag));
+        commands.extend(removed.map(|tag| Command::Untag { customer: customer(), name: tag.into() }));
+    }
+    commands
+}
+
+/// What the source said, where the record does not say it again.
+fn saw_of(now: &Customer) -> Observation {
+    Observation {
+        source: Source::Callback,
+        status: now.status.clone(),
+        processing: now.processing.clone(),
+        missing_docs: now.missing_docs.clone(),
+        reject_labels: now.reject_labels.clone(),
+        message: now.message.clone(),
+    }
+}

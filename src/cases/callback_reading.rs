@@ -1,0 +1,93 @@
+//! The step `callback`: what the provider would send, as YAML.
+//!
+//! It becomes the body of a real callback and is read as one, so that a test sees what the service would see: the same bounds,
+//! the same cut of a long message.
+
+use serde_json::{Value as Json, json};
+
+use super::known::Known;
+use crate::{
+    kyc::{Claim, ClaimError, CustomerId, Observation, Secret, Verified, hash_of},
+    source::{Fields, Node, Report, Value},
+};
+
+const KEYS: &[&str] = &["status", "docsMissing", "kycRejectLabel", "kycEndUserErrorMessage", "kycProcessingStatus"];
+
+pub(super) fn read(
+    node: &Node<'_>,
+    customer: &CustomerId,
+    known: &Known<'_>,
+    report: &mut Report<'_>,
+) -> Option<Observation> {
+    let fields = Fields::of(node, "`callback`", KEYS, report)?;
+    let status = fields.need("status", report).and_then(|node| known.status(node, report));
+    let said = |key| fields.get(key).filter(|node| !node.is_null());
+    let docs = said("docsMissing").map(|node| documents(node, known, report));
+    let labels = said("kycRejectLabel").map(|node| labels(node, known, report));
+    let message = said("kycEndUserErrorMessage").map(|node| node.text("`kycEndUserErrorMessage`", report));
+    let processing = said("kycProcessingStatus").map(|node| known.processing(node, report));
+    let all_read = !matches!(docs, Some(None))
+        && !matches!(labels, Some(None))
+        && !matches!(message, Some(None))
+        && !matches!(processing, Some(None));
+    let status = status.filter(|_| all_read)?;
+    let secret = Secret::new("the tests' own");
+    let body = json!({
+        "callbackType": "kyc",
+        "customerId": customer.as_str(),
+        "hash": hash_of(customer.as_str(), &secret),
+        "status": status,
+        "docsMissing": docs.flatten(),
+        "kycRejectLabel": labels.flatten(),
+        "kycEndUserErrorMessage": message.flatten(),
+        "kycProcessingStatus": processing.flatten().flatten(),
+    });
+    let claim = match Claim::read(body.to_string().as_bytes()) {
+        Ok(claim) => claim,
+        Err(ClaimError::Malformed(problem)) => {
+            report.error("callback", node.span.clone(), format!("no such callback is taken: {problem}"));
+            return None;
+        }
+        Err(ClaimError::OtherType) => return None,
+    };
+    Verified::check(claim, &[secret]).map(Observation::from)
+}
+
+/// `[SELFIE, PASSPORT]`, or as the provider's API has them: `[{docType: SELFIE}]`.
+fn documents(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<Vec<Json>> {
+    if let Value::Map(_) = node.value {
+        node.wrong("`docsMissing`", "a list as `[SELFIE, PASSPORT]`", report);
+        return None;
+    }
+    let mut documents = Vec::new();
+    for item in node.items() {
+        let item = match &item.value {
+            Value::Map(_) => document(item, report)?,
+            _ => item,
+        };
+        let code = item.text("a document", report)?;
+        known.document(code, item, report);
+        documents.push(Json::from(code));
+    }
+    Some(documents)
+}
+
+fn document<'n, 't>(node: &'n Node<'t>, report: &mut Report<'_>) -> Option<&'n Node<'t>> {
+    Fields::of(node, "a document", &["docType", "docSubtype"], report)?;
+    let kind = node.get("docType");
+    if kind.is_none() {
+        report.error("key", node.span.clone(), "a document needs the key `docType`");
+    }
+    kind
+}
+
+/// The provider joins them with commas; a list is taken, too.
+fn labels(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<String> {
+    let texts = node.texts("`kycRejectLabel`", report)?;
+    for (item, text) in node.items().iter().zip(&texts) {
+        for code in text.split(',').map(str::trim).filter(|code| !code.is_empty()) {
+            known.label(code, item, report);
+        }
+    }
+    Some(texts.join(","))
+}

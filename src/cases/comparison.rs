@@ -1,0 +1,77 @@
+//! What was expected against what has left, and how they differ.
+
+use super::{
+    left::Left,
+    reasons,
+    results::Difference,
+    test::{Expected, Start},
+    world::{Seen, World},
+};
+
+/// Every difference; none where all that was expected has left, and nothing else. `since` is the line of the look before.
+pub(super) fn differences(
+    expected: &[Expected],
+    seen: &Seen,
+    world: &World<'_>,
+    start: &Start,
+    since: Option<u32>,
+) -> Vec<Difference> {
+    let pairs = pairs(expected, &seen.left, start);
+    let mut missing: Vec<&Expected> =
+        expected.iter().zip(&pairs).filter(|(_, pair)| pair.is_none()).map(|(one, _)| one).collect();
+    let unpaired = seen.left.iter().enumerate().filter(|(nth, _)| !pairs.contains(&Some(*nth)));
+    let mut more: Vec<&Left> = unpaired.map(|(_, left)| left).collect();
+
+    let mut found = Vec::new();
+    missing.retain(|one| {
+        let near = more.iter().position(|left| left.is_what(one)).map(|at| more.remove(at));
+        found.extend(near.map(|left| Difference::of(one, left, start)));
+        near.is_none()
+    });
+    found.extend(missing.into_iter().map(|one| {
+        let why = reasons::why_not(one, seen, world, start, since);
+        Difference::missing(one, why, start)
+    }));
+    // What a rule in shadow would have ordered counts only where somebody asks for it.
+    found.extend(more.into_iter().filter(|left| !left.shadow).map(|left| Difference::more(left, start)));
+    found
+}
+
+/// For each expectation the place of what meets it, no place twice, and as many of them as can be met.
+fn pairs(expected: &[Expected], left: &[Left], start: &Start) -> Vec<Option<usize>> {
+    let mut taken: Vec<Option<usize>> = vec![None; left.len()];
+    for nth in 0..expected.len() {
+        let mut tried = vec![false; left.len()];
+        place(nth, expected, left, start, &mut taken, &mut tried);
+    }
+    let mut pairs = vec![None; expected.len()];
+    for (at, nth) in taken.into_iter().enumerate() {
+        if let Some(nth) = nth {
+            pairs[nth] = Some(at);
+        }
+    }
+    pairs
+}
+
+/// Finds a place for one expectation; one that stands in the way may move to another.
+fn place(
+    nth: usize,
+    expected: &[Expected],
+    left: &[Left],
+    start: &Start,
+    taken: &mut [Option<usize>],
+    tried: &mut [bool],
+) -> bool {
+    for (at, one) in left.iter().enumerate() {
+        if tried[at] || !one.meets(&expected[nth], start) {
+            continue;
+        }
+        tried[at] = true;
+        let free = taken[at].is_none_or(|other| place(other, expected, left, start, taken, tried));
+        if free {
+            taken[at] = Some(nth);
+            return true;
+        }
+    }
+    false
+}

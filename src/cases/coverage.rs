@@ -1,0 +1,31 @@
+//! Warnings for rules that no test fires.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    rules::{RuleId, RuleSet},
+    source::{Diagnostic, Document, Files, Node, Report, bounded},
+};
+
+/// One for each of these rules, at its id.
+pub fn untested(ids: &[RuleId], rules: &RuleSet) -> Vec<Diagnostic> {
+    let ids: BTreeSet<&RuleId> = ids.iter().collect();
+    let mut by_file: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for rule in rules.rules().iter().filter(|rule| ids.contains(&rule.id)) {
+        by_file.entry(&rule.file).or_default().insert(rule.id.as_str());
+    }
+    let mut warnings = by_file.iter().flat_map(|(file, ids)| in_file(file, ids, rules.files())).collect();
+    bounded(&mut warnings);
+    warnings
+}
+
+/// A rule does not carry the place of its id about; it is read from its file once more.
+fn in_file(file: &str, ids: &BTreeSet<&str>, files: &Files) -> Vec<Diagnostic> {
+    let Some(text) = files.get(file) else { return Vec::new() };
+    let Some(document) = Document::read(&mut Report::new(file, text)) else { return Vec::new() };
+    let nodes = document.root.get("rules").map_or(&[][..], Node::items).iter().filter_map(|rule| rule.get("id"));
+    let silent = nodes.filter_map(|node| Some((node, node.scalar()?))).filter(|(_, id)| ids.contains(id));
+    silent
+        .map(|(node, id)| Diagnostic::warning("untested", file, format!("no test fires {id}")).at(node.span.clone()))
+        .collect()
+}

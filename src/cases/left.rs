@@ -1,0 +1,89 @@
+//! What has left, as a test sees it.
+
+use std::sync::Arc;
+
+use super::test::{Expected, Kind, Start};
+use crate::{
+    clock::Timestamp,
+    rules::{Action, Recipient, RuleId},
+};
+
+/// A mail, a webhook, a message to a room, or a mark that a rule has set or taken away.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Left {
+    pub rule: RuleId,
+    pub(super) kind: Kind,
+    pub name: Arc<str>,
+    pub at: Timestamp,
+    /// The address of a mail.
+    pub to: Option<Box<str>>,
+    pub subject: Option<String>,
+    /// What a mail or a chat says; `None` where nobody has made it.
+    pub text: Option<String>,
+    pub event: Option<Arc<str>>,
+    /// It would have left, if the rule were live.
+    pub shadow: bool,
+}
+
+impl Left {
+    /// `None` for an action of which nothing leaves. `address` is the customer's.
+    pub(super) fn of(rule: &RuleId, action: &Action, at: Timestamp, address: Option<&str>) -> Option<Self> {
+        let kind = Kind::of(action)?;
+        let mut left = Self {
+            rule: rule.clone(),
+            kind,
+            name: action.name().into(),
+            at,
+            to: None,
+            subject: None,
+            text: None,
+            event: None,
+            shadow: false,
+        };
+        match action {
+            Action::Email { to: Recipient::Customer, .. } => left.to = address.map(Into::into),
+            Action::Email { to: Recipient::Address(address), .. } => left.to = Some(address.as_str().into()),
+            Action::Webhook { event, .. } => left.event = Some(Arc::clone(event)),
+            Action::Chat { text, .. } => left.text = Some(text.to_string()),
+            Action::Tag(_) | Action::Untag(_) | Action::Record => {}
+        }
+        Some(left)
+    }
+
+    /// As `email reminder`.
+    pub fn what(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+
+    /// A mark, which nobody gets.
+    pub fn is_mark(&self) -> bool {
+        matches!(self.kind, Kind::Tag | Kind::Untag)
+    }
+
+    /// The same thing, whatever else is said of it.
+    pub(super) fn is_what(&self, expected: &Expected) -> bool {
+        self.rule == expected.rule
+            && self.kind == expected.kind
+            && *self.name == *expected.name
+            && self.shadow == expected.shadow
+    }
+
+    /// It is all that was expected.
+    pub(super) fn meets(&self, expected: &Expected, start: &Start) -> bool {
+        self.is_what(expected)
+            && expected.at.as_ref().is_none_or(|at| start.is(at, self.at))
+            && expected.to.as_ref().is_none_or(|to| self.to.as_ref() == Some(to))
+            && expected.subject.as_ref().is_none_or(|subject| self.subject.as_deref() == Some(subject))
+            && expected.event.as_ref().is_none_or(|event| self.event.as_deref() == Some(event))
+            && expected.contains.iter().all(|part| self.contains(part))
+    }
+
+    /// Whether its text has this in it, wherever lines break.
+    pub(super) fn contains(&self, part: &str) -> bool {
+        self.text.as_deref().is_some_and(|text| text.contains(part) || one_line(text).contains(&one_line(part)))
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

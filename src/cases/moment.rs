@@ -1,0 +1,130 @@
+//! Times as tests write and show them: `2026-03-03T21:30`, with a zone or without.
+
+use jiff::{
+    ZonedDateTime,
+    civil::DateTime,
+    fmt::temporal::{Pieces, TimeZoneAnnotationKind},
+    tz::TimeZone,
+};
+
+use super::test::{Moment, Start};
+use crate::{
+    clock::Timestamp,
+    source::{Node, Report, did_you_mean},
+};
+
+const WRITE_AS: &str = "write as `2026-03-03T21:30[Europe/Lisbon]`, `2026-03-03T21:30` or `2026-03-03T21:30Z`";
+
+/// When a test begins that does not say it: noon of a Monday.
+const NOON: DateTime = DateTime::constant(2026, 1, 5, 12, 0, 0, 0);
+
+enum Written {
+    Clocks(DateTime),
+    Zoned(ZonedDateTime),
+}
+
+/// The `start` of a test. Without a zone it is UTC.
+pub(super) fn start(node: Option<&Node<'_>>, report: &mut Report<'_>) -> Option<Start> {
+    let written = match node {
+        None => Written::Clocks(NOON),
+        Some(node) => read(node, "`start`", report)?,
+    };
+    let zoned = match written {
+        Written::Zoned(zoned) => zoned,
+        Written::Clocks(clocks) => clocks.to_zoned_datetime(TimeZone::UTC).ok()?,
+    };
+    Some(Start { at: zoned.timestamp().into(), zone: zoned.time_zone().clone() })
+}
+
+/// The `at` of something that is expected.
+pub(super) fn at(node: &Node<'_>, report: &mut Report<'_>) -> Option<Moment> {
+    Some(match read(node, "`at`", report)? {
+        Written::Clocks(clocks) => Moment::Clocks(clocks),
+        Written::Zoned(zoned) => Moment::Instant(zoned.timestamp().into()),
+    })
+}
+
+fn read(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Written> {
+    let text = node.text(what, report)?.trim();
+    let pieces = Pieces::parse(text).ok().filter(|pieces| pieces.time().is_some());
+    if let Some(name) = pieces.as_ref().and_then(unknown_zone) {
+        let at = text.find(&name).map_or(node.span.clone(), |at| node.part(at..at + name.len(), report));
+        let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        let note = report.error("time", at, format!("{what}: `{name}` is no time zone"));
+        match did_you_mean(&name, known.iter().map(String::as_str)) {
+            Some(meant) => note.label(format!("did you mean {meant}?")),
+            None => note.label("write a name as Europe/Lisbon"),
+        };
+        return None;
+    }
+    let read = pieces.and_then(|pieces| match (pieces.time_zone_annotation(), pieces.to_numeric_offset()) {
+        // An offset that the zone does not have at this time is refused here.
+        (Some(_), _) => text.parse().ok().map(Written::Zoned),
+        (None, Some(offset)) => {
+            let zone = TimeZone::fixed(offset);
+            text.parse().ok().map(|at: jiff::Timestamp| Written::Zoned(at.to_zoned_datetime(zone)))
+        }
+        (None, None) => text.parse().ok().map(Written::Clocks),
+    });
+    if let (None, Some((clocks, zone))) = (&read, at_odds(text)) {
+        let message = format!("{what}: when clocks in {zone} show {clocks}, they are not that far from UTC");
+        report.error("time", node.span.clone(), message).label("leave the offset out");
+    } else if read.is_none() {
+        report.error("time", node.span.clone(), format!("{what}: `{text}` is no date and time")).label(WRITE_AS);
+    }
+    read
+}
+
+/// The time and the zone of a text that would be right without its offset.
+fn at_odds(text: &str) -> Option<(DateTime, String)> {
+    let pieces = Pieces::parse(text).ok()?;
+    pieces.to_numeric_offset()?;
+    let zone = pieces.to_time_zone().ok()??;
+    Some((pieces.date().to_datetime(pieces.time()?), zone.iana_name()?.to_owned()))
+}
+
+fn unknown_zone(pieces: &Pieces<'_>) -> Option<String> {
+    match pieces.time_zone_annotation()?.kind() {
+        TimeZoneAnnotationKind::Named(name) if TimeZone::get(name.as_str()).is_err() => Some(name.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+impl Start {
+    /// What the clocks of the test show then.
+    pub fn clocks(&self, at: Timestamp) -> DateTime {
+        self.zone.to_datetime(at.to_jiff())
+    }
+
+    /// As a test writes it: to the minute where that is exact.
+    pub fn shown(&self, at: Timestamp) -> String {
+        shown(self.clocks(at))
+    }
+
+    /// The zone's name, or its offset.
+    pub fn zone_name(&self) -> String {
+        match self.zone.iana_name() {
+            Some(name) => name.to_owned(),
+            None => self.zone.to_offset(self.at.to_jiff()).to_string(),
+        }
+    }
+
+    pub fn is(&self, moment: &Moment, at: Timestamp) -> bool {
+        match moment {
+            Moment::Clocks(clocks) => self.clocks(at) == *clocks,
+            Moment::Instant(instant) => at == *instant,
+        }
+    }
+
+    pub fn shown_moment(&self, moment: &Moment) -> String {
+        match moment {
+            Moment::Clocks(clocks) => shown(*clocks),
+            Moment::Instant(at) => self.shown(*at),
+        }
+    }
+}
+
+fn shown(clocks: DateTime) -> String {
+    let text = clocks.to_string();
+    text.strip_suffix(":00").unwrap_or(&text).to_owned()
+}

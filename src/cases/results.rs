@@ -1,0 +1,178 @@
+//! How tests went, for people and for scripts.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::{
+    left::Left,
+    test::{Expected, Start},
+};
+use crate::rules::RuleId;
+
+/// How all of them went.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Results {
+    pub tests: Vec<Tested>,
+    /// The rules that none of them fires, in file order; without those that are paused.
+    pub untested: Vec<RuleId>,
+}
+
+/// How one test went.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tested {
+    pub name: String,
+    /// Below the rules directory, or as [`Results::shown_in`] has it.
+    pub file: String,
+    pub line: u32,
+    /// One for each `expect` that was not met; none: it has passed.
+    pub failures: Vec<Failure>,
+}
+
+/// An `expect` that was not met.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    pub line: u32,
+    /// What the clocks of the test showed, as all times below.
+    pub at: String,
+    pub zone: String,
+    pub differences: Vec<Difference>,
+}
+
+/// One thing that was expected and did not leave so, or left and was not expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    pub expected: Option<String>,
+    pub got: Option<String>,
+    /// Why nothing has left.
+    pub why: Option<String>,
+    /// What a mail or a chat says that should have said something else.
+    pub text: Option<String>,
+}
+
+impl Results {
+    pub fn failed(&self) -> usize {
+        self.tests.iter().filter(|test| !test.passed()).count()
+    }
+
+    /// With the files as the merchant knows them: below their directory.
+    #[must_use]
+    pub fn shown_in(mut self, dir: &str) -> Self {
+        let dir = dir.strip_prefix("./").unwrap_or(dir).trim_end_matches('/');
+        for test in self.tests.iter_mut().filter(|_| !dir.is_empty()) {
+            test.file = format!("{dir}/{}", test.file);
+        }
+        self
+    }
+
+    /// Every test that has failed, with what differs; and how many there were.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for test in self.tests.iter().filter(|test| !test.passed()) {
+            test.write(&mut text);
+            text.push('\n');
+        }
+        let count = self.tests.len();
+        let tests = if count == 1 { "test" } else { "tests" };
+        let _ = match self.failed() {
+            0 => writeln!(text, "{count} {tests} passed"),
+            failed => writeln!(text, "{count} {tests}: {failed} failed"),
+        };
+        text
+    }
+}
+
+impl Tested {
+    pub fn passed(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    fn write(&self, into: &mut String) {
+        let _ = writeln!(into, "FAILED {}:{}: {}", self.file, self.line, self.name);
+        for failure in &self.failures {
+            let _ = writeln!(into, "  line {}, {} ({}):", failure.line, failure.at, failure.zone);
+            for difference in &failure.differences {
+                difference.write(into);
+            }
+        }
+    }
+}
+
+impl Difference {
+    /// It has left, and not as it should.
+    pub(super) fn of(expected: &Expected, left: &Left, start: &Start) -> Self {
+        let lacks: Vec<String> = expected
+            .contains
+            .iter()
+            .filter(|part| !left.contains(part))
+            .map(|part| format!(", without {part:?}"))
+            .collect();
+        let mut got = named(&left.rule, left.kind.name(), &left.name, left.shadow);
+        // Only what somebody asked for: the rest would hide what differs.
+        if expected.at.is_some() {
+            let _ = write!(got, ", at {}", start.shown(left.at));
+        }
+        if expected.to.is_some() {
+            let _ = write!(got, ", to {}", left.to.as_deref().unwrap_or("nobody"));
+        }
+        if expected.subject.is_some() {
+            let _ = write!(got, ", subject {:?}", left.subject.as_deref().unwrap_or_default());
+        }
+        if expected.event.is_some() {
+            let _ = write!(got, ", event {}", left.event.as_deref().unwrap_or_default());
+        }
+        let text = left.text.clone().filter(|_| !lacks.is_empty());
+        got.extend(lacks);
+        Self { expected: Some(expected_text(expected, start)), got: Some(got), why: None, text }
+    }
+
+    pub(super) fn missing(expected: &Expected, why: String, start: &Start) -> Self {
+        Self { expected: Some(expected_text(expected, start)), got: None, why: Some(why), text: None }
+    }
+
+    pub(super) fn more(left: &Left, start: &Start) -> Self {
+        let mut got = named(&left.rule, left.kind.name(), &left.name, left.shadow);
+        if let Some(to) = &left.to {
+            let _ = write!(got, ", to {to}");
+        }
+        if let Some(event) = &left.event {
+            let _ = write!(got, ", event {event}");
+        }
+        let _ = write!(got, ", at {}", start.shown(left.at));
+        Self { expected: None, got: Some(got), why: None, text: None }
+    }
+
+    fn write(&self, into: &mut String) {
+        let nothing = || "nothing".to_owned();
+        let _ = writeln!(into, "    expected: {}", self.expected.clone().unwrap_or_else(nothing));
+        let why = self.why.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+        let _ = writeln!(into, "    got:      {}{why}", self.got.clone().unwrap_or_else(nothing));
+        for line in self.text.iter().flat_map(|text| text.lines()) {
+            into.push_str(format!("              | {line}").trim_end());
+            into.push('\n');
+        }
+    }
+}
+
+fn named(rule: &RuleId, kind: &str, name: &str, shadow: bool) -> String {
+    let shadow = if shadow { ", in shadow" } else { "" };
+    format!("{kind} {name} by {rule}{shadow}")
+}
+
+fn expected_text(expected: &Expected, start: &Start) -> String {
+    let mut text = named(&expected.rule, expected.kind.name(), &expected.name, expected.shadow);
+    if let Some(at) = &expected.at {
+        let _ = write!(text, ", at {}", start.shown_moment(at));
+    }
+    if let Some(to) = &expected.to {
+        let _ = write!(text, ", to {to}");
+    }
+    if let Some(subject) = &expected.subject {
+        let _ = write!(text, ", subject {subject:?}");
+    }
+    if let Some(event) = &expected.event {
+        let _ = write!(text, ", event {event}");
+    }
+    text.extend(expected.contains.iter().map(|part| format!(", containing {part:?}")));
+    text
+}

@@ -1,0 +1,141 @@
+//! Reads one test: who it is about, when it begins, its steps; and refuses one that can't fail.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{
+    customer_reading::Person,
+    known::Known,
+    moment, step_reading,
+    test::{Does, Step, Test},
+};
+use crate::{
+    rules::RuleId,
+    source::{Fields, Lines, Node, Report, Value},
+};
+
+const KEYS: &[&str] = &["name", "start", "customer", "rules", "steps"];
+
+/// What it is called, if it is called anything.
+pub(super) fn name_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+    node.get("name").and_then(Node::scalar).map(str::trim).filter(|name| !name.is_empty())
+}
+
+pub(super) fn read(
+    node: &Node<'_>,
+    file: &Arc<str>,
+    lines: &Lines,
+    known: &Known<'_>,
+    report: &mut Report<'_>,
+) -> Option<Test> {
+    let fields = Fields::of(node, "a test", KEYS, report)?;
+    let name =
+        fields.need("name", report).and_then(|node| node.text("`name`", report)).map(|name| name.trim().to_owned());
+    let start = moment::start(fields.get("start"), report);
+    let customer = Person::read(fields.get("customer"), known, report);
+    let rules = fields.get("rules").map(|node| rules(node, known, report));
+    let only = rules.as_ref().and_then(Option::as_deref);
+    // What is wrong with the customer has been said; the steps are read all the same.
+    let complete = customer.is_some();
+    let mut person = customer.or_else(Person::unnamed)?;
+    let (id, contact) = (person.id.clone(), person.contact());
+    let steps = fields.need("steps", report).and_then(|node| steps(node, &mut person, only, lines, known, report));
+    let (Some(name), Some(start), Some(steps), true) = (name, start, steps, complete) else { return None };
+    if matches!(rules, Some(None)) {
+        return None;
+    }
+    let line = lines.line(node.span.start);
+    Some(Test { name, file: Arc::clone(file), line, start, customer: id, contact, rules: rules.flatten(), steps })
+}
+
+/// The rules that are there; the others count as absent.
+fn rules(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<Vec<RuleId>> {
+    if let Value::Map(_) = node.value {
+        node.wrong("`rules`", "a list of ids", report);
+        return None;
+    }
+    let items = node.list("`rules`", report)?;
+    let mut ids: Vec<RuleId> = Vec::with_capacity(items.len());
+    let mut there = HashSet::new();
+    for item in items {
+        let Some(id) = known.rule(item, "an id", report) else { continue };
+        if !there.insert(id.clone()) {
+            report.error("duplicate", item.span.clone(), format!("{id} stands here twice"));
+        }
+        ids.push(id);
+    }
+    (ids.len() == items.len()).then_some(ids)
+}
+
+fn steps(
+    node: &Node<'_>,
+    person: &mut Person,
+    only: Option<&[RuleId]>,
+    lines: &Lines,
+    known: &Known<'_>,
+    report: &mut Report<'_>,
+) -> Option<Vec<Step>> {
+    if !matches!(node.value, Value::List(_) | Value::Null) {
+        node.wrong("`steps`", "a list, each step beginning with `- `", report);
+        return None;
+    }
+    let items = node.list("`steps`", report)?;
+    let mut steps = Vec::with_capacity(items.len());
+    for item in items {
+        let does = step_reading::read(item, person, only, known, report);
+        steps.extend(does.map(|does| Step { line: lines.line(item.span.start), does }));
+    }
+    // A step that could not be read may be the one that makes the others worth something.
+    if steps.len() < items.len() {
+        return None;
+    }
+    idle(&steps, items, report);
+    Some(steps)
+}
+
+/// What can't fail: it would only look like safety.
+fn idle(steps: &[Step], items: &[Node<'_>], report: &mut Report<'_>) {
+    let mut called_back = false;
+    // Since the last `expect`.
+    let mut something = false;
+    let mut checked = None;
+    for (nth, (step, item)) in steps.iter().zip(items).enumerate() {
+        match &step.does {
+            Does::Callback(_) => (called_back, something) = (true, true),
+            Does::Wait(_) | Does::Contact(_) => something = true,
+            Does::Tag(_) | Does::Untag(_) => {}
+            Does::Expect(_) if !called_back => {
+                report
+                    .error("idle", place(item), "nothing can have left before the first `callback`")
+                    .help("put it behind what makes something leave");
+            }
+            Does::Expect(_) if !something => {
+                report
+                    .error("idle", place(item), "nothing can have left since the last `expect`")
+                    .help("between the two there has to be a `callback`, a `wait` or a `contact`");
+            }
+            Does::Expect(_) => {}
+        }
+        if let Does::Expect(_) = step.does {
+            (something, checked) = (false, Some(nth));
+        }
+    }
+    let unchecked = checked.map_or(0, |nth| nth + 1);
+    let Some(item) = items.get(unchecked) else { return };
+    if checked.is_none() {
+        report
+            .error("idle", place(item), "this test can't fail: it has no `expect`")
+            .help("end with `- expect: nothing`, or with what must have left");
+    } else {
+        report
+            .error("idle", place(item), "nothing checks what this and the steps behind it do")
+            .help("end with `- expect: nothing`, or with what must have left");
+    }
+}
+
+/// The key of a step.
+fn place(item: &Node<'_>) -> std::ops::Range<usize> {
+    match &item.value {
+        Value::Map(entries) => entries.first().map_or(item.span.clone(), |entry| entry.key_span.clone()),
+        _ => item.span.clone(),
+    }
+}

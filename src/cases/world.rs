@@ -1,0 +1,237 @@
+//! One customer on a clock of their own: what the service would do, without a store and without anything that leaves.
+//!
+//! Everything is decided by [`decide`]. Workers are always free, and sending succeeds at once, so that what is due at a moment
+//! has left before the next thing happens.
+
+use super::left::Left;
+use crate::{
+    clock::Timestamp,
+    decide::{
+        Attempt, Case, Command, Counted, Decision, Effects, Given, Policy, Receipt, Ruled, Ruling, Standing, decide,
+        next_timer,
+    },
+    kyc::CustomerId,
+    outbox::{JobId, JobKey, Outcome, State, Trouble},
+    rules::{Action, Rule, RuleId, RuleSet},
+};
+
+pub struct World<'a> {
+    rules: &'a RuleSet,
+    standing: &'a Standing,
+    policy: &'a Policy,
+    key: JobKey,
+    who: CustomerId,
+    /// What would be sent is made, too.
+    renders: bool,
+    now: Timestamp,
+    /// Of the next record.
+    number: u64,
+    case: Case,
+    seen: Seen,
+}
+
+/// What has happened since somebody last looked.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub left: Vec<Left>,
+    pub rulings: Vec<(Timestamp, Ruling)>,
+    /// Events named too many rules to say of each what became of it.
+    pub more_rulings: bool,
+    /// What was ordered and will never leave, and why.
+    pub lost: Vec<Lost>,
+}
+
+pub(super) struct Lost {
+    pub rule: RuleId,
+    pub action: Action,
+    pub at: Timestamp,
+    pub reason: Box<str>,
+}
+
+impl<'a> World<'a> {
+    pub fn new(
+        (rules, standing): (&'a RuleSet, &'a Standing),
+        policy: &'a Policy,
+        who: CustomerId,
+        now: Timestamp,
+    ) -> Self {
+        let key = JobKey::new(&[0; 32]);
+        let (case, seen) = (Case::default(), Seen::default());
+        Self { rules, standing, policy, key, who, renders: true, now, number: 1, case, seen }
+    }
+
+    /// A world that begins in the middle of a life, and in which only it is noted that something leaves, not what it says.
+    pub fn silent(
+        rules: (&'a RuleSet, &'a Standing),
+        policy: &'a Policy,
+        who: CustomerId,
+        now: Timestamp,
+        case: Case,
+    ) -> Self {
+        Self { renders: false, case, ..Self::new(rules, policy, who, now) }
+    }
+
+    /// What has left since this was last asked.
+    pub fn take_left(&mut self) -> Vec<Left> {
+        self.take_seen().left
+    }
+
+    pub(super) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(super) const fn case(&self) -> &Case {
+        &self.case
+    }
+
+    pub(super) const fn rules(&self) -> &'a RuleSet {
+        self.rules
+    }
+
+    /// What has happened since this was last asked.
+    pub(super) fn take_seen(&mut self) -> Seen {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Something happens to the customer, and all that is due then.
+    pub fn happens(&mut self, command: &Command) {
+        self.submit(command);
+        self.work();
+    }
+
+    /// Time passes, and nothing else than what it makes due.
+    pub(super) fn pass(&mut self, ms: i64) {
+        self.pass_until(self.now.plus_ms(ms));
+    }
+
+    /// Likewise up to a moment, if it has not come yet.
+    pub fn pass_until(&mut self, until: Timestamp) {
+        let until = until.max(self.now);
+        while let Some(next) = self.next_due().filter(|next| *next <= until) {
+            self.now = next;
+            self.work();
+        }
+        self.now = until;
+    }
+
+    /// When something comes due that is not yet: what is due has been tried, and waits for something else than time.
+    fn next_due(&self) -> Option<Timestamp> {
+        let waiting = self.case.open.iter().filter(|job| matches!(job.fate.state, State::Queued | State::Held));
+        let timer = next_timer(&self.case, self.rules, self.standing);
+        waiting.map(|job| job.fate.next_at).chain(timer).filter(|at| *at > self.now).min()
+    }
+
+    /// Everything that is due now.
+    fn work(&mut self) {
+        let customer = self.who.clone();
+        while self.submit(&Command::Timer { customer: customer.clone() }) == Receipt::Recorded {}
+        let due = self.case.open.iter().filter(|job| match job.fate.state {
+            State::Queued | State::Held => job.fate.next_at <= self.now,
+            State::Running | State::Done | State::Cancelled | State::Problem => false,
+        });
+        let due: Vec<JobId> = due.map(|job| job.id()).collect();
+        for job in due {
+            if let Receipt::Go(attempt) = self.submit(&Command::Attempt { customer: customer.clone(), job }) {
+                self.attempt(*attempt);
+            }
+        }
+    }
+
+    /// What a worker would do, but for sending.
+    fn attempt(&mut self, attempt: Attempt) {
+        let job = attempt.job;
+        let (id, number) = (job.id(), job.fate.attempts);
+        let outcome = match (&job.order.action, &job.letter) {
+            (Action::Email { template, .. }, Some(letter)) if self.renders => {
+                match self.rules.templates().render_mail(template, letter.locale.as_deref(), &letter.facts) {
+                    Ok(mail) => {
+                        let left = Left::of(&job.order.rule, &job.order.action, self.now, Some(&letter.address));
+                        let (subject, text) = (Some(mail.subject), Some(mail.text));
+                        self.seen.left.extend(left.map(|left| Left { subject, text, ..left }));
+                        Outcome::Done
+                    }
+                    Err(error) => Outcome::Failed { trouble: Trouble::Unrenderable, error: error.to_string() },
+                }
+            }
+            (action, _) => {
+                self.seen.left.extend(Left::of(&job.order.rule, action, self.now, None));
+                Outcome::Done
+            }
+        };
+        let customer = attempt.customer;
+        self.submit(&Command::Finish { customer, job: id, attempt: number, outcome });
+    }
+
+    fn submit(&mut self, command: &Command) -> Receipt {
+        let given = Given {
+            now: self.now,
+            number: self.number,
+            rules: self.rules,
+            policy: self.policy,
+            key: &self.key,
+            standing: self.standing,
+            clock_in_doubt: false,
+            duplicate_at: None,
+        };
+        let Decision { effects, receipt } = decide(&self.case, command, given);
+        if let Some(effects) = effects {
+            self.see(&effects);
+            self.case.apply(self.number, self.now, &effects);
+            self.number += 1;
+        }
+        receipt
+    }
+
+    /// Notes what a record will have changed.
+    fn see(&mut self, effects: &Effects) {
+        for change in effects.fates.iter().filter(|change| change.fate.state == State::Cancelled) {
+            if let Some(job) = self.case.job(change.id) {
+                self.seen.lost.push(Lost {
+                    rule: job.order.rule.clone(),
+                    action: job.order.action.clone(),
+                    at: self.now,
+                    reason: change.fate.reason.clone().unwrap_or_default(),
+                });
+            }
+        }
+        let mut tags = self.case.tags.clone();
+        let mut counted = effects.shadowed.clone();
+        for ruling in &effects.rules {
+            let Some(rule) = self.rules.rule(ruling.id.as_str()) else { continue };
+            match ruling.outcome {
+                Ruled::Fired => {
+                    for action in &rule.actions {
+                        let after = match action {
+                            Action::Tag(name) => tags.with(name).ok().flatten(),
+                            Action::Untag(name) => tags.without(name),
+                            _ => None,
+                        };
+                        // A customer who is marked already has not been marked.
+                        if let Some(after) = after {
+                            tags = after;
+                            self.seen.left.extend(Left::of(&rule.id, action, self.now, None));
+                        }
+                    }
+                }
+                Ruled::Shadow => self.would_have(rule, &mut counted),
+                Ruled::No | Ruled::Undecidable | Ruled::Limited => {}
+            }
+        }
+        self.seen.more_rulings |= effects.more_rules > 0;
+        self.seen.rulings.extend(effects.rules.iter().map(|ruling| (self.now, ruling.clone())));
+    }
+
+    /// What a rule in shadow would have ordered: all its actions but those that its own limits would have dropped.
+    fn would_have(&mut self, rule: &Rule, counted: &mut Vec<Counted>) {
+        let address = self.case.contact.as_ref().map(|contact| contact.email.as_str());
+        for action in &rule.actions {
+            if action.limit().is_some() {
+                let one = counted.iter().position(|one| one.rule == rule.id && *one.aim == *action.name());
+                let Some(one) = one else { continue };
+                counted.remove(one);
+            }
+            let left = Left::of(&rule.id, action, self.now, address);
+            self.seen.left.extend(left.map(|left| Left { shadow: true, ..left }));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The rules as a picture, on standard output or into a file.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum};
+
+use super::{Exit, Failure, Output, settings};
+use crate::{
+    app,
+    graph::{self, Graph as Picture},
+    rules::{Context, RuleSet, Vocabulary},
+    rules_dir,
+    source::{Diagnostic, Files, Severity, Sources, render},
+};
+
+#[derive(Debug, Args)]
+pub struct Graph {
+    #[arg(long, value_enum, default_value_t = Format::Svg)]
+    format: Format,
+
+    /// Draw this directory's rules instead of the configured one's; needs no configuration.
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+
+    /// Write to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A picture that needs nothing else, for light and dark.
+    Svg,
+    /// A state diagram that GitHub and GitLab draw in Markdown.
+    Mermaid,
+    /// For Graphviz.
+    Dot,
+}
+
+impl Format {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Svg => "svg",
+            Self::Mermaid => "mermaid",
+            Self::Dot => "dot",
+        }
+    }
+}
+
+impl Graph {
+    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+        let config = settings::without_secrets(given, output)?;
+        let dir = match (&self.rules, &config) {
+            (Some(dir), _) => dir.clone(),
+            (None, Some(config)) => config.rules.clone(),
+            // Says where a configuration was looked for.
+            (None, None) => return settings::find(given).map(|_| ()),
+        };
+        let wrong = |diagnostics: &[Diagnostic], files: &Files| {
+            let shown = render(diagnostics, &Sources::default().directory(&dir.display().to_string(), files), false);
+            Failure::new(Exit::Config, format!("the rules are wrong\n\n{}", shown.trim_end()))
+        };
+        let files = rules_dir::read(&dir).map_err(|diagnostics| wrong(&diagnostics, &Files::default()))?;
+        let context = config.as_ref().map_or_else(|| assumed(&files), app::context);
+        let mut compiled = RuleSet::compile(&files, &context);
+        let Some(set) = compiled.set else {
+            compiled.diagnostics.retain(|one| one.severity == Severity::Error);
+            return Err(wrong(&compiled.diagnostics, &files));
+        };
+        let picture = Picture::of(set.rules(), &context.statuses, &context.processing);
+        let text = match self.format {
+            Format::Svg => graph::svg(&picture),
+            Format::Mermaid => graph::mermaid(&picture),
+            Format::Dot => graph::dot(&picture),
+        };
+        match &self.output {
+            Some(path) => fs::write(path, text).map_err(Failure::io(format!("writing {}", path.display())))?,
+            None if output.is_json() => output.json(&serde_json::json!({"format": self.format.name(), "text": text})),
+            None => output.raw(text.as_bytes()),
+        }
+        Ok(())
+    }
+}
+
+/// Without a configuration: that it declares every target, room and attribute that these rules name. A picture of them is true
+/// all the same.
+fn assumed(files: &Files) -> Context {
+    let found = Vocabulary::of(files);
+    Context {
+        webhooks: found.webhooks.into_iter().collect(),
+        chats: found.chats.into_iter().collect(),
+        attributes: found.attributes.into_iter().collect(),
+        ..Context::without_configuration()
+    }
+}

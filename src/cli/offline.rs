@@ -1,0 +1,107 @@
+//! What commands look at that need no server: a configuration, if there is one, and a directory of rules with their tests.
+
+use std::path::{Path, PathBuf};
+
+use super::{Exit, Failure, settings};
+use crate::{
+    app,
+    cases::Tests,
+    config::{Config, Loaded, Unfilled},
+    decide::Policy,
+    rules::{Context, RuleSet},
+    rules_dir,
+    source::{Diagnostic, Files, Severity, Sources, render},
+};
+
+pub struct Offline {
+    /// `None`: there is none, and the rules were named.
+    pub configuration: Option<Loaded>,
+    dir: Option<PathBuf>,
+    pub policy: Policy,
+    files: Files,
+    /// `None` where anything is wrong with the rules, or with what they depend on.
+    pub rules: Option<RuleSet>,
+    /// `None` where anything is wrong with the tests.
+    pub tests: Option<Tests>,
+    /// What is to be said about all of it.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Offline {
+    /// Reads the configuration and this directory, or the configured one. Variables that are not set stay unfilled, so that it
+    /// works where nobody has the secrets.
+    pub fn read(given: Option<&Path>, rules: Option<&Path>) -> Result<Self, Failure> {
+        let configuration = match (Config::find(given), rules) {
+            (None, Some(_)) => None,
+            _ => Some(settings::read(&settings::find(given)?, Unfilled::Allow)?),
+        };
+        let config = configuration.as_ref().map(|loaded| loaded.config.as_ref());
+        let context = match config {
+            Some(config) => config.map(app::context),
+            None => Some(Context::without_configuration()),
+        };
+        let config = config.flatten();
+        let mut offline = Self {
+            dir: rules.map(Path::to_owned).or_else(|| config.map(|config| config.rules.clone())),
+            policy: config.map(app::policy).unwrap_or_default(),
+            diagnostics: configuration.iter().flat_map(|loaded| loaded.diagnostics.iter().cloned()).collect(),
+            configuration,
+            files: Files::default(),
+            rules: None,
+            tests: None,
+        };
+        // What the rules may name is not known until the configuration is right.
+        if let Some(context) = context {
+            offline.compile(&context);
+        }
+        Ok(offline)
+    }
+
+    fn compile(&mut self, context: &Context) {
+        let Some(dir) = &self.dir else { return };
+        match rules_dir::read(dir) {
+            Err(wrong) => self.diagnostics.extend(wrong),
+            Ok(files) => {
+                let compiled = RuleSet::compile(&files, context);
+                let (tests, found) = Tests::read(&files, compiled.set.as_ref(), context);
+                self.diagnostics.extend(compiled.diagnostics.into_iter().chain(found));
+                self.diagnostics.extend(rules_dir::overlooked(dir));
+                (self.files, self.rules, self.tests) = (files, compiled.set, tests);
+            }
+        }
+    }
+
+    /// The rules alone, with what the configuration says about decisions; or everything that is wrong with either.
+    pub fn into_rules(mut self) -> Result<(RuleSet, Policy), Failure> {
+        if let Some(rules) = self.rules {
+            return Ok((rules, self.policy));
+        }
+        self.diagnostics.retain(|one| one.severity == Severity::Error);
+        let wrong = self.configuration.as_ref().is_some_and(|loaded| loaded.config.is_none());
+        let what = if wrong { "the configuration is wrong" } else { "the rules are wrong" };
+        let text = render(&self.diagnostics, &self.sources(), false);
+        Err(Failure::new(Exit::Config, format!("{what}\n\n{}", text.trim_end())))
+    }
+
+    /// The directory as it was given.
+    pub fn dir(&self) -> String {
+        self.dir.as_ref().map(|dir| dir.display().to_string()).unwrap_or_default()
+    }
+
+    pub fn sources(&self) -> Sources<'_> {
+        let sources = Sources::default().directory(&self.dir(), &self.files);
+        match &self.configuration {
+            Some(loaded) => sources.file(&loaded.file, &loaded.text),
+            None => sources,
+        }
+    }
+
+    /// The texts of the rules and what lies beside them.
+    pub const fn files(&self) -> &Files {
+        &self.files
+    }
+
+    pub fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|one| one.severity == severity).count()
+    }
+}

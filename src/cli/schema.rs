@@ -1,0 +1,83 @@
+//! JSON Schemas for editors, with the names that the configuration and the rules give to things.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{Exit, Failure, Output, settings};
+use crate::{
+    rules::Vocabulary,
+    rules_dir,
+    schema::{self, Names},
+    source::{Files, Sources, render},
+};
+
+#[derive(Debug, Args)]
+pub struct Schema {
+    #[arg(value_enum)]
+    of: Kind,
+
+    /// Take the names of templates and rules from this directory instead of the configured one.
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// rules/*.yaml
+    Rules,
+    /// rules/*.test.yaml
+    Tests,
+    /// kyc-rules.yaml
+    Config,
+}
+
+impl Schema {
+    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+        let schema = match self.of {
+            Kind::Rules => schema::rules(&self.names(given, output)?),
+            Kind::Tests => schema::tests(&self.names(given, output)?),
+            Kind::Config => schema::config(),
+        };
+        if output.is_json() {
+            output.json(&schema);
+        } else {
+            output.raw(format!("{schema:#}\n").as_bytes());
+        }
+        Ok(())
+    }
+
+    fn names(&self, given: Option<&Path>, output: &Output) -> Result<Names, Failure> {
+        let config = settings::without_secrets(given, output)?;
+        let dir = self.rules.clone().or_else(|| config.as_ref().map(|config| config.rules.clone()));
+        let files = match dir.map(|dir| rules_dir::read(&dir)) {
+            None => Files::default(),
+            Some(Ok(files)) => files,
+            Some(Err(wrong)) => {
+                return Err(Failure::new(Exit::Config, render(&wrong, &Sources::default(), false).trim_end()));
+            }
+        };
+        let mut names = of(&files);
+        if let Some(config) = config {
+            names.statuses = config.statuses;
+            names.processing = config.processing_statuses;
+            names.webhooks = config.webhooks.into_keys().collect();
+            names.chats = config.chats.into_keys().collect();
+            names.attributes = config.directory.attributes;
+        }
+        Ok(names)
+    }
+}
+
+/// The names that these rules give. What the configuration has to declare, they can only use.
+pub(super) fn of(files: &Files) -> Names {
+    let found = Vocabulary::of(files);
+    let sorted = |names: std::collections::BTreeSet<String>| names.into_iter().collect();
+    Names {
+        templates: sorted(found.templates),
+        rules: sorted(found.rules),
+        codes: sorted(found.labels),
+        tags: sorted(found.tags),
+        ..Names::default()
+    }
+}

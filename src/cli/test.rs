@@ -1,0 +1,86 @@
+//! The tests of rules, run on a clock of their own: what differs, and which rules no test fires.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Exit, Failure, Output, offline::Offline};
+use crate::{
+    cases::Results,
+    rules::RuleId,
+    source::{Severity, json, render},
+};
+
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Only the tests that have this in their name.
+    name: Option<String>,
+
+    /// Test this directory's rules instead of the configured one's; needs no configuration.
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+}
+
+impl Test {
+    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+        let mut offline = Offline::read(given, self.rules.as_deref())?;
+        let tests = offline.tests.take().filter(|_| offline.count(Severity::Error) == 0);
+        let (Some(tests), Some(rules)) = (tests, &offline.rules) else { return Err(unreadable(&mut offline, output)) };
+        let all = tests.len();
+        let tests = match &self.name {
+            Some(part) => tests.named(part),
+            None => tests,
+        };
+        if let Some(part) = self.name.as_deref().filter(|_| tests.is_empty()) {
+            return Err(Failure::new(Exit::Failed, format!("none of {all} tests has {part:?} in its name")));
+        }
+        let mut results = tests.run(rules, &offline.policy).shown_in(&offline.dir());
+        // A part of the tests says nothing about what all of them fire.
+        if self.name.is_some() {
+            results.untested.clear();
+        }
+        let failed = results.failed();
+        if output.is_json() {
+            let passed = results.tests.len() - failed;
+            output.json(&json!({
+                "passed": passed, "failed": failed, "tests": results.tests, "untested": results.untested,
+            }));
+        } else {
+            say(&results, output);
+        }
+        if failed > 0 { Err(Failure::new(Exit::Failed, "")) } else { Ok(()) }
+    }
+}
+
+fn say(results: &Results, output: &mut Output) {
+    if results.tests.is_empty() {
+        output.line("there are no tests; they lie beside the rules, in files as kyc.test.yaml");
+        return;
+    }
+    output.text(results.text());
+    if !results.untested.is_empty() {
+        output.line(format!("no test fires {}", listed(&results.untested)));
+    }
+}
+
+fn listed(ids: &[RuleId]) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<&str> = ids.iter().take(SHOWN).map(RuleId::as_str).collect();
+    match ids.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// What is wrong has to be mended first. Warnings are for `check`.
+fn unreadable(offline: &mut Offline, output: &mut Output) -> Failure {
+    offline.diagnostics.retain(|one| one.severity == Severity::Error);
+    let (found, sources) = (&offline.diagnostics, offline.sources());
+    if output.is_json() {
+        json(found, &sources).iter().for_each(|one| output.json(one));
+    } else {
+        output.text(render(found, &sources, false));
+    }
+    Failure::new(Exit::Config, "")
+}

@@ -1,0 +1,156 @@
+//! From rules to places and ways.
+
+use std::collections::BTreeMap;
+
+use super::{Diagram, Edge, Graph, Kind, Label, Place};
+use crate::{
+    kyc::{Processing, Status},
+    rules::{Action, Left, ProcessingSide, Right, Rule, Trigger},
+};
+
+/// One side of an arrow.
+enum Side {
+    Any,
+    New,
+    Named(String),
+}
+
+impl From<&Left> for Side {
+    fn from(left: &Left) -> Self {
+        match left {
+            Left::Any => Self::Any,
+            Left::New => Self::New,
+            Left::Status(status) => Self::Named(status.name().to_owned()),
+        }
+    }
+}
+
+impl From<&Right> for Side {
+    fn from(right: &Right) -> Self {
+        match right {
+            Right::Any => Self::Any,
+            Right::Status(status) => Self::Named(status.name().to_owned()),
+        }
+    }
+}
+
+impl From<&ProcessingSide> for Side {
+    fn from(side: &ProcessingSide) -> Self {
+        match side {
+            ProcessingSide::Any => Self::Any,
+            ProcessingSide::Processing(status) => Self::Named(status.name().to_owned()),
+        }
+    }
+}
+
+/// A trigger, taken apart.
+struct Way {
+    from: Side,
+    to: Side,
+    kind: Kind,
+}
+
+impl Graph {
+    /// The rules among the documented statuses and those that are declared beside them.
+    pub fn of(rules: &[Rule], statuses: &[String], processing: &[String]) -> Self {
+        let ways = |about_processing: bool| -> Vec<(usize, Way)> {
+            let chosen = rules.iter().enumerate().filter(|(_, rule)| rule.is_about_processing() == about_processing);
+            chosen.flat_map(|(nth, rule)| rule.triggers.iter().flat_map(ways).map(move |way| (nth, way))).collect()
+        };
+        Self {
+            labels: rules.iter().map(label).collect(),
+            statuses: diagram(ways(false), Status::KNOWN, statuses, true),
+            processing: diagram(ways(true), Processing::KNOWN, processing, false),
+        }
+    }
+}
+
+fn label(rule: &Rule) -> Label {
+    Label {
+        id: rule.id.to_string(),
+        about: rule.about.clone(),
+        group: rule.group.as_deref().map(str::to_owned),
+        mode: rule.mode,
+        condition: rule.condition.text(),
+        does: rule.actions.iter().map(does).collect(),
+        place: format!("{}:{}", rule.file, rule.line),
+    }
+}
+
+fn does(action: &Action) -> String {
+    match action {
+        Action::Webhook { to, event } => format!("webhook {to}: {event}"),
+        Action::Record => "record".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn ways(trigger: &Trigger) -> Vec<Way> {
+    match trigger {
+        Trigger::Move { from, to } => pairs(from, to),
+        Trigger::ProcessingMove { from, to } => pairs(from, to),
+        Trigger::Same { statuses } => stays(statuses.iter().map(Status::name), &Kind::Same),
+        Trigger::Stay { statuses, after } => stays(statuses.iter().map(Status::name), &lasted(after)),
+        Trigger::ProcessingStay { statuses, after } => stays(statuses.iter().map(Processing::name), &lasted(after)),
+    }
+}
+
+fn lasted(after: &[crate::source::Duration]) -> Kind {
+    Kind::Stay(after.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+}
+
+/// Each with each; pairs of equal names do not count.
+fn pairs<'t, A, B>(from: &'t [A], to: &'t [B]) -> Vec<Way>
+where
+    Side: From<&'t A> + From<&'t B>,
+{
+    let each = |from: &'t A| to.iter().map(move |to| (Side::from(from), Side::from(to)));
+    let moves = from.iter().flat_map(each).filter(|sides| match sides {
+        (Side::Named(from), Side::Named(to)) => from != to,
+        _ => true,
+    });
+    moves.map(|(from, to)| Way { from, to, kind: Kind::Move }).collect()
+}
+
+fn stays<'t>(names: impl Iterator<Item = &'t str>, kind: &Kind) -> Vec<Way> {
+    let side = |name: &str| Side::Named(name.to_owned());
+    names.map(|name| Way { from: side(name), to: side(name), kind: kind.clone() }).collect()
+}
+
+/// `all`: also the names that no rule mentions.
+fn diagram(ways: Vec<(usize, Way)>, documented: &[&str], declared: &[String], all: bool) -> Diagram {
+    let named = |name: &str| ways.iter().any(|(_, way)| [&way.from, &way.to].iter().any(|side| is_named(side, name)));
+    let known = documented.iter().copied().chain(declared.iter().map(String::as_str));
+    let mut nodes: Vec<String> = Vec::new();
+    for name in std::iter::once("none").chain(known) {
+        let wanted = all && name != "none" || named(name);
+        if wanted && !nodes.iter().any(|have| have == name) {
+            nodes.push(name.to_owned());
+        }
+    }
+    let mut edges: BTreeMap<(Place, Place, Kind), Vec<usize>> = BTreeMap::new();
+    for (rule, way) in ways {
+        let (from, to) = (place(way.from, &mut nodes), place(way.to, &mut nodes));
+        let rules = edges.entry((to, from, way.kind)).or_default();
+        if rules.last() != Some(&rule) {
+            rules.push(rule);
+        }
+    }
+    let edge = |((to, from, kind), rules)| Edge { from, to, kind, rules };
+    Diagram { nodes, edges: edges.into_iter().map(edge).collect() }
+}
+
+fn is_named(side: &Side, name: &str) -> bool {
+    matches!(side, Side::Named(named) if named == name)
+}
+
+fn place(side: Side, nodes: &mut Vec<String>) -> Place {
+    match side {
+        Side::Any => Place::Any,
+        Side::New => Place::New,
+        Side::Named(name) => Place::Node(nodes.iter().position(|node| *node == name).unwrap_or_else(|| {
+            nodes.push(name);
+            nodes.len() - 1
+        })),
+    }
+}

@@ -1,0 +1,111 @@
+//! Pictures of a set that has everything, and of rules that mean harm.
+//!
+//! What was approved is in `tests/cases/graph`. `UPDATE=1` writes it anew; look at the picture before it is committed.
+
+use std::{fs, path::Path};
+
+use super::*;
+use crate::{
+    rules::{Context, RuleSet},
+    source::Files,
+};
+
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/graph");
+
+pub(super) fn graph(rules: &str) -> Graph {
+    let files: Files = [("kyc.yaml", rules), ("templates/mail.en.md", "Subject: x\n\nx\n")]
+        .into_iter()
+        .map(|(path, text)| (path.to_owned(), text.to_owned()))
+        .collect();
+    let names = |name: &str| vec![name.to_owned()];
+    let context = Context {
+        statuses: names("SUSPENDED"),
+        webhooks: names("shop"),
+        chats: names("kyc-ops"),
+        locale: "en".to_owned(),
+        email: true,
+        ..Context::default()
+    };
+    let compiled = RuleSet::compile_all(&files, &context);
+    let set = compiled.set.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics));
+    Graph::of(set.rules(), &context.statuses, &[])
+}
+
+fn everything() -> Graph {
+    graph(&fs::read_to_string(Path::new(CASES).join("rules.yaml")).expect("readable"))
+}
+
+#[test]
+fn every_format_is_as_it_was_approved() {
+    let graph = everything();
+    for (name, drawn) in [("rules.svg", svg(&graph)), ("rules.mmd", mermaid(&graph)), ("rules.dot", dot(&graph))] {
+        let approved = Path::new(CASES).join(name);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&approved, &drawn).expect("written");
+        }
+        assert!(fs::read_to_string(&approved).unwrap_or_default() == drawn, "{name} is different:\n{drawn}");
+    }
+}
+
+/// `from>to` and the rules of each edge.
+fn edges(graph: &Graph, diagram: &Diagram) -> Vec<String> {
+    let name = |place: Place| match place {
+        Place::Any => "any",
+        Place::New => "new",
+        Place::Node(nth) => &diagram.nodes[nth],
+    };
+    let shown = |edge: &Edge| {
+        let ids: Vec<&str> = graph.labelled(&edge.rules).map(|label| &*label.id).collect();
+        format!("{}>{} {}", name(edge.from), name(edge.to), ids.join(","))
+    };
+    diagram.edges.iter().map(shown).collect()
+}
+
+#[test]
+fn what_rules_do_on_one_way_is_one_edge_and_any_is_one_place() {
+    let graph = everything();
+    assert_eq!(
+        edges(&graph, &graph.statuses),
+        [
+            "any>any all",
+            "new>any first-sight",
+            "FULL_USER>any reversal",
+            "any>PENDING_KYC_DATA documents-needed",
+            "PENDING_KYC_DATA>PENDING_KYC_DATA remind",
+            "any>SOFT_KYC_FAILED third-rejection,missing-documents",
+            "SOFT_KYC_FAILED>SOFT_KYC_FAILED docs-changed",
+            "FULL_USER>SOFT_KYC_FAILED back-and-forth",
+            "SUSPENDED>SOFT_KYC_FAILED back-and-forth",
+            "FULL_USER>SUSPENDED back-and-forth",
+        ]
+    );
+    assert_eq!(graph.statuses.nodes.last().map(String::as_str), Some("SUSPENDED"), "declared ones come last");
+    assert_eq!(
+        graph.processing.nodes,
+        ["none", "DOCUMENT_UPLOAD_IN_PROGRESS", "VERIFICATION_IN_PROGRESS"],
+        "only those that rules are about"
+    );
+}
+
+#[test]
+fn rules_that_mean_harm_are_only_text() {
+    let rules = "format: 1\nrules:\n  - id: a\n    about: '</title><script>alert(1)</script> ]]> &lt;'\n    \
+                 when: any -> FULL_USER\n    do:\n      - tag: '\"]; evil [label=\"'\n      - tag: '</text><script>x'\n      \
+                 - tag: 'a --> b: c; %%{init}%% <br/>'\n";
+    let graph = graph(rules);
+    let (svg, dot, mermaid) = (svg(&graph), dot(&graph), mermaid(&graph));
+    assert!(!svg.contains("<script") && svg.contains("&lt;/title&gt;&lt;script&gt;"), "{svg}");
+    assert_eq!(svg.matches("<title").count(), svg.matches("</title>").count());
+    assert!(dot.contains(r#"tag \"]; evil [label=\""#), "{dot}");
+    let label = mermaid.lines().find(|line| line.contains("s_any -->")).expect("an edge");
+    assert_eq!(label.matches("-->").count(), 1, "{label}");
+    assert!(!label.contains("%%") && label.matches("<br/>").count() == 1, "{label}");
+}
+
+#[test]
+fn without_rules_the_statuses_stand_there_alone() {
+    let graph = graph("format: 1\nrules: []\n");
+    assert!(svg(&graph).contains(">FULL_USER</text>"));
+    assert!(dot(&graph).contains("[label=\"FULL_USER\"]") && mermaid(&graph).contains("\"FULL_USER\""));
+    assert!(!svg(&graph).contains("Processing status"));
+}

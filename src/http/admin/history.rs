@@ -1,0 +1,121 @@
+//! The recorded history as it is, and through edited rules.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use warp::{Filter, Rejection, reply::Response};
+
+use super::{Admin, Answered, MAX_PAGE, Part, RecordsQuery, malformed, unprocessable, unreadable};
+use crate::{
+    backtest::{Backtest, Recorded, Side},
+    decide::Standing,
+    http::{
+        body::capped_body,
+        reply::{Kind, Problem, json as answer},
+    },
+    rules::RuleSet,
+    source::{Duration, Files},
+};
+
+/// Past so many jobs nobody needs to know how many there are.
+const MOST_COUNTED: u64 = 1_000_000;
+
+/// Rules of this size are edited by a program.
+const MAX_RULES_BYTES: usize = 32 << 20;
+
+/// Edited rules that may be saved.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    /// Absent: the files as they lie on the server's disk.
+    rules: Option<Files>,
+}
+
+/// Edited rules, and how far to look back.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edited {
+    /// By path below the rules directory; absent: the files as they lie on the server's disk.
+    rules: Option<Files>,
+    /// As `30d`.
+    since: String,
+}
+
+pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+    let records = warp::path!("records")
+        .and(warp::get())
+        .and(warp::query())
+        .then(answered!(admin, |this, query: RecordsQuery| this.records(query)));
+    let set =
+        warp::path!("rule-sets" / Part).and(warp::get()).then(answered!(admin, |this, hash: Part| this.rule_set(hash)));
+    let backtest = warp::path!("backtest")
+        .and(warp::post())
+        .and(capped_body(MAX_RULES_BYTES))
+        .then(answered!(admin, |this, body: Bytes| this.backtest(body)));
+    let impact = warp::path!("impact")
+        .and(warp::post())
+        .and(capped_body(MAX_RULES_BYTES))
+        .then(answered!(admin, |this, body: Bytes| this.impact(body)));
+    records.or(set).unify().or(backtest).unify().or(impact).unify()
+}
+
+impl Admin {
+    /// Records in their order, as the journal has them.
+    async fn records(&self, query: RecordsQuery) -> Answered {
+        let max = query.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+        let entries = self.store()?.records(query.from.unwrap_or(1), max).await.map_err(unreadable)?;
+        let next = entries.last().map(|entry| entry.number + 1);
+        let record = |entry: &crate::store::Entry| json!({"n": entry.number, "at": entry.at, "effects": entry.effects});
+        let records: Vec<_> = entries.iter().map(record).collect();
+        Ok(answer(StatusCode::OK, &json!({"records": records, "next": next})))
+    }
+
+    async fn rule_set(&self, Part(hash): Part) -> Answered {
+        match self.store()?.rule_set(&hash).map_err(unreadable)? {
+            Some(files) => Ok(answer(StatusCode::OK, &json!({"hash": hash, "files": files}))),
+            None => Err(Problem::new(Kind::NotFound).detail("no record names such a rule set")),
+        }
+    }
+
+    /// What saving these rules would change.
+    async fn impact(&self, body: Bytes) -> Answered {
+        let Saved { rules } = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        let rulebook = self.rulebook()?;
+        let edited = rulebook.edited(rules).await.map_err(unprocessable)?;
+        let limit = rulebook.blast_limit();
+        let most = limit.unwrap_or(MOST_COUNTED);
+        let impact = rulebook.impact(&edited, most).await.map_err(unreadable)?;
+        Ok(answer(
+            StatusCode::OK,
+            &json!({"limit": limit, "refused": limit.is_some_and(|limit| impact.total > limit), "impact": impact}),
+        ))
+    }
+
+    async fn backtest(&self, body: Bytes) -> Answered {
+        let Edited { rules, since } = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        let length: Duration = since.parse().map_err(|why| unprocessable(format!("since: `{since}` {why}")))?;
+        let (store, rulebook) = (self.store()?, self.rulebook()?);
+        let edited: Arc<RuleSet> = rulebook.edited(rules).await.map_err(unprocessable)?;
+        let (in_force, policy, until) = (rulebook.current(), self.policy.clone(), self.clock.now());
+        let since = until.plus_ms(-length.ms());
+        let standings = [&in_force, &edited].map(|rules| Standing::since(rules, since));
+        let sides = [Side::new(&in_force, &standings[0]), Side::new(&edited, &standings[1])];
+        let [now, edited] = sides;
+        let mut backtest = Backtest::new(now, edited, &policy, since);
+        let mut from = 1;
+        loop {
+            let entries = store.records(from, MAX_PAGE).await.map_err(unreadable)?;
+            let Some(last) = entries.last() else { break };
+            from = last.number + 1;
+            for entry in entries {
+                backtest.live(&Recorded { number: entry.number, at: entry.at, effects: entry.effects });
+            }
+            // Whoever else is served by this thread goes first.
+            tokio::task::yield_now().await;
+        }
+        Ok(answer(StatusCode::OK, &backtest.end(until)))
+    }
+}

@@ -1,0 +1,159 @@
+//! What a save would change: which rules come, go and differ, and how many jobs would go out at once.
+//!
+//! A set of rules orders nothing by being loaded: what came due before it is backlog. But mails that are held go on when their rule
+//! is back, and new timers come due one by one from the first moment on. Both within the first hour count as at once.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    clock::Timestamp,
+    decide::{Standing, TimerKey},
+    kyc::CustomerId,
+    outbox::State,
+    rules::{Action, Facts, Holds, Mode, Rule, RuleSet, Timer},
+    store::{JobFilter, Overdue, Place, StayPlace, Store, StoreError},
+};
+
+/// What comes due within so long counts as at once.
+pub const AT_ONCE_MS: i64 = 3_600_000;
+
+/// How many rows are looked at at once.
+const PAGE: usize = 500;
+
+/// What loading a set would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Impact {
+    pub added: Vec<String>,
+    pub removed: Vec<String>,
+    pub changed: Vec<String>,
+    /// Jobs within the first hour, by rule.
+    pub at_once: BTreeMap<String, u64>,
+    pub total: u64,
+}
+
+impl Impact {
+    /// Counts up to `most` jobs and a little more, so that a million are not counted to see that they are too many.
+    pub async fn of(
+        store: &Store,
+        edited: &RuleSet,
+        in_force: &RuleSet,
+        now: Timestamp,
+        most: u64,
+    ) -> Result<Self, StoreError> {
+        let standing = store.standing().borrow().clone();
+        let mut impact = Self::between(in_force, edited);
+        let after = standing.with_rules(edited, now);
+        impact.count_held(store, (in_force, &standing), (edited, &after), most).await?;
+        for timer in edited.timers() {
+            let key = TimerKey { rule: timer.rule.clone(), stay: timer.stay.clone(), after_ms: timer.after.ms() };
+            let live = after.live(&key).filter(|live| !live.shadow && live.since == now);
+            if live.is_some() && standing.live(&key).is_none_or(|before| before.shadow) && impact.total <= most {
+                impact.count_due(store, edited, timer, now, most).await?;
+            }
+        }
+        Ok(impact)
+    }
+
+    fn between(in_force: &RuleSet, edited: &RuleSet) -> Self {
+        let names = |rules: &mut dyn Iterator<Item = &Rule>| rules.map(|rule| rule.id.to_string()).collect();
+        let is_in = |set: &RuleSet, rule: &Rule| set.rule(rule.id.as_str()).is_some();
+        let differs =
+            |rule: &Rule| in_force.rule(rule.id.as_str()).is_some_and(|before| meaning(before) != meaning(rule));
+        Self {
+            added: names(&mut edited.rules().iter().filter(|rule| !is_in(in_force, rule))),
+            removed: names(&mut in_force.rules().iter().filter(|rule| !is_in(edited, rule))),
+            changed: names(&mut edited.rules().iter().filter(|rule| differs(rule))),
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, rule: &str, jobs: u64) {
+        *self.at_once.entry(rule.to_owned()).or_default() += jobs;
+        self.total += jobs;
+    }
+
+    /// Mails that wait for their rule, and would go on.
+    async fn count_held(
+        &mut self,
+        store: &Store,
+        (in_force, before): (&RuleSet, &Standing),
+        (edited, after): (&RuleSet, &Standing),
+        most: u64,
+    ) -> Result<(), StoreError> {
+        let is_live = |set: &RuleSet, standing: &Standing, rule: &str| {
+            set.rule(rule).is_some_and(|rule| standing.mode(rule) == Mode::Live)
+        };
+        let filter = JobFilter { state: Some(State::Held), customer: None };
+        let mut place: Option<Place> = None;
+        while self.total <= most {
+            let page = store.jobs(&filter, place, PAGE).await?;
+            for (_, job) in &page.rows {
+                let rule = job.order.rule.as_str();
+                if is_live(edited, after, rule) && !is_live(in_force, before, rule) {
+                    self.add(rule, 1);
+                }
+            }
+            place = page.next;
+            if place.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stays that a new timer finds due within the hour.
+    async fn count_due(
+        &mut self,
+        store: &Store,
+        edited: &RuleSet,
+        timer: &Timer,
+        now: Timestamp,
+        most: u64,
+    ) -> Result<(), StoreError> {
+        let Some(rule) = edited.rules().get(timer.index) else { return Ok(()) };
+        let leaves =
+            |action: &&Action| matches!(action, Action::Email { .. } | Action::Webhook { .. } | Action::Chat { .. });
+        let jobs = rule.actions.iter().filter(leaves).count() as u64;
+        let after_ms = timer.after.ms();
+        let of = Overdue {
+            stay: timer.stay.clone(),
+            after_ms,
+            entered_after: now.plus_ms(-after_ms - 1),
+            entered_until: now.plus_ms(AT_ONCE_MS - after_ms),
+        };
+        let mut last: Option<StayPlace> = None;
+        while jobs > 0 && self.total <= most {
+            let found = store.overdue(&of, last.as_ref(), PAGE).await?;
+            for (_, customer) in &found {
+                if holds(store, customer, rule)? {
+                    self.add(rule.id.as_str(), jobs);
+                }
+            }
+            if found.len() < PAGE {
+                break;
+            }
+            last = found.last().cloned();
+        }
+        Ok(())
+    }
+}
+
+fn holds(store: &Store, customer: &CustomerId, rule: &Rule) -> Result<bool, StoreError> {
+    let Some(case) = store.customer(customer)? else { return Ok(false) };
+    let Some(known) = &case.customer else { return Ok(false) };
+    let facts = Facts {
+        customer: known,
+        tags: &case.tags,
+        contact: case.contact.as_ref(),
+        visit: known.visit(),
+        changed: Default::default(),
+    };
+    Ok(rule.condition.check(&facts) == Holds::Yes)
+}
+
+/// All that a rule means, wherever it stands.
+fn meaning(rule: &Rule) -> impl PartialEq + '_ {
+    (&rule.triggers, &rule.condition, &rule.actions, rule.mode, &rule.group)
+}

@@ -1,0 +1,94 @@
+//! The names in a directory of rules: what an editor can complete.
+//!
+//! Read from whatever can be read. Rules that are being written are wrong half of the time, and their names are names all the
+//! same; what is wrong with them, `RuleSet::compile` says.
+
+use std::collections::BTreeSet;
+
+use crate::source::{Document, Files, Node, Report, Value};
+
+use super::{compile, condition_reading::ATTRIBUTE, context};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vocabulary {
+    /// Ids, in the order of their names.
+    pub rules: BTreeSet<String>,
+    /// Those that have a file.
+    pub templates: BTreeSet<String>,
+    /// Codes with words in `labels/`.
+    pub labels: BTreeSet<String>,
+    /// Targets that rules name, configured or not; likewise rooms and attributes.
+    pub webhooks: BTreeSet<String>,
+    pub chats: BTreeSet<String>,
+    pub attributes: BTreeSet<String>,
+    /// Tags that rules set.
+    pub tags: BTreeSet<String>,
+}
+
+impl Vocabulary {
+    pub fn of(files: &Files) -> Self {
+        let mut found = Self {
+            templates: context::templates(files).into_iter().map(str::to_owned).collect(),
+            labels: compile::label_codes(files),
+            ..Self::default()
+        };
+        for (path, text) in files.iter().filter(|(path, _)| compile::is_rules(path)) {
+            let mut report = Report::new(path, text);
+            let Some(document) = Document::read(&mut report) else { continue };
+            for rule in document.root.get("rules").map_or(&[][..], Node::items) {
+                found.rules.extend(rule.get("id").and_then(Node::scalar).map(str::to_owned));
+                rule.get("if").into_iter().for_each(|condition| found.condition(condition));
+                rule.get("do").map_or(&[][..], Node::items).iter().for_each(|action| found.action(action));
+            }
+        }
+        found
+    }
+
+    fn condition(&mut self, condition: &Node<'_>) {
+        let Value::Map(entries) = &condition.value else { return };
+        for entry in entries {
+            if entry.key == "not" {
+                self.condition(&entry.value);
+            }
+            self.attributes.extend(entry.key.strip_prefix(ATTRIBUTE).map(str::to_owned));
+        }
+    }
+
+    fn action(&mut self, action: &Node<'_>) {
+        let text = |node: Option<&Node<'_>>| node.and_then(Node::scalar).map(str::to_owned);
+        self.tags.extend(text(action.get("tag")));
+        for (kind, names) in [("webhook", &mut self.webhooks), ("chat", &mut self.chats)] {
+            names.extend(text(action.get(kind).and_then(|target| target.get("to"))));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_rules_that_are_wrong_too() {
+        let rules = "format: 1\nrules:\n  - id: one\n    when: nonsense\n    if: {customer.attributes.plan: pro, not: {customer.attributes.age: 7}}\n    do: [tag: vip, {chat: {to: ops}}, {webhook: {to: shop}}, email: {}]\n  - id: two\n    do: record\n  - * x\n";
+        let files: Files = [
+            ("a.yaml", rules),
+            ("a.test.yaml", "rules: [{id: no}]"),
+            ("templates/m.en.md", ""),
+            ("labels/en.yaml", "SELFIE: selfie"),
+        ]
+        .into_iter()
+        .map(|(path, text)| (path.to_owned(), text.to_owned()))
+        .collect();
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let expected = Vocabulary {
+            rules: names(&["one", "two"]),
+            templates: names(&["m"]),
+            labels: names(&["SELFIE"]),
+            webhooks: names(&["shop"]),
+            chats: names(&["ops"]),
+            attributes: names(&["age", "plan"]),
+            tags: names(&["vip"]),
+        };
+        assert_eq!(Vocabulary::of(&files), expected);
+    }
+}

@@ -1,0 +1,27 @@
+//! Where the lines of a text begin.
+
+/// Made once for a text, it knows the line of every place in it.
+#[derive(Debug)]
+pub struct Lines(Vec<usize>);
+
+impl Lines {
+    pub fn of(text: &str) -> Self {
+        Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line of a byte, from 1.
+    pub fn line(&self, at: usize) -> u32 {
+        u32::try_from(self.0.partition_point(|end| *end < at) + 1).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_ends_with_its_line_break() {
+        let lines = Lines::of("a\nb\n\nc");
+        assert_eq!([0, 1, 2, 3, 4, 5, 99].map(|at| lines.line(at)), [1, 1, 2, 2, 3, 4, 4]);
+    }
+}

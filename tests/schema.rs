@@ -1,0 +1,106 @@
+//! The schemas and the readers say the same: what a reader takes, its schema takes, and what it refuses, its schema refuses,
+//! or it stands in a list of what only the reader can know, with the reason.
+
+#[path = "schema/cases.rs"]
+mod cases;
+#[path = "schema/command.rs"]
+mod command;
+#[path = "schema/config.rs"]
+mod config;
+#[path = "schema/rules.rs"]
+mod rules;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use kyc_rules::{
+    rules::{Context, RuleSet, Vocabulary},
+    schema::{self, Names},
+    source::{Document, Files, Report, Severity},
+};
+use serde_json::Value;
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn context() -> Context {
+    Context {
+        statuses: names(&["SUSPENDED"]),
+        webhooks: names(&["shop"]),
+        chats: names(&["kyc-ops"]),
+        attributes: names(&["plan"]),
+        locale: "en".to_owned(),
+        email: true,
+        directory: true,
+        api_key: true,
+        ..Context::default()
+    }
+}
+
+/// What the schema knows is what the reader knows.
+fn rules_schema(templates: BTreeSet<String>) -> jsonschema::Validator {
+    let context = context();
+    let names = Names {
+        statuses: context.statuses,
+        processing: context.processing,
+        webhooks: context.webhooks,
+        chats: context.chats,
+        attributes: context.attributes,
+        templates: templates.into_iter().collect(),
+        ..Names::default()
+    };
+    validator(&schema::rules(&names))
+}
+
+fn validator(schema: &Value) -> jsonschema::Validator {
+    jsonschema::draft7::meta::validate(schema).expect("a schema of draft 07");
+    jsonschema::draft7::new(schema).expect("a schema")
+}
+
+/// The text as a schema sees it; `None` where it is no YAML that anybody reads.
+fn parsed(text: &str) -> Option<Value> {
+    let mut report = Report::new("a.yaml", text);
+    let document = Document::read(&mut report)?;
+    (!report.has_errors()).then(|| serde_json::to_value(document.root.to_value()).expect("JSON"))
+}
+
+/// What this version can't carry out is right as a text.
+fn is_refused(files: &Files, path: &str) -> bool {
+    let found = RuleSet::compile(files, &context()).diagnostics;
+    let is_wrong = |code: &str| !matches!(code, "unsupported" | "channel");
+    found.iter().any(|one| one.file == path && one.severity == Severity::Error && is_wrong(one.code))
+}
+
+fn templates(files: &Files) -> BTreeSet<String> {
+    let name = |path: &str| {
+        path.strip_prefix("templates/")?.strip_suffix(".md")?.rsplit_once('.').map(|(name, _)| name.to_owned())
+    };
+    files.iter().filter_map(|(path, _)| name(path)).collect()
+}
+
+fn read(directory: &Path, below: &str, files: &mut Files) {
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if path.is_dir() {
+            read(&path, &format!("{below}{name}/"), files);
+        } else if name.ends_with(".yaml") || name.ends_with(".md") {
+            files.insert(format!("{below}{name}"), fs::read_to_string(&path).expect("a text"));
+        }
+    }
+}
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn assert_passes(schema: &jsonschema::Validator, text: &str) {
+    let value = parsed(text).expect("YAML");
+    let wrong: Vec<String> =
+        schema.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}\n{text}");
+}
