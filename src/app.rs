@@ -390,6 +390,7 @@ pub fn data_dir(config: &Config) -> Result<&Path, AppError> {
     match &config.data {
         Data::Directory(path) => Ok(path),
         Data::Postgres(_) => Err(AppError::Config("data: this version keeps its data in a directory only".to_owned())),
+        Data::Unfilled => Err(AppError::Config("`data` names a variable or file that is not here".to_owned())),
     }
 }
 

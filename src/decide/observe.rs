@@ -24,10 +24,10 @@ pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_
         Source::Import => Kind::Import,
         Source::Callback | Source::Api => Kind::Callback,
     };
-    let mut effects = Effects { verdict: Some(verdict), ..Effects::of(kind, who) };
+    let set = Some(given.rules.hash().into());
+    let mut effects = Effects { verdict: Some(verdict), set, ..Effects::of(kind, who) };
     if verdict != Verdict::Duplicate {
         end_stays(case, &customer, given, &mut effects);
-        effects.set = Some(given.rules.hash().into());
         effects.timers = case.timers.after(&change);
         let triggered = Triggered::Change(given.rules.matching(&change));
         event(case, who, &change, &customer, given).rule(triggered, &mut effects);

@@ -8,6 +8,7 @@ mod codes;
 mod contact;
 mod customer;
 mod customer_id;
+mod nesting;
 mod observation;
 mod status;
 mod transition;

@@ -128,7 +128,9 @@ impl View {
     }
 
     pub fn throw_away(path: &Path) -> io::Result<()> {
-        match fs::remove_dir_all(path) {
+        // Something else may stand in its place.
+        let is_file = fs::symlink_metadata(path).is_ok_and(|there| !there.is_dir());
+        match if is_file { fs::remove_file(path) } else { fs::remove_dir_all(path) } {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }

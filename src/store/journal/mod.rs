@@ -7,6 +7,7 @@
 mod ahead;
 mod applier;
 mod open;
+mod private;
 mod queue;
 mod reader;
 mod replay;
