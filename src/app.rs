@@ -34,6 +34,7 @@ use crate::{
         callback::{self, Intake},
     },
     outbox::Channel,
+    provider::{Api, Asker, Reconcile},
     rulebook::{FailingTests, Reading, Rulebook, StartError},
     rules::Context,
     rules_dir::Watch,
@@ -181,7 +182,7 @@ impl App {
             attributes: config.directory.attributes.clone(),
             policy: policy(&config),
             channels: config.email.iter().map(|_| Channel::Email).collect(),
-            confirms: false,
+            confirms: config.provider.api_key.is_some(),
             config_changed: Box::new(move || origin.as_ref().is_some_and(|origin| origin.has_changed())),
         });
         tracing::info!(public = %public.local_addr(), admin = %admin.local_addr(), "listening");
@@ -238,7 +239,8 @@ struct Engine {
 struct Running {
     store: Store,
     workers: JoinHandle<()>,
-    timers: JoinHandle<()>,
+    /// Timers and questions to the provider.
+    tasks: JoinSet<()>,
     reloader: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
@@ -269,18 +271,27 @@ impl Engine {
         };
         let (stop, stopped) = watch::channel(false);
         let reloader = tokio::spawn(reload_on_change(Arc::clone(&rulebook)));
-        let timers = tokio::spawn(Timers::new(store.clone(), self.clock.clone()).run(stopped.clone()));
+        let asker = self.asker(&store)?;
+        let timers = Timers::new(store.clone(), self.clock.clone(), asker.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(timers.run(stopped.clone()));
+        if let Some(asker) = &asker {
+            tasks.spawn(Arc::clone(asker).run(stopped.clone()));
+            let provider = &self.config.provider;
+            let reconcile = Reconcile { open: provider.reconcile, settled: provider.reconcile_final };
+            tasks.spawn(reconcile.run(Arc::clone(asker), store.clone(), self.clock.clone(), stopped.clone()));
+        }
         let workers = self.workers(&store, &rulebook, stopped);
-        self.house.open(store.clone(), rulebook);
+        self.house.open(store.clone(), rulebook, asker);
         tracing::info!(data = %data.display(), customers = store.figures().customers, "callbacks are taken");
-        Ok(Running { store, workers, timers, reloader, stop })
+        Ok(Running { store, workers, tasks, reloader, stop })
     }
 
     fn options(&self) -> Options {
         let (metrics, recorder) = (Arc::clone(&self.metrics), self.recorder.clone());
         Options {
             clock: self.clock.clone(),
-            policy: policy(&self.config),
+            policy: Policy { confirms: self.config.provider.api_key.is_some(), ..policy(&self.config) },
             min_free_bytes: self.config.store.min_free_bytes,
             view_cache_bytes: self.config.store.view_cache_bytes,
             interrupt: None,
@@ -291,6 +302,14 @@ impl Engine {
                 }
             })),
         }
+    }
+
+    /// Who asks the provider's API, where there is a key for it.
+    fn asker(&self, store: &Store) -> Result<Option<Arc<Asker>>, AppError> {
+        let provider = &self.config.provider;
+        let Some(key) = &provider.api_key else { return Ok(None) };
+        let api = Api::new(provider.api.clone(), key.clone()).map_err(AppError::Config)?;
+        Ok(Some(Arc::new(Asker::new(api, store.clone(), self.clock.clone()))))
     }
 
     fn workers(&self, store: &Store, rulebook: &Arc<Rulebook>, stopped: watch::Receiver<bool>) -> JoinHandle<()> {
@@ -309,10 +328,14 @@ impl Engine {
 }
 
 impl Running {
-    async fn stop(self) {
+    async fn stop(mut self) {
         self.reloader.abort();
         let _ = self.stop.send(true);
-        if self.timers.await.is_err() || self.workers.await.is_err() {
+        let mut well = self.workers.await.is_ok();
+        while let Some(ended) = self.tasks.join_next().await {
+            well &= ended.is_ok();
+        }
+        if !well {
             tracing::error!("a worker has panicked");
         }
         self.store.close().await;
@@ -373,10 +396,6 @@ fn post(config: &Config, extra_roots: Vec<Vec<u8>>) -> Result<Option<Post>, AppE
 pub fn unsupported(config: &Config) -> Vec<String> {
     let asked = [
         (
-            config.provider.api_key.is_some(),
-            "provider.api_key: this version can't confirm callbacks with the provider's API",
-        ),
-        (
             config.directory.lookup.is_some(),
             "directory.lookup: this version can't look contacts up; import them, or PUT them",
         ),
@@ -396,7 +415,11 @@ pub fn data_dir(config: &Config) -> Result<&Path, AppError> {
 
 /// What the configuration says about decisions.
 pub fn policy(config: &Config) -> Policy {
-    Policy { timezone: config.timezone.clone(), attributes: config.directory.attributes.clone().into() }
+    Policy {
+        timezone: config.timezone.clone(),
+        attributes: config.directory.attributes.clone().into(),
+        confirms: false,
+    }
 }
 
 /// What the configuration says about reading rules.

@@ -22,6 +22,7 @@ pub mod http;
 pub mod impact;
 pub mod kyc;
 pub mod outbox;
+pub mod provider;
 pub mod rulebook;
 pub mod rules;
 pub mod rules_dir;

@@ -14,6 +14,7 @@ mod legible;
 mod offline;
 mod output;
 mod printed;
+mod refresh;
 mod reload;
 mod schema;
 mod serve;
@@ -84,6 +85,8 @@ enum Command {
     Resume(govern::Resume),
     /// Show for whom a rule's time had passed before it was live, and let it act for them once.
     Backlog(govern::Backlog),
+    /// Ask the provider's API about a customer now.
+    Refresh(refresh::Refresh),
     /// Whom to write to: import, export and show customers.
     #[command(subcommand)]
     Customers(customers::Customers),
@@ -151,6 +154,7 @@ impl Cli {
             Command::Pause(pause) => pause.run(config, output),
             Command::Resume(resume) => resume.run(config, output),
             Command::Backlog(backlog) => backlog.run(config, output),
+            Command::Refresh(refresh) => refresh.run(config, output),
             Command::Customers(customers) => customers.run(config, output),
             Command::Sign(sign) => sign.run(config, output),
             Command::Completions(completions) => completions.run(output),

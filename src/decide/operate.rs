@@ -46,9 +46,9 @@ pub fn import(
             source: Source::Import,
             status: memory.status.clone(),
             processing: None,
-            missing_docs: None,
+            missing_docs: memory.missing_docs.clone(),
             reject_labels: None,
-            message: None,
+            message: memory.message.clone(),
         };
         let since = memory.since.unwrap_or(given.now).min(given.now);
         effects.now = Some(Customer::after(None, &saw, &Change::of(None, &saw), since));

@@ -107,7 +107,7 @@ impl World {
 
     /// Everything that is due, as workers would do it.
     fn act(&mut self) {
-        while self.submit(&Command::Timer { customer: Self::who() }) == Receipt::Recorded {}
+        while self.submit(&Command::Timer { customer: Self::who(), confirmed: true }) == Receipt::Recorded {}
         let due: Vec<JobId> = self
             .case
             .open
@@ -370,8 +370,13 @@ fn a_clock_set_back_fires_nothing_twice() {
 fn an_imported_customer_s_steps_that_are_over_are_backlog() {
     let mut world = World::new(REMIND);
     world.now = START.plus_ms(3 * DAY);
-    let memory =
-        Memory { status: Status::PendingKycData, since: Some(START), tags: Codes::new(["vip"]).expect("codes") };
+    let memory = Memory {
+        status: Status::PendingKycData,
+        since: Some(START),
+        tags: Codes::new(["vip"]).expect("codes"),
+        missing_docs: None,
+        message: None,
+    };
     let import = Command::Import { customer: World::who(), contact: None, memory: Some(memory) };
     assert_eq!(world.submit(&import), Receipt::Seen(Verdict::Imported));
     assert_eq!(world.submit(&import), Receipt::Unchanged, "memory is set once");

@@ -14,6 +14,7 @@ macro_rules! answered {
     }};
 }
 
+mod confirm;
 mod explain;
 mod govern;
 mod history;
@@ -157,6 +158,8 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
             .or(explain::routes(admin))
             .unify()
             .or(history::routes(admin))
+            .unify()
+            .or(confirm::routes(admin))
             .unify(),
     );
     let guarded = guard(admin).and(metrics.or(api).unify());

@@ -71,7 +71,7 @@ struct TypeAlone<'a> {
 }
 
 /// `"SELFIE"` or `{"docType": "SELFIE", …}`.
-struct Doc<'a>(Cow<'a, str>);
+pub(super) struct Doc<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Doc<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -157,7 +157,7 @@ impl Body<'_> {
     }
 }
 
-fn cut(message: &str) -> &str {
+pub(super) fn cut(message: &str) -> &str {
     match message.char_indices().nth(MESSAGE_CHARS) {
         Some((at, _)) => &message[..at],
         None => message,

@@ -277,6 +277,12 @@ fn open_view(
                 hot.index(&who, &job);
             }
         }
+        for id in view.asked_about() {
+            let id = id?;
+            if let Some(case) = view.case(&id)? {
+                hot.index_question(&id, &case);
+            }
+        }
         Ok((view, hot))
     };
     let failed = |error| match error {
