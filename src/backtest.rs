@@ -272,7 +272,7 @@ fn commands(who: &CustomerId, before: &Case, effects: &Effects) -> Vec<Command> 
                 missing_docs: now.missing_docs.clone(),
                 message: now.message.clone(),
             };
-            commands.push(Command::Import { customer: customer(), contact: None, memory: Some(memory) });
+            commands.push(Command::Import { customer: customer(), contact: None, memory: Some(Box::new(memory)) });
         }
         (Some(Verdict::Moved | Verdict::Updated), Some(now)) => {
             let saw = effects.saw.clone().unwrap_or_else(|| saw_of(now));

@@ -45,8 +45,8 @@ pub enum Command {
     /// What the merchant's records say of a customer, on going live.
     Import {
         customer: CustomerId,
-        contact: Option<Contact>,
-        memory: Option<Memory>,
+        contact: Option<Box<Contact>>,
+        memory: Option<Box<Memory>>,
     },
     /// A timer of this customer's stays seemed due. `confirmed`: the provider's API was asked since then.
     Timer {
@@ -235,7 +235,7 @@ pub fn decide(case: &Case, command: &Command, given: Given<'_>) -> Decision {
     let mut decision = match command {
         Command::Observe { customer, saw } => observe::observe(case, customer, saw, given),
         Command::Import { customer, contact, memory } => {
-            operate::import(case, customer, contact.as_ref(), memory.as_ref(), given)
+            operate::import(case, customer, contact.as_deref(), memory.as_deref(), given)
         }
         Command::Timer { customer, confirmed } => timer::timer(case, customer, *confirmed, given),
         Command::Answer { customer, up_to, answer } => confirm::answered(case, customer, *up_to, answer, given),

@@ -377,7 +377,7 @@ fn an_imported_customer_s_steps_that_are_over_are_backlog() {
         missing_docs: None,
         message: None,
     };
-    let import = Command::Import { customer: World::who(), contact: None, memory: Some(memory) };
+    let import = Command::Import { customer: World::who(), contact: None, memory: Some(Box::new(memory)) };
     assert_eq!(world.submit(&import), Receipt::Seen(Verdict::Imported));
     assert_eq!(world.submit(&import), Receipt::Unchanged, "memory is set once");
     assert!(world.case.tags.contains("vip"));

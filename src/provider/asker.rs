@@ -78,7 +78,7 @@ impl Asker {
     pub async fn import(&self, customer: &CustomerId) -> Asked {
         let Some(_turn) = self.pace.turn().await else { return Asked::Refused(Refused::Closed) };
         let answer = match self.api.ask(customer).await {
-            Ok(Answer::Known(said)) => Some(Memory::from(said)),
+            Ok(Answer::Known(said)) => Some(Box::new(Memory::from(said))),
             Ok(Answer::Unknown) => None,
             Err(error) => return self.failed(error),
         };
