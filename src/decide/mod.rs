@@ -15,6 +15,8 @@ mod standing;
 mod timer;
 
 #[cfg(test)]
+mod confirm_tests;
+#[cfg(test)]
 mod properties_tests;
 #[cfg(test)]
 mod tests;
