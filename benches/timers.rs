@@ -63,7 +63,8 @@ async fn look(store: &Store, clock: &Clock) -> f64 {
     let mut times = Vec::with_capacity(LOOKS);
     for _ in 0..LOOKS {
         let until = clock.now().plus_ms(-30 * DAY_MS);
-        let of = Overdue { stay: stay.clone(), after_ms: 30 * DAY_MS, entered_after: Timestamp(0), entered_until: until };
+        let of =
+            Overdue { stay: stay.clone(), after_ms: 30 * DAY_MS, entered_after: Timestamp(0), entered_until: until };
         let began = Instant::now();
         let found = store.overdue(&of, None, 256).await.expect("readable");
         let next = store.next_stay(&stay, until).await.expect("readable");
