@@ -7,9 +7,11 @@ mod attempt;
 mod case;
 mod effects;
 mod event;
+mod facts;
 mod letter;
 mod observe;
 mod operate;
+mod said;
 mod standing;
 mod timer;
 
@@ -164,6 +166,8 @@ pub enum Receipt {
     Go(Box<Attempt>),
     /// Don't: not due, cancelled, held, or somebody else's.
     NotNow,
+    /// Don't: an earlier job has to come to its end first, or this time.
+    NotBefore(Timestamp),
     /// It is written down.
     Recorded,
     /// It was so already.
