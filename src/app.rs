@@ -32,6 +32,7 @@ use crate::{
         admin::{self, Admin},
         callback::{self, Intake},
     },
+    provider::{Api, Asker, Reconcile},
     rulebook::{FailingTests, Reading, Rulebook, StartError},
     rules::Context,
     rules_dir::Watch,
@@ -180,7 +181,7 @@ impl App {
             attributes: config.directory.attributes.clone(),
             policy: policy(&config),
             channels: ways::channels(&config),
-            confirms: false,
+            confirms: config.provider.api_key.is_some(),
             config_changed: Box::new(move || origin.as_ref().is_some_and(|origin| origin.has_changed())),
         });
         tracing::info!(public = %public.local_addr(), admin = %admin.local_addr(), "listening");
@@ -236,8 +237,8 @@ struct Engine {
 /// What has been opened.
 struct Running {
     store: Store,
-    workers: JoinSet<()>,
-    timers: JoinHandle<()>,
+    /// Workers, timers and questions to the provider.
+    tasks: JoinSet<()>,
     reloader: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
@@ -268,18 +269,29 @@ impl Engine {
         };
         let (stop, stopped) = watch::channel(false);
         let reloader = tokio::spawn(reload_on_change(Arc::clone(&rulebook)));
-        let timers = tokio::spawn(Timers::new(store.clone(), self.clock.clone()).run(stopped.clone()));
-        let workers = self.workers(&store, &rulebook, &stopped);
-        self.house.open(store.clone(), rulebook);
+        let asker = self.asker(&store)?;
+        let timers = Timers::new(store.clone(), self.clock.clone(), asker.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(timers.run(stopped.clone()));
+        if let Some(asker) = &asker {
+            tasks.spawn(Arc::clone(asker).run(stopped.clone()));
+            let provider = &self.config.provider;
+            let reconcile = Reconcile { open: provider.reconcile, settled: provider.reconcile_final };
+            tasks.spawn(reconcile.run(Arc::clone(asker), store.clone(), self.clock.clone(), stopped.clone()));
+        }
+        for dispatcher in self.dispatchers(&store, &rulebook) {
+            tasks.spawn(dispatcher.run(stopped.clone()));
+        }
+        self.house.open(store.clone(), rulebook, asker);
         tracing::info!(data = %data.display(), customers = store.figures().customers, "callbacks are taken");
-        Ok(Running { store, workers, timers, reloader, stop })
+        Ok(Running { store, tasks, reloader, stop })
     }
 
     fn options(&self) -> Options {
         let (metrics, recorder) = (Arc::clone(&self.metrics), self.recorder.clone());
         Options {
             clock: self.clock.clone(),
-            policy: policy(&self.config),
+            policy: Policy { confirms: self.config.provider.api_key.is_some(), ..policy(&self.config) },
             min_free_bytes: self.config.store.min_free_bytes,
             view_cache_bytes: self.config.store.view_cache_bytes,
             interrupt: None,
@@ -292,22 +304,27 @@ impl Engine {
         }
     }
 
-    /// One loop for each way out.
-    fn workers(&mut self, store: &Store, rulebook: &Arc<Rulebook>, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
-        let mut workers = JoinSet::new();
-        for ways::Open { channel, workers: count, way } in self.ways.drain(..) {
-            let dispatcher = Dispatcher {
-                channel,
-                workers: count,
-                way,
-                store: store.clone(),
-                rulebook: Arc::clone(rulebook),
-                metrics: Arc::clone(&self.metrics),
-                clock: self.clock.clone(),
-            };
-            workers.spawn(dispatcher.run(stopped.clone()));
-        }
-        workers
+    /// Who asks the provider's API, where there is a key for it.
+    fn asker(&self, store: &Store) -> Result<Option<Arc<Asker>>, AppError> {
+        let provider = &self.config.provider;
+        let Some(key) = &provider.api_key else { return Ok(None) };
+        let api = Api::new(provider.api.clone(), key.clone()).map_err(AppError::Config)?;
+        Ok(Some(Arc::new(Asker::new(api, store.clone(), self.clock.clone()))))
+    }
+
+    /// One for each way out.
+    fn dispatchers(&mut self, store: &Store, rulebook: &Arc<Rulebook>) -> Vec<Dispatcher> {
+        let ways = std::mem::take(&mut self.ways).into_iter();
+        ways.map(|ways::Open { channel, workers, way }| Dispatcher {
+            channel,
+            workers,
+            way,
+            store: store.clone(),
+            rulebook: Arc::clone(rulebook),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock.clone(),
+        })
+        .collect()
     }
 }
 
@@ -315,11 +332,11 @@ impl Running {
     async fn stop(mut self) {
         self.reloader.abort();
         let _ = self.stop.send(true);
-        let mut panicked = self.timers.await.is_err();
-        while let Some(ended) = self.workers.join_next().await {
-            panicked |= ended.is_err();
+        let mut well = true;
+        while let Some(ended) = self.tasks.join_next().await {
+            well &= ended.is_ok();
         }
-        if panicked {
+        if !well {
             tracing::error!("a worker has panicked");
         }
         self.store.close().await;
@@ -372,10 +389,6 @@ async fn reload_on_change(rulebook: Arc<Rulebook>) {
 pub fn unsupported(config: &Config) -> Vec<String> {
     let asked = [
         (
-            config.provider.api_key.is_some(),
-            "provider.api_key: this version can't confirm callbacks with the provider's API",
-        ),
-        (
             config.directory.lookup.is_some(),
             "directory.lookup: this version can't look contacts up; import them, or PUT them",
         ),
@@ -389,12 +402,17 @@ pub fn data_dir(config: &Config) -> Result<&Path, AppError> {
     match &config.data {
         Data::Directory(path) => Ok(path),
         Data::Postgres(_) => Err(AppError::Config("data: this version keeps its data in a directory only".to_owned())),
+        Data::Unfilled => Err(AppError::Config("`data` names a variable or file that is not here".to_owned())),
     }
 }
 
 /// What the configuration says about decisions.
 pub fn policy(config: &Config) -> Policy {
-    Policy { timezone: config.timezone.clone(), attributes: config.directory.attributes.clone().into() }
+    Policy {
+        timezone: config.timezone.clone(),
+        attributes: config.directory.attributes.clone().into(),
+        confirms: false,
+    }
 }
 
 /// What the configuration says about reading rules.

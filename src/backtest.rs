@@ -265,8 +265,14 @@ fn commands(who: &CustomerId, before: &Case, effects: &Effects) -> Vec<Command> 
     match (effects.verdict, &effects.now) {
         (Some(Verdict::Imported), Some(now)) => {
             let tags = effects.tags.clone().unwrap_or_default();
-            let memory = Memory { status: now.status.clone(), since: Some(now.entered_at), tags };
-            commands.push(Command::Import { customer: customer(), contact: None, memory: Some(memory) });
+            let memory = Memory {
+                status: now.status.clone(),
+                since: Some(now.entered_at),
+                tags,
+                missing_docs: now.missing_docs.clone(),
+                message: now.message.clone(),
+            };
+            commands.push(Command::Import { customer: customer(), contact: None, memory: Some(Box::new(memory)) });
         }
         (Some(Verdict::Moved | Verdict::Updated), Some(now)) => {
             let saw = effects.saw.clone().unwrap_or_else(|| saw_of(now));

@@ -55,7 +55,7 @@ impl Entry {
 fn import(customer: CustomerId, contact: Contact, memory: Option<Memory>) -> Command {
     match memory {
         None => Command::Contact { customer, contact },
-        memory => Command::Import { customer, contact: Some(contact), memory },
+        Some(memory) => Command::Import { customer, contact: Some(Box::new(contact)), memory: Some(Box::new(memory)) },
     }
 }
 

@@ -273,7 +273,9 @@ impl<'a> Stage<'a> {
     fn last_timer(&mut self, rules: &RuleSet, lasted: &Duration) -> Option<Effects> {
         let is_it = |due: &CameDue| due.after_ms == lasted.ms() && matches!(due.stay, Stay::Status(_));
         loop {
-            let Some(effects) = self.submit(rules, Self::who().map(|customer| Command::Timer { customer })) else {
+            let Some(effects) =
+                self.submit(rules, Self::who().map(|customer| Command::Timer { customer, confirmed: true }))
+            else {
                 // No rule waits for it.
                 return Some(Effects::default());
             };

@@ -6,6 +6,7 @@
 use std::sync::{Arc, OnceLock, atomic::Ordering};
 
 use crate::{
+    provider::Asker,
     rulebook::Rulebook,
     store::{Progress, Store},
 };
@@ -19,13 +20,19 @@ pub struct House {
 struct Open {
     store: Store,
     rulebook: Arc<Rulebook>,
+    asker: Option<Arc<Asker>>,
 }
 
 impl House {
     /// From here on callbacks are taken.
-    pub fn open(&self, store: Store, rulebook: Arc<Rulebook>) {
+    pub fn open(&self, store: Store, rulebook: Arc<Rulebook>, asker: Option<Arc<Asker>>) {
         // Opened twice, the first stays: there is one store in a process.
-        let _ = self.open.set(Open { store, rulebook });
+        let _ = self.open.set(Open { store, rulebook, asker });
+    }
+
+    /// Who asks the provider's API; `None` where nobody does.
+    pub fn asker(&self) -> Option<&Arc<Asker>> {
+        self.open.get().and_then(|open| open.asker.as_ref())
     }
 
     pub fn store(&self) -> Option<&Store> {
@@ -36,6 +43,12 @@ impl House {
         self.open.get().map(|open| &open.rulebook)
     }
 
+    /// The provider's API does not accept our key: callbacks are kept, and nothing of them is decided.
+    fn wrong_key(&self) -> Option<String> {
+        let trouble = self.asker()?.trouble().filter(|trouble| trouble.key)?;
+        Some(format!("provider_key: {}", trouble.text))
+    }
+
     /// Why no callback can be taken just now; `None` when all is well.
     pub fn not_ready(&self) -> Option<String> {
         match self.store() {
@@ -44,7 +57,7 @@ impl House {
                 let (done, of) = (done.load(Ordering::Relaxed), of.load(Ordering::Relaxed));
                 Some(format!("the store is being opened: {done} of {of} records are in the view"))
             }
-            Some(store) => store.trouble().map(|refused| refused.to_string()),
+            Some(store) => store.trouble().map(|refused| refused.to_string()).or_else(|| self.wrong_key()),
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod impact;
 pub mod kyc;
 pub mod outbound;
 pub mod outbox;
+pub mod provider;
 pub mod rulebook;
 pub mod rules;
 pub mod rules_dir;

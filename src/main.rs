@@ -3,7 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use kyc_rules::cli::Cli;
 
 fn main() -> ExitCode {
-    kyc_rules::cli::Cli::parse().run()
+    match Cli::try_parse() {
+        Ok(command) => command.run(),
+        Err(told) => Cli::told(&told),
+    }
 }

@@ -297,7 +297,13 @@ async fn read_and_test(reading: &Reading) -> Result<RuleSet, String> {
     let reading = reading.clone();
     let work = move || {
         let files = rules_dir::read(&reading.dir).map_err(|wrong| shown(&wrong, &Files::default(), &reading.dir))?;
-        compile(&files, &reading)
+        let set = compile(&files, &reading)?;
+        let overlooked = rules_dir::overlooked(&reading.dir);
+        if !overlooked.is_empty() {
+            let text = shown(&overlooked, &Files::default(), &reading.dir);
+            tracing::warn!("beside the rules lies what is not read\n{text}");
+        }
+        Ok(set)
     };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(format!("reading the rules failed: {error}")))
 }

@@ -3,6 +3,9 @@
 //! It is the directory that is watched, not files: editors write beside and rename, `git checkout` replaces, and deployments
 //! swap a symbolic link. A look at names, sizes and times once a second catches what no event tells.
 
+mod overlooked;
+mod reading;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -14,6 +17,8 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
 };
+
+pub use overlooked::overlooked;
 
 use crate::source::{Diagnostic, Files};
 
@@ -29,10 +34,21 @@ const QUIET: Duration = Duration::from_millis(100);
 /// Quiet or not, so long after the first event it is read.
 const PATIENCE: Duration = Duration::from_millis(1_000);
 
+/// Hidden, or an editor's.
+fn is_left_alone(name: &str) -> bool {
+    name.starts_with('.') || name.starts_with('#') || name.ends_with('~')
+}
+
+/// The directory as diagnostics name it.
+fn shown(dir: &Path) -> String {
+    let shown = dir.display().to_string();
+    shown.strip_prefix("./").unwrap_or(&shown).trim_end_matches('/').to_owned()
+}
+
 /// The files in there that mean something; everything else may lie beside them.
 fn is_ours(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    if name.starts_with('.') || name.starts_with('#') || name.ends_with('~') {
+    if is_left_alone(name) {
         return false;
     }
     match path.split_once('/') {
@@ -65,16 +81,12 @@ fn list(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// Reads the directory; or says everything that can't be read.
+/// Reads the directory; or says everything that can't be read. What else lies there is [`overlooked`].
 pub fn read(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
-    let shown = dir.display().to_string();
-    let unreadable =
-        |file: String, error: io::Error| Diagnostic::error("file", file, format!("can't be read: {error}"));
+    let shown = shown(dir);
     let paths = list(dir).map_err(|error| {
-        vec![
-            unreadable(shown.clone(), error)
-                .help("the directory of the rules is `rules:` in the configuration, or --rules"),
-        ]
+        let unreadable = Diagnostic::error("file", shown.clone(), format!("can't be read: {error}"));
+        vec![unreadable.help("the directory of the rules is `rules:` in the configuration, or --rules")]
     })?;
     if !paths.iter().any(|(name, _)| !name.contains('/')) {
         let empty = Diagnostic::error("file", shown, "there are no rules here: no file ends in .yaml")
@@ -85,20 +97,11 @@ pub fn read(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
     let mut wrong = Vec::new();
     let mut total = 0;
     for (name, path) in paths {
-        match fs::read(&path) {
-            Err(error) => wrong.push(unreadable(name, error)),
-            Ok(bytes) => {
-                total += bytes.len() as u64;
-                match String::from_utf8(bytes) {
-                    Ok(text) => files.insert(name, text),
-                    Err(error) => {
-                        let at = error.utf8_error().valid_up_to();
-                        wrong.push(
-                            Diagnostic::error("encoding", name, format!("byte {at} is not UTF-8"))
-                                .help("save the file as UTF-8"),
-                        );
-                    }
-                }
+        match reading::text(&path, &format!("{shown}/{name}")) {
+            Err(problem) => wrong.push(*problem),
+            Ok(text) => {
+                total += text.len() as u64;
+                files.insert(name, text);
             }
         }
         if total > MAX_TOTAL_BYTES {
@@ -221,8 +224,32 @@ mod tests {
     fn what_can_not_be_read_is_named() {
         let dir = tempfile::tempdir().expect("directory");
         assert!(read(dir.path()).expect_err("empty")[0].message.contains("no rules"));
-        fs::write(dir.path().join("kyc.yaml"), [b'a', 0xFF]).expect("written");
-        assert!(read(dir.path()).expect_err("no text")[0].message.contains("byte 1 is not UTF-8"));
+        fs::write(dir.path().join("kyc.yaml"), [b'a', b'\n', b'b', 0xFF]).expect("written");
+        let wrong = read(dir.path()).expect_err("no text");
+        assert_eq!(wrong[0].file, format!("{}/kyc.yaml", dir.path().display()));
+        assert_eq!(wrong[0].message, "line 2 is not UTF-8, at byte 3 of the file");
         assert!(read(&dir.path().join("gone")).expect_err("gone")[0].message.contains("can't be read"));
+    }
+
+    #[test]
+    fn what_never_ends_or_never_comes_is_named_and_not_waited_for() {
+        let dir = tempfile::tempdir().expect("directory");
+        let at = |name: &str| dir.path().join(name);
+        for folder in ["templates", "labels"] {
+            fs::create_dir(at(folder)).expect("made");
+        }
+        fs::write(at("kyc.yaml"), "format: 1\n").expect("written");
+        std::os::unix::fs::symlink("/dev/zero", at("zero.yaml")).expect("linked");
+        std::os::unix::fs::symlink("/dev/zero", at("labels/en.yaml")).expect("linked");
+        let made = std::process::Command::new("mkfifo").arg(at("templates/pipe.en.md")).status().expect("mkfifo");
+        assert!(made.success());
+        // As large as anybody likes; there is nothing in it.
+        fs::File::create(at("huge.yaml")).and_then(|file| file.set_len(1 << 40)).expect("made");
+        fs::write(at("full.yaml"), "#".repeat(crate::source::MAX_FILE_BYTES)).expect("written");
+        let wrong = read(dir.path()).expect_err("refused");
+        let found: Vec<(&str, &str)> =
+            wrong.iter().map(|one| (one.file.rsplit('/').next().unwrap_or_default(), one.code)).collect();
+        let expected = [("huge.yaml", "size"), ("en.yaml", "file"), ("pipe.en.md", "file"), ("zero.yaml", "file")];
+        assert_eq!(found, expected, "{wrong:?}");
     }
 }

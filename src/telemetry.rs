@@ -3,6 +3,8 @@
 //! Labels are words of this program, names of rules and channels. No customer, address, message or hash is in a metric, and
 //! none in the log.
 
+use std::io::{self, Write};
+
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
     metrics::{
@@ -187,10 +189,26 @@ pub enum LogFormat {
     Json,
 }
 
+/// Standard error, as the log sees it: what can't be written there (a closed pipe, a full disk) is lost, and nothing else is. The
+/// subscriber would say so with `eprintln!`, which panics for the same reason, and takes the thread down that had something to say.
+struct Forgiving;
+
+impl Write for Forgiving {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = io::stderr().flush();
+        Ok(())
+    }
+}
+
 /// Starts the log, on standard error. `RUST_LOG` goes before `level`.
 pub fn start_log(format: LogFormat, level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Forgiving).log_internal_errors(false);
     // A second start in the same process changes nothing.
     let _ = match format {
         LogFormat::Text => log.with_ansi(false).try_init(),

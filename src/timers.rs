@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,6 +15,7 @@ use crate::{
     clock::{Clock, Timestamp},
     decide::{Command, Receipt, Standing},
     kyc::CustomerId,
+    provider::{Asked, Asker},
     rules::Stay,
     store::{Overdue, Refused, StayPlace, Store, StoreError},
 };
@@ -25,6 +27,9 @@ const OVERLAP_MS: i64 = 10 * 60_000;
 /// How many stays are proposed at once.
 const PAGE: usize = 256;
 
+/// How soon timers are looked at again that wait for the provider's API.
+const UNANSWERED_MS: i64 = 5_000;
+
 /// At least so often is the clock looked at.
 const LONGEST_SLEEP_MS: i64 = 30_000;
 
@@ -35,6 +40,8 @@ const REFUSED_MS: i64 = 1_000;
 pub struct Timers {
     store: Store,
     clock: Clock,
+    /// Who asks the provider's API before a timer is decided; `None`: nobody has to.
+    asker: Option<Arc<Asker>>,
     /// Up to where the stays of each (status, duration) have been looked at, by when they began.
     looked_until: HashMap<(Stay, i64), Timestamp>,
     in_doubt: bool,
@@ -54,8 +61,8 @@ impl From<StoreError> for Interrupted {
 }
 
 impl Timers {
-    pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock, looked_until: HashMap::new(), in_doubt: false }
+    pub fn new(store: Store, clock: Clock, asker: Option<Arc<Asker>>) -> Self {
+        Self { store, clock, asker, looked_until: HashMap::new(), in_doubt: false }
     }
 
     /// Until `stop` says true.
@@ -63,7 +70,12 @@ impl Timers {
         let mut standing = self.store.standing();
         while !*stop.borrow() {
             let now_standing = standing.borrow_and_update().clone();
-            let sleep_ms = match self.look(&now_standing).await {
+            let looked = tokio::select! {
+                // What is dropped midway is looked at again; what is decided is durable.
+                _ = stop.wait_for(|stop| *stop) => return,
+                looked = self.look(&now_standing) => looked,
+            };
+            let sleep_ms = match looked {
                 Ok(next) => {
                     let longest = if self.clock.is_moved_by_hand() { 50 } else { LONGEST_SLEEP_MS };
                     // Not at once: what is due and was not decided has a reason that lasts a moment.
@@ -101,7 +113,11 @@ impl Timers {
             let first = live_since.plus_ms(-after_ms - 1);
             let looked = self.looked_until.get(&(stay.clone(), after_ms)).map_or(first, |looked| first.max(*looked));
             let of = Overdue { stay, after_ms, entered_after: looked, entered_until: until };
-            self.propose(&of).await?;
+            if !self.propose(&of).await? {
+                // The API gives no answer; those about whom it was asked are looked at again.
+                next = Some(next.map_or(now, |next| next.min(now)).plus_ms(UNANSWERED_MS));
+                continue;
+            }
             let began = self.store.next_stay(&of.stay, until).await?;
             // Whoever begins to wait from now on is due a whole duration later.
             let due = began.unwrap_or(now).plus_ms(after_ms);
@@ -126,27 +142,40 @@ impl Timers {
         in_doubt
     }
 
-    async fn propose(&self, of: &Overdue) -> Result<(), Interrupted> {
+    /// Whether all that is due was decided.
+    async fn propose(&self, of: &Overdue) -> Result<bool, Interrupted> {
         let mut last: Option<StayPlace> = None;
+        let mut all = true;
         loop {
             let found = self.store.overdue(of, last.as_ref(), PAGE).await?;
             let full = found.len() == PAGE;
             last = found.last().cloned();
-            let proposals = found.into_iter().map(|(_, customer)| decide_all(&self.store, customer));
+            let proposals = found.into_iter().map(|(_, customer)| self.decide_all(customer));
             for answer in futures_util::future::join_all(proposals).await {
-                answer.map_err(Interrupted::Refused)?;
+                all &= answer.map_err(Interrupted::Refused)?;
             }
             if !full {
-                return Ok(());
+                return Ok(all);
             }
         }
     }
-}
 
-/// Every event of one customer that is due, one after the other.
-async fn decide_all(store: &Store, customer: CustomerId) -> Result<(), Refused> {
-    while store.submit(Command::Timer { customer: customer.clone() }).await? == Receipt::Recorded {}
-    Ok(())
+    /// Every event of one customer that is due, one after the other. `false`: the API gives no answer.
+    async fn decide_all(&self, customer: CustomerId) -> Result<bool, Refused> {
+        let mut confirmed = self.asker.is_none();
+        loop {
+            let command = Command::Timer { customer: customer.clone(), confirmed };
+            match (self.store.submit(command).await?, &self.asker) {
+                (Receipt::Recorded, _) => {}
+                (Receipt::AskFirst, Some(asker)) => match asker.ask(&customer).await {
+                    Asked::Answered(_) => confirmed = true,
+                    Asked::Failed(_) => return Ok(false),
+                    Asked::Refused(refused) => return Err(refused),
+                },
+                _ => return Ok(true),
+            }
+        }
+    }
 }
 
 /// What live timers wait for, and since when at the earliest.

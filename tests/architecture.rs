@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["backtest"],
     &["store", "outbound"],
     &["telemetry", "actions", "rules_dir", "shipped", "contacts", "impact"],
-    &["rulebook"],
+    &["rulebook", "provider"],
     &["house"],
     &["http", "dispatch", "timers"],
     &["config"],

@@ -125,7 +125,7 @@ async fn what_is_no_callback_is_named() {
         (signed("", "FULL_USER", json!({})).to_string(), 400, "customerId"),
         (signed(&long_id, "FULL_USER", json!({})).to_string(), 400, "longer than 256 bytes"),
         (signed("a\nb", "FULL_USER", json!({})).to_string(), 400, "control characters"),
-        (format!("{{\"callbackType\":\"kyc\",\"x\":{}", "[".repeat(60_000)), 400, "EOF"),
+        (format!("{{\"callbackType\":\"kyc\",\"x\":{}", "[".repeat(60_000)), 400, "nested more than 64 deep"),
         (signed("C-1", "FULL_USER", json!({"callbackType": "transaction"})).to_string(), 422, "callbackType"),
         (json!({"callbackType": "bank-account", "status": {"a": 1}}).to_string(), 422, "callbackType"),
     ];
@@ -295,4 +295,37 @@ async fn the_admin_side_wants_its_token_and_its_own_name() {
     assert_eq!(status(client.get(at("/readyz"))).await, 200);
     assert_eq!(status(client.post(at("/api/v1/status")).bearer_auth(TOKEN)).await, 405);
     assert_eq!(status(client.get(at("/api/v1/nonsense")).bearer_auth(TOKEN)).await, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_and_documents_of_any_shape_are_kept_as_far_as_they_can_be() {
+    let shop = Shop::new(RULES);
+    let service = shop.start().ready().await;
+    let many: Vec<String> = (0..200).map(|nth| format!("DOCUMENT_{nth:03}")).collect();
+    let odd =
+        json!({"kycRejectLabel": format!("BAD_SELFIE, {}, line\nbreak\u{7}", "é".repeat(90)), "docsMissing": many});
+    assert_eq!(service.callback("C-1", "SOFT_KYC_FAILED", odd.clone()).await, "accepted");
+    assert_eq!(service.callback("C-1", "SOFT_KYC_FAILED", odd).await, "duplicate");
+    let customer = service.get("customers/C-1").await;
+    assert_eq!(customer["reject_labels"], json!(["BAD_SELFIE", "line break", "é".repeat(32)]));
+    assert_eq!(customer["missing_docs"].as_array().map(Vec::len), Some(32));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unsaid_or_too_deep_is_refused() {
+    let shop = Shop::new(RULES);
+    let service = shop.start().ready().await;
+    let mut unsaid = signed("C-1", "FULL_USER", json!({}));
+    unsaid.as_object_mut().expect("an object").remove("status");
+    let (code, problem) = service.post(unsaid.to_string()).await.expect("an answer");
+    assert_eq!(code, 400);
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("status is missing")), "{problem}");
+    let deep = |depth: usize| {
+        let body = signed("C-1", "FULL_USER", json!({"more": "HERE"})).to_string();
+        body.replace("\"HERE\"", &format!("{}{}", "[".repeat(depth), "]".repeat(depth)))
+    };
+    assert_eq!(service.post(deep(63)).await.expect("an answer").0, 200);
+    for depth in [64, 200, 30_000] {
+        assert_eq!(service.post(deep(depth)).await.expect("an answer").0, 400, "{depth}");
+    }
 }

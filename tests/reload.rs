@@ -110,3 +110,31 @@ async fn two_hundred_bad_saves_refuse_no_callback() {
     until_tagged(&service, "mended").await;
     assert_eq!(service.get("status").await["rules"]["error"], json!(null));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_takes_nothing_down() {
+    let shop = Shop::new(&tags("first"));
+    let service = support::service::Service::start_unheard(shop.command()).ready().await;
+    until_tagged(&service, "first").await;
+    shop.rules("  - {id: x, when: nonsense}\n");
+    service.until("status", |status| status["rules"]["error"] != json!(null)).await;
+    shop.rules(&tags("second"));
+    service.until("status", |status| status["rules"]["error"] == json!(null)).await;
+    until_tagged(&service, "second").await;
+}
+
+#[test]
+fn a_log_on_a_full_disk_does_not_keep_the_service_from_starting() {
+    let shop = Shop::new(&tags("first"));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+    let mut child = shop.command().arg("serve").stderr(full).spawn().expect("starts");
+    let began = std::time::Instant::now();
+    // The journal has its first record once the rules are in force.
+    while shop.path("data/rule-sets").read_dir().map_or(0, Iterator::count) == 0 {
+        assert_eq!(child.try_wait().expect("status"), None, "it ended");
+        assert!(began.elapsed() < Duration::from_secs(20), "it does not open");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    signal(child.id(), "TERM");
+    assert!(child.wait().expect("ended").success());
+}

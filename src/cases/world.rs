@@ -124,7 +124,7 @@ impl<'a> World<'a> {
     /// Everything that is due now.
     fn work(&mut self) {
         let customer = self.who.clone();
-        while self.submit(&Command::Timer { customer: customer.clone() }) == Receipt::Recorded {}
+        while self.submit(&Command::Timer { customer: customer.clone(), confirmed: true }) == Receipt::Recorded {}
         let due = self.case.open.iter().filter(|job| match job.fate.state {
             State::Queued | State::Held => job.fate.next_at <= self.now,
             State::Running | State::Done | State::Cancelled | State::Problem => false,

@@ -9,6 +9,8 @@ use super::{Exit, Failure, Output, offline::Offline, settings};
 use crate::{
     app,
     cases::untested,
+    config::Config,
+    http::{TlsConfig, TlsError},
     source::{Diagnostic, Severity, github, json as as_json, render},
 };
 
@@ -48,6 +50,8 @@ impl Check {
             let missing = loaded.config.iter().flat_map(app::unsupported);
             let missing = missing.map(|text| Diagnostic::error("unsupported", loaded.file.clone(), text));
             offline.diagnostics.extend(missing);
+            let wrong = loaded.config.as_ref().and_then(certificate);
+            offline.diagnostics.extend(wrong);
         }
         // Whether tests pass is for `test` to say; here they tell which rules they reach.
         if let (Some(rules), Some(tests)) = (&offline.rules, &offline.tests)
@@ -66,7 +70,7 @@ impl Check {
             Format::Json => as_json(diagnostics, sources).iter().for_each(|one| output.json(one)),
             Format::Github => output.raw(github(diagnostics, sources).as_bytes()),
             Format::Human => {
-                output.raw(render(diagnostics, sources, false).as_bytes());
+                output.text(render(diagnostics, sources, false));
                 let gap = if diagnostics.is_empty() { "" } else { "\n" };
                 let sum = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
                 let count = offline.rules.as_ref().map_or(0, |set| set.rules().len());
@@ -75,6 +79,14 @@ impl Check {
         }
         if errors > 0 || self.deny_warnings && warnings > 0 { Err(Failure::new(Exit::Config, "")) } else { Ok(()) }
     }
+}
+
+/// What is wrong with the files of `callback.tls`, which the service would not start with.
+fn certificate(config: &Config) -> Option<Diagnostic> {
+    let files = config.callback.tls.as_ref()?;
+    let TlsError { file, problem } = TlsConfig::load(&files.certificate, &files.key).err()?;
+    let help = "`callback.tls` in the configuration names the certificate and its key";
+    Some(Diagnostic::error("tls", file.display().to_string(), problem).help(help))
 }
 
 /// What a save would change in the running server.

@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{Exit, Failure};
+use crate::kyc::CustomerId;
 
 /// What stands for itself in one part of a path.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -14,6 +15,15 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 /// A text as one part of a path.
 pub fn part(text: &str) -> String {
     utf8_percent_encode(text, PLAIN).to_string()
+}
+
+/// Where all that is known of a customer is. An id of nothing but dots can't be a part of a path, however it is written: clients
+/// and proxies take it for a step in the tree.
+pub fn customer_path(id: &CustomerId) -> String {
+    match id.as_str() {
+        "." | ".." => format!("customers?id={id}"),
+        id => format!("customers/{}", part(id)),
+    }
 }
 
 /// A running server's admin side.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::Args;
+use serde_json::json;
 
 use super::{Exit, Failure, Output, schema};
 use crate::{schema as schemas, shipped};
@@ -40,13 +41,14 @@ impl Init {
             write(&self.dir.join(path), text)?;
         }
         let config = self.dir.join("kyc-rules.yaml");
-        output.line(format_args!(
-            "{} and {} files beside it are written: rules, mails, and schemas for your editor.\n\nEdit the configuration, then:\n\n  kyc-rules --config {} check\n  kyc-rules --config {} serve",
-            config.display(),
-            files.len() - 1,
-            config.display(),
-            config.display(),
-        ));
+        output.either(
+            &json!({"config": config, "rules": self.dir.join("rules"), "files": files.len()}),
+            format_args!(
+                "{0} and {1} files beside it are written: rules, mails, and schemas for your editor.\n\nEdit the configuration, then:\n\n  kyc-rules --config {0} check\n  kyc-rules --config {0} serve",
+                config.display(),
+                files.len() - 1,
+            ),
+        );
         Ok(())
     }
 }

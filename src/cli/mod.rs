@@ -10,9 +10,11 @@ mod govern;
 mod graph;
 mod init;
 mod jobs;
+mod legible;
 mod offline;
 mod output;
 mod printed;
+mod refresh;
 mod reload;
 mod schema;
 mod serve;
@@ -37,7 +39,7 @@ pub struct Cli {
     #[arg(long, global = true, env = "KYC_RULES_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Print JSON for scripts.
+    /// Print JSON for scripts; what went wrong as {"error": …} on standard error.
     #[arg(long, global = true)]
     json: bool,
 
@@ -83,6 +85,8 @@ enum Command {
     Resume(govern::Resume),
     /// Show for whom a rule's time had passed before it was live, and let it act for them once.
     Backlog(govern::Backlog),
+    /// Ask the provider's API about a customer now.
+    Refresh(refresh::Refresh),
     /// Whom to write to: import, export and show customers.
     #[command(subcommand)]
     Customers(customers::Customers),
@@ -98,14 +102,35 @@ impl Cli {
     /// Runs the command, and says how it went.
     pub fn run(self) -> ExitCode {
         let mut output = Output::new(self.json);
-        let done = self.dispatch(&mut output).and_then(|()| output.flush());
-        match done {
-            Ok(()) => Exit::Ok.code(),
-            Err(failure) => {
-                output.complain(&failure);
-                failure.exit.code()
-            }
+        let done = self.dispatch(&mut output);
+        let written = output.flush();
+        // Of two failures the command's own is the exit code; that it could not be said is said all the same.
+        let failures: Vec<Failure> = [done, written].into_iter().filter_map(Result::err).collect();
+        failures.iter().for_each(|failure| output.complain(failure));
+        failures.first().map_or(Exit::Ok, |failure| failure.exit).code()
+    }
+
+    /// What clap says instead of a command: help, the version, or what is wrong with the arguments.
+    pub fn told(error: &clap::Error) -> ExitCode {
+        let json = std::env::args_os().any(|argument| argument == "--json");
+        let mut output = Output::new(json);
+        if !error.use_stderr() {
+            output.raw(error.render().to_string().as_bytes());
+            return match output.flush() {
+                Ok(()) => Exit::Ok.code(),
+                Err(failure) => {
+                    output.complain(&failure);
+                    failure.exit.code()
+                }
+            };
         }
+        if json {
+            output.complain(&Failure::new(Exit::Usage, error.render().to_string().trim_end()));
+        } else {
+            // With its colours, where there is a terminal; where it can't be written, there is nobody to tell.
+            let _ = error.print();
+        }
+        Exit::Usage.code()
     }
 
     fn dispatch(self, output: &mut Output) -> Result<(), Failure> {
@@ -129,6 +154,7 @@ impl Cli {
             Command::Pause(pause) => pause.run(config, output),
             Command::Resume(resume) => resume.run(config, output),
             Command::Backlog(backlog) => backlog.run(config, output),
+            Command::Refresh(refresh) => refresh.run(config, output),
             Command::Customers(customers) => customers.run(config, output),
             Command::Sign(sign) => sign.run(config, output),
             Command::Completions(completions) => completions.run(output),

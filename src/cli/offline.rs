@@ -65,6 +65,7 @@ impl Offline {
                 let compiled = RuleSet::compile(&files, context);
                 let (tests, found) = Tests::read(&files, compiled.set.as_ref(), context);
                 self.diagnostics.extend(compiled.diagnostics.into_iter().chain(found));
+                self.diagnostics.extend(rules_dir::overlooked(dir));
                 (self.files, self.rules, self.tests) = (files, compiled.set, tests);
             }
         }

@@ -7,6 +7,9 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::json;
+
+use super::legible::{in_one_line, legible};
 
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +52,13 @@ impl Failure {
 /// Standard output, for people or for scripts.
 pub struct Output {
     json: bool,
-    /// Standard output may be a closed pipe (`| head`): then the rest is for nobody.
-    closed: bool,
+    /// Why nothing can be written any more. A closed pipe (`| head`) is nobody's fault: then the rest is for nobody.
+    broken: Option<io::Error>,
 }
 
 impl Output {
     pub fn new(json: bool) -> Self {
-        Self { json, closed: false }
+        Self { json, broken: None }
     }
 
     pub const fn is_json(&self) -> bool {
@@ -67,21 +70,27 @@ impl Output {
         !self.json && io::stderr().is_terminal()
     }
 
-    /// One line, or several.
+    /// One line, or several, for people.
     pub fn line(&mut self, text: impl fmt::Display) {
-        self.write(format_args!("{text}\n"));
+        self.text(format_args!("{text}\n"));
     }
 
+    /// Text for people, as it is but for what a terminal would obey.
+    pub fn text(&mut self, text: impl fmt::Display) {
+        self.raw(legible(&text.to_string()).as_bytes());
+    }
+
+    /// What somebody else reads: a file, a script, a page.
     pub fn raw(&mut self, bytes: &[u8]) {
-        if !self.closed {
-            self.closed = io::stdout().write_all(bytes).is_err();
+        if self.broken.is_none() {
+            self.broken = io::stdout().write_all(bytes).err();
         }
     }
 
     /// A value for scripts, in one line.
     pub fn json(&mut self, value: &impl Serialize) {
         match serde_json::to_string(value) {
-            Ok(text) => self.line(text),
+            Ok(text) => self.raw(format!("{text}\n").as_bytes()),
             Err(error) => self.line(format_args!("null {error}")),
         }
     }
@@ -91,18 +100,11 @@ impl Output {
         if self.json { self.json(value) } else { self.line(text) }
     }
 
-    fn write(&mut self, text: fmt::Arguments<'_>) {
-        if !self.closed {
-            self.closed = io::stdout().write_fmt(text).is_err();
-        }
-    }
-
+    /// Says whether everything has been written.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        if self.closed {
-            return Ok(());
-        }
-        match io::stdout().flush() {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::io("writing the output")(error)),
+        let error = self.broken.take().or_else(|| io::stdout().flush().err());
+        match error {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::io("writing the output")(error)),
             _ => Ok(()),
         }
     }
@@ -112,7 +114,7 @@ impl Output {
         if self.json || !io::stdin().is_terminal() {
             return Err(Failure::new(Exit::Usage, format_args!("{question} Nobody can be asked here; say --yes")));
         }
-        self.write(format_args!("{question} [y/N] "));
+        self.text(format_args!("{question} [y/N] "));
         self.flush()?;
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).map_err(Failure::io("reading the answer"))?;
@@ -122,11 +124,17 @@ impl Output {
     /// On standard error.
     pub fn note(&self, text: impl fmt::Display) {
         // Where even that is closed, there is nobody to tell.
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = writeln!(io::stderr(), "{}", legible(&text.to_string()));
     }
 
+    /// Says on standard error what went wrong, so that standard output has nothing but what was asked for.
     pub fn complain(&self, failure: &Failure) {
-        if !failure.text.is_empty() {
+        if failure.text.is_empty() {
+            return;
+        }
+        if self.json {
+            let _ = writeln!(io::stderr(), "{}", json!({"error": failure.text, "exit": failure.exit as u8}));
+        } else {
             self.note(format_args!("kyc-rules: {}", failure.text));
         }
     }
@@ -134,8 +142,9 @@ impl Output {
 
 /// Rows under headings, each column as wide as its widest cell.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| in_one_line(cell)).collect()).collect();
     let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }

@@ -42,7 +42,7 @@ impl Schema {
         if output.is_json() {
             output.json(&schema);
         } else {
-            output.line(format_args!("{schema:#}"));
+            output.raw(format!("{schema:#}\n").as_bytes());
         }
         Ok(())
     }

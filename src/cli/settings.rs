@@ -68,9 +68,17 @@ pub fn first_secret(given: Option<&Path>) -> Result<Secret, Failure> {
     first.ok_or_else(|| Failure::new(Exit::Config, "the configuration has no callback.secrets"))
 }
 
-/// The admin side of the server that runs with this configuration.
+/// The configuration for what needs none of the server's secrets: what is not filled in is left out of it.
+pub fn load_without_secrets(given: Option<&Path>) -> Result<Config, Failure> {
+    let path = find(given)?;
+    let mut loaded = read(&path, Unfilled::Allow)?;
+    loaded.config.take().ok_or_else(|| wrong(loaded))
+}
+
+/// The admin side of the server that runs with this configuration. Whoever asks the server something needs none of its secrets
+/// but the token.
 pub fn client(given: Option<&Path>) -> Result<Client, Failure> {
-    client_of(&load(given)?)
+    client_of(&load_without_secrets(given)?)
 }
 
 pub fn client_of(config: &Config) -> Result<Client, Failure> {
@@ -81,6 +89,11 @@ pub fn client_of(config: &Config) -> Result<Client, Failure> {
     }
     let token = match &config.admin.token {
         Some(token) => token.expose_secret().to_owned(),
+        None if config.admin.token_unfilled => {
+            let text = "`admin.token` names a variable or file that is not here, and without the token the server answers \
+                        nobody; set it for this command, too";
+            return Err(Failure::new(Exit::Config, text));
+        }
         None => {
             let data = app::data_dir(config).map_err(|error| Failure::new(Exit::Config, error))?;
             let path = data.join(TOKEN_FILE);

@@ -32,7 +32,7 @@ pub struct Sign {
     #[arg(long, requires = "status")]
     message: Option<String>,
 
-    /// The processing status.
+    /// The processing status (`none` for null).
     #[arg(long, requires = "status")]
     processing: Option<String>,
 }
@@ -54,16 +54,19 @@ impl Sign {
     }
 
     fn callback(&self, status: &str, hash: &str) -> Value {
-        let labels = (!self.labels.is_empty()).then(|| self.labels.join(", "));
+        let trimmed = |codes: &[String]| -> Vec<String> {
+            codes.iter().map(|code| code.trim().to_owned()).filter(|code| !code.is_empty()).collect()
+        };
+        let (docs, labels) = (trimmed(&self.docs), trimmed(&self.labels).join(", "));
         json!({
             "callbackType": "kyc",
             "customerId": self.customer,
             "hash": hash,
             "status": (status != "none").then_some(status),
-            "docsMissing": self.docs,
-            "kycRejectLabel": labels,
+            "docsMissing": docs,
+            "kycRejectLabel": (!labels.is_empty()).then_some(labels),
             "kycEndUserErrorMessage": self.message,
-            "kycProcessingStatus": self.processing,
+            "kycProcessingStatus": self.processing.as_deref().filter(|status| *status != "none"),
         })
     }
 }

@@ -58,7 +58,7 @@ fn say(results: &Results, output: &mut Output) {
         output.line("there are no tests; they lie beside the rules, in files as kyc.test.yaml");
         return;
     }
-    output.raw(results.text().as_bytes());
+    output.text(results.text());
     if !results.untested.is_empty() {
         output.line(format!("no test fires {}", listed(&results.untested)));
     }
@@ -80,7 +80,7 @@ fn unreadable(offline: &mut Offline, output: &mut Output) -> Failure {
     if output.is_json() {
         json(found, &sources).iter().for_each(|one| output.json(one));
     } else {
-        output.raw(render(found, &sources, false).as_bytes());
+        output.text(render(found, &sources, false));
     }
     Failure::new(Exit::Config, "")
 }

@@ -103,6 +103,8 @@ pub enum Data {
     Directory(PathBuf),
     /// A `postgres://` URL, which may have a password.
     Postgres(SecretString),
+    /// It was left unfilled; what does without it must not write anywhere else.
+    Unfilled,
 }
 
 #[derive(Clone, Debug)]
@@ -137,8 +139,10 @@ pub struct TlsFiles {
 #[derive(Clone, Debug)]
 pub struct Admin {
     pub listen: SocketAddr,
-    /// `None`: the one in the data directory.
+    /// `None`: the one in the data directory, or one that was left unfilled.
     pub token: Option<SecretString>,
+    /// There is one, and it was left unfilled.
+    pub token_unfilled: bool,
     /// Names beyond those that a browser on this machine uses.
     pub hosts: Vec<String>,
 }
@@ -251,7 +255,12 @@ impl Default for Config {
                 trusted_proxies: Vec::new(),
                 connections: Limits::default().connections,
             },
-            admin: Admin { listen: (Ipv4Addr::LOCALHOST, 8081).into(), token: None, hosts: Vec::new() },
+            admin: Admin {
+                listen: (Ipv4Addr::LOCALHOST, 8081).into(),
+                token: None,
+                token_unfilled: false,
+                hosts: Vec::new(),
+            },
             email: None,
             webhooks: BTreeMap::new(),
             chats: BTreeMap::new(),

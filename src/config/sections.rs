@@ -95,6 +95,7 @@ fn data(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Data {
             Data::Directory(PathBuf::new())
         }
         Some(path) => Data::Directory(reader.beside(path)),
+        None if node.is_some() => Data::Unfilled,
         None => Data::Directory(reader.beside("./data")),
     }
 }
@@ -105,14 +106,16 @@ fn brand(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Brand {
     Brand { name: text("name"), support: text("support"), url: text("url") }
 }
 
-/// `statuses` is a list of status names, or a map of both kinds of names.
+/// `statuses` is a list of names that count for KYC and processing alike, or a map of both kinds of names.
 fn statuses(fields: &Fields<'_, '_>, reader: &mut Reader<'_, '_>) -> (Vec<String>, Vec<String>) {
     let name =
         |text: &str| Status::from_wire(Some(text)).map(|_| text.to_owned()).map_err(|why: NameError| why.to_string());
     let node = fields.get("statuses");
     let mut processing = reader.forms(fields.get("processing_statuses"), "`processing_statuses`", name);
     if node.is_none_or(|node| !matches!(node.value, Value::Map(_))) {
-        return (reader.forms(node, "`statuses`", name), processing);
+        let names = reader.forms(node, "`statuses`", name);
+        processing.extend(names.iter().cloned());
+        return (names, processing);
     }
     let Some(both) = reader.section(node, "`statuses`", &["kyc", "processing"]) else { return Default::default() };
     processing.extend(reader.forms(both.get("processing"), "`statuses.processing`", name));
@@ -167,7 +170,8 @@ fn admin(node: Option<&Node<'_>>, plain: Admin, reader: &mut Reader<'_, '_>) -> 
         Ok(name) if name.as_str() == name.host() => Ok(text.to_owned()),
         _ => Err(format!("`{text}` is no host name; write as `admin.shop.example`, without a port")),
     };
-    Admin { listen, token, hosts: reader.forms(fields.get("hosts"), "`admin.hosts`", host) }
+    let token_unfilled = token.is_none() && fields.get("token").is_some();
+    Admin { listen, token, token_unfilled, hosts: reader.forms(fields.get("hosts"), "`admin.hosts`", host) }
 }
 
 fn store(node: Option<&Node<'_>>, plain: Store, reader: &mut Reader<'_, '_>) -> Store {

@@ -95,6 +95,14 @@ fn a_default_holds_where_nothing_is_written() {
 }
 
 #[test]
+fn a_list_of_statuses_counts_for_both_kinds() {
+    let text = "callback: {secrets: \"${KYC_RULES_SECRET}\"}\nstatuses: [SUSPENDED, MANUAL_REVIEW]\n";
+    let config = read(text).config.expect("right");
+    assert_eq!(config.statuses, ["SUSPENDED", "MANUAL_REVIEW"]);
+    assert_eq!(config.processing_statuses, config.statuses);
+}
+
+#[test]
 fn dollars_stay_where_they_are_meant() {
     let config = read("callback: {secrets: \"${KYC_RULES_SECRET}\"}\nbrand: {name: \"$5 $${X} ${SHOP_TOKEN}$\"}\n");
     assert_eq!(config.config.expect("right").brand.name, "$5 ${X} SHOP_TOKEN-0123456789-0123456789$");

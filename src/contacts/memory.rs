@@ -62,7 +62,7 @@ impl RawMemory {
             }
         };
         let status = Status::told(status).map_err(|why| format!("status: {why}"))?;
-        Ok(Some(Memory { status, since, tags }))
+        Ok(Some(Memory { status, since, tags, missing_docs: None, message: None }))
     }
 }
 

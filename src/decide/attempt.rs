@@ -25,6 +25,8 @@ enum Gate {
     Held(String),
     Cancelled(String),
     NoContact,
+    /// Not before the provider's API was asked about the customer.
+    Asked,
 }
 
 pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Decision {
@@ -46,6 +48,8 @@ pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
         Gate::Open => return go(case, who, job, given),
         Gate::Until(at) => job.fate.standing_still(at).queued(at),
         Gate::Cancelled(reason) => job.fate.cancelled(given.now, reason),
+        // The answer's record has it looked at again.
+        Gate::Asked => return Decision::nothing(Receipt::NotNow),
         Gate::NoContact => job.fate.problem(Trouble::NoContact, "there is no address for this customer"),
         Gate::Held(reason) => Fate {
             state: State::Held,
@@ -101,6 +105,9 @@ fn in_order(case: &Case, job: &Job, given: Given<'_>) -> Option<Timestamp> {
 /// All that a mail to a customer must pass, before every attempt.
 fn gate(case: &Case, job: &Job, given: Given<'_>) -> Gate {
     let order = &job.order;
+    if case.question.is_some() {
+        return Gate::Asked;
+    }
     let Some(customer) = &case.customer else { return Gate::Cancelled("the customer is not known any more".into()) };
     if let Some(reason) = ended(order, customer) {
         return Gate::Cancelled(reason);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Effects, Timers};
+use super::{Effects, Question, Timers};
 use crate::{
     clock::Timestamp,
     kyc::{Codes, Contact, Customer},
-    outbox::{Job, JobId},
+    outbox::{Job, JobId, State},
     rules::{Action, RuleId},
 };
 
@@ -21,6 +21,8 @@ pub struct Case {
     pub tags: Codes,
     /// How far the timers of the present stays have been decided.
     pub timers: Timers,
+    /// Callbacks that wait until the provider's API was asked about them.
+    pub question: Option<Question>,
     /// What limits count.
     pub counted: Vec<Counted>,
     /// Not final, in the order in which they were ordered.
@@ -82,6 +84,10 @@ impl Case {
         if let Some(timers) = &effects.timers {
             self.timers = timers.clone();
         }
+        let was_asked = self.question.is_some();
+        if let Some(asking) = &effects.question {
+            self.question = Question::after(self.question.as_ref(), asking, (number, at), effects.saw.as_ref());
+        }
         self.count(at, effects);
         // Hundreds of thousands of cases may wait in memory: no room for what may never come.
         let mut touched = Vec::with_capacity(effects.jobs.len() + effects.fates.len());
@@ -102,6 +108,13 @@ impl Case {
             }
         }
         self.open.retain(|job| !job.fate.state.is_final());
+        if was_asked && self.question.is_none() {
+            // What waited for the answer is looked at again.
+            let waits = self.open.iter().filter(|job| job.fate.state == State::Queued);
+            let waiting: Vec<Arc<Job>> =
+                waits.filter(|job| !touched.iter().any(|other| other.id() == job.id())).map(Arc::clone).collect();
+            touched.extend(waiting);
+        }
         touched
     }
 

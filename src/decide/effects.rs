@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{CameDue, Counted, Standing, Timers};
+use super::{Asking, CameDue, Counted, Standing, Timers};
 use crate::{
     clock::Timestamp,
     kyc::{Codes, Contact, Customer, CustomerId, Observation, Verdict},
@@ -21,6 +21,8 @@ pub enum Kind {
     /// A callback of the provider.
     #[default]
     Callback,
+    /// The provider's API has said something, or somebody in its place.
+    Answer,
     /// Memory set by the merchant, on going live.
     Import,
     /// A stay has lasted as long as a rule waits for.
@@ -54,6 +56,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Callback => "callback",
+            Self::Answer => "api",
             Self::Import => "import",
             Self::Timer => "timer",
             Self::Repeats => "repeats",
@@ -162,6 +165,12 @@ pub struct Effects {
     /// How far timers have been decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timers: Option<Timers>,
+    /// What is to be asked about the customer from here on.
+    #[serde(default, rename = "asks", skip_serializing_if = "Option::is_none")]
+    pub question: Option<Asking>,
+    /// What became of callbacks that waited: the numbers of their records, and their verdicts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settled: Vec<(u64, Verdict)>,
     /// The timer that this record decided.
     #[serde(default, rename = "due", skip_serializing_if = "Option::is_none")]
     pub came_due: Option<CameDue>,

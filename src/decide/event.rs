@@ -153,7 +153,11 @@ impl<'a> Event<'a> {
 
     fn order(&self, rule: &Rule, step: u32, action: &Action, id: JobId, effects: &mut Effects) {
         let now = self.given.now;
-        for older in self.case.open.iter().filter(|job| job.is_untried() && job.order.is_same_mail(action)) {
+        // What goes to a fixed address is a fact, and is never taken back.
+        let replaced = |job: &&std::sync::Arc<Job>| {
+            job.is_untried() && job.order.is_mail_to_customer() && job.order.is_same_mail(action)
+        };
+        for older in self.case.open.iter().filter(replaced) {
             if effects.fates.iter().all(|change| change.id != older.id()) {
                 let reason = format!("replaced by a newer mail of rule {}", rule.id);
                 effects.fates.push(FateChange {

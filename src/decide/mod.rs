@@ -5,6 +5,7 @@
 
 mod attempt;
 mod case;
+mod confirm;
 mod effects;
 mod event;
 mod facts;
@@ -25,6 +26,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use case::{Case, Counted};
+pub use confirm::{Answer, Asking, Pending, Question};
 pub use effects::{Effects, FateChange, Kind, Ruled, Ruling};
 pub use observe::REPEAT_MS;
 pub use standing::{Act, Live, Standing, TimerKey};
@@ -47,11 +49,26 @@ pub enum Command {
     /// What the merchant's records say of a customer, on going live.
     Import {
         customer: CustomerId,
-        contact: Option<Contact>,
-        memory: Option<Memory>,
+        contact: Option<Box<Contact>>,
+        memory: Option<Box<Memory>>,
     },
-    /// A timer of this customer's stays seemed due.
+    /// A timer of this customer's stays seemed due. `confirmed`: the provider's API was asked since then.
     Timer {
+        customer: CustomerId,
+        confirmed: bool,
+    },
+    /// The provider's API has answered a question that was sent when `up_to` was the customer's latest record.
+    Answer {
+        customer: CustomerId,
+        up_to: u64,
+        answer: Answer,
+    },
+    /// Nobody has to be asked any more about the oldest callback that waits.
+    Settle {
+        customer: CustomerId,
+    },
+    /// A person says that the newest callback that waits is right.
+    Believe {
         customer: CustomerId,
     },
     /// A person wants a rule to do what it would have done in time.
@@ -105,7 +122,10 @@ impl Command {
         match self {
             Self::Observe { customer, .. }
             | Self::Import { customer, .. }
-            | Self::Timer { customer }
+            | Self::Timer { customer, .. }
+            | Self::Answer { customer, .. }
+            | Self::Settle { customer }
+            | Self::Believe { customer }
             | Self::Backlog { customer, .. }
             | Self::Attempt { customer, .. }
             | Self::Finish { customer, .. }
@@ -126,6 +146,16 @@ pub struct Memory {
     /// Since when; `None`: since now.
     pub since: Option<Timestamp>,
     pub tags: Codes,
+    pub missing_docs: Option<Codes>,
+    pub message: Option<Box<str>>,
+}
+
+/// What the provider's API says of a customer.
+impl From<Observation> for Memory {
+    fn from(said: Observation) -> Self {
+        let Observation { status, missing_docs, message, .. } = said;
+        Self { status, since: None, tags: Codes::EMPTY, missing_docs, message }
+    }
 }
 
 /// What holds when something is decided.
@@ -151,11 +181,13 @@ pub struct Policy {
     pub timezone: jiff::tz::TimeZone,
     /// The declared attributes: what templates may ask for.
     pub attributes: Arc<[String]>,
+    /// The provider's API is asked before a callback is believed.
+    pub confirms: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { timezone: jiff::tz::TimeZone::UTC, attributes: Arc::new([]) }
+        Self { timezone: jiff::tz::TimeZone::UTC, attributes: Arc::new([]), confirms: false }
     }
 }
 
@@ -166,6 +198,8 @@ pub enum Receipt {
     Seen(Verdict),
     /// The attempt has begun: go.
     Go(Box<Attempt>),
+    /// The provider's API has to be asked first.
+    AskFirst,
     /// Don't: not due, cancelled, held, or somebody else's.
     NotNow,
     /// Don't: an earlier job has to come to its end first, or this time.
@@ -207,9 +241,12 @@ pub fn decide(case: &Case, command: &Command, given: Given<'_>) -> Decision {
     let mut decision = match command {
         Command::Observe { customer, saw } => observe::observe(case, customer, saw, given),
         Command::Import { customer, contact, memory } => {
-            operate::import(case, customer, contact.as_ref(), memory.as_ref(), given)
+            operate::import(case, customer, contact.as_deref(), memory.as_deref(), given)
         }
-        Command::Timer { customer } => timer::timer(case, customer, given),
+        Command::Timer { customer, confirmed } => timer::timer(case, customer, *confirmed, given),
+        Command::Answer { customer, up_to, answer } => confirm::answered(case, customer, *up_to, answer, given),
+        Command::Settle { customer } => confirm::decide_waiting(case, customer, given),
+        Command::Believe { customer } => confirm::believe(case, customer, given),
         Command::Backlog { customer, rule } => timer::send_backlog(case, customer, rule, given),
         Command::Attempt { customer, job } => attempt::begin(case, customer, *job, given),
         Command::Finish { customer, job, attempt, outcome } => {

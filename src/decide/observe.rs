@@ -2,9 +2,11 @@
 
 use super::{
     Case, Decision, Effects, FateChange, Given, Kind, Receipt,
+    confirm::{pending, waits_already},
     event::{Event, Triggered},
 };
 use crate::{
+    clock::Timestamp,
     kyc::{Change, Customer, CustomerId, Observation, Source, Verdict},
     outbox::{Order, ProcessingStay, State, Trouble},
 };
@@ -13,27 +15,54 @@ use crate::{
 pub const REPEAT_MS: i64 = 60_000;
 
 pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_>) -> Decision {
-    let change = Change::of(case.customer.as_ref(), saw);
-    let verdict = change.verdict();
-    let receipt = Receipt::Seen(verdict);
-    if verdict == Verdict::Duplicate && given.duplicate_at.is_some_and(|at| given.now.since_ms(at) < REPEAT_MS) {
-        return Decision::nothing(receipt);
+    let repeats = match &case.question {
+        None => Change::of(case.customer.as_ref(), saw).verdict() == Verdict::Duplicate,
+        Some(_) => waits_already(case, saw),
+    };
+    if repeats && given.duplicate_at.is_some_and(|at| given.now.since_ms(at) < REPEAT_MS) {
+        return Decision::nothing(Receipt::Seen(Verdict::Duplicate));
     }
-    let customer = Customer::after(case.customer.as_ref(), saw, &change, given.now);
     let kind = match saw.source {
         Source::Import => Kind::Import,
         Source::Callback | Source::Api => Kind::Callback,
     };
-    let mut effects = Effects { verdict: Some(verdict), ..Effects::of(kind, who) };
+    if given.policy.confirms && saw.source == Source::Callback {
+        if !repeats {
+            return pending(case, who, saw, given);
+        }
+        if case.question.is_some() {
+            // Once a minute it is noted that it came again; the first of them is answered for.
+            let effects = Effects { verdict: Some(Verdict::Duplicate), ..Effects::of(kind, who) };
+            return Decision::record(effects, Receipt::Seen(Verdict::Duplicate));
+        }
+    }
+    let mut effects = Effects::of(kind, who);
+    let verdict = advance(case, who, saw, given.now, &mut effects, given);
+    Decision::record(effects, Receipt::Seen(verdict))
+}
+
+/// Brings the customer to where they have been seen, since then, and lets the rules see what changes.
+pub(super) fn advance(
+    case: &Case,
+    who: &CustomerId,
+    saw: &Observation,
+    since: Timestamp,
+    effects: &mut Effects,
+    given: Given<'_>,
+) -> Verdict {
+    let change = Change::of(case.customer.as_ref(), saw);
+    let verdict = change.verdict();
+    let customer = Customer::after(case.customer.as_ref(), saw, &change, since);
+    effects.verdict = Some(verdict);
+    effects.set = Some(given.rules.hash().into());
     if verdict != Verdict::Duplicate {
-        end_stays(case, &customer, given, &mut effects);
-        effects.set = Some(given.rules.hash().into());
+        end_stays(case, &customer, given, effects);
         effects.timers = case.timers.after(&change);
         let triggered = Triggered::Change(given.rules.matching(&change));
-        event(case, who, &change, &customer, given).rule(triggered, &mut effects);
+        event(case, who, &change, &customer, given).rule(triggered, effects);
     }
     effects.now = Some(customer);
-    Decision::record(effects, receipt)
+    verdict
 }
 
 /// Cancels what waits for a stay that has just ended: never a stale mail.

@@ -46,9 +46,9 @@ pub fn import(
             source: Source::Import,
             status: memory.status.clone(),
             processing: None,
-            missing_docs: None,
+            missing_docs: memory.missing_docs.clone(),
             reject_labels: None,
-            message: None,
+            message: memory.message.clone(),
         };
         let since = memory.since.unwrap_or(given.now).min(given.now);
         effects.now = Some(Customer::after(None, &saw, &Change::of(None, &saw), since));
@@ -82,10 +82,12 @@ pub fn untag(case: &Case, who: &CustomerId, name: &str) -> Decision {
     }
 }
 
-/// A problem is tried again at once, with 24 hours before it.
+/// A problem, or what waits for its next attempt, is tried again at once, with 24 hours before it. What was never tried goes when
+/// its time has come: a rule's `settle` is not a person's to skip.
 pub fn retry(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Decision {
     let Some(job) = case.job(id) else { return Decision::nothing(Receipt::Gone) };
     match job.fate.state {
+        State::Queued if job.is_untried() => Decision::nothing(Receipt::Unchanged),
         State::Problem | State::Queued => {
             let fate = Fate { first_attempt_at: None, ..job.fate.queued(given.now) };
             act(who, id, fate, "retried by hand")

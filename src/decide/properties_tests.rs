@@ -81,7 +81,7 @@ fn disturb(world: &mut World, disturbed: Disturbed, nth: usize) {
         Disturbed::Jump(ms) => {
             let right = world.now;
             (world.now, world.clock_in_doubt) = (right.plus_ms(ms), true);
-            let receipt = world.submit(&Command::Timer { customer: World::who() });
+            let receipt = world.submit(&Command::Timer { customer: World::who(), confirmed: true });
             assert_eq!(receipt, Receipt::NotNow);
             (world.now, world.clock_in_doubt) = (right, false);
         }

@@ -113,7 +113,7 @@ impl World {
 
     /// Everything that is due, as workers would do it.
     fn act(&mut self) {
-        while self.submit(&Command::Timer { customer: Self::who() }) == Receipt::Recorded {}
+        while self.submit(&Command::Timer { customer: Self::who(), confirmed: true }) == Receipt::Recorded {}
         let due: Vec<JobId> = self
             .case
             .open
@@ -376,9 +376,14 @@ fn a_clock_set_back_fires_nothing_twice() {
 fn an_imported_customer_s_steps_that_are_over_are_backlog() {
     let mut world = World::new(REMIND);
     world.now = START.plus_ms(3 * DAY);
-    let memory =
-        Memory { status: Status::PendingKycData, since: Some(START), tags: Codes::new(["vip"]).expect("codes") };
-    let import = Command::Import { customer: World::who(), contact: None, memory: Some(memory) };
+    let memory = Memory {
+        status: Status::PendingKycData,
+        since: Some(START),
+        tags: Codes::new(["vip"]).expect("codes"),
+        missing_docs: None,
+        message: None,
+    };
+    let import = Command::Import { customer: World::who(), contact: None, memory: Some(Box::new(memory)) };
     assert_eq!(world.submit(&import), Receipt::Seen(Verdict::Imported));
     assert_eq!(world.submit(&import), Receipt::Unchanged, "memory is set once");
     assert!(world.case.tags.contains("vip"));
@@ -410,4 +415,62 @@ fn limits_roll_and_a_cancelled_order_does_not_count() {
     world.callback("KYC_PENDING").callback("SOFT_KYC_FAILED").wait(HOUR).sent(&["sorry 0 0h"]);
     world.wait(23 * HOUR).callback("KYC_PENDING").callback("SOFT_KYC_FAILED").wait(HOUR);
     world.sent(&["sorry 0 0h", "sorry 0 25h"]);
+}
+
+/// A callback that no worker has seen yet.
+fn seen(world: &mut World, status: &str) {
+    let saw = Observation {
+        source: Source::Callback,
+        status: Status::from_wire(Some(status)).expect("status"),
+        processing: Some(Processing::None),
+        missing_docs: Some(Codes::EMPTY),
+        reject_labels: Some(Codes::EMPTY),
+        message: Some("".into()),
+    };
+    world.submit(&Command::Observe { customer: World::who(), saw });
+}
+
+#[test]
+fn a_mail_to_a_fixed_address_is_never_taken_back() {
+    let rule = |to: &str| format!("  - {{id: r, when: any -> any, do: [{{email: {{template: sorry, to: {to}}}}}]}}\n");
+    for (to, expected) in [("ops@shop.example", 2), ("customer", 1)] {
+        let mut world = World::new(&rule(to));
+        seen(&mut world, "KYC_PENDING");
+        seen(&mut world, "SOFT_KYC_FAILED");
+        let open = world.case.open.iter().filter(|job| job.is_untried()).count();
+        assert_eq!(open, expected, "{to}");
+    }
+}
+
+#[test]
+fn what_was_never_tried_is_not_hurried_by_hand() {
+    let mut world = World::new("  - {id: r, when: any -> any, do: [{email: {template: sorry, settle: 2h}}]}\n");
+    world.callback("SOFT_KYC_FAILED");
+    let job = world.case.open[0].id();
+    assert_eq!(world.submit(&Command::Retry { customer: World::who(), job }), Receipt::Unchanged);
+    world.act();
+    assert_eq!(world.sent, [""; 0]);
+    world.wait(3 * HOUR);
+    assert_eq!(world.sent, ["r 0 2h"]);
+}
+
+#[test]
+fn every_entry_of_the_history_names_its_rules() {
+    let world = World::new("  - {id: r, when: any -> any, do: record}\n");
+    let key = JobKey::new(&[7; 32]);
+    let mut case = world.case.clone();
+    for verdict in [Verdict::Moved, Verdict::Duplicate] {
+        let saw = Observation {
+            source: Source::Callback,
+            status: Status::FullUser,
+            processing: None,
+            missing_docs: None,
+            reject_labels: None,
+            message: None,
+        };
+        let command = Command::Observe { customer: World::who(), saw };
+        let effects = decide(&case, &command, world.given(&key)).effects.expect("a record");
+        assert_eq!((effects.verdict, effects.set.as_deref()), (Some(verdict), Some(world.rules.hash())));
+        case.apply(1, world.now, &effects);
+    }
 }

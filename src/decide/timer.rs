@@ -194,13 +194,20 @@ pub fn next_timer(case: &Case, rules: &RuleSet, standing: &Standing) -> Option<T
 }
 
 /// Decides the earliest event that is due; whoever proposed it asks again until none is.
-pub fn timer(case: &Case, who: &CustomerId, given: Given<'_>) -> Decision {
+pub fn timer(case: &Case, who: &CustomerId, confirmed: bool, given: Given<'_>) -> Decision {
     if given.clock_in_doubt {
         return Decision::nothing(Receipt::NotNow);
     }
     let (Some(due), Some(customer)) = (due(case, given), &case.customer) else {
         return Decision::nothing(Receipt::NotNow);
     };
+    if given.policy.confirms && !confirmed {
+        return Decision::nothing(Receipt::AskFirst);
+    }
+    if case.question.is_some() {
+        // A callback came while the API was being asked.
+        return Decision::nothing(Receipt::NotNow);
+    }
     let mut timers = case.timers.clone().decided(&due.stay, due.after_ms);
     for timer in &due.timers {
         let live = given.standing.live(&key_of(timer)).is_some_and(|live| !live.shadow);

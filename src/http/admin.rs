@@ -14,6 +14,7 @@ macro_rules! answered {
     }};
 }
 
+mod confirm;
 mod explain;
 mod govern;
 mod history;
@@ -99,11 +100,14 @@ struct JobsQuery {
     state: Option<String>,
     customer: Option<String>,
     cursor: Option<String>,
+    limit: Option<usize>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PageQuery {
+    /// Of the list: this customer alone, in full, for ids that can't be a part of a path.
+    id: Option<String>,
     before: Option<u64>,
     cursor: Option<String>,
     limit: Option<usize>,
@@ -154,6 +158,8 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
             .or(explain::routes(admin))
             .unify()
             .or(history::routes(admin))
+            .unify()
+            .or(confirm::routes(admin))
             .unify(),
     );
     let guarded = guard(admin).and(metrics.or(api).unify());
@@ -186,9 +192,10 @@ fn guard(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + C
 
 fn health(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let ready = Arc::clone(admin);
+    let asked = || warp::get().or(warp::head()).unify();
     let healthz =
-        warp::path!("healthz").and(warp::get()).map(|| json(StatusCode::OK, &serde_json::json!({"status": "ok"})));
-    let readyz = warp::path!("readyz").and(warp::get()).map(move || match ready.house.not_ready() {
+        warp::path!("healthz").and(asked()).map(|| json(StatusCode::OK, &serde_json::json!({"status": "ok"})));
+    let readyz = warp::path!("readyz").and(asked()).map(move || match ready.house.not_ready() {
         None => json(StatusCode::OK, &serde_json::json!({"status": "ready"})),
         Some(why) => Problem::new(Kind::Unavailable).detail(why).response(),
     });
@@ -267,6 +274,9 @@ impl Admin {
     }
 
     async fn customers(&self, query: PageQuery) -> Answered {
+        if let Some(id) = query.id {
+            return self.customer(Part(id), PageQuery { id: None, ..query }).await;
+        }
         let after = query.cursor.as_deref().map(customer_id).transpose()?;
         let store = self.store()?;
         let max = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
@@ -299,7 +309,8 @@ impl Admin {
         let customer = query.customer.as_deref().map(customer_id).transpose()?;
         let filter = JobFilter { state: state.transpose()?, customer };
         let before = query.cursor.as_deref().map(place).transpose()?;
-        let Page { rows, next } = self.store()?.jobs(&filter, before, PAGE).await.map_err(unreadable)?;
+        let max = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+        let Page { rows, next } = self.store()?.jobs(&filter, before, max).await.map_err(unreadable)?;
         let jobs: Vec<JobShape> = rows.iter().map(|(who, job)| JobShape::new(who, job)).collect();
         let next = next.map(|(number, index)| format!("{number}.{index}"));
         Ok(json(StatusCode::OK, &serde_json::json!({"jobs": jobs, "next": next})))
@@ -307,7 +318,7 @@ impl Admin {
 
     async fn contact(&self, Part(id): Part, body: Bytes) -> Answered {
         let customer = customer_id(&id)?;
-        let contact: contacts::Raw = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        let contact: contacts::Raw = object(&body, r#"{"email": "ada@customer.example"}"#)?;
         if contact.has_memory() {
             return Err(unprocessable("status, since and tags are for `customers import`".to_owned()));
         }
@@ -319,7 +330,7 @@ impl Admin {
 
     /// Takes contacts: all are checked before the first is taken.
     async fn import(&self, body: Bytes) -> Answered {
-        let ImportBody { contacts } = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        let ImportBody { contacts } = object(&body, r#"{"contacts": […]}"#)?;
         if contacts.len() > MAX_PAGE {
             return Err(unprocessable(format!("at most {MAX_PAGE} contacts at once")));
         }
@@ -382,6 +393,14 @@ impl Admin {
             Reload::Failed(why) => Err(refused(why)),
         }
     }
+}
+
+/// A body that has to be an object; serde_json would take a list for one, or speak of Rust's types.
+fn object<T: serde::de::DeserializeOwned>(body: &[u8], form: &str) -> Result<T, Problem> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(malformed(format!("the body has to be a JSON object, as {form}")));
+    }
+    serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))
 }
 
 fn malformed(detail: String) -> Problem {

@@ -9,7 +9,7 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{Codes, CustomerId, MESSAGE_CHARS, Processing, Status};
+use super::{Codes, CustomerId, MESSAGE_CHARS, Processing, Status, nesting};
 
 /// The largest body that is read, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -51,8 +51,9 @@ struct Body<'a> {
     customer_id: Cow<'a, str>,
     #[serde(borrow, default)]
     hash: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    status: Option<Cow<'a, str>>,
+    /// `None`: absent, which is unsaid. The provider's `null` is said.
+    #[serde(default, deserialize_with = "super::said::deserialize")]
+    status: Option<Option<Cow<'a, str>>>,
     #[serde(rename = "kycProcessingStatus", borrow, default)]
     processing: Option<Cow<'a, str>>,
     #[serde(rename = "docsMissing", borrow, default)]
@@ -70,7 +71,7 @@ struct TypeAlone<'a> {
 }
 
 /// `"SELFIE"` or `{"docType": "SELFIE", …}`.
-struct Doc<'a>(Cow<'a, str>);
+pub(super) struct Doc<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Doc<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -121,6 +122,9 @@ impl Claim {
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return malformed("the body is not a JSON object".to_owned());
         }
+        if nesting::is_too_deep(body) {
+            return malformed(format!("lists and objects are nested more than {} deep", nesting::MAX_DEPTH));
+        }
         let fields: Body<'_> = match serde_json::from_slice(body) {
             Ok(fields) => fields,
             // Callbacks about transactions have other fields; what matters is that they are not about KYC.
@@ -138,26 +142,32 @@ impl Claim {
 
 impl Body<'_> {
     fn bounded(self) -> Result<Claim, String> {
+        let customer = CustomerId::new(&self.customer_id).map_err(|error| format!("customerId: {error}"))?;
+        let status = self.status.ok_or("status is missing; it is null where there is none")?;
         Ok(Claim {
-            customer: CustomerId::new(&self.customer_id).map_err(|error| format!("customerId: {error}"))?,
+            customer,
             hash: self.hash.map(|hash| hash.into()),
-            status: Status::from_wire(self.status.as_deref()).map_err(|error| format!("status {error}"))?,
+            status: Status::from_wire(status.as_deref()).map_err(|error| format!("status {error}"))?,
             processing: Processing::from_wire(self.processing.as_deref())
                 .map_err(|error| format!("kycProcessingStatus {error}"))?,
-            missing_docs: Codes::new(self.docs.iter().flatten().map(|doc| &*doc.0))
-                .map_err(|error| format!("docsMissing {error}"))?,
-            reject_labels: Codes::new(self.labels.as_deref().unwrap_or_default().split(','))
-                .map_err(|error| format!("kycRejectLabel {error}"))?,
-            message: cut(self.message.as_deref().unwrap_or_default()).into(),
+            missing_docs: Codes::heard(self.docs.iter().flatten().map(|doc| &*doc.0)),
+            reject_labels: Codes::heard(self.labels.as_deref().unwrap_or_default().split(',')),
+            message: legible(cut(self.message.as_deref().unwrap_or_default())).into(),
         })
     }
 }
 
-fn cut(message: &str) -> &str {
+pub(super) fn cut(message: &str) -> &str {
     match message.char_indices().nth(MESSAGE_CHARS) {
         Some((at, _)) => &message[..at],
         None => message,
     }
+}
+
+/// Lines stay lines; other control characters say nothing to anybody, and each would take six bytes in a customer's row.
+fn legible(message: &str) -> Cow<'_, str> {
+    let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if message.contains(harmful) { message.replace(harmful, " ").into() } else { message.into() }
 }
 
 #[cfg(test)]
@@ -190,17 +200,22 @@ mod tests {
             r#"[{"docType":"PASSPORT"},{"docType":"SELFIE","docSubtype":"FRONT_SIDE"}]"#,
             r#"["SELFIE",{"docType":"PASSPORT"},"SELFIE"]"#,
         ] {
-            let body = format!(r#"{{"callbackType":"kyc","customerId":"C","docsMissing":{docs}}}"#);
+            let body = format!(r#"{{"callbackType":"kyc","customerId":"C","status":null,"docsMissing":{docs}}}"#);
             assert_eq!(claim(&body).missing_docs, Codes::new(["PASSPORT", "SELFIE"]).expect("codes"), "{docs}");
         }
         for rest in ["", r#","docsMissing":null"#, r#","docsMissing":[]"#] {
-            assert!(claim(&format!(r#"{{"callbackType":"kyc","customerId":"C"{rest}}}"#)).missing_docs.is_empty());
+            assert!(
+                claim(&format!(r#"{{"callbackType":"kyc","customerId":"C","status":null{rest}}}"#))
+                    .missing_docs
+                    .is_empty()
+            );
         }
     }
 
     #[test]
     fn labels_come_in_one_string() {
-        let body = r#"{"callbackType":"kyc","customerId":"C","kycRejectLabel":"BAD_SELFIE, BAD_PASSPORT"}"#;
+        let body =
+            r#"{"callbackType":"kyc","customerId":"C","status":null,"kycRejectLabel":"BAD_SELFIE, BAD_PASSPORT"}"#;
         assert_eq!(claim(body).reject_labels, Codes::new(["BAD_PASSPORT", "BAD_SELFIE"]).expect("codes"));
     }
 
@@ -223,6 +238,7 @@ mod tests {
             (r#"["kyc","C"]"#, "not a JSON object"),
             (r#"{"callbackType":"kyc""#, "EOF"),
             (r#"{"callbackType":"kyc"}"#, "customerId"),
+            (r#"{"callbackType":"kyc","customerId":"C"}"#, "status is missing"),
             (r#"{"customerId":"C"}"#, "callbackType"),
             (r#"{"callbackType":"kyc","customerId":""}"#, "customerId"),
             (r#"{"callbackType":"kyc","customerId":"a\u0000b"}"#, "control"),
@@ -248,7 +264,26 @@ mod tests {
 
     #[test]
     fn deep_nesting_ends_at_once() {
-        let deep = format!(r#"{{"callbackType":"kyc","customerId":"C","x":{}"#, "[".repeat(60_000));
-        assert!(matches!(Claim::read(deep.as_bytes()), Err(ClaimError::Malformed(_))));
+        let body = |inside: &str| format!(r#"{{"callbackType":"kyc","customerId":"C","status":null,"x":{inside}}}"#);
+        let deep = |depth: usize| body(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        assert!(Claim::read(deep(63).as_bytes()).is_ok());
+        for deep in [deep(64), deep(30_000), body(&"{\"a\":".repeat(10_000))] {
+            assert!(matches!(Claim::read(deep.as_bytes()), Err(ClaimError::Malformed(_))));
+        }
+    }
+
+    #[test]
+    fn whatever_is_said_a_customers_row_stays_small() {
+        for filling in ["\u{10348}", "\u{1}", "\"", "\\", "ä"] {
+            let entries: Vec<String> = (0..100).map(|n| format!("{n}{}", filling.repeat(70))).collect();
+            let body = serde_json::json!({
+                "callbackType": "kyc", "customerId": "C", "status": "SOFT_KYC_FAILED", "docsMissing": entries,
+                "kycRejectLabel": entries.join(","), "kycEndUserErrorMessage": filling.repeat(2_000),
+            });
+            let Claim { missing_docs, reject_labels, message, .. } = claim(&body.to_string());
+            assert!(!missing_docs.is_empty() && !reject_labels.is_empty());
+            let row = serde_json::to_string(&(missing_docs, reject_labels, message)).expect("JSON");
+            assert!(row.len() < 3_400, "{} bytes of {filling:?}", row.len());
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Sorted and without repetition, so that two sets that say the same are equal. Bounded, because the hash of a callback
 //! does not cover its body, and what is remembered of a customer has to stay small (4 KB in the store's view).
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,10 @@ const LABELS: &[&str] = &["BAD_SELFIE", "BAD_PASSPORT"];
 const MAX_CODES: usize = 32;
 const MAX_CODE_BYTES: usize = 64;
 const MAX_TOTAL_BYTES: usize = 1024;
+
+/// What is kept of codes from outside, in bytes of JSON: two such sets beside the longest message leave room for the rest of a
+/// customer's row.
+const MAX_HEARD_BYTES: usize = 640;
 
 pub fn known_docs() -> &'static [&'static str] {
     DOCS
@@ -83,6 +87,22 @@ impl Codes {
         Ok(Self(kept))
     }
 
+    /// The set of these codes, as far as it can be kept: control characters become spaces, what is too long is cut, what is too
+    /// much is dropped. The provider calls its labels a message, and a callback that is refused for one is lost.
+    pub fn heard<'a>(codes: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut all: Vec<Cow<'a, str>> = codes.into_iter().map(legible).filter(|code| !code.is_empty()).collect();
+        // Sorted first, so that what is dropped does not depend on the order in which they came.
+        all.sort_unstable();
+        all.dedup();
+        let mut bytes = 0;
+        let fits = |code: &Cow<'_, str>| {
+            let escaped = code.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+            bytes += code.len() + escaped + "\"\",".len();
+            bytes <= MAX_HEARD_BYTES
+        };
+        Self(all.into_iter().take(MAX_CODES).take_while(fits).map(Into::into).collect())
+    }
+
     pub fn contains(&self, code: &str) -> bool {
         self.0.binary_search_by(|have| (**have).cmp(code)).is_ok()
     }
@@ -116,6 +136,17 @@ impl Codes {
     }
 }
 
+/// One code, fit to be kept and shown.
+fn legible(code: &str) -> Cow<'_, str> {
+    let code = code.trim();
+    if code.len() <= MAX_CODE_BYTES && !code.chars().any(char::is_control) {
+        return Cow::Borrowed(code);
+    }
+    let cut = &code[..code.floor_char_boundary(MAX_CODE_BYTES)];
+    let spaced: String = cut.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    Cow::Owned(spaced.trim().to_owned())
+}
+
 impl fmt::Display for Codes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (nth, code) in self.iter().enumerate() {
@@ -140,6 +171,22 @@ mod tests {
         assert!(set.contains("SELFIE") && !set.contains("ID_CARD"));
         assert_eq!(set.with("SELFIE"), Ok(None));
         assert_eq!(set.without("SELFIE").expect("was there").to_string(), "PASSPORT");
+    }
+
+    #[test]
+    fn what_comes_from_outside_is_kept_as_far_as_it_can_be() {
+        let heard = |code: &str| Codes::heard([code]).to_string();
+        assert_eq!(heard("Your selfie\r\nis blurred\u{7}"), "Your selfie  is blurred");
+        assert_eq!(heard(&"é".repeat(40)), "é".repeat(32));
+        assert_eq!(heard(&format!("{}é", "x".repeat(63))), "x".repeat(63), "never half a character");
+        assert_eq!(Codes::heard(["\n", "", "B", "A", "B"]).to_string(), "A, B");
+        let many: Vec<String> = (100..150).map(|n| format!("DOC_{n}")).collect();
+        let forwards = Codes::heard(many.iter().map(String::as_str));
+        assert_eq!(forwards.len(), 32);
+        assert_eq!(forwards, Codes::heard(many.iter().rev().map(String::as_str)), "in whatever order they come");
+        let long: Vec<String> = (10..60).map(|n| format!("{n}{}", "\"".repeat(62))).collect();
+        let kept = Codes::heard(long.iter().map(String::as_str));
+        assert!(serde_json::to_string(&kept).expect("JSON").len() <= MAX_HEARD_BYTES + 2, "{kept:?}");
     }
 
     #[test]

@@ -80,15 +80,41 @@ fn locale(value: Option<String>) -> Result<Option<String>, ContactError> {
     Ok(Some(tag.join("-")))
 }
 
+/// An address as mail servers take it: a domain in other letters than ASCII in its punycode, and nothing that could never be
+/// mailed.
+fn address(value: String) -> Result<String, ContactError> {
+    let Some(email) = text("email", Some(value))? else { return wrong("email", "is empty") };
+    let Some((local, domain)) = email.rsplit_once('@') else {
+        return wrong("email", format!("{email:?} is no mail address"));
+    };
+    if domain.starts_with('[') {
+        return wrong("email", format!("{email:?} names a server by its number; write the domain's name"));
+    }
+    if local.chars().any(char::is_whitespace) {
+        return wrong("email", format!("{email:?} has a space before the @, and is not mailed"));
+    }
+    if !local.is_ascii() {
+        return wrong(
+            "email",
+            format!("{email:?} has letters before the @ that not every mail server takes; write it in ASCII"),
+        );
+    }
+    let ascii = match domain.is_ascii() {
+        true => domain.to_owned(),
+        false => idna::domain_to_ascii_strict(domain)
+            .or_else(|_| wrong("email", format!("{email:?} has no domain that could be")))?,
+    };
+    let email = format!("{local}@{ascii}");
+    match lettre::Address::from_str(&email) {
+        Ok(_) => Ok(email),
+        Err(_) => wrong("email", format!("{email:?} is no mail address")),
+    }
+}
+
 impl Contact {
     /// The contact, with its texts trimmed and its codes in their usual case.
     pub fn checked(self) -> Result<Self, ContactError> {
-        let Some(email) = text("email", Some(self.email))? else {
-            return wrong("email", "is empty");
-        };
-        if !email.is_ascii() || lettre::Address::from_str(&email).is_err() {
-            return wrong("email", format!("{email:?} is no mail address"));
-        }
+        let email = address(self.email)?;
         let timezone = text("timezone", self.timezone)?;
         if let Some(name) = &timezone
             && jiff::tz::TimeZone::get(name).is_err()
@@ -134,6 +160,27 @@ mod tests {
         assert_eq!(tidy.locale.as_deref(), Some("de-AT"));
         assert_eq!(tidy.country.as_deref(), Some("AT"));
         assert_eq!(tidy.attributes.len(), 1);
+    }
+
+    #[test]
+    fn a_domain_in_any_letters_is_written_as_servers_know_it() {
+        let of = |email: &str| contact(serde_json::json!({"email": email})).map(|contact| contact.email);
+        assert_eq!(of("mueller@exämple.de"), Ok("mueller@xn--exmple-cua.de".to_owned()));
+        assert_eq!(of("Ada@Customer.EXAMPLE"), Ok("Ada@Customer.EXAMPLE".to_owned()));
+        assert_eq!(of("\"a.b\"@example.com"), Ok("\"a.b\"@example.com".to_owned()));
+        for (email, part) in [
+            ("müller@example.de", "before the @"),
+            ("müller@exämple.de", "before the @"),
+            ("\"a b\"@example.com", "a space before the @"),
+            ("a@[127.0.0.1]", "by its number"),
+            ("a@[IPv6:::1]", "by its number"),
+            ("a@ex ämple.de", "no domain"),
+            ("a@exa_ä.de", "no domain"),
+            ("a@", "no mail address"),
+        ] {
+            let problem = of(email).expect_err(email).problem;
+            assert!(problem.contains(part), "{email}: {problem}");
+        }
     }
 
     #[test]

@@ -3,16 +3,19 @@
 //! Bytes become a [`Claim`], a claim whose hash is right a `Verified<Claim>`, and that an [`Observation`]; held against what
 //! is remembered of the [`Customer`] it is a [`Change`]. Nothing in here does I/O or knows a rule.
 
+mod answer;
 mod claim;
 mod codes;
 mod contact;
 mod customer;
 mod customer_id;
+mod nesting;
 mod observation;
 mod status;
 mod transition;
 mod verify;
 
+pub use answer::read_answer;
 pub use claim::{Claim, ClaimError, MAX_BODY_BYTES};
 pub use codes::{Codes, CodesError, is_known_doc, is_known_label, known_docs, known_labels};
 pub use contact::{Contact, ContactError};

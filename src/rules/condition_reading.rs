@@ -211,7 +211,12 @@ fn value(
             let note = report.error("status", place, format!("unknown processing status {text}"));
             match did_you_mean(&text, names.processing().chain(["none"])) {
                 Some(meant) => note.label(format!("did you mean {meant}?")),
-                None => note.help(format!("known are {} and none", one_of(names.processing()))),
+                None => {
+                    let known = one_of(names.processing().chain(["none"]));
+                    note.help(format!(
+                        "known are {known}; a new one is declared in the configuration, under `statuses:`"
+                    ))
+                }
             };
             return None;
         }

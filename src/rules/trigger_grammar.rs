@@ -27,6 +27,8 @@ enum Name<T> {
     Any,
     New,
     Is(T),
+    /// It has been reported; reading goes on, so that the other side's names are looked at, too.
+    Unknown,
 }
 
 /// Reads one trigger; what is wrong with it stands in the report.
@@ -69,6 +71,7 @@ impl<'g> Grammar<'g, '_, '_> {
                 let statuses = self.stays(left)?;
                 Some(Trigger::Stay { statuses, after })
             }
+            None if !is_known(&left) => None,
             other => self.neither(other),
         }
     }
@@ -95,6 +98,7 @@ impl<'g> Grammar<'g, '_, '_> {
                 let statuses = self.stays(left)?;
                 Some(Trigger::ProcessingStay { statuses, after })
             }
+            None if !is_known(&left) => None,
             other => self.neither(other),
         }
     }
@@ -106,6 +110,7 @@ impl<'g> Grammar<'g, '_, '_> {
                 Name::Any => Left::Any,
                 Name::New => Left::New,
                 Name::Is(status) => Left::Status(status),
+                Name::Unknown => return None,
             });
         }
         let mut to = Vec::new();
@@ -113,6 +118,7 @@ impl<'g> Grammar<'g, '_, '_> {
             to.push(match name {
                 Name::Any => Right::Any,
                 Name::Is(status) => Right::Status(status),
+                Name::Unknown => return None,
                 Name::New => {
                     self.error(spot, "`new` stands only left of the arrow: nobody becomes new again", None);
                     return None;
@@ -133,6 +139,7 @@ impl<'g> Grammar<'g, '_, '_> {
             sides.push(match name {
                 Name::Any => ProcessingSide::Any,
                 Name::Is(status) => ProcessingSide::Processing(status),
+                Name::Unknown => return None,
                 Name::New => {
                     self.error(spot, "`new` is no processing status", Some("a new customer's was `none`".to_owned()));
                     return None;
@@ -147,6 +154,7 @@ impl<'g> Grammar<'g, '_, '_> {
         for (name, spot) in side {
             match name {
                 Name::Is(status) => statuses.push(status),
+                Name::Unknown => return None,
                 Name::Any | Name::New => {
                     let message = "`for` needs the names of the statuses: a stay is in one of them";
                     self.error(spot, message, Some("write as `A | B for 48h`".to_owned()));
@@ -164,7 +172,6 @@ impl<'g> Grammar<'g, '_, '_> {
         what: &'static str,
     ) -> Option<Vec<(Name<T>, Spot)>> {
         let mut side: Vec<(Name<T>, Spot)> = Vec::new();
-        let mut complete = true;
         loop {
             let (word, spot) = match self.next() {
                 Some((Token::Word(word), spot)) if word != "for" => (word, spot),
@@ -180,8 +187,12 @@ impl<'g> Grammar<'g, '_, '_> {
                 _ => match known(self.names, word) {
                     Some(status) => side.push((Name::Is(status), spot)),
                     None => {
-                        complete = false;
-                        self.unknown(word, spot, what);
+                        self.unknown(word, spot.clone(), what);
+                        // What stands alone where a name belongs has no other side.
+                        if word.parse::<Duration>().is_ok() {
+                            return None;
+                        }
+                        side.push((Name::Unknown, spot));
                     }
                 },
             }
@@ -190,11 +201,9 @@ impl<'g> Grammar<'g, '_, '_> {
                 _ => break,
             }
         }
-        if !complete {
-            return None;
-        }
         if let Some((_, spot)) = side.iter().find(|(name, _)| *name == Name::Any).cloned()
             && side.len() > 1
+            && is_known(&side)
         {
             let place = self.node.part(spot.clone(), self.report);
             self.report.warning("trigger", place, "`any` covers every name beside it").label("write it alone");
@@ -262,4 +271,9 @@ impl<'g> Grammar<'g, '_, '_> {
             _ => None,
         }
     }
+}
+
+/// Whether all of these are names; for others it has been said that they are none.
+fn is_known<T: PartialEq>(side: &[(Name<T>, Spot)]) -> bool {
+    side.iter().all(|(name, _)| *name != Name::Unknown)
 }

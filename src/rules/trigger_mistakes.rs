@@ -41,6 +41,11 @@ impl<'g> Grammar<'g, '_, '_> {
             self.error(spot, "a duration without its status: in `[…]` a comma begins another entry", Some(label));
             return;
         }
+        if matches!(word, "null" | "Null" | "NULL" | "~") {
+            let place = self.node.part(spot, self.report);
+            self.report.error("status", place, format!("unknown {what} {word}")).label("write `none`");
+            return;
+        }
         let names: Vec<&str> =
             if what == "status" { self.names.statuses().collect() } else { self.names.processing().collect() };
         let meant = did_you_mean(word, names.iter().copied().chain(["any", "new", "none"]));
@@ -49,9 +54,8 @@ impl<'g> Grammar<'g, '_, '_> {
         match meant {
             Some(meant) => note.label(format!("did you mean {meant}?")),
             None => {
-                let list = if what == "status" { "statuses" } else { "processing_statuses" };
                 let known = one_of(names.iter().copied());
-                note.help(format!("known are {known}; a new one is declared in the configuration, under `{list}:`"))
+                note.help(format!("known are {known}; a new one is declared in the configuration, under `statuses:`"))
             }
         };
     }

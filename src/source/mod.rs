@@ -4,6 +4,7 @@
 //! [`Node`]s that know where they stand; whoever reads that tree adds what is wrong to a [`Report`], all of it at once; and
 //! [`render()`] shows the [`Diagnostic`]s with file, line, column and caret. Nothing in here knows a rule or does I/O.
 
+mod comment;
 mod diagnostic;
 mod duration;
 mod fields;

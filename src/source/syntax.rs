@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::Report;
+use super::{Report, comment};
 
 /// Reports the parser's error at this byte.
 pub(super) fn explain(at: usize, info: &str, report: &mut Report<'_>) {
@@ -30,6 +30,9 @@ pub(super) fn explain(at: usize, info: &str, report: &mut Report<'_>) {
     }
     if matches!(text.as_bytes().get(at), Some(b'*')) {
         return star(at, report);
+    }
+    if comment::explain(at, report) {
+        return;
     }
     if let Some(span) = unquoted_braces(text, &line).or_else(|| unquoted_braces(text, &before)) {
         braces(span, report);

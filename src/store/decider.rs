@@ -176,5 +176,13 @@ pub fn touch(case: &Case, number: u64, at: Timestamp, effects: &Effects) -> Touc
     let mut after = case.clone();
     let jobs = after.apply(number, at, effects);
     let (new, contact) = (after.first == number, effects.contact.is_some());
-    Touched { new, contact, jobs, stays_before: stays::rows(case), case: Arc::new(after) }
+    let waiting = case.question.iter().flat_map(|question| &question.waiting);
+    Touched {
+        new,
+        contact,
+        jobs,
+        stays_before: stays::rows(case),
+        waiting_before: waiting.map(|pending| pending.number).collect(),
+        case: Arc::new(after),
+    }
 }

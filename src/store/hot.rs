@@ -28,6 +28,8 @@ pub struct Touched {
     pub jobs: Vec<Arc<Job>>,
     /// The stays that the customer was in when the view was last written.
     pub stays_before: Vec<StayRow>,
+    /// The callbacks that waited to be confirmed then, by the numbers of their records.
+    pub waiting_before: Vec<u64>,
 }
 
 impl Touched {
@@ -94,6 +96,9 @@ pub struct Hot {
     open: HashMap<JobId, Open>,
     /// Jobs that wait for their time, by channel.
     due: BTreeSet<Due>,
+    /// Customers about whom something is to be asked, and from when on.
+    asks: HashMap<CustomerId, Timestamp>,
+    asks_due: BTreeSet<(Timestamp, CustomerId)>,
     counts: [u64; State::ALL.len()],
     customers: u64,
     durable: u64,
@@ -116,6 +121,7 @@ impl Hot {
             self.look_behind(&touched.case, job);
         }
         self.customers += u64::from(touched.new);
+        self.index_question(id, &touched.case);
         match self.dirty.get_mut(id) {
             Some(before) => before.merge(touched),
             None => {
@@ -146,6 +152,47 @@ impl Hot {
         }
         self.counts[state as usize] += 1;
         self.open.insert(job.id(), open);
+    }
+
+    /// Knows what is to be asked about a customer from here on.
+    pub fn index_question(&mut self, id: &CustomerId, case: &Case) {
+        if let Some(before) = self.asks.remove(id) {
+            self.asks_due.remove(&(before, id.clone()));
+        }
+        if let Some(question) = &case.question {
+            self.asks.insert(id.clone(), question.next_at);
+            self.asks_due.insert((question.next_at, id.clone()));
+        }
+    }
+
+    /// Takes up to `max` customers about whom the API is to be asked now, so that nobody else asks; each is put back by the next
+    /// record about them, or by `ask_again`.
+    pub fn take_asks(&mut self, now: Timestamp, max: usize) -> Vec<CustomerId> {
+        let due: Vec<_> = self.asks_due.iter().take_while(|(at, _)| *at <= now).take(max).cloned().collect();
+        for ask in &due {
+            self.asks_due.remove(ask);
+        }
+        due.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Who was taken and not answered for is asked about again then, unless a record has put them back already.
+    pub fn ask_again(&mut self, id: &CustomerId, at: Timestamp) {
+        if let Some(next_at) = self.asks.get_mut(id)
+            && !self.asks_due.contains(&(*next_at, id.clone()))
+        {
+            *next_at = at;
+            self.asks_due.insert((at, id.clone()));
+        }
+    }
+
+    /// When the API is to be asked next.
+    pub fn next_ask(&self) -> Option<Timestamp> {
+        self.asks_due.first().map(|(at, _)| *at)
+    }
+
+    /// About how many customers something is to be asked.
+    pub fn asked_about(&self) -> u64 {
+        self.asks.len() as u64
     }
 
     /// Takes up to `max` jobs of a channel that are due, so that nobody else takes them; each is put back by the next record

@@ -140,6 +140,22 @@ impl Memory {
         self.lock().hot.next_due(channel)
     }
 
+    pub fn take_asks(&self, max: usize) -> Vec<CustomerId> {
+        let mut inner = self.lock();
+        let now = inner.decider.now();
+        inner.hot.take_asks(now, max)
+    }
+
+    pub fn ask_again(&self, customer: &CustomerId, after_ms: i64) {
+        let mut inner = self.lock();
+        let at = inner.decider.now().plus_ms(after_ms);
+        inner.hot.ask_again(customer, at);
+    }
+
+    pub fn next_ask(&self) -> Option<Timestamp> {
+        self.lock().hot.next_ask()
+    }
+
     pub fn jobs_changed(&self) -> watch::Receiver<u64> {
         self.jobs.subscribe()
     }
@@ -230,6 +246,7 @@ impl Hot {
             held: self.count(State::Held),
             running: self.count(State::Running),
             problem: self.count(State::Problem),
+            asked_about: self.asked_about(),
             durable: self.durable(),
             behind: self.waiting() as u64,
         }

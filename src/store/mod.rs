@@ -22,7 +22,7 @@ pub use journal::make_dir as make_private_dir;
 pub use journal::{Damage, Journal, OpenError, Progress, Step};
 pub use memory::Memory;
 pub use stays::{Overdue, StayPlace};
-pub use timeline::{Entry, timeline_entry};
+pub use timeline::{Entry, settled, timeline_entry};
 pub use view::Place;
 
 use futures_util::future::join_all;
@@ -142,6 +142,8 @@ pub struct Figures {
     pub held: u64,
     pub running: u64,
     pub problem: u64,
+    /// Customers about whom the provider's API is to be asked.
+    pub asked_about: u64,
     /// The number of the latest durable record.
     pub durable: u64,
     /// How many customers wait for the view.
@@ -311,7 +313,31 @@ impl Store {
         }
     }
 
-    /// Changes whenever jobs are ordered or change.
+    /// Takes up to `max` customers about whom the provider's API is to be asked now; nobody else asks about them until the next
+    /// record about them, or `ask_again`.
+    pub fn take_asks(&self, max: usize) -> Vec<CustomerId> {
+        match self {
+            Self::Journal(journal) => journal.take_asks(max),
+            Self::Memory(memory) => memory.take_asks(max),
+        }
+    }
+
+    pub fn ask_again(&self, customer: &CustomerId, after_ms: i64) {
+        match self {
+            Self::Journal(journal) => journal.ask_again(customer, after_ms),
+            Self::Memory(memory) => memory.ask_again(customer, after_ms),
+        }
+    }
+
+    /// When the provider's API is to be asked next.
+    pub fn next_ask(&self) -> Option<Timestamp> {
+        match self {
+            Self::Journal(journal) => journal.next_ask(),
+            Self::Memory(memory) => memory.next_ask(),
+        }
+    }
+
+    /// Changes whenever jobs or questions are ordered or change.
     pub fn jobs_changed(&self) -> watch::Receiver<u64> {
         match self {
             Self::Journal(journal) => journal.jobs_changed(),

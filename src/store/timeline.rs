@@ -15,6 +15,8 @@ pub struct Entry {
     pub at: Timestamp,
     pub kind: Kind,
     pub effects: Effects,
+    /// The number of the record that answered for this callback.
+    pub answered_by: Option<u64>,
 }
 
 impl Entry {
@@ -32,6 +34,11 @@ impl Entry {
         }
     }
 
+    /// Whether the job was ordered by this.
+    pub fn ordered(&self, job: &Job) -> bool {
+        job.order.number == self.number || self.answered_by == Some(job.order.number)
+    }
+
     pub fn rules(&self) -> &[Ruling] {
         &self.effects.rules
     }
@@ -39,7 +46,35 @@ impl Entry {
 
 pub fn timeline_entry(record: Record) -> Entry {
     let Record { header, effects } = record;
-    Entry { number: header.n, at: header.at, kind: effects.kind, effects }
+    Entry { number: header.n, at: header.at, kind: effects.kind, effects, answered_by: None }
+}
+
+/// A page of a timeline in which each callback that was confirmed says what became of it: its own verdict, and with the one that
+/// counted stands what changed and what the rules made of it. Answers that changed something by themselves keep their entries.
+pub fn settled(page: Page<Entry, u64>) -> Page<Entry, u64> {
+    let mut rows = page.rows;
+    let answers: Vec<Entry> = rows.iter().filter(|entry| !entry.effects.settled.is_empty()).cloned().collect();
+    for answer in answers {
+        let change = answer.effects.verdict;
+        let mut told = false;
+        for (number, verdict) in &answer.effects.settled {
+            let Some(callback) = rows.iter_mut().find(|entry| entry.number == *number) else { continue };
+            callback.effects.verdict = Some(*verdict);
+            callback.answered_by = Some(answer.number);
+            if Some(*verdict) == change {
+                told = true;
+                let Effects { now, rules, more_rules, set, .. } = &answer.effects;
+                callback.effects.now.clone_from(now);
+                callback.effects.rules.clone_from(rules);
+                callback.effects.set.clone_from(set);
+                callback.effects.more_rules = *more_rules;
+            }
+        }
+        if told {
+            rows.retain(|entry| entry.number != answer.number);
+        }
+    }
+    Page { rows, next: page.next }
 }
 
 /// The jobs that these entries (the newest first) ordered, as the latest of them left each.

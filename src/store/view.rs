@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `c` customer | memory, marks, what limits count, ids of open jobs |
 //! | `k` customer | contact |
+//! | `q` customer, number | a callback that waits to be confirmed |
 //! | `j` job id | customer and job |
 //! | `o` number, index | job id: all jobs in the order of their ordering |
 //! | `s` state, number, index | job id: likewise, of one state |
@@ -31,7 +32,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    decide::{Case, Counted, Timers},
+    decide::{Asking, Case, Counted, Pending, Question, Timers},
     kyc::{Codes, Contact, Customer, CustomerId},
     outbox::{Job, JobId, State},
     rules::Stay,
@@ -76,6 +77,9 @@ struct Row {
     tags: Codes,
     #[serde(default, skip_serializing_if = "Timers::is_empty")]
     timers: Timers,
+    /// What is to be asked; what waiting callbacks said has rows of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asks: Option<Asking>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     counted: Vec<Counted>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -128,7 +132,9 @@ impl View {
     }
 
     pub fn throw_away(path: &Path) -> io::Result<()> {
-        match fs::remove_dir_all(path) {
+        // Something else may stand in its place.
+        let is_file = fs::symlink_metadata(path).is_ok_and(|there| !there.is_dir());
+        match if is_file { fs::remove_file(path) } else { fs::remove_dir_all(path) } {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -166,8 +172,40 @@ impl View {
             let (_, job) = self.job(job)?.ok_or_else(|| ViewError(format!("the row of job {job} is missing")))?;
             open.push(Arc::new(job));
         }
+        let question = row.asks.map(|asks| self.question(id, &asks)).transpose()?;
         let Row { customer, tags, timers, counted, first, last, .. } = row;
-        Ok(Some(Case { customer, contact, tags, timers, counted, open, first, last }))
+        Ok(Some(Case { customer, contact, tags, timers, question, counted, open, first, last }))
+    }
+
+    fn question(&self, id: &CustomerId, asks: &Asking) -> Result<Question> {
+        let mut waiting = Vec::with_capacity(asks.waiting.len());
+        for number in &asks.waiting {
+            let missing = || ViewError(format!("the row of callback {number} is missing"));
+            let bytes = self.db.get(waiting_key(id, *number))?.ok_or_else(missing)?;
+            waiting.push(serde_json::from_slice::<Pending>(&bytes)?);
+        }
+        Ok(Question { waiting, asked: asks.asked, next_at: asks.next_at })
+    }
+
+    /// Everybody about whom something is to be asked.
+    pub fn asked_about(&self) -> impl Iterator<Item = Result<CustomerId>> {
+        let mut last: Option<CustomerId> = None;
+        let keys = self.db.range(vec![b'q']..vec![b'q' + 1]).keys();
+        keys.filter_map(move |key| {
+            let id = key.map_err(ViewError::from).and_then(|key| {
+                let broken = || ViewError("a key that is no text".to_owned());
+                let text = key.get(1..key.len().saturating_sub(9)).and_then(|id| std::str::from_utf8(id).ok());
+                CustomerId::new(text.ok_or_else(broken)?).map_err(|_| broken())
+            });
+            match id {
+                Ok(id) if last.as_ref() == Some(&id) => None,
+                Ok(id) => {
+                    last = Some(id.clone());
+                    Some(Ok(id))
+                }
+                Err(error) => Some(Err(error)),
+            }
+        })
     }
 
     pub fn job(&self, id: JobId) -> Result<Option<(CustomerId, Job)>> {
@@ -283,6 +321,11 @@ impl View {
             customer: case.customer.clone(),
             tags: case.tags.clone(),
             timers: case.timers.clone(),
+            asks: case.question.as_ref().map(|question| Asking {
+                waiting: question.waiting.iter().map(|pending| pending.number).collect(),
+                asked: question.asked,
+                next_at: question.next_at,
+            }),
             counted: case.counted.clone(),
             open: case.open.iter().map(|job| job.id()).collect(),
             contact: case.contact.is_some(),
@@ -291,6 +334,7 @@ impl View {
         };
         batch.insert(customer_key(b'c', id), serde_json::to_vec(&row)?);
         let mut rows = 1 + touch_stays(batch, id, &touched.stays_before, &stays::rows(case));
+        rows += touch_waiting(batch, id, &touched.waiting_before, case.question.as_ref())?;
         if let (Some(contact), true) = (&case.contact, touched.contact) {
             batch.insert(customer_key(b'k', id), serde_json::to_vec(contact)?);
             rows += 1;
@@ -359,6 +403,27 @@ fn touch_stays(batch: &mut sled::Batch, id: &CustomerId, before: &[StayRow], aft
         rows += 1;
     }
     rows
+}
+
+/// Takes out the callbacks that do not wait any more, and puts in those that do.
+fn touch_waiting(
+    batch: &mut sled::Batch,
+    id: &CustomerId,
+    before: &[u64],
+    question: Option<&Question>,
+) -> Result<usize> {
+    let waiting = question.map_or(&[][..], |question| &question.waiting);
+    for number in before.iter().filter(|number| waiting.iter().all(|pending| pending.number != **number)) {
+        batch.remove(waiting_key(id, *number));
+    }
+    for pending in waiting.iter().filter(|pending| !before.contains(&pending.number)) {
+        batch.insert(waiting_key(id, pending.number), serde_json::to_vec(pending)?);
+    }
+    Ok(before.len() + waiting.len())
+}
+
+fn waiting_key(id: &CustomerId, number: u64) -> Vec<u8> {
+    [&b"q"[..], id.as_str().as_bytes(), &[0], &number.to_be_bytes()].concat()
 }
 
 /// Names have no control characters, so that a zero byte ends them; a name that is absent is the provider's null. Times are in

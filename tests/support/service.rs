@@ -168,6 +168,23 @@ impl Service {
         Self { child, public, admin, log, http }
     }
 
+    /// Like [`Service::start`], but once it listens, nobody reads its log any more: what it writes there is refused.
+    pub fn start_unheard(mut command: Command) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut child = command.arg("serve").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("starts");
+        let mut log = String::new();
+        let mut errors = BufReader::new(child.stderr.take().expect("piped"));
+        let (public, admin) = loop {
+            assert!(errors.read_line(&mut log).expect("a line") > 0, "it ended: {log}");
+            if let Some(found) = listening(&log) {
+                break found;
+            }
+        };
+        drop(errors);
+        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("client");
+        Self { child, public, admin, log: Arc::new(Mutex::new(log)), http }
+    }
+
     /// Waits until callbacks are taken.
     pub async fn ready(self) -> Self {
         let began = Instant::now();

@@ -10,12 +10,12 @@ use std::{
 use lettre::{
     Address, Message,
     message::{
-        Mailbox, MultiPart,
+        Mailbox, MessageBuilder, MultiPart,
         header::{HeaderName, HeaderValue},
     },
 };
 
-use super::{Class, SendError};
+use super::{Class, SendError, encoded};
 use crate::clock::Timestamp;
 
 /// A sender or a recipient.
@@ -93,6 +93,15 @@ fn message_id(text: &str) -> Option<String> {
     (fits(local) && fits(host)).then(|| format!("<{id}>"))
 }
 
+/// The header of a mailbox whose name would be taken for an encoded word. lettre puts such a name into quotes, and not every mail
+/// program leaves alone what stands in there.
+fn literal_mailbox(header: &'static str, mailbox: &Mailbox) -> Option<HeaderValue> {
+    let name = mailbox.name.as_deref().filter(|name| encoded::is_mistakable(name))?;
+    let literal = format!("{}\r\n <{}>", encoded::encode(name), mailbox.email);
+    let header = HeaderName::new_from_ascii_str(header);
+    Some(HeaderValue::dangerous_new_pre_encoded(header, mailbox.to_string(), literal))
+}
+
 pub(super) fn build(envelope: &Envelope) -> Result<Message, SendError> {
     let wrong = |what: &str, why: &str| SendError { class: Class::Permanent, text: format!("{what}: {why}") };
     let party = |what: &str, party: &Party| party.mailbox().map_err(|why| wrong(what, &why));
@@ -101,15 +110,28 @@ pub(super) fn build(envelope: &Envelope) -> Result<Message, SendError> {
         return Err(wrong("subject", "has control characters (a line break, perhaps)"));
     }
     let since_1970 = Duration::from_millis(u64::try_from(envelope.date.millis()).unwrap_or(0));
+    let mut parties = vec![("From", party("sender", &envelope.from)?), ("To", party("recipient", &envelope.to)?)];
+    if let Some(reply_to) = &envelope.reply_to {
+        parties.push(("Reply-To", party("reply address", reply_to)?));
+    }
     let mut message = Message::builder()
-        .from(party("sender", &envelope.from)?)
-        .to(party("recipient", &envelope.to)?)
         .subject(&envelope.subject)
         .date(UNIX_EPOCH + since_1970)
         .message_id(Some(id))
         .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()));
-    if let Some(reply_to) = &envelope.reply_to {
-        message = message.reply_to(party("reply address", reply_to)?);
+    for (header, mailbox) in parties {
+        let literal = literal_mailbox(header, &mailbox);
+        message = match header {
+            "From" => message.from(mailbox),
+            "To" => message.to(mailbox),
+            _ => message.reply_to(mailbox),
+        };
+        message = literal.into_iter().fold(message, MessageBuilder::raw_header);
+    }
+    if encoded::is_mistakable(&envelope.subject) {
+        let (name, text) = (HeaderName::new_from_ascii_str("Subject"), envelope.subject.clone());
+        let literal = encoded::encode(&text);
+        message = message.raw_header(HeaderValue::dangerous_new_pre_encoded(name, text, literal));
     }
     let parts = MultiPart::alternative_plain_html(envelope.text.clone(), envelope.html.clone());
     message.multipart(parts).map_err(|error| wrong("mail", &error.to_string()))
@@ -150,6 +172,23 @@ pub(super) mod tests {
             assert!(message.contains(line), "{line} in {message}");
         }
         assert!(message.find("text/plain") < message.find("text/html"), "the richer part comes last");
+    }
+
+    #[test]
+    fn what_looks_encoded_is_shown_literally() {
+        let (subject, name) = ("Prüfung =?utf-8?q?You=20won?= today ", "=?utf-8?q?Your_bank?= Ada");
+        let to = Party::new(Some(name), "ada@example.com");
+        let built = build(&Envelope { subject: subject.into(), to, ..envelope() }).expect("right");
+        assert_eq!(built.envelope().to()[0].to_string(), "ada@example.com");
+        let message = String::from_utf8(built.formatted()).expect("ASCII").replace("\r\n ", " ");
+        let header = |name: &str| {
+            let mut lines = message.lines().filter_map(|line| line.strip_prefix(name));
+            let value = lines.next().unwrap_or_else(|| panic!("{name} in {message}"));
+            assert_eq!(lines.next(), None, "{name} stands there once");
+            crate::actions::email::encoded::tests::decoded(value)
+        };
+        assert_eq!(header("Subject: "), subject);
+        assert_eq!(header("To: "), format!("{name} <ada@example.com>"));
     }
 
     #[test]

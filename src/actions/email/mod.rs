@@ -4,6 +4,7 @@
 //! twice after a lost answer is told as one. No address, secret or text of a mail is logged here.
 
 mod eml;
+mod encoded;
 mod failure;
 mod message;
 mod smtp;

@@ -1,4 +1,6 @@
 //! All contacts into a file, or to standard output.
+//!
+//! With `--json` standard output has JSON alone: the contacts themselves, one a line, or of a file how many are in it.
 
 use std::{
     io::Write,
@@ -6,6 +8,7 @@ use std::{
 };
 
 use clap::Args;
+use serde_json::json;
 
 use super::{Format, way::Way};
 use crate::{
@@ -18,28 +21,35 @@ pub struct Export {
     /// Else standard output.
     file: Option<PathBuf>,
 
-    /// Else told by the file's name; CSV where that says nothing.
+    /// Else told by the file's name; where that says nothing, CSV, or NDJSON with --json.
     #[arg(long, value_enum)]
     format: Option<Format>,
 }
 
 impl Export {
     pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let config = settings::load(given)?;
+        let config = settings::load_without_secrets(given)?;
         let entries = settings::block_on(async {
             let way = Way::find(&config).await?;
             let entries = way.contacts().await;
             way.close().await;
             entries
         })?;
-        let format = Format::of(self.format, self.file.as_deref().unwrap_or(Path::new("")));
+        let format = match (&self.file, self.format) {
+            (None, None) if output.is_json() => contacts::Format::Ndjson,
+            (file, said) => Format::of(said, file.as_deref().unwrap_or(Path::new(""))),
+        };
         let text = contacts::write(&entries, format, &config.directory.attributes)
             .map_err(|error| Failure::new(Exit::Failed, error))?;
         match &self.file {
             None => output.raw(text.as_bytes()),
             Some(file) => {
                 write(file, &text)?;
-                output.note(format_args!("{} contacts are in {}", entries.len(), file.display()));
+                if output.is_json() {
+                    output.json(&json!({"contacts": entries.len(), "file": file}));
+                } else {
+                    output.note(format_args!("{} contacts are in {}", entries.len(), file.display()));
+                }
             }
         }
         Ok(())

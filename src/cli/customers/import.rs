@@ -34,7 +34,7 @@ pub struct Import {
 
 impl Import {
     pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let config = settings::load(given)?;
+        let config = settings::load_without_secrets(given)?;
         let text = self.text()?;
         let format = Format::of(self.format, &self.file);
         let entries = contacts::read(&text, format, &config.directory.attributes).map_err(|bad| self.refused(&bad))?;

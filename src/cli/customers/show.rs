@@ -5,7 +5,15 @@ use std::path::Path;
 use clap::Args;
 use serde_json::Value;
 
-use crate::cli::{Failure, Output, client::part, settings};
+use crate::{
+    cli::{
+        Exit, Failure, Output,
+        client::{customer_path, part},
+        legible::in_one_line,
+        settings,
+    },
+    kyc::CustomerId,
+};
 
 #[derive(Debug, Args)]
 pub struct Show {
@@ -20,6 +28,11 @@ pub struct Mark {
 
 impl Mark {
     pub fn run(self, given: Option<&Path>, add: bool, output: &mut Output) -> Result<(), Failure> {
+        customer(&self.id)?;
+        if [&self.id, &self.name].iter().any(|text| matches!(&***text, "" | "." | "..")) {
+            let text = "a customer or tag of this name can't be named in a URL; let a rule set the tag";
+            return Err(Failure::new(Exit::Usage, text));
+        }
         let path = format!("customers/{}/tags/{}", part(&self.id), part(&self.name));
         let answer = settings::block_on(async {
             let client = settings::client(given)?;
@@ -34,9 +47,10 @@ impl Mark {
 
 impl Show {
     pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+        let path = customer_path(&customer(&self.id)?);
         let customer = settings::block_on(async {
             let client = settings::client(given)?;
-            client.get(&format!("customers/{}", part(&self.id))).await
+            client.get(&path).await
         })?;
         if output.is_json() {
             output.json(&customer);
@@ -47,10 +61,15 @@ impl Show {
     }
 }
 
+fn customer(id: &str) -> Result<CustomerId, Failure> {
+    CustomerId::new(id).map_err(|error| Failure::new(Exit::Usage, error))
+}
+
+/// In one line, whatever it is.
 fn text(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => in_one_line(text),
         Value::Array(items) if items.is_empty() => "none".to_owned(),
         Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
         other => other.to_string(),

@@ -21,7 +21,7 @@ use crate::{
     },
     kyc::Verdict,
     outbox::Job,
-    store::Entry,
+    store::{Entry, settled},
 };
 
 /// One event of a customer's history.
@@ -56,12 +56,12 @@ impl Admin {
         if store.customer(&id).map_err(unreadable)?.is_none() {
             return Err(Problem::new(Kind::NotFound).detail("nothing of this customer is known"));
         }
-        let page = store.timeline(&id, query.before, PAGE).map_err(unreadable)?;
+        let page = settled(store.timeline(&id, query.before, PAGE).map_err(unreadable)?);
         let jobs = store.jobs_of(&id).map_err(unreadable)?;
         let mut events = Vec::new();
         for entry in page.rows {
             if entry.verdict().is_some() || entry.effects.came_due.is_some() {
-                let ordered: Vec<&Job> = jobs.iter().filter(|job| job.order.number == entry.number).collect();
+                let ordered: Vec<&Job> = jobs.iter().filter(|job| entry.ordered(job)).collect();
                 let shapes = ordered.into_iter().map(|job| JobShape::new(&id, job)).collect();
                 events.push(self.explained(entry, shapes)?);
             }

@@ -12,7 +12,7 @@ use crate::{
     outbox::Job,
     rulebook::Loaded,
     rules::Stay,
-    store::{Entry, Figures, Page, Store},
+    store::{Entry, Figures, Page, Store, settled},
 };
 
 /// A moment as RFC 3339, in UTC.
@@ -86,11 +86,16 @@ impl PausedShape {
 #[derive(Serialize)]
 struct ProviderShape {
     confirm: bool,
+    /// Customers about whom it is to be asked.
+    questions: u64,
+    /// What is wrong with its API.
+    error: Option<String>,
 }
 
 impl StatusShape {
     pub fn new(admin: &Admin, store: &Store, loaded: &Loaded) -> Self {
-        let Figures { customers, bytes, queued, held, running, problem, durable, behind } = store.figures();
+        let Figures { customers, bytes, queued, held, running, problem, durable, behind, asked_about } =
+            store.figures();
         let error = loaded.error.as_ref().map(|(at, text)| ErrorShape { at: moment(*at), text: text.clone() });
         Self {
             version: env!("CARGO_PKG_VERSION"),
@@ -103,7 +108,11 @@ impl StatusShape {
             },
             store: StoreShape { engine: store.engine(), customers, bytes, records: durable, view_behind: behind },
             jobs: JobsShape { queued, held, running, problem },
-            provider: ProviderShape { confirm: admin.confirms },
+            provider: ProviderShape {
+                confirm: admin.confirms,
+                questions: asked_about,
+                error: admin.house.asker().and_then(|asker| asker.trouble()).map(|trouble| trouble.text),
+            },
             paused: PausedShape::new(&store.standing().borrow()),
             clock_in_doubt: admin.clock.is_in_doubt(),
             config_changed: (admin.config_changed)(),
@@ -166,6 +175,7 @@ impl RulingShape {
 impl CustomerShape {
     pub fn new(id: &CustomerId, case: &Case, timeline: Page<Entry, u64>, jobs: Vec<(CustomerId, Job)>) -> Self {
         let customer = case.customer.as_ref();
+        let timeline = settled(timeline);
         let events =
             timeline.rows.into_iter().filter(|entry| entry.verdict().is_some() || entry.effects.came_due.is_some());
         Self {

@@ -7,6 +7,7 @@
 mod ahead;
 mod applier;
 mod open;
+mod private;
 mod queue;
 mod reader;
 mod replay;
@@ -137,7 +138,7 @@ impl Shared {
         let mut hot = self.hot_mut();
         for one in written {
             if let Some((who, touched)) = one.touched {
-                jobs_changed |= !touched.jobs.is_empty();
+                jobs_changed |= !touched.jobs.is_empty() || touched.case.question.is_some();
                 hot.publish(&who, touched);
             } else if one.effects.standing.is_some() {
                 standing = one.effects.standing;
@@ -263,6 +264,19 @@ impl Journal {
 
     pub fn next_due(&self, channel: &Channel) -> Option<Timestamp> {
         self.shared.hot().next_due(channel)
+    }
+
+    pub fn take_asks(&self, max: usize) -> Vec<CustomerId> {
+        self.shared.hot_mut().take_asks(self.shared.clock.now(), max)
+    }
+
+    pub fn ask_again(&self, customer: &CustomerId, after_ms: i64) {
+        let at = self.shared.clock.now().plus_ms(after_ms);
+        self.shared.hot_mut().ask_again(customer, at);
+    }
+
+    pub fn next_ask(&self) -> Option<Timestamp> {
+        self.shared.hot().next_ask()
     }
 
     pub fn jobs_changed(&self) -> watch::Receiver<u64> {

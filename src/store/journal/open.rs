@@ -19,6 +19,7 @@ use super::{
     Journal, Shared,
     ahead::Ahead,
     applier::{self, Signals},
+    private::tighten,
     queue::Queue,
     reader::Reader,
     replay::{ReplayError, replay},
@@ -102,6 +103,12 @@ impl Journal {
             make_dir(dir).map_err(io_error(format_args!("making {}", dir.display())))?;
         }
         let lock = lock(path)?;
+        match tighten(path) {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(count, "others could read the data directory; now it is its owner's alone"),
+            // Somebody else's files, perhaps, or a disk without rights.
+            Err(error) => tracing::warn!(%error, "the data directory can't be made its owner's alone"),
+        }
         let key = job_key(&path.join("job.key")).map_err(io_error("reading job.key"))?;
         let (segment, scanned) = open_segments(&journal_dir)?;
         let last = scanned.last().map_or(0, |one| one.next - 1);
@@ -258,11 +265,22 @@ fn open_view(
             return Err(ReplayError::Ahead { view: mark.applied });
         }
         progress.done.store(mark.applied, Ordering::Relaxed);
+        let began = Instant::now();
         let mut hot = replay(journal_dir, &view, last, &|number| progress.done.store(number, Ordering::Relaxed))?;
+        if mark.applied == 0 && last > 0 {
+            let seconds = began.elapsed().as_secs_f32();
+            tracing::info!(records = last, seconds, "the view was made again from the journal");
+        }
         for state in State::ALL.iter().filter(|state| !state.is_final()) {
             for row in view.jobs(Some(*state), None) {
                 let (who, job) = row?;
                 hot.index(&who, &job);
+            }
+        }
+        for id in view.asked_about() {
+            let id = id?;
+            if let Some(case) = view.case(&id)? {
+                hot.index_question(&id, &case);
             }
         }
         Ok((view, hot))

@@ -1,0 +1,43 @@
+//! Text for a terminal: what it would obey or be fooled by is shown, not done.
+//!
+//! Customers' ids, the provider's messages and a relay's answers end up on somebody's screen. A control character in one could
+//! move the cursor or set the title, a mark of direction could make one id look like another.
+
+use std::borrow::Cow;
+
+/// The text with such characters as `\u{1b}`. Line ends and tabs stay.
+pub fn legible(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| if is_harmful(c) { format!("\\u{{{:x}}}", u32::from(c)) } else { c.to_string() };
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
+/// The text in one line: line ends and tabs become spaces.
+pub fn in_one_line(text: &str) -> String {
+    legible(&text.replace("\r\n", " ").replace(['\n', '\r', '\t'], " ")).into_owned()
+}
+
+fn is_harmful(c: char) -> bool {
+    let control = c.is_control() && !matches!(c, '\n' | '\t');
+    let direction =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    control || direction || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown() {
+        assert_eq!(legible("a\u{1b}[2Jb\u{9b}c\u{7}\r\n\td"), "a\\u{1b}[2Jb\\u{9b}c\\u{7}\\u{d}\n\td");
+        assert_eq!(
+            legible("\u{202e}\u{2066}\u{200f}\u{61c}\u{2028}\u{feff}"),
+            "\\u{202e}\\u{2066}\\u{200f}\\u{61c}\\u{2028}\\u{feff}"
+        );
+        assert!(matches!(legible("Grüße, 漢字 👩‍💻"), Cow::Borrowed(_)));
+        assert_eq!(in_one_line("one\r\ntwo\nthree\tfour\u{1b}"), "one two three four\\u{1b}");
+    }
+}

@@ -1,0 +1,211 @@
+//! A callback is a hint where the provider's API can be asked: it waits until somebody has, and the answer is what rules see.
+//!
+//! One question a customer at a time; it answers the callbacks that were committed before it was sent. The status, documents and
+//! message are the API's; processing and labels come from the newest callback that agrees with it. The API may lag: while it
+//! repeats what is remembered and a callback claims something else, it is asked again before the callback is called stale.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Case, Decision, Effects, Given, Kind, Receipt, observe::advance};
+use crate::{
+    clock::Timestamp,
+    kyc::{Change, CustomerId, Observation, Verdict},
+};
+
+/// How long to wait before the API is asked again, when it may only be late.
+const LAGS_MS: [i64; 3] = [5_000, 30_000, 120_000];
+
+/// So many callbacks of one customer wait at most; past it the oldest is called stale.
+const MAX_WAITING: usize = 16;
+
+/// A callback that waits to be confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Of its record.
+    pub number: u64,
+    pub at: Timestamp,
+    pub saw: Observation,
+}
+
+/// What is to be asked about a customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// In their order; never empty.
+    pub waiting: Vec<Pending>,
+    /// How often the API has said what may only be late.
+    pub asked: u32,
+    pub next_at: Timestamp,
+}
+
+/// A question as a record leaves it. What waiting callbacks said stands in their own records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asking {
+    /// The numbers of their records; none: nothing is to be asked any more.
+    pub waiting: Vec<u64>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub asked: u32,
+    #[serde(rename = "next")]
+    pub next_at: Timestamp,
+}
+
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What the API says of a customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Known(Observation),
+    /// It knows no such customer.
+    Unknown,
+}
+
+impl Question {
+    /// What the record of this number and time makes of a question.
+    pub(super) fn after(
+        before: Option<&Question>,
+        asking: &Asking,
+        (number, at): (u64, Timestamp),
+        saw: Option<&Observation>,
+    ) -> Option<Self> {
+        let waiting = asking.waiting.iter().filter_map(|wanted| {
+            if *wanted == number {
+                return saw.map(|saw| Pending { number, at, saw: saw.clone() });
+            }
+            before?.waiting.iter().find(|pending| pending.number == *wanted).cloned()
+        });
+        let waiting: Vec<Pending> = waiting.collect();
+        let Asking { asked, next_at, .. } = *asking;
+        (!waiting.is_empty()).then_some(Self { waiting, asked, next_at })
+    }
+}
+
+/// What is already waiting to be confirmed, and comes again.
+pub fn waits_already(case: &Case, saw: &Observation) -> bool {
+    case.question.as_ref().is_some_and(|question| question.waiting.iter().any(|pending| pending.saw == *saw))
+}
+
+/// A callback that is not believed before the API was asked.
+pub fn pending(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_>) -> Decision {
+    let mut effects =
+        Effects { verdict: Some(Verdict::Pending), saw: Some(saw.clone()), ..Effects::of(Kind::Callback, who) };
+    let before = case.question.iter().flat_map(|question| &question.waiting).map(|pending| pending.number);
+    let mut waiting: Vec<u64> = before.collect();
+    if waiting.len() >= MAX_WAITING {
+        effects.settled.push((waiting.remove(0), Verdict::Stale));
+    }
+    waiting.push(given.number);
+    effects.question = Some(Asking { waiting, asked: 0, next_at: given.now });
+    Decision::record(effects, Receipt::Seen(Verdict::Pending))
+}
+
+/// The API has answered a question that was sent when `up_to` was the customer's latest record.
+pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, given: Given<'_>) -> Decision {
+    let waiting = case.question.as_ref().map_or(&[][..], |question| &question.waiting);
+    let (covered, later): (Vec<&Pending>, Vec<&Pending>) = waiting.iter().partition(|pending| pending.number <= up_to);
+    if let Some(again) = asked_again(case, &covered, answer, given) {
+        let effects = Effects { question: Some(again), ..Effects::of(Kind::Answer, who) };
+        return Decision::record(effects, Receipt::NotNow);
+    }
+    let mut effects = Effects::of(Kind::Answer, who);
+    if case.question.is_some() {
+        let waiting = later.iter().map(|pending| pending.number).collect();
+        effects.question = Some(Asking { waiting, asked: 0, next_at: given.now });
+    }
+    let verdict = match answer {
+        Answer::Unknown => {
+            effects.verdict = Some(Verdict::Unconfirmed);
+            effects.settled = covered.iter().map(|pending| (pending.number, Verdict::Unconfirmed)).collect();
+            Verdict::Unconfirmed
+        }
+        Answer::Known(said) => {
+            let (saw, agreeing, best) = together(said, &covered);
+            // The stay began when the first callback said so.
+            let since = agreeing.iter().map(|pending| pending.at).min().unwrap_or(given.now);
+            let verdict = advance(case, who, &saw, since, &mut effects, given);
+            effects.settled = covered
+                .iter()
+                .map(|pending| {
+                    let settled = match best {
+                        Some(best) if best == pending.number => verdict,
+                        _ if agreeing.iter().any(|other| other.number == pending.number) => Verdict::Duplicate,
+                        _ => Verdict::Stale,
+                    };
+                    (pending.number, settled)
+                })
+                .collect();
+            verdict
+        }
+    };
+    if covered.is_empty() && matches!(verdict, Verdict::Duplicate | Verdict::Unconfirmed) {
+        // Asked without a callback's need, and nothing is new.
+        return Decision::nothing(Receipt::Unchanged);
+    }
+    Decision::record(effects, Receipt::Seen(verdict))
+}
+
+/// The question as it goes on, where the API may only be late.
+fn asked_again(case: &Case, covered: &[&Pending], answer: &Answer, given: Given<'_>) -> Option<Asking> {
+    let question = case.question.as_ref()?;
+    let may_be_late = match answer {
+        Answer::Unknown => !covered.is_empty(),
+        Answer::Known(said) => {
+            let repeats =
+                case.customer.is_some() && Change::of(case.customer.as_ref(), said).verdict() == Verdict::Duplicate;
+            repeats && covered.iter().any(|pending| pending.saw.status != said.status)
+        }
+    };
+    let lag_ms = LAGS_MS.get(usize::try_from(question.asked).ok()?).filter(|_| may_be_late)?;
+    Some(Asking {
+        waiting: question.waiting.iter().map(|pending| pending.number).collect(),
+        asked: question.asked.saturating_add(1),
+        next_at: given.now.plus_ms(*lag_ms),
+    })
+}
+
+/// What the API and the callbacks that agree with it say together, those callbacks, and the number of the one that counts.
+fn together<'p>(said: &Observation, covered: &[&'p Pending]) -> (Observation, Vec<&'p Pending>, Option<u64>) {
+    let agreeing: Vec<&Pending> = covered.iter().copied().filter(|pending| pending.saw.status == said.status).collect();
+    let same_docs = |pending: &&&Pending| pending.saw.missing_docs == said.missing_docs;
+    let best = agreeing.iter().rev().find(same_docs).or(agreeing.last());
+    let saw = Observation {
+        processing: best.and_then(|best| best.saw.processing.clone()).or(said.processing.clone()),
+        reject_labels: best.and_then(|best| best.saw.reject_labels.clone()).or(said.reject_labels.clone()),
+        ..said.clone()
+    };
+    let best = best.map(|best| best.number);
+    (saw, agreeing, best)
+}
+
+/// The oldest waiting callback is decided as it came: nobody has to be asked about it any more.
+pub fn decide_waiting(case: &Case, who: &CustomerId, given: Given<'_>) -> Decision {
+    let Some(first) = case.question.as_ref().and_then(|question| question.waiting.first()) else {
+        return Decision::nothing(Receipt::Unchanged);
+    };
+    take(case, who, first, &[], given)
+}
+
+/// A person says that the newest waiting callback is right, whatever the API says.
+pub fn believe(case: &Case, who: &CustomerId, given: Given<'_>) -> Decision {
+    let Some((newest, older)) = case.question.as_ref().and_then(|question| question.waiting.split_last()) else {
+        return Decision::nothing(Receipt::Unchanged);
+    };
+    let mut decision = take(case, who, newest, older, given);
+    if let Some(effects) = &mut decision.effects {
+        effects.note = Some("believed by hand".into());
+    }
+    decision
+}
+
+/// Decides one waiting callback; `stale` are passed over.
+fn take(case: &Case, who: &CustomerId, pending: &Pending, stale: &[Pending], given: Given<'_>) -> Decision {
+    let mut effects = Effects::of(Kind::Answer, who);
+    let verdict = advance(case, who, &pending.saw, pending.at, &mut effects, given);
+    effects.settled = stale.iter().map(|stale| (stale.number, Verdict::Stale)).collect();
+    effects.settled.push((pending.number, verdict));
+    let settled = |number: u64| effects.settled.iter().any(|(of, _)| *of == number);
+    let rest = case.question.iter().flat_map(|question| &question.waiting).map(|pending| pending.number);
+    let waiting = rest.filter(|number| !settled(*number)).collect();
+    effects.question = Some(Asking { waiting, asked: 0, next_at: given.now });
+    Decision::record(effects, Receipt::Seen(verdict))
+}

@@ -1,0 +1,79 @@
+//! Asking the provider's API by hand, and deciding in its place.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use warp::{Filter, Rejection, reply::Response};
+
+use super::{Admin, Answered, MAX_BODY_BYTES, Part, customer_id, malformed, refused, unreadable};
+use crate::{
+    decide::{Command, Receipt},
+    http::{
+        body::capped_body,
+        reply::{Kind, Problem, json as answer},
+    },
+    kyc::{CustomerId, Verdict},
+    provider::{Asked, Asker},
+};
+
+/// How to refresh; an empty body asks the API.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Refresh {
+    /// The newest callback that waits is right, whatever the API says.
+    #[serde(default)]
+    believe: bool,
+    /// What the API says becomes memory, where there is none yet; no rule sees it.
+    #[serde(default)]
+    import: bool,
+}
+
+pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+    warp::path!("customers" / Part / "refresh")
+        .and(warp::post())
+        .and(capped_body(MAX_BODY_BYTES))
+        .then(answered!(admin, |this, id: Part, body: Bytes| this.refresh(id, body)))
+}
+
+impl Admin {
+    async fn refresh(&self, Part(id): Part, body: Bytes) -> Answered {
+        let how: Refresh = match body.is_empty() {
+            true => Refresh::default(),
+            false => serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?,
+        };
+        let (store, customer) = (self.store()?, customer_id(&id)?);
+        let receipt = if how.believe {
+            store.submit(Command::Believe { customer: customer.clone() }).await.map_err(refused)?
+        } else {
+            ask(self.house.asker(), &customer, how.import).await?
+        };
+        let verdict = match receipt {
+            Receipt::Seen(verdict) => Some(verdict.name()),
+            Receipt::Unchanged if how.believe => {
+                return Err(Problem::new(Kind::Conflict).detail("no callback of this customer waits to be confirmed"));
+            }
+            Receipt::Unchanged => Some(Verdict::Duplicate.name()),
+            _ => None,
+        };
+        let case = store.customer(&customer).map_err(unreadable)?;
+        let status = case.as_ref().and_then(|case| case.customer.as_ref()).map(|known| known.status.clone());
+        let waiting = case.and_then(|case| case.question.as_ref().map(|question| question.waiting.len()));
+        let shape =
+            json!({"customer": customer, "verdict": verdict, "status": status, "waiting": waiting.unwrap_or(0)});
+        Ok(answer(StatusCode::OK, &shape))
+    }
+}
+
+async fn ask(asker: Option<&Arc<Asker>>, customer: &CustomerId, import: bool) -> Result<Receipt, Problem> {
+    let no_key = "the provider's API can't be asked: there is no `provider.api_key` in the configuration";
+    let asker = asker.ok_or_else(|| Problem::new(Kind::Conflict).detail(no_key))?;
+    let asked = if import { asker.import(customer).await } else { asker.ask(customer).await };
+    match asked {
+        Asked::Answered(receipt) => Ok(receipt),
+        Asked::Failed(error) => Err(Problem::new(Kind::Unavailable).detail(error.to_string())),
+        Asked::Refused(why) => Err(refused(why)),
+    }
+}

@@ -1,0 +1,132 @@
+//! Brings answers to the callbacks that wait for them: one question a customer at a time, several callbacks sharing it.
+//!
+//! A question that is lost with the process is asked again: what waits is in the store. Nothing of a question has to last.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Duration, sleep},
+};
+
+use super::{
+    Api, AskError,
+    pace::{Pace, Trouble},
+};
+use crate::{
+    clock::Clock,
+    decide::{Answer, Command, Memory, Receipt},
+    kyc::CustomerId,
+    store::{Refused, Store},
+};
+
+/// How many customers are taken to be asked about at once.
+const AT_ONCE: usize = 16;
+
+/// How soon a customer is asked about again whose question came to nothing; the API's own pause comes on top.
+const AGAIN_MS: i64 = 1_000;
+
+/// How soon one is asked about again of whom the API has said something that can't be understood.
+const ODD_AGAIN_MS: i64 = 60_000;
+
+/// What asking about one customer has come to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    Answered(Receipt),
+    Failed(AskError),
+    Refused(Refused),
+}
+
+/// Asks the API, and hands what it says to the store.
+pub struct Asker {
+    api: Api,
+    store: Store,
+    clock: Clock,
+    pace: Pace,
+}
+
+impl Asker {
+    pub fn new(api: Api, store: Store, clock: Clock) -> Self {
+        Self { api, store, clock, pace: Pace::default() }
+    }
+
+    /// What is wrong with the API, if it is in trouble.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.pace.trouble()
+    }
+
+    /// Asks about one customer, in turn with all others.
+    pub async fn ask(&self, customer: &CustomerId) -> Asked {
+        let Some(_turn) = self.pace.turn().await else { return Asked::Refused(Refused::Closed) };
+        // What comes while the API is being asked asks again.
+        let up_to = match self.store.customer(customer) {
+            Ok(case) => case.map_or(0, |case| case.last),
+            Err(_) => return Asked::Refused(Refused::NotReady),
+        };
+        match self.api.ask(customer).await {
+            Ok(answer) => {
+                self.pace.went_well();
+                let command = Command::Answer { customer: customer.clone(), up_to, answer };
+                self.store.submit(command).await.map_or_else(Asked::Refused, Asked::Answered)
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// Takes what the API says of a customer as memory, where no source has said anything yet: for going live.
+    pub async fn import(&self, customer: &CustomerId) -> Asked {
+        let Some(_turn) = self.pace.turn().await else { return Asked::Refused(Refused::Closed) };
+        let answer = match self.api.ask(customer).await {
+            Ok(Answer::Known(said)) => Some(Box::new(Memory::from(said))),
+            Ok(Answer::Unknown) => None,
+            Err(error) => return self.failed(error),
+        };
+        self.pace.went_well();
+        let command = Command::Import { customer: customer.clone(), contact: None, memory: answer };
+        self.store.submit(command).await.map_or_else(Asked::Refused, Asked::Answered)
+    }
+
+    fn failed(&self, error: AskError) -> Asked {
+        match &error {
+            AskError::Odd(_) => self.pace.was_odd(&error),
+            AskError::Key(_) | AskError::Later { .. } => self.pace.failed(&error),
+        }
+        Asked::Failed(error)
+    }
+
+    /// Until `stop` says true.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut changed = self.store.jobs_changed();
+        let mut under_way = JoinSet::new();
+        while !*stop.borrow() {
+            changed.mark_unchanged();
+            for customer in self.store.take_asks(AT_ONCE.saturating_sub(under_way.len())) {
+                let this = Arc::clone(&self);
+                under_way.spawn(async move {
+                    match this.ask(&customer).await {
+                        Asked::Answered(_) => {}
+                        Asked::Failed(AskError::Odd(_)) => this.store.ask_again(&customer, ODD_AGAIN_MS),
+                        Asked::Failed(_) | Asked::Refused(_) => this.store.ask_again(&customer, AGAIN_MS),
+                    }
+                });
+            }
+            let busy = under_way.len() >= AT_ONCE;
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => {}
+                _ = changed.changed(), if !busy => {}
+                () = sleep(self.until_due()), if !busy => {}
+                Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
+            }
+            while under_way.try_join_next().is_some() {}
+        }
+        // Nothing of a question has to last: it is asked again.
+        under_way.shutdown().await;
+    }
+
+    fn until_due(&self) -> Duration {
+        let longest_ms = if self.clock.is_moved_by_hand() { 50 } else { 60_000 };
+        let due_ms = self.store.next_ask().map(|at| at.since_ms(self.clock.now()));
+        Duration::from_millis(due_ms.unwrap_or(longest_ms).clamp(20, longest_ms).unsigned_abs())
+    }
+}

@@ -1,0 +1,14 @@
+//! The provider's API is the truth: callbacks are confirmed with it, and customers are asked about who have not been heard of.
+//!
+//! [`Api`] asks one question; the [`Asker`] brings answers to the callbacks that wait for them, and to timers before they are
+//! decided; [`Reconcile`] asks about everybody from time to time. All of them share one pace, and one look at whether the API is
+//! in trouble.
+
+mod api;
+mod asker;
+mod pace;
+mod reconcile;
+
+pub use api::{Api, AskError};
+pub use asker::{Asked, Asker};
+pub use reconcile::Reconcile;

@@ -1,0 +1,100 @@
+//! Asks about every customer from time to time, at the pace that all questions share: lost callbacks and lost reversals are found.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::sleep};
+
+use super::{Asked, Asker};
+use crate::{
+    clock::{Clock, Timestamp},
+    kyc::{CustomerId, Status},
+    store::{Store, StoreError},
+};
+
+/// How many customers are listed at once.
+const PAGE: usize = 200;
+
+/// How often one customer is tried in a round; each failure makes everybody wait longer.
+const TRIES: usize = 5;
+
+/// How often each customer is asked about; `None`: never.
+#[derive(Clone, Copy, Debug)]
+pub struct Reconcile {
+    /// Whose status may still change by the day.
+    pub open: Option<Duration>,
+    /// Who is verified, or has failed for good.
+    pub settled: Option<Duration>,
+}
+
+/// When each kind of customer is gone through next.
+struct Rounds {
+    next: HashMap<bool, Timestamp>,
+}
+
+impl Reconcile {
+    /// Until `stop` says true. The first round begins one pause after the start: a restart alone asks nobody anything.
+    pub async fn run(self, asker: Arc<Asker>, store: Store, clock: Clock, mut stop: watch::Receiver<bool>) {
+        let mut rounds = Rounds { next: HashMap::new() };
+        for settled in [false, true] {
+            if let Some(pause) = self.pause_ms(settled) {
+                rounds.next.insert(settled, clock.now().plus_ms(pause));
+            }
+        }
+        while !*stop.borrow() {
+            let due: Vec<bool> =
+                rounds.next.iter().filter(|(_, at)| **at <= clock.now()).map(|(kind, _)| *kind).collect();
+            for settled in due {
+                let began = clock.now();
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    asked = round(&asker, &store, settled) => match asked {
+                        Ok(count) => tracing::info!(customers = count, settled, "every customer was asked about"),
+                        Err(error) => tracing::warn!(%error, "customers can't be gone through; it is tried again"),
+                    },
+                }
+                if let Some(pause) = self.pause_ms(settled) {
+                    rounds.next.insert(settled, began.plus_ms(pause));
+                }
+            }
+            let longest_ms = if clock.is_moved_by_hand() { 50 } else { 60_000 };
+            let next = rounds.next.values().min().map_or(longest_ms, |at| at.since_ms(clock.now()));
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => {}
+                () = sleep(Duration::from_millis(next.clamp(20, longest_ms).unsigned_abs())) => {}
+            }
+        }
+    }
+
+    fn pause_ms(self, settled: bool) -> Option<i64> {
+        let pause = if settled { self.settled } else { self.open };
+        pause.map(|pause| i64::try_from(pause.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Asks once about everybody of one kind.
+async fn round(asker: &Asker, store: &Store, settled: bool) -> Result<u64, StoreError> {
+    let mut after: Option<CustomerId> = None;
+    let mut count = 0;
+    loop {
+        let page = store.customers(after.as_ref(), PAGE).await?;
+        for id in page.rows {
+            let Some(case) = store.customer(&id)? else { continue };
+            let Some(customer) = &case.customer else { continue };
+            let is_settled = matches!(customer.status, Status::FullUser | Status::HardKycFailed);
+            // Who has a question open is asked about anyhow.
+            if is_settled != settled || case.question.is_some() {
+                continue;
+            }
+            for _ in 0..TRIES {
+                if let Asked::Answered(_) = asker.ask(&id).await {
+                    count += 1;
+                    break;
+                }
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(count);
+        }
+    }
+}
