@@ -292,6 +292,7 @@ impl Engine {
         Options {
             clock: self.clock.clone(),
             policy: Policy { confirms: self.config.provider.api_key.is_some(), ..policy(&self.config) },
+            brakes: ways::brakes(&self.config),
             min_free_bytes: self.config.store.min_free_bytes,
             view_cache_bytes: self.config.store.view_cache_bytes,
             interrupt: None,

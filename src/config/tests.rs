@@ -73,7 +73,7 @@ fn every_key_is_read() {
     assert!(config.admin.token.is_some());
     let email = config.email.expect("mail");
     assert!(matches!(email.transport, Some(Transport::File(path)) if path == Path::new(CASES).join("mail")));
-    assert_eq!(email.brake, Some(Brake { count: 500, window: Duration::from_mins(30) }));
+    assert_eq!(email.brake, Some(Brake { count: 500, window_ms: 30 * 60_000 }));
     assert_eq!(email.concurrency, 8);
     assert!(config.webhooks["shop"].private && config.chats["kyc-ops"].private);
     assert_eq!(config.chats["kyc-ops"].kind, crate::actions::chat::Kind::Mattermost);

@@ -30,7 +30,7 @@ use tokio::sync::watch;
 
 use crate::{
     clock::{Clock, Timestamp},
-    decide::{Act, Attempt, Case, Command, Effects, Policy, Receipt, Standing},
+    decide::{Act, Attempt, Brake, Case, Command, Effects, Policy, Receipt, Standing},
     kyc::CustomerId,
     outbox::{Channel, Job, JobId, Outcome, State},
     rules::{RuleSet, Stay},
@@ -42,6 +42,8 @@ use crate::{
 pub struct Options {
     pub clock: Clock,
     pub policy: Policy,
+    /// Of the channels that have one.
+    pub brakes: Vec<(Channel, Brake)>,
     /// Below so much free space on the disk callbacks are refused, in bytes.
     pub min_free_bytes: u64,
     /// What sled may keep in memory, in bytes.
@@ -63,6 +65,7 @@ impl Default for Options {
         Self {
             clock: Clock::default(),
             policy: Policy::default(),
+            brakes: Vec::new(),
             min_free_bytes: 256 << 20,
             view_cache_bytes: 32 << 20,
             interrupt: None,
