@@ -125,7 +125,6 @@ pub(super) fn directory() -> Value {
             ),
             key("cache", default(duration("How long an answer is believed."), "10m")),
             private(),
-            own_brake(),
         ],
     );
     map(
