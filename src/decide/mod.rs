@@ -18,6 +18,8 @@ mod standing;
 mod timer;
 
 #[cfg(test)]
+mod confirm_tests;
+#[cfg(test)]
 mod order_tests;
 #[cfg(test)]
 mod properties_tests;
