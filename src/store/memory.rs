@@ -253,6 +253,7 @@ impl Hot {
             asked_about: self.asked_about(),
             durable: self.durable(),
             behind: self.waiting() as u64,
+            braked: 0,
         }
     }
 }

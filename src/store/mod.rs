@@ -151,6 +151,8 @@ pub struct Figures {
     pub durable: u64,
     /// How many customers wait for the view.
     pub behind: u64,
+    /// How many channels their brakes have paused.
+    pub braked: u64,
 }
 
 /// The store.
@@ -461,10 +463,11 @@ impl Store {
     }
 
     pub fn figures(&self) -> Figures {
-        match self {
+        let figures = match self {
             Self::Journal(journal) => journal.figures(),
             Self::Memory(memory) => memory.figures(),
-        }
+        };
+        Figures { braked: self.standing().borrow().braked_channels().count() as u64, ..figures }
     }
 
     /// Takes nothing more, writes down what waits, and lets go of the directory.

@@ -132,7 +132,7 @@ struct ProviderShape {
 
 impl StatusShape {
     pub fn new(admin: &Admin, store: &Store, loaded: &Loaded) -> Self {
-        let Figures { customers, bytes, queued, held, running, problem, durable, behind, asked_about } =
+        let Figures { customers, bytes, queued, held, running, problem, durable, behind, asked_about, .. } =
             store.figures();
         let error = loaded.error.as_ref().map(|(at, text)| ErrorShape { at: moment(*at), text: text.clone() });
         Self {
