@@ -23,7 +23,7 @@ const RULES: &str = r#"
     when: FULL_USER -> HARD_KYC_FAILED
     do:
       - webhook: {to: shop, event: kyc.reversed}
-      - chat: {to: ops, text: A customer is no longer verified}
+      - chat: {to: ops, text: "{{ customer.name or customer.id }} is no longer verified, lacks {{ missing_docs | words or 'nothing' }}, was {{ from }}", limit: 1 per 24h}
   - {id: record, when: any -> HARD_KYC_FAILED, do: record}
   - {id: marked, when: any -> KYC_PENDING, if: {tags: [vip], customer.attributes.plan: pro}, do: [email: hello]}
 "#;
@@ -58,7 +58,7 @@ fn files(tests: &str) -> Files {
 
 fn results(tests: &str) -> Results {
     let files = files(tests);
-    let compiled = RuleSet::compile_all(&files, &context());
+    let compiled = RuleSet::compile(&files, &context());
     let shown = |found: &[Diagnostic]| render(found, &Sources::default().directory("rules", &files), false);
     let rules = compiled.set.unwrap_or_else(|| panic!("{}", shown(&compiled.diagnostics)));
     let (tests, found) = Tests::read(&files, Some(&rules), &context());
@@ -99,6 +99,8 @@ fn what_should_leave_leaves() {
         // The customer's language and clock.
         "contact: {locale: de, timezone: Asia/Tokyo}\ncallback: {status: SOFT_KYC_FAILED, docsMissing: [PASSPORT]}\nwait: 8h\nexpect: [{rule: sorry, email: sorry, at: '2026-03-04T09:00[Asia/Tokyo]', subject: Noch etwas, contains: [Reisepass, fehlt]}]",
         "callback: {status: FULL_USER}\ncallback: {status: HARD_KYC_FAILED}\nexpect: [{rule: reversal, chat: ops, contains: no longer}, {rule: reversal, webhook: shop, event: kyc.reversed, at: 2026-03-03T18:00}]",
+        // A chat says what was known when it was ordered, in the default language, and no more often than it may.
+        "contact: {name: Ada, locale: de}\ncallback: {status: FULL_USER}\ncallback: {status: HARD_KYC_FAILED, docsMissing: [SELFIE]}\nexpect: [{rule: reversal, chat: ops, contains: ['Ada is', lacks selfie, was FULL_USER]}, {rule: reversal, webhook: shop}]\ncallback: {status: FULL_USER}\ncallback: {status: HARD_KYC_FAILED}\nexpect: [{rule: reversal, webhook: shop}]",
         // A duplicate does nothing.
         "callback: {status: CREATED}\ncallback: {status: CREATED}\nexpect: [{rule: welcome, email: hello}]",
         // Null, and names that nobody knows.
@@ -271,7 +273,7 @@ fn rules_that_no_test_fires_are_named() {
     // Not `off`, which is paused and can't be fired; `trial` would have acted, `record` has.
     assert_eq!(ids, ["sorry", "vip", "third", "remind", "stuck", "marked"]);
     let files = files(&tests);
-    let rules = RuleSet::compile_all(&files, &context()).set.expect("rules");
+    let rules = RuleSet::compile(&files, &context()).set.expect("rules");
     let warnings = untested(&results.untested, &rules);
     assert_eq!(warnings.len(), 6);
     assert!(warnings.iter().all(|one| (one.severity, one.code) == (Severity::Warning, "untested")));
@@ -285,7 +287,7 @@ fn tests_are_picked_by_name() {
         files(&format!("{}{}", steps("callback: {status: CREATED}\nexpect: [{rule: welcome, email: hello}]"), {
             "  - {name: Another, steps: [callback: {status: FULL_USER}, expect: nothing]}\n"
         }));
-    let rules = RuleSet::compile_all(&files, &context()).set.expect("rules");
+    let rules = RuleSet::compile(&files, &context()).set.expect("rules");
     let tests = || Tests::read(&files, Some(&rules), &context()).0.expect("tests");
     assert_eq!((tests().len(), tests().named("another").len(), tests().named("STORY").len()), (2, 1, 1));
     assert!(tests().named("nobody").is_empty());
@@ -301,7 +303,7 @@ fn a_thousand_tests_take_about_a_second() {
     let mut files = files(&tests.concat());
     let second = files.get("kyc.test.yaml").expect("tests").to_owned();
     files.insert("more.test.yaml", second);
-    let rules = RuleSet::compile_all(&files, &context()).set.expect("rules");
+    let rules = RuleSet::compile(&files, &context()).set.expect("rules");
     let began = std::time::Instant::now();
     let (tests, _) = Tests::read(&files, Some(&rules), &context());
     let results = tests.expect("tests").run(&rules, &Policy::default());
@@ -316,7 +318,7 @@ fn nothing_that_is_written_makes_it_panic() {
         "callback: {status: CREATED, docsMissing: [SELFIE]}\nwait: 2d\nexpect: [{rule: welcome, email: hello, at: 2026-03-03T18:00}]",
     ));
     let text = whole.get("kyc.test.yaml").expect("tests");
-    let rules = RuleSet::compile_all(&whole, &context()).set.expect("rules");
+    let rules = RuleSet::compile(&whole, &context()).set.expect("rules");
     for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
         for more in ["", ": {", "[", "\n- x", "]", " {}"] {
             let cut: Files = [("kyc.test.yaml".to_owned(), format!("{}{more}", &text[..end]))].into_iter().collect();

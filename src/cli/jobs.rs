@@ -38,43 +38,39 @@ pub struct Named {
 
 impl Problems {
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        Jobs { state: Some("problem".to_owned()), customer: None, max: self.max }.run(config, output)
+        let jobs = Jobs { state: None, customer: None, max: self.max };
+        let (problems, brakes) = settings::block_on(jobs.fetch(config, "problems"))?;
+        if output.is_json() {
+            output.json(&json!({"jobs": problems, "brakes": brakes}));
+            return Ok(());
+        }
+        for brake in brakes.as_array().into_iter().flatten() {
+            let text = |key: &str| brake[key].as_str().unwrap_or_default();
+            let (channel, since, said) = (text("channel"), text("since"), text("said"));
+            output.line(format_args!("{channel} is paused by its brake since {since}: {said}"));
+            output
+                .line(format_args!("  mend the rules, then `kyc-rules resume --channel {channel} [--drop-rule RULE]`"));
+        }
+        if !problems.is_empty() || brakes.as_array().is_none_or(Vec::is_empty) {
+            show(&problems, output);
+        }
+        Ok(())
     }
 }
 
 impl Jobs {
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let jobs = settings::block_on(self.fetch(config))?;
+        let (jobs, _) = settings::block_on(self.fetch(config, "jobs"))?;
         if output.is_json() {
             output.json(&json!({"jobs": jobs}));
-            return Ok(());
+        } else {
+            show(&jobs, output);
         }
-        if jobs.is_empty() {
-            output.line("none");
-            return Ok(());
-        }
-        let text = |job: &Value, key: &str| job[key].as_str().unwrap_or_default().to_owned();
-        let rows: Vec<Vec<String>> = jobs
-            .iter()
-            .map(|job| {
-                let why = ["reason", "last_error"].iter().find_map(|key| job[key].as_str());
-                vec![
-                    text(job, "id"),
-                    text(job, "state"),
-                    text(job, "customer"),
-                    format!("{} {}", text(job, "action"), text(job, "name")),
-                    text(job, "rule"),
-                    job["attempts"].to_string(),
-                    text(job, "next_at"),
-                    why.unwrap_or_default().to_owned(),
-                ]
-            })
-            .collect();
-        output.line(table(&["id", "state", "customer", "action", "rule", "attempts", "next", "why"], &rows));
         Ok(())
     }
 
-    async fn fetch(&self, config: Option<&Path>) -> Result<Vec<Value>, Failure> {
+    /// The jobs, and what the list says of brakes.
+    async fn fetch(&self, config: Option<&Path>, list: &str) -> Result<(Vec<Value>, Value), Failure> {
         let client = settings::client(config)?;
         let mut jobs = Vec::new();
         let mut cursor: Option<String> = None;
@@ -85,15 +81,40 @@ impl Jobs {
                 cursor.as_ref().map(|cursor| format!("cursor={}", part(cursor))),
             ];
             let query: Vec<String> = asked.into_iter().flatten().collect();
-            let page = client.get(&format!("jobs?{}", query.join("&"))).await?;
+            let page = client.get(&format!("{list}?{}", query.join("&"))).await?;
             jobs.extend(page["jobs"].as_array().into_iter().flatten().cloned());
             cursor = page["next"].as_str().map(str::to_owned);
             if cursor.is_none() || jobs.len() >= self.max {
                 jobs.truncate(self.max);
-                return Ok(jobs);
+                return Ok((jobs, page["brakes"].clone()));
             }
         }
     }
+}
+
+fn show(jobs: &[Value], output: &mut Output) {
+    if jobs.is_empty() {
+        output.line("none");
+        return;
+    }
+    let text = |job: &Value, key: &str| job[key].as_str().unwrap_or_default().to_owned();
+    let rows: Vec<Vec<String>> = jobs
+        .iter()
+        .map(|job| {
+            let why = ["reason", "last_error"].iter().find_map(|key| job[key].as_str());
+            vec![
+                text(job, "id"),
+                text(job, "state"),
+                text(job, "customer"),
+                format!("{} {}", text(job, "action"), text(job, "name")),
+                text(job, "rule"),
+                job["attempts"].to_string(),
+                text(job, "next_at"),
+                why.unwrap_or_default().to_owned(),
+            ]
+        })
+        .collect();
+    output.line(table(&["id", "state", "customer", "action", "rule", "attempts", "next", "why"], &rows));
 }
 
 impl Named {

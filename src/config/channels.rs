@@ -2,11 +2,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::{Brake, Chat, ChatKind, Directory, Email, Lookup, Provider, Webhook, reader::Reader, values};
+use super::{Chat, Directory, Email, Lookup, Provider, Webhook, reader::Reader, values};
 use crate::{
-    actions::email::{Party, Transport},
+    actions::{
+        chat::Kind,
+        email::{Party, Transport},
+        webhook::Key,
+    },
+    decide::Brake,
     source::{self, Diagnostic, Fields, Node},
 };
 
@@ -41,35 +46,38 @@ pub(super) fn email(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Opt
 pub(super) fn webhooks(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> BTreeMap<String, Webhook> {
     reader.named(node, "`webhooks`", |reader, name, node| {
         let what = format!("`webhooks.{name}`");
-        let fields = reader.section(Some(node), &what, &["url", "secret", "private"])?;
+        let fields = reader.section(Some(node), &what, &["url", "secret", "private", "brake"])?;
         let url = fields.need("url", reader.report);
         let secret = fields.need("secret", reader.report);
+        let secrets = reader.secrets(secret, &format!("`webhooks.{name}.secret`"));
+        let wrong = secrets.iter().find_map(|secret| Key::parse(secret.expose_secret()).err());
+        if let (Some(why), Some(node)) = (wrong, secret) {
+            reader.report.error("value", node.span.clone(), format!("`webhooks.{name}.secret`: {why}"));
+        }
         Some(Webhook {
             url: reader.url(url, &format!("`webhooks.{name}.url`")).unwrap_or_default(),
-            secrets: reader.secrets(secret, &format!("`webhooks.{name}.secret`")),
+            secrets,
             private: reader.bool(fields.get("private"), &format!("`webhooks.{name}.private`")).unwrap_or_default(),
+            brake: reader.form(fields.get("brake"), &format!("`webhooks.{name}.brake`"), values::brake).flatten(),
         })
     })
 }
 
 pub(super) fn chats(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> BTreeMap<String, Chat> {
-    const KINDS: [(&str, ChatKind); 4] = [
-        ("slack", ChatKind::Slack),
-        ("mattermost", ChatKind::Mattermost),
-        ("teams", ChatKind::Teams),
-        ("discord", ChatKind::Discord),
-    ];
+    const KINDS: [(&str, Kind); 4] =
+        [("slack", Kind::Slack), ("mattermost", Kind::Mattermost), ("teams", Kind::Teams), ("discord", Kind::Discord)];
     reader.named(node, "`chats`", |reader, name, node| {
         let what = format!("`chats.{name}`");
-        let fields = reader.section(Some(node), &what, &["kind", "url", "private"])?;
+        let fields = reader.section(Some(node), &what, &["kind", "url", "private", "brake"])?;
         let kind = fields.need("kind", reader.report);
         let url = fields.need("url", reader.report);
         let kind = reader.word(kind, &format!("`chats.{name}.kind`"), &KINDS);
         let url = reader.url(url, &format!("`chats.{name}.url`"));
         Some(Chat {
-            kind: kind.unwrap_or(ChatKind::Slack),
+            kind: kind.unwrap_or(Kind::Slack),
             url: SecretString::from(url.unwrap_or_default()),
             private: reader.bool(fields.get("private"), &format!("`chats.{name}.private`")).unwrap_or_default(),
+            brake: reader.form(fields.get("brake"), &format!("`chats.{name}.brake`"), values::brake).flatten(),
         })
     })
 }

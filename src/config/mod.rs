@@ -29,10 +29,13 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 pub use fill::Unfilled;
-pub use values::Brake;
 
 use crate::{
-    actions::email::{Party, Transport},
+    actions::{
+        chat,
+        email::{Party, Transport},
+    },
+    decide::Brake,
     http::{Access, Limits},
     kyc::Secret,
     source::{Diagnostic, Document, Report},
@@ -163,22 +166,17 @@ pub struct Webhook {
     pub secrets: Vec<SecretString>,
     /// Addresses of the merchant's own network are allowed.
     pub private: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChatKind {
-    Slack,
-    Mattermost,
-    Teams,
-    Discord,
+    /// `None`: there is none.
+    pub brake: Option<Brake>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Chat {
-    pub kind: ChatKind,
+    pub kind: chat::Kind,
     /// Whoever knows it can write there.
     pub url: SecretString,
     pub private: bool,
+    pub brake: Option<Brake>,
 }
 
 #[derive(Clone, Debug, Default)]

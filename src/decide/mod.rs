@@ -4,18 +4,23 @@
 //! are results, not instructions: whoever keeps them has only to write them down.
 
 mod attempt;
+mod brake;
 mod case;
 mod confirm;
 mod effects;
 mod event;
+mod facts;
 mod letter;
 mod observe;
 mod operate;
+mod said;
 mod standing;
 mod timer;
 
 #[cfg(test)]
 mod confirm_tests;
+#[cfg(test)]
+mod order_tests;
 #[cfg(test)]
 mod properties_tests;
 #[cfg(test)]
@@ -23,6 +28,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use brake::{Brake, Braked, Brakes};
 pub use case::{Case, Counted};
 pub use confirm::{Answer, Asking, Pending, Question};
 pub use effects::{Effects, FateChange, Kind, Ruled, Ruling};
@@ -200,6 +206,8 @@ pub enum Receipt {
     AskFirst,
     /// Don't: not due, cancelled, held, or somebody else's.
     NotNow,
+    /// Don't: an earlier job has to come to its end first, or this time.
+    NotBefore(Timestamp),
     /// It is written down.
     Recorded,
     /// It was so already.

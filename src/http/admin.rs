@@ -14,6 +14,7 @@ macro_rules! answered {
     }};
 }
 
+mod channels;
 mod confirm;
 mod explain;
 mod govern;
@@ -27,6 +28,7 @@ use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
+use serde_json::Value;
 use warp::{Filter, Rejection, reply::Response};
 
 use self::shape::{CustomerShape, JobShape, RowShape, StatusShape};
@@ -159,6 +161,8 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
             .unify()
             .or(history::routes(admin))
             .unify()
+            .or(channels::routes(admin))
+            .unify()
             .or(confirm::routes(admin))
             .unify(),
     );
@@ -216,12 +220,7 @@ fn reads(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejec
         .and(warp::get())
         .and(warp::query())
         .then(answered!(admin, |this, query: JobsQuery| this.jobs(query)));
-    let problems = warp::path!("problems")
-        .and(warp::get())
-        .and(warp::query())
-        .then(answered!(admin, |this, query: JobsQuery| this
-            .jobs(JobsQuery { state: Some(State::Problem.name().to_owned()), ..query })));
-    status.or(customers).unify().or(customer).unify().or(jobs).unify().or(problems).unify()
+    status.or(customers).unify().or(customer).unify().or(jobs).unify()
 }
 
 fn acts(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
@@ -302,6 +301,10 @@ impl Admin {
     }
 
     async fn jobs(&self, query: JobsQuery) -> Answered {
+        Ok(json(StatusCode::OK, &self.list(query).await?))
+    }
+
+    async fn list(&self, query: JobsQuery) -> Result<Value, Problem> {
         let state = query.state.as_deref().map(|name| {
             let known = || State::ALL.iter().map(|state| state.name()).collect::<Vec<_>>().join(", ");
             State::parse(name).ok_or_else(|| malformed(format!("there is no state {name:?}; there are {}", known())))
@@ -313,7 +316,7 @@ impl Admin {
         let Page { rows, next } = self.store()?.jobs(&filter, before, max).await.map_err(unreadable)?;
         let jobs: Vec<JobShape> = rows.iter().map(|(who, job)| JobShape::new(who, job)).collect();
         let next = next.map(|(number, index)| format!("{number}.{index}"));
-        Ok(json(StatusCode::OK, &serde_json::json!({"jobs": jobs, "next": next})))
+        Ok(serde_json::json!({"jobs": jobs, "next": next}))
     }
 
     async fn contact(&self, Part(id): Part, body: Bytes) -> Answered {

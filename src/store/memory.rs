@@ -60,7 +60,11 @@ impl Memory {
         let durable = inner.hot.durable();
         let decided = inner.decider.decide(command, &case, durable).ok_or(Refused::Failed)?;
         if let Some(written) = decided.written {
+            let pauses = inner.decider.brake(&written, durable);
             inner.keep(written);
+            for pause in pauses {
+                self.govern_all(&mut inner, pause);
+            }
             self.jobs.send_modify(|count| *count = count.wrapping_add(1));
         }
         Ok(decided.receipt)
@@ -128,10 +132,12 @@ impl Memory {
         inner.hot.take_due(channel, now, max)
     }
 
-    pub fn look_again(&self, job: JobId, after_ms: i64) {
-        let mut inner = self.lock();
-        let at = inner.decider.now().plus_ms(after_ms);
-        inner.hot.look_again(job, at);
+    pub fn look_again(&self, job: JobId, at: Timestamp) {
+        self.lock().hot.look_again(job, at);
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.lock().decider.now()
     }
 
     pub fn next_due(&self, channel: &Channel) -> Option<Timestamp> {
@@ -247,6 +253,7 @@ impl Hot {
             asked_about: self.asked_about(),
             durable: self.durable(),
             behind: self.waiting() as u64,
+            braked: 0,
         }
     }
 }

@@ -30,7 +30,7 @@ use tokio::sync::watch;
 
 use crate::{
     clock::{Clock, Timestamp},
-    decide::{Act, Attempt, Case, Command, Effects, Policy, Receipt, Standing},
+    decide::{Act, Attempt, Brake, Case, Command, Effects, Policy, Receipt, Standing},
     kyc::CustomerId,
     outbox::{Channel, Job, JobId, Outcome, State},
     rules::{RuleSet, Stay},
@@ -42,6 +42,8 @@ use crate::{
 pub struct Options {
     pub clock: Clock,
     pub policy: Policy,
+    /// Of the channels that have one.
+    pub brakes: Vec<(Channel, Brake)>,
     /// Below so much free space on the disk callbacks are refused, in bytes.
     pub min_free_bytes: u64,
     /// What sled may keep in memory, in bytes.
@@ -63,6 +65,7 @@ impl Default for Options {
         Self {
             clock: Clock::default(),
             policy: Policy::default(),
+            brakes: Vec::new(),
             min_free_bytes: 256 << 20,
             view_cache_bytes: 32 << 20,
             interrupt: None,
@@ -148,6 +151,8 @@ pub struct Figures {
     pub durable: u64,
     /// How many customers wait for the view.
     pub behind: u64,
+    /// How many channels their brakes have paused.
+    pub braked: u64,
 }
 
 /// The store.
@@ -252,9 +257,10 @@ impl Store {
         for (job, answer) in join_all(proposals).await {
             match answer {
                 Ok(Receipt::Go(attempt)) => begun.push(*attempt),
-                Ok(_) => self.look_again(job, HELD_AGAIN_MS),
+                Ok(Receipt::NotBefore(at)) => self.look_again(job, at),
+                Ok(_) => self.look_again(job, self.now().plus_ms(HELD_AGAIN_MS)),
                 Err(refused) => {
-                    self.look_again(job, REFUSED_AGAIN_MS);
+                    self.look_again(job, self.now().plus_ms(REFUSED_AGAIN_MS));
                     refusal = Some(refused);
                 }
             }
@@ -283,10 +289,17 @@ impl Store {
         }
     }
 
-    fn look_again(&self, job: JobId, after_ms: i64) {
+    fn look_again(&self, job: JobId, at: Timestamp) {
         match self {
-            Self::Journal(journal) => journal.look_again(job, after_ms),
-            Self::Memory(memory) => memory.look_again(job, after_ms),
+            Self::Journal(journal) => journal.look_again(job, at),
+            Self::Memory(memory) => memory.look_again(job, at),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        match self {
+            Self::Journal(journal) => journal.now(),
+            Self::Memory(memory) => memory.now(),
         }
     }
 
@@ -450,10 +463,11 @@ impl Store {
     }
 
     pub fn figures(&self) -> Figures {
-        match self {
+        let figures = match self {
             Self::Journal(journal) => journal.figures(),
             Self::Memory(memory) => memory.figures(),
-        }
+        };
+        Figures { braked: self.standing().borrow().braked_channels().count() as u64, ..figures }
     }
 
     /// Takes nothing more, writes down what waits, and lets go of the directory.
