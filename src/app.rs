@@ -22,18 +22,16 @@ use tokio::{
 };
 
 use crate::{
-    actions::email::{Mailer, MailerConfig},
     clock::{Clock, Timestamp},
     config::{Config, Data, ReloadTests},
     decide::Policy,
-    dispatch::{Dispatcher, Post},
+    dispatch::Dispatcher,
     house::House,
     http::{
         Hosts, Limits, ListenError, Listener, TlsConfig, Token,
         admin::{self, Admin},
         callback::{self, Intake},
     },
-    outbox::Channel,
     provider::{Api, Asker, Reconcile},
     rulebook::{FailingTests, Reading, Rulebook, StartError},
     rules::Context,
@@ -41,6 +39,7 @@ use crate::{
     store::{OpenError, Options, Progress, Recorder, Store},
     telemetry::Metrics,
     timers::Timers,
+    ways,
 };
 
 /// Why the service can't run.
@@ -86,7 +85,7 @@ pub struct Settings {
     /// Called for each durable record.
     pub recorder: Option<Recorder>,
     /// For tests with certificates of their own.
-    pub extra_mail_roots: Vec<Vec<u8>>,
+    pub extra_roots: Vec<Vec<u8>>,
 }
 
 /// The service, bound and not running.
@@ -96,7 +95,7 @@ pub struct App {
     recorder: Option<Recorder>,
     house: Arc<House>,
     metrics: Arc<Metrics>,
-    post: Option<Arc<Post>>,
+    ways: Vec<ways::Open>,
     token: String,
     public: Listener,
     admin: Listener,
@@ -127,7 +126,7 @@ impl App {
         let admin = Listener::bind(config.admin.listen, Limits::of(256), None, Default::default())
             .await
             .map_err(AppError::Listen)?;
-        let post = post(&config, settings.extra_mail_roots)?.map(Arc::new);
+        let ways = ways::open(&config, &settings.extra_roots).map_err(AppError::Config)?;
         let started_at = settings.clock.now();
         Ok(Self {
             config,
@@ -135,7 +134,7 @@ impl App {
             recorder: settings.recorder,
             house: Arc::default(),
             metrics: Arc::default(),
-            post,
+            ways,
             token,
             public,
             admin,
@@ -164,7 +163,7 @@ impl App {
     /// Serves until `shutdown`, then stops in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
         let (stop, stopped) = watch::channel(false);
-        let Self { config, clock, recorder, house, metrics, post, token, public, admin, started_at } = self;
+        let Self { config, clock, recorder, house, metrics, ways, token, public, admin, started_at } = self;
         let intake = Arc::new(Intake {
             path: config.callback.path.clone(),
             secrets: config.callback.secrets.clone(),
@@ -181,7 +180,7 @@ impl App {
             started_at,
             attributes: config.directory.attributes.clone(),
             policy: policy(&config),
-            channels: config.email.iter().map(|_| Channel::Email).collect(),
+            channels: ways::channels(&config),
             confirms: config.provider.api_key.is_some(),
             config_changed: Box::new(move || origin.as_ref().is_some_and(|origin| origin.has_changed())),
         });
@@ -192,7 +191,7 @@ impl App {
         let (last, closed) = watch::channel(false);
         let admin_side = tokio::spawn(admin.serve(admin::routes(&side), until(closed)));
 
-        let engine = Engine { config, clock, recorder, house, metrics, post };
+        let engine = Engine { config, clock, recorder, house, metrics, ways };
         let mut shutdown = std::pin::pin!(shutdown);
         let opened = tokio::select! {
             opened = engine.open() => opened.map(Some),
@@ -232,13 +231,14 @@ struct Engine {
     recorder: Option<Recorder>,
     house: Arc<House>,
     metrics: Arc<Metrics>,
-    post: Option<Arc<Post>>,
+    ways: Vec<ways::Open>,
 }
 
 /// What has been opened.
 struct Running {
     store: Store,
-    workers: JoinHandle<()>,
+    /// One for each way out.
+    workers: JoinSet<()>,
     /// Timers and questions to the provider.
     tasks: JoinSet<()>,
     reloader: JoinHandle<()>,
@@ -246,7 +246,7 @@ struct Running {
 }
 
 impl Engine {
-    async fn open(self) -> Result<Running, AppError> {
+    async fn open(mut self) -> Result<Running, AppError> {
         let options = self.options();
         let data = data_dir(&self.config)?.to_owned();
         let progress = Arc::clone(&self.house.progress);
@@ -281,7 +281,7 @@ impl Engine {
             let reconcile = Reconcile { open: provider.reconcile, settled: provider.reconcile_final };
             tasks.spawn(reconcile.run(Arc::clone(asker), store.clone(), self.clock.clone(), stopped.clone()));
         }
-        let workers = self.workers(&store, &rulebook, stopped);
+        let workers = self.workers(&store, &rulebook, &stopped);
         self.house.open(store.clone(), rulebook, asker);
         tracing::info!(data = %data.display(), customers = store.figures().customers, "callbacks are taken");
         Ok(Running { store, workers, tasks, reloader, stop })
@@ -312,18 +312,22 @@ impl Engine {
         Ok(Some(Arc::new(Asker::new(api, store.clone(), self.clock.clone()))))
     }
 
-    fn workers(&self, store: &Store, rulebook: &Arc<Rulebook>, stopped: watch::Receiver<bool>) -> JoinHandle<()> {
-        let Some(post) = &self.post else { return tokio::spawn(async {}) };
-        let mail = Dispatcher {
-            channel: Channel::Email,
-            workers: self.config.email.as_ref().map_or(1, |email| email.concurrency),
-            store: store.clone(),
-            rulebook: Arc::clone(rulebook),
-            post: Arc::clone(post),
-            metrics: Arc::clone(&self.metrics),
-            clock: self.clock.clone(),
-        };
-        tokio::spawn(mail.run(stopped))
+    /// One loop for each way out.
+    fn workers(&mut self, store: &Store, rulebook: &Arc<Rulebook>, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
+        let mut workers = JoinSet::new();
+        for ways::Open { channel, workers: count, way } in self.ways.drain(..) {
+            let dispatcher = Dispatcher {
+                channel,
+                workers: count,
+                way,
+                store: store.clone(),
+                rulebook: Arc::clone(rulebook),
+                metrics: Arc::clone(&self.metrics),
+                clock: self.clock.clone(),
+            };
+            workers.spawn(dispatcher.run(stopped.clone()));
+        }
+        workers
     }
 }
 
@@ -331,9 +335,11 @@ impl Running {
     async fn stop(mut self) {
         self.reloader.abort();
         let _ = self.stop.send(true);
-        let mut well = self.workers.await.is_ok();
-        while let Some(ended) = self.tasks.join_next().await {
-            well &= ended.is_ok();
+        let mut well = true;
+        for all in [&mut self.workers, &mut self.tasks] {
+            while let Some(ended) = all.join_next().await {
+                well &= ended.is_ok();
+            }
         }
         if !well {
             tracing::error!("a worker has panicked");
@@ -381,14 +387,6 @@ async fn reload_on_change(rulebook: Arc<Rulebook>) {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
-}
-
-fn post(config: &Config, extra_roots: Vec<Vec<u8>>) -> Result<Option<Post>, AppError> {
-    let Some(email) = &config.email else { return Ok(None) };
-    let Some(transport) = &email.transport else { return Ok(None) };
-    let mailer = Mailer::new(MailerConfig { extra_roots, ..MailerConfig::new(transport.clone()) })
-        .map_err(|error| AppError::Config(format!("email.transport: {error}")))?;
-    Ok(Some(Post { mailer, from: email.from.clone(), reply_to: email.reply_to.clone() }))
 }
 
 /// What the configuration asks for and this version can't do. It is refused: whoever sets an API key relies on being asked for

@@ -12,10 +12,15 @@ use tokio::{
 };
 
 use crate::{
-    actions::email::{Class, Envelope, Mailer, Party},
+    actions::{
+        answer::Ended,
+        chat::Chat,
+        email::{Class, Envelope, Mailer, Party},
+        webhook::Webhook,
+    },
     clock::Clock,
     decide::{Attempt, Receipt},
-    outbox::{Channel, Job, Letter, Outcome, Trouble},
+    outbox::{Channel, Job, Letter, Outcome, Said, Trouble},
     rulebook::Rulebook,
     rules::Action,
     store::Store,
@@ -38,13 +43,20 @@ pub struct Post {
     pub reply_to: Option<Party>,
 }
 
+/// How a channel's jobs leave.
+pub enum Way {
+    Post(Post),
+    Webhook(Webhook),
+    Chat(Chat),
+}
+
 /// One channel's loop and its workers.
 pub struct Dispatcher {
     pub channel: Channel,
     pub workers: usize,
+    pub way: Way,
     pub store: Store,
     pub rulebook: Arc<Rulebook>,
-    pub post: Arc<Post>,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
 }
@@ -109,18 +121,22 @@ impl Dispatcher {
     }
 
     async fn attempt(&self, attempt: Attempt) {
-        let outcome = match timeout(LONGEST_ATTEMPT, self.act(&attempt.job)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Outcome::Retry { error: "it took longer than 5 minutes".to_owned(), after_ms: None },
+        let Ended { outcome, log } = match timeout(LONGEST_ATTEMPT, self.act(&attempt)).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                let error = "it took longer than 5 minutes".to_owned();
+                Ended { log: error.clone(), outcome: Outcome::Retry { error, after_ms: None } }
+            }
         };
+        let (job, rule, channel) = (attempt.job.id(), &attempt.job.order.rule, &self.channel);
         let name = match &outcome {
             Outcome::Done => "done",
-            Outcome::Retry { error, .. } => {
-                tracing::warn!(job = %attempt.job.id(), rule = %attempt.job.order.rule, error, "an attempt failed and is repeated");
+            Outcome::Retry { .. } => {
+                tracing::warn!(%job, %rule, %channel, error = log, "an attempt failed and is repeated");
                 "retry"
             }
-            Outcome::Failed { error, .. } => {
-                tracing::error!(job = %attempt.job.id(), rule = %attempt.job.order.rule, error, "a job has become a problem");
+            Outcome::Failed { .. } => {
+                tracing::error!(%job, %rule, %channel, error = log, "a job has become a problem");
                 "failed"
             }
         };
@@ -142,20 +158,34 @@ impl Dispatcher {
         }
     }
 
-    async fn act(&self, job: &Job) -> Outcome {
-        match (&job.order.action, &job.letter) {
-            (Action::Email { template, .. }, Some(letter)) => match self.envelope(job, template, letter) {
-                Ok(envelope) => self.send(&envelope).await,
-                Err(error) => Outcome::Failed { trouble: Trouble::Unrenderable, error },
-            },
-            (action, _) => Outcome::Failed {
-                trouble: Trouble::Unrenderable,
-                error: format!("{action} can't be carried out: nothing is known of whom it goes to"),
-            },
+    async fn act(&self, attempt: &Attempt) -> Ended {
+        let job = &attempt.job;
+        match (&self.way, &job.order.action, &job.letter, job.order.said.as_deref()) {
+            (Way::Post(post), Action::Email { template, .. }, Some(letter), _) => {
+                match self.envelope(post, job, template, letter) {
+                    Ok(envelope) => send(&post.mailer, &envelope).await,
+                    Err(error) => Ended::failed(Trouble::Unrenderable, error),
+                }
+            }
+            (Way::Webhook(webhook), Action::Webhook { .. }, ..) => {
+                webhook.send(&attempt.customer, job, self.clock.now()).await
+            }
+            (Way::Chat(chat), Action::Chat { .. }, _, Some(Said::Text(text))) => {
+                chat.send(text, self.clock.now()).await
+            }
+            (_, action @ Action::Email { .. }, ..) => {
+                let error = format!("{action} can't be carried out: nothing is known of whom it goes to");
+                Ended::failed(Trouble::Unrenderable, error)
+            }
+            (_, action, ..) => {
+                let error =
+                    format!("{action} can't be carried out: what it should say could not be made when it was ordered");
+                Ended::failed(Trouble::Unrenderable, error)
+            }
         }
     }
 
-    fn envelope(&self, job: &Job, template: &str, letter: &Letter) -> Result<Envelope, String> {
+    fn envelope(&self, post: &Post, job: &Job, template: &str, letter: &Letter) -> Result<Envelope, String> {
         let set = self.rulebook.set(&letter.set).map_err(|error| error.to_string())?;
         // The set may be gone from the disk; then the present one says it.
         let set = set.unwrap_or_else(|| self.rulebook.current());
@@ -163,11 +193,11 @@ impl Dispatcher {
             .templates()
             .render_mail(template, letter.locale.as_deref(), &letter.facts)
             .map_err(|error| error.to_string())?;
-        let domain = self.post.from.email.rsplit('@').next().unwrap_or("localhost");
+        let domain = post.from.email.rsplit('@').next().unwrap_or("localhost");
         Ok(Envelope {
-            from: self.post.from.clone(),
+            from: post.from.clone(),
             to: Party::new(letter.name.as_deref(), &letter.address),
-            reply_to: self.post.reply_to.clone(),
+            reply_to: post.reply_to.clone(),
             subject: mail.subject,
             text: mail.text,
             html: mail.html,
@@ -175,14 +205,18 @@ impl Dispatcher {
             date: self.clock.now(),
         })
     }
+}
 
-    async fn send(&self, envelope: &Envelope) -> Outcome {
-        match self.post.mailer.send(envelope).await {
-            Ok(_) => Outcome::Done,
-            Err(error) => match error.class {
+async fn send(mailer: &Mailer, envelope: &Envelope) -> Ended {
+    match mailer.send(envelope).await {
+        Ok(_) => Ended::done(),
+        Err(error) => {
+            let log = error.text.clone();
+            let outcome = match error.class {
                 Class::Retry => Outcome::Retry { error: error.text, after_ms: None },
                 Class::Permanent => Outcome::Failed { trouble: Trouble::Refused, error: error.text },
-            },
+            };
+            Ended { outcome, log }
         }
     }
 }

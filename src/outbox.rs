@@ -12,10 +12,13 @@ use sha2::Sha256;
 
 use crate::{
     clock::Timestamp,
-    kyc::{CustomerId, Details, Processing, Status},
+    kyc::{Codes, CustomerId, Details, Processing, Status, said},
     rules::{Action, RuleId},
-    template,
+    template::{self, Phrase},
 };
+
+/// More than anybody means to order in one event, and small enough for one record.
+pub const MAX_ORDERS: usize = 64;
 
 /// An HMAC of what was ordered for whom and why: the same when the decision is repeated, and silent about the customer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -126,6 +129,40 @@ pub struct Order {
     pub step: u32,
     #[serde(default, skip_serializing_if = "nothing_changed")]
     pub changed: Details,
+    /// What a webhook or a chat says. A mail says what is known at its first attempt, and has a [`Letter`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<Box<Said>>,
+}
+
+/// What is said, fixed by the decision: neither time nor new rules change a word of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Said {
+    /// A webhook's, beside what the order says itself.
+    Facts(Told),
+    /// A chat's.
+    Text(Phrase),
+}
+
+/// What was known of the customer when a webhook was ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    #[serde(default, rename = "docs", skip_serializing_if = "Codes::is_empty")]
+    pub missing_docs: Codes,
+    #[serde(default, rename = "labels", skip_serializing_if = "Codes::is_empty")]
+    pub reject_labels: Codes,
+    /// Empty: there is none.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub message: Box<str>,
+    #[serde(default, with = "said", skip_serializing_if = "Option::is_none")]
+    pub processing: Option<Processing>,
+    #[serde(default, skip_serializing_if = "Codes::is_empty")]
+    pub tags: Codes,
+    /// When the stay in the status began.
+    #[serde(rename = "entered")]
+    pub entered_at: Timestamp,
+    /// The rule set that decided.
+    pub set: Box<str>,
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -272,7 +309,7 @@ pub enum Trouble {
     Refused,
     /// The attempts have run out.
     Exhausted,
-    /// The mail can't be made.
+    /// What it should say can't be made.
     Unrenderable,
 }
 

@@ -44,8 +44,7 @@ impl Left {
             Action::Email { to: Recipient::Customer, .. } => left.to = address.map(Into::into),
             Action::Email { to: Recipient::Address(address), .. } => left.to = Some(address.as_str().into()),
             Action::Webhook { event, .. } => left.event = Some(Arc::clone(event)),
-            Action::Chat { text, .. } => left.text = Some(text.to_string()),
-            Action::Tag(_) | Action::Untag(_) | Action::Record => {}
+            Action::Chat { .. } | Action::Tag(_) | Action::Untag(_) | Action::Record => {}
         }
         Some(left)
     }

@@ -58,7 +58,7 @@ fn files(tests: &str) -> Files {
 
 fn results(tests: &str) -> Results {
     let files = files(tests);
-    let compiled = RuleSet::compile_all(&files, &context());
+    let compiled = RuleSet::compile(&files, &context());
     let shown = |found: &[Diagnostic]| render(found, &Sources::default().directory("rules", &files), false);
     let rules = compiled.set.unwrap_or_else(|| panic!("{}", shown(&compiled.diagnostics)));
     let (tests, found) = Tests::read(&files, Some(&rules), &context());
@@ -271,7 +271,7 @@ fn rules_that_no_test_fires_are_named() {
     // Not `off`, which is paused and can't be fired; `trial` would have acted, `record` has.
     assert_eq!(ids, ["sorry", "vip", "third", "remind", "stuck", "marked"]);
     let files = files(&tests);
-    let rules = RuleSet::compile_all(&files, &context()).set.expect("rules");
+    let rules = RuleSet::compile(&files, &context()).set.expect("rules");
     let warnings = untested(&results.untested, &rules);
     assert_eq!(warnings.len(), 6);
     assert!(warnings.iter().all(|one| (one.severity, one.code) == (Severity::Warning, "untested")));
@@ -285,7 +285,7 @@ fn tests_are_picked_by_name() {
         files(&format!("{}{}", steps("callback: {status: CREATED}\nexpect: [{rule: welcome, email: hello}]"), {
             "  - {name: Another, steps: [callback: {status: FULL_USER}, expect: nothing]}\n"
         }));
-    let rules = RuleSet::compile_all(&files, &context()).set.expect("rules");
+    let rules = RuleSet::compile(&files, &context()).set.expect("rules");
     let tests = || Tests::read(&files, Some(&rules), &context()).0.expect("tests");
     assert_eq!((tests().len(), tests().named("another").len(), tests().named("STORY").len()), (2, 1, 1));
     assert!(tests().named("nobody").is_empty());
@@ -301,7 +301,7 @@ fn a_thousand_tests_take_about_a_second() {
     let mut files = files(&tests.concat());
     let second = files.get("kyc.test.yaml").expect("tests").to_owned();
     files.insert("more.test.yaml", second);
-    let rules = RuleSet::compile_all(&files, &context()).set.expect("rules");
+    let rules = RuleSet::compile(&files, &context()).set.expect("rules");
     let began = std::time::Instant::now();
     let (tests, _) = Tests::read(&files, Some(&rules), &context());
     let results = tests.expect("tests").run(&rules, &Policy::default());
@@ -316,7 +316,7 @@ fn nothing_that_is_written_makes_it_panic() {
         "callback: {status: CREATED, docsMissing: [SELFIE]}\nwait: 2d\nexpect: [{rule: welcome, email: hello, at: 2026-03-03T18:00}]",
     ));
     let text = whole.get("kyc.test.yaml").expect("tests");
-    let rules = RuleSet::compile_all(&whole, &context()).set.expect("rules");
+    let rules = RuleSet::compile(&whole, &context()).set.expect("rules");
     for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
         for more in ["", ": {", "[", "\n- x", "]", " {}"] {
             let cut: Files = [("kyc.test.yaml".to_owned(), format!("{}{more}", &text[..end]))].into_iter().collect();

@@ -11,7 +11,7 @@ use crate::{
         next_timer,
     },
     kyc::CustomerId,
-    outbox::{JobId, JobKey, Outcome, State, Trouble},
+    outbox::{JobId, JobKey, Outcome, Said, State, Trouble},
     rules::{Action, Rule, RuleId, RuleSet},
 };
 
@@ -154,7 +154,12 @@ impl<'a> World<'a> {
                 }
             }
             (action, _) => {
-                self.seen.left.extend(Left::of(&job.order.rule, action, self.now, None));
+                let text = match job.order.said.as_deref() {
+                    Some(Said::Text(text)) => Some(text.plain()),
+                    _ => None,
+                };
+                let left = Left::of(&job.order.rule, action, self.now, None);
+                self.seen.left.extend(left.map(|left| Left { text, ..left }));
                 Outcome::Done
             }
         };

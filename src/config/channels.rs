@@ -2,11 +2,15 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::{Brake, Chat, ChatKind, Directory, Email, Lookup, Provider, Webhook, reader::Reader, values};
+use super::{Brake, Chat, Directory, Email, Lookup, Provider, Webhook, reader::Reader, values};
 use crate::{
-    actions::email::{Party, Transport},
+    actions::{
+        chat::Kind,
+        email::{Party, Transport},
+        webhook::Key,
+    },
     source::{self, Diagnostic, Fields, Node},
 };
 
@@ -44,21 +48,22 @@ pub(super) fn webhooks(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> 
         let fields = reader.section(Some(node), &what, &["url", "secret", "private"])?;
         let url = fields.need("url", reader.report);
         let secret = fields.need("secret", reader.report);
+        let secrets = reader.secrets(secret, &format!("`webhooks.{name}.secret`"));
+        let wrong = secrets.iter().find_map(|secret| Key::parse(secret.expose_secret()).err());
+        if let (Some(why), Some(node)) = (wrong, secret) {
+            reader.report.error("value", node.span.clone(), format!("`webhooks.{name}.secret`: {why}"));
+        }
         Some(Webhook {
             url: reader.url(url, &format!("`webhooks.{name}.url`")).unwrap_or_default(),
-            secrets: reader.secrets(secret, &format!("`webhooks.{name}.secret`")),
+            secrets,
             private: reader.bool(fields.get("private"), &format!("`webhooks.{name}.private`")).unwrap_or_default(),
         })
     })
 }
 
 pub(super) fn chats(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> BTreeMap<String, Chat> {
-    const KINDS: [(&str, ChatKind); 4] = [
-        ("slack", ChatKind::Slack),
-        ("mattermost", ChatKind::Mattermost),
-        ("teams", ChatKind::Teams),
-        ("discord", ChatKind::Discord),
-    ];
+    const KINDS: [(&str, Kind); 4] =
+        [("slack", Kind::Slack), ("mattermost", Kind::Mattermost), ("teams", Kind::Teams), ("discord", Kind::Discord)];
     reader.named(node, "`chats`", |reader, name, node| {
         let what = format!("`chats.{name}`");
         let fields = reader.section(Some(node), &what, &["kind", "url", "private"])?;
@@ -67,7 +72,7 @@ pub(super) fn chats(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> BTr
         let kind = reader.word(kind, &format!("`chats.{name}.kind`"), &KINDS);
         let url = reader.url(url, &format!("`chats.{name}.url`"));
         Some(Chat {
-            kind: kind.unwrap_or(ChatKind::Slack),
+            kind: kind.unwrap_or(Kind::Slack),
             url: SecretString::from(url.unwrap_or_default()),
             private: reader.bool(fields.get("private"), &format!("`chats.{name}.private`")).unwrap_or_default(),
         })

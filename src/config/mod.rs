@@ -32,7 +32,10 @@ pub use fill::Unfilled;
 pub use values::Brake;
 
 use crate::{
-    actions::email::{Party, Transport},
+    actions::{
+        chat,
+        email::{Party, Transport},
+    },
     http::{Access, Limits},
     kyc::Secret,
     source::{Diagnostic, Document, Report},
@@ -165,17 +168,9 @@ pub struct Webhook {
     pub private: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChatKind {
-    Slack,
-    Mattermost,
-    Teams,
-    Discord,
-}
-
 #[derive(Clone, Debug)]
 pub struct Chat {
-    pub kind: ChatKind,
+    pub kind: chat::Kind,
     /// Whoever knows it can write there.
     pub url: SecretString,
     pub private: bool,

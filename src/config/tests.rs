@@ -76,7 +76,7 @@ fn every_key_is_read() {
     assert_eq!(email.brake, Some(Brake { count: 500, window: Duration::from_mins(30) }));
     assert_eq!(email.concurrency, 8);
     assert!(config.webhooks["shop"].private && config.chats["kyc-ops"].private);
-    assert_eq!(config.chats["kyc-ops"].kind, ChatKind::Mattermost);
+    assert_eq!(config.chats["kyc-ops"].kind, crate::actions::chat::Kind::Mattermost);
     assert_eq!(config.provider.api, "https://api.xgateway.tech");
     assert_eq!(config.provider.reconcile, None, "off");
     assert_eq!((config.store.min_free_bytes, config.store.view_cache_bytes), (1 << 30, 64 << 20));

@@ -14,6 +14,9 @@ const HELD_MS: i64 = 24 * 3_600_000;
 /// How often a held job looks whether its rule is back; a reload of the rules looks at once.
 const HELD_AGAIN_MS: i64 = 60_000;
 
+/// How long after its order a webhook waits for those before it.
+const IN_ORDER_MS: i64 = 15 * 60_000;
+
 /// What the gates say about a mail to a customer.
 enum Gate {
     Open,
@@ -36,6 +39,9 @@ pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
     };
     if !may_begin {
         return Decision::nothing(Receipt::NotNow);
+    }
+    if let Some(until) = in_order(case, job, given) {
+        return Decision::nothing(Receipt::NotBefore(until));
     }
     let gate = if job.order.is_mail_to_customer() { gate(case, job, given) } else { Gate::Open };
     let fate = match gate {
@@ -79,6 +85,21 @@ fn go(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) -> Decision {
         Job { order: job.order.clone(), fate: fate.clone(), letter: letter.clone().or_else(|| job.letter.clone()) };
     let go = Receipt::Go(Box::new(Attempt { customer: who.clone(), job: begun }));
     settle(who, Kind::Attempt, job.id(), fate, letter, go)
+}
+
+/// Until when a webhook waits, so that its target is told in the order in which things happened; `None`: it is its turn. Nothing
+/// is written down about that: it holds as long as the earlier one is on its way.
+fn in_order(case: &Case, job: &Job, given: Given<'_>) -> Option<Timestamp> {
+    let until = job.order.at.plus_ms(IN_ORDER_MS);
+    if !matches!(job.order.action, Action::Webhook { .. }) || given.now >= until {
+        return None;
+    }
+    let is_before = |other: &Job| {
+        other.place() < job.place()
+            && matches!(other.fate.state, State::Queued | State::Running)
+            && other.order.channel() == job.order.channel()
+    };
+    case.open.iter().any(|other| is_before(other)).then_some(until)
 }
 
 /// All that a mail to a customer must pass, before every attempt.

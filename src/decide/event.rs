@@ -1,15 +1,16 @@
 //! One event, as all rules see it: which fire, what they order, and what limits drop.
 
-use super::{Case, Counted, Effects, FateChange, Given, Ruled, Ruling};
+use super::{
+    Case, Counted, Effects, FateChange, Given, Ruled, Ruling,
+    facts::About,
+    said::{kept, said},
+};
 use crate::{
     clock::Timestamp,
     kyc::{Codes, Customer, CustomerId, Details, Status},
-    outbox::{Fate, Job, JobId, Order, ProcessingStay},
+    outbox::{Fate, Job, JobId, MAX_ORDERS, Order, ProcessingStay, Trouble},
     rules::{Action, Facts, Holds, Limit, Matches, Mode, Rule, Signature},
 };
-
-/// More than anybody means to order in one event, and small enough for one record.
-const MAX_JOBS: usize = 64;
 
 /// How many rules that did not fire an event names; of the rest only the number is kept.
 const MAX_PASSED_OVER: usize = 32;
@@ -93,7 +94,7 @@ impl<'a> Event<'a> {
                 }
             };
             let fired = !matches!(ruling.0, Ruled::No | Ruled::Undecidable);
-            if !fired && passed_over == MAX_PASSED_OVER || effects.rules.len() >= MAX_JOBS + MAX_PASSED_OVER {
+            if !fired && passed_over == MAX_PASSED_OVER || effects.rules.len() >= MAX_ORDERS + MAX_PASSED_OVER {
                 effects.more_rules = effects.more_rules.saturating_add(1);
                 continue;
             }
@@ -118,8 +119,8 @@ impl<'a> Event<'a> {
                     let id = JobId::of(self.given.key, self.who, &self.cause, &rule.id, nth);
                     if let Some(limit) = self.over_limit(rule, action, shadow, effects) {
                         dropped.push(format!("{action} dropped: limit {limit}"));
-                    } else if effects.jobs.len() == MAX_JOBS {
-                        dropped.push(format!("{action} dropped: more than {MAX_JOBS} orders in one event"));
+                    } else if effects.jobs.len() == MAX_ORDERS {
+                        dropped.push(format!("{action} dropped: more than {MAX_ORDERS} orders in one event"));
                     } else {
                         if shadow {
                             effects.shadowed.extend(Counted::of(&rule.id, action, self.given.now, None));
@@ -170,10 +171,14 @@ impl<'a> Event<'a> {
             Action::Email { settle: Some(settle_ms), .. } => *settle_ms,
             _ => 0,
         };
+        let (said, fate) = match said(action, &self.about(rule, step), self.given) {
+            Ok(said) => (said.map(Box::new), Fate::due_at(now.plus_ms(settle))),
+            Err(error) => (None, Fate::due_at(now).problem(Trouble::Unrenderable, error.to_string())),
+        };
         let order = Order {
             id,
             rule: rule.id.clone(),
-            action: action.clone(),
+            action: kept(action),
             number: 0,
             index: 0,
             at: Timestamp::default(),
@@ -183,8 +188,24 @@ impl<'a> Event<'a> {
             visit: self.customer.visit(),
             step,
             changed: self.changed,
+            said,
         };
-        effects.jobs.push(Job { order, fate: Fate::due_at(now.plus_ms(settle)), letter: None });
+        effects.jobs.push(Job { order, fate, letter: None });
+    }
+
+    /// As every rule sees it: what this event's own rules have marked comes with the next.
+    fn about<'e>(&'e self, rule: &'e Rule, step: u32) -> About<'e> {
+        About {
+            who: self.who,
+            customer: self.customer,
+            contact: self.case.contact.as_ref(),
+            tags: &self.case.tags,
+            from: self.from.as_ref(),
+            to: &self.customer.status,
+            visit: self.customer.visit(),
+            step,
+            rule: &rule.id,
+        }
     }
 
     /// The limit that this order would go over.

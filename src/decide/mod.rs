@@ -8,9 +8,11 @@ mod case;
 mod confirm;
 mod effects;
 mod event;
+mod facts;
 mod letter;
 mod observe;
 mod operate;
+mod said;
 mod standing;
 mod timer;
 
@@ -198,6 +200,8 @@ pub enum Receipt {
     AskFirst,
     /// Don't: not due, cancelled, held, or somebody else's.
     NotNow,
+    /// Don't: an earlier job has to come to its end first, or this time.
+    NotBefore(Timestamp),
     /// It is written down.
     Recorded,
     /// It was so already.

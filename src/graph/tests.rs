@@ -26,7 +26,7 @@ pub(super) fn graph(rules: &str) -> Graph {
         email: true,
         ..Context::default()
     };
-    let compiled = RuleSet::compile_all(&files, &context);
+    let compiled = RuleSet::compile(&files, &context);
     let set = compiled.set.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics));
     Graph::of(set.rules(), &context.statuses, &[])
 }

@@ -29,7 +29,8 @@ pub enum Action {
     },
     Chat {
         to: Arc<str>,
-        /// A template.
+        /// A template; a job says what has become of it, and keeps it no more.
+        #[serde(default, skip_serializing_if = "str::is_empty")]
         text: Arc<str>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<Limit>,

@@ -14,7 +14,7 @@ use super::{
     Context, RuleId, RuleSet,
     context::Names,
     rule_reading::{self, Draft, Named},
-    unsupported, warnings,
+    texts, warnings,
 };
 
 /// What became of a directory of rules.
@@ -29,16 +29,6 @@ pub struct Compiled {
 impl RuleSet {
     /// Reads every file. Pure and total.
     pub fn compile(files: &Files, context: &Context) -> Compiled {
-        Self::compile_language(files, context, false)
-    }
-
-    /// Reads the whole language, also what this version can't carry out: for tests of the language.
-    #[cfg(test)]
-    pub(crate) fn compile_all(files: &Files, context: &Context) -> Compiled {
-        Self::compile_language(files, context, true)
-    }
-
-    fn compile_language(files: &Files, context: &Context, whole_language: bool) -> Compiled {
         let mut diagnostics = Vec::new();
         let labels = label_codes(files);
         let names = Names::new(context, files, labels);
@@ -70,19 +60,24 @@ impl RuleSet {
             drafts.extend(read.drafts);
         }
         groups_of_two_files(&drafts, &mut diagnostics);
-        if !whole_language {
-            unsupported::find(&drafts, context, &mut diagnostics);
-        }
+        texts::without_channel(&drafts, context, &mut diagnostics);
         let options =
             Options { brand: &context.brand, default_locale: &context.locale, attributes: &context.attributes };
-        let templates = Templates::compile(files, &options).map_err(|wrong| diagnostics.extend(wrong)).ok();
+        let (mut templates, mut wrong) = match Templates::compile(files, &options) {
+            Ok(templates) => (templates, Vec::new()),
+            // Where a mail is wrong the texts in rules are looked at all the same.
+            Err(wrong) => (Templates::default(), wrong),
+        };
+        texts::add(&drafts, files, context, &mut templates, &mut wrong);
+        diagnostics.append(&mut wrong);
         let errors = diagnostics.iter().any(|found| found.severity == Severity::Error);
-        let templates = templates.filter(|_| !errors);
-        if templates.is_some() {
+        if !errors {
             warnings::find(&drafts, &names, &mut diagnostics);
         }
         bounded(&mut diagnostics);
-        let Some(templates) = templates else { return Compiled { set: None, diagnostics } };
+        if errors {
+            return Compiled { set: None, diagnostics };
+        }
         let rules = drafts.into_iter().map(|draft| draft.rule).collect();
         Compiled { set: Some(RuleSet::of(rules, templates, files)), diagnostics }
     }

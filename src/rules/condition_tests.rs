@@ -45,7 +45,7 @@ fn condition(text: &str) -> super::Condition {
     .into_iter()
     .collect();
     let context = Context { attributes: vec!["plan".to_owned(), "vip".to_owned()], ..Context::default() };
-    let compiled = RuleSet::compile_all(&files, &context);
+    let compiled = RuleSet::compile(&files, &context);
     let set = compiled.set.unwrap_or_else(|| panic!("{text}: {:?}", compiled.diagnostics));
     set.rules()[0].condition.clone()
 }

@@ -14,7 +14,7 @@ fn context() -> Context {
 
 fn set(rules: &str) -> RuleSet {
     let files: Files = [("a.yaml".to_owned(), format!("format: 1\nrules:\n{rules}"))].into_iter().collect();
-    let compiled = RuleSet::compile_all(&files, &context());
+    let compiled = RuleSet::compile(&files, &context());
     compiled.set.unwrap_or_else(|| panic!("{rules}: {:?}", compiled.diagnostics))
 }
 
@@ -233,7 +233,7 @@ proptest! {
             .map(|(n, when)| format!("  - {{id: r{n}, when: {when}, do: record}}\n")).collect();
         let files: Files = [("a.yaml".to_owned(), format!("format: 1\nrules:\n{rules}"))].into_iter().collect();
         // `processing none -> none` is refused.
-        let Some(set) = RuleSet::compile_all(&files, &context()).set else { return Ok(()) };
+        let Some(set) = RuleSet::compile(&files, &context()).set else { return Ok(()) };
         let seen: Vec<&str> = STATUSES.iter().copied().chain(["BRAND_NEW"]).collect();
         for from in seen.iter().copied().chain(["new"]) {
             for to in &seen {
@@ -251,7 +251,7 @@ proptest! {
     #[test]
     fn compiling_is_total(text in "(format: 1\n|rules:\n|  - id: a\n|    when: |    do: |any|new|none| -> |FULL_USER|\\||,| for |48h|processing |\\{\\{ x \\}\\}|[\\[\\]{}:,#&*!|>'\"%@`\\-? \t\r\n]|é|👋|[ -~]{0,6}|\u{feff}|\u{0}){0,40}") {
         let files: Files = [("a.yaml".to_owned(), text.clone()), ("labels/en.yaml".to_owned(), text)].into_iter().collect();
-        let compiled = RuleSet::compile_all(&files, &context());
+        let compiled = RuleSet::compile(&files, &context());
         let errors = compiled.diagnostics.iter().any(|found| found.severity == Severity::Error);
         prop_assert_eq!(compiled.set.is_none(), errors);
         let sources = crate::source::Sources::default().directory("rules", &files);
@@ -264,7 +264,7 @@ proptest! {
     fn any_rule_that_is_nearly_right_is_read_too(when in "\\PC{0,20}", condition in "\\PC{0,30}", action in "\\PC{0,30}") {
         let text = format!("format: 1\nrules:\n  - id: a\n    when: {when}\n    if: {condition}\n    do: {action}\n  - id: b\n    when: '{when}'\n    do: {{chat: {{to: '{action}'}}}}\n");
         let files: Files = [("a.yaml".to_owned(), text)].into_iter().collect();
-        let compiled = RuleSet::compile_all(&files, &context());
+        let compiled = RuleSet::compile(&files, &context());
         crate::source::render(&compiled.diagnostics, &crate::source::Sources::default().directory("rules", &files), false);
     }
 }

@@ -26,11 +26,11 @@ mod prefilter;
 mod rule;
 mod rule_reading;
 mod rule_set;
+mod texts;
 mod trigger;
 mod trigger_grammar;
 mod trigger_mistakes;
 mod trigger_words;
-mod unsupported;
 mod vocabulary;
 mod warnings;
 

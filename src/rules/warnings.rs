@@ -257,8 +257,9 @@ mod tests {
         ]
         .into_iter()
         .collect();
-        let context = Context { locale: "en".to_owned(), directory: true, api_key: true, ..Context::default() };
-        let compiled = RuleSet::compile_all(&files, &context);
+        let context =
+            Context { locale: "en".to_owned(), email: true, directory: true, api_key: true, ..Context::default() };
+        let compiled = RuleSet::compile(&files, &context);
         assert!(
             compiled.diagnostics.iter().all(|found| found.severity == Severity::Warning),
             "{:?}",

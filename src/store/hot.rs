@@ -117,6 +117,9 @@ impl Hot {
         for job in &touched.jobs {
             self.index(id, job);
         }
+        for job in &touched.jobs {
+            self.look_behind(&touched.case, job);
+        }
         self.customers += u64::from(touched.new);
         self.index_question(id, &touched.case);
         match self.dirty.get_mut(id) {
@@ -224,6 +227,20 @@ impl Hot {
             self.due.remove(&open.due(id));
             open.due_at = at;
             self.due.insert(open.due(id));
+        }
+    }
+
+    /// What waits behind a webhook that is on its way no more is looked at when it is due by itself.
+    fn look_behind(&mut self, case: &Case, job: &Job) {
+        let is_under_way = matches!(job.fate.state, State::Queued | State::Held | State::Running);
+        let channel = job.order.channel();
+        if is_under_way || !matches!(channel, Channel::Webhook(_)) {
+            return;
+        }
+        for behind in case.open.iter().filter(|behind| behind.place() > job.place()) {
+            if behind.order.channel() == channel {
+                self.look_at(behind.id(), behind.fate.next_at);
+            }
         }
     }
 

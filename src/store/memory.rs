@@ -128,10 +128,12 @@ impl Memory {
         inner.hot.take_due(channel, now, max)
     }
 
-    pub fn look_again(&self, job: JobId, after_ms: i64) {
-        let mut inner = self.lock();
-        let at = inner.decider.now().plus_ms(after_ms);
-        inner.hot.look_again(job, at);
+    pub fn look_again(&self, job: JobId, at: Timestamp) {
+        self.lock().hot.look_again(job, at);
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.lock().decider.now()
     }
 
     pub fn next_due(&self, channel: &Channel) -> Option<Timestamp> {

@@ -252,9 +252,10 @@ impl Store {
         for (job, answer) in join_all(proposals).await {
             match answer {
                 Ok(Receipt::Go(attempt)) => begun.push(*attempt),
-                Ok(_) => self.look_again(job, HELD_AGAIN_MS),
+                Ok(Receipt::NotBefore(at)) => self.look_again(job, at),
+                Ok(_) => self.look_again(job, self.now().plus_ms(HELD_AGAIN_MS)),
                 Err(refused) => {
-                    self.look_again(job, REFUSED_AGAIN_MS);
+                    self.look_again(job, self.now().plus_ms(REFUSED_AGAIN_MS));
                     refusal = Some(refused);
                 }
             }
@@ -283,10 +284,17 @@ impl Store {
         }
     }
 
-    fn look_again(&self, job: JobId, after_ms: i64) {
+    fn look_again(&self, job: JobId, at: Timestamp) {
         match self {
-            Self::Journal(journal) => journal.look_again(job, after_ms),
-            Self::Memory(memory) => memory.look_again(job, after_ms),
+            Self::Journal(journal) => journal.look_again(job, at),
+            Self::Memory(memory) => memory.look_again(job, at),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        match self {
+            Self::Journal(journal) => journal.now(),
+            Self::Memory(memory) => memory.now(),
         }
     }
 

@@ -12,7 +12,9 @@ mod file;
 mod labels;
 mod locale;
 mod markdown;
+mod phrase;
 mod scan;
+mod text;
 mod values;
 
 #[cfg(test)]
@@ -27,6 +29,7 @@ use std::{
 use minijinja::{Environment, Error, Value};
 
 pub use facts::{Brand, CustomerFacts, Facts, Stay};
+pub use phrase::Phrase;
 
 use self::{
     file::{CODE, File, LAYOUT, Part},
@@ -190,47 +193,6 @@ impl Templates {
         let content = markdown::html(&body.text, &body.values);
         let html = self.page(&subject, &locale, content).map_err(error)?;
         Ok(Mail { subject, text: markdown::text(&body.text, &body.values), html, locale })
-    }
-
-    /// What is wrong with a template that stands in a rule, as a chat's text; the spans are in this text, the file is not named.
-    pub fn check_text(&self, text: &str, attributes: &[String]) -> Vec<Diagnostic> {
-        let part = Part { path: "", file: text, offset: 0, source: text };
-        let id = id("text", "", &self.default_locale);
-        let mut mails = self.mails.clone();
-        if let Err(error) = mails.add_template_owned(id.clone(), text.to_owned()) {
-            return vec![check::complaint(&part, &error)];
-        }
-        let unknown = check::names(&part, &mails, &id, &check::Names::of_mails(attributes));
-        if !unknown.is_empty() {
-            return unknown;
-        }
-        let samples: Vec<Value> = facts::samples(attributes).iter().map(|facts| facts.context(&self.brand)).collect();
-        let mut wrong: Vec<Diagnostic> = Vec::new();
-        for error in samples.iter().filter_map(|sample| render(&mails, &id, sample).err()) {
-            let complaint = check::complaint(&part, &error);
-            if !wrong.contains(&complaint) {
-                wrong.push(complaint);
-            }
-        }
-        wrong
-    }
-
-    /// The text of a template that stands in a rule. Each value goes through `escape`, what the merchant wrote does not.
-    pub fn render_text(
-        &self,
-        text: &str,
-        locale: Option<&str>,
-        facts: &Facts,
-        escape: impl Fn(&str) -> String,
-    ) -> Result<String, RenderError> {
-        let chain = locale::chain(locale, &self.default_locale);
-        let id = id("text", "", chain.first().map_or("", String::as_str));
-        let mut mails = self.mails.clone();
-        let rendered = mails
-            .add_template_owned(id.clone(), text.to_owned())
-            .and_then(|()| render(&mails, &id, &facts.context(&self.brand)))
-            .map_err(|error| RenderError { template: "text".into(), text: error.to_string() })?;
-        Ok(rendered.values.in_text_as(&rendered.text, escape))
     }
 
     fn page(&self, subject: &str, locale: &str, content: String) -> Result<String, Error> {

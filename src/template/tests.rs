@@ -284,21 +284,29 @@ fn the_layout_stands_around_the_mail_and_must_hold_it() {
 }
 
 #[test]
-fn a_text_in_a_rule_is_checked_and_its_values_are_escaped_as_its_channel_asks() {
-    let templates = compiled(&[("labels/en.yaml", "PASSPORT: passport")]).expect("right");
-    assert_eq!(templates.check_text("<https://x|{{ customer.id }}> {{ missing_docs | words }}", &[]), []);
+fn a_text_in_a_rule_is_checked_and_its_values_stay_apart() {
+    let mut templates = compiled(&[("labels/en.yaml", "PASSPORT: passport")]).expect("right");
+    assert_eq!(templates.add_text("<https://x|{{ customer.id }}> {{ missing_docs | words }}", &[]), []);
     let text = "é {{ customer.nmae }} {{ customer.name }}";
-    let wrong = templates.check_text(text, &[]);
+    let wrong = templates.add_text(text, &[]);
     assert_eq!(&text[wrong[0].span.clone().expect("a place")], "customer.nmae");
-    let wrong = templates.check_text("{{ customer.name }}", &[]);
-    assert_eq!(wrong[0].message, "`customer.name` may be missing");
-    assert_eq!(templates.check_text("{% if", &[]).len(), 1);
+    for (text, message) in [
+        ("{{ customer.name }}", "`customer.name` may be missing"),
+        ("{% for i in range(100000) %}{{ i }}{% endfor %}", "the template does not come to an end"),
+        (" {{ message }} ", "nothing is left of it for one of the sample customers"),
+    ] {
+        assert_eq!(templates.add_text(text, &[])[0].message, message, "{text}");
+    }
+    assert_eq!(templates.add_text("{% if", &[]).len(), 1);
 
     let mut facts = saying("<!channel> *now*");
     facts.missing_docs = vec!["PASSPORT".into()];
-    let escape = |text: &str| text.replace('<', "&lt;");
-    let said = templates.render_text("*{{ message }}* <{{ missing_docs | words }}>", None, &facts, escape);
-    assert_eq!(said.as_deref(), Ok("*&lt;!channel> *now** <passport>"));
+    let text = "*{{ message }}* <{{ missing_docs | words }}>.";
+    assert!(templates.render_text(text, &facts).is_err(), "nobody has looked at it");
+    templates.add_text(&format!("{text}{{{{ visit }}}}"), &[]);
+    assert_eq!(templates.add_text(&format!("x{text}"), &[]), []);
+    let said = templates.render_text(&format!("x{text}"), &facts);
+    assert_eq!(said, Ok(Phrase::of(["x*", "<!channel> *now*", "* <", "passport", ">."])));
 }
 
 #[test]

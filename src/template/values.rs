@@ -13,6 +13,8 @@ use minijinja::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::Phrase;
+
 const FIRST: u32 = 0xF_0000;
 /// How many values one mail can print.
 const MAX: usize = 10_000;
@@ -87,9 +89,17 @@ impl Values {
         self.replace(text, |printed| Cow::Borrowed(&printed.text))
     }
 
-    /// The text with its values in it, each as this makes it: for where text has marks of another kind.
-    pub fn in_text_as(&self, text: &str, made: impl Fn(&str) -> String) -> String {
-        self.replace(text, |printed| Cow::Owned(made(&printed.text))).into_owned()
+    /// The text with its values apart from what is written around them.
+    pub fn phrase(&self, text: &str) -> Phrase {
+        let mut pieces = Vec::new();
+        let mut written = 0;
+        for (at, mark) in text.char_indices().filter(|(_, c)| is_mark(*c)) {
+            pieces.push(&text[written..at]);
+            pieces.push(self.get(mark).map_or("", |printed| &printed.text));
+            written = at + mark.len_utf8();
+        }
+        pieces.push(&text[written..]);
+        Phrase::of(pieces)
     }
 
     /// The address with its values in it, each percent-encoded, save the merchant's own addresses.

@@ -5,6 +5,7 @@ use std::{error::Error as _, fmt, io, time::Duration};
 use lettre::transport::smtp;
 
 use super::Envelope;
+use crate::{actions::one_line, outbound::tls};
 
 const MAX_CHARS: usize = 400;
 
@@ -74,7 +75,7 @@ impl SendError {
             let class = if error.is_permanent() { Class::Permanent } else { Class::Retry };
             let said = error.source().map(|said| said.to_string()).unwrap_or_default();
             let text = format!("{server} said {}: {code} {said}", step.to_what());
-            return Self { class, text: shown(&text) };
+            return Self { class, text: one_line(&text, MAX_CHARS) };
         }
         let text = match cause(error) {
             Some(cause) => cause,
@@ -88,7 +89,7 @@ impl SendError {
             None if error.is_response() => "the connection was closed, or the answer was no SMTP".into(),
             None => error.to_string(),
         };
-        Self::retry(shown(&format!("{server}: {text}")))
+        Self::retry(one_line(&format!("{server}: {text}"), MAX_CHARS))
     }
 
     /// The same without the addresses that servers like to repeat.
@@ -141,33 +142,11 @@ fn cause(error: &smtp::Error) -> Option<String> {
 }
 
 fn tls_cause(error: &rustls::Error) -> String {
-    use rustls::{CertificateError as Why, Error};
     match error {
-        Error::InvalidCertificate(why) => {
-            let why = match why {
-                Why::Expired | Why::ExpiredContext { .. } => "it has expired",
-                Why::NotValidYet | Why::NotValidYetContext { .. } => {
-                    "it is not valid yet (or this machine's clock is slow)"
-                }
-                Why::NotValidForName | Why::NotValidForNameContext { .. } => "it is for another host name",
-                Why::UnknownIssuer => "nobody whom this machine trusts has signed it",
-                Why::Revoked => "it was revoked",
-                other => return format!("the server's certificate is not accepted: {other}"),
-            };
-            format!("the server's certificate is not accepted: {why}")
+        rustls::Error::InvalidMessage(_) => {
+            "the server does not speak TLS here (smtp:// instead of smtps://, perhaps)".into()
         }
-        Error::InvalidMessage(_) => "the server does not speak TLS here (smtp:// instead of smtps://, perhaps)".into(),
-        other => format!("no TLS connection: {other}"),
-    }
-}
-
-/// One line, and not endless: a server may answer anything.
-fn shown(text: &str) -> String {
-    let tidy: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
-    let tidy = tidy.join(" ");
-    match tidy.char_indices().nth(MAX_CHARS) {
-        Some((cut, _)) => format!("{}…", &tidy[..cut]),
-        None => tidy,
+        other => tls::why(other),
     }
 }
 
@@ -188,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_endless_answer_is_cut() {
-        assert_eq!(shown("a\r\n  b\u{7}c"), "a b c");
-        assert_eq!(shown(&"ä".repeat(1000)).chars().count(), MAX_CHARS + 1);
+        assert_eq!(one_line("a\r\n  b\u{7}c", MAX_CHARS), "a b c");
+        assert_eq!(one_line(&"ä".repeat(1000), MAX_CHARS).chars().count(), MAX_CHARS + 1);
     }
 }

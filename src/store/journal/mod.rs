@@ -254,9 +254,12 @@ impl Journal {
         self.shared.hot_mut().take_due(channel, self.shared.clock.now(), max)
     }
 
-    pub fn look_again(&self, job: JobId, after_ms: i64) {
-        let at = self.shared.clock.now().plus_ms(after_ms);
+    pub fn look_again(&self, job: JobId, at: Timestamp) {
         self.shared.hot_mut().look_again(job, at);
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     pub fn next_due(&self, channel: &Channel) -> Option<Timestamp> {

@@ -1,0 +1,163 @@
+//! What an HTTP answer means for a job.
+//!
+//! | answer | |
+//! | --- | --- |
+//! | 2xx | done |
+//! | 408, 425, 429, 5xx, no answer | tried again; not before the server said in `Retry-After`, a day at most |
+//! | 3xx and other 4xx | refused: a person must look at it |
+
+use http::{StatusCode, header::RETRY_AFTER};
+
+use super::{SAID_CHARS, one_line};
+use crate::{
+    clock::Timestamp,
+    outbound::{Answer, Failure, FailureKind, Target},
+    outbox::{Outcome, Trouble},
+};
+
+/// Nobody waits longer because a server said so.
+const LONGEST_WAIT_MS: i64 = 24 * 3_600_000;
+
+/// How an attempt ended, and what the log may say about it: an answer may repeat what was sent, and the log is read by others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub outcome: Outcome,
+    pub log: String,
+}
+
+impl Ended {
+    pub fn done() -> Self {
+        Self { outcome: Outcome::Done, log: String::new() }
+    }
+
+    pub fn failed(trouble: Trouble, error: impl Into<String>) -> Self {
+        let error = error.into();
+        Self { log: error.clone(), outcome: Outcome::Failed { trouble, error } }
+    }
+
+    /// With another wait where that is longer.
+    pub fn not_before(mut self, wait_ms: Option<i64>) -> Self {
+        if let (Outcome::Retry { after_ms, .. }, Some(wait_ms)) = (&mut self.outcome, wait_ms) {
+            *after_ms = Some(after_ms.unwrap_or(0).max(wait_ms.clamp(0, LONGEST_WAIT_MS)));
+        }
+        self
+    }
+}
+
+/// How an attempt ended that was answered so, or not.
+pub fn ended(target: &Target, answer: &Result<Answer, Failure>, now: Timestamp) -> Ended {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(Failure { kind: FailureKind::Unfit, text }) => return Ended::failed(Trouble::Refused, text),
+        Err(Failure { kind: FailureKind::Unreachable, text }) => {
+            return Ended { log: text.clone(), outcome: Outcome::Retry { error: text.clone(), after_ms: None } };
+        }
+    };
+    if answer.status.is_success() {
+        return Ended::done();
+    }
+    let log = format!("{target} said {}", answer.status);
+    let error = match said(target, answer) {
+        Some(said) => format!("{log}: {said}"),
+        None if answer.status.is_redirection() => format!("{log}; redirects are not followed"),
+        None => log.clone(),
+    };
+    let outcome = match is_passing(answer.status) {
+        true => Outcome::Retry { error, after_ms: retry_after_ms(answer, now) },
+        false => Outcome::Failed { trouble: Trouble::Refused, error },
+    };
+    Ended { outcome, log }
+}
+
+/// An attempt that the server has put off in a way of its own.
+pub fn put_off(target: &Target, answer: &Answer) -> Ended {
+    let log = format!("{target} has put it off");
+    let error = said(target, answer).map_or_else(|| log.clone(), |said| format!("{log}: {said}"));
+    Ended { outcome: Outcome::Retry { error, after_ms: None }, log }
+}
+
+fn is_passing(status: StatusCode) -> bool {
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS)
+        || status.is_server_error()
+}
+
+/// The beginning of what was said.
+fn said(target: &Target, answer: &Answer) -> Option<String> {
+    let said = target.blotted(&String::from_utf8_lossy(&answer.body));
+    Some(one_line(&said, SAID_CHARS)).filter(|said| !said.is_empty())
+}
+
+/// `Retry-After`: seconds, or a date.
+fn retry_after_ms(answer: &Answer, now: Timestamp) -> Option<i64> {
+    let text = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let ms = match text.parse::<u32>() {
+        Ok(seconds) => i64::from(seconds) * 1000,
+        // More digits than anybody waits for.
+        Err(_) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => LONGEST_WAIT_MS,
+        Err(_) => {
+            let at = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+            i64::try_from(at.as_millis()).ok()?.saturating_sub(now.millis())
+        }
+    };
+    Some(ms.clamp(0, LONGEST_WAIT_MS))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+
+    use super::*;
+
+    fn answer(status: u16, retry_after: Option<&str>) -> Answer {
+        let mut headers = HeaderMap::new();
+        if let Some(text) = retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(text).expect("a value"));
+        }
+        Answer { status: StatusCode::from_u16(status).expect("a status"), headers, body: b"so\nit  is".to_vec() }
+    }
+
+    fn outcome(status: u16, retry_after: Option<&str>) -> Outcome {
+        let target = Target::parse("https://shop.example/hooks").expect("a target");
+        let now = Timestamp(784_111_777_000 - 60_000);
+        ended(&target, &Ok(answer(status, retry_after)), now).outcome
+    }
+
+    #[test]
+    fn every_status_has_its_row() {
+        for status in [200, 201, 202, 204, 299] {
+            assert_eq!(outcome(status, None), Outcome::Done, "{status}");
+        }
+        for status in [408, 425, 429, 500, 502, 503, 504, 599] {
+            assert!(matches!(outcome(status, None), Outcome::Retry { after_ms: None, .. }), "{status}");
+        }
+        for status in [301, 302, 307, 400, 401, 403, 404, 410, 422, 451] {
+            let outcome = outcome(status, None);
+            assert!(matches!(outcome, Outcome::Failed { trouble: Trouble::Refused, .. }), "{status}");
+        }
+        let Outcome::Failed { error, .. } = outcome(410, None) else { panic!("refused") };
+        assert_eq!(error, "shop.example said 410 Gone: so it is");
+    }
+
+    #[test]
+    fn a_server_says_when_in_seconds_or_as_a_date_and_is_believed_for_a_day() {
+        for (text, ms) in [
+            ("0", Some(0)),
+            ("7", Some(7_000)),
+            (" 120 ", Some(120_000)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(60_000)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(60_000)),
+            ("Sun, 06 Nov 1993 08:49:37 GMT", None),
+            ("Sat, 06 Nov 1993 08:49:37 GMT", Some(0)),
+            ("86401", Some(LONGEST_WAIT_MS)),
+            ("99999999999999999999", Some(LONGEST_WAIT_MS)),
+            ("Fri, 31 Dec 2100 00:00:00 GMT", Some(LONGEST_WAIT_MS)),
+            ("soon", None),
+            ("-5", None),
+        ] {
+            for status in [429, 503] {
+                let Outcome::Retry { after_ms, .. } = outcome(status, Some(text)) else { panic!("{text}") };
+                assert_eq!(after_ms, ms, "{text}");
+            }
+        }
+    }
+}

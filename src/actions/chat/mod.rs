@@ -1,0 +1,94 @@
+//! Messages to rooms, by the incoming webhooks of Slack, Mattermost, Teams and Discord.
+//!
+//! What the merchant wrote is the room's own markup. What came from outside is text and nothing else: no mention that rings a
+//! room, no link with another face, no heading. The URL is the room's secret, and is never shown.
+
+mod escape;
+mod payload;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+
+use super::answer::{Ended, ended, put_off};
+use crate::{
+    clock::Timestamp,
+    outbound::{Answer, Client, Request, Target},
+    template::Phrase,
+};
+
+pub use payload::payload;
+
+/// What kind of room it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Slack,
+    Mattermost,
+    Teams,
+    Discord,
+}
+
+/// One configured room.
+pub struct Chat {
+    pub kind: Kind,
+    pub client: Client,
+    pub target: Target,
+}
+
+impl Chat {
+    /// One attempt.
+    pub async fn send(&self, text: &Phrase, now: Timestamp) -> Ended {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let body = Bytes::from(payload(self.kind, text).to_string());
+        let answer = self.client.send(&self.target, Request { method: Method::POST, headers, body }).await;
+        match (self.kind, &answer) {
+            (Kind::Teams, Ok(answer)) if is_put_off_by_teams(answer) => put_off(&self.target, answer),
+            (Kind::Discord, Ok(said)) if said.status == StatusCode::TOO_MANY_REQUESTS => {
+                ended(&self.target, &answer, now).not_before(discord_wait_ms(said))
+            }
+            _ => ended(&self.target, &answer, now),
+        }
+    }
+}
+
+/// Teams says 200 and means another thing: what it can't take just now it tells in words.
+fn is_put_off_by_teams(answer: &Answer) -> bool {
+    answer.status.is_success() && answer.body.starts_with(b"Webhook message delivery failed")
+}
+
+/// Discord says how long to wait to the millisecond, in JSON; its header has whole seconds.
+fn discord_wait_ms(answer: &Answer) -> Option<i64> {
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+    let seconds = body.get("retry_after")?.as_f64().filter(|seconds| seconds.is_finite())?;
+    // A cast of a float stays within bounds by itself.
+    Some((seconds * 1000.0).ceil() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let status = StatusCode::from_u16(status).expect("a status");
+        Answer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn discord_says_how_long_in_its_body() {
+        for (body, ms) in [
+            (r#"{"message": "slow down", "retry_after": 0.65, "global": false}"#, Some(650)),
+            (r#"{"retry_after": 65}"#, Some(65_000)),
+            (r#"{"retry_after": "soon"}"#, None),
+            ("busy", None),
+        ] {
+            assert_eq!(discord_wait_ms(&answer(429, body)), ms, "{body}");
+        }
+    }
+
+    #[test]
+    fn teams_says_yes_and_means_later() {
+        let later = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";
+        assert!(is_put_off_by_teams(&answer(200, later)));
+        assert!(!is_put_off_by_teams(&answer(200, "1")) && !is_put_off_by_teams(&answer(202, "")));
+    }
+}

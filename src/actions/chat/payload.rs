@@ -1,0 +1,86 @@
+//! What each kind of room wants to be sent, and how much of it.
+
+use serde_json::{Value, json};
+
+use super::{
+    Kind,
+    escape::{markdown, slack},
+};
+use crate::template::Phrase;
+
+/// Discord refuses more, in characters.
+const DISCORD_CHARS: usize = 2_000;
+
+/// "Show no previews of links."
+const SUPPRESS_EMBEDS: u32 = 1 << 2;
+
+/// The body of the request.
+pub fn payload(kind: Kind, text: &Phrase) -> Value {
+    match kind {
+        Kind::Slack => json!({"text": text.with(slack), "unfurl_links": false, "unfurl_media": false}),
+        Kind::Mattermost => json!({"text": text.with(markdown)}),
+        Kind::Teams => json!({
+            "type": "message",
+            "attachments": [{
+                "contentType": "application/vnd.microsoft.card.adaptive",
+                "contentUrl": null,
+                "content": {
+                    "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                    "type": "AdaptiveCard",
+                    "version": "1.4",
+                    "body": [{"type": "TextBlock", "text": text.with(markdown), "wrap": true}],
+                },
+            }],
+        }),
+        Kind::Discord => json!({
+            "content": cut(&text.with(markdown), DISCORD_CHARS),
+            "allowed_mentions": {"parse": []},
+            "flags": SUPPRESS_EMBEDS,
+        }),
+    }
+}
+
+/// At most so many characters, and no half of an escape at the end.
+fn cut(text: &str, chars: usize) -> String {
+    if text.chars().count() <= chars {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(chars - 1).collect();
+    let backslashes = kept.len() - kept.trim_end_matches('\\').len();
+    let whole = if backslashes % 2 == 1 { &kept[..kept.len() - 1] } else { &kept };
+    format!("{whole}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phrase(literal: &str, value: &str) -> Phrase {
+        Phrase::of([literal, value])
+    }
+
+    #[test]
+    fn what_the_merchant_wrote_is_markup_and_what_came_from_outside_is_text() {
+        let text = phrase("*now*: ", "<!channel> *me*");
+        assert_eq!(payload(Kind::Slack, &text)["text"], "*now*: &lt;!channel&gt; *me*");
+        for (kind, at) in [
+            (Kind::Mattermost, "/text"),
+            (Kind::Teams, "/attachments/0/content/body/0/text"),
+            (Kind::Discord, "/content"),
+        ] {
+            let said = payload(kind, &text);
+            assert_eq!(said.pointer(at), Some(&json!("*now*: \\<!channel\\> \\*me\\*")), "{kind:?}");
+        }
+        assert_eq!(payload(Kind::Discord, &text)["allowed_mentions"], json!({"parse": []}));
+    }
+
+    #[test]
+    fn discord_gets_as_much_as_it_takes() {
+        let said = payload(Kind::Discord, &phrase("", &"*".repeat(1_500)));
+        let content = said["content"].as_str().expect("a text");
+        assert_eq!(content.chars().count(), 1_999, "1,999 would end in half an escape");
+        assert!(content.ends_with("\\*…"));
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("abcd", 3), "ab…");
+    }
+}

@@ -1,0 +1,102 @@
+//! What a webhook says: `{type, timestamp, data}`, all of it as it was decided.
+
+use serde::Serialize;
+
+use crate::{
+    clock::Timestamp,
+    kyc::{Codes, CustomerId, Detail},
+    outbox::{Job, MAX_ORDERS, Said},
+    rules::Action,
+};
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    r#type: &'a str,
+    timestamp: String,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    /// The same in every attempt.
+    id: String,
+    /// Rises from one webhook about a customer to the next, so that who gets them late or twice can tell.
+    sequence: u64,
+    decided_at: String,
+    customer: Customer<'a>,
+    /// `"new"`: there was none before. `null` is the provider's null.
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+    visit: u32,
+    missing_docs: &'a Codes,
+    reject_labels: &'a Codes,
+    message: Option<&'a str>,
+    processing: Option<&'a str>,
+    tags: &'a Codes,
+    changed: Vec<&'static str>,
+    /// 1, 2, … of a timer's durations, else 0.
+    step: u32,
+    stay: Stay<'a>,
+    rule: &'a str,
+    rule_set: &'a str,
+}
+
+#[derive(Serialize)]
+struct Customer<'a> {
+    id: &'a str,
+}
+
+/// In the status, or in the processing status where the rule is about that.
+#[derive(Serialize)]
+struct Stay<'a> {
+    of: &'static str,
+    name: Option<&'a str>,
+    entered_at: String,
+    /// Whole ones that had passed when it was decided.
+    days: i64,
+    hours: i64,
+}
+
+/// The body; `None` where the job is no webhook.
+pub fn payload(customer: &CustomerId, job: &Job) -> Option<Vec<u8>> {
+    let order = &job.order;
+    let (Action::Webhook { event, .. }, Some(Said::Facts(told))) = (&order.action, order.said.as_deref()) else {
+        return None;
+    };
+    let (of, name, entered_at) = match &order.processing_stay {
+        Some(stay) => ("processing", stay.processing.as_wire(), stay.since),
+        None => ("status", order.to.as_wire(), told.entered_at),
+    };
+    let lasted_ms = order.at.since_ms(entered_at);
+    let moment = |at: Timestamp| at.to_string();
+    let data = Data {
+        id: order.id.to_string(),
+        sequence: order.number.saturating_mul(MAX_ORDERS as u64).saturating_add(order.index.into()),
+        decided_at: moment(order.at),
+        customer: Customer { id: customer.as_str() },
+        from: order.from.as_ref().map_or(Some("new"), |status| status.as_wire()),
+        to: order.to.as_wire(),
+        visit: order.visit,
+        missing_docs: &told.missing_docs,
+        reject_labels: &told.reject_labels,
+        message: Some(&*told.message).filter(|message| !message.is_empty()),
+        processing: told.processing.as_ref().and_then(|processing| processing.as_wire()),
+        tags: &told.tags,
+        changed: Detail::ALL
+            .iter()
+            .filter(|(_, detail)| order.changed.contains(*detail))
+            .map(|(name, _)| *name)
+            .collect(),
+        step: order.step,
+        stay: Stay {
+            of,
+            name,
+            entered_at: moment(entered_at),
+            days: lasted_ms / 86_400_000,
+            hours: lasted_ms / 3_600_000,
+        },
+        rule: order.rule.as_str(),
+        rule_set: &told.set,
+    };
+    serde_json::to_vec(&Payload { r#type: event, timestamp: moment(order.at), data }).ok()
+}

@@ -1,0 +1,42 @@
+//! What a webhook or a chat says: made in the decision that orders it, and never changed.
+
+use super::{Given, facts::About};
+use crate::{
+    outbox::{Said, Told},
+    rules::Action,
+    template::RenderError,
+};
+
+/// A message to a room is short; what is remembered of a job is, too.
+const MAX_TEXT_BYTES: usize = 3_000;
+
+/// `None`: it says nothing, or only when it is tried. An error is a text that can't be made of these facts.
+pub fn said(action: &Action, about: &About<'_>, given: Given<'_>) -> Result<Option<Said>, RenderError> {
+    match action {
+        Action::Webhook { .. } => {
+            let customer = about.customer;
+            Ok(Some(Said::Facts(Told {
+                missing_docs: customer.missing_docs.clone().unwrap_or_default(),
+                reject_labels: customer.reject_labels.clone().unwrap_or_default(),
+                message: customer.message.clone().unwrap_or_default(),
+                processing: customer.processing.clone(),
+                tags: about.tags.clone(),
+                entered_at: customer.entered_at,
+                set: given.rules.hash().into(),
+            })))
+        }
+        Action::Chat { text, .. } => {
+            let text = given.rules.templates().render_text(text, &about.facts(given))?;
+            Ok(Some(Said::Text(text.cut(MAX_TEXT_BYTES))))
+        }
+        Action::Email { .. } | Action::Tag(_) | Action::Untag(_) | Action::Record => Ok(None),
+    }
+}
+
+/// As a job keeps it: a chat's template has done its work.
+pub fn kept(action: &Action) -> Action {
+    match action {
+        Action::Chat { to, limit, .. } => Action::Chat { to: to.clone(), text: "".into(), limit: *limit },
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,103 @@
+//! Why no answer came, in words for a person.
+
+use std::{error::Error, fmt, io, time::Duration};
+
+use super::{Target, address::Unfit, resolver::AllUnfit, tls};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The URL itself names an address that nothing is sent to.
+    Unfit,
+    /// No connection, no answer, no TLS, no name, or a name that belongs to such an address just now: may go well later.
+    Unreachable,
+}
+
+/// No answer. The text names the host, and nothing else of what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub kind: FailureKind,
+    pub text: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Failure {}
+
+/// What to do about an address that is meant.
+const MEANT: &str = "if that is meant, the configuration has to say `private: true` there";
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    pub connect: Duration,
+    pub whole: Duration,
+}
+
+impl Failure {
+    pub(super) fn unfit(target: &Target, why: Unfit) -> Self {
+        Self { kind: FailureKind::Unfit, text: format!("{target} is {why}; {MEANT}") }
+    }
+
+    pub(super) fn of(target: &Target, error: &reqwest::Error, timeouts: Timeouts) -> Self {
+        let what = match (cause(error), error.is_timeout()) {
+            (Some(cause), _) => cause,
+            (None, true) if error.is_connect() => format!("no connection within {:?}", timeouts.connect),
+            (None, true) => format!("no answer within {:?}", timeouts.whole),
+            (None, false) => innermost(error),
+        };
+        Self { kind: FailureKind::Unreachable, text: format!("{target}: {what}") }
+    }
+}
+
+/// What lies at the bottom, where it can be said better than the libraries say it.
+fn cause(error: &reqwest::Error) -> Option<String> {
+    let mut next: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(error) = next {
+        if let Some(unfit) = error.downcast_ref::<AllUnfit>() {
+            return Some(format!("{unfit}; {MEANT}"));
+        }
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(of_tls(tls));
+        }
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            if let Some(inner) = io.get_ref() {
+                if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+                    return Some(of_tls(tls));
+                }
+                // A cause within a cause; an error of the system has none.
+                next = Some(inner);
+                continue;
+            }
+            match io.kind() {
+                io::ErrorKind::ConnectionRefused => return Some("nothing answers on this port".to_owned()),
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+                    return Some("the connection was closed midway".to_owned());
+                }
+                _ => {}
+            }
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn of_tls(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidMessage(_) => {
+            "the server does not speak TLS here (http:// instead of https://, perhaps)".to_owned()
+        }
+        other => tls::why(other),
+    }
+}
+
+/// What the system, or the library nearest to it, said.
+pub(super) fn innermost(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

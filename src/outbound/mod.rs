@@ -1,0 +1,148 @@
+//! HTTP out of the house: one request, one answer, and no way to where nobody meant it to go.
+//!
+//! Whoever calls says where by the configuration only. No redirect is followed, no proxy is asked, every wait is bounded, and
+//! of an answer no more than [`MAX_ANSWER_BYTES`] are read. Unless the configuration says that it is meant, nothing is sent to
+//! an address of this machine or of a private network: [`address`] says which those are, and it is asked for addresses that
+//! stand in a URL as well as for those that a name turns out to have.
+//!
+//! What is *not* here: what an answer means, and trying again. No path, query, header or body of a request is in an error,
+//! since any of them may be a secret.
+
+mod address;
+mod failure;
+mod resolver;
+mod target;
+pub mod tls;
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use reqwest::redirect::Policy;
+
+pub use address::{Unfit, unfit};
+pub use failure::{Failure, FailureKind};
+pub use resolver::{Looking, Lookup};
+pub use target::Target;
+
+/// How much of an answer is read; the rest is left lying.
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// What goes out says who it is.
+const USER_AGENT: &str = concat!("kyc-rules/", env!("CARGO_PKG_VERSION"));
+
+/// How far a client reaches, and how long it waits.
+#[derive(Clone)]
+pub struct Reach {
+    /// This machine and private networks are meant.
+    pub private: bool,
+    pub connect_timeout: Duration,
+    /// For the whole of it, from the connection to the end of the answer.
+    pub timeout: Duration,
+    /// Certificates to trust beside the system's, each in PEM.
+    pub extra_roots: Vec<Vec<u8>>,
+    /// Says which addresses a name has; `None`: the system does.
+    pub lookup: Option<Lookup>,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self {
+            private: false,
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(15),
+            extra_roots: Vec::new(),
+            lookup: None,
+        }
+    }
+}
+
+/// Why no client could be made, in words for whoever set the machine up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientError(String);
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+/// What is sent, beside where to.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: Method,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// Its beginning, where it was longer than is read or broke off.
+    pub body: Vec<u8>,
+}
+
+/// Connections of its own, so that whoever hangs holds up nobody else's.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    private: bool,
+    timeouts: failure::Timeouts,
+}
+
+impl Client {
+    pub fn new(reach: Reach) -> Result<Self, ClientError> {
+        // The libraries look for one in the process; whether this is the first who brings it does not matter.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let told = |error: reqwest::Error| ClientError(format!("no HTTPS: {}", failure::innermost(&error)));
+        let mut roots = Vec::with_capacity(reach.extra_roots.len());
+        for pem in &reach.extra_roots {
+            roots.push(reqwest::Certificate::from_pem(pem).map_err(told)?);
+        }
+        let http = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .no_proxy()
+            .redirect(Policy::none())
+            .connect_timeout(reach.connect_timeout)
+            .timeout(reach.timeout)
+            .tls_certs_merge(roots)
+            .dns_resolver(resolver::Filtering::new(reach.private, reach.lookup))
+            .build()
+            .map_err(told)?;
+        let timeouts = failure::Timeouts { connect: reach.connect_timeout, whole: reach.timeout };
+        Ok(Self { http, private: reach.private, timeouts })
+    }
+
+    /// One request. Dropping it midway is safe: the connection is closed and not used again.
+    pub async fn send(&self, target: &Target, request: Request) -> Result<Answer, Failure> {
+        if !self.private
+            && let Some(address) = target.address()
+            && let Some(why) = unfit(address)
+        {
+            return Err(Failure::unfit(target, why));
+        }
+        let sent = self
+            .http
+            .request(request.method, target.url().clone())
+            .headers(request.headers)
+            .body(request.body)
+            .send()
+            .await;
+        let mut response = sent.map_err(|error| Failure::of(target, &error, self.timeouts))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        // Whoever has said a status has answered; how the rest of it goes changes nothing.
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let room = MAX_ANSWER_BYTES - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if body.len() == MAX_ANSWER_BYTES {
+                break;
+            }
+        }
+        Ok(Answer { status, headers, body })
+    }
+}

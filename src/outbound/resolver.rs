@@ -1,0 +1,98 @@
+//! Names into addresses, without those that nothing is sent to.
+//!
+//! What is connected to is what passed here: the name is not looked up a second time.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::address::{Unfit, unfit};
+
+/// A name being looked up.
+pub type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+
+/// Says which addresses a name has.
+pub type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
+
+pub(super) struct Filtering {
+    private: bool,
+    lookup: Lookup,
+}
+
+/// A name with addresses of which none is fit.
+#[derive(Debug)]
+pub(super) struct AllUnfit {
+    pub address: IpAddr,
+    pub why: Unfit,
+}
+
+impl fmt::Display for AllUnfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the name belongs to {}, which is {}", self.address, self.why)
+    }
+}
+
+impl std::error::Error for AllUnfit {}
+
+impl Filtering {
+    pub fn new(private: bool, lookup: Option<Lookup>) -> Self {
+        Self { private, lookup: lookup.unwrap_or_else(|| Arc::new(ask_the_system)) }
+    }
+}
+
+fn ask_the_system(name: String) -> Looking {
+    Box::pin(async move {
+        let found = tokio::net::lookup_host((name, 0)).await?;
+        Ok(found.map(|address| address.ip()).collect())
+    })
+}
+
+impl Resolve for Filtering {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (looking, private) = ((self.lookup)(name.as_str().to_owned()), self.private);
+        Box::pin(async move {
+            let found = looking.await?;
+            let is_fit = |address: &IpAddr| private || unfit(*address).is_none();
+            let fit: Vec<SocketAddr> =
+                found.iter().copied().filter(is_fit).map(|address| (address, 0).into()).collect();
+            if fit.is_empty()
+                && let Some((address, why)) = found.iter().find_map(|address| Some((*address, unfit(*address)?)))
+            {
+                return Err(AllUnfit { address, why }.into());
+            }
+            Ok(Box::new(fit.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(private: bool, addresses: &[&str]) -> Result<Vec<String>, String> {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().expect("an address")).collect();
+        let lookup: Lookup = Arc::new(move |_| {
+            let addresses = addresses.clone();
+            Box::pin(async move { Ok(addresses) })
+        });
+        let resolving = Filtering::new(private, Some(lookup)).resolve("shop.example".parse().expect("a name"));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let found = runtime.block_on(resolving).map_err(|error| error.to_string())?;
+        Ok(found.map(|address| address.ip().to_string()).collect())
+    }
+
+    #[test]
+    fn a_name_is_only_as_good_as_its_addresses() {
+        assert_eq!(resolved(false, &["1.1.1.1", "2606:4700::1111"]).expect("fit").len(), 2);
+        assert_eq!(resolved(false, &["127.0.0.1", "1.1.1.1", "::1"]), Ok(vec!["1.1.1.1".to_owned()]));
+        let refused = resolved(false, &["169.254.169.254", "::ffff:10.0.0.1"]).expect_err("refused");
+        assert_eq!(refused, "the name belongs to 169.254.169.254, which is the nearest network only");
+        assert_eq!(resolved(true, &["127.0.0.1"]), Ok(vec!["127.0.0.1".to_owned()]));
+        assert_eq!(resolved(false, &[]), Ok(Vec::new()));
+    }
+}

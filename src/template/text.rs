@@ -1,0 +1,57 @@
+//! Templates that stand in a rule, as a chat's text: one language, no Markdown, and values that stay apart.
+
+use minijinja::Value;
+
+use super::{
+    Facts, Phrase, RenderError, Templates, check, facts,
+    file::{CODE, Part},
+    id, render,
+};
+use crate::source::Diagnostic;
+
+impl Templates {
+    /// Takes a text in, or says what is wrong with it; the spans are in the text, the file is not named.
+    pub fn add_text(&mut self, text: &str, attributes: &[String]) -> Vec<Diagnostic> {
+        let part = Part { path: "", file: text, offset: 0, source: text };
+        let id = self.id_of_text(text);
+        if let Err(error) = self.mails.add_template_owned(id.clone(), text.to_owned()) {
+            return vec![check::complaint(&part, &error)];
+        }
+        let unknown = check::names(&part, &self.mails, &id, &check::Names::of_mails(attributes));
+        if !unknown.is_empty() {
+            return unknown;
+        }
+        let samples: Vec<Value> = facts::samples(attributes).iter().map(|facts| facts.context(&self.brand)).collect();
+        let mut wrong: Vec<Diagnostic> = Vec::new();
+        for sample in &samples {
+            let complaint = match render(&self.mails, &id, sample) {
+                Ok(rendered) if rendered.is_blank() => {
+                    Diagnostic::error(CODE, "", "nothing is left of it for one of the sample customers")
+                        .at(part.whole())
+                }
+                Ok(_) => continue,
+                Err(error) => check::complaint(&part, &error),
+            };
+            if !wrong.contains(&complaint) {
+                wrong.push(complaint);
+            }
+        }
+        wrong
+    }
+
+    /// What a text says, in the default language.
+    pub fn render_text(&self, text: &str, facts: &Facts) -> Result<Phrase, RenderError> {
+        let failed = |text: String| RenderError { template: "text".to_owned(), text };
+        let rendered = render(&self.mails, &self.id_of_text(text), &facts.context(&self.brand));
+        let rendered = rendered.map_err(|error| failed(error.to_string()))?;
+        match rendered.is_blank() {
+            true => Err(failed("nothing is left of it".to_owned())),
+            false => Ok(rendered.values.phrase(&rendered.text)),
+        }
+    }
+
+    /// The text is its own name.
+    fn id_of_text(&self, text: &str) -> String {
+        id("text", text, &self.default_locale)
+    }
+}

@@ -1,0 +1,75 @@
+//! Every way out that the configuration names, each with what it sends by.
+//!
+//! They share nothing: a target that hangs has connections, workers and a queue of its own, and holds up nobody else.
+
+use secrecy::ExposeSecret;
+
+use crate::{
+    actions::{
+        chat::Chat,
+        email::{Mailer, MailerConfig},
+        webhook::{Key, Keys, Webhook},
+    },
+    config::{self, Config},
+    dispatch::{Post, Way},
+    outbound::{Client, Reach, Target},
+    outbox::Channel,
+};
+
+/// Attempts at once at one target or room.
+const CONCURRENCY: usize = 4;
+
+/// One way out, ready to be used.
+pub struct Open {
+    pub channel: Channel,
+    pub workers: usize,
+    pub way: Way,
+}
+
+/// The channels that are configured, whether or not anything can be sent by them.
+pub fn channels(config: &Config) -> Vec<Channel> {
+    let email = config.email.iter().map(|_| Channel::Email);
+    let webhooks = config.webhooks.keys().map(|name| Channel::Webhook(name.as_str().into()));
+    let chats = config.chats.keys().map(|name| Channel::Chat(name.as_str().into()));
+    email.chain(webhooks).chain(chats).collect()
+}
+
+/// All of them. An error is what the configuration says that can't be.
+pub fn open(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Vec<Open>, String> {
+    let reach = |private| Reach { private, extra_roots: extra_roots.to_vec(), ..Reach::default() };
+    let mut ways = Vec::new();
+    if let Some(email) = &config.email
+        && let Some(post) = post(email, extra_roots)?
+    {
+        ways.push(Open { channel: Channel::Email, workers: email.concurrency, way: Way::Post(post) });
+    }
+    for (name, webhook) in &config.webhooks {
+        let wrong = |what: &str, why: String| format!("webhooks.{name}{what}: {why}");
+        let keys: Result<Vec<Key>, _> =
+            webhook.secrets.iter().map(|secret| Key::parse(secret.expose_secret())).collect();
+        let way = Webhook {
+            client: Client::new(reach(webhook.private)).map_err(|error| wrong("", error.to_string()))?,
+            target: Target::parse(&webhook.url).map_err(|why| wrong(".url", why))?,
+            keys: Keys(keys.map_err(|why| wrong(".secret", why.to_owned()))?),
+        };
+        let channel = Channel::Webhook(name.as_str().into());
+        ways.push(Open { channel, workers: CONCURRENCY, way: Way::Webhook(way) });
+    }
+    for (name, chat) in &config.chats {
+        let wrong = |what: &str, why: String| format!("chats.{name}{what}: {why}");
+        let way = Chat {
+            kind: chat.kind,
+            client: Client::new(reach(chat.private)).map_err(|error| wrong("", error.to_string()))?,
+            target: Target::parse(chat.url.expose_secret()).map_err(|why| wrong(".url", why))?,
+        };
+        ways.push(Open { channel: Channel::Chat(name.as_str().into()), workers: CONCURRENCY, way: Way::Chat(way) });
+    }
+    Ok(ways)
+}
+
+fn post(email: &config::Email, extra_roots: &[Vec<u8>]) -> Result<Option<Post>, String> {
+    let Some(transport) = &email.transport else { return Ok(None) };
+    let config = MailerConfig { extra_roots: extra_roots.to_vec(), ..MailerConfig::new(transport.clone()) };
+    let mailer = Mailer::new(config).map_err(|error| format!("email.transport: {error}"))?;
+    Ok(Some(Post { mailer, from: email.from.clone(), reply_to: email.reply_to.clone() }))
+}
