@@ -50,7 +50,10 @@ pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
         Gate::Cancelled(reason) => job.fate.cancelled(given.now, reason),
         // The answer's record has it looked at again.
         Gate::Asked => return Decision::nothing(Receipt::NotNow),
-        Gate::NoContact => job.fate.problem(Trouble::NoContact, "there is no address for this customer"),
+        Gate::NoContact => job.fate.problem(
+            Trouble::NoContact,
+            "nobody knows this customer's address: import it or PUT the contact, and the mail goes",
+        ),
         Gate::Held(reason) => Fate {
             state: State::Held,
             reason: Some(reason.into()),

@@ -221,13 +221,6 @@ impl Inner {
     }
 }
 
-impl JobFilter {
-    pub(super) fn takes(&self, who: &CustomerId, job: &Job) -> bool {
-        self.state.is_none_or(|state| job.fate.state == state)
-            && self.customer.as_ref().is_none_or(|customer| customer == who)
-    }
-}
-
 /// The first `max` rows, and the place from before which the next page begins.
 pub(super) fn page(rows: impl Iterator<Item = (CustomerId, Job)>, max: usize) -> Page<(CustomerId, Job), Place> {
     let mut rows: Vec<_> = rows.take(max.saturating_add(1)).collect();

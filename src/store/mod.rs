@@ -4,6 +4,7 @@
 //! keep it: the journal with its view in sled, and memory for tests of rules. No type of an engine leaves its file.
 
 mod decider;
+mod filter;
 mod hot;
 mod journal;
 mod memory;
@@ -18,6 +19,7 @@ use std::{
     sync::Arc,
 };
 
+pub use filter::JobFilter;
 pub use journal::make_dir as make_private_dir;
 pub use journal::{Damage, Journal, OpenError, Progress, Step};
 pub use memory::Memory;
@@ -32,7 +34,7 @@ use crate::{
     clock::{Clock, Timestamp},
     decide::{Act, Attempt, Case, Command, Effects, Policy, Receipt, Standing},
     kyc::CustomerId,
-    outbox::{Channel, Job, JobId, Outcome, State},
+    outbox::{Channel, Job, JobId, Outcome},
     rules::{RuleSet, Stay},
     source::Files,
 };
@@ -123,13 +125,6 @@ impl std::error::Error for StoreError {}
 pub struct Page<T, C> {
     pub rows: Vec<T>,
     pub next: Option<C>,
-}
-
-/// Which jobs to list.
-#[derive(Clone, Debug, Default)]
-pub struct JobFilter {
-    pub state: Option<State>,
-    pub customer: Option<CustomerId>,
 }
 
 /// Figures for `status` and metrics.

@@ -323,11 +323,14 @@ impl Journal {
         before: Option<Place>,
         max: usize,
     ) -> Result<Page<(CustomerId, Job), Place>, StoreError> {
-        let view = self.current_view().await?;
-        let mut failed = None;
-        let rows = view.jobs(filter.state, before).map_while(|row| row.map_err(|error| failed = Some(error)).ok());
-        let page = page(rows.filter(|(who, job)| filter.takes(who, job)), max);
-        failed.map_or(Ok(page), |error| Err(unreadable(error)))
+        let filter = filter.clone();
+        self.look(move |view| {
+            let mut failed = None;
+            let rows = view.jobs(filter.state, before).map_while(|row| row.map_err(|error| failed = Some(error)).ok());
+            let page = page(rows.filter(|(who, job)| filter.takes(who, job)), max);
+            failed.map_or(Ok(page), Err)
+        })
+        .await
     }
 
     pub async fn job(&self, id: JobId) -> Result<Option<(CustomerId, Job)>, StoreError> {
