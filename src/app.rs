@@ -237,9 +237,7 @@ struct Engine {
 /// What has been opened.
 struct Running {
     store: Store,
-    /// One for each way out.
-    workers: JoinSet<()>,
-    /// Timers and questions to the provider.
+    /// Workers, timers and questions to the provider.
     tasks: JoinSet<()>,
     reloader: JoinHandle<()>,
     stop: watch::Sender<bool>,
@@ -281,10 +279,12 @@ impl Engine {
             let reconcile = Reconcile { open: provider.reconcile, settled: provider.reconcile_final };
             tasks.spawn(reconcile.run(Arc::clone(asker), store.clone(), self.clock.clone(), stopped.clone()));
         }
-        let workers = self.workers(&store, &rulebook, &stopped);
+        for dispatcher in self.dispatchers(&store, &rulebook) {
+            tasks.spawn(dispatcher.run(stopped.clone()));
+        }
         self.house.open(store.clone(), rulebook, asker);
         tracing::info!(data = %data.display(), customers = store.figures().customers, "callbacks are taken");
-        Ok(Running { store, workers, tasks, reloader, stop })
+        Ok(Running { store, tasks, reloader, stop })
     }
 
     fn options(&self) -> Options {
@@ -312,22 +312,19 @@ impl Engine {
         Ok(Some(Arc::new(Asker::new(api, store.clone(), self.clock.clone()))))
     }
 
-    /// One loop for each way out.
-    fn workers(&mut self, store: &Store, rulebook: &Arc<Rulebook>, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
-        let mut workers = JoinSet::new();
-        for ways::Open { channel, workers: count, way } in self.ways.drain(..) {
-            let dispatcher = Dispatcher {
-                channel,
-                workers: count,
-                way,
-                store: store.clone(),
-                rulebook: Arc::clone(rulebook),
-                metrics: Arc::clone(&self.metrics),
-                clock: self.clock.clone(),
-            };
-            workers.spawn(dispatcher.run(stopped.clone()));
-        }
-        workers
+    /// One for each way out.
+    fn dispatchers(&mut self, store: &Store, rulebook: &Arc<Rulebook>) -> Vec<Dispatcher> {
+        let ways = std::mem::take(&mut self.ways).into_iter();
+        ways.map(|ways::Open { channel, workers, way }| Dispatcher {
+            channel,
+            workers,
+            way,
+            store: store.clone(),
+            rulebook: Arc::clone(rulebook),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock.clone(),
+        })
+        .collect()
     }
 }
 
@@ -336,10 +333,8 @@ impl Running {
         self.reloader.abort();
         let _ = self.stop.send(true);
         let mut well = true;
-        for all in [&mut self.workers, &mut self.tasks] {
-            while let Some(ended) = all.join_next().await {
-                well &= ended.is_ok();
-            }
+        while let Some(ended) = self.tasks.join_next().await {
+            well &= ended.is_ok();
         }
         if !well {
             tracing::error!("a worker has panicked");

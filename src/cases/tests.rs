@@ -23,7 +23,7 @@ const RULES: &str = r#"
     when: FULL_USER -> HARD_KYC_FAILED
     do:
       - webhook: {to: shop, event: kyc.reversed}
-      - chat: {to: ops, text: A customer is no longer verified}
+      - chat: {to: ops, text: "{{ customer.name or customer.id }} is no longer verified, lacks {{ missing_docs | words or 'nothing' }}, was {{ from }}", limit: 1 per 24h}
   - {id: record, when: any -> HARD_KYC_FAILED, do: record}
   - {id: marked, when: any -> KYC_PENDING, if: {tags: [vip], customer.attributes.plan: pro}, do: [email: hello]}
 "#;
@@ -99,6 +99,8 @@ fn what_should_leave_leaves() {
         // The customer's language and clock.
         "contact: {locale: de, timezone: Asia/Tokyo}\ncallback: {status: SOFT_KYC_FAILED, docsMissing: [PASSPORT]}\nwait: 8h\nexpect: [{rule: sorry, email: sorry, at: '2026-03-04T09:00[Asia/Tokyo]', subject: Noch etwas, contains: [Reisepass, fehlt]}]",
         "callback: {status: FULL_USER}\ncallback: {status: HARD_KYC_FAILED}\nexpect: [{rule: reversal, chat: ops, contains: no longer}, {rule: reversal, webhook: shop, event: kyc.reversed, at: 2026-03-03T18:00}]",
+        // A chat says what was known when it was ordered, in the default language, and no more often than it may.
+        "contact: {name: Ada, locale: de}\ncallback: {status: FULL_USER}\ncallback: {status: HARD_KYC_FAILED, docsMissing: [SELFIE]}\nexpect: [{rule: reversal, chat: ops, contains: ['Ada is', lacks selfie, was FULL_USER]}, {rule: reversal, webhook: shop}]\ncallback: {status: FULL_USER}\ncallback: {status: HARD_KYC_FAILED}\nexpect: [{rule: reversal, webhook: shop}]",
         // A duplicate does nothing.
         "callback: {status: CREATED}\ncallback: {status: CREATED}\nexpect: [{rule: welcome, email: hello}]",
         // Null, and names that nobody knows.

@@ -17,6 +17,8 @@ mod standing;
 mod timer;
 
 #[cfg(test)]
+mod order_tests;
+#[cfg(test)]
 mod properties_tests;
 #[cfg(test)]
 mod tests;

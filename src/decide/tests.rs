@@ -19,7 +19,8 @@ fn set(rules: &str) -> RuleSet {
     for name in ["reminder", "sorry", "hello"] {
         files.insert(format!("templates/{name}.en.md"), format!("Subject: {name}\n\n{name}.\n"));
     }
-    let context = Context { email: true, locale: "en".to_owned(), ..Context::default() };
+    let (webhooks, chats) = (vec!["shop".to_owned(), "other".to_owned()], vec!["ops".to_owned()]);
+    let context = Context { email: true, webhooks, chats, locale: "en".to_owned(), ..Context::default() };
     let compiled = RuleSet::compile(&files, &context);
     compiled.set.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics))
 }
@@ -103,6 +104,11 @@ impl World {
         self.submit(&Command::Observe { customer: Self::who(), saw });
         self.act();
         self
+    }
+
+    /// What is not final, in the order in which it was ordered.
+    pub fn open(&self) -> &[Arc<Job>] {
+        &self.case.open
     }
 
     /// Everything that is due, as workers would do it.

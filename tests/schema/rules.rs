@@ -173,6 +173,7 @@ const READER_KNOWS_MORE: &[(&str, &str, &str)] = &[
     ),
     ("\"20:00-09:00\"", "\"20:00-20:00\"", "from and until are compared"),
     ("to: ops@shop.example", "to: ops@-shop-", "what an address is takes a parser"),
+    ("text: \"{{ customer.id }}\"", "text: \"{{ customer.nmae }}\"", "what stands between braces is tried"),
     ("visit: \">= 3\"", "visit: \">= 9999999999\"", "the bound of a number in a text"),
     ("tag: needs person", "tag: \"äääääääääääääääääääääääääääääääääääääää\"", "a schema counts characters, not bytes"),
 ];

@@ -2,5 +2,6 @@
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so loudly")]
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
+pub mod hooks;
 pub mod service;
 pub mod smtp;

@@ -143,6 +143,10 @@ impl Certificate {
             .expect("a server's configuration");
         Self { pem: made.cert.pem().into_bytes(), config: Arc::new(config) }
     }
+
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.config))
+    }
 }
 
 #[derive(Default)]
@@ -401,7 +405,7 @@ impl Session {
 
     async fn encrypt(&mut self, certificate: &Certificate) -> Result<(), Over> {
         let open = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
-        let acceptor = TlsAcceptor::from(certificate.config.clone());
+        let acceptor = certificate.acceptor();
         self.stream = Box::new(acceptor.accept(open).await.map_err(|_| Over)?);
         self.encrypted = true;
         Ok(())
