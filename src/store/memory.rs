@@ -156,6 +156,15 @@ impl Memory {
         self.lock().hot.next_ask()
     }
 
+    pub fn want_contact(&self, customer: CustomerId) {
+        self.lock().hot.want_contact(customer);
+        self.jobs.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub fn take_wanted(&self, max: usize) -> Vec<CustomerId> {
+        self.lock().hot.take_wanted(max)
+    }
+
     pub fn jobs_changed(&self) -> watch::Receiver<u64> {
         self.jobs.subscribe()
     }

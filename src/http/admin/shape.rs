@@ -28,6 +28,7 @@ pub struct StatusShape {
     store: StoreShape,
     jobs: JobsShape,
     provider: ProviderShape,
+    directory: DirectoryShape,
     paused: PausedShape,
     /// The clock has jumped, and timers and limits wait until it is accepted.
     clock_in_doubt: bool,
@@ -92,6 +93,14 @@ struct ProviderShape {
     error: Option<String>,
 }
 
+#[derive(Serialize)]
+struct DirectoryShape {
+    /// Whether the shop's API is asked for contacts.
+    lookup: bool,
+    /// What is wrong with it.
+    error: Option<String>,
+}
+
 impl StatusShape {
     pub fn new(admin: &Admin, store: &Store, loaded: &Loaded) -> Self {
         let Figures { customers, bytes, queued, held, running, problem, durable, behind, asked_about } =
@@ -112,6 +121,10 @@ impl StatusShape {
                 confirm: admin.confirms,
                 questions: asked_about,
                 error: admin.house.asker().and_then(|asker| asker.trouble()).map(|trouble| trouble.text),
+            },
+            directory: DirectoryShape {
+                lookup: admin.house.lookups().is_some(),
+                error: admin.house.lookups().and_then(|lookups| lookups.trouble()).map(|trouble| trouble.text),
             },
             paused: PausedShape::new(&store.standing().borrow()),
             clock_in_doubt: admin.clock.is_in_doubt(),

@@ -279,6 +279,15 @@ impl Journal {
         self.shared.hot().next_ask()
     }
 
+    pub fn want_contact(&self, customer: CustomerId) {
+        self.shared.hot_mut().want_contact(customer);
+        self.shared.jobs.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub fn take_wanted(&self, max: usize) -> Vec<CustomerId> {
+        self.shared.hot_mut().take_wanted(max)
+    }
+
     pub fn jobs_changed(&self) -> watch::Receiver<u64> {
         self.shared.jobs.subscribe()
     }
