@@ -313,6 +313,7 @@ impl Engine {
                 looks_up: self.shop.as_ref().map(|(_, cache_ms)| *cache_ms),
                 ..policy(&self.config)
             },
+            brakes: ways::brakes(&self.config),
             min_free_bytes: self.config.store.min_free_bytes,
             view_cache_bytes: self.config.store.view_cache_bytes,
             interrupt: None,

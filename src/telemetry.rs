@@ -76,6 +76,7 @@ pub struct Metrics {
     customers: Gauge,
     records: Gauge,
     view_behind: Gauge,
+    braked: Gauge,
     store_bytes: Gauge,
 }
 
@@ -95,6 +96,7 @@ impl Default for Metrics {
             customers: Gauge::default(),
             records: Gauge::default(),
             view_behind: Gauge::default(),
+            braked: Gauge::default(),
             store_bytes: Gauge::default(),
         };
         registry.register("callbacks", "Callbacks by how they were answered", new.callbacks.clone());
@@ -116,6 +118,7 @@ impl Default for Metrics {
         registry.register("jobs", "Jobs that are not done, by state", new.jobs.clone());
         registry.register("customers", "Customers known", new.customers.clone());
         registry.register("records", "The number of the latest durable record", new.records.clone());
+        registry.register("channels_braked", "Channels that their brakes have paused", new.braked.clone());
         registry.register("view_behind", "Customers that the view has yet to be given", new.view_behind.clone());
         registry.register_with_unit("store", "What the store takes on the disk", Unit::Bytes, new.store_bytes.clone());
         Self { registry, ..new }
@@ -169,6 +172,7 @@ impl Metrics {
             self.customers.set(signed(figures.customers));
             self.records.set(signed(figures.durable));
             self.view_behind.set(signed(figures.behind));
+            self.braked.set(signed(figures.braked));
             self.store_bytes.set(signed(figures.bytes));
         }
         let mut text = String::new();

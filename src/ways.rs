@@ -11,6 +11,7 @@ use crate::{
         webhook::{Key, Keys, Webhook},
     },
     config::{self, Config},
+    decide::Brake,
     directory::Shop,
     dispatch::{Post, Way},
     outbound::{Client, Reach, Target},
@@ -33,6 +34,14 @@ pub fn channels(config: &Config) -> Vec<Channel> {
     let webhooks = config.webhooks.keys().map(|name| Channel::Webhook(name.as_str().into()));
     let chats = config.chats.keys().map(|name| Channel::Chat(name.as_str().into()));
     email.chain(webhooks).chain(chats).collect()
+}
+
+/// The brakes of those that have one.
+pub fn brakes(config: &Config) -> Vec<(Channel, Brake)> {
+    let email = config.email.iter().map(|email| (Channel::Email, email.brake));
+    let webhooks = config.webhooks.iter().map(|(name, one)| (Channel::Webhook(name.as_str().into()), one.brake));
+    let chats = config.chats.iter().map(|(name, one)| (Channel::Chat(name.as_str().into()), one.brake));
+    email.chain(webhooks).chain(chats).filter_map(|(channel, brake)| Some((channel, brake?))).collect()
 }
 
 /// All of them. An error is what the configuration says that can't be.

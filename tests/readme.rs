@@ -83,9 +83,19 @@ fn rules_dir(rules: &str) -> tempfile::TempDir {
     dir
 }
 
+/// What the docs' rules may name.
+const CONFIG: &str = "callback: {secrets: [a-secret-of-more-than-24-bytes]}\n\
+    email: {from: kyc@shop.example, transport: \"file:./mail\"}\n\
+    webhooks: {shop: {url: https://shop.example/hooks, secret: a-secret-of-more-than-24-bytes}}\n\
+    chats: {kyc-ops: {kind: slack, url: https://hooks.slack.example/services/x}}\n";
+
 /// Runs `check` or `test` over a directory. Returns what it prints.
 fn passes(command: &str, dir: &Path) -> String {
+    let config = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(config.path(), CONFIG).expect("written");
     let output = Command::new(env!("CARGO_BIN_EXE_kyc-rules"))
+        .arg("--config")
+        .arg(config.path())
         .args([command, "--rules"])
         .arg(dir)
         .current_dir(dir)

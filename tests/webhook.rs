@@ -200,6 +200,9 @@ async fn a_move_is_told_with_all_that_was_known_and_signed_by_every_key() {
     let calls = server.wait_for(3).await;
     let jobs = service.until_jobs("C-1", &["done", "done", "done"]).await;
     let hash = service.get("status").await["rules"]["hash"].clone();
+    let docs = std::fs::read_to_string("docs/OPERATIONS.md").expect("the docs");
+    let recipe =
+        docs.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a recipe").to_owned();
     let payloads: Vec<Value> = calls.iter().map(support::hooks::Call::json).collect();
     for ((call, payload), job) in calls.iter().zip(&payloads).zip(&jobs) {
         assert_eq!(
@@ -213,6 +216,10 @@ async fn a_move_is_told_with_all_that_was_known_and_signed_by_every_key() {
         if is_there("python3") {
             assert!(call.is_signed_with(&[KEY, "an-older-secret-of-24-bytes"]));
             assert!(!call.is_signed_with(&[KEY]), "both sign");
+            for secret in [KEY, "an-older-secret-of-24-bytes"] {
+                assert!(call.is_believed(&recipe, secret), "what the docs tell receivers");
+            }
+            assert!(!call.is_believed(&recipe, "another-secret-of-24-bytes"));
         }
     }
     let mut data = payloads[1]["data"].clone();

@@ -28,6 +28,10 @@ pub struct Resume {
     #[arg(long, conflicts_with = "clock")]
     channel: Option<String>,
 
+    /// First drop what this rule has ordered of the channel and has not left.
+    #[arg(long, value_name = "RULE", requires = "channel")]
+    drop_rule: Option<String>,
+
     /// The clock has jumped, and is right as it stands now.
     #[arg(long)]
     clock: bool,
@@ -59,7 +63,10 @@ impl Resume {
             return accept_clock(config, output);
         }
         let path = match (&self.rule, &self.channel) {
-            (_, Some(channel)) => format!("channels/{}/resume", part(channel)),
+            (_, Some(channel)) => {
+                let drop = self.drop_rule.as_ref().map(|rule| format!("?drop_rule={}", part(rule)));
+                format!("channels/{}/resume{}", part(channel), drop.unwrap_or_default())
+            }
             (rule, None) => format!("rules/{}/resume", part(rule.as_deref().unwrap_or_default())),
         };
         govern(config, &path, output)
@@ -74,7 +81,11 @@ fn govern(config: Option<&Path>, path: &str, output: &mut Output) -> Result<(), 
     let answer = post(config, path)?;
     let said = answer["said"].as_str().unwrap_or_default();
     let before = if answer["changed"] == true { "" } else { " (it was so already)" };
-    output.either(&answer, format_args!("{said}{before}"));
+    let dropped = match answer["dropped"].as_u64() {
+        Some(count) if count > 0 => format!(", {count} jobs dropped"),
+        _ => String::new(),
+    };
+    output.either(&answer, format_args!("{said}{before}{dropped}"));
     Ok(())
 }
 

@@ -44,20 +44,37 @@ struct Of {
 }
 
 impl Problems {
+    /// With the channels that their brakes have stopped.
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        Jobs { state: Some("problem".to_owned()), of: self.of }.run(config, output)
+        let jobs = Jobs { state: None, of: self.of };
+        let (problems, brakes) = settings::block_on(jobs.fetch(config, "problems"))?;
+        if output.is_json() {
+            output.json(&json!({"jobs": problems, "brakes": brakes}));
+            return Ok(());
+        }
+        for brake in brakes.as_array().into_iter().flatten() {
+            let text = |key: &str| brake[key].as_str().unwrap_or_default();
+            let (channel, since, said) = (text("channel"), text("since"), text("said"));
+            output.line(format_args!("{channel} is paused by its brake since {since}: {said}"));
+            output
+                .line(format_args!("  mend the rules, then `kyc-rules resume --channel {channel} [--drop-rule RULE]`"));
+        }
+        if !problems.is_empty() || brakes.as_array().is_none_or(Vec::is_empty) {
+            output.line(listed(&problems));
+        }
+        Ok(())
     }
 }
 
 impl Jobs {
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let jobs = settings::block_on(self.fetch(config))?;
-        let text = if jobs.is_empty() { "none".to_owned() } else { listed(&jobs) };
-        output.either(&json!({"jobs": jobs}), text);
+        let (jobs, _) = settings::block_on(self.fetch(config, "jobs"))?;
+        output.either(&json!({"jobs": jobs}), listed(&jobs));
         Ok(())
     }
 
-    async fn fetch(&self, config: Option<&Path>) -> Result<Vec<Value>, Failure> {
+    /// The jobs, and what the list says of brakes.
+    async fn fetch(&self, config: Option<&Path>, list: &str) -> Result<(Vec<Value>, Value), Failure> {
         let client = settings::client(config)?;
         let Of { customer, rule, channel, max } = &self.of;
         let mut jobs = Vec::new();
@@ -71,12 +88,12 @@ impl Jobs {
                 ("cursor", &cursor),
             ];
             let said = asked.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", part(value.as_deref()?))));
-            let page = client.get(&format!("jobs?{}", said.collect::<Vec<_>>().join("&"))).await?;
+            let page = client.get(&format!("{list}?{}", said.collect::<Vec<_>>().join("&"))).await?;
             jobs.extend(page["jobs"].as_array().into_iter().flatten().cloned());
             cursor = page["next"].as_str().map(str::to_owned);
             if cursor.is_none() || jobs.len() >= *max {
                 jobs.truncate(*max);
-                return Ok(jobs);
+                return Ok((jobs, page["brakes"].clone()));
             }
         }
     }
@@ -84,6 +101,9 @@ impl Jobs {
 
 /// Jobs as a person reads them.
 pub fn listed(jobs: &[Value]) -> String {
+    if jobs.is_empty() {
+        return "none".to_owned();
+    }
     let text = |job: &Value, key: &str| job[key].as_str().unwrap_or_default().to_owned();
     let rows: Vec<Vec<String>> = jobs
         .iter()

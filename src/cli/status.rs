@@ -48,6 +48,9 @@ fn print(status: &Value, output: &mut Output) {
     for (what, since) in paused("rules").iter().chain(&paused("channels")) {
         output.line(format_args!("paused     {what}, since {}", text(since)));
     }
+    for brake in status["brakes"].as_array().into_iter().flatten() {
+        output.line(format_args!("brake      {}: {}", text(&brake["channel"]), text(&brake["said"])));
+    }
     if status["clock_in_doubt"] == true {
         output.line(
             "clock      has jumped: timers and limits wait until `kyc-rules resume --clock`, or 15 minutes have passed",

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Brake, Chat, Directory, Email, Lookup, Provider, Webhook, reader::Reader, values};
+use super::{Chat, Directory, Email, Lookup, Provider, Webhook, reader::Reader, values};
 use crate::{
     actions::{
         chat::Kind,
         email::{Party, Transport},
         webhook::Key,
     },
+    decide::Brake,
     source::{self, Diagnostic, Fields, Node},
 };
 
@@ -45,7 +46,7 @@ pub(super) fn email(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Opt
 pub(super) fn webhooks(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> BTreeMap<String, Webhook> {
     reader.named(node, "`webhooks`", |reader, name, node| {
         let what = format!("`webhooks.{name}`");
-        let fields = reader.section(Some(node), &what, &["url", "secret", "private"])?;
+        let fields = reader.section(Some(node), &what, &["url", "secret", "private", "brake"])?;
         let url = fields.need("url", reader.report);
         let secret = fields.need("secret", reader.report);
         let secrets = reader.secrets(secret, &format!("`webhooks.{name}.secret`"));
@@ -57,6 +58,7 @@ pub(super) fn webhooks(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> 
             url: reader.url(url, &format!("`webhooks.{name}.url`")).unwrap_or_default(),
             secrets,
             private: reader.bool(fields.get("private"), &format!("`webhooks.{name}.private`")).unwrap_or_default(),
+            brake: reader.form(fields.get("brake"), &format!("`webhooks.{name}.brake`"), values::brake).flatten(),
         })
     })
 }
@@ -66,7 +68,7 @@ pub(super) fn chats(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> BTr
         [("slack", Kind::Slack), ("mattermost", Kind::Mattermost), ("teams", Kind::Teams), ("discord", Kind::Discord)];
     reader.named(node, "`chats`", |reader, name, node| {
         let what = format!("`chats.{name}`");
-        let fields = reader.section(Some(node), &what, &["kind", "url", "private"])?;
+        let fields = reader.section(Some(node), &what, &["kind", "url", "private", "brake"])?;
         let kind = fields.need("kind", reader.report);
         let url = fields.need("url", reader.report);
         let kind = reader.word(kind, &format!("`chats.{name}.kind`"), &KINDS);
@@ -75,6 +77,7 @@ pub(super) fn chats(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> BTr
             kind: kind.unwrap_or(Kind::Slack),
             url: SecretString::from(url.unwrap_or_default()),
             private: reader.bool(fields.get("private"), &format!("`chats.{name}.private`")).unwrap_or_default(),
+            brake: reader.form(fields.get("brake"), &format!("`chats.{name}.brake`"), values::brake).flatten(),
         })
     })
 }

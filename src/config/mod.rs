@@ -29,13 +29,13 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 pub use fill::Unfilled;
-pub use values::Brake;
 
 use crate::{
     actions::{
         chat,
         email::{Party, Transport},
     },
+    decide::Brake,
     http::{Access, Limits},
     kyc::Secret,
     source::{Diagnostic, Document, Report},
@@ -166,6 +166,8 @@ pub struct Webhook {
     pub secrets: Vec<SecretString>,
     /// Addresses of the merchant's own network are allowed.
     pub private: bool,
+    /// `None`: there is none.
+    pub brake: Option<Brake>,
 }
 
 #[derive(Clone, Debug)]
@@ -174,6 +176,7 @@ pub struct Chat {
     /// Whoever knows it can write there.
     pub url: SecretString,
     pub private: bool,
+    pub brake: Option<Brake>,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -73,8 +73,10 @@ fn every_key_is_read() {
     assert!(config.admin.token.is_some());
     let email = config.email.expect("mail");
     assert!(matches!(email.transport, Some(Transport::File(path)) if path == Path::new(CASES).join("mail")));
-    assert_eq!(email.brake, Some(Brake { count: 500, window: Duration::from_mins(30) }));
+    assert_eq!(email.brake, Some(Brake { count: 500, window_ms: 30 * 60_000 }));
     assert_eq!(email.concurrency, 8);
+    assert_eq!(config.webhooks["shop"].brake, Some(Brake { count: 10_000, window_ms: 86_400_000 }));
+    assert_eq!(config.chats["kyc-ops"].brake, None);
     assert!(config.webhooks["shop"].private && config.chats["kyc-ops"].private);
     assert_eq!(config.chats["kyc-ops"].kind, crate::actions::chat::Kind::Mattermost);
     assert_eq!(config.provider.api, "https://api.xgateway.tech");

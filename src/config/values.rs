@@ -8,20 +8,7 @@ use std::{
 use http::{HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
 
-use crate::source;
-
-/// So many orders in a time; one more, and the channel is paused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Brake {
-    pub count: u32,
-    pub window: Duration,
-}
-
-impl Default for Brake {
-    fn default() -> Self {
-        Self { count: 1000, window: Duration::from_hours(1) }
-    }
-}
+use crate::{decide::Brake, source};
 
 /// `off` is a word, since YAML 1.2 does not take it for `false`.
 pub(super) fn is_off(text: &str) -> bool {
@@ -36,7 +23,7 @@ pub(super) fn brake(text: &str) -> Result<Option<Brake>, String> {
     let (count, window) = text.split_once(" per ").ok_or_else(form)?;
     let count = count.trim().parse().ok().filter(|count| *count > 0).ok_or_else(form)?;
     let window: source::Duration = window.parse().map_err(|why| format!("`{window}` {why}"))?;
-    Ok(Some(Brake { count, window: window.as_std() }))
+    Ok(Some(Brake { count, window_ms: window.ms() }))
 }
 
 /// A duration, or `off`.

@@ -4,6 +4,7 @@
 //! are results, not instructions: whoever keeps them has only to write them down.
 
 mod attempt;
+mod brake;
 mod case;
 mod confirm;
 mod effects;
@@ -18,6 +19,8 @@ mod standing;
 mod timer;
 
 #[cfg(test)]
+mod confirm_tests;
+#[cfg(test)]
 mod order_tests;
 #[cfg(test)]
 mod properties_tests;
@@ -26,6 +29,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use brake::{Brake, Braked, Brakes};
 pub use case::{Case, Counted};
 pub use confirm::{Answer, Asking, Pending, Question};
 pub use effects::{Effects, FateChange, Kind, Ruled, Ruling};

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
+use super::Braked;
 use crate::{
     clock::Timestamp,
     outbox::Channel,
@@ -39,6 +40,8 @@ pub enum Act {
     ResumeRule(RuleId),
     PauseChannel(Channel),
     ResumeChannel(Channel),
+    /// No person's act: too much was ordered.
+    Brake(Channel, Braked),
 }
 
 impl fmt::Display for Act {
@@ -48,6 +51,7 @@ impl fmt::Display for Act {
             Self::ResumeRule(rule) => write!(f, "rule {rule} resumed by hand"),
             Self::PauseChannel(channel) => write!(f, "channel {channel} paused by hand"),
             Self::ResumeChannel(channel) => write!(f, "channel {channel} resumed by hand"),
+            Self::Brake(channel, braked) => write!(f, "channel {channel} paused by its brake: {braked}"),
         }
     }
 }
@@ -59,6 +63,10 @@ pub struct Standing {
     timers: BTreeMap<TimerKey, Live>,
     rules: BTreeMap<RuleId, Timestamp>,
     channels: BTreeMap<Channel, Timestamp>,
+    /// Of the channels that are paused, those by their brake.
+    braked: BTreeMap<Channel, Braked>,
+    /// When a channel was resumed last; from then on its brake counts.
+    resumed: BTreeMap<Channel, Timestamp>,
 }
 
 /// As it stands in a record.
@@ -70,6 +78,10 @@ struct Written {
     rules: BTreeMap<RuleId, Timestamp>,
     #[serde(default, rename = "paused_channels", skip_serializing_if = "BTreeMap::is_empty")]
     channels: BTreeMap<Channel, Timestamp>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    braked: BTreeMap<Channel, Braked>,
+    #[serde(default, rename = "resumed_channels", skip_serializing_if = "BTreeMap::is_empty")]
+    resumed: BTreeMap<Channel, Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -82,15 +94,17 @@ struct WrittenTimer {
 
 impl From<Written> for Standing {
     fn from(written: Written) -> Self {
-        let timers = written.timers.into_iter().map(|timer| (timer.key, timer.live)).collect();
-        Self { timers, rules: written.rules, channels: written.channels }
+        let Written { timers, rules, channels, braked, resumed } = written;
+        let timers = timers.into_iter().map(|timer| (timer.key, timer.live)).collect();
+        Self { timers, rules, channels, braked, resumed }
     }
 }
 
 impl From<Standing> for Written {
     fn from(standing: Standing) -> Self {
-        let timers = standing.timers.into_iter().map(|(key, live)| WrittenTimer { key, live }).collect();
-        Self { timers, rules: standing.rules, channels: standing.channels }
+        let Standing { timers, rules, channels, braked, resumed } = standing;
+        let timers = timers.into_iter().map(|(key, live)| WrittenTimer { key, live }).collect();
+        Self { timers, rules, channels, braked, resumed }
     }
 }
 
@@ -116,7 +130,7 @@ impl Standing {
             let since = goes_on.map_or(now, |before| before.since);
             timers.insert(key, Live { since, shadow });
         }
-        Self { timers, rules: self.rules.clone(), channels: self.channels.clone() }
+        Self { timers, ..self.clone() }
     }
 
     /// What holds after this; `None` where it holds already.
@@ -128,7 +142,22 @@ impl Standing {
             Act::PauseChannel(channel) => {
                 !after.channels.contains_key(channel) && after.channels.insert(channel.clone(), now).is_none()
             }
-            Act::ResumeChannel(channel) => after.channels.remove(channel).is_some(),
+            Act::ResumeChannel(channel) => {
+                after.braked.remove(channel);
+                let was_paused = after.channels.remove(channel).is_some();
+                if was_paused {
+                    after.resumed.insert(channel.clone(), now);
+                }
+                was_paused
+            }
+            Act::Brake(channel, braked) => {
+                let is_new = !after.channels.contains_key(channel);
+                if is_new {
+                    after.channels.insert(channel.clone(), now);
+                    after.braked.insert(channel.clone(), braked.clone());
+                }
+                is_new
+            }
         };
         changed.then(|| after.with_rules(rules, now))
     }
@@ -156,6 +185,17 @@ impl Standing {
     /// The channels that are paused, and since when.
     pub fn paused_channels(&self) -> impl Iterator<Item = (&Channel, Timestamp)> {
         self.channels.iter().map(|(channel, since)| (channel, *since))
+    }
+
+    /// The channels that are paused by their brakes, since when, and why.
+    pub fn braked_channels(&self) -> impl Iterator<Item = (&Channel, Timestamp, &Braked)> {
+        let since = |channel| self.channels.get(channel).copied().unwrap_or_default();
+        self.braked.iter().map(move |(channel, braked)| (channel, since(channel), braked))
+    }
+
+    /// When a channel was resumed last, if ever.
+    pub fn resumed_at(&self, channel: &Channel) -> Option<Timestamp> {
+        self.resumed.get(channel).copied()
     }
 
     pub fn is_paused(&self, channel: &Channel) -> bool {

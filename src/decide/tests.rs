@@ -10,7 +10,7 @@ use crate::{
 
 const START: Timestamp = Timestamp(1_795_419_000_000);
 const SECOND: i64 = 1_000;
-const HOUR: i64 = 3_600_000;
+pub(super) const HOUR: i64 = 3_600_000;
 pub(super) const DAY: i64 = 24 * HOUR;
 
 fn set(rules: &str) -> RuleSet {
@@ -27,10 +27,10 @@ fn set(rules: &str) -> RuleSet {
 
 /// One customer with an address, and all that is around them.
 pub(super) struct World {
-    case: Case,
+    pub case: Case,
     rules: RuleSet,
     standing: Standing,
-    policy: Policy,
+    pub policy: Policy,
     pub now: Timestamp,
     number: u64,
     pub clock_in_doubt: bool,
@@ -112,7 +112,7 @@ impl World {
     }
 
     /// Everything that is due, as workers would do it.
-    fn act(&mut self) {
+    pub fn act(&mut self) {
         while self.submit(&Command::Timer { customer: Self::who(), confirmed: true }) == Receipt::Recorded {}
         let due: Vec<JobId> = self
             .case
@@ -137,10 +137,12 @@ impl World {
     /// Time passes, and whatever comes due in it happens on time.
     pub fn wait(&mut self, ms: i64) -> &mut Self {
         let until = self.now.plus_ms(ms);
+        self.act();
         loop {
             let timer = next_timer(&self.case, &self.rules, &self.standing);
             let jobs = self.case.open.iter().filter(|job| job.fate.state == State::Queued).map(|job| job.fate.next_at);
-            let next = timer.into_iter().chain(jobs).min().map(|next| next.max(self.now));
+            // What is due and has not happened waits for something else than time.
+            let next = timer.into_iter().chain(jobs).filter(|next| *next > self.now).min();
             match next.filter(|next| *next <= until) {
                 Some(next) => self.now = next,
                 None => break,

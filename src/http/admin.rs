@@ -14,6 +14,7 @@ macro_rules! answered {
     }};
 }
 
+mod channels;
 mod confirm;
 mod explain;
 mod govern;
@@ -150,6 +151,8 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
             .or(explain::routes(admin))
             .unify()
             .or(history::routes(admin))
+            .unify()
+            .or(channels::routes(admin))
             .unify()
             .or(confirm::routes(admin))
             .unify()

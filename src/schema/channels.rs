@@ -22,7 +22,6 @@ pub(super) fn email() -> Value {
         r"smtps?://\S+|file:.+",
         "begin with smtps://, smtp:// or file:",
     );
-    let brake = off_or(&format!("0*[1-9][0-9]* +per +{}", super::forms::DURATION));
     map(
         "How mails are sent. Without this section rules can't mail.",
         &["from", "transport"],
@@ -39,16 +38,27 @@ pub(super) fn email() -> Value {
             key(
                 "brake",
                 default(
-                    form(
-                        "So many mails in a time; one more, and mails are paused until a person resumes them.",
-                        &brake,
-                        "write as 1000 per 1h, or off",
-                    ),
+                    brake("So many mails in a time; one more, and mails are paused until a person resumes them."),
                     "1000 per 1h",
                 ),
             ),
             key("concurrency", whole("Mails sent at once.", 1, 64)),
         ],
+    )
+}
+
+fn brake(about: &str) -> Value {
+    let pattern = off_or(&format!("0*[1-9][0-9]* +per +{}", super::forms::DURATION));
+    form(about, &pattern, "write as 1000 per 1h, or off")
+}
+
+/// Of a target or a room.
+fn own_brake() -> Key {
+    key(
+        "brake",
+        brake(
+            "So many orders in a time; one more, and it is paused until a person resumes it. Without it there is none.",
+        ),
     )
 }
 
@@ -70,6 +80,7 @@ pub(super) fn webhooks() -> Value {
                 ),
             ),
             private(),
+            own_brake(),
         ],
     );
     named("Targets that rules may call, by their names.", NAME, target)
@@ -83,6 +94,7 @@ pub(super) fn chats() -> Value {
             key("kind", word("Whose incoming webhook it is.", &["slack", "mattermost", "teams", "discord"])),
             key("url", url("The room's incoming webhook. Whoever knows it can write there.")),
             private(),
+            own_brake(),
         ],
     );
     named("Rooms that rules may write to, by their names.", NAME, room)

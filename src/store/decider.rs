@@ -9,9 +9,9 @@ use std::{
 use super::{Options, hot::Touched, record::Header, stays};
 use crate::{
     clock::{Clock, Timestamp},
-    decide::{self, Act, Case, Command, Effects, Given, Kind, Policy, REPEAT_MS, Receipt, Standing},
+    decide::{self, Act, Brakes, Case, Command, Effects, Given, Kind, Policy, REPEAT_MS, Receipt, Standing},
     kyc::{CustomerId, Verdict},
-    outbox::JobKey,
+    outbox::{JobKey, Order},
     rules::RuleSet,
 };
 
@@ -45,6 +45,7 @@ pub struct Decider {
     key: JobKey,
     clock: Clock,
     next: u64,
+    brakes: Brakes,
     repeating: HashMap<CustomerId, Repeating>,
 }
 
@@ -57,6 +58,7 @@ impl Decider {
             key,
             clock: options.clock.clone(),
             next,
+            brakes: Brakes::new(options.brakes.iter().cloned()),
             repeating: HashMap::new(),
         }
     }
@@ -100,6 +102,38 @@ impl Decider {
             }
         };
         Some(Decided { receipt: decision.receipt, written })
+    }
+
+    /// The earliest order that brakes still count; `None`: there are none.
+    pub fn counts_since(&self) -> Option<Timestamp> {
+        self.brakes.since(self.now())
+    }
+
+    /// Counts an order of before the start.
+    pub fn recount(&mut self, order: &Order) {
+        let channel = order.channel();
+        let begun_anew = self.standing.resumed_at(&channel).is_some_and(|at| order.at <= at);
+        if !begun_anew && !self.standing.is_paused(&channel) {
+            // Past the brake already: the next order draws it.
+            let _ = self.brakes.count(&channel, &order.rule, order.at);
+        }
+    }
+
+    /// Counts what has just been decided. Where that was too much, the records that pause the channels.
+    pub fn brake(&mut self, written: &Written, durable: u64) -> Vec<Written> {
+        let mut pauses = Vec::new();
+        for job in &written.effects.jobs {
+            let channel = job.order.channel();
+            if self.standing.is_paused(&channel) {
+                continue;
+            }
+            if let Some(braked) = self.brakes.count(&channel, &job.order.rule, written.header.at) {
+                let act = Act::Brake(channel, braked);
+                tracing::error!("{act}; `kyc-rules resume --channel` goes on");
+                pauses.extend(self.govern(&act, durable));
+            }
+        }
+        pauses
     }
 
     /// How many duplicates of this customer went unrecorded before this record.
@@ -146,6 +180,9 @@ impl Decider {
     pub fn govern(&mut self, act: &Act, durable: u64) -> Option<Written> {
         let standing = Arc::new(self.standing.after(act, &self.rules, self.now())?);
         self.standing = Arc::clone(&standing);
+        if let Act::ResumeChannel(channel) = act {
+            self.brakes.begin_anew(channel);
+        }
         let note = Some(act.to_string().into());
         Some(self.mark(Effects { standing: Some(standing), note, ..Effects::mark(Kind::Operator) }, durable))
     }

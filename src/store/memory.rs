@@ -60,7 +60,11 @@ impl Memory {
         let durable = inner.hot.durable();
         let decided = inner.decider.decide(command, &case, durable).ok_or(Refused::Failed)?;
         if let Some(written) = decided.written {
+            let pauses = inner.decider.brake(&written, durable);
             inner.keep(written);
+            for pause in pauses {
+                self.govern_all(&mut inner, pause);
+            }
             self.jobs.send_modify(|count| *count = count.wrapping_add(1));
         }
         Ok(decided.receipt)
@@ -251,6 +255,7 @@ impl Hot {
             asked_about: self.asked_about(),
             durable: self.durable(),
             behind: self.waiting() as u64,
+            braked: 0,
         }
     }
 }

@@ -32,7 +32,7 @@ use tokio::sync::watch;
 
 use crate::{
     clock::{Clock, Timestamp},
-    decide::{Act, Attempt, Case, Command, Effects, Policy, Receipt, Standing},
+    decide::{Act, Attempt, Brake, Case, Command, Effects, Policy, Receipt, Standing},
     kyc::CustomerId,
     outbox::{Channel, Job, JobId, Outcome},
     rules::{RuleSet, Stay},
@@ -44,6 +44,8 @@ use crate::{
 pub struct Options {
     pub clock: Clock,
     pub policy: Policy,
+    /// Of the channels that have one.
+    pub brakes: Vec<(Channel, Brake)>,
     /// Below so much free space on the disk callbacks are refused, in bytes.
     pub min_free_bytes: u64,
     /// What sled may keep in memory, in bytes.
@@ -65,6 +67,7 @@ impl Default for Options {
         Self {
             clock: Clock::default(),
             policy: Policy::default(),
+            brakes: Vec::new(),
             min_free_bytes: 256 << 20,
             view_cache_bytes: 32 << 20,
             interrupt: None,
@@ -143,6 +146,8 @@ pub struct Figures {
     pub durable: u64,
     /// How many customers wait for the view.
     pub behind: u64,
+    /// How many channels their brakes have paused.
+    pub braked: u64,
 }
 
 /// The store.
@@ -474,10 +479,11 @@ impl Store {
     }
 
     pub fn figures(&self) -> Figures {
-        match self {
+        let figures = match self {
             Self::Journal(journal) => journal.figures(),
             Self::Memory(memory) => memory.figures(),
-        }
+        };
+        Figures { braked: self.standing().borrow().braked_channels().count() as u64, ..figures }
     }
 
     /// Takes nothing more, writes down what waits, and lets go of the directory.

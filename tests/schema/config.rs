@@ -62,7 +62,10 @@ const CONFIG_SLIPS: &[(&str, &str)] = &[
     ("webhooks:\n  shop", "webhooks:\n  the shop"),
     ("url: http://127.0.0.1:9/hooks", "url: ftp://127.0.0.1:9/hooks"),
     ("url: http://127.0.0.1:9/hooks", "uri: http://127.0.0.1:9/hooks"),
-    ("private: true}\nchats", "private: maybe}\nchats"),
+    ("private: true, brake: 10000 per 1d", "private: maybe, brake: 10000 per 1d"),
+    ("brake: 10000 per 1d", "brake: 10000"),
+    ("brake: 10000 per 1d", "brakes: 10000 per 1d"),
+    ("brake: off", "brake: 0 per 1d"),
     ("kind: mattermost", "kind: matermost"),
     ("attributes: [plan, segment]", "attributes: [my plan]"),
     ("customers/{id}", "customers"),
@@ -89,6 +92,11 @@ const CONFIG_READER_KNOWS_MORE: &[(&str, &str, &str)] = &[
         "transport: file:./mail",
         "transport: smtp://a:b@mail.shop.example?tls=none",
         "what is this machine takes a parser",
+    ),
+    (
+        "[\"${NEW_SECRET}\", \"${KYC_RULES_SECRET}\"], private",
+        "whsec_no-base64-at-all-here, private",
+        "what base64 is takes a parser",
     ),
     ("path: /callbacks/kyc-7f3a9c", "path: \"/callbacks/<kyc>\"", "what a path may have in it takes a parser"),
 ];

@@ -3,5 +3,6 @@
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
 pub mod hooks;
+pub mod provider;
 pub mod service;
 pub mod smtp;

@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Shop {
     pub dir: tempfile::TempDir,
     pub transport: String,
+    /// More of the section about mails, as `, brake: 5 per 1h`.
+    pub email: String,
     /// More lines of the configuration.
     pub more: String,
 }
@@ -32,6 +34,7 @@ impl Shop {
         let shop = Self {
             dir: tempfile::tempdir().expect("directory"),
             transport: "file:./mail".to_owned(),
+            email: String::new(),
             more: String::new(),
         };
         for name in ["sorry", "hello", "bye"] {
@@ -57,6 +60,7 @@ impl Shop {
         let shop = Self {
             dir: tempfile::tempdir().expect("directory"),
             transport: "file:./mail".to_owned(),
+            email: String::new(),
             more: String::new(),
         };
         for (path, text) in kyc_rules::shipped::files().iter() {
@@ -85,9 +89,9 @@ impl Shop {
             "data: ./data\nrules: ./rules\nbrand: {{name: Shop, support: s@shop.example, url: https://shop.example}}\n\
              callback: {{listen: \"127.0.0.1:0\", secrets: [\"{SECRET}\"]}}\n\
              admin: {{listen: \"127.0.0.1:0\", token: {TOKEN}}}\n\
-             email: {{from: Shop <kyc@shop.example>, transport: \"{}\"}}\n\
+             email: {{from: Shop <kyc@shop.example>, transport: \"{}\"{}}}\n\
              store: {{min_free: 1MB}}\n{}",
-            self.transport, self.more
+            self.transport, self.email, self.more
         );
         self.write("kyc-rules.yaml", &config);
         let mut command = Command::new(env!("CARGO_BIN_EXE_kyc-rules"));

@@ -14,7 +14,11 @@ use super::{
     way::{CHUNK, Way},
 };
 use crate::{
-    cli::{Exit, Failure, Output, settings},
+    cli::{
+        Exit, Failure, Output,
+        client::{Client, part},
+        settings,
+    },
     contacts::{self, Entry},
 };
 
@@ -27,6 +31,10 @@ pub struct Import {
     /// `-` is standard input. On going live also status, since and tags: what is remembered of customers of whom no callback came.
     file: PathBuf,
 
+    /// Also ask the provider's API about each, at its pace, and remember what it says where no callback has said anything yet.
+    #[arg(long)]
+    from_provider: bool,
+
     /// Else told by the file's name.
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -38,23 +46,44 @@ impl Import {
         let text = self.text()?;
         let format = Format::of(self.format, &self.file);
         let entries = contacts::read(&text, format, &config.directory.attributes).map_err(|bad| self.refused(&bad))?;
-        let (changed, direct) = settings::block_on(async {
+        let (changed, direct, known) = settings::block_on(async {
             let way = Way::find(&config).await?;
             let direct = matches!(way, Way::Store(_));
-            let sent = send(&way, &entries, output).await;
+            let taken = self.take(&way, &entries, output).await;
             way.close().await;
-            sent.map(|changed| (changed, direct))
+            taken.map(|(changed, known)| (changed, direct, known))
         })?;
         let where_to = if direct { "into the data directory, since no server runs" } else { "by the running server" };
         output.either(
-            &json!({"contacts": entries.len(), "changed": changed, "unchanged": entries.len() - changed}),
+            &json!({
+                "contacts": entries.len(), "changed": changed, "unchanged": entries.len() - changed, "from_provider": known,
+            }),
             format_args!(
-                "{} contacts were taken {where_to}: {changed} new or changed, {} as they were",
+                "{} contacts were taken {where_to}: {changed} new or changed, {} as they were{}",
                 entries.len(),
-                entries.len() - changed
+                entries.len() - changed,
+                known
+                    .map(|known| format!("\n{known} of {} are known to the provider, and new here", entries.len()))
+                    .unwrap_or_default()
             ),
         );
         Ok(())
+    }
+
+    /// Returns how many were new or changed, and how many the provider knows, where it was asked.
+    async fn take(&self, way: &Way, entries: &[Entry], output: &Output) -> Result<(usize, Option<usize>), Failure> {
+        let client = match (way, self.from_provider) {
+            (_, false) => None,
+            (Way::Server(client), true) => Some(client),
+            (Way::Store(_), true) => {
+                let text = "--from-provider needs the running server, which keeps the pace at which the API is asked; start \
+                            `kyc-rules serve`";
+                return Err(Failure::new(Exit::Unavailable, text));
+            }
+        };
+        let changed = send(way, entries, output).await?;
+        let Some(client) = client else { return Ok((changed, None)) };
+        ask(client, entries, output).await.map(|known| (changed, Some(known)))
     }
 
     fn text(&self) -> Result<String, Failure> {
@@ -81,14 +110,33 @@ impl Import {
     }
 }
 
-async fn send(way: &Way, entries: &[Entry], output: &Output) -> Result<usize, Failure> {
+/// Has the provider's API asked about each. Returns of how many it said something new.
+async fn ask(client: &Client, entries: &[Entry], output: &Output) -> Result<usize, Failure> {
+    let bar = bar(entries.len(), "customers", output);
+    let mut known = 0;
+    for entry in entries {
+        let path = format!("customers/{}/refresh", part(entry.id.as_str()));
+        let answer = client.post_json(&path, &json!({"import": true})).await?;
+        known += usize::from(answer["verdict"] == "imported");
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(known)
+}
+
+fn bar(length: usize, what: &str, output: &Output) -> ProgressBar {
     let bar = match output.is_terminal() {
-        true => ProgressBar::new(entries.len() as u64),
+        true => ProgressBar::new(length as u64),
         false => ProgressBar::hidden(),
     };
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} contacts, {eta} left") {
+    if let Ok(style) = ProgressStyle::with_template(&format!("{{wide_bar}} {{pos}}/{{len}} {what}, {{eta}} left")) {
         bar.set_style(style);
     }
+    bar
+}
+
+async fn send(way: &Way, entries: &[Entry], output: &Output) -> Result<usize, Failure> {
+    let bar = bar(entries.len(), "contacts", output);
     let (mut taken, mut changed) = (0, 0);
     for chunk in entries.chunks(CHUNK) {
         changed += way.put(chunk).await.map_err(|failure| {

@@ -1,9 +1,10 @@
-//! What people do to rules, channels and the clock: pausing, resuming, and sending what was left behind.
+//! What people do to rules and the clock: pausing, resuming, and sending what was left behind.
 
 use std::sync::Arc;
 
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::Value;
 use warp::{Filter, Rejection, reply::Response};
 
 use super::{Admin, Answered, Part, malformed, refused, unreadable};
@@ -12,7 +13,6 @@ use crate::{
     decide::{Act, Command, Receipt, Standing, backlog_of},
     http::reply::{Kind, Problem, json},
     kyc::CustomerId,
-    outbox::Channel,
     rules::{Rule, RuleId, RuleSet, Stay},
     source::did_you_mean,
     store::{Overdue, StayPlace, Store},
@@ -63,28 +63,8 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
     let resume_rule = warp::path!("rules" / Part / "resume")
         .and(warp::post())
         .then(answered!(admin, |this, id: Part| this.resume_rule(id)));
-    let pause_channel = warp::path!("channels" / Part / "pause")
-        .and(warp::post())
-        .then(answered!(admin, |this, name: Part| this.govern_channel(name, Act::PauseChannel)));
-    let resume_channel = warp::path!("channels" / Part / "resume")
-        .and(warp::post())
-        .then(answered!(admin, |this, name: Part| this.govern_channel(name, Act::ResumeChannel)));
     let clock = warp::path!("clock" / "accept").and(warp::post()).then(answered!(admin, |this| this.accept_clock()));
-    rules
-        .or(backlog)
-        .unify()
-        .or(send)
-        .unify()
-        .or(pause_rule)
-        .unify()
-        .or(resume_rule)
-        .unify()
-        .or(pause_channel)
-        .unify()
-        .or(resume_channel)
-        .unify()
-        .or(clock)
-        .unify()
+    rules.or(backlog).unify().or(send).unify().or(pause_rule).unify().or(resume_rule).unify().or(clock).unify()
 }
 
 impl Admin {
@@ -101,7 +81,7 @@ impl Admin {
     async fn pause_rule(&self, Part(id): Part) -> Answered {
         let set = self.rulebook()?.current();
         let rule = known(&set, &id)?;
-        self.govern(Act::PauseRule(rule.id.clone())).await
+        Ok(json(StatusCode::OK, &self.govern(Act::PauseRule(rule.id.clone())).await?))
     }
 
     /// Also of a rule that has gone: somebody may want to clear up before it comes back.
@@ -111,25 +91,16 @@ impl Admin {
         if !is_paused {
             known(&self.rulebook()?.current(), &id)?;
         }
-        self.govern(Act::ResumeRule(rule)).await
+        Ok(json(StatusCode::OK, &self.govern(Act::ResumeRule(rule)).await?))
     }
 
-    async fn govern_channel(&self, Part(name): Part, act: fn(Channel) -> Act) -> Answered {
-        let channel = Channel::parse(&name).filter(|channel| self.channels.contains(channel)).ok_or_else(|| {
-            let known: Vec<String> = self.channels.iter().map(Channel::to_string).collect();
-            let known = if known.is_empty() { "none is configured".to_owned() } else { known.join(", ") };
-            Problem::new(Kind::NotFound).detail(format!("there is no channel {name:?}; there are: {known}"))
-        })?;
-        self.govern(act(channel)).await
-    }
-
-    async fn govern(&self, act: Act) -> Answered {
+    pub(super) async fn govern(&self, act: Act) -> Result<Value, Problem> {
         let said = act.to_string();
         let receipt = self.store()?.govern(act).await.map_err(refused)?;
         if receipt == Receipt::Recorded {
             tracing::info!("{said}");
         }
-        Ok(json(StatusCode::OK, &serde_json::json!({"changed": receipt == Receipt::Recorded, "said": said})))
+        Ok(serde_json::json!({"changed": receipt == Receipt::Recorded, "said": said}))
     }
 
     async fn accept_clock(&self) -> Answered {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde::Deserialize;
+use serde_json::Value;
 use warp::{Filter, Rejection, reply::Response};
 
 use super::{
@@ -34,13 +35,19 @@ const EXAMPLES: usize = 5;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
+pub(super) struct JobsQuery {
     state: Option<String>,
     customer: Option<String>,
     rule: Option<String>,
     channel: Option<String>,
     cursor: Option<String>,
     limit: Option<usize>,
+}
+
+impl JobsQuery {
+    pub(super) fn of_problems(self) -> Self {
+        Self { state: Some(State::Problem.name().to_owned()), ..self }
+    }
 }
 
 /// Which problems are meant, and whether it is only asked how many they are.
@@ -65,12 +72,7 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
     let list = warp::path!("jobs")
         .and(warp::get())
         .and(warp::query())
-        .then(answered!(admin, |this, query: ListQuery| this.jobs(query)));
-    let problems = warp::path!("problems")
-        .and(warp::get())
-        .and(warp::query())
-        .then(answered!(admin, |this, query: ListQuery| this
-            .jobs(ListQuery { state: Some(State::Problem.name().to_owned()), ..query })));
+        .then(answered!(admin, |this, query: JobsQuery| this.jobs(query)));
     let retry = warp::path!("jobs" / Part / "retry")
         .and(warp::post())
         .then(answered!(admin, |this, id: Part| this.act_on_job(id, RETRY)));
@@ -85,11 +87,15 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
         .and(warp::post())
         .and(capped_body(MAX_BODY_BYTES))
         .then(answered!(admin, |this, body: Bytes| this.act_on_problems(body, "dropped", DROP)));
-    list.or(problems).unify().or(retry).unify().or(drop).unify().or(retry_all).unify().or(drop_all).unify()
+    list.or(retry).unify().or(drop).unify().or(retry_all).unify().or(drop_all).unify()
 }
 
 impl Admin {
-    async fn jobs(&self, query: ListQuery) -> Answered {
+    async fn jobs(&self, query: JobsQuery) -> Answered {
+        Ok(json(StatusCode::OK, &self.list(query).await?))
+    }
+
+    pub(super) async fn list(&self, query: JobsQuery) -> Result<Value, Problem> {
         let filter = JobFilter {
             state: query.state.as_deref().map(state).transpose()?,
             customer: query.customer.as_deref().map(customer_id).transpose()?,
@@ -102,7 +108,7 @@ impl Admin {
         let Page { rows, next } = self.store()?.jobs(&filter, before, max).await.map_err(unreadable)?;
         let jobs: Vec<JobShape> = rows.iter().map(|(who, job)| JobShape::new(who, job)).collect();
         let next = next.map(|(number, index)| format!("{number}.{index}"));
-        Ok(json(StatusCode::OK, &serde_json::json!({"jobs": jobs, "next": next})))
+        Ok(serde_json::json!({"jobs": jobs, "next": next}))
     }
 
     async fn act_on_job(&self, Part(id): Part, command: Act) -> Answered {
@@ -177,7 +183,7 @@ fn state(name: &str) -> Result<State, Problem> {
 }
 
 /// Also one that is not in the rules any more.
-fn rule(id: &str) -> Result<RuleId, Problem> {
+pub(super) fn rule(id: &str) -> Result<RuleId, Problem> {
     RuleId::new(id).ok_or_else(|| malformed(format!("{id:?} is no name of a rule")))
 }
 

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::Admin;
 use crate::{
     clock::Timestamp,
-    decide::{CameDue, Case, Ruling, Standing},
+    decide::{Braked, CameDue, Case, Ruling, Standing},
     kyc::{Codes, Contact, CustomerId, Processing, Status, Verdict},
-    outbox::Job,
+    outbox::{Channel, Job},
     rulebook::Loaded,
     rules::Stay,
     store::{Entry, Figures, Page, Store, settled},
@@ -30,6 +30,8 @@ pub struct StatusShape {
     provider: ProviderShape,
     directory: DirectoryShape,
     paused: PausedShape,
+    /// The channels that are paused by their brakes.
+    brakes: Vec<BrakeShape>,
     /// The clock has jumped, and timers and limits wait until it is accepted.
     clock_in_doubt: bool,
     /// The configuration's file has changed since it was read; a restart takes it in.
@@ -84,6 +86,42 @@ impl PausedShape {
     }
 }
 
+/// A channel that its brake has paused: a person must look at it.
+#[derive(Serialize)]
+pub struct BrakeShape {
+    channel: String,
+    since: String,
+    /// As configured: `1000 per 1h`.
+    brake: String,
+    /// How much each rule had ordered, the most first.
+    orders: Vec<OrdersShape>,
+    /// All that in a line.
+    said: String,
+}
+
+#[derive(Serialize)]
+struct OrdersShape {
+    rule: String,
+    count: u32,
+}
+
+impl BrakeShape {
+    pub fn all(standing: &Standing) -> Vec<Self> {
+        let shape = |(channel, since, braked): (&Channel, Timestamp, &Braked)| Self {
+            channel: channel.to_string(),
+            since: moment(since),
+            brake: braked.brake.to_string(),
+            said: braked.to_string(),
+            orders: braked
+                .orders
+                .iter()
+                .map(|(rule, count)| OrdersShape { rule: rule.to_string(), count: *count })
+                .collect(),
+        };
+        standing.braked_channels().map(shape).collect()
+    }
+}
+
 #[derive(Serialize)]
 struct ProviderShape {
     confirm: bool,
@@ -103,7 +141,7 @@ struct DirectoryShape {
 
 impl StatusShape {
     pub fn new(admin: &Admin, store: &Store, loaded: &Loaded) -> Self {
-        let Figures { customers, bytes, queued, held, running, problem, durable, behind, asked_about } =
+        let Figures { customers, bytes, queued, held, running, problem, durable, behind, asked_about, .. } =
             store.figures();
         let error = loaded.error.as_ref().map(|(at, text)| ErrorShape { at: moment(*at), text: text.clone() });
         Self {
@@ -127,6 +165,7 @@ impl StatusShape {
                 error: admin.house.lookups().and_then(|lookups| lookups.trouble()).map(|trouble| trouble.text),
             },
             paused: PausedShape::new(&store.standing().borrow()),
+            brakes: BrakeShape::all(&store.standing().borrow()),
             clock_in_doubt: admin.clock.is_in_doubt(),
             config_changed: (admin.config_changed)(),
             ready: admin.house.not_ready().is_none(),

@@ -140,10 +140,25 @@ impl Journal {
             room: (Mutex::new(()), Condvar::new()),
             journal_dir,
         });
-        let writer = Writer::new(Arc::clone(&shared), Decider::new(options, key, last + 1, standing), segment);
+        let mut decider = Decider::new(options, key, last + 1, standing);
+        recount(&shared, &mut decider).map_err(|ViewError(error)| OpenError::View(error))?;
+        let writer = Writer::new(Arc::clone(&shared), decider, segment);
         let threads = start(&shared, writer).map_err(io_error("starting a thread"))?;
         Ok(Arc::new(Self { shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) }))
     }
+}
+
+/// What was ordered lately counts for the brakes, also when the process is a new one.
+fn recount(shared: &Shared, decider: &mut Decider) -> Result<(), ViewError> {
+    let (Some(view), Some(since)) = (shared.view(), decider.counts_since()) else { return Ok(()) };
+    for row in view.jobs(None, None) {
+        let (_, job) = row?;
+        if job.order.at < since {
+            break;
+        }
+        decider.recount(&job.order);
+    }
+    Ok(())
 }
 
 /// What holds for all customers, from the record that says so.

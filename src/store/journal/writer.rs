@@ -145,7 +145,11 @@ impl Writer {
             None => Err(Refused::Failed),
             Some(decided) => {
                 if let Some(written) = decided.written {
+                    let pauses = self.decider.brake(&written, self.durable);
                     self.add(written)?;
+                    for pause in pauses {
+                        self.add(pause)?;
+                    }
                 }
                 Ok(decided.receipt)
             }

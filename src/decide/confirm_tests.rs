@@ -1,0 +1,274 @@
+//! Callbacks that are hints: an API that knows the truth, late, away or ignorant, and callbacks in every order.
+
+use super::{
+    tests::{DAY, HOUR, World},
+    *,
+};
+use crate::kyc::{Codes, Processing, Source};
+
+const RULES: &str = "
+  - {id: pending, when: any -> PENDING_KYC_DATA, do: [{email: {template: reminder, settle: 1s}}]}
+  - {id: failed, when: any -> SOFT_KYC_FAILED, do: [{email: {template: sorry, settle: 1s}}]}
+  - {id: done, when: any -> FULL_USER, do: [{email: {template: hello, settle: 1s}}]}
+  - {id: waits, when: 'SOFT_KYC_FAILED for 1h', do: [{tag: waited}]}
+";
+
+fn said(status: &str, docs: &[&str]) -> Answer {
+    Answer::Known(Observation {
+        source: Source::Api,
+        status: Status::from_wire(Some(status)).expect("status"),
+        processing: None,
+        missing_docs: Some(Codes::new(docs.iter().copied()).expect("docs")),
+        reject_labels: None,
+        message: Some("".into()),
+    })
+}
+
+fn world() -> World {
+    let mut world = World::new(RULES);
+    world.policy.confirms = true;
+    world
+}
+
+impl World {
+    fn comes(&mut self, status: &str, processing: Option<&str>, docs: &[&str]) -> Receipt {
+        let saw = Observation {
+            source: Source::Callback,
+            status: Status::from_wire(Some(status)).expect("status"),
+            processing: Some(Processing::from_wire(processing).expect("status")),
+            missing_docs: Some(Codes::new(docs.iter().copied()).expect("docs")),
+            reject_labels: Some(Codes::EMPTY),
+            message: Some("".into()),
+        };
+        self.submit(&Command::Observe { customer: Self::who(), saw })
+    }
+
+    fn answer_to(&mut self, up_to: u64, answer: Answer) -> Receipt {
+        let receipt = self.submit(&Command::Answer { customer: Self::who(), up_to, answer });
+        self.act();
+        receipt
+    }
+
+    fn answer(&mut self, answer: Answer) -> Receipt {
+        self.answer_to(self.case.last, answer)
+    }
+
+    fn status(&self) -> &str {
+        self.case.customer.as_ref().map_or("new", |customer| customer.status.name())
+    }
+
+    fn waiting(&self) -> usize {
+        self.case.question.as_ref().map_or(0, |question| question.waiting.len())
+    }
+}
+
+#[test]
+fn nothing_is_believed_before_the_api_was_asked() {
+    let mut world = world();
+    assert_eq!(
+        world.comes("SOFT_KYC_FAILED", Some("VERIFICATION_IN_PROGRESS"), &["SELFIE"]),
+        Receipt::Seen(Verdict::Pending)
+    );
+    world.wait(DAY).sent(&[]);
+    assert_eq!(world.status(), "new");
+    let came_at = world.case.question.as_ref().expect("open").waiting[0].at;
+    assert_eq!(world.answer(said("SOFT_KYC_FAILED", &["SELFIE"])), Receipt::Seen(Verdict::Moved));
+    let customer = world.case.customer.clone().expect("known");
+    assert_eq!(customer.entered_at, came_at, "the stay began when the callback came");
+    assert_eq!(customer.processing, Some(Processing::VerificationInProgress), "the API does not speak of it");
+    world.wait(HOUR).sent(&["failed 0 24h"]);
+    assert!(world.case.tags.contains("waited"), "an hour had passed since the callback");
+    assert_eq!(
+        world.comes("SOFT_KYC_FAILED", Some("VERIFICATION_IN_PROGRESS"), &["SELFIE"]),
+        Receipt::Seen(Verdict::Duplicate)
+    );
+    assert_eq!(world.waiting(), 0, "what memory says already asks nobody");
+}
+
+#[test]
+fn a_captured_callback_with_another_status_changes_nothing() {
+    let mut world = world();
+    world.comes("FULL_USER", None, &[]);
+    world.answer(said("FULL_USER", &[]));
+    world.comes("HARD_KYC_FAILED", None, &[]);
+    for lag_ms in [5_000, 30_000, 120_000] {
+        assert_eq!(world.answer(said("FULL_USER", &[])), Receipt::NotNow, "it may be late");
+        assert_eq!(world.case.question.as_ref().expect("open").next_at, world.now.plus_ms(lag_ms));
+        world.wait(lag_ms);
+    }
+    world.answer(said("FULL_USER", &[]));
+    assert_eq!((world.status(), world.waiting()), ("FULL_USER", 0));
+    world.wait(DAY).sent(&["done 0 0h"]);
+}
+
+#[test]
+fn an_api_that_is_only_late_is_waited_for() {
+    let mut world = world();
+    world.comes("PENDING_KYC_DATA", None, &[]);
+    world.answer(said("PENDING_KYC_DATA", &[]));
+    world.comes("SOFT_KYC_FAILED", None, &[]);
+    assert_eq!(world.answer(said("PENDING_KYC_DATA", &[])), Receipt::NotNow);
+    world.wait(5_000);
+    assert_eq!(world.answer(said("SOFT_KYC_FAILED", &[])), Receipt::Seen(Verdict::Moved));
+    world.wait(60_000).sent(&["failed 0 0h"]);
+}
+
+#[test]
+fn a_customer_whom_the_api_does_not_know_is_asked_about_again_and_then_left_alone() {
+    let mut world = world();
+    world.comes("FULL_USER", None, &[]);
+    for _ in 0..3 {
+        assert_eq!(world.answer(Answer::Unknown), Receipt::NotNow);
+    }
+    assert_eq!(world.answer(Answer::Unknown), Receipt::Seen(Verdict::Unconfirmed));
+    assert_eq!((world.status(), world.waiting()), ("new", 0));
+    world.wait(DAY).sent(&[]);
+}
+
+#[test]
+fn an_answer_covers_only_what_came_before_it_was_asked_for() {
+    let mut world = world();
+    world.comes("PENDING_KYC_DATA", None, &[]);
+    let asked = world.case.last;
+    world.comes("FULL_USER", None, &[]);
+    world.answer_to(asked, said("PENDING_KYC_DATA", &[]));
+    assert_eq!((world.status(), world.waiting()), ("PENDING_KYC_DATA", 1));
+    world.wait(DAY).sent(&[]);
+    world.answer(said("FULL_USER", &[]));
+    assert_eq!((world.status(), world.waiting()), ("FULL_USER", 0));
+    world.wait(DAY).sent(&["done 0 24h"]);
+}
+
+#[test]
+fn no_mail_goes_while_a_question_is_open() {
+    let mut world = world();
+    world.comes("SOFT_KYC_FAILED", None, &[]);
+    world.answer(said("SOFT_KYC_FAILED", &[]));
+    world.comes("FULL_USER", None, &[]);
+    world.wait(HOUR / 2).sent(&[]);
+    world.answer(said("FULL_USER", &[]));
+    world.wait(HOUR).sent(&["done 0 0h"]);
+}
+
+#[test]
+fn what_the_api_alone_says_has_no_labels_until_a_callback_agrees() {
+    let mut world = world();
+    world.comes("SOFT_KYC_FAILED", Some("VERIFICATION_IN_PROGRESS"), &["SELFIE"]);
+    assert_eq!(world.answer(said("KYC_PENDING", &[])), Receipt::Seen(Verdict::Moved));
+    let customer = world.case.customer.clone().expect("known");
+    assert_eq!((customer.status.name(), customer.processing, customer.reject_labels), ("KYC_PENDING", None, None));
+    world.comes("KYC_PENDING", Some("VERIFICATION_IN_PROGRESS"), &[]);
+    assert_eq!(world.answer(said("KYC_PENDING", &[])), Receipt::Seen(Verdict::Updated));
+    let customer = world.case.customer.clone().expect("known");
+    assert_eq!(customer.processing, Some(Processing::VerificationInProgress));
+}
+
+#[test]
+fn reconciling_finds_what_no_callback_told_and_says_nothing_where_nothing_is_new() {
+    let mut world = world();
+    world.comes("FULL_USER", None, &[]);
+    world.answer(said("FULL_USER", &[]));
+    let before = world.case.last;
+    assert_eq!(world.answer(said("FULL_USER", &[])), Receipt::Unchanged);
+    assert_eq!(world.answer(Answer::Unknown), Receipt::Unchanged);
+    assert_eq!(world.case.last, before, "nothing is written");
+    assert_eq!(world.answer(said("SOFT_KYC_FAILED", &["PASSPORT"])), Receipt::Seen(Verdict::Moved));
+    world.wait(60_000).sent(&["failed 0 0h"]);
+}
+
+#[test]
+fn a_person_may_decide_in_the_api_s_place() {
+    let mut world = world();
+    world.comes("PENDING_KYC_DATA", None, &[]);
+    world.comes("FULL_USER", None, &[]);
+    let believe = Command::Believe { customer: World::who() };
+    assert_eq!(world.submit(&believe), Receipt::Seen(Verdict::Moved));
+    assert_eq!((world.status(), world.waiting()), ("FULL_USER", 0));
+    assert_eq!(world.submit(&believe), Receipt::Unchanged);
+}
+
+#[test]
+fn a_timer_is_not_decided_before_the_api_was_asked() {
+    let mut world = world();
+    world.comes("SOFT_KYC_FAILED", None, &[]);
+    world.answer(said("SOFT_KYC_FAILED", &[]));
+    world.now = world.now.plus_ms(2 * HOUR);
+    let timer = |confirmed| Command::Timer { customer: World::who(), confirmed };
+    assert_eq!(world.submit(&timer(false)), Receipt::AskFirst);
+    world.submit(&Command::Answer { customer: World::who(), up_to: world.case.last, answer: said("FULL_USER", &[]) });
+    assert_eq!(world.submit(&timer(true)), Receipt::NotNow, "the customer has left");
+    assert!(!world.case.tags.contains("waited"));
+}
+
+#[test]
+fn callbacks_that_wait_are_bounded_and_a_repeated_one_waits_once() {
+    let mut world = world();
+    for nth in 0..50 {
+        let doc = format!("DOC_{nth}");
+        assert_eq!(world.comes("SOFT_KYC_FAILED", None, &[&doc]), Receipt::Seen(Verdict::Pending));
+    }
+    assert_eq!(world.waiting(), 16);
+    assert_eq!(world.comes("SOFT_KYC_FAILED", None, &["DOC_49"]), Receipt::Seen(Verdict::Duplicate));
+    assert_eq!(world.waiting(), 16);
+}
+
+/// Every order of up to six callbacks, each once or twice, while the truth goes its way; the API is asked at every possible
+/// moment. Whatever comes when: the customer ends where the API says, and nothing that was mailed contradicts it.
+#[test]
+fn every_order_and_duplication_of_callbacks_ends_in_the_api_s_state() {
+    const LIFE: [&str; 3] = ["PENDING_KYC_DATA", "SOFT_KYC_FAILED", "FULL_USER"];
+    let mut stories: Vec<Vec<usize>> = vec![Vec::new()];
+    let mut checked = 0;
+    while let Some(story) = stories.pop() {
+        if !story.is_empty() {
+            for truth_moves_at in 0..=story.len() {
+                checked += 1;
+                check(&LIFE, &story, truth_moves_at);
+            }
+        }
+        if story.len() < 6 {
+            // Each of the three comes at most twice.
+            let next = (0..LIFE.len()).filter(|nth| story.iter().filter(|have| have == &nth).count() < 2);
+            stories.extend(next.map(|nth| [&story[..], &[nth]].concat()));
+        }
+    }
+    assert!(checked > 1_500, "{checked}");
+}
+
+/// The truth is SOFT_KYC_FAILED until so many callbacks have come, and FULL_USER from then on.
+fn check(life: &[&str], story: &[usize], truth_moves_at: usize) {
+    let truth = |came: usize| if came >= truth_moves_at { "FULL_USER" } else { "SOFT_KYC_FAILED" };
+    let mut world = world();
+    let mut asked: Option<(u64, &str)> = None;
+    for (nth, which) in story.iter().enumerate() {
+        world.comes(life[*which], None, &[]);
+        world.wait(500);
+        // The answer to a question that was sent before this callback arrives now.
+        if let Some((up_to, status)) = asked.take() {
+            world.answer_to(up_to, said(status, &[]));
+        }
+        if world.case.question.is_some() {
+            asked = Some((world.case.last, truth(nth + 1)));
+        }
+    }
+    for _ in 0..12 {
+        if let Some((up_to, status)) = asked.take() {
+            world.answer_to(up_to, said(status, &[]));
+        }
+        world.wait(200_000);
+        if world.case.question.is_some() {
+            asked = Some((world.case.last, truth(story.len())));
+        }
+    }
+    // Reconciling has the last word where the truth moved and no callback told.
+    world.answer(said(truth(story.len()), &[]));
+    world.wait(DAY);
+    assert_eq!((world.status(), world.waiting()), (truth(story.len()), 0), "{story:?}, moves at {truth_moves_at}");
+    assert!(world.sent.iter().all(|mail| !mail.starts_with("pending")), "never true: {:?} {story:?}", world.sent);
+    if let Some(last) = world.sent.last() {
+        let rule = if truth(story.len()) == "FULL_USER" { "done" } else { "failed" };
+        assert!(last.starts_with(rule), "{last} {story:?}, moves at {truth_moves_at}");
+    }
+    let done = world.sent.iter().filter(|mail| mail.starts_with("done")).count();
+    assert!(done <= 1, "{:?} {story:?}", world.sent);
+}

@@ -1,0 +1,109 @@
+//! The ways out: pausing and resuming them, and what their brakes have stopped.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use warp::{Filter, Rejection, reply::Response};
+
+use super::{
+    Admin, Answered, MAX_PAGE, Part,
+    jobs::{self, JobsQuery},
+    refused,
+    shape::BrakeShape,
+    unreadable,
+};
+use crate::{
+    decide::{Act, Command, Receipt},
+    http::reply::{Kind, Problem, json as answer},
+    outbox::{Channel, State},
+    rules::RuleId,
+    store::{JobFilter, Place},
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResumeQuery {
+    /// What this rule has ordered and has not left is dropped first.
+    drop_rule: Option<String>,
+}
+
+pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+    let pause = warp::path!("channels" / Part / "pause")
+        .and(warp::post())
+        .then(answered!(admin, |this, name: Part| this.pause_channel(name)));
+    let resume = warp::path!("channels" / Part / "resume")
+        .and(warp::post())
+        .and(warp::query())
+        .then(answered!(admin, |this, name: Part, query: ResumeQuery| this.resume_channel(name, query)));
+    let problems = warp::path!("problems")
+        .and(warp::get())
+        .and(warp::query())
+        .then(answered!(admin, |this, query: JobsQuery| this.problems(query)));
+    pause.or(resume).unify().or(problems).unify()
+}
+
+impl Admin {
+    fn channel(&self, name: &str) -> Result<Channel, Problem> {
+        Channel::parse(name).filter(|channel| self.channels.contains(channel)).ok_or_else(|| {
+            let known: Vec<String> = self.channels.iter().map(Channel::to_string).collect();
+            let known = if known.is_empty() { "none is configured".to_owned() } else { known.join(", ") };
+            Problem::new(Kind::NotFound).detail(format!("there is no channel {name:?}; there are: {known}"))
+        })
+    }
+
+    async fn pause_channel(&self, Part(name): Part) -> Answered {
+        let channel = self.channel(&name)?;
+        Ok(answer(StatusCode::OK, &self.govern(Act::PauseChannel(channel)).await?))
+    }
+
+    async fn resume_channel(&self, Part(name): Part, ResumeQuery { drop_rule }: ResumeQuery) -> Answered {
+        let channel = self.channel(&name)?;
+        let dropped = match drop_rule {
+            Some(rule) => self.drop_of_rule(&channel, &jobs::rule(&rule)?).await?,
+            None => 0,
+        };
+        let mut said = self.govern(Act::ResumeChannel(channel)).await?;
+        said["dropped"] = json!(dropped);
+        Ok(answer(StatusCode::OK, &said))
+    }
+
+    /// Drops what a rule has ordered of a channel and has not left. Says how much.
+    async fn drop_of_rule(&self, channel: &Channel, rule: &RuleId) -> Result<u64, Problem> {
+        let store = self.store()?;
+        let mut dropped = 0;
+        for state in [State::Queued, State::Held, State::Problem] {
+            let filter = JobFilter {
+                state: Some(state),
+                rule: Some(rule.clone()),
+                channel: Some(channel.clone()),
+                ..JobFilter::default()
+            };
+            let mut before: Option<Place> = None;
+            loop {
+                let page = store.jobs(&filter, before, MAX_PAGE).await.map_err(unreadable)?;
+                let rows = page.rows.into_iter();
+                let drops = rows.map(|(customer, job)| store.submit(Command::Drop { customer, job: job.id() }));
+                for receipt in join_all(drops).await {
+                    dropped += u64::from(receipt.map_err(refused)? == Receipt::Recorded);
+                }
+                before = page.next;
+                if before.is_none() {
+                    break;
+                }
+            }
+        }
+        tracing::info!(%channel, %rule, dropped, "what a rule had ordered was dropped by hand");
+        Ok(dropped)
+    }
+
+    /// What a person must look at: jobs, and channels that their brakes have stopped.
+    async fn problems(&self, query: JobsQuery) -> Answered {
+        let mut problems: Value = self.list(query.of_problems()).await?;
+        let standing = self.standing()?;
+        problems["brakes"] = json!(BrakeShape::all(&standing));
+        Ok(answer(StatusCode::OK, &problems))
+    }
+}

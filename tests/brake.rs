@@ -1,0 +1,147 @@
+//! The brake: a wrong rule can't mail everybody, whatever is restarted in between, and a person decides how it goes on.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{
+    hooks::HookServer,
+    service::{Service, Shop},
+};
+
+const RULES: &str = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: sorry}]}\n  \
+                     - {id: bye, when: any -> FULL_USER, do: [{email: {template: bye, to: audit@shop.example}}]}\n";
+
+fn shop() -> Shop {
+    let mut shop = Shop::new(RULES);
+    shop.email = ", brake: 3 per 1h".to_owned();
+    shop
+}
+
+/// So many customers, each with an address, enter this status.
+async fn enter(service: &Service, customers: std::ops::Range<usize>, status: &str) {
+    for nth in customers {
+        service.contact(&format!("C-{nth}"), "ada@customer.example").await;
+        service.callback(&format!("C-{nth}"), status, json!({})).await;
+    }
+}
+
+async fn done(service: &Service, count: u64) {
+    let listed = |said: &Value| said["jobs"].as_array().map_or(0, |jobs| jobs.len() as u64);
+    service.until("jobs?state=done", |said| listed(said) == count).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_brake_nothing_leaves_until_a_person_says_so() {
+    let shop = shop();
+    let service = shop.start().ready().await;
+    enter(&service, 0..2, "SOFT_KYC_FAILED").await;
+    enter(&service, 2..3, "FULL_USER").await;
+    done(&service, 3).await;
+    let status = service.get("status").await;
+    assert_eq!((&status["brakes"], &status["paused"]["channels"]), (&json!([]), &json!({})));
+    // One too many, and those that come while nobody has looked.
+    enter(&service, 3..6, "SOFT_KYC_FAILED").await;
+    let status = service.until("status", |said| said["jobs"]["queued"] == 3).await;
+    let brake = &status["brakes"][0];
+    assert_eq!((&brake["channel"], &brake["brake"]), (&json!("email"), &json!("3 per 1h")));
+    assert_eq!(brake["orders"], json!([{"rule": "sorry", "count": 3}, {"rule": "bye", "count": 1}]));
+    assert!(status["paused"]["channels"]["email"].is_string());
+    assert_eq!(service.get("problems").await["brakes"][0]["orders"], brake["orders"]);
+    let metrics = reqwest::Client::new().get(format!("http://{}/metrics", service.admin));
+    let metrics =
+        metrics.bearer_auth(support::service::TOKEN).send().await.expect("an answer").text().await.expect("text");
+    assert!(metrics.contains("kyc_rules_channels_braked 1\n"), "{metrics}");
+    let log = service.log();
+    let said = "channel email paused by its brake: more than 3 per 1h were ordered: sorry 3, bye 1";
+    assert!(log.contains("ERROR") && log.contains(said), "{log}");
+    let (code, said, _) = service.command(&shop, &["problems"]);
+    assert_eq!(code, Some(0));
+    assert!(said.contains("email is paused by its brake since") && said.contains("sorry 3, bye 1"), "{said}");
+    assert!(service.command(&shop, &["status"]).1.contains("brake      email: more than 3 per 1h"));
+    assert_eq!(shop.mails().len(), 3);
+
+    let (code, said, error) = service.command(&shop, &["resume", "--channel", "email"]);
+    assert_eq!((code, said.trim()), (Some(0), "channel email resumed by hand"), "{error}");
+    done(&service, 6).await;
+    // It counts anew from then on.
+    enter(&service, 6..9, "SOFT_KYC_FAILED").await;
+    done(&service, 9).await;
+    assert_eq!(service.get("status").await["brakes"], json!([]));
+    enter(&service, 9..10, "SOFT_KYC_FAILED").await;
+    service.until("status", |said| said["brakes"][0]["orders"][0]["count"] == 4).await;
+    assert_eq!(shop.mails().len(), 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_forgets_neither_what_was_ordered_nor_that_it_is_paused_nor_that_it_was_resumed() {
+    let shop = shop();
+    let service = shop.start().ready().await;
+    enter(&service, 0..3, "SOFT_KYC_FAILED").await;
+    done(&service, 3).await;
+    service.kill();
+    let service = shop.start().ready().await;
+    enter(&service, 3..4, "SOFT_KYC_FAILED").await;
+    service.until("status", |said| said["brakes"][0]["orders"] == json!([{"rule": "sorry", "count": 4}])).await;
+    service.kill();
+    let service = shop.start().ready().await;
+    assert_eq!(service.get("status").await["brakes"][0]["channel"], "email");
+    assert_eq!(shop.mails().len(), 3);
+    service.ask("POST", "channels/email/resume", None).await;
+    done(&service, 4).await;
+    service.kill();
+    let service = shop.start().ready().await;
+    enter(&service, 4..7, "SOFT_KYC_FAILED").await;
+    done(&service, 7).await;
+    assert_eq!(
+        service.get("status").await["brakes"],
+        json!([]),
+        "what was ordered before it was resumed counts no more"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_wrong_rule_has_ordered_is_dropped_and_the_rest_goes() {
+    let shop = shop();
+    let service = shop.start().ready().await;
+    service.ask("POST", "channels/email/pause", None).await;
+    enter(&service, 0..4, "SOFT_KYC_FAILED").await;
+    enter(&service, 4..6, "FULL_USER").await;
+    service.until("status", |said| said["jobs"]["queued"] == 6).await;
+    let (code, _, error) = service.command(&shop, &["resume", "--drop-rule", "sorry"]);
+    assert_eq!(code, Some(2), "{error}");
+    let (code, said, error) = service.command(&shop, &["resume", "--channel", "email", "--drop-rule", "sorry"]);
+    assert_eq!((code, said.trim()), (Some(0), "channel email resumed by hand, 4 jobs dropped"), "{error}");
+    done(&service, 2).await;
+    let jobs = service.until_jobs("C-0", &["cancelled"]).await;
+    assert_eq!(jobs[0]["reason"], "dropped by hand");
+    assert!(shop.mails().iter().all(|mail| mail.contains("Subject: bye")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_or_a_room_has_a_brake_where_the_configuration_says_so() {
+    let server = HookServer::start().await;
+    let mut shop = Shop::new(
+        "  - id: told\n    when: any -> any\n    do:\n      - webhook: {to: braked, event: a}\n      \
+         - webhook: {to: free, event: a}\n      - chat: {to: ops, text: x}\n",
+    );
+    let target = |path: &str, more: &str| format!("{{url: \"{}\", private: true{more}}}", server.url(path));
+    shop.more = format!(
+        "webhooks:\n  braked: {}\n  free: {}\nchats:\n  ops: {}\n",
+        target("/braked", ", secret: a-secret-of-more-than-24-bytes, brake: 2 per 1d"),
+        target("/free", ", secret: a-secret-of-more-than-24-bytes"),
+        target("/ops", ", kind: slack, brake: 2 per 1d"),
+    );
+    let service = shop.start().ready().await;
+    for nth in 0..5 {
+        service.callback(&format!("C-{nth}"), "CREATED", json!({})).await;
+    }
+    service.until("status", |said| said["jobs"]["queued"].as_u64() >= Some(6)).await;
+    server.wait_for(5).await;
+    let status = service.get("status").await;
+    let mut braked: Vec<&str> =
+        status["brakes"].as_array().expect("brakes").iter().filter_map(|brake| brake["channel"].as_str()).collect();
+    braked.sort_unstable();
+    assert_eq!(braked, ["chat:ops", "webhook:braked"]);
+    service.until("jobs?state=done", |_| server.calls().iter().filter(|call| call.path == "/free").count() == 5).await;
+    assert!(server.calls().iter().filter(|call| call.path == "/braked").count() <= 2);
+}

@@ -1,0 +1,201 @@
+//! Callbacks confirmed with the provider's API, over real sockets: an API that agrees, disagrees, is late, away, refuses the key,
+//! or lies in shape.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::{
+    provider::{Manner, Provider},
+    service::{Service, Shop},
+};
+
+const RULES: &str = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: sorry}]}\n  \
+                     - {id: hello, when: any -> FULL_USER, do: [{email: hello}]}\n  \
+                     - {id: late, when: SOFT_KYC_FAILED for 2s, do: [{email: bye}]}\n";
+
+async fn shop() -> (Shop, Provider) {
+    let provider = Provider::start().await;
+    let mut shop = Shop::new(RULES);
+    shop.more = provider.configuration();
+    (shop, provider)
+}
+
+fn verdicts(customer: &Value) -> Vec<String> {
+    let timeline = customer["timeline"].as_array().expect("a timeline").iter().rev();
+    timeline.map(|entry| format!("{} {}", entry["source"], entry["verdict"]).replace('"', "")).collect()
+}
+
+async fn until_verdicts(service: &Service, customer: &str, expected: &[&str]) -> Value {
+    service.until(&format!("customers/{customer}"), |said| verdicts(said) == expected).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_the_api_confirms_moves_the_customer() {
+    let (shop, provider) = shop().await;
+    provider.knows("C-1", "SOFT_KYC_FAILED", &["SELFIE"]);
+    let service = shop.start().ready().await;
+    service.contact("C-1", "ada@customer.example").await;
+    let more = json!({"kycRejectLabel": "BAD_SELFIE", "docsMissing": ["PASSPORT"]});
+    assert_eq!(service.callback("C-1", "SOFT_KYC_FAILED", more).await, "accepted");
+    let customer = until_verdicts(&service, "C-1", &["callback moved"]).await;
+    assert_eq!(customer["missing_docs"], json!(["SELFIE"]), "the API's");
+    assert_eq!(customer["reject_labels"], json!(["BAD_SELFIE"]), "the callback's");
+    assert_eq!(customer["timeline"][0]["rules"][0]["outcome"], "fired");
+    assert_eq!(
+        (&customer["timeline"][0]["from"], &customer["timeline"][0]["to"]),
+        (&json!("new"), &json!("SOFT_KYC_FAILED"))
+    );
+    service.until_jobs("C-1", &["done", "done"]).await;
+    assert!(service.get("status").await["provider"]["confirm"].as_bool().expect("said"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_captured_hash_with_another_status_is_stale_and_acts_on_nothing() {
+    let (shop, provider) = shop().await;
+    provider.knows("C-1", "KYC_PENDING", &[]);
+    let service = shop.start().ready().await;
+    service.contact("C-1", "ada@customer.example").await;
+    service.callback("C-1", "FULL_USER", json!({})).await;
+    let customer = until_verdicts(&service, "C-1", &["callback stale", "api moved"]).await;
+    assert_eq!(customer["status"], "KYC_PENDING");
+    assert!(shop.mails().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_is_late_is_asked_again_and_a_kill_in_between_loses_nothing() {
+    let (shop, provider) = shop().await;
+    provider.knows("C-1", "KYC_PENDING", &[]);
+    let service = shop.start().ready().await;
+    service.contact("C-1", "ada@customer.example").await;
+    service.callback("C-1", "KYC_PENDING", json!({})).await;
+    until_verdicts(&service, "C-1", &["callback moved"]).await;
+    service.callback("C-1", "FULL_USER", json!({})).await;
+    service.until("status", |status| provider.asked().len() == 2 && status["provider"]["questions"] == 1).await;
+    service.kill();
+    provider.knows("C-1", "FULL_USER", &[]);
+    let service = shop.start().ready().await;
+    let customer = until_verdicts(&service, "C-1", &["callback moved", "callback moved"]).await;
+    assert_eq!(customer["status"], "FULL_USER");
+    service.until_jobs("C-1", &["done"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_are_kept_while_the_api_is_away_and_decided_when_it_is_back() {
+    let (shop, provider) = shop().await;
+    provider.knows("C-1", "SOFT_KYC_FAILED", &[]);
+    for manner in [Manner::Drops, Manner::Says(500, "oops".to_owned()), Manner::Says(429, "slow".to_owned())] {
+        provider.behaves(manner.clone());
+        let service = shop.start().ready().await;
+        let asked = provider.asked().len();
+        service.callback("C-1", "SOFT_KYC_FAILED", json!({"docsMissing": ["SELFIE"]})).await;
+        let status = service
+            .until("status", |status| provider.asked().len() > asked && !status["provider"]["error"].is_null())
+            .await;
+        assert_eq!(status["provider"]["questions"], 1, "{manner:?}");
+        service.kill();
+    }
+    provider.behaves(Manner::Truthful);
+    let service = shop.start().ready().await;
+    service.contact("C-1", "ada@customer.example").await;
+    service.until("customers/C-1", |said| said["status"] == "SOFT_KYC_FAILED").await;
+    service.until("status", |status| status["provider"]["error"].is_null()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_refused_is_a_problem_that_readyz_names() {
+    let (shop, provider) = shop().await;
+    provider.behaves(Manner::Says(401, "{}".to_owned()));
+    let service = shop.start().ready().await;
+    assert_eq!(service.callback("C-1", "FULL_USER", json!({})).await, "accepted");
+    service
+        .until("status", |status| status["provider"]["error"].as_str().is_some_and(|said| said.contains("api_key")))
+        .await;
+    let answer = reqwest::get(format!("http://{}/readyz", service.admin)).await.expect("an answer");
+    assert_eq!(answer.status(), 503);
+    assert!(answer.text().await.expect("text").contains("provider_key"));
+    assert_eq!(service.callback("C-2", "FULL_USER", json!({})).await, "accepted", "callbacks are kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_lies_in_shape_decides_nothing_and_a_person_may() {
+    let (shop, provider) = shop().await;
+    for body in ["[]", "{\"success\":true,\"data\":{\"id\":\"C-9\",\"status\":\"FULL_USER\"}}", "nonsense"] {
+        provider.behaves(Manner::Says(200, body.to_owned()));
+        let service = shop.start().ready().await;
+        let asked = provider.asked().len();
+        service.callback("C-1", "FULL_USER", json!({})).await;
+        service.until("status", |_| provider.asked().len() > asked).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(service.get("customers/C-1").await["status"], json!(null), "{body}");
+        service.kill();
+    }
+    let service = shop.start().ready().await;
+    service.contact("C-1", "ada@customer.example").await;
+    let (code, said, errors) = service.command(&shop, &["refresh", "C-1", "--believe"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!(said, "C-1: moved; status FULL_USER\n");
+    let jobs = service.until_jobs("C-1", &["done"]).await;
+    assert_eq!(jobs[0]["rule"], "hello");
+    let (code, _, errors) = service.command(&shop, &["refresh", "C-1", "--believe"]);
+    assert!(code == Some(1) && errors.contains("no callback of this customer waits"), "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timer_asks_first_and_leaves_alone_who_has_left() {
+    let (shop, provider) = shop().await;
+    for customer in ["C-1", "C-2"] {
+        provider.knows(customer, "SOFT_KYC_FAILED", &[]);
+    }
+    let service = shop.start().ready().await;
+    for customer in ["C-1", "C-2"] {
+        service.contact(customer, "ada@customer.example").await;
+        service.callback(customer, "SOFT_KYC_FAILED", json!({})).await;
+        until_verdicts(&service, customer, &["callback moved"]).await;
+    }
+    // No callback tells of it: it was lost.
+    provider.knows("C-2", "FULL_USER", &[]);
+    service.until_jobs("C-1", &["done", "done"]).await;
+    service.until("customers/C-2", |said| said["status"] == "FULL_USER").await;
+    let jobs = service.until_jobs("C-2", &["done", "done"]).await;
+    let rules: Vec<&str> = jobs.iter().filter_map(|job| job["rule"].as_str()).collect();
+    assert_eq!(rules, ["sorry", "hello"], "not the one that waits for two seconds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reconciling_finds_lost_callbacks_and_lost_reversals() {
+    let (mut shop, provider) = shop().await;
+    shop.more = shop.more.replace("api_key:", "reconcile: 1s, reconcile_final: 2s, api_key:");
+    provider.knows("C-1", "KYC_PENDING", &[]);
+    provider.knows("C-2", "FULL_USER", &[]);
+    let service = shop.start().ready().await;
+    for (customer, status) in [("C-1", "KYC_PENDING"), ("C-2", "FULL_USER")] {
+        service.contact(customer, "ada@customer.example").await;
+        service.callback(customer, status, json!({})).await;
+        until_verdicts(&service, customer, &["callback moved"]).await;
+    }
+    provider.knows("C-1", "FULL_USER", &[]);
+    provider.knows("C-2", "SOFT_KYC_FAILED", &["PASSPORT"]);
+    until_verdicts(&service, "C-1", &["callback moved", "api moved"]).await;
+    let customer = service.until("customers/C-2", |said| said["status"] == "SOFT_KYC_FAILED").await;
+    assert_eq!(customer["missing_docs"], json!(["PASSPORT"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_live_takes_the_api_s_word_for_everybody_and_no_rule_sees_it() {
+    let (shop, provider) = shop().await;
+    provider.knows("C-1", "SOFT_KYC_FAILED", &["SELFIE"]);
+    let service = shop.start().ready().await;
+    shop.write("customers.csv", "id,email\nC-1,ada@customer.example\nC-2,bob@customer.example\n");
+    let file = shop.path("customers.csv").display().to_string();
+    let (code, said, errors) = service.command(&shop, &["customers", "import", &file, "--from-provider"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(said.contains("1 of 2 are known to the provider"), "{said}");
+    let customer = service.get("customers/C-1").await;
+    assert_eq!((&customer["status"], &customer["missing_docs"]), (&json!("SOFT_KYC_FAILED"), &json!(["SELFIE"])));
+    assert_eq!(verdicts(&customer), ["import imported"]);
+    assert_eq!(service.get("customers/C-2").await["status"], json!(null));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(shop.mails().is_empty());
+}

@@ -1,0 +1,122 @@
+//! A stand-in for the provider's status API: it knows what it is told to know, and misbehaves as it is told to.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+pub const KEY: &str = "an-api-key";
+
+/// How it answers.
+#[derive(Clone, Debug)]
+pub enum Manner {
+    Truthful,
+    /// This status and body, whatever is asked.
+    Says(u16, String),
+    /// Nothing at all.
+    Hangs,
+    /// The connection is closed.
+    Drops,
+}
+
+pub struct Provider {
+    pub addr: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    manner: Mutex<Manner>,
+    /// What `data` says, by customer.
+    known: Mutex<HashMap<String, Value>>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Provider {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let addr = listener.local_addr().expect("an address");
+        let shared =
+            Arc::new(Shared { manner: Mutex::new(Manner::Truthful), known: Mutex::default(), asked: Mutex::default() });
+        let serving = Arc::clone(&shared);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&serving)));
+            }
+        });
+        Self { addr, shared }
+    }
+
+    /// The lines of a configuration that name it.
+    pub fn configuration(&self) -> String {
+        format!("provider: {{api: \"http://{}\", api_key: {KEY}}}\n", self.addr)
+    }
+
+    pub fn behaves(&self, manner: Manner) {
+        *self.shared.manner.lock().expect("manner") = manner;
+    }
+
+    /// From now on this is the truth about a customer.
+    pub fn knows(&self, customer: &str, status: &str, docs: &[&str]) {
+        let docs: Vec<Value> = docs.iter().map(|doc| json!({"docType": doc})).collect();
+        let data = json!({"id": customer, "status": status, "docsMissing": docs, "kycEndUserErrorMessage": null});
+        self.shared.known.lock().expect("known").insert(customer.to_owned(), data);
+    }
+
+    /// The customers that were asked about, in order.
+    pub fn asked(&self) -> Vec<String> {
+        self.shared.asked.lock().expect("asked").clone()
+    }
+}
+
+async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
+    loop {
+        let Some(request) = read(&mut stream).await else { return };
+        let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+        let customer = path
+            .strip_prefix("/api/v2/customer/")
+            .and_then(|rest| rest.strip_suffix("/bank-transfer/kyc"))
+            .unwrap_or_default()
+            .to_owned();
+        shared.asked.lock().expect("asked").push(customer.clone());
+        let manner = shared.manner.lock().expect("manner").clone();
+        let (status, body) = match manner {
+            Manner::Hangs => {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                return;
+            }
+            Manner::Drops => return,
+            Manner::Says(status, body) => (status, body),
+            Manner::Truthful if !request.to_lowercase().contains(&format!("x-api-key: {KEY}")) => {
+                (401, json!({"success": false}).to_string())
+            }
+            Manner::Truthful => match shared.known.lock().expect("known").get(&customer) {
+                Some(data) => (200, json!({"success": true, "data": data}).to_string()),
+                None => (404, json!({"success": false}).to_string()),
+            },
+        };
+        let answer = format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// One request's head; questions have no body.
+async fn read(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    String::from_utf8(head).ok()
+}
