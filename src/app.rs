@@ -25,6 +25,7 @@ use crate::{
     clock::{Clock, Timestamp},
     config::{Config, Data, ReloadTests},
     decide::Policy,
+    directory::{Lookups, Settler, Shop},
     dispatch::Dispatcher,
     house::House,
     http::{
@@ -96,6 +97,8 @@ pub struct App {
     house: Arc<House>,
     metrics: Arc<Metrics>,
     ways: Vec<ways::Open>,
+    /// The shop's API, and how long its answers are fresh, in milliseconds.
+    shop: Option<(Shop, i64)>,
     token: String,
     public: Listener,
     admin: Listener,
@@ -127,6 +130,7 @@ impl App {
             .await
             .map_err(AppError::Listen)?;
         let ways = ways::open(&config, &settings.extra_roots).map_err(AppError::Config)?;
+        let shop = ways::shop(&config, &settings.extra_roots).map_err(AppError::Config)?;
         let started_at = settings.clock.now();
         Ok(Self {
             config,
@@ -135,6 +139,7 @@ impl App {
             house: Arc::default(),
             metrics: Arc::default(),
             ways,
+            shop,
             token,
             public,
             admin,
@@ -163,7 +168,7 @@ impl App {
     /// Serves until `shutdown`, then stops in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
         let (stop, stopped) = watch::channel(false);
-        let Self { config, clock, recorder, house, metrics, ways, token, public, admin, started_at } = self;
+        let Self { config, clock, recorder, house, metrics, ways, shop, token, public, admin, started_at } = self;
         let intake = Arc::new(Intake {
             path: config.callback.path.clone(),
             secrets: config.callback.secrets.clone(),
@@ -191,7 +196,7 @@ impl App {
         let (last, closed) = watch::channel(false);
         let admin_side = tokio::spawn(admin.serve(admin::routes(&side), until(closed)));
 
-        let engine = Engine { config, clock, recorder, house, metrics, ways };
+        let engine = Engine { config, clock, recorder, house, metrics, ways, shop };
         let mut shutdown = std::pin::pin!(shutdown);
         let opened = tokio::select! {
             opened = engine.open() => opened.map(Some),
@@ -232,6 +237,8 @@ struct Engine {
     house: Arc<House>,
     metrics: Arc<Metrics>,
     ways: Vec<ways::Open>,
+    /// The shop's API, and how long its answers are fresh, in milliseconds.
+    shop: Option<(Shop, i64)>,
 }
 
 /// What has been opened.
@@ -269,20 +276,30 @@ impl Engine {
         };
         let (stop, stopped) = watch::channel(false);
         let reloader = tokio::spawn(reload_on_change(Arc::clone(&rulebook)));
-        let asker = self.asker(&store)?;
-        let timers = Timers::new(store.clone(), self.clock.clone(), asker.clone());
+        let lookups = self
+            .shop
+            .take()
+            .map(|(shop, cache_ms)| Arc::new(Lookups::new(shop, cache_ms, store.clone(), self.clock.clone())));
+        let asker = self.asker(lookups.clone(), &store)?;
+        let timers = Timers::new(store.clone(), self.clock.clone(), asker.clone(), lookups.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(timers.run(stopped.clone()));
+        if let Some(lookups) = &lookups {
+            tasks.spawn(Arc::clone(lookups).run(stopped.clone()));
+        }
         if let Some(asker) = &asker {
             tasks.spawn(Arc::clone(asker).run(stopped.clone()));
             let provider = &self.config.provider;
             let reconcile = Reconcile { open: provider.reconcile, settled: provider.reconcile_final };
             tasks.spawn(reconcile.run(Arc::clone(asker), store.clone(), self.clock.clone(), stopped.clone()));
+        } else {
+            let settler = Settler { store: store.clone(), clock: self.clock.clone(), lookups: lookups.clone() };
+            tasks.spawn(settler.run(stopped.clone()));
         }
         for dispatcher in self.dispatchers(&store, &rulebook) {
             tasks.spawn(dispatcher.run(stopped.clone()));
         }
-        self.house.open(store.clone(), rulebook, asker);
+        self.house.open(store.clone(), rulebook, asker, lookups);
         tracing::info!(data = %data.display(), customers = store.figures().customers, "callbacks are taken");
         Ok(Running { store, tasks, reloader, stop })
     }
@@ -291,7 +308,11 @@ impl Engine {
         let (metrics, recorder) = (Arc::clone(&self.metrics), self.recorder.clone());
         Options {
             clock: self.clock.clone(),
-            policy: Policy { confirms: self.config.provider.api_key.is_some(), ..policy(&self.config) },
+            policy: Policy {
+                confirms: self.config.provider.api_key.is_some(),
+                looks_up: self.shop.as_ref().map(|(_, cache_ms)| *cache_ms),
+                ..policy(&self.config)
+            },
             brakes: ways::brakes(&self.config),
             min_free_bytes: self.config.store.min_free_bytes,
             view_cache_bytes: self.config.store.view_cache_bytes,
@@ -306,11 +327,11 @@ impl Engine {
     }
 
     /// Who asks the provider's API, where there is a key for it.
-    fn asker(&self, store: &Store) -> Result<Option<Arc<Asker>>, AppError> {
+    fn asker(&self, lookups: Option<Arc<Lookups>>, store: &Store) -> Result<Option<Arc<Asker>>, AppError> {
         let provider = &self.config.provider;
         let Some(key) = &provider.api_key else { return Ok(None) };
         let api = Api::new(provider.api.clone(), key.clone()).map_err(AppError::Config)?;
-        Ok(Some(Arc::new(Asker::new(api, store.clone(), self.clock.clone()))))
+        Ok(Some(Arc::new(Asker::new(api, lookups, store.clone(), self.clock.clone()))))
     }
 
     /// One for each way out.
@@ -385,17 +406,10 @@ async fn reload_on_change(rulebook: Arc<Rulebook>) {
     }
 }
 
-/// What the configuration asks for and this version can't do. It is refused: whoever sets an API key relies on being asked for
-/// confirmation, and whoever names a lookup on mails that find their address.
+/// What the configuration asks for and this version can't do. It is refused: whoever names something relies on it.
 pub fn unsupported(config: &Config) -> Vec<String> {
-    let asked = [
-        (
-            config.directory.lookup.is_some(),
-            "directory.lookup: this version can't look contacts up; import them, or PUT them",
-        ),
-        (matches!(config.data, Data::Postgres(_)), "data: this version keeps its data in a directory only"),
-    ];
-    asked.into_iter().filter(|(asked, _)| *asked).map(|(_, missing)| missing.to_owned()).collect()
+    let postgres = matches!(config.data, Data::Postgres(_));
+    postgres.then(|| "data: this version keeps its data in a directory only".to_owned()).into_iter().collect()
 }
 
 /// The directory of the embedded store.
@@ -413,6 +427,7 @@ pub fn policy(config: &Config) -> Policy {
         timezone: config.timezone.clone(),
         attributes: config.directory.attributes.clone().into(),
         confirms: false,
+        looks_up: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! A file is read as a whole before anything is done with it, and everything that is wrong with it is named, line by line.
 //! Nothing in here does I/O.
 
+mod answer;
 mod memory;
 
 use std::{
@@ -12,6 +13,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use self::answer::answer;
 use self::memory::RawMemory;
 use crate::{
     decide::{Command, Memory},

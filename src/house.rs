@@ -6,6 +6,7 @@
 use std::sync::{Arc, OnceLock, atomic::Ordering};
 
 use crate::{
+    directory::Lookups,
     provider::Asker,
     rulebook::Rulebook,
     store::{Progress, Store},
@@ -21,13 +22,25 @@ struct Open {
     store: Store,
     rulebook: Arc<Rulebook>,
     asker: Option<Arc<Asker>>,
+    lookups: Option<Arc<Lookups>>,
 }
 
 impl House {
     /// From here on callbacks are taken.
-    pub fn open(&self, store: Store, rulebook: Arc<Rulebook>, asker: Option<Arc<Asker>>) {
+    pub fn open(
+        &self,
+        store: Store,
+        rulebook: Arc<Rulebook>,
+        asker: Option<Arc<Asker>>,
+        lookups: Option<Arc<Lookups>>,
+    ) {
         // Opened twice, the first stays: there is one store in a process.
-        let _ = self.open.set(Open { store, rulebook, asker });
+        let _ = self.open.set(Open { store, rulebook, asker, lookups });
+    }
+
+    /// Who asks the merchant's directory; `None` where nobody does.
+    pub fn lookups(&self) -> Option<&Arc<Lookups>> {
+        self.open.get().and_then(|open| open.lookups.as_ref())
     }
 
     /// Who asks the provider's API; `None` where nobody does.
@@ -45,7 +58,7 @@ impl House {
 
     /// The provider's API does not accept our key: callbacks are kept, and nothing of them is decided.
     fn wrong_key(&self) -> Option<String> {
-        let trouble = self.asker()?.trouble().filter(|trouble| trouble.key)?;
+        let trouble = self.asker()?.trouble().filter(|trouble| trouble.lasting)?;
         Some(format!("provider_key: {}", trouble.text))
     }
 

@@ -85,7 +85,7 @@ impl Impact {
         let is_live = |set: &RuleSet, standing: &Standing, rule: &str| {
             set.rule(rule).is_some_and(|rule| standing.mode(rule) == Mode::Live)
         };
-        let filter = JobFilter { state: Some(State::Held), customer: None };
+        let filter = JobFilter { state: Some(State::Held), ..JobFilter::default() };
         let mut place: Option<Place> = None;
         while self.total <= most {
             let page = store.jobs(&filter, place, PAGE).await?;

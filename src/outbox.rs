@@ -416,6 +416,11 @@ impl Job {
         (self.order.number, self.order.index)
     }
 
+    /// It is a problem because nobody knows the customer's address.
+    pub fn lacks_contact(&self) -> bool {
+        self.fate.state == State::Problem && self.fate.trouble == Some(Trouble::NoContact)
+    }
+
     /// May be replaced, cancelled or changed without anybody outside having seen it.
     pub fn is_untried(&self) -> bool {
         self.fate.attempts == 0 && !self.fate.state.is_final()

@@ -14,6 +14,7 @@ use tokio::{sync::watch, time::sleep};
 use crate::{
     clock::{Clock, Timestamp},
     decide::{Command, Receipt, Standing},
+    directory::Lookups,
     kyc::CustomerId,
     provider::{Asked, Asker},
     rules::Stay,
@@ -42,6 +43,8 @@ pub struct Timers {
     clock: Clock,
     /// Who asks the provider's API before a timer is decided; `None`: nobody has to.
     asker: Option<Arc<Asker>>,
+    /// Who asks the merchant's directory before one is decided that reads a contact; `None`: nobody has to.
+    lookups: Option<Arc<Lookups>>,
     /// Up to where the stays of each (status, duration) have been looked at, by when they began.
     looked_until: HashMap<(Stay, i64), Timestamp>,
     in_doubt: bool,
@@ -61,8 +64,8 @@ impl From<StoreError> for Interrupted {
 }
 
 impl Timers {
-    pub fn new(store: Store, clock: Clock, asker: Option<Arc<Asker>>) -> Self {
-        Self { store, clock, asker, looked_until: HashMap::new(), in_doubt: false }
+    pub fn new(store: Store, clock: Clock, asker: Option<Arc<Asker>>, lookups: Option<Arc<Lookups>>) -> Self {
+        Self { store, clock, asker, lookups, looked_until: HashMap::new(), in_doubt: false }
     }
 
     /// Until `stop` says true.
@@ -160,20 +163,36 @@ impl Timers {
         }
     }
 
-    /// Every event of one customer that is due, one after the other. `false`: the API gives no answer.
+    /// Every event of one customer that is due, one after the other. `false`: somebody who has to be asked first gives no answer.
     async fn decide_all(&self, customer: CustomerId) -> Result<bool, Refused> {
-        let mut confirmed = self.asker.is_none();
+        let mut confirmed = self.asker.is_none() && self.lookups.is_none();
         loop {
             let command = Command::Timer { customer: customer.clone(), confirmed };
-            match (self.store.submit(command).await?, &self.asker) {
-                (Receipt::Recorded, _) => {}
-                (Receipt::AskFirst, Some(asker)) => match asker.ask(&customer).await {
-                    Asked::Answered(_) => confirmed = true,
-                    Asked::Failed(_) => return Ok(false),
-                    Asked::Refused(refused) => return Err(refused),
-                },
+            let receipt = self.store.submit(command).await?;
+            match receipt {
+                Receipt::Recorded => {}
+                Receipt::LookUp | Receipt::AskFirst => {
+                    if receipt == Receipt::LookUp && !self.look_up(&customer).await {
+                        return Ok(false);
+                    }
+                    if let Some(asker) = &self.asker {
+                        match asker.ask(&customer).await {
+                            Asked::Answered(_) => {}
+                            Asked::Failed(_) => return Ok(false),
+                            Asked::Refused(refused) => return Err(refused),
+                        }
+                    }
+                    confirmed = true;
+                }
                 _ => return Ok(true),
             }
+        }
+    }
+
+    async fn look_up(&self, customer: &CustomerId) -> bool {
+        match &self.lookups {
+            Some(lookups) => lookups.ask_for_timer(customer).await,
+            None => true,
         }
     }
 }

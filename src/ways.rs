@@ -12,6 +12,7 @@ use crate::{
     },
     config::{self, Config},
     decide::Brake,
+    directory::Shop,
     dispatch::{Post, Way},
     outbound::{Client, Reach, Target},
     outbox::Channel,
@@ -74,6 +75,15 @@ pub fn open(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Vec<Open>, Strin
         ways.push(Open { channel: Channel::Chat(name.as_str().into()), workers: CONCURRENCY, way: Way::Chat(way) });
     }
     Ok(ways)
+}
+
+/// The shop's API that is asked for contacts, and how long its answers are fresh, in milliseconds.
+pub fn shop(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Option<(Shop, i64)>, String> {
+    let Some(lookup) = &config.directory.lookup else { return Ok(None) };
+    let reach = Reach { private: lookup.private, extra_roots: extra_roots.to_vec(), ..Reach::default() };
+    let shop = Shop::new(lookup.url.clone(), lookup.header.as_ref(), config.directory.attributes.clone(), reach)
+        .map_err(|why| format!("directory.lookup: {why}"))?;
+    Ok(Some((shop, i64::try_from(lookup.cache.as_millis()).unwrap_or(i64::MAX))))
 }
 
 fn post(email: &config::Email, extra_roots: &[Vec<u8>]) -> Result<Option<Post>, String> {

@@ -7,7 +7,7 @@ use std::{
 
 /// From the ground up. Rooms on one floor don't name each other.
 const FLOORS: &[&[&str]] = &[
-    &["clock", "source"],
+    &["clock", "source", "pace"],
     &["kyc", "template"],
     &["rules"],
     &["outbox", "schema", "graph"],
@@ -16,7 +16,8 @@ const FLOORS: &[&[&str]] = &[
     &["backtest"],
     &["store", "outbound"],
     &["telemetry", "actions", "rules_dir", "shipped", "contacts", "impact"],
-    &["rulebook", "provider"],
+    &["rulebook", "directory"],
+    &["provider"],
     &["house"],
     &["http", "dispatch", "timers"],
     &["config"],

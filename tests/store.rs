@@ -565,7 +565,7 @@ async fn jobs_are_ordered_claimed_and_finished_once() {
         let all = store.jobs(&JobFilter::default(), None, 100).await.expect("readable").rows;
         let states: Vec<State> = all.iter().rev().map(|(_, job)| job.fate.state).collect();
         assert_eq!(states, [State::Done, State::Running, State::Running, State::Running, State::Running]);
-        let done = JobFilter { state: Some(State::Done), customer: None };
+        let done = JobFilter { state: Some(State::Done), ..JobFilter::default() };
         assert_eq!(store.jobs(&done, None, 100).await.expect("readable").rows.len(), 1);
         let paged = store.jobs(&JobFilter::default(), None, 2).await.expect("readable");
         let next = store.jobs(&JobFilter::default(), paged.next, 100).await.expect("readable");

@@ -146,7 +146,7 @@ async fn callback(store: &Store, customer: &str, status: Status) {
 /// Lets the loop that proposes timers run for a moment.
 async fn let_timers_run(store: &Store, clock: &Clock) {
     let (stop, stopped) = watch::channel(false);
-    let timers = tokio::spawn(Timers::new(store.clone(), clock.clone(), None).run(stopped));
+    let timers = tokio::spawn(Timers::new(store.clone(), clock.clone(), None, None).run(stopped));
     tokio::time::sleep(Duration::from_millis(400)).await;
     stop.send(true).expect("runs");
     timers.await.expect("ended");

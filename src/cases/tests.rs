@@ -247,7 +247,7 @@ fn the_reason_is_the_nearest() {
     let lines =
         "customer: {email: none}\nsteps:\n- callback: {status: CREATED}\n- expect: [{rule: welcome, email: hello}]";
     let told = results(&story(lines)).text();
-    assert!(told.contains("waits: there is no address for this customer"), "{told}");
+    assert!(told.contains("waits: nobody knows this customer's address"), "{told}");
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! Jobs of a running server: listing, trying again, giving up.
+//! Jobs of a running server: listing them.
 
 use std::path::Path;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Exit, Failure, Output, client::part, output::table, settings};
+use super::{Failure, Output, client::part, output::table, settings};
 
 #[derive(Debug, Args)]
 pub struct Jobs {
@@ -13,32 +13,40 @@ pub struct Jobs {
     #[arg(long)]
     state: Option<String>,
 
-    /// Only this customer's.
-    #[arg(long)]
-    customer: Option<String>,
-
-    /// At most so many.
-    #[arg(long, default_value_t = 100)]
-    max: usize,
+    #[command(flatten)]
+    of: Of,
 }
 
 #[derive(Debug, Args)]
 pub struct Problems {
+    #[command(flatten)]
+    of: Of,
+}
+
+/// Which ones, and how many.
+#[derive(Debug, Args)]
+struct Of {
+    /// Only this customer's.
+    #[arg(long)]
+    customer: Option<String>,
+
+    /// Only those that this rule has ordered.
+    #[arg(long)]
+    rule: Option<String>,
+
+    /// Only those of `email`, `webhook:NAME` or `chat:NAME`.
+    #[arg(long)]
+    channel: Option<String>,
+
     /// At most so many.
     #[arg(long, default_value_t = 100)]
     max: usize,
 }
 
-#[derive(Debug, Args)]
-pub struct Named {
-    /// The ids, as `kyc-rules jobs` shows them.
-    #[arg(required = true)]
-    jobs: Vec<String>,
-}
-
 impl Problems {
+    /// With the channels that their brakes have stopped.
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let jobs = Jobs { state: None, customer: None, max: self.max };
+        let jobs = Jobs { state: None, of: self.of };
         let (problems, brakes) = settings::block_on(jobs.fetch(config, "problems"))?;
         if output.is_json() {
             output.json(&json!({"jobs": problems, "brakes": brakes}));
@@ -52,7 +60,7 @@ impl Problems {
                 .line(format_args!("  mend the rules, then `kyc-rules resume --channel {channel} [--drop-rule RULE]`"));
         }
         if !problems.is_empty() || brakes.as_array().is_none_or(Vec::is_empty) {
-            show(&problems, output);
+            output.line(listed(&problems));
         }
         Ok(())
     }
@@ -61,41 +69,40 @@ impl Problems {
 impl Jobs {
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
         let (jobs, _) = settings::block_on(self.fetch(config, "jobs"))?;
-        if output.is_json() {
-            output.json(&json!({"jobs": jobs}));
-        } else {
-            show(&jobs, output);
-        }
+        output.either(&json!({"jobs": jobs}), listed(&jobs));
         Ok(())
     }
 
     /// The jobs, and what the list says of brakes.
     async fn fetch(&self, config: Option<&Path>, list: &str) -> Result<(Vec<Value>, Value), Failure> {
         let client = settings::client(config)?;
+        let Of { customer, rule, channel, max } = &self.of;
         let mut jobs = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
             let asked = [
-                self.state.as_ref().map(|state| format!("state={}", part(state))),
-                self.customer.as_ref().map(|customer| format!("customer={}", part(customer))),
-                cursor.as_ref().map(|cursor| format!("cursor={}", part(cursor))),
+                ("state", &self.state),
+                ("customer", customer),
+                ("rule", rule),
+                ("channel", channel),
+                ("cursor", &cursor),
             ];
-            let query: Vec<String> = asked.into_iter().flatten().collect();
-            let page = client.get(&format!("{list}?{}", query.join("&"))).await?;
+            let said = asked.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", part(value.as_deref()?))));
+            let page = client.get(&format!("{list}?{}", said.collect::<Vec<_>>().join("&"))).await?;
             jobs.extend(page["jobs"].as_array().into_iter().flatten().cloned());
             cursor = page["next"].as_str().map(str::to_owned);
-            if cursor.is_none() || jobs.len() >= self.max {
-                jobs.truncate(self.max);
+            if cursor.is_none() || jobs.len() >= *max {
+                jobs.truncate(*max);
                 return Ok((jobs, page["brakes"].clone()));
             }
         }
     }
 }
 
-fn show(jobs: &[Value], output: &mut Output) {
+/// Jobs as a person reads them.
+pub fn listed(jobs: &[Value]) -> String {
     if jobs.is_empty() {
-        output.line("none");
-        return;
+        return "none".to_owned();
     }
     let text = |job: &Value, key: &str| job[key].as_str().unwrap_or_default().to_owned();
     let rows: Vec<Vec<String>> = jobs
@@ -114,33 +121,5 @@ fn show(jobs: &[Value], output: &mut Output) {
             ]
         })
         .collect();
-    output.line(table(&["id", "state", "customer", "action", "rule", "attempts", "next", "why"], &rows));
-}
-
-impl Named {
-    /// Does `act` to each, and says of each how it went.
-    pub fn run(self, config: Option<&Path>, act: &str, output: &mut Output) -> Result<(), Failure> {
-        let answers = settings::block_on(async {
-            let client = settings::client(config)?;
-            let mut answers = Vec::new();
-            for job in &self.jobs {
-                answers.push(match client.post(&format!("jobs/{}/{act}", part(job))).await {
-                    Err(failure) if failure.exit == Exit::Unavailable => return Err(failure),
-                    answer => answer,
-                });
-            }
-            Ok(answers)
-        })?;
-        let mut failed = 0;
-        for (id, answer) in self.jobs.iter().zip(answers) {
-            match answer {
-                Ok(job) => output.either(&job, format_args!("{id}: {}", job["state"].as_str().unwrap_or("?"))),
-                Err(failure) => {
-                    failed += 1;
-                    output.either(&json!({"id": id, "error": failure.text}), format_args!("{id}: {}", failure.text));
-                }
-            }
-        }
-        if failed > 0 { Err(Failure::new(Exit::Failed, "")) } else { Ok(()) }
-    }
+    table(&["id", "state", "customer", "action", "rule", "attempts", "next", "why"], &rows)
 }

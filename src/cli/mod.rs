@@ -1,6 +1,7 @@
 //! The command line: one file a command. It parses, calls, prints, and decides the exit code in one place.
 
 mod backtest;
+mod bulk;
 mod check;
 mod client;
 mod customers;
@@ -75,10 +76,10 @@ enum Command {
     Jobs(jobs::Jobs),
     /// The jobs that a person must look at.
     Problems(jobs::Problems),
-    /// Try problems again, at once.
-    Retry(jobs::Named),
-    /// Give jobs up: they never go.
-    Drop(jobs::Named),
+    /// Try problems again, at once: by their ids, or all that have something in common.
+    Retry(bulk::Chosen),
+    /// Give jobs up, so that they never go: by their ids, or all problems that have something in common.
+    Drop(bulk::Chosen),
     /// Stop a rule from acting, or a channel from sending, until it is resumed.
     Pause(govern::Pause),
     /// Let a paused rule or channel go on, or accept a clock that has jumped.
@@ -149,8 +150,8 @@ impl Cli {
             Command::Status => status::run(config, output),
             Command::Jobs(jobs) => jobs.run(config, output),
             Command::Problems(problems) => problems.run(config, output),
-            Command::Retry(named) => named.run(config, "retry", output),
-            Command::Drop(named) => named.run(config, "drop", output),
+            Command::Retry(chosen) => chosen.run(config, bulk::Act::Retry, output),
+            Command::Drop(chosen) => chosen.run(config, bulk::Act::Drop, output),
             Command::Pause(pause) => pause.run(config, output),
             Command::Resume(resume) => resume.run(config, output),
             Command::Backlog(backlog) => backlog.run(config, output),

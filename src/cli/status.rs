@@ -61,6 +61,16 @@ fn print(status: &Value, output: &mut Output) {
     } else {
         "provider   callbacks are believed: without provider.api_key neither order nor forgery can be told"
     });
+    if let Some(error) = status["provider"]["error"].as_str() {
+        output.line(format_args!("           and is in trouble: {error}"));
+    }
+    if status["directory"]["lookup"] == true {
+        let trouble = status["directory"]["error"].as_str();
+        output.line(match trouble {
+            Some(error) => format!("directory  is in trouble, and mails without a fresh contact wait: {error}"),
+            None => "directory  is asked for contacts".to_owned(),
+        });
+    }
     if status["config_changed"] == true {
         output.line("config     has changed since the start; restart to take it in");
     }

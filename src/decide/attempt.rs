@@ -1,6 +1,8 @@
 //! The gates before an attempt, and what an attempt's end means.
 
-use super::{Attempt, Case, Decision, Effects, FateChange, Given, Kind, Receipt, letter::letter_for, observe::ended};
+use super::{
+    Attempt, Case, Decision, Effects, FateChange, Given, Kind, Receipt, letter::letter_for, look_up, observe::ended,
+};
 use crate::{
     clock::Timestamp,
     kyc::CustomerId,
@@ -25,6 +27,8 @@ enum Gate {
     Held(String),
     Cancelled(String),
     NoContact,
+    /// Not before the merchant's directory was asked about the customer.
+    LookUp,
     /// Not before the provider's API was asked about the customer.
     Asked,
 }
@@ -50,7 +54,11 @@ pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
         Gate::Cancelled(reason) => job.fate.cancelled(given.now, reason),
         // The answer's record has it looked at again.
         Gate::Asked => return Decision::nothing(Receipt::NotNow),
-        Gate::NoContact => job.fate.problem(Trouble::NoContact, "there is no address for this customer"),
+        Gate::LookUp => return Decision::nothing(Receipt::LookUp),
+        Gate::NoContact => {
+            let missing = case.looked.as_ref().and_then(|looked| looked.missing.as_deref());
+            job.fate.problem(Trouble::NoContact, look_up::no_contact(missing))
+        }
         Gate::Held(reason) => Fate {
             state: State::Held,
             reason: Some(reason.into()),
@@ -63,7 +71,9 @@ pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
     if stays_held {
         return Decision::nothing(Receipt::NotNow);
     }
-    settle(who, Kind::Attempt, id, fate, None, Receipt::NotNow)
+    // Without a contact the directory is asked from time to time.
+    let asks = given.policy.looks_up.is_some() && fate.trouble == Some(Trouble::NoContact);
+    settle(who, Kind::Attempt, id, fate, None, if asks { Receipt::LookUp } else { Receipt::NotNow })
 }
 
 fn go(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) -> Decision {
@@ -126,6 +136,9 @@ fn gate(case: &Case, job: &Job, given: Given<'_>) -> Gate {
         } else {
             Gate::Held(format!("rule {} is {why}", order.rule))
         };
+    }
+    if job.is_untried() && look_up::is_wanted(case, given) {
+        return Gate::LookUp;
     }
     if let Some(rule) = rule {
         let facts = Facts {

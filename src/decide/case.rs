@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Effects, Question, Timers};
+use super::{Effects, Looked, Question, Timers};
 use crate::{
     clock::Timestamp,
     kyc::{Codes, Contact, Customer},
@@ -18,6 +18,8 @@ pub struct Case {
     /// `None`: no observation yet (a contact is none).
     pub customer: Option<Customer>,
     pub contact: Option<Contact>,
+    /// `None`: the merchant's directory was never asked about this customer.
+    pub looked: Option<Looked>,
     pub tags: Codes,
     /// How far the timers of the present stays have been decided.
     pub timers: Timers,
@@ -78,6 +80,9 @@ impl Case {
         if let Some(contact) = &effects.contact {
             self.contact = Some(contact.clone());
         }
+        if let Some(looked) = &effects.looked {
+            self.looked = Some(looked.clone());
+        }
         if let Some(tags) = &effects.tags {
             self.tags = tags.clone();
         }
@@ -108,9 +113,9 @@ impl Case {
             }
         }
         self.open.retain(|job| !job.fate.state.is_final());
-        if was_asked && self.question.is_none() {
+        if was_asked && self.question.is_none() || effects.looked.is_some() {
             // What waited for the answer is looked at again.
-            let waits = self.open.iter().filter(|job| job.fate.state == State::Queued);
+            let waits = self.open.iter().filter(|job| matches!(job.fate.state, State::Queued | State::Held));
             let waiting: Vec<Arc<Job>> =
                 waits.filter(|job| !touched.iter().any(|other| other.id() == job.id())).map(Arc::clone).collect();
             touched.extend(waiting);

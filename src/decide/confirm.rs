@@ -35,6 +35,8 @@ pub struct Question {
     /// How often the API has said what may only be late.
     pub asked: u32,
     pub next_at: Timestamp,
+    /// The merchant's directory is to be asked first.
+    pub contact: bool,
 }
 
 /// A question as a record leaves it. What waiting callbacks said stands in their own records.
@@ -46,6 +48,8 @@ pub struct Asking {
     pub asked: u32,
     #[serde(rename = "next")]
     pub next_at: Timestamp,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contact: bool,
 }
 
 const fn is_zero(number: &u32) -> bool {
@@ -75,8 +79,8 @@ impl Question {
             before?.waiting.iter().find(|pending| pending.number == *wanted).cloned()
         });
         let waiting: Vec<Pending> = waiting.collect();
-        let Asking { asked, next_at, .. } = *asking;
-        (!waiting.is_empty()).then_some(Self { waiting, asked, next_at })
+        let Asking { asked, next_at, contact, .. } = *asking;
+        (!waiting.is_empty()).then_some(Self { waiting, asked, next_at, contact })
     }
 }
 
@@ -85,8 +89,12 @@ pub fn waits_already(case: &Case, saw: &Observation) -> bool {
     case.question.as_ref().is_some_and(|question| question.waiting.iter().any(|pending| pending.saw == *saw))
 }
 
-/// A callback that is not believed before the API was asked.
-pub fn pending(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_>) -> Decision {
+fn wants_contact(case: &Case) -> bool {
+    case.question.as_ref().is_some_and(|question| question.contact)
+}
+
+/// A callback that is not decided before the API was asked, or the directory for the `contact`.
+pub fn pending(case: &Case, who: &CustomerId, saw: &Observation, contact: bool, given: Given<'_>) -> Decision {
     let mut effects =
         Effects { verdict: Some(Verdict::Pending), saw: Some(saw.clone()), ..Effects::of(Kind::Callback, who) };
     let before = case.question.iter().flat_map(|question| &question.waiting).map(|pending| pending.number);
@@ -95,7 +103,8 @@ pub fn pending(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_
         effects.settled.push((waiting.remove(0), Verdict::Stale));
     }
     waiting.push(given.number);
-    effects.question = Some(Asking { waiting, asked: 0, next_at: given.now });
+    let contact = contact || wants_contact(case);
+    effects.question = Some(Asking { waiting, asked: 0, next_at: given.now, contact });
     Decision::record(effects, Receipt::Seen(Verdict::Pending))
 }
 
@@ -110,7 +119,7 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
     let mut effects = Effects::of(Kind::Answer, who);
     if case.question.is_some() {
         let waiting = later.iter().map(|pending| pending.number).collect();
-        effects.question = Some(Asking { waiting, asked: 0, next_at: given.now });
+        effects.question = Some(Asking { waiting, asked: 0, next_at: given.now, contact: wants_contact(case) });
     }
     let verdict = match answer {
         Answer::Unknown => {
@@ -160,6 +169,7 @@ fn asked_again(case: &Case, covered: &[&Pending], answer: &Answer, given: Given<
         waiting: question.waiting.iter().map(|pending| pending.number).collect(),
         asked: question.asked.saturating_add(1),
         next_at: given.now.plus_ms(*lag_ms),
+        contact: question.contact,
     })
 }
 
@@ -206,6 +216,6 @@ fn take(case: &Case, who: &CustomerId, pending: &Pending, stale: &[Pending], giv
     let settled = |number: u64| effects.settled.iter().any(|(of, _)| *of == number);
     let rest = case.question.iter().flat_map(|question| &question.waiting).map(|pending| pending.number);
     let waiting = rest.filter(|number| !settled(*number)).collect();
-    effects.question = Some(Asking { waiting, asked: 0, next_at: given.now });
+    effects.question = Some(Asking { waiting, asked: 0, next_at: given.now, contact: wants_contact(case) });
     Decision::record(effects, Receipt::Seen(verdict))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Asking, CameDue, Counted, Standing, Timers};
+use super::{Asking, CameDue, Counted, Looked, Standing, Timers};
 use crate::{
     clock::Timestamp,
     kyc::{Codes, Contact, Customer, CustomerId, Observation, Verdict},
@@ -162,6 +162,9 @@ pub struct Effects {
     pub tags: Option<Codes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Contact>,
+    /// The merchant's directory has been asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked: Option<Looked>,
     /// How far timers have been decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timers: Option<Timers>,

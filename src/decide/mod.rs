@@ -11,6 +11,7 @@ mod effects;
 mod event;
 mod facts;
 mod letter;
+mod look_up;
 mod observe;
 mod operate;
 mod said;
@@ -32,6 +33,7 @@ pub use brake::{Brake, Braked, Brakes};
 pub use case::{Case, Counted};
 pub use confirm::{Answer, Asking, Pending, Question};
 pub use effects::{Effects, FateChange, Kind, Ruled, Ruling};
+pub use look_up::Looked;
 pub use observe::REPEAT_MS;
 pub use standing::{Act, Live, Standing, TimerKey};
 pub use timer::{CameDue, Timers, backlog_of, next_timer, stays};
@@ -56,7 +58,7 @@ pub enum Command {
         contact: Option<Box<Contact>>,
         memory: Option<Box<Memory>>,
     },
-    /// A timer of this customer's stays seemed due. `confirmed`: the provider's API was asked since then.
+    /// A timer of this customer's stays seemed due. `confirmed`: whoever has to be asked first was asked since then.
     Timer {
         customer: CustomerId,
         confirmed: bool,
@@ -91,6 +93,11 @@ pub enum Command {
         job: JobId,
         attempt: u32,
         outcome: Outcome,
+    },
+    /// The merchant's directory has said whom to write to, or why it names nobody.
+    LookedUp {
+        customer: CustomerId,
+        found: Result<Contact, Box<str>>,
     },
     /// On opening: an attempt had begun and not ended.
     Doubt {
@@ -134,6 +141,7 @@ impl Command {
             | Self::Attempt { customer, .. }
             | Self::Finish { customer, .. }
             | Self::Doubt { customer, .. }
+            | Self::LookedUp { customer, .. }
             | Self::Contact { customer, .. }
             | Self::Tag { customer, .. }
             | Self::Untag { customer, .. }
@@ -187,11 +195,14 @@ pub struct Policy {
     pub attributes: Arc<[String]>,
     /// The provider's API is asked before a callback is believed.
     pub confirms: bool,
+    /// The merchant's directory is asked for contacts, and this is how long an answer is fresh, in milliseconds. `None`: contacts
+    /// are told, and hold until they are told anew.
+    pub looks_up: Option<i64>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { timezone: jiff::tz::TimeZone::UTC, attributes: Arc::new([]), confirms: false }
+        Self { timezone: jiff::tz::TimeZone::UTC, attributes: Arc::new([]), confirms: false, looks_up: None }
     }
 }
 
@@ -204,6 +215,8 @@ pub enum Receipt {
     Go(Box<Attempt>),
     /// The provider's API has to be asked first.
     AskFirst,
+    /// The merchant's directory has to be asked about the customer, now or from time to time.
+    LookUp,
     /// Don't: not due, cancelled, held, or somebody else's.
     NotNow,
     /// Don't: an earlier job has to come to its end first, or this time.
@@ -257,6 +270,7 @@ pub fn decide(case: &Case, command: &Command, given: Given<'_>) -> Decision {
             attempt::end(case, customer, *job, *attempt, outcome, given)
         }
         Command::Doubt { customer, job } => attempt::doubt(case, customer, *job, given),
+        Command::LookedUp { customer, found } => look_up::looked_up(case, customer, found, given),
         Command::Contact { customer, contact } => operate::contact(case, customer, contact, given),
         Command::Tag { customer, name } => operate::tag(case, customer, name),
         Command::Untag { customer, name } => operate::untag(case, customer, name),

@@ -4,11 +4,12 @@ use super::{
     Case, Decision, Effects, FateChange, Given, Kind, Receipt,
     confirm::{pending, waits_already},
     event::{Event, Triggered},
+    look_up::is_wanted_for,
 };
 use crate::{
     clock::Timestamp,
     kyc::{Change, Customer, CustomerId, Observation, Source, Verdict},
-    outbox::{Order, ProcessingStay, State, Trouble},
+    outbox::{Order, ProcessingStay, State},
 };
 
 /// A duplicate is recorded at most this often for a customer; what comes between is counted.
@@ -26,9 +27,12 @@ pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_
         Source::Import => Kind::Import,
         Source::Callback | Source::Api => Kind::Callback,
     };
-    if given.policy.confirms && saw.source == Source::Callback {
+    let contact = !repeats && is_wanted_for(case, saw, given);
+    // What comes while an earlier one waits is decided after it.
+    let waits = given.policy.confirms || contact || case.question.is_some();
+    if waits && saw.source == Source::Callback {
         if !repeats {
-            return pending(case, who, saw, given);
+            return pending(case, who, saw, contact, given);
         }
         if case.question.is_some() {
             // Once a minute it is noted that it came again; the first of them is answered for.
@@ -70,7 +74,7 @@ fn end_stays(case: &Case, customer: &Customer, given: Given<'_>, effects: &mut E
     for job in case.open.iter().filter(|job| job.order.is_mail_to_customer()) {
         let waits = match job.fate.state {
             State::Queued | State::Held => true,
-            State::Problem => job.fate.trouble == Some(Trouble::NoContact),
+            State::Problem => job.lacks_contact(),
             State::Running | State::Done | State::Cancelled => false,
         };
         if let Some(reason) = ended(&job.order, customer)

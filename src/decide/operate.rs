@@ -1,9 +1,9 @@
 //! Contacts, marks, memory on going live, and what people do to jobs.
 
-use super::{Case, Decision, Effects, FateChange, Given, Kind, Memory, Receipt, Timers};
+use super::{Case, Decision, Effects, FateChange, Given, Kind, Looked, Memory, Receipt, Timers};
 use crate::{
     kyc::{Change, Contact, Customer, CustomerId, Observation, Source, Verdict},
-    outbox::{Fate, JobId, State, Trouble},
+    outbox::{Fate, JobId, State},
 };
 
 /// A contact came: mails that waited for it are due.
@@ -16,13 +16,13 @@ pub fn contact(case: &Case, who: &CustomerId, contact: &Contact, given: Given<'_
     Decision::record(effects, Receipt::Recorded)
 }
 
-fn take_contact(case: &Case, contact: &Contact, given: Given<'_>, effects: &mut Effects) {
+pub(super) fn take_contact(case: &Case, contact: &Contact, given: Given<'_>, effects: &mut Effects) {
     effects.contact = Some(contact.clone());
-    for job in &case.open {
-        if job.fate.state == State::Problem && job.fate.trouble == Some(Trouble::NoContact) {
-            let fate = job.fate.standing_still(given.now).queued(given.now);
-            effects.fates.push(FateChange { id: job.id(), fate, letter: None });
-        }
+    // Told by hand it is as fresh as if the directory had said it.
+    effects.looked = given.policy.looks_up.map(|_| Looked::told(given.now));
+    for job in case.open.iter().filter(|job| job.lacks_contact()) {
+        let fate = job.fate.standing_still(given.now).queued(given.now);
+        effects.fates.push(FateChange { id: job.id(), fate, letter: None });
     }
 }
 
@@ -90,7 +90,14 @@ pub fn retry(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
         State::Queued if job.is_untried() => Decision::nothing(Receipt::Unchanged),
         State::Problem | State::Queued => {
             let fate = Fate { first_attempt_at: None, ..job.fate.queued(given.now) };
-            act(who, id, fate, "retried by hand")
+            let mut decision = act(who, id, fate, "retried by hand");
+            if let Some(effects) = &mut decision.effects
+                && job.lacks_contact()
+            {
+                // Who tries it again may have mended the directory.
+                effects.looked = given.policy.looks_up.map(|_| Looked::never());
+            }
+            decision
         }
         _ => Decision::nothing(Receipt::Unchanged),
     }

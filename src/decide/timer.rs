@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Case, Decision, Effects, Given, Kind, Receipt, Standing, TimerKey,
     event::{Event, Triggered},
+    look_up::{is_wanted, reads_contact},
 };
 use crate::{
     clock::Timestamp,
@@ -201,8 +202,14 @@ pub fn timer(case: &Case, who: &CustomerId, confirmed: bool, given: Given<'_>) -
     let (Some(due), Some(customer)) = (due(case, given), &case.customer) else {
         return Decision::nothing(Receipt::NotNow);
     };
-    if given.policy.confirms && !confirmed {
-        return Decision::nothing(Receipt::AskFirst);
+    if !confirmed {
+        let mut rules = due.timers.iter().filter_map(|timer| given.rules.rules().get(timer.index));
+        if is_wanted(case, given) && rules.any(|rule| reads_contact(rule, given)) {
+            return Decision::nothing(Receipt::LookUp);
+        }
+        if given.policy.confirms {
+            return Decision::nothing(Receipt::AskFirst);
+        }
     }
     if case.question.is_some() {
         // A callback came while the API was being asked.

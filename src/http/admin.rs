@@ -19,6 +19,7 @@ mod confirm;
 mod explain;
 mod govern;
 mod history;
+mod jobs;
 mod shape;
 
 use std::{convert::Infallible, str::FromStr, sync::Arc};
@@ -28,10 +29,9 @@ use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use serde_json::Value;
 use warp::{Filter, Rejection, reply::Response};
 
-use self::shape::{CustomerShape, JobShape, RowShape, StatusShape};
+use self::shape::{CustomerShape, RowShape, StatusShape};
 use super::{
     body::capped_body,
     reply::{Kind, Problem, answer, json},
@@ -43,9 +43,9 @@ use crate::{
     decide::{Command, Policy, Receipt},
     house::House,
     kyc::CustomerId,
-    outbox::{Channel, JobId, State},
+    outbox::Channel,
     rulebook::{Reload, Rulebook},
-    store::{JobFilter, Page, Place, Refused, Store, StoreError},
+    store::{JobFilter, Place, Refused, Store, StoreError},
     telemetry::Metrics,
 };
 
@@ -94,15 +94,6 @@ impl FromStr for Part {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Self(percent_decode_str(text).decode_utf8()?.into_owned()))
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JobsQuery {
-    state: Option<String>,
-    customer: Option<String>,
-    cursor: Option<String>,
-    limit: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -164,6 +155,8 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
             .or(channels::routes(admin))
             .unify()
             .or(confirm::routes(admin))
+            .unify()
+            .or(jobs::routes(admin))
             .unify(),
     );
     let guarded = guard(admin).and(metrics.or(api).unify());
@@ -216,11 +209,7 @@ fn reads(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejec
         .and(warp::get())
         .and(warp::query())
         .then(answered!(admin, |this, id: Part, query: PageQuery| this.customer(id, query)));
-    let jobs = warp::path!("jobs")
-        .and(warp::get())
-        .and(warp::query())
-        .then(answered!(admin, |this, query: JobsQuery| this.jobs(query)));
-    status.or(customers).unify().or(customer).unify().or(jobs).unify()
+    status.or(customers).unify().or(customer).unify()
 }
 
 fn acts(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
@@ -238,14 +227,8 @@ fn acts(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Reject
     let untag = warp::path!("customers" / Part / "tags" / Part)
         .and(warp::delete())
         .then(answered!(admin, |this, id: Part, name: Part| this.tag(id, name, false)));
-    let retry = warp::path!("jobs" / Part / "retry")
-        .and(warp::post())
-        .then(answered!(admin, |this, id: Part| this.act_on_job(id, |customer, job| Command::Retry { customer, job })));
-    let drop = warp::path!("jobs" / Part / "drop")
-        .and(warp::post())
-        .then(answered!(admin, |this, id: Part| this.act_on_job(id, |customer, job| Command::Drop { customer, job })));
     let reload = warp::path!("reload").and(warp::post()).then(answered!(admin, |this| this.reload()));
-    contact.or(import).unify().or(tag).unify().or(untag).unify().or(retry).unify().or(drop).unify().or(reload).unify()
+    contact.or(import).unify().or(tag).unify().or(untag).unify().or(reload).unify()
 }
 
 impl Admin {
@@ -295,28 +278,9 @@ impl Admin {
             return Err(Problem::new(Kind::NotFound).detail("no callback, import or contact of this customer is known"));
         };
         let timeline = store.timeline(&id, query.before, PAGE).map_err(unreadable)?;
-        let filter = JobFilter { state: None, customer: Some(id.clone()) };
+        let filter = JobFilter { customer: Some(id.clone()), ..JobFilter::default() };
         let jobs = store.jobs(&filter, None, PAGE).await.map_err(unreadable)?;
         Ok(json(StatusCode::OK, &CustomerShape::new(&id, &case, timeline, jobs.rows)))
-    }
-
-    async fn jobs(&self, query: JobsQuery) -> Answered {
-        Ok(json(StatusCode::OK, &self.list(query).await?))
-    }
-
-    async fn list(&self, query: JobsQuery) -> Result<Value, Problem> {
-        let state = query.state.as_deref().map(|name| {
-            let known = || State::ALL.iter().map(|state| state.name()).collect::<Vec<_>>().join(", ");
-            State::parse(name).ok_or_else(|| malformed(format!("there is no state {name:?}; there are {}", known())))
-        });
-        let customer = query.customer.as_deref().map(customer_id).transpose()?;
-        let filter = JobFilter { state: state.transpose()?, customer };
-        let before = query.cursor.as_deref().map(place).transpose()?;
-        let max = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
-        let Page { rows, next } = self.store()?.jobs(&filter, before, max).await.map_err(unreadable)?;
-        let jobs: Vec<JobShape> = rows.iter().map(|(who, job)| JobShape::new(who, job)).collect();
-        let next = next.map(|(number, index)| format!("{number}.{index}"));
-        Ok(serde_json::json!({"jobs": jobs, "next": next}))
     }
 
     async fn contact(&self, Part(id): Part, body: Bytes) -> Answered {
@@ -363,21 +327,6 @@ impl Admin {
                 "a tag has 1 to 64 bytes without control characters, and a customer at most 32".to_owned(),
             )),
             receipt => Ok(json(StatusCode::OK, &serde_json::json!({"changed": receipt != Receipt::Unchanged}))),
-        }
-    }
-
-    async fn act_on_job(&self, Part(id): Part, command: fn(CustomerId, JobId) -> Command) -> Answered {
-        let gone = |detail: &str| Problem::new(Kind::NotFound).detail(detail);
-        let id = JobId::parse(&id).ok_or_else(|| gone("there is no such job"))?;
-        let store = self.store()?;
-        let (customer, _) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("there is no such job"))?;
-        match store.submit(command(customer.clone(), id)).await.map_err(refused)? {
-            Receipt::Gone => Err(Problem::new(Kind::Conflict).detail("the job has come to an end")),
-            Receipt::NotNow => Err(Problem::new(Kind::Conflict).detail("an attempt is under way")),
-            _ => {
-                let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("it is gone"))?;
-                Ok(json(StatusCode::OK, &JobShape::new(&customer, &job)))
-            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize};
 
 const MAX_BYTES: usize = 256;
@@ -45,6 +46,13 @@ impl CustomerId {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// As one part of a URL's path. `None`: an id of nothing but one or two dots can't be one, however it is written; clients and
+    /// proxies take it for a step in the tree.
+    pub fn in_url(&self) -> Option<String> {
+        const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+        (!matches!(self.as_str(), "." | "..")).then(|| utf8_percent_encode(&self.0, PLAIN).to_string())
     }
 }
 

@@ -3,19 +3,16 @@
 use std::{fmt, time::Duration};
 
 use http::StatusCode;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     decide::Answer,
     kyc::{CustomerId, read_answer},
+    pace::asked_for_ms,
 };
 
 /// More than any answer has.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
-
-/// What stands for itself in one part of a path.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,16 +57,13 @@ impl Api {
 
     /// Asks about a customer.
     pub async fn ask(&self, customer: &CustomerId) -> Result<Answer, AskError> {
-        let id = customer.as_str();
-        // No URL can name these two; the provider can't know such a customer either.
-        if matches!(id, "." | "..") {
-            return Ok(Answer::Unknown);
-        }
-        let url = format!("{}/api/v2/customer/{}/bank-transfer/kyc", self.base, utf8_percent_encode(id, PLAIN));
+        // No URL can name some; the provider can't know such a customer either.
+        let Some(id) = customer.in_url() else { return Ok(Answer::Unknown) };
+        let url = format!("{}/api/v2/customer/{id}/bank-transfer/kyc", self.base);
         let request = self.http.get(url).header("x-api-key", self.key.expose_secret());
         let mut response = request.send().await.map_err(|error| later(root_of(&error), None))?;
         let status = response.status();
-        let after_ms = retry_after_ms(response.headers());
+        let after_ms = asked_for_ms(response.headers());
         let mut body = Vec::new();
         while let Some(part) = response.chunk().await.map_err(|error| later(root_of(&error), None))? {
             if body.len() + part.len() > MAX_ANSWER_BYTES {
@@ -94,12 +88,6 @@ impl Api {
 
 fn later(error: impl Into<String>, after_ms: Option<i64>) -> AskError {
     AskError::Later { error: error.into(), after_ms }
-}
-
-/// Seconds only: a date would hang on whose clock is right.
-fn retry_after_ms(headers: &http::HeaderMap) -> Option<i64> {
-    let seconds: i64 = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(seconds.clamp(0, 86_400) * 1_000)
 }
 
 /// The innermost cause, without the URL, which names the customer.

@@ -10,16 +10,19 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-use super::{
-    Api, AskError,
-    pace::{Pace, Trouble},
-};
+use super::{Api, AskError};
 use crate::{
     clock::Clock,
     decide::{Answer, Command, Memory, Receipt},
+    directory::Lookups,
     kyc::CustomerId,
+    pace::{Pace, Trouble},
     store::{Refused, Store},
 };
+
+/// Questions under way at once, and the least time between two: 20 a second.
+const UNDER_WAY: usize = 4;
+const BETWEEN: Duration = Duration::from_millis(50);
 
 /// How many customers are taken to be asked about at once.
 const AT_ONCE: usize = 16;
@@ -44,11 +47,13 @@ pub struct Asker {
     store: Store,
     clock: Clock,
     pace: Pace,
+    /// Who is asked before the API, where a question says so.
+    lookups: Option<Arc<Lookups>>,
 }
 
 impl Asker {
-    pub fn new(api: Api, store: Store, clock: Clock) -> Self {
-        Self { api, store, clock, pace: Pace::default() }
+    pub fn new(api: Api, lookups: Option<Arc<Lookups>>, store: Store, clock: Clock) -> Self {
+        Self { api, lookups, store, clock, pace: Pace::new("the provider's API", UNDER_WAY, BETWEEN) }
     }
 
     /// What is wrong with the API, if it is in trouble.
@@ -89,8 +94,14 @@ impl Asker {
 
     fn failed(&self, error: AskError) -> Asked {
         match &error {
-            AskError::Odd(_) => self.pace.was_odd(&error),
-            AskError::Key(_) | AskError::Later { .. } => self.pace.failed(&error),
+            // That says nothing about the others.
+            AskError::Odd(_) => {
+                tracing::warn!(%error, "the provider's API says something about a customer that can't be understood");
+            }
+            AskError::Key(text) => self.pace.failed(Trouble { text: text.clone(), lasting: true }, None),
+            AskError::Later { error, after_ms } => {
+                self.pace.failed(Trouble { text: error.clone(), lasting: false }, *after_ms);
+            }
         }
         Asked::Failed(error)
     }
@@ -104,6 +115,9 @@ impl Asker {
             for customer in self.store.take_asks(AT_ONCE.saturating_sub(under_way.len())) {
                 let this = Arc::clone(&self);
                 under_way.spawn(async move {
+                    if let Some(lookups) = &this.lookups {
+                        lookups.ask_for_callback(&customer).await;
+                    }
                     match this.ask(&customer).await {
                         Asked::Answered(_) => {}
                         Asked::Failed(AskError::Odd(_)) => this.store.ask_again(&customer, ODD_AGAIN_MS),

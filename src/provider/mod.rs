@@ -6,7 +6,6 @@
 
 mod api;
 mod asker;
-mod pace;
 mod reconcile;
 
 pub use api::{Api, AskError};

@@ -19,6 +19,8 @@ pub struct RuleSet {
     by_id: HashMap<RuleId, usize>,
     index: Index,
     timers: Vec<Timer>,
+    /// Places in `rules` of those whose conditions read the contact.
+    reading_contact: Vec<usize>,
     /// Places in `timers`, the shorter duration first.
     by_stay: HashMap<Stay, Vec<usize>>,
     templates: Arc<Templates>,
@@ -82,6 +84,7 @@ impl RuleSet {
         Self {
             by_id: rules.iter().enumerate().map(|(at, rule)| (rule.id.clone(), at)).collect(),
             index: Index::of(&rules),
+            reading_contact: (0..rules.len()).filter(|at| rules[*at].condition.reads_contact()).collect(),
             by_stay: by_stay(&timers),
             timers,
             templates,
@@ -112,6 +115,11 @@ impl RuleSet {
 
     pub fn rule(&self, id: &str) -> Option<&Rule> {
         self.by_id.get(id).and_then(|at| self.rules.get(*at))
+    }
+
+    /// The rules of every mode whose conditions look at what only the merchant's directory knows.
+    pub fn that_read_contact(&self) -> impl Iterator<Item = &Rule> {
+        self.reading_contact.iter().filter_map(|at| self.rules.get(*at))
     }
 
     /// The rules of every mode whose move, same or processing trigger this change matches, in file order, each once.

@@ -99,6 +99,8 @@ pub struct Hot {
     /// Customers about whom something is to be asked, and from when on.
     asks: HashMap<CustomerId, Timestamp>,
     asks_due: BTreeSet<(Timestamp, CustomerId)>,
+    /// Customers about whom the merchant's directory has something to do. Not kept: whoever waits for it asks again.
+    wanted: BTreeSet<CustomerId>,
     counts: [u64; State::ALL.len()],
     customers: u64,
     durable: u64,
@@ -188,6 +190,16 @@ impl Hot {
     /// When the API is to be asked next.
     pub fn next_ask(&self) -> Option<Timestamp> {
         self.asks_due.first().map(|(at, _)| *at)
+    }
+
+    /// The directory is to see to this customer.
+    pub fn want_contact(&mut self, id: CustomerId) {
+        self.wanted.insert(id);
+    }
+
+    /// Takes up to `max` customers whom the directory is to see to.
+    pub fn take_wanted(&mut self, max: usize) -> Vec<CustomerId> {
+        (0..max).map_while(|_| self.wanted.pop_first()).collect()
     }
 
     /// About how many customers something is to be asked.

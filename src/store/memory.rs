@@ -160,6 +160,15 @@ impl Memory {
         self.lock().hot.next_ask()
     }
 
+    pub fn want_contact(&self, customer: CustomerId) {
+        self.lock().hot.want_contact(customer);
+        self.jobs.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub fn take_wanted(&self, max: usize) -> Vec<CustomerId> {
+        self.lock().hot.take_wanted(max)
+    }
+
     pub fn jobs_changed(&self) -> watch::Receiver<u64> {
         self.jobs.subscribe()
     }
@@ -222,13 +231,6 @@ impl Inner {
             self.hot.publish(&who, touched);
         }
         self.records.push(Record { header, effects });
-    }
-}
-
-impl JobFilter {
-    pub(super) fn takes(&self, who: &CustomerId, job: &Job) -> bool {
-        self.state.is_none_or(|state| job.fate.state == state)
-            && self.customer.as_ref().is_none_or(|customer| customer == who)
     }
 }
 

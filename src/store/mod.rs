@@ -4,6 +4,7 @@
 //! keep it: the journal with its view in sled, and memory for tests of rules. No type of an engine leaves its file.
 
 mod decider;
+mod filter;
 mod hot;
 mod journal;
 mod memory;
@@ -18,6 +19,7 @@ use std::{
     sync::Arc,
 };
 
+pub use filter::JobFilter;
 pub use journal::make_dir as make_private_dir;
 pub use journal::{Damage, Journal, OpenError, Progress, Step};
 pub use memory::Memory;
@@ -32,7 +34,7 @@ use crate::{
     clock::{Clock, Timestamp},
     decide::{Act, Attempt, Brake, Case, Command, Effects, Policy, Receipt, Standing},
     kyc::CustomerId,
-    outbox::{Channel, Job, JobId, Outcome, State},
+    outbox::{Channel, Job, JobId, Outcome},
     rules::{RuleSet, Stay},
     source::Files,
 };
@@ -126,13 +128,6 @@ impl std::error::Error for StoreError {}
 pub struct Page<T, C> {
     pub rows: Vec<T>,
     pub next: Option<C>,
-}
-
-/// Which jobs to list.
-#[derive(Clone, Debug, Default)]
-pub struct JobFilter {
-    pub state: Option<State>,
-    pub customer: Option<CustomerId>,
 }
 
 /// Figures for `status` and metrics.
@@ -248,16 +243,21 @@ impl Store {
         if self.is_paused(channel) {
             return Ok(Vec::new());
         }
-        let proposals = self
-            .take_due(channel, max)
-            .into_iter()
-            .map(|(customer, job)| async move { (job, self.submit(Command::Attempt { customer, job }).await) });
+        let proposals = self.take_due(channel, max).into_iter().map(|(customer, job)| async move {
+            let answer = self.submit(Command::Attempt { customer: customer.clone(), job }).await;
+            (customer, job, answer)
+        });
         let mut begun = Vec::new();
         let mut refusal = None;
-        for (job, answer) in join_all(proposals).await {
+        for (customer, job, answer) in join_all(proposals).await {
             match answer {
                 Ok(Receipt::Go(attempt)) => begun.push(*attempt),
                 Ok(Receipt::NotBefore(at)) => self.look_again(job, at),
+                Ok(Receipt::LookUp) => {
+                    // The answer's record has it looked at again, and sooner.
+                    self.look_again(job, self.now().plus_ms(HELD_AGAIN_MS));
+                    self.want_contact(customer);
+                }
                 Ok(_) => self.look_again(job, self.now().plus_ms(HELD_AGAIN_MS)),
                 Err(refused) => {
                     self.look_again(job, self.now().plus_ms(REFUSED_AGAIN_MS));
@@ -339,6 +339,22 @@ impl Store {
         match self {
             Self::Journal(journal) => journal.next_ask(),
             Self::Memory(memory) => memory.next_ask(),
+        }
+    }
+
+    /// The merchant's directory is to see to this customer.
+    fn want_contact(&self, customer: CustomerId) {
+        match self {
+            Self::Journal(journal) => journal.want_contact(customer),
+            Self::Memory(memory) => memory.want_contact(customer),
+        }
+    }
+
+    /// Takes up to `max` customers for whom mails wait for the merchant's directory, or are a problem without it.
+    pub fn take_wanted(&self, max: usize) -> Vec<CustomerId> {
+        match self {
+            Self::Journal(journal) => journal.take_wanted(max),
+            Self::Memory(memory) => memory.take_wanted(max),
         }
     }
 

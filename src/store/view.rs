@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    decide::{Asking, Case, Counted, Pending, Question, Timers},
+    decide::{Asking, Case, Counted, Looked, Pending, Question, Timers},
     kyc::{Codes, Contact, Customer, CustomerId},
     outbox::{Job, JobId, State},
     rules::Stay,
@@ -77,6 +77,8 @@ struct Row {
     tags: Codes,
     #[serde(default, skip_serializing_if = "Timers::is_empty")]
     timers: Timers,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    looked: Option<Looked>,
     /// What is to be asked; what waiting callbacks said has rows of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asks: Option<Asking>,
@@ -173,8 +175,8 @@ impl View {
             open.push(Arc::new(job));
         }
         let question = row.asks.map(|asks| self.question(id, &asks)).transpose()?;
-        let Row { customer, tags, timers, counted, first, last, .. } = row;
-        Ok(Some(Case { customer, contact, tags, timers, question, counted, open, first, last }))
+        let Row { customer, tags, timers, looked, counted, first, last, .. } = row;
+        Ok(Some(Case { customer, contact, looked, tags, timers, question, counted, open, first, last }))
     }
 
     fn question(&self, id: &CustomerId, asks: &Asking) -> Result<Question> {
@@ -184,7 +186,7 @@ impl View {
             let bytes = self.db.get(waiting_key(id, *number))?.ok_or_else(missing)?;
             waiting.push(serde_json::from_slice::<Pending>(&bytes)?);
         }
-        Ok(Question { waiting, asked: asks.asked, next_at: asks.next_at })
+        Ok(Question { waiting, asked: asks.asked, next_at: asks.next_at, contact: asks.contact })
     }
 
     /// Everybody about whom something is to be asked.
@@ -321,10 +323,12 @@ impl View {
             customer: case.customer.clone(),
             tags: case.tags.clone(),
             timers: case.timers.clone(),
+            looked: case.looked.clone(),
             asks: case.question.as_ref().map(|question| Asking {
                 waiting: question.waiting.iter().map(|pending| pending.number).collect(),
                 asked: question.asked,
                 next_at: question.next_at,
+                contact: question.contact,
             }),
             counted: case.counted.clone(),
             open: case.open.iter().map(|job| job.id()).collect(),

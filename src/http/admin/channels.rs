@@ -8,7 +8,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use warp::{Filter, Rejection, reply::Response};
 
-use super::{Admin, Answered, JobsQuery, MAX_PAGE, Part, malformed, refused, shape::BrakeShape, unreadable};
+use super::{
+    Admin, Answered, MAX_PAGE, Part,
+    jobs::{self, JobsQuery},
+    refused,
+    shape::BrakeShape,
+    unreadable,
+};
 use crate::{
     decide::{Act, Command, Receipt},
     http::reply::{Kind, Problem, json as answer},
@@ -56,10 +62,7 @@ impl Admin {
     async fn resume_channel(&self, Part(name): Part, ResumeQuery { drop_rule }: ResumeQuery) -> Answered {
         let channel = self.channel(&name)?;
         let dropped = match drop_rule {
-            Some(rule) => {
-                let rule = RuleId::new(&rule).ok_or_else(|| malformed(format!("{rule:?} is no name of a rule")))?;
-                self.drop_of_rule(&channel, &rule).await?
-            }
+            Some(rule) => self.drop_of_rule(&channel, &jobs::rule(&rule)?).await?,
             None => 0,
         };
         let mut said = self.govern(Act::ResumeChannel(channel)).await?;
@@ -72,13 +75,17 @@ impl Admin {
         let store = self.store()?;
         let mut dropped = 0;
         for state in [State::Queued, State::Held, State::Problem] {
-            let filter = JobFilter { state: Some(state), customer: None };
+            let filter = JobFilter {
+                state: Some(state),
+                rule: Some(rule.clone()),
+                channel: Some(channel.clone()),
+                ..JobFilter::default()
+            };
             let mut before: Option<Place> = None;
             loop {
                 let page = store.jobs(&filter, before, MAX_PAGE).await.map_err(unreadable)?;
-                let of_rule =
-                    page.rows.into_iter().filter(|(_, job)| job.order.rule == *rule && job.order.channel() == *channel);
-                let drops = of_rule.map(|(customer, job)| store.submit(Command::Drop { customer, job: job.id() }));
+                let rows = page.rows.into_iter();
+                let drops = rows.map(|(customer, job)| store.submit(Command::Drop { customer, job: job.id() }));
                 for receipt in join_all(drops).await {
                     dropped += u64::from(receipt.map_err(refused)? == Receipt::Recorded);
                 }
@@ -94,8 +101,7 @@ impl Admin {
 
     /// What a person must look at: jobs, and channels that their brakes have stopped.
     async fn problems(&self, query: JobsQuery) -> Answered {
-        let query = JobsQuery { state: Some(State::Problem.name().to_owned()), ..query };
-        let mut problems: Value = self.list(query).await?;
+        let mut problems: Value = self.list(query.of_problems()).await?;
         let standing = self.standing()?;
         problems["brakes"] = json!(BrakeShape::all(&standing));
         Ok(answer(StatusCode::OK, &problems))

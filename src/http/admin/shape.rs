@@ -28,6 +28,7 @@ pub struct StatusShape {
     store: StoreShape,
     jobs: JobsShape,
     provider: ProviderShape,
+    directory: DirectoryShape,
     paused: PausedShape,
     /// The channels that are paused by their brakes.
     brakes: Vec<BrakeShape>,
@@ -130,6 +131,14 @@ struct ProviderShape {
     error: Option<String>,
 }
 
+#[derive(Serialize)]
+struct DirectoryShape {
+    /// Whether the shop's API is asked for contacts.
+    lookup: bool,
+    /// What is wrong with it.
+    error: Option<String>,
+}
+
 impl StatusShape {
     pub fn new(admin: &Admin, store: &Store, loaded: &Loaded) -> Self {
         let Figures { customers, bytes, queued, held, running, problem, durable, behind, asked_about, .. } =
@@ -150,6 +159,10 @@ impl StatusShape {
                 confirm: admin.confirms,
                 questions: asked_about,
                 error: admin.house.asker().and_then(|asker| asker.trouble()).map(|trouble| trouble.text),
+            },
+            directory: DirectoryShape {
+                lookup: admin.house.lookups().is_some(),
+                error: admin.house.lookups().and_then(|lookups| lookups.trouble()).map(|trouble| trouble.text),
             },
             paused: PausedShape::new(&store.standing().borrow()),
             brakes: BrakeShape::all(&store.standing().borrow()),

@@ -279,6 +279,15 @@ impl Journal {
         self.shared.hot().next_ask()
     }
 
+    pub fn want_contact(&self, customer: CustomerId) {
+        self.shared.hot_mut().want_contact(customer);
+        self.shared.jobs.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub fn take_wanted(&self, max: usize) -> Vec<CustomerId> {
+        self.shared.hot_mut().take_wanted(max)
+    }
+
     pub fn jobs_changed(&self) -> watch::Receiver<u64> {
         self.shared.jobs.subscribe()
     }
@@ -323,11 +332,14 @@ impl Journal {
         before: Option<Place>,
         max: usize,
     ) -> Result<Page<(CustomerId, Job), Place>, StoreError> {
-        let view = self.current_view().await?;
-        let mut failed = None;
-        let rows = view.jobs(filter.state, before).map_while(|row| row.map_err(|error| failed = Some(error)).ok());
-        let page = page(rows.filter(|(who, job)| filter.takes(who, job)), max);
-        failed.map_or(Ok(page), |error| Err(unreadable(error)))
+        let filter = filter.clone();
+        self.look(move |view| {
+            let mut failed = None;
+            let rows = view.jobs(filter.state, before).map_while(|row| row.map_err(|error| failed = Some(error)).ok());
+            let page = page(rows.filter(|(who, job)| filter.takes(who, job)), max);
+            failed.map_or(Ok(page), Err)
+        })
+        .await
     }
 
     pub async fn job(&self, id: JobId) -> Result<Option<(CustomerId, Job)>, StoreError> {

@@ -1,0 +1,140 @@
+//! Trying jobs again and giving them up: some by their names, or all problems that have something in common.
+
+use std::path::Path;
+
+use clap::{ArgGroup, Args};
+use serde_json::{Value, json};
+
+use super::{Exit, Failure, Output, client::part, jobs::listed, settings};
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).multiple(true)))]
+pub struct Chosen {
+    /// The ids, as `kyc-rules jobs` shows them.
+    #[arg(value_name = "JOB", group = "which", conflicts_with_all = FILTERS)]
+    jobs: Vec<String>,
+
+    /// All problems that this rule has ordered.
+    #[arg(long, group = "which")]
+    rule: Option<String>,
+
+    /// All problems of `email`, `webhook:NAME` or `chat:NAME`.
+    #[arg(long, group = "which")]
+    channel: Option<String>,
+
+    /// All problems about which this is said, as `450` or `no_contact`.
+    #[arg(long, group = "which", value_name = "TEXT")]
+    error: Option<String>,
+
+    /// All problems that were last tried, or due, in this time, as `2h`, or since a moment.
+    #[arg(long, group = "which", value_name = "TIME")]
+    since: Option<String>,
+
+    /// Do it without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+const FILTERS: [&str; 4] = ["rule", "channel", "error", "since"];
+
+/// What is done to jobs.
+#[derive(Clone, Copy, Debug)]
+pub enum Act {
+    Retry,
+    Drop,
+}
+
+impl Act {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Drop => "drop",
+        }
+    }
+
+    fn question(self, count: u64) -> String {
+        match self {
+            Self::Retry => format!("Try these {count} again now?"),
+            Self::Drop => format!("Give these {count} up, for good?"),
+        }
+    }
+
+    const fn done(self) -> &'static str {
+        match self {
+            Self::Retry => "are tried again",
+            Self::Drop => "are given up",
+        }
+    }
+}
+
+impl Chosen {
+    pub fn run(self, config: Option<&Path>, act: Act, output: &mut Output) -> Result<(), Failure> {
+        if self.jobs.is_empty() { self.all(config, act, output) } else { self.named(config, act, output) }
+    }
+
+    /// All problems that match: shown, asked about, and done.
+    fn all(&self, config: Option<&Path>, act: Act, output: &mut Output) -> Result<(), Failure> {
+        let found = self.post(config, act, true)?;
+        let count = found["count"].as_u64().unwrap_or_default();
+        if count == 0 {
+            output.either(&found, "no problem matches");
+            return Ok(());
+        }
+        if !output.is_json() {
+            show(count, &found, output);
+        }
+        if !self.yes && !output.asks(act.question(count))? {
+            output.either(&found, "nothing was done");
+            return Ok(());
+        }
+        let acted = self.post(config, act, false)?;
+        let done = acted["done"].as_u64().unwrap_or_default();
+        output.either(&acted, format_args!("{done} of {} {}", acted["count"], act.done()));
+        if done == 0 { Err(Failure::new(Exit::Failed, "")) } else { Ok(()) }
+    }
+
+    fn post(&self, config: Option<&Path>, act: Act, dry: bool) -> Result<Value, Failure> {
+        let Self { rule, channel, error, since, .. } = self;
+        let body = json!({"rule": rule, "channel": channel, "error": error, "since": since, "dry": dry});
+        let path = format!("jobs/{}", act.path());
+        settings::block_on(async { settings::client(config)?.post_json(&path, &body).await })
+    }
+
+    /// Says of each how it went.
+    fn named(&self, config: Option<&Path>, act: Act, output: &mut Output) -> Result<(), Failure> {
+        let answers = settings::block_on(async {
+            let client = settings::client(config)?;
+            let mut answers = Vec::new();
+            for job in &self.jobs {
+                answers.push(match client.post(&format!("jobs/{}/{}", part(job), act.path())).await {
+                    Err(failure) if failure.exit == Exit::Unavailable => return Err(failure),
+                    answer => answer,
+                });
+            }
+            Ok(answers)
+        })?;
+        let mut failed = 0;
+        for (id, answer) in self.jobs.iter().zip(answers) {
+            match answer {
+                Ok(job) => output.either(&job, format_args!("{id}: {}", job["state"].as_str().unwrap_or("?"))),
+                Err(failure) => {
+                    failed += 1;
+                    output.either(&json!({"id": id, "error": failure.text}), format_args!("{id}: {}", failure.text));
+                }
+            }
+        }
+        if failed > 0 { Err(Failure::new(Exit::Failed, "")) } else { Ok(()) }
+    }
+}
+
+/// How many, and some of them.
+fn show(count: u64, found: &Value, output: &mut Output) {
+    let examples: &[Value] = found["examples"].as_array().map_or(&[], Vec::as_slice);
+    let problems = if count == 1 { "1 problem matches".to_owned() } else { format!("{count} problems match") };
+    output.line(format_args!("{problems}:\n\n{}", listed(examples)));
+    let more = count.saturating_sub(examples.len() as u64);
+    if more > 0 {
+        output.line(format_args!("and {more} more"));
+    }
+    output.line("");
+}

@@ -1,0 +1,64 @@
+//! Decides callbacks that wait for the directory alone: where there is no key for the provider's API, nobody else is asked.
+//!
+//! It runs without a directory, too: a callback that waited when the service stopped is not left waiting for what the configuration
+//! does not name any more.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, task::JoinSet, time::sleep};
+
+use super::Lookups;
+use crate::{clock::Clock, decide::Command, kyc::CustomerId, store::Store};
+
+/// How many customers are settled at once. Waiting costs nothing: how many questions are under way is the directory's to say.
+const AT_ONCE: usize = 256;
+
+/// How soon it is tried again after the store has refused.
+const AGAIN_MS: i64 = 1_000;
+
+pub struct Settler {
+    pub store: Store,
+    pub clock: Clock,
+    pub lookups: Option<Arc<Lookups>>,
+}
+
+impl Settler {
+    /// Until `stop` says true.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let this = Arc::new(self);
+        let mut changed = this.store.jobs_changed();
+        let mut under_way = JoinSet::new();
+        while !*stop.borrow() {
+            changed.mark_unchanged();
+            for customer in this.store.take_asks(AT_ONCE.saturating_sub(under_way.len())) {
+                let this = Arc::clone(&this);
+                under_way.spawn(async move { this.settle(customer).await });
+            }
+            let busy = under_way.len() >= AT_ONCE;
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => {}
+                _ = changed.changed(), if !busy => {}
+                () = sleep(this.until_due()), if !busy => {}
+                Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
+            }
+            while under_way.try_join_next().is_some() {}
+        }
+        under_way.shutdown().await;
+    }
+
+    /// Decides the oldest callback that waits; the others come after it, one by one.
+    async fn settle(&self, customer: CustomerId) {
+        if let Some(lookups) = &self.lookups {
+            lookups.ask_for_callback(&customer).await;
+        }
+        if self.store.submit(Command::Settle { customer: customer.clone() }).await.is_err() {
+            self.store.ask_again(&customer, AGAIN_MS);
+        }
+    }
+
+    fn until_due(&self) -> Duration {
+        let longest_ms = if self.clock.is_moved_by_hand() { 50 } else { 60_000 };
+        let due_ms = self.store.next_ask().map(|at| at.since_ms(self.clock.now()));
+        Duration::from_millis(due_ms.unwrap_or(longest_ms).clamp(20, longest_ms).unsigned_abs())
+    }
+}

@@ -1,0 +1,112 @@
+//! One question to the shop's API, and what came of it.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::ACCEPT};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    contacts,
+    kyc::{Contact, CustomerId},
+    outbound::{Client, FailureKind, MAX_ANSWER_BYTES, Reach, Request, Target},
+    pace::asked_for_ms,
+};
+
+/// Who waits for an answer waits for a mail to go, or a callback to be decided.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the shop says of a customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Known(Contact),
+    /// It knows no such customer.
+    Unknown,
+    /// Something about this customer that can't be used; others may be well.
+    Odd(String),
+}
+
+/// Why there is no answer, for any customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskError {
+    pub text: String,
+    /// It will not go by itself: what the configuration says is wrong.
+    pub lasting: bool,
+    /// How long the shop wants to be left alone.
+    pub after_ms: Option<i64>,
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for AskError {}
+
+/// The shop's API.
+pub struct Shop {
+    client: Client,
+    /// With `{id}` where the customer's id goes.
+    url: String,
+    headers: HeaderMap,
+    /// The attributes that are taken over.
+    declared: Vec<String>,
+}
+
+impl Shop {
+    /// An error is what the configuration says that can't be.
+    pub fn new(
+        url: String,
+        header: Option<&(HeaderName, SecretString)>,
+        declared: Vec<String>,
+        reach: Reach,
+    ) -> Result<Self, String> {
+        let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        if let Some((name, value)) = header {
+            let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| "its header can't be sent")?;
+            value.set_sensitive(true);
+            headers.insert(name.clone(), value);
+        }
+        let reach = Reach { connect_timeout: CONNECT_TIMEOUT, timeout: TIMEOUT, ..reach };
+        let client = Client::new(reach).map_err(|error| error.to_string())?;
+        Ok(Self { client, url, headers, declared })
+    }
+
+    /// Asks about a customer.
+    pub async fn ask(&self, customer: &CustomerId) -> Result<Answer, AskError> {
+        let Some(id) = customer.in_url() else { return Ok(Answer::Unknown) };
+        let wrong = |text: String| AskError { text, lasting: true, after_ms: None };
+        let target = Target::parse(&self.url.replace("{id}", &id)).map_err(wrong)?;
+        let request = Request { method: Method::GET, headers: self.headers.clone(), body: Bytes::new() };
+        let answer = self.client.send(&target, request).await.map_err(|failure| AskError {
+            lasting: failure.kind == FailureKind::Unfit,
+            text: failure.text,
+            after_ms: None,
+        })?;
+        let status = answer.status;
+        let text = format!("{target} answers {status}");
+        match status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Answer::Unknown),
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Ok(Answer::Odd(format!("it is {status}"))),
+            _ if status.is_success() && answer.body.len() >= MAX_ANSWER_BYTES => {
+                Ok(Answer::Odd(format!("it is longer than {MAX_ANSWER_BYTES} bytes")))
+            }
+            _ if status.is_success() => {
+                Ok(contacts::answer(&answer.body, &self.declared).map_or_else(Answer::Odd, Answer::Known))
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(wrong(format!("{text}: it does not accept `directory.lookup.header`")))
+            }
+            _ if status.is_redirection() => Err(wrong(format!("{text}; redirects are not followed"))),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+                Err(AskError { text, lasting: false, after_ms: asked_for_ms(&answer.headers) })
+            }
+            _ if status.is_server_error() => {
+                Err(AskError { text, lasting: false, after_ms: asked_for_ms(&answer.headers) })
+            }
+            _ => Err(wrong(text)),
+        }
+    }
+}

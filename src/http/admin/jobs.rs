@@ -1,0 +1,202 @@
+//! Jobs: listing them, and what people do to them, one by one or all problems of a kind at once.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+use warp::{Filter, Rejection, reply::Response};
+
+use super::{
+    Admin, Answered, MAX_BODY_BYTES, MAX_PAGE, PAGE, Part, customer_id, malformed, object, place, refused,
+    shape::JobShape, unprocessable, unreadable,
+};
+use crate::{
+    clock::Timestamp,
+    decide::{Command, Receipt},
+    http::{
+        body::capped_body,
+        reply::{Kind, Problem, json},
+    },
+    kyc::CustomerId,
+    outbox::{Channel, JobId, State},
+    rules::RuleId,
+    source::Duration,
+    store::{JobFilter, Page, Store},
+};
+
+/// How many problems are acted on at once.
+const AT_ONCE: usize = 500;
+
+/// How many of them are shown.
+const EXAMPLES: usize = 5;
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JobsQuery {
+    state: Option<String>,
+    customer: Option<String>,
+    rule: Option<String>,
+    channel: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+impl JobsQuery {
+    pub(super) fn of_problems(self) -> Self {
+        Self { state: Some(State::Problem.name().to_owned()), ..self }
+    }
+}
+
+/// Which problems are meant, and whether it is only asked how many they are.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chosen {
+    rule: Option<String>,
+    channel: Option<String>,
+    error: Option<String>,
+    /// `2h`, or a moment.
+    since: Option<String>,
+    #[serde(default)]
+    dry: bool,
+}
+
+type Act = fn(CustomerId, JobId) -> Command;
+
+const RETRY: Act = |customer, job| Command::Retry { customer, job };
+const DROP: Act = |customer, job| Command::Drop { customer, job };
+
+pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+    let list = warp::path!("jobs")
+        .and(warp::get())
+        .and(warp::query())
+        .then(answered!(admin, |this, query: JobsQuery| this.jobs(query)));
+    let retry = warp::path!("jobs" / Part / "retry")
+        .and(warp::post())
+        .then(answered!(admin, |this, id: Part| this.act_on_job(id, RETRY)));
+    let drop = warp::path!("jobs" / Part / "drop")
+        .and(warp::post())
+        .then(answered!(admin, |this, id: Part| this.act_on_job(id, DROP)));
+    let retry_all = warp::path!("jobs" / "retry")
+        .and(warp::post())
+        .and(capped_body(MAX_BODY_BYTES))
+        .then(answered!(admin, |this, body: Bytes| this.act_on_problems(body, "retried", RETRY)));
+    let drop_all = warp::path!("jobs" / "drop")
+        .and(warp::post())
+        .and(capped_body(MAX_BODY_BYTES))
+        .then(answered!(admin, |this, body: Bytes| this.act_on_problems(body, "dropped", DROP)));
+    list.or(retry).unify().or(drop).unify().or(retry_all).unify().or(drop_all).unify()
+}
+
+impl Admin {
+    async fn jobs(&self, query: JobsQuery) -> Answered {
+        Ok(json(StatusCode::OK, &self.list(query).await?))
+    }
+
+    pub(super) async fn list(&self, query: JobsQuery) -> Result<Value, Problem> {
+        let filter = JobFilter {
+            state: query.state.as_deref().map(state).transpose()?,
+            customer: query.customer.as_deref().map(customer_id).transpose()?,
+            rule: query.rule.as_deref().map(rule).transpose()?,
+            channel: query.channel.as_deref().map(channel).transpose()?,
+            ..JobFilter::default()
+        };
+        let before = query.cursor.as_deref().map(place).transpose()?;
+        let max = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+        let Page { rows, next } = self.store()?.jobs(&filter, before, max).await.map_err(unreadable)?;
+        let jobs: Vec<JobShape> = rows.iter().map(|(who, job)| JobShape::new(who, job)).collect();
+        let next = next.map(|(number, index)| format!("{number}.{index}"));
+        Ok(serde_json::json!({"jobs": jobs, "next": next}))
+    }
+
+    async fn act_on_job(&self, Part(id): Part, command: Act) -> Answered {
+        let gone = |detail: &str| Problem::new(Kind::NotFound).detail(detail);
+        let id = JobId::parse(&id).ok_or_else(|| gone("there is no such job"))?;
+        let store = self.store()?;
+        let (customer, _) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("there is no such job"))?;
+        match store.submit(command(customer.clone(), id)).await.map_err(refused)? {
+            Receipt::Gone => Err(Problem::new(Kind::Conflict).detail("the job has come to an end")),
+            Receipt::NotNow => Err(Problem::new(Kind::Conflict).detail("an attempt is under way")),
+            _ => {
+                let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("it is gone"))?;
+                Ok(json(StatusCode::OK, &JobShape::new(&customer, &job)))
+            }
+        }
+    }
+
+    /// All problems that match. Those that come while it is at work are left for the next time.
+    async fn act_on_problems(&self, body: Bytes, done: &'static str, command: Act) -> Answered {
+        let chosen: Chosen = object(&body, r#"{"channel": "email", "since": "2h", "dry": true}"#)?;
+        let filter = chosen.filter(self.clock.now())?;
+        let store = self.store()?;
+        let (mut count, mut acted, mut examples, mut before) = (0, 0, Vec::new(), None);
+        loop {
+            let Page { rows, next } = store.jobs(&filter, before, AT_ONCE).await.map_err(unreadable)?;
+            count += rows.len();
+            let shown = EXAMPLES.saturating_sub(examples.len());
+            examples.extend(rows.iter().take(shown).map(|(who, job)| JobShape::new(who, job)));
+            if !chosen.dry {
+                acted += act(store, rows.into_iter().map(|(who, job)| command(who, job.id()))).await?;
+            }
+            before = next;
+            if before.is_none() {
+                break;
+            }
+        }
+        if acted > 0 {
+            tracing::info!(jobs = acted, "problems were {done} by hand");
+        }
+        let shape = serde_json::json!({"count": count, "done": acted, "dry": chosen.dry, "examples": examples});
+        Ok(json(StatusCode::OK, &shape))
+    }
+}
+
+async fn act(store: &Store, commands: impl Iterator<Item = Command>) -> Result<usize, Problem> {
+    let mut acted = 0;
+    for answer in join_all(commands.map(|command| store.submit(command))).await {
+        acted += usize::from(answer.map_err(refused)? == Receipt::Recorded);
+    }
+    Ok(acted)
+}
+
+impl Chosen {
+    fn filter(&self, now: Timestamp) -> Result<JobFilter, Problem> {
+        if [&self.rule, &self.channel, &self.error, &self.since].into_iter().all(Option::is_none) {
+            return Err(unprocessable("say which problems: by rule, channel, error or since".to_owned()));
+        }
+        Ok(JobFilter {
+            state: Some(State::Problem),
+            customer: None,
+            rule: self.rule.as_deref().map(rule).transpose()?,
+            channel: self.channel.as_deref().map(channel).transpose()?,
+            error: self.error.clone(),
+            since: self.since.as_deref().map(|text| since(text, now)).transpose()?,
+        })
+    }
+}
+
+fn state(name: &str) -> Result<State, Problem> {
+    let known = || State::ALL.iter().map(|state| state.name()).collect::<Vec<_>>().join(", ");
+    State::parse(name).ok_or_else(|| malformed(format!("there is no state {name:?}; there are {}", known())))
+}
+
+/// Also one that is not in the rules any more.
+pub(super) fn rule(id: &str) -> Result<RuleId, Problem> {
+    RuleId::new(id).ok_or_else(|| malformed(format!("{id:?} is no name of a rule")))
+}
+
+/// Also one that is not configured any more.
+fn channel(name: &str) -> Result<Channel, Problem> {
+    let form = || malformed(format!("there is no channel {name:?}; write email, webhook:NAME or chat:NAME"));
+    Channel::parse(name).ok_or_else(form)
+}
+
+fn since(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+    if let Ok(moment) = text.parse::<jiff::Timestamp>() {
+        return Ok(moment.into());
+    }
+    let ago: Duration = text.parse().map_err(|why| malformed(format!("since: {text:?} {why}")))?;
+    Ok(now.plus_ms(-ago.ms()))
+}

@@ -1,0 +1,56 @@
+//! Which jobs are meant: what lists show, and what people act on in bulk.
+
+use crate::{
+    clock::Timestamp,
+    kyc::CustomerId,
+    outbox::{Channel, Fate, Job, State},
+    rules::RuleId,
+};
+
+/// All that is said must hold.
+#[derive(Clone, Debug, Default)]
+pub struct JobFilter {
+    pub state: Option<State>,
+    pub customer: Option<CustomerId>,
+    /// The rule itself may be gone.
+    pub rule: Option<RuleId>,
+    pub channel: Option<Channel>,
+    /// A part of what is said about it: the reason, the last error, or the kind of problem. In capitals or not.
+    pub error: Option<String>,
+    /// Last tried, or due, at this time or later.
+    pub since: Option<Timestamp>,
+}
+
+impl JobFilter {
+    pub(super) fn takes(&self, who: &CustomerId, job: &Job) -> bool {
+        self.state.is_none_or(|state| job.fate.state == state)
+            && self.customer.as_ref().is_none_or(|customer| customer == who)
+            && self.rule.as_ref().is_none_or(|rule| job.order.rule == *rule)
+            && self.channel.as_ref().is_none_or(|channel| job.order.channel() == *channel)
+            && self.since.is_none_or(|since| job.fate.next_at >= since)
+            && self.error.as_ref().is_none_or(|error| says(&job.fate, error))
+    }
+}
+
+fn says(fate: &Fate, part: &str) -> bool {
+    let part = part.to_lowercase();
+    let said = [fate.reason.as_deref(), fate.last_error.as_deref(), fate.trouble.map(|trouble| trouble.name())];
+    said.into_iter().flatten().any(|said| said.to_lowercase().contains(&part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::Trouble;
+
+    #[test]
+    fn what_is_said_about_a_job_is_looked_through_in_any_case() {
+        let fate = Fate { last_error: Some("mail.shop.example:465 said: 450 Greylisted".into()), ..Fate::default() };
+        let fate = fate.problem(Trouble::Exhausted, "gave up");
+        for (part, expected) in
+            [("greylisted", true), ("450", true), ("GAVE UP", true), ("exhausted", true), ("550", false), ("", true)]
+        {
+            assert_eq!(says(&fate, part), expected, "{part}");
+        }
+    }
+}

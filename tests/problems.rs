@@ -1,0 +1,110 @@
+//! What a person must look at, and does something about: one by one, or all that have something in common.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{
+    service::{Service, Shop},
+    smtp::{Act, SmtpServer, Stage},
+};
+
+const RULES: &str = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: sorry}]}\n  \
+                     - {id: hello, when: any -> KYC_PENDING, do: [{email: hello}]}\n";
+
+async fn act(service: &Service, how: &str, chosen: Value) -> Value {
+    let (status, answer) = service.ask("POST", &format!("jobs/{how}"), Some(chosen.clone())).await;
+    assert_eq!(status, 200, "{chosen}: {answer}");
+    answer
+}
+
+/// Six customers: `sorry` was refused for two and lacks an address for two, `hello` lacks one for two.
+async fn six_problems() -> (SmtpServer, Shop, Service) {
+    let unknown = (Stage::RcptTo, Act::Say("550 5.1.1 there is no such person"));
+    let relay = SmtpServer::scripted(&[unknown.clone(), unknown]).await;
+    let mut shop = Shop::new(RULES);
+    shop.transport = relay.url();
+    let service = shop.start().ready().await;
+    for customer in ["C-1", "C-2"] {
+        service.contact(customer, "ada@customer.example").await;
+        service.callback(customer, "SOFT_KYC_FAILED", json!({})).await;
+        service.until_jobs(customer, &["problem"]).await;
+    }
+    for (customer, status) in
+        [("C-3", "SOFT_KYC_FAILED"), ("C-4", "SOFT_KYC_FAILED"), ("C-5", "KYC_PENDING"), ("C-6", "KYC_PENDING")]
+    {
+        service.callback(customer, status, json!({})).await;
+        service.until_jobs(customer, &["problem"]).await;
+    }
+    (relay, shop, service)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn problems_that_have_something_in_common_are_acted_on_together() {
+    let (relay, _shop, service) = six_problems().await;
+    for (chosen, count) in [
+        (json!({"rule": "sorry"}), 4),
+        (json!({"error": "NO SUCH PERSON"}), 2),
+        (json!({"error": "no_contact"}), 4),
+        (json!({"rule": "sorry", "error": "no_contact"}), 2),
+        (json!({"channel": "email", "since": "2h"}), 6),
+        (json!({"channel": "webhook:shop"}), 0),
+        (json!({"since": "2099-01-01T00:00:00Z"}), 0),
+        (json!({"rule": "gone"}), 0),
+    ] {
+        let mut chosen = chosen;
+        chosen["dry"] = json!(true);
+        let found = act(&service, "drop", chosen.clone()).await;
+        assert_eq!((&found["count"], &found["done"]), (&json!(count), &json!(0)), "{chosen}");
+        assert_eq!(found["examples"].as_array().map(Vec::len), Some(count.min(5)), "{chosen}");
+    }
+    assert_eq!(service.get("status").await["jobs"]["problem"], 6, "asking changes nothing");
+    let tried = act(&service, "retry", json!({"error": "550"})).await;
+    assert_eq!((&tried["count"], &tried["done"]), (&json!(2), &json!(2)));
+    for customer in ["C-1", "C-2"] {
+        service.until_jobs(customer, &["done"]).await;
+    }
+    assert_eq!(relay.received().len(), 2);
+    let dropped = act(&service, "drop", json!({"rule": "hello"})).await;
+    assert_eq!(dropped["done"], 2);
+    let jobs = service.until_jobs("C-5", &["cancelled"]).await;
+    assert_eq!(jobs[0]["reason"], "dropped by hand");
+    service.until_jobs("C-3", &["problem"]).await;
+    for wrong in [json!({}), json!({"since": "soon"}), json!({"channel": "fax"}), json!({"rules": "sorry"})] {
+        let (status, answer) = service.ask("POST", "jobs/drop", Some(wrong.clone())).await;
+        assert!(matches!(status, 400 | 422), "{wrong}: {answer}");
+    }
+    assert_eq!(service.get("status").await["jobs"]["problem"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_shows_how_many_before_it_acts_and_lists_what_is_asked_for() {
+    let (_relay, shop, service) = six_problems().await;
+    let (code, said, refused) = service.command(&shop, &["drop", "--rule", "sorry"]);
+    assert!(code == Some(2) && refused.contains("Give these 4 up, for good? Nobody can be asked here"), "{refused}");
+    assert!(said.starts_with("4 problems match:\n") && said.contains("there is no such person"), "{said}");
+    assert!(said.contains("nobody knows this customer's address"), "a reason that a person understands: {said}");
+    let (code, said, _) = service.command(&shop, &["drop", "--rule", "sorry", "--error", "no_contact", "--yes"]);
+    assert!(code == Some(0) && said.ends_with("2 of 2 are given up\n"), "{said}");
+    let (code, said, _) = service.command(&shop, &["retry", "--since", "1h", "--error", "greylisted", "--yes"]);
+    assert_eq!((code, said.as_str()), (Some(0), "no problem matches\n"));
+    let (code, said, _) = service.command(&shop, &["--json", "retry", "--error", "550", "--yes"]);
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((code, &said["done"]), (Some(0), &json!(2)));
+    let (code, _, refused) = service.command(&shop, &["retry"]);
+    assert!(code == Some(2) && refused.contains("--rule"), "{refused}");
+    assert_eq!(service.command(&shop, &["retry", "some-id", "--rule", "sorry"]).0, Some(2));
+    for customer in ["C-1", "C-2"] {
+        service.until_jobs(customer, &["done"]).await;
+    }
+    for (arguments, customers) in [
+        (&["jobs", "--rule", "hello", "--state", "problem"][..], &["C-5", "C-6"][..]),
+        (&["jobs", "--channel", "email", "--customer", "C-1"], &["C-1"]),
+        (&["problems", "--rule", "sorry"], &[]),
+        (&["jobs", "--channel", "chat:ops"], &[]),
+    ] {
+        let (code, said, _) = service.command(&shop, arguments);
+        assert_eq!(code, Some(0));
+        let listed = ["C-1", "C-2", "C-3", "C-4", "C-5", "C-6"].into_iter().filter(|id| said.contains(*id));
+        assert_eq!(listed.collect::<Vec<_>>(), customers, "{arguments:?}: {said}");
+    }
+}
