@@ -86,7 +86,8 @@ pub fn shop(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Option<(Shop, i6
     Ok(Some((shop, i64::try_from(lookup.cache.as_millis()).unwrap_or(i64::MAX))))
 }
 
-fn post(email: &config::Email, extra_roots: &[Vec<u8>]) -> Result<Option<Post>, String> {
+/// What mails are sent with; `None` where the transport was left unfilled.
+pub fn post(email: &config::Email, extra_roots: &[Vec<u8>]) -> Result<Option<Post>, String> {
     let Some(transport) = &email.transport else { return Ok(None) };
     let config = MailerConfig { extra_roots: extra_roots.to_vec(), ..MailerConfig::new(transport.clone()) };
     let mailer = Mailer::new(config).map_err(|error| format!("email.transport: {error}"))?;

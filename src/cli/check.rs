@@ -121,6 +121,6 @@ fn show_impact(answer: &Value, output: &mut Output) {
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

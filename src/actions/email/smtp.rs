@@ -83,6 +83,20 @@ impl Relay {
         Ok(sent)
     }
 
+    /// A connection as for a mail, and no mail.
+    pub async fn probe(&self) -> Result<String, SendError> {
+        let mut connection = self.connect().await?;
+        // Whether it takes leave well is nothing that a mail depends on.
+        let _ = tokio::time::timeout(self.step_timeout, connection.quit()).await;
+        let tls = match self.server.security {
+            Security::Implicit => "TLS",
+            Security::StartTls => "STARTTLS",
+            Security::Loopback => "no TLS, on this machine",
+        };
+        let login = if self.server.login.is_some() { "logged in" } else { "no login configured" };
+        Ok(format!("{}: connected, {tls}, {login}", self.name))
+    }
+
     /// One step, in its time. What fails is not used again: dropping a connection closes it.
     async fn step<T>(&self, step: Step, doing: impl Future<Output = Result<T, Error>>) -> Result<T, SendError> {
         let limit = if step == Step::Content { self.step_timeout * 4 } else { self.step_timeout };
