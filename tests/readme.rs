@@ -150,7 +150,7 @@ fn the_demonstration_tells_every_life() {
         "200 duplicate",
         "is cancelled: the customer has left SOFT_KYC_FAILED",
         "none -> SUSPENDED",
-        "waits for a person: there is no address",
+        "waits for a person: nobody knows this customer's address",
         "401",
         "422",
         "0 problems",

@@ -633,3 +633,51 @@ async fn jobs_rule_sets_and_marks_survive_a_restart_and_a_lost_view() {
         store.close().await;
     }
 }
+
+#[tokio::test]
+async fn an_hour_of_flapping_loses_nothing_and_repeats_only_what_was_in_doubt() {
+    each_engine(|store, clock| async move {
+        store.activate(rules()).await.expect("taken");
+        let customers = 40;
+        for nth in 0..customers {
+            let customer = format!("C-{nth}");
+            store.submit(contact(&customer)).await.expect("taken");
+            seen(&store, &customer, "SOFT_KYC_FAILED").await;
+        }
+        // How often the other side has taken each mail, and how often nobody inside heard of it.
+        let mut taken: BTreeMap<String, u32> = BTreeMap::new();
+        let mut in_doubt = 0;
+        let mut random = 88_172_645_463_325_252_u64;
+        for minute in 0..26 * 60 {
+            let flaps = minute < 60;
+            let is_up = !flaps || minute / 3 % 2 == 0;
+            while let Some(attempt) = store.claim(&Channel::Email, 1).await.expect("claimed").pop() {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                let (customer, job) = (attempt.customer.clone(), attempt.job.id());
+                if !is_up {
+                    let later = Outcome::Retry { error: "421 away".to_owned(), after_ms: None };
+                    store.finish(&attempt, later).await.expect("recorded");
+                    continue;
+                }
+                *taken.entry(job.to_string()).or_default() += 1;
+                if flaps && random.is_multiple_of(3) {
+                    // The process ends between the other side's answer and its record.
+                    in_doubt += 1;
+                    store.submit(Command::Doubt { customer, job }).await.expect("taken");
+                } else {
+                    store.finish(&attempt, Outcome::Done).await.expect("recorded");
+                }
+            }
+            clock.advance_ms(60_000);
+        }
+        let jobs = store.jobs(&JobFilter::default(), None, 1_000).await.expect("readable").rows;
+        assert!(jobs.iter().all(|(_, job)| job.fate.state == State::Done), "nothing is lost");
+        assert_eq!((jobs.len(), taken.len()), (customers, customers), "under one id each");
+        let repeated: u32 = taken.values().map(|times| times - 1).sum();
+        assert!(in_doubt > 5, "{in_doubt}");
+        assert_eq!(repeated, in_doubt, "only what was in doubt is sent again");
+    })
+    .await;
+}

@@ -207,6 +207,11 @@ impl SmtpServer {
         self.records.lock().expect("records").connections
     }
 
+    /// All that was to go wrong has gone wrong, or is going wrong.
+    pub fn script_is_over(&self) -> bool {
+        self.records.lock().expect("records").script.is_empty()
+    }
+
     /// Adds to what goes wrong next.
     pub fn then(&self, stage: Stage, act: Act) {
         self.records.lock().expect("records").script.push_back((stage, act));

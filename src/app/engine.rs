@@ -1,0 +1,208 @@
+//! What runs behind the listeners: the store, the rules, and everybody who works for them.
+
+use std::{
+    io::IsTerminal,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+
+use super::{AppError, data_dir, policy, reading};
+use crate::{
+    clock::Clock,
+    config::Config,
+    decide::Policy,
+    directory::{Lookups, Settler, Shop},
+    dispatch::Dispatcher,
+    house::House,
+    provider::{Api, Asker, Reconcile},
+    rulebook::Rulebook,
+    rules_dir::Watch,
+    store::{Options, Progress, Recorder, Store},
+    telemetry::Metrics,
+    timers::Timers,
+    ways,
+};
+
+/// What opens behind the listeners.
+pub struct Engine {
+    pub config: Config,
+    pub clock: Clock,
+    pub recorder: Option<Recorder>,
+    pub house: Arc<House>,
+    pub metrics: Arc<Metrics>,
+    pub ways: Vec<ways::Open>,
+    /// The shop's API, and how long its answers are fresh, in milliseconds.
+    pub shop: Option<(Shop, i64)>,
+}
+
+/// What has been opened.
+pub struct Running {
+    store: Store,
+    /// Workers, timers and questions to the provider.
+    tasks: JoinSet<()>,
+    reloader: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Engine {
+    pub async fn open(mut self) -> Result<Running, AppError> {
+        let options = self.options();
+        let data = data_dir(&self.config)?.to_owned();
+        let progress = Arc::clone(&self.house.progress);
+        let told = tokio::spawn(tell_progress(Arc::clone(&progress)));
+        let opened = Store::open(&data, &options, progress).await;
+        told.abort();
+        let (store, in_doubt) = opened.map_err(AppError::Open)?;
+        if in_doubt > 0 {
+            tracing::warn!(
+                attempts = in_doubt,
+                "attempts were under way when the process ended; they are repeated with the same id"
+            );
+            self.metrics.in_doubt(in_doubt);
+        }
+        let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.metrics));
+        let rulebook = match Rulebook::start(reading(&self.config), store.clone(), clock, metrics).await {
+            Ok(rulebook) => Arc::new(rulebook),
+            Err(error) => {
+                store.close().await;
+                return Err(error.into());
+            }
+        };
+        let (stop, stopped) = watch::channel(false);
+        let reloader = tokio::spawn(reload_on_change(Arc::clone(&rulebook)));
+        let lookups = self
+            .shop
+            .take()
+            .map(|(shop, cache_ms)| Arc::new(Lookups::new(shop, cache_ms, store.clone(), self.clock.clone())));
+        let asker = self.asker(lookups.clone(), &store)?;
+        let timers = Timers::new(store.clone(), self.clock.clone(), asker.clone(), lookups.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(timers.run(stopped.clone()));
+        if let Some(lookups) = &lookups {
+            tasks.spawn(Arc::clone(lookups).run(stopped.clone()));
+        }
+        if let Some(asker) = &asker {
+            tasks.spawn(Arc::clone(asker).run(stopped.clone()));
+            let provider = &self.config.provider;
+            let reconcile = Reconcile { open: provider.reconcile, settled: provider.reconcile_final };
+            tasks.spawn(reconcile.run(Arc::clone(asker), store.clone(), self.clock.clone(), stopped.clone()));
+        } else {
+            let settler = Settler { store: store.clone(), clock: self.clock.clone(), lookups: lookups.clone() };
+            tasks.spawn(settler.run(stopped.clone()));
+        }
+        for dispatcher in self.dispatchers(&store, &rulebook) {
+            tasks.spawn(dispatcher.run(stopped.clone()));
+        }
+        self.house.open(store.clone(), rulebook, asker, lookups);
+        tracing::info!(data = %data.display(), customers = store.figures().customers, "callbacks are taken");
+        Ok(Running { store, tasks, reloader, stop })
+    }
+
+    fn options(&self) -> Options {
+        let (metrics, recorder) = (Arc::clone(&self.metrics), self.recorder.clone());
+        Options {
+            clock: self.clock.clone(),
+            policy: Policy {
+                confirms: self.config.provider.api_key.is_some(),
+                looks_up: self.shop.as_ref().map(|(_, cache_ms)| *cache_ms),
+                ..policy(&self.config)
+            },
+            brakes: ways::brakes(&self.config),
+            min_free_bytes: self.config.store.min_free_bytes,
+            view_cache_bytes: self.config.store.view_cache_bytes,
+            interrupt: None,
+            recorder: Some(Arc::new(move |header, effects| {
+                metrics.recorded(effects);
+                if let Some(recorder) = &recorder {
+                    recorder(header, effects);
+                }
+            })),
+        }
+    }
+
+    /// Who asks the provider's API, where there is a key for it.
+    fn asker(&self, lookups: Option<Arc<Lookups>>, store: &Store) -> Result<Option<Arc<Asker>>, AppError> {
+        let provider = &self.config.provider;
+        let Some(key) = &provider.api_key else { return Ok(None) };
+        let api = Api::new(provider.api.clone(), key.clone()).map_err(AppError::Config)?;
+        Ok(Some(Arc::new(Asker::new(api, lookups, store.clone(), self.clock.clone()))))
+    }
+
+    /// One for each way out.
+    fn dispatchers(&mut self, store: &Store, rulebook: &Arc<Rulebook>) -> Vec<Dispatcher> {
+        let ways = std::mem::take(&mut self.ways).into_iter();
+        ways.map(|ways::Open { channel, workers, way }| Dispatcher {
+            channel,
+            workers,
+            way,
+            store: store.clone(),
+            rulebook: Arc::clone(rulebook),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock.clone(),
+        })
+        .collect()
+    }
+}
+
+impl Running {
+    pub async fn stop(mut self) {
+        self.reloader.abort();
+        let _ = self.stop.send(true);
+        let mut well = true;
+        while let Some(ended) = self.tasks.join_next().await {
+            well &= ended.is_ok();
+        }
+        if !well {
+            tracing::error!("a worker has panicked");
+        }
+        self.store.close().await;
+    }
+}
+
+/// While the view is made, says how far it is: as a bar on a terminal, else in the log.
+async fn tell_progress(progress: Arc<Progress>) {
+    let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(0));
+    let style = ProgressStyle::with_template("making the view {wide_bar} {pos}/{len} records, {eta} left");
+    let bar = bar.zip(style.ok()).map(|(bar, style)| bar.with_style(style));
+    let mut ticks = tokio::time::interval(Duration::from_millis(500));
+    for tick in 0_u64.. {
+        ticks.tick().await;
+        let (done, of) = (progress.done.load(Ordering::Relaxed), progress.of.load(Ordering::Relaxed));
+        match &bar {
+            Some(bar) if tick > 1 => {
+                bar.set_length(of);
+                bar.set_position(done);
+            }
+            None if tick > 0 && tick % 10 == 0 => tracing::info!(done, of, "the view is being made"),
+            _ => {}
+        }
+    }
+}
+
+/// Loads the rules anew whenever their directory changes, or a SIGHUP comes.
+async fn reload_on_change(rulebook: Arc<Rulebook>) {
+    let mut hangups = signal(SignalKind::hangup()).ok();
+    let mut watch = Watch::new(rulebook.dir());
+    loop {
+        let hangup = async {
+            match &mut hangups {
+                Some(hangups) => hangups.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = watch.changed() => {}
+            _ = hangup => tracing::info!("SIGHUP: the rules are loaded anew"),
+        }
+        while matches!(rulebook.reload().await, crate::rulebook::Reload::Failed(_)) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
