@@ -199,3 +199,26 @@ async fn going_live_takes_the_api_s_word_for_everybody_and_no_rule_sees_it() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(shop.mails().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_about_one_customer_is_one_question_and_waits_for_an_api_that_is_late() {
+    let (shop, provider) = shop().await;
+    provider.knows("C-1", "KYC_PENDING", &[]);
+    let service = shop.start().ready().await;
+    service.callback("C-1", "KYC_PENDING", json!({})).await;
+    until_verdicts(&service, "C-1", &["callback moved"]).await;
+    let asked = provider.asked().len();
+    for status in ["PENDING_KYC_DATA", "SOFT_KYC_FAILED", "FULL_USER"] {
+        for docs in [json!(["SELFIE"]), json!(["PASSPORT"])] {
+            service.callback("C-1", status, json!({"docsMissing": docs})).await;
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(provider.asked().len() - asked <= 4, "{} questions for one burst", provider.asked().len() - asked);
+    assert_eq!(service.get("status").await["provider"]["questions"], 1, "nothing is stale before its time");
+    let (code, said, _) = service.command(&shop, &["refresh", "C-1"]);
+    assert!(code == Some(0) && said.contains("may be late"), "{said}");
+    provider.knows("C-1", "FULL_USER", &["SELFIE"]);
+    service.until("customers/C-1", |said| said["status"] == "FULL_USER").await;
+    service.until("status", |status| status["provider"]["questions"] == 0).await;
+}

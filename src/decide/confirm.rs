@@ -112,9 +112,14 @@ pub fn pending(case: &Case, who: &CustomerId, saw: &Observation, contact: bool, 
 pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, given: Given<'_>) -> Decision {
     let waiting = case.question.as_ref().map_or(&[][..], |question| &question.waiting);
     let (covered, later): (Vec<&Pending>, Vec<&Pending>) = waiting.iter().partition(|pending| pending.number <= up_to);
-    if let Some(again) = asked_again(case, &covered, answer, given) {
-        let effects = Effects { question: Some(again), ..Effects::of(Kind::Answer, who) };
-        return Decision::record(effects, Receipt::NotNow);
+    match lag(case, (&covered, &later), answer, given) {
+        Lag::None => {}
+        // Somebody has asked before it was time: the API is as late as it was.
+        Lag::Early => return Decision::nothing(Receipt::NotNow),
+        Lag::Again(again) => {
+            let effects = Effects { question: Some(again), ..Effects::of(Kind::Answer, who) };
+            return Decision::record(effects, Receipt::NotNow);
+        }
     }
     let mut effects = Effects::of(Kind::Answer, who);
     if case.question.is_some() {
@@ -153,9 +158,17 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
     Decision::record(effects, Receipt::Seen(verdict))
 }
 
-/// The question as it goes on, where the API may only be late.
-fn asked_again(case: &Case, covered: &[&Pending], answer: &Answer, given: Given<'_>) -> Option<Asking> {
-    let question = case.question.as_ref()?;
+/// Whether the API may only be late.
+enum Lag {
+    None,
+    /// It may, and it is not time to ask it again.
+    Early,
+    /// It may, and the question goes on like this.
+    Again(Asking),
+}
+
+fn lag(case: &Case, (covered, later): (&[&Pending], &[&Pending]), answer: &Answer, given: Given<'_>) -> Lag {
+    let Some(question) = &case.question else { return Lag::None };
     let may_be_late = match answer {
         Answer::Unknown => !covered.is_empty(),
         Answer::Known(said) => {
@@ -164,12 +177,21 @@ fn asked_again(case: &Case, covered: &[&Pending], answer: &Answer, given: Given<
             repeats && covered.iter().any(|pending| pending.saw.status != said.status)
         }
     };
-    let lag_ms = LAGS_MS.get(usize::try_from(question.asked).ok()?).filter(|_| may_be_late)?;
-    Some(Asking {
-        waiting: question.waiting.iter().map(|pending| pending.number).collect(),
-        asked: question.asked.saturating_add(1),
-        next_at: given.now.plus_ms(*lag_ms),
-        contact: question.contact,
+    if !may_be_late {
+        return Lag::None;
+    }
+    if given.now < question.next_at {
+        return Lag::Early;
+    }
+    let waiting = question.waiting.iter().map(|pending| pending.number).collect();
+    if !later.is_empty() {
+        // What came meanwhile asks at once, for all of them, and has its own three times.
+        return Lag::Again(Asking { waiting, asked: 0, next_at: given.now, contact: question.contact });
+    }
+    let lag_ms = usize::try_from(question.asked).ok().and_then(|asked| LAGS_MS.get(asked));
+    lag_ms.map_or(Lag::None, |lag_ms| {
+        let asked = question.asked.saturating_add(1);
+        Lag::Again(Asking { waiting, asked, next_at: given.now.plus_ms(*lag_ms), contact: question.contact })
     })
 }
 

@@ -114,11 +114,31 @@ fn an_api_that_is_only_late_is_waited_for() {
 }
 
 #[test]
+fn a_burst_of_callbacks_and_an_impatient_operator_do_not_use_the_waiting_up() {
+    let mut world = world();
+    world.comes("KYC_PENDING", None, &[]);
+    world.answer(said("KYC_PENDING", &[]));
+    for status in ["PENDING_KYC_DATA", "SOFT_KYC_FAILED", "HARD_KYC_FAILED", "FULL_USER"] {
+        world.comes(status, None, &[]);
+        // Each has asked for itself, and the answers arrive together.
+        for _ in 0..5 {
+            world.answer(said("KYC_PENDING", &[]));
+        }
+        world.wait(50);
+    }
+    assert_eq!(world.waiting(), 4, "nothing is stale before its time");
+    world.wait(5_000);
+    assert_eq!(world.answer(said("FULL_USER", &[])), Receipt::Seen(Verdict::Moved));
+    assert_eq!((world.status(), world.waiting()), ("FULL_USER", 0));
+}
+
+#[test]
 fn a_customer_whom_the_api_does_not_know_is_asked_about_again_and_then_left_alone() {
     let mut world = world();
     world.comes("FULL_USER", None, &[]);
-    for _ in 0..3 {
+    for lag_ms in [5_000, 30_000, 120_000] {
         assert_eq!(world.answer(Answer::Unknown), Receipt::NotNow);
+        world.wait(lag_ms);
     }
     assert_eq!(world.answer(Answer::Unknown), Receipt::Seen(Verdict::Unconfirmed));
     assert_eq!((world.status(), world.waiting()), ("new", 0));

@@ -2,7 +2,10 @@
 //!
 //! A question that is lost with the process is asked again: what waits is in the store. Nothing of a question has to last.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::{
     sync::watch,
@@ -30,6 +33,9 @@ const AT_ONCE: usize = 16;
 /// How soon a customer is asked about again whose question came to nothing; the API's own pause comes on top.
 const AGAIN_MS: i64 = 1_000;
 
+/// How soon it is looked again whether a question that is under way has been answered.
+const MEANWHILE_MS: i64 = 100;
+
 /// How soon one is asked about again of whom the API has said something that can't be understood.
 const ODD_AGAIN_MS: i64 = 60_000;
 
@@ -49,11 +55,14 @@ pub struct Asker {
     pace: Pace,
     /// Who is asked before the API, where a question says so.
     lookups: Option<Arc<Lookups>>,
+    /// Customers about whom a question is under way: one at a time for each.
+    under_way: Mutex<HashSet<CustomerId>>,
 }
 
 impl Asker {
     pub fn new(api: Api, lookups: Option<Arc<Lookups>>, store: Store, clock: Clock) -> Self {
-        Self { api, lookups, store, clock, pace: Pace::new("the provider's API", UNDER_WAY, BETWEEN) }
+        let pace = Pace::new("the provider's API", UNDER_WAY, BETWEEN);
+        Self { api, lookups, store, clock, pace, under_way: Mutex::default() }
     }
 
     /// What is wrong with the API, if it is in trouble.
@@ -113,16 +122,15 @@ impl Asker {
         while !*stop.borrow() {
             changed.mark_unchanged();
             for customer in self.store.take_asks(AT_ONCE.saturating_sub(under_way.len())) {
+                if !self.under_way().insert(customer.clone()) {
+                    // What came meanwhile is asked about once the question under way is answered.
+                    self.store.ask_again(&customer, MEANWHILE_MS);
+                    continue;
+                }
                 let this = Arc::clone(&self);
                 under_way.spawn(async move {
-                    if let Some(lookups) = &this.lookups {
-                        lookups.ask_for_callback(&customer).await;
-                    }
-                    match this.ask(&customer).await {
-                        Asked::Answered(_) => {}
-                        Asked::Failed(AskError::Odd(_)) => this.store.ask_again(&customer, ODD_AGAIN_MS),
-                        Asked::Failed(_) | Asked::Refused(_) => this.store.ask_again(&customer, AGAIN_MS),
-                    }
+                    this.ask_for_callbacks(&customer).await;
+                    this.under_way().remove(&customer);
                 });
             }
             let busy = under_way.len() >= AT_ONCE;
@@ -136,6 +144,30 @@ impl Asker {
         }
         // Nothing of a question has to last: it is asked again.
         under_way.shutdown().await;
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashSet<CustomerId>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks about a customer whose callbacks wait, and sees to it that they are asked about again where that settled nothing.
+    async fn ask_for_callbacks(&self, customer: &CustomerId) {
+        if let Some(lookups) = &self.lookups {
+            lookups.ask_for_callback(customer).await;
+        }
+        let again_ms = match self.ask(customer).await {
+            Asked::Answered(_) => match self.store.customer(customer) {
+                Ok(case) => {
+                    let next_at = case.and_then(|case| case.question.as_ref().map(|question| question.next_at));
+                    // A record has put it back already, but for an answer that came too early to count.
+                    next_at.map_or(AGAIN_MS, |next_at| next_at.since_ms(self.clock.now()).max(MEANWHILE_MS))
+                }
+                Err(_) => AGAIN_MS,
+            },
+            Asked::Failed(AskError::Odd(_)) => ODD_AGAIN_MS,
+            Asked::Failed(_) | Asked::Refused(_) => AGAIN_MS,
+        };
+        self.store.ask_again(customer, again_ms);
     }
 
     fn until_due(&self) -> Duration {
