@@ -3,7 +3,12 @@
 //! Every channel has a loop and a number of workers of its own, so that one which hangs delays no other. An attempt is durable
 //! before it begins; how it ended is durable before anything else happens to the job.
 
-use std::{sync::Arc, time::Duration};
+mod domains;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::{Semaphore, watch},
@@ -11,6 +16,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+pub use self::domains::Domains;
 use crate::{
     actions::{
         answer::Ended,
@@ -19,11 +25,11 @@ use crate::{
         webhook::Webhook,
     },
     clock::Clock,
-    decide::{Attempt, Receipt},
+    decide::{Attempt, Case, Receipt},
     outbox::{Channel, Job, Letter, Outcome, Said, Trouble},
     rulebook::Rulebook,
     rules::Action,
-    store::Store,
+    store::{Refused, Store},
     telemetry::Metrics,
 };
 
@@ -41,6 +47,8 @@ pub struct Post {
     pub mailer: Mailer,
     pub from: Party,
     pub reply_to: Option<Party>,
+    /// `None`: mails to one domain may leave all at once.
+    pub domains: Option<Mutex<Domains>>,
 }
 
 /// How a channel's jobs leave.
@@ -94,7 +102,7 @@ impl Dispatcher {
         if workers == 0 {
             return false;
         }
-        match self.store.claim(&self.channel, workers).await {
+        match self.claim(workers).await {
             Err(refused) => {
                 tracing::warn!(channel = %self.channel, %refused, "attempts can't begin");
                 true
@@ -110,6 +118,16 @@ impl Dispatcher {
                 false
             }
         }
+    }
+
+    async fn claim(&self, max: usize) -> Result<Vec<Attempt>, Refused> {
+        let Way::Post(Post { domains: Some(domains), .. }) = &self.way else {
+            return self.store.claim(&self.channel, max).await;
+        };
+        let not_before = |case: &Case, job: &Job| {
+            domains.lock().unwrap_or_else(PoisonError::into_inner).not_before(case, job, self.clock.now())
+        };
+        self.store.claim_when(&self.channel, max, Some(&not_before)).await
     }
 
     fn until_due(&self) -> Duration {
@@ -149,7 +167,7 @@ impl Dispatcher {
                     tracing::warn!(job = %attempt.job.id(), "an attempt has ended that nobody waits for any more");
                     return;
                 }
-                Ok(_) | Err(crate::store::Refused::Closed) => return,
+                Ok(_) | Err(Refused::Closed) => return,
                 Err(refused) => {
                     tracing::error!(job = %attempt.job.id(), %refused, "the end of an attempt can't be recorded yet");
                     sleep(REFUSED).await;

@@ -2,18 +2,20 @@
 //!
 //! They share nothing: a target that hangs has connections, workers and a queue of its own, and holds up nobody else.
 
+use std::sync::Mutex;
+
 use secrecy::ExposeSecret;
 
 use crate::{
     actions::{
         chat::Chat,
-        email::{Mailer, MailerConfig},
+        email::{Mailer, MailerConfig, Transport},
         webhook::{Key, Keys, Webhook},
     },
     config::{self, Config},
     decide::Brake,
     directory::Shop,
-    dispatch::{Post, Way},
+    dispatch::{Domains, Post, Way},
     outbound::{Client, Reach, Target},
     outbox::Channel,
 };
@@ -86,9 +88,13 @@ pub fn shop(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Option<(Shop, i6
     Ok(Some((shop, i64::try_from(lookup.cache.as_millis()).unwrap_or(i64::MAX))))
 }
 
-fn post(email: &config::Email, extra_roots: &[Vec<u8>]) -> Result<Option<Post>, String> {
+/// What mails are sent with; `None` where the transport was left unfilled.
+pub fn post(email: &config::Email, extra_roots: &[Vec<u8>]) -> Result<Option<Post>, String> {
     let Some(transport) = &email.transport else { return Ok(None) };
+    let is_smtp = matches!(transport, Transport::Smtp(_));
+    let between_ms = email.per_domain.filter(|_| is_smtp).map(|between| i64::try_from(between.as_millis()));
+    let domains = between_ms.and_then(Result::ok).map(|between_ms| Mutex::new(Domains::new(between_ms)));
     let config = MailerConfig { extra_roots: extra_roots.to_vec(), ..MailerConfig::new(transport.clone()) };
     let mailer = Mailer::new(config).map_err(|error| format!("email.transport: {error}"))?;
-    Ok(Some(Post { mailer, from: email.from.clone(), reply_to: email.reply_to.clone() }))
+    Ok(Some(Post { mailer, from: email.from.clone(), reply_to: email.reply_to.clone(), domains }))
 }

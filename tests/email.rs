@@ -78,6 +78,67 @@ async fn a_connection_serves_several_mails_and_a_closed_one_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_mail_that_is_refused_costs_no_connection_unless_the_server_hangs_up() {
+    let server = SmtpServer::start().await;
+    let mailer = mailer(&server.url());
+    for (stage, line, connections) in [
+        (Stage::MailFrom, "451 4.3.0 later", 1),
+        (Stage::RcptTo, "550 5.1.1 unknown", 1),
+        (Stage::Data, "554 5.5.1 no", 1),
+        (Stage::Content, "552 5.3.4 too big", 1),
+        (Stage::RcptTo, "421 4.3.2 closing", 2),
+    ] {
+        server.then(stage, Act::Say(line));
+        mailer.send(&envelope("a")).await.expect_err(line);
+        mailer.send(&envelope("b")).await.expect("sent");
+        assert_eq!(server.connections(), connections, "{line}");
+    }
+    assert_eq!(server.received().len(), 5, "and nothing of one mail gets into another");
+    assert!(server.received().iter().all(|mail| mail.to == ["zoe@example.com"]));
+}
+
+#[tokio::test]
+async fn a_mail_to_which_no_answer_came_may_have_arrived_and_that_is_said() {
+    for act in [Act::KeepAndDrop, Act::Drop, Act::Hang] {
+        let error = failure(&[(Stage::Content, act.clone())]).await;
+        assert_eq!(error.class, Class::Retry, "{act:?}");
+        assert!(error.text.ends_with("it may have arrived, and goes again under the same Message-ID"), "{error}");
+    }
+    for stage in [Stage::MailFrom, Stage::RcptTo, Stage::Data] {
+        let error = failure(&[(stage, Act::Drop)]).await;
+        assert!(!error.text.contains("arrived"), "{stage:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn every_text_arrives_in_lines_that_every_server_takes() {
+    let server = SmtpServer::start().await;
+    let mailer = mailer(&server.url());
+    for text in [
+        "x".repeat(5_000),
+        "ä".repeat(5_000),
+        format!("{}\n", "漢字 👩‍💻 ".repeat(700)),
+        "From the start\n.\n..\n=3D trailing space \n".to_owned(),
+        "nul\u{7f}byte and \u{a0}space".to_owned(),
+    ] {
+        let html = format!("<p>{text}</p>");
+        let mail = Envelope { text: text.clone(), html: html.clone(), ..envelope("a") };
+        mailer.send(&mail).await.expect("sent");
+        let received = server.received().pop().expect("it");
+        assert!(received.data.is_ascii() && received.data.lines().all(|line| line.len() <= 998), "{}", received.data);
+        assert_eq!(received.part("text/plain").as_deref(), Some(&*text));
+        assert_eq!(received.part("text/html").as_deref(), Some(&*html));
+    }
+    let subject = "Prüfung ".repeat(60);
+    let reply_to = Some(Party::new(Some("Hilfe & Kontakt"), "support@shop.example"));
+    let mail = Envelope { subject: subject.clone(), reply_to, ..envelope("a") };
+    mailer.send(&mail).await.expect("sent");
+    let received = server.received().pop().expect("it");
+    assert!(received.data.is_ascii() && received.data.lines().all(|line| line.len() <= 998), "{}", received.data);
+    assert!(received.header("Reply-To").is_some_and(|value| value.ends_with(" <support@shop.example>")));
+}
+
+#[tokio::test]
 async fn a_refusal_for_now_is_tried_again_and_a_refusal_for_good_is_not() {
     for (stage, line, class, said) in [
         (Stage::Greeting, "421 4.3.2 closing", Class::Retry, "said to the connection: 421 4.3.2 closing"),

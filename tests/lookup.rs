@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::{
     hooks::{HookServer, Reply},
+    provider::Provider,
     service::{Service, Shop},
 };
 
@@ -253,4 +254,22 @@ async fn a_timer_that_reads_the_contact_has_the_shop_asked_first_and_waits_for_i
     service.callback("C-1", "KYC_PENDING", json!({})).await;
     service.until("customers/C-1", |customer| customer["tags"] == json!(["late"])).await;
     assert_eq!(server.calls().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_key_the_contact_is_fetched_first_and_then_the_providers_api_is_asked() {
+    let french = known_as(json!({"email": "a@customer.example", "country": "FR"}));
+    let server = HookServer::scripted(&[Reply::Status(500), french]).await;
+    let provider = Provider::start().await;
+    provider.knows("C-1", "SOFT_KYC_FAILED", &[]);
+    let mut shop = shop_asking(ABROAD, &server, "10m");
+    shop.more.push_str(&provider.configuration());
+    let service = shop.start().ready().await;
+    // What the callback says reads no contact; what the API will say does.
+    service.callback("C-1", "KYC_PENDING", json!({})).await;
+    service.until("status", |status| status["directory"]["error"].is_string()).await;
+    assert_eq!(provider.asked().len(), 0, "not before the contact is there");
+    service.until("customers/C-1", |customer| customer["status"] == "SOFT_KYC_FAILED").await;
+    assert_eq!(outcome(&service, "C-1", "abroad").await, "fired");
+    assert_eq!((server.calls().len(), provider.asked().len()), (2, 1));
 }

@@ -404,3 +404,28 @@ async fn every_event_of_a_customer_is_explained_rule_by_rule_and_mail_by_mail() 
     let (status, refused) = service.ask("POST", "explain", Some(json!({"from": "FULL_USR", "to": "KYC_NEEDED"}))).await;
     assert!(status == 422 && refused["detail"].as_str().is_some_and(|said| said.contains("FULL_USER")), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_to_one_domain_leave_one_after_the_other_and_hold_up_no_other() {
+    let relay = SmtpServer::start().await;
+    let mut shop = Shop::new(SORRY);
+    // The transport's line has room for another key.
+    shop.transport = format!("{}\", per_domain: \"4 per 1s", relay.url());
+    let service = shop.start().ready().await;
+    for nth in 0..8 {
+        service.contact(&format!("C-{nth}"), &format!("c{nth}@Big.example")).await;
+    }
+    service.contact("other", "ada@small.example").await;
+    let begun = std::time::Instant::now();
+    for nth in 0..8 {
+        service.callback(&format!("C-{nth}"), "SOFT_KYC_FAILED", json!({})).await;
+    }
+    service.callback("other", "SOFT_KYC_FAILED", json!({})).await;
+    service.until_jobs("other", &["done"]).await;
+    assert!(relay.received().len() < 5, "{}", relay.received().len());
+    for nth in 0..8 {
+        service.until_jobs(&format!("C-{nth}"), &["done"]).await;
+    }
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(1_700), "{:?}", begun.elapsed());
+    assert_eq!(service.get("jobs?state=done").await["jobs"][0]["attempts"], 1, "waiting is no attempt");
+}

@@ -129,6 +129,6 @@ fn no_tests(dir: &str, rules: usize) -> Vec<Diagnostic> {
     vec![Diagnostic::warning("untested", dir, message).help("tests lie beside the rules, in files as kyc.test.yaml")]
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -6,6 +6,8 @@ mod check;
 mod client;
 mod customers;
 mod demo;
+mod doctor;
+mod email;
 mod explain;
 mod govern;
 mod graph;
@@ -88,6 +90,11 @@ enum Command {
     Backlog(govern::Backlog),
     /// Ask the provider's API about a customer now.
     Refresh(refresh::Refresh),
+    /// Look at everything that the service needs: the relay, the provider, the shop, targets, the disk. Sends nothing.
+    Doctor,
+    /// Mails: try the transport.
+    #[command(subcommand)]
+    Email(email::Email),
     /// Whom to write to: import, export and show customers.
     #[command(subcommand)]
     Customers(customers::Customers),
@@ -156,6 +163,8 @@ impl Cli {
             Command::Resume(resume) => resume.run(config, output),
             Command::Backlog(backlog) => backlog.run(config, output),
             Command::Refresh(refresh) => refresh.run(config, output),
+            Command::Doctor => doctor::run(config, output),
+            Command::Email(email) => email.run(config, output),
             Command::Customers(customers) => customers.run(config, output),
             Command::Sign(sign) => sign.run(config, output),
             Command::Completions(completions) => completions.run(output),

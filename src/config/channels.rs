@@ -17,10 +17,12 @@ use crate::{
 
 /// Mails sent at once, unless the file says otherwise.
 pub(super) const CONCURRENCY: usize = 4;
+/// Between two mails to one domain: ten a second.
+const PER_DOMAIN: Duration = Duration::from_millis(100);
 const CACHE: Duration = Duration::from_mins(10);
 
 pub(super) fn email(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<Email> {
-    const KEYS: &[&str] = &["from", "transport", "reply_to", "brake", "concurrency"];
+    const KEYS: &[&str] = &["from", "transport", "reply_to", "brake", "concurrency", "per_domain"];
     let fields = reader.section(node, "`email`", KEYS)?;
     let from = fields.need("from", reader.report);
     let transport = fields.need("transport", reader.report);
@@ -30,6 +32,7 @@ pub(super) fn email(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Opt
     let transport = reader.form(transport, "`email.transport`", Transport::parse);
     let brake = reader.form(fields.get("brake"), "`email.brake`", values::brake);
     let concurrency = reader.whole(fields.get("concurrency"), "`email.concurrency`", 1..=64);
+    let per_domain = reader.form(fields.get("per_domain"), "`email.per_domain`", values::rate);
     Some(Email {
         // Unfilled only where nothing is sent.
         from: from.unwrap_or_else(|| Party::new(None, "unfilled@invalid")),
@@ -40,6 +43,7 @@ pub(super) fn email(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Opt
         reply_to: reader.form(fields.get("reply_to"), "`email.reply_to`", party),
         brake: brake.unwrap_or(Some(Brake::default())),
         concurrency: concurrency.and_then(|count| usize::try_from(count).ok()).unwrap_or(CONCURRENCY),
+        per_domain: per_domain.unwrap_or(Some(PER_DOMAIN)),
     })
 }
 

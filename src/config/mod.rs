@@ -157,6 +157,8 @@ pub struct Email {
     pub brake: Option<Brake>,
     /// Mails sent at once.
     pub concurrency: usize,
+    /// The least time between two mails to addresses of one domain; `None`: there need not be any.
+    pub per_domain: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -315,6 +317,7 @@ impl Config {
                 reply_to: None,
                 brake: Some(Brake::default()),
                 concurrency: channels::CONCURRENCY,
+                per_domain: None,
             }),
             ..plain
         }

@@ -16,14 +16,25 @@ pub(super) fn is_off(text: &str) -> bool {
 }
 
 pub(super) fn brake(text: &str) -> Result<Option<Brake>, String> {
-    let form = || format!("`{text}` is no brake; write as `1000 per 1h`, or `off`");
+    let brake = |(count, window): (u32, source::Duration)| Brake { count, window_ms: window.ms() };
+    Ok(count_per(text, || format!("`{text}` is no brake; write as `1000 per 1h`, or `off`"))?.map(brake))
+}
+
+/// So many in a time, as the time from one to the next.
+pub(super) fn rate(text: &str) -> Result<Option<Duration>, String> {
+    let between = |(count, window): (u32, source::Duration)| window.as_std() / count;
+    Ok(count_per(text, || format!("`{text}` is no rate; write as `10 per 1s`, or `off`"))?.map(between))
+}
+
+/// `1000 per 1h`; `None`: off.
+fn count_per(text: &str, form: impl Fn() -> String) -> Result<Option<(u32, source::Duration)>, String> {
     if is_off(text) {
         return Ok(None);
     }
-    let (count, window) = text.split_once(" per ").ok_or_else(form)?;
-    let count = count.trim().parse().ok().filter(|count| *count > 0).ok_or_else(form)?;
+    let (count, window) = text.split_once(" per ").ok_or_else(&form)?;
+    let count = count.trim().parse().ok().filter(|count| *count > 0).ok_or_else(&form)?;
     let window: source::Duration = window.parse().map_err(|why| format!("`{window}` {why}"))?;
-    Ok(Some(Brake { count, window_ms: window.ms() }))
+    Ok(Some((count, window)))
 }
 
 /// A duration, or `off`.

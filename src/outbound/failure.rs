@@ -50,11 +50,20 @@ impl Failure {
         };
         Self { kind: FailureKind::Unreachable, text: format!("{target}: {what}") }
     }
+
+    pub(super) fn of_connecting(target: &Target, error: &(dyn Error + 'static)) -> Self {
+        let what = cause(error).unwrap_or_else(|| innermost(error));
+        Self { kind: FailureKind::Unreachable, text: format!("{target}: {what}") }
+    }
+
+    pub(super) fn no_connection(target: &Target, within: Duration) -> Self {
+        Self { kind: FailureKind::Unreachable, text: format!("{target}: no connection within {within:?}") }
+    }
 }
 
 /// What lies at the bottom, where it can be said better than the libraries say it.
-fn cause(error: &reqwest::Error) -> Option<String> {
-    let mut next: Option<&(dyn Error + 'static)> = error.source();
+fn cause(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
     while let Some(error) = next {
         if let Some(unfit) = error.downcast_ref::<AllUnfit>() {
             return Some(format!("{unfit}; {MEANT}"));

@@ -9,6 +9,7 @@
 //! since any of them may be a secret.
 
 mod address;
+mod connect;
 mod failure;
 mod resolver;
 mod target;
@@ -87,11 +88,19 @@ pub struct Answer {
 }
 
 /// Connections of its own, so that whoever hangs holds up nobody else's.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    names: resolver::Filtering,
+    extra_roots: Vec<Vec<u8>>,
     private: bool,
     timeouts: failure::Timeouts,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("private", &self.private).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -103,6 +112,7 @@ impl Client {
         for pem in &reach.extra_roots {
             roots.push(reqwest::Certificate::from_pem(pem).map_err(told)?);
         }
+        let names = resolver::Filtering::new(reach.private, reach.lookup);
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .no_proxy()
@@ -110,21 +120,23 @@ impl Client {
             .connect_timeout(reach.connect_timeout)
             .timeout(reach.timeout)
             .tls_certs_merge(roots)
-            .dns_resolver(resolver::Filtering::new(reach.private, reach.lookup))
+            .dns_resolver(names.clone())
             .build()
             .map_err(told)?;
         let timeouts = failure::Timeouts { connect: reach.connect_timeout, whole: reach.timeout };
-        Ok(Self { http, private: reach.private, timeouts })
+        Ok(Self { http, names, extra_roots: reach.extra_roots, private: reach.private, timeouts })
+    }
+
+    fn may_send_to(&self, target: &Target) -> Result<(), Failure> {
+        match target.address().filter(|_| !self.private).and_then(unfit) {
+            Some(why) => Err(Failure::unfit(target, why)),
+            None => Ok(()),
+        }
     }
 
     /// One request. Dropping it midway is safe: the connection is closed and not used again.
     pub async fn send(&self, target: &Target, request: Request) -> Result<Answer, Failure> {
-        if !self.private
-            && let Some(address) = target.address()
-            && let Some(why) = unfit(address)
-        {
-            return Err(Failure::unfit(target, why));
-        }
+        self.may_send_to(target)?;
         let sent = self
             .http
             .request(request.method, target.url().clone())

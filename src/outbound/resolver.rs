@@ -19,6 +19,7 @@ pub type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>
 /// Says which addresses a name has.
 pub type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
 
+#[derive(Clone)]
 pub(super) struct Filtering {
     private: bool,
     lookup: Lookup,
@@ -52,19 +53,31 @@ fn ask_the_system(name: String) -> Looking {
     })
 }
 
+impl Filtering {
+    /// The addresses of a name that may be sent to.
+    pub async fn addresses(
+        &self,
+        name: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+        let found = (self.lookup)(name.to_owned()).await?;
+        let is_fit = |address: &IpAddr| self.private || unfit(*address).is_none();
+        let fit: Vec<SocketAddr> = found.iter().copied().filter(is_fit).map(|address| (address, port).into()).collect();
+        if fit.is_empty()
+            && let Some((address, why)) = found.iter().find_map(|address| Some((*address, unfit(*address)?)))
+        {
+            return Err(AllUnfit { address, why }.into());
+        }
+        Ok(fit)
+    }
+}
+
 impl Resolve for Filtering {
     fn resolve(&self, name: Name) -> Resolving {
-        let (looking, private) = ((self.lookup)(name.as_str().to_owned()), self.private);
+        let this = self.clone();
         Box::pin(async move {
-            let found = looking.await?;
-            let is_fit = |address: &IpAddr| private || unfit(*address).is_none();
-            let fit: Vec<SocketAddr> =
-                found.iter().copied().filter(is_fit).map(|address| (address, 0).into()).collect();
-            if fit.is_empty()
-                && let Some((address, why)) = found.iter().find_map(|address| Some((*address, unfit(*address)?)))
-            {
-                return Err(AllUnfit { address, why }.into());
-            }
+            // The port is the caller's to know.
+            let fit = this.addresses(name.as_str(), 0).await?;
             Ok(Box::new(fit.into_iter()) as Addrs)
         })
     }

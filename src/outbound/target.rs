@@ -50,6 +50,15 @@ impl Target {
         &self.url
     }
 
+    /// The host, a name or an address, and the port.
+    pub(super) fn server(&self) -> (&str, u16) {
+        (self.url.host_str().unwrap_or_default(), self.url.port_or_known_default().unwrap_or(443))
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
     /// Where the host is an address and no name.
     pub const fn address(&self) -> Option<IpAddr> {
         self.address

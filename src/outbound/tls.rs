@@ -10,6 +10,7 @@ pub fn why(error: &Error) -> String {
         Why::NotValidYet | Why::NotValidYetContext { .. } => "it is not valid yet (or this machine's clock is slow)",
         Why::NotValidForName | Why::NotValidForNameContext { .. } => "it is for another host name",
         Why::UnknownIssuer => "nobody whom this machine trusts has signed it",
+        Why::BadSignature => "it is not signed by whom it names; another of that name is trusted here",
         Why::Revoked => "it was revoked",
         other => return format!("the server's certificate is not accepted: {other}"),
     };

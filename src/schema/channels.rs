@@ -43,13 +43,27 @@ pub(super) fn email() -> Value {
                 ),
             ),
             key("concurrency", whole("Mails sent at once.", 1, 64)),
+            key(
+                "per_domain",
+                default(
+                    rate("So many mails in a time to addresses of one domain; others are not held up."),
+                    "10 per 1s",
+                ),
+            ),
         ],
     )
 }
 
 fn brake(about: &str) -> Value {
-    let pattern = off_or(&format!("0*[1-9][0-9]* +per +{}", super::forms::DURATION));
-    form(about, &pattern, "write as 1000 per 1h, or off")
+    form(about, &count_per(), "write as 1000 per 1h, or off")
+}
+
+fn rate(about: &str) -> Value {
+    form(about, &count_per(), "write as 10 per 1s, or off")
+}
+
+fn count_per() -> String {
+    off_or(&format!("0*[1-9][0-9]* +per +{}", super::forms::DURATION))
 }
 
 /// Of a target or a room.

@@ -150,6 +150,9 @@ pub struct Figures {
     pub braked: u64,
 }
 
+/// Says what holds a due job back that the store knows nothing of, and until when.
+pub type NotBefore<'a> = dyn Fn(&Case, &Job) -> Option<Timestamp> + Sync + 'a;
+
 /// The store.
 #[derive(Clone)]
 pub enum Store {
@@ -240,10 +243,20 @@ impl Store {
 
     /// Begins attempts at up to `max` jobs of a channel that are due. Each is durable before it is returned.
     pub async fn claim(&self, channel: &Channel, max: usize) -> Result<Vec<Attempt>, Refused> {
+        self.claim_when(channel, max, None).await
+    }
+
+    /// Likewise, but those for which `not_before` names a time are left until then.
+    pub async fn claim_when(
+        &self,
+        channel: &Channel,
+        max: usize,
+        not_before: Option<&NotBefore<'_>>,
+    ) -> Result<Vec<Attempt>, Refused> {
         if self.is_paused(channel) {
             return Ok(Vec::new());
         }
-        let proposals = self.take_due(channel, max).into_iter().map(|(customer, job)| async move {
+        let proposals = self.take_when(channel, max, not_before).into_iter().map(|(customer, job)| async move {
             let answer = self.submit(Command::Attempt { customer: customer.clone(), job }).await;
             (customer, job, answer)
         });
@@ -269,6 +282,28 @@ impl Store {
             Some(refused) if begun.is_empty() => Err(refused),
             _ => Ok(begun),
         }
+    }
+
+    /// Takes up to `max` due jobs that nothing holds back; how many are looked at for that is bounded.
+    fn take_when(&self, channel: &Channel, max: usize, not_before: Option<&NotBefore<'_>>) -> Vec<(CustomerId, JobId)> {
+        let Some(not_before) = not_before else { return self.take_due(channel, max) };
+        let (mut free, mut looked_at) = (Vec::new(), 0);
+        while free.len() < max && looked_at < MAX_LOOKED_AT {
+            let taken = self.take_due(channel, max - free.len());
+            if taken.is_empty() {
+                break;
+            }
+            looked_at += taken.len();
+            for (customer, id) in taken {
+                let case = self.customer(&customer).ok().flatten();
+                let held_back = case.as_ref().and_then(|case| not_before(case, case.job(id)?));
+                match held_back {
+                    Some(at) => self.look_again(id, at),
+                    None => free.push((customer, id)),
+                }
+            }
+        }
+        free
     }
 
     /// Records how an attempt ended. [`Receipt::Gone`]: something else has happened to the job meanwhile.
@@ -505,6 +540,9 @@ impl Store {
 
 /// How many records of a customer's history are read for their jobs.
 const MAX_HISTORY: usize = 1_000;
+
+/// How many due jobs are looked at, at most, to find those that nothing holds back.
+const MAX_LOOKED_AT: usize = 2_000;
 
 /// How soon a job that is held, or was not due after all, is looked at again.
 const HELD_AGAIN_MS: i64 = 60_000;

@@ -28,6 +28,14 @@ impl Directory {
         Ok(Self { path })
     }
 
+    pub fn probe(&self) -> Result<String, SendError> {
+        let path = self.path.display();
+        let unwritable = |error: io::Error| SendError::retry(format!("mails can't be written to {path}: {error}"));
+        let temporary = self.path.join(".probe.tmp");
+        fs::write(&temporary, []).and_then(|()| fs::remove_file(&temporary)).map_err(unwritable)?;
+        Ok(format!("mails become files in {path}, and reach nobody"))
+    }
+
     pub async fn write(&self, envelope: &Envelope, content: Vec<u8>) -> Result<Sent, SendError> {
         let (path, id) = (self.path.clone(), file_id(&envelope.message_id));
         let time = envelope.date.to_jiff().strftime("%Y%m%dT%H%M%SZ").to_string();

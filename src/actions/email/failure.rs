@@ -22,6 +22,8 @@ pub enum Class {
 pub struct SendError {
     pub class: Class,
     pub text: String,
+    /// The server has answered, and the conversation may go on.
+    pub(super) is_answer: bool,
 }
 
 impl fmt::Display for SendError {
@@ -57,9 +59,16 @@ impl Step {
     }
 }
 
+/// What nobody knows when the answer to a whole mail is missing.
+const IN_DOUBT: &str = "it may have arrived, and goes again under the same Message-ID";
+
 impl SendError {
+    pub(super) fn new(class: Class, text: impl Into<String>) -> Self {
+        Self { class, text: text.into(), is_answer: false }
+    }
+
     pub(super) fn retry(text: impl Into<String>) -> Self {
-        Self { class: Class::Retry, text: text.into() }
+        Self::new(Class::Retry, text)
     }
 
     pub(super) fn timed_out(server: &str, step: Step, after: Duration) -> Self {
@@ -67,7 +76,8 @@ impl SendError {
             Step::Connect => "no connection".to_owned(),
             step => format!("no answer {}", step.to_what()),
         };
-        Self::retry(format!("{server}: {what} within {after:?}"))
+        let text = format!("{server}: {what} within {after:?}");
+        Self::retry(if step == Step::Content { format!("{text}; {IN_DOUBT}") } else { text })
     }
 
     pub(super) fn from_smtp(server: &str, step: Step, error: &smtp::Error) -> Self {
@@ -75,7 +85,9 @@ impl SendError {
             let class = if error.is_permanent() { Class::Permanent } else { Class::Retry };
             let said = error.source().map(|said| said.to_string()).unwrap_or_default();
             let text = format!("{server} said {}: {code} {said}", step.to_what());
-            return Self { class, text: one_line(&text, MAX_CHARS) };
+            // 421: it hangs up.
+            let is_answer = u16::from(code) != 421;
+            return Self { class, text: one_line(&text, MAX_CHARS), is_answer };
         }
         let text = match cause(error) {
             Some(cause) => cause,
@@ -89,7 +101,8 @@ impl SendError {
             None if error.is_response() => "the connection was closed, or the answer was no SMTP".into(),
             None => error.to_string(),
         };
-        Self::retry(one_line(&format!("{server}: {text}"), MAX_CHARS))
+        let text = one_line(&format!("{server}: {text}"), MAX_CHARS);
+        Self::retry(if step == Step::Content { format!("{text}; {IN_DOUBT}") } else { text })
     }
 
     /// The same without the addresses that servers like to repeat.

@@ -103,7 +103,7 @@ fn literal_mailbox(header: &'static str, mailbox: &Mailbox) -> Option<HeaderValu
 }
 
 pub(super) fn build(envelope: &Envelope) -> Result<Message, SendError> {
-    let wrong = |what: &str, why: &str| SendError { class: Class::Permanent, text: format!("{what}: {why}") };
+    let wrong = |what: &str, why: &str| SendError::new(Class::Permanent, format!("{what}: {why}"));
     let party = |what: &str, party: &Party| party.mailbox().map_err(|why| wrong(what, &why));
     let id = message_id(&envelope.message_id).ok_or_else(|| wrong("message id", "is not of the form id@host"))?;
     if envelope.subject.chars().any(char::is_control) {

@@ -68,6 +68,14 @@ impl Mailer {
         Ok(Self(way))
     }
 
+    /// Goes as far as a mail would, without one: the connection, TLS and the login, or the directory. Returns how far that is.
+    pub async fn probe(&self) -> Result<String, SendError> {
+        match &self.0 {
+            Way::Smtp(relay) => relay.probe().await,
+            Way::Eml(directory) => directory.probe(),
+        }
+    }
+
     /// One attempt. Dropping it midway is safe: the connection is closed and not used again.
     pub async fn send(&self, envelope: &Envelope) -> Result<Sent, SendError> {
         let message = message::build(envelope)?;

@@ -2,7 +2,7 @@
 //!
 //! Connections are kept for the next mail here and not by lettre's own pool: that one takes a connection back whose sending
 //! was cut off midway, and the next mail would read the answers meant for the one before. Here a connection comes back only
-//! after a mail has gone through; everything else closes it.
+//! after every command has had its answer, also where that was a refusal; everything else closes it.
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ use lettre::{
         Error,
         authentication::{Credentials, Mechanism},
         client::{AsyncSmtpConnection, Certificate, TlsParameters},
-        commands::{Data, Mail, Rcpt},
+        commands::{Data, Mail, Rcpt, Rset},
         extension::ClientId,
     },
 };
@@ -25,7 +25,8 @@ use secrecy::ExposeSecret;
 
 use super::{MailerError, Security, SendError, Sent, Smtp, failure::Step};
 
-const MAX_KEPT: usize = 4;
+/// As many as mails may be sent at once.
+const MAX_KEPT: usize = 64;
 const KEPT_FOR: Duration = Duration::from_secs(30);
 
 pub(super) struct Relay {
@@ -68,6 +69,17 @@ impl Relay {
             Some(connection) => connection,
             None => self.connect().await?,
         };
+        let sent = self.talk(&mut connection, message).await;
+        match &sent {
+            Ok(_) => self.keep(connection),
+            // The server has said no to this mail, and goes on to the next.
+            Err(error) if error.is_answer => self.begin_anew(connection).await,
+            Err(_) => {}
+        }
+        sent
+    }
+
+    async fn talk(&self, connection: &mut AsyncSmtpConnection, message: &Message) -> Result<Sent, SendError> {
         let envelope = message.envelope();
         let from = Mail::new(envelope.from().cloned(), Vec::new());
         self.step(Step::Sender, connection.command(from)).await?;
@@ -78,9 +90,27 @@ impl Relay {
         let content = message.formatted();
         let answer = self.step(Step::Content, connection.message(&content)).await?;
         let said: Vec<&str> = answer.message().collect();
-        let sent = Sent { answer: format!("{} {}", answer.code(), said.join(" ")) };
-        self.keep(connection);
-        Ok(sent)
+        Ok(Sent { answer: format!("{} {}", answer.code(), said.join(" ")) })
+    }
+
+    async fn begin_anew(&self, mut connection: AsyncSmtpConnection) {
+        if let Ok(Ok(_)) = tokio::time::timeout(self.step_timeout, connection.command(Rset)).await {
+            self.keep(connection);
+        }
+    }
+
+    /// A connection as for a mail, and no mail.
+    pub async fn probe(&self) -> Result<String, SendError> {
+        let mut connection = self.connect().await?;
+        // Whether it takes leave well is nothing that a mail depends on.
+        let _ = tokio::time::timeout(self.step_timeout, connection.quit()).await;
+        let tls = match self.server.security {
+            Security::Implicit => "TLS",
+            Security::StartTls => "STARTTLS",
+            Security::Loopback => "no TLS, on this machine",
+        };
+        let login = if self.server.login.is_some() { "logged in" } else { "no login configured" };
+        Ok(format!("{}: connected, {tls}, {login}", self.name))
     }
 
     /// One step, in its time. What fails is not used again: dropping a connection closes it.

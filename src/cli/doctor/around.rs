@@ -1,0 +1,124 @@
+//! What is on this machine: files, the disk, and the server itself, if it runs.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Found;
+use crate::{
+    app,
+    cli::{Failure, check::counted, offline::Offline, settings},
+    config::Config,
+    http::TlsConfig,
+    source::Severity,
+};
+
+pub fn configuration(path: &Path, warnings: usize) -> Found {
+    let path = path.display();
+    match warnings {
+        0 => Found::ok("config", path.to_string()),
+        some => Found::warn("config", format!("{path}: {}, which `kyc-rules check` shows", counted(some, "warning"))),
+    }
+}
+
+pub fn rules(given: Option<&Path>) -> Result<Found, Failure> {
+    let offline = Offline::read(given, None)?;
+    let (dir, errors) = (offline.dir(), offline.count(Severity::Error));
+    Ok(match &offline.rules {
+        Some(rules) if errors == 0 => Found::ok("rules", format!("{dir}: {} rules", rules.rules().len())),
+        _ => Found::fail("rules", format!("{dir}: {}, which `kyc-rules check` names", counted(errors, "error"))),
+    })
+}
+
+/// The certificate of the public side, where it has one.
+pub fn certificate(config: &Config) -> Option<Found> {
+    let files = config.callback.tls.as_ref()?;
+    Some(match TlsConfig::load(&files.certificate, &files.key) {
+        Ok(_) => Found::ok("callback.tls", files.certificate.display().to_string()),
+        Err(error) => Found::fail("callback.tls", error.to_string()),
+    })
+}
+
+/// Whether the data directory can be written to, and has room.
+pub fn disk(config: &Config) -> Found {
+    let data = match app::data_dir(config) {
+        Ok(data) => data,
+        Err(error) => return Found::fail("disk", error.to_string()),
+    };
+    // Before the first start it is not there yet, and its parent counts.
+    let Some(there) =
+        std::path::absolute(data).ok().and_then(|path| path.ancestors().find(|path| path.exists()).map(Path::to_owned))
+    else {
+        return Found::fail("disk", format!("{} can't be looked at", data.display()));
+    };
+    let shown = data.display();
+    if let Err(error) = rustix::fs::access(&there, rustix::fs::Access::WRITE_OK) {
+        return Found::fail("disk", format!("{}: this user can't write there: {error}", there.display()));
+    }
+    let free = match rustix::fs::statvfs(&there) {
+        Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize),
+        Err(error) => return Found::fail("disk", format!("{shown}: {error}")),
+    };
+    let (least, said) = (config.store.min_free_bytes, format!("{shown}: {} free", megabytes(free)));
+    if free < least {
+        Found::fail("disk", format!("{said}, and below {} callbacks are refused", megabytes(least)))
+    } else if free < least.saturating_mul(4) {
+        Found::warn("disk", format!("{said}; below {} callbacks are refused", megabytes(least)))
+    } else {
+        Found::ok("disk", said)
+    }
+}
+
+fn megabytes(bytes: u64) -> String {
+    match bytes >> 20 {
+        small @ 0..10_000 => format!("{small} MB"),
+        large => format!("{} GB", large >> 10),
+    }
+}
+
+/// The running server, as it sees itself.
+pub async fn server(config: &Config) -> Found {
+    let listen = config.admin.listen;
+    let client = match settings::client_of(config) {
+        Ok(client) => client,
+        // Without a token there was no start yet.
+        Err(failure) => return Found::warn("server", failure.text),
+    };
+    match client.get("status").await {
+        Err(failure) if failure.exit == crate::cli::Exit::Unavailable => {
+            Found::warn("server", format!("nobody answers at {listen}: `kyc-rules serve` does not run here"))
+        }
+        Err(failure) => Found::fail("server", format!("{listen}: {}", failure.text)),
+        Ok(status) => judged(&status),
+    }
+}
+
+fn judged(status: &Value) -> Found {
+    let running = format!("version {} runs", status["version"].as_str().unwrap_or("?"));
+    if status["ready"] == false {
+        return Found::fail("server", format!("{running}, and takes no callbacks: see `/readyz`"));
+    }
+    if status["clock_in_doubt"] == true {
+        return Found::fail("server", format!("{running}; its clock has jumped: `kyc-rules resume --clock`"));
+    }
+    let mut odd = Vec::new();
+    let problems = status["jobs"]["problem"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
+    if problems > 0 {
+        odd.push(format!("{}: `kyc-rules problems`", counted(problems, "problem")));
+    }
+    let paused = ["rules", "channels"].iter().flat_map(|what| status["paused"][what].as_object());
+    let paused: Vec<&str> = paused.flat_map(|all| all.keys().map(String::as_str)).collect();
+    if !paused.is_empty() {
+        odd.push(format!("paused: {}", paused.join(", ")));
+    }
+    if status["rules"]["error"].is_object() {
+        odd.push("the rules on the disk are refused: `kyc-rules status`".to_owned());
+    }
+    if status["config_changed"] == true {
+        odd.push("the configuration has changed since the start".to_owned());
+    }
+    match odd.is_empty() {
+        true => Found::ok("server", running),
+        false => Found::warn("server", format!("{running}; {}", odd.join("; "))),
+    }
+}

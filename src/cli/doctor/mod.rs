@@ -1,0 +1,100 @@
+//! Looks at everything that the service needs, from outside and without doing anything: one line each, and what is wrong in words.
+//!
+//! No mail is sent, nothing is posted, nobody's data is asked for.
+
+mod around;
+mod outside;
+
+use std::{path::Path, time::Duration};
+
+use futures_util::future::{BoxFuture, join_all};
+use serde_json::json;
+
+use super::{Exit, Failure, Output, legible::in_one_line, settings};
+use crate::config::{Config, Unfilled};
+
+/// How long one look may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How it stands with one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Ok,
+    Warn,
+    Fail,
+}
+
+impl Health {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// What one look has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    what: String,
+    health: Health,
+    said: String,
+}
+
+impl Found {
+    fn new(what: impl Into<String>, health: Health, said: impl Into<String>) -> Self {
+        Self { what: what.into(), health, said: said.into() }
+    }
+
+    fn ok(what: impl Into<String>, said: impl Into<String>) -> Self {
+        Self::new(what, Health::Ok, said)
+    }
+
+    fn warn(what: impl Into<String>, said: impl Into<String>) -> Self {
+        Self::new(what, Health::Warn, said)
+    }
+
+    fn fail(what: impl Into<String>, said: impl Into<String>) -> Self {
+        Self::new(what, Health::Fail, said)
+    }
+}
+
+pub fn run(given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+    let path = settings::find(given)?;
+    let config = settings::load(given)?;
+    let warnings = settings::read(&path, Unfilled::Error)?.diagnostics.len();
+    let mut found = vec![around::configuration(&path, warnings), around::rules(given)?];
+    found.extend(around::certificate(&config));
+    found.push(around::disk(&config));
+    found.extend(settings::block_on(async { Ok(look_outside(&config).await) })?);
+    let failed = found.iter().filter(|one| one.health == Health::Fail).count();
+    let shape = |one: &Found| json!({"check": one.what, "result": one.health.name(), "said": one.said});
+    let width = found.iter().map(|one| one.what.chars().count()).max().unwrap_or_default();
+    let line = |one: &Found| format!("{:<4}  {:<width$}  {}", one.health.name(), one.what, in_one_line(&one.said));
+    let lines: Vec<String> = found.iter().map(line).collect();
+    let checks: Vec<_> = found.iter().map(shape).collect();
+    output.either(&json!({"checks": checks, "failed": failed}), lines.join("\n"));
+    if failed > 0 { Err(Failure::new(Exit::Unavailable, "")) } else { Ok(()) }
+}
+
+/// All that takes a connection, at the same time.
+async fn look_outside(config: &Config) -> Vec<Found> {
+    let mut looks: Vec<(String, BoxFuture<'_, Found>)> = vec![
+        ("server".to_owned(), Box::pin(around::server(config))),
+        ("clock".to_owned(), Box::pin(outside::clock(config))),
+        ("mail".to_owned(), Box::pin(outside::mail(config))),
+        ("provider".to_owned(), Box::pin(outside::provider(config))),
+    ];
+    if config.directory.lookup.is_some() {
+        looks.push(("directory".to_owned(), Box::pin(outside::directory(config))));
+    }
+    for (name, url, private) in outside::targets(config) {
+        looks.push((name.clone(), Box::pin(outside::target(name, url, private))));
+    }
+    let bounded = looks.into_iter().map(|(what, look)| async move {
+        let late = |_| Found::fail(what, format!("no end within {} seconds", PATIENCE.as_secs()));
+        tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(late)
+    });
+    join_all(bounded).await
+}

@@ -1,0 +1,147 @@
+//! What is not on this machine: the mail relay, the provider, the shop, targets and rooms, and whose clock is right.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, header::DATE};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Found;
+use crate::{
+    actions::email::{Mailer, MailerConfig, Transport},
+    clock::{Clock, Timestamp},
+    config::Config,
+    decide::Answer,
+    directory,
+    kyc::CustomerId,
+    outbound::{Client, Reach, Request, Target},
+    provider::{Api, AskError},
+    ways,
+};
+
+/// Nobody has it.
+const MADE_UP: &str = "kyc-rules-doctor";
+
+/// How far this machine's clock may be from another's before it is worth a word, and before timers are wrong by it.
+const NOTED_MS: i64 = 30_000;
+const WRONG_MS: i64 = 5 * 60_000;
+
+pub async fn mail(config: &Config) -> Found {
+    let Some(transport) = config.email.as_ref().and_then(|email| email.transport.clone()) else {
+        return Found::warn("mail", "the configuration says nothing about sending mails");
+    };
+    let is_file = matches!(transport, Transport::File(_));
+    let step_timeout = std::time::Duration::from_secs(10);
+    let mailer = match Mailer::new(MailerConfig { step_timeout, ..MailerConfig::new(transport) }) {
+        Ok(mailer) => mailer,
+        Err(error) => return Found::fail("mail", error.to_string()),
+    };
+    match mailer.probe().await {
+        Ok(said) if is_file => Found::warn("mail", said),
+        Ok(said) => Found::ok("mail", said),
+        Err(error) => Found::fail("mail", error.text),
+    }
+}
+
+pub async fn provider(config: &Config) -> Found {
+    let api = &config.provider.api;
+    let Some(key) = &config.provider.api_key else {
+        let said = "without provider.api_key callbacks are believed: neither order nor forgery can be told";
+        return Found::warn("provider", said);
+    };
+    let asked = async {
+        let api = Api::new(api.clone(), key.clone()).map_err(AskError::Odd)?;
+        let customer = CustomerId::new(MADE_UP).map_err(|error| AskError::Odd(error.to_string()))?;
+        api.ask(&customer).await
+    };
+    match asked.await {
+        Ok(Answer::Unknown) => Found::ok("provider", format!("{api} takes the key")),
+        Ok(Answer::Known(_)) => {
+            Found::warn("provider", format!("{api} takes the key, and claims to know the customer {MADE_UP}"))
+        }
+        Err(AskError::Odd(error)) => Found::warn("provider", error),
+        Err(error) => Found::fail("provider", error.to_string()),
+    }
+}
+
+pub async fn directory(config: &Config) -> Found {
+    let shop = match ways::shop(config, &[]) {
+        Ok(Some((shop, _))) => shop,
+        Ok(None) => return Found::ok("directory", "nobody is asked for contacts"),
+        Err(error) => return Found::fail("directory", error),
+    };
+    let Ok(customer) = CustomerId::new(MADE_UP) else { return Found::fail("directory", "can't be asked") };
+    match shop.ask(&customer).await {
+        Ok(directory::Answer::Unknown) => {
+            Found::ok("directory", "the shop answers, and knows no customer that is made up")
+        }
+        Ok(directory::Answer::Known(_)) => {
+            Found::warn("directory", format!("the shop has an address for the customer {MADE_UP}, who is made up"))
+        }
+        Ok(directory::Answer::Odd(why)) => {
+            Found::warn("directory", format!("the shop's answer about a made-up customer should be 404, but {why}"))
+        }
+        Err(error) => Found::fail("directory", error.text),
+    }
+}
+
+/// Every target and room: its name, its URL, and whether it may be in a private network.
+pub fn targets(config: &Config) -> Vec<(String, SecretString, bool)> {
+    let webhooks = config
+        .webhooks
+        .iter()
+        .map(|(name, webhook)| (format!("webhook:{name}"), SecretString::from(webhook.url.clone()), webhook.private));
+    let chats = config.chats.iter().map(|(name, chat)| (format!("chat:{name}"), chat.url.clone(), chat.private));
+    webhooks.chain(chats).collect()
+}
+
+/// Whether it can be connected to. Nothing is sent.
+pub async fn target(name: String, url: SecretString, private: bool) -> Found {
+    let (client, target) = match (client(private), Target::parse(url.expose_secret())) {
+        (Ok(client), Ok(target)) => (client, target),
+        (Err(error), _) | (_, Err(error)) => return Found::fail(name, error),
+    };
+    match client.connect(&target).await {
+        Ok(()) => Found::ok(name, format!("{target} can be connected to")),
+        Err(failure) => Found::fail(name, failure.text),
+    }
+}
+
+fn client(private: bool) -> Result<Client, String> {
+    Client::new(Reach { private, ..Reach::default() }).map_err(|error| error.to_string())
+}
+
+/// This machine's clock against that of somebody who is asked anyhow.
+pub async fn clock(config: &Config) -> Found {
+    let now = Clock::default().now();
+    let Some((theirs, whose)) = date_elsewhere(config).await else {
+        return Found::ok("clock", format!("it is {now}; there is nobody to compare it with"));
+    };
+    let apart_ms = now.millis().saturating_sub(theirs.millis());
+    // Their answer names whole seconds.
+    let said = format!("it is {now}, {} s from what {whose} says", apart_ms.abs() / 1_000);
+    match apart_ms.abs() {
+        0..NOTED_MS => Found::ok("clock", said),
+        NOTED_MS..WRONG_MS => Found::warn("clock", said),
+        _ => Found::fail("clock", format!("{said}: reminders would go at the wrong time")),
+    }
+}
+
+/// What the first of those says who are asked anyhow.
+async fn date_elsewhere(config: &Config) -> Option<(Timestamp, Target)> {
+    let provider = config.provider.api_key.as_ref().map(|_| (config.provider.api.clone(), true));
+    let shop = config.directory.lookup.as_ref().map(|lookup| (lookup.url.replace("{id}", MADE_UP), lookup.private));
+    for (url, private) in provider.into_iter().chain(shop) {
+        if let Some(found) = date_of(&url, private).await {
+            return Some(found);
+        }
+    }
+    None
+}
+
+async fn date_of(url: &str, private: bool) -> Option<(Timestamp, Target)> {
+    let target = Target::parse(url).ok()?;
+    let request = Request { method: Method::HEAD, headers: HeaderMap::new(), body: Bytes::new() };
+    let answer = client(private).ok()?.send(&target, request).await.ok()?;
+    let date = httpdate::parse_http_date(answer.headers.get(DATE)?.to_str().ok()?).ok()?;
+    let since_1970 = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some((Timestamp(i64::try_from(since_1970.as_millis()).ok()?), target))
+}

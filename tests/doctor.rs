@@ -1,0 +1,167 @@
+//! Whether everything is there that the service needs, found out without doing anything; and one mail, to see one arrive.
+
+mod support;
+
+use std::process::Stdio;
+
+use serde_json::Value;
+use support::{
+    hooks::{HookServer, Reply},
+    provider::{Manner, Provider},
+    service::Shop,
+    smtp::{Act, Certificate, Setup, SmtpServer, Stage, Tls},
+};
+
+const RULES: &str = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: sorry}]}\n";
+
+/// Runs a command in the shop's directory, trusting this certificate; its exit code and what it printed.
+fn run(shop: &Shop, trusting: &Certificate, arguments: &[&str]) -> (Option<i32>, String, String) {
+    shop.write("roots.pem", std::str::from_utf8(&trusting.pem).expect("PEM"));
+    let mut command = shop.command();
+    command.env("SSL_CERT_FILE", shop.path("roots.pem")).args(arguments).stdin(Stdio::null());
+    let output = command.output().expect("runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// What was found, as `ok mail`.
+fn results(said: &str) -> Vec<String> {
+    let said: Value = serde_json::from_str(said).expect("JSON");
+    let checks = said["checks"].as_array().expect("checks").iter();
+    checks.map(|one| format!("{} {}", one["result"], one["check"]).replace('"', "")).collect()
+}
+
+fn said_of(said: &str, what: &str) -> String {
+    let said: Value = serde_json::from_str(said).expect("JSON");
+    let mut checks = said["checks"].as_array().expect("checks").iter();
+    let found = checks.find(|one| one["check"] == what).unwrap_or_else(|| panic!("{what} in {said:#}"));
+    found["said"].as_str().expect("text").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doctor_looks_at_everything_and_touches_nothing() {
+    let certificate = Certificate::for_name("localhost");
+    let setup = Setup { tls: Tls::Upgrade(certificate.clone()), login: Some(("shop", "pass")), ..Setup::default() };
+    let relay = SmtpServer::with(setup).await;
+    let (target, room) = (HookServer::with(&[], Some(&certificate)).await, HookServer::start().await);
+    let directory = HookServer::always(Reply::Status(404)).await;
+    let provider = Provider::start().await;
+    let mut shop = Shop::new(RULES);
+    shop.transport = format!("smtp://shop:pass@localhost:{}", relay.address.port());
+    shop.more = format!(
+        "{}webhooks: {{shop: {{url: \"https://localhost:{}/hook\", secret: a-secret-of-more-than-24-bytes, private: true}}}}\n\
+         chats: {{ops: {{kind: slack, url: \"{}\", private: true}}}}\n\
+         directory: {{lookup: {{url: \"{}\", private: true}}}}\n",
+        provider.configuration(),
+        target.address.port(),
+        room.url("/services/secret-part"),
+        directory.url("/{id}"),
+    );
+    let (code, said, errors) = run(&shop, &certificate, &["--json", "doctor"]);
+    assert_eq!(code, Some(0), "{said}{errors}");
+    assert_eq!(
+        results(&said),
+        [
+            "ok config",
+            "ok rules",
+            "ok disk",
+            "warn server",
+            "ok clock",
+            "ok mail",
+            "ok provider",
+            "ok directory",
+            "ok webhook:shop",
+            "ok chat:ops"
+        ],
+        "{said}"
+    );
+    assert!(said_of(&said, "mail").ends_with("connected, STARTTLS, logged in"), "{said}");
+    assert!(!said.contains("secret-part"), "{said}");
+    assert_eq!((relay.received().len(), target.calls().len(), room.calls().len()), (0, 0, 0), "nothing was sent");
+    assert_eq!((target.connections(), room.connections()), (1, 1));
+    let service = shop.start().ready().await;
+    let config = std::fs::read_to_string(shop.path("kyc-rules.yaml")).expect("text");
+    shop.write(
+        "running.yaml",
+        &config.replacen("admin: {listen: \"127.0.0.1:0\"", &format!("admin: {{listen: \"{}\"", service.admin), 1),
+    );
+    let mut doctor = std::process::Command::new(env!("CARGO_BIN_EXE_kyc-rules"));
+    doctor.env("SSL_CERT_FILE", shop.path("roots.pem")).arg("--config").arg(shop.path("running.yaml")).arg("doctor");
+    let output = doctor.output().expect("runs");
+    let (code, said) = (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.lines().any(|line| line.starts_with("ok    server") && line.ends_with("runs")), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_said_in_words_and_is_exit_code_69() {
+    let other = Certificate::for_name("mail.example");
+    let forbidden = Reply::Say(403, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n".to_owned(), String::new());
+    let relay = SmtpServer::with(Setup { tls: Tls::Upgrade(other.clone()), ..Setup::default() }).await;
+    let (target, directory) = (HookServer::with(&[], Some(&other)).await, HookServer::always(forbidden).await);
+    let provider = Provider::start().await;
+    provider.behaves(Manner::Says(401, "{}".to_owned()));
+    let mut shop = Shop::new(RULES);
+    shop.transport = format!("smtp://localhost:{}", relay.address.port());
+    shop.more = format!(
+        "{}webhooks:\n  closed: {{url: \"http://127.0.0.1:1/\", secret: a-secret-of-more-than-24-bytes, private: true}}\n  \
+         other: {{url: \"https://localhost:{}/\", secret: a-secret-of-more-than-24-bytes, private: true}}\n  \
+         inside: {{url: \"{}\", secret: a-secret-of-more-than-24-bytes}}\n\
+         directory: {{lookup: {{url: \"{}\", private: true}}}}\n",
+        provider.configuration(),
+        target.address.port(),
+        target.url("/"),
+        directory.url("/{id}"),
+    );
+    shop.rules("  - {id: sorry, when: any -> NOWHERE, do: record}\n");
+    let (code, said, _) = run(&shop, &other, &["--json", "doctor"]);
+    assert_eq!(code, Some(69), "{said}");
+    for (what, expected) in [
+        ("rules", "1 error, which `kyc-rules check` names"),
+        ("clock", "reminders would go at the wrong time"),
+        ("mail", "the server's certificate is not accepted: it is for another host name"),
+        ("provider", "it does not accept `provider.api_key`"),
+        ("directory", "it does not accept `directory.lookup.header`"),
+        ("webhook:closed", "127.0.0.1:1: nothing answers on this port"),
+        ("webhook:other", "the server's certificate is not accepted: it is for another host name"),
+        ("webhook:inside", "is this machine itself"),
+    ] {
+        let found = said_of(&said, what);
+        assert!(found.contains(expected), "{what}: {found}");
+        assert!(results(&said).contains(&format!("fail {what}")), "{said}");
+    }
+    let nobody = Certificate::for_name("nobody.example");
+    let (_, said, _) = run(&shop, &nobody, &["--json", "doctor"]);
+    assert!(said_of(&said, "mail").contains("it is not signed by whom it names"), "{said}");
+    shop.transport = "smtp://127.0.0.1:1?tls=none".to_owned();
+    shop.more = String::new();
+    let (status, said, _) = shop.run(&["doctor"]);
+    assert_eq!(status.code(), Some(69));
+    assert!(said.lines().any(|line| line.starts_with("fail  mail      127.0.0.1:1: nothing answers")), "{said}");
+    shop.more = "nonsense: 1\n".to_owned();
+    assert_eq!(shop.run(&["doctor"]).0.code(), Some(78), "nothing can be looked at by a wrong configuration");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_mail_arrives_or_the_relays_words_say_why_not() {
+    let relay = SmtpServer::start().await;
+    let mut shop = Shop::new(RULES);
+    shop.transport = relay.url();
+    let (status, said, _) = shop.run(&["email", "test", "Ada <ada@customer.example>"]);
+    assert!(status.code() == Some(0) && said.contains("250 2.0.0 queued as TEST"), "{said}");
+    let mail = &relay.received()[0];
+    assert_eq!(mail.to, ["ada@customer.example"]);
+    assert_eq!(mail.header("Subject").as_deref(), Some("A test mail of Shop"));
+    assert_eq!(mail.header("Auto-Submitted").as_deref(), Some("auto-generated"));
+    assert!(said.contains(&mail.header("Message-ID").expect("an id")), "{said}");
+    for (line, note) in [("550 5.7.1 relaying denied", ""), ("451 4.3.0 come back", " (it may go well later)")] {
+        relay.then(Stage::RcptTo, Act::Say(line));
+        let (status, said, errors) = shop.run(&["email", "test", "ada@customer.example"]);
+        assert_eq!((status.code(), &*said), (Some(69), ""));
+        assert!(errors.contains("said to the recipient") && errors.ends_with(&format!("{line}{note}\n")), "{errors}");
+    }
+    assert_eq!(shop.run(&["email", "test", "nobody"]).0.code(), Some(2));
+    shop.transport = "file:./mail".to_owned();
+    assert_eq!(shop.run(&["email", "test", "ada@customer.example"]).0.code(), Some(0));
+    assert_eq!(shop.mails().len(), 1);
+}
