@@ -3,26 +3,29 @@
 //! One way in: [`Store::submit`] takes a command, decides it in order, and answers when the result is durable. Two engines
 //! keep it: the journal with its view in sled, and memory for tests of rules. No type of an engine leaves its file.
 
+mod answers;
 mod decider;
 mod filter;
 mod hot;
 mod journal;
 mod memory;
+mod options;
 pub mod record;
 mod stays;
 mod timeline;
 mod view;
 
 use std::{
-    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+pub use answers::{Figures, Page, Refused, StoreError};
 pub use filter::JobFilter;
 pub use journal::make_dir as make_private_dir;
 pub use journal::{Damage, Journal, OpenError, Progress, Step};
 pub use memory::Memory;
+pub use options::{Interrupt, Options, Recorder};
 pub use stays::{Overdue, StayPlace};
 pub use timeline::{Entry, settled, timeline_entry};
 pub use view::Place;
@@ -31,124 +34,13 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use crate::{
-    clock::{Clock, Timestamp},
-    decide::{Act, Attempt, Brake, Case, Command, Effects, Policy, Receipt, Standing},
+    clock::Timestamp,
+    decide::{Act, Attempt, Case, Command, Receipt, Standing},
     kyc::CustomerId,
     outbox::{Channel, Job, JobId, Outcome},
     rules::{RuleSet, Stay},
     source::Files,
 };
-
-/// How a store is kept.
-#[derive(Clone)]
-pub struct Options {
-    pub clock: Clock,
-    pub policy: Policy,
-    /// Of the channels that have one.
-    pub brakes: Vec<(Channel, Brake)>,
-    /// Below so much free space on the disk callbacks are refused, in bytes.
-    pub min_free_bytes: u64,
-    /// What sled may keep in memory, in bytes.
-    pub view_cache_bytes: u64,
-    /// Called between the steps of a commit. For tests that stop or fail there.
-    pub interrupt: Option<Interrupt>,
-    /// Called for each record that has become durable, in their order, by the thread that writes: it has to be quick.
-    pub recorder: Option<Recorder>,
-}
-
-/// Somebody who is told of each durable record.
-pub type Recorder = Arc<dyn Fn(&record::Header, &Effects) + Send + Sync>;
-
-/// What a test does at a step: `Err` is what the disk would have said.
-pub type Interrupt = Arc<dyn Fn(Step) -> std::io::Result<()> + Send + Sync>;
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            clock: Clock::default(),
-            policy: Policy::default(),
-            brakes: Vec::new(),
-            min_free_bytes: 256 << 20,
-            view_cache_bytes: 32 << 20,
-            interrupt: None,
-            recorder: None,
-        }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("min_free_bytes", &self.min_free_bytes).finish_non_exhaustive()
-    }
-}
-
-/// Why a command was not taken. Nothing of it has happened, and it may come again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// Too much waits already.
-    Busy,
-    /// Too little room on the disk.
-    NoSpace,
-    /// The view is being made again.
-    NotReady,
-    /// The store is being closed.
-    Closed,
-    /// The decision panicked; the log says where.
-    Failed,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Busy => "too many callbacks are waiting to be stored",
-            Self::NoSpace => "there is too little free space on the disk",
-            Self::NotReady => "the store is not ready",
-            Self::Closed => "the service is stopping",
-            Self::Failed => "the decision failed; the log has the details",
-        })
-    }
-}
-
-impl std::error::Error for Refused {}
-
-/// A read that failed.
-#[derive(Clone, Debug)]
-pub struct StoreError(pub String);
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for StoreError {}
-
-/// One page of a list, and where the next one begins.
-#[derive(Clone, Debug)]
-pub struct Page<T, C> {
-    pub rows: Vec<T>,
-    pub next: Option<C>,
-}
-
-/// Figures for `status` and metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    pub customers: u64,
-    /// On the disk; 0 in memory.
-    pub bytes: u64,
-    pub queued: u64,
-    pub held: u64,
-    pub running: u64,
-    pub problem: u64,
-    /// Customers about whom the provider's API is to be asked.
-    pub asked_about: u64,
-    /// The number of the latest durable record.
-    pub durable: u64,
-    /// How many customers wait for the view.
-    pub behind: u64,
-    /// How many channels their brakes have paused.
-    pub braked: u64,
-}
 
 /// Says what holds a due job back that the store knows nothing of, and until when.
 pub type NotBefore<'a> = dyn Fn(&Case, &Job) -> Option<Timestamp> + Sync + 'a;
