@@ -54,10 +54,12 @@ impl Check {
             offline.diagnostics.extend(wrong);
         }
         // Whether tests pass is for `test` to say; here they tell which rules they reach.
-        if let (Some(rules), Some(tests)) = (&offline.rules, &offline.tests)
-            && !tests.is_empty()
-        {
-            offline.diagnostics.extend(untested(&tests.run(rules, &offline.policy).untested, rules));
+        if let (Some(rules), Some(tests)) = (&offline.rules, &offline.tests) {
+            let found = match tests.is_empty() {
+                true => no_tests(&offline.dir(), rules.rules().len()),
+                false => untested(&tests.run(rules, &offline.policy).untested, rules),
+            };
+            offline.diagnostics.extend(found);
         }
         self.report(&offline, output)?;
         if self.against_running { against_running(given, &offline, output) } else { Ok(()) }
@@ -119,6 +121,12 @@ fn show_impact(answer: &Value, output: &mut Output) {
     for (rule, count) in impact["at_once"].as_object().into_iter().flatten() {
         output.line(format_args!("    {rule}: {count}"));
     }
+}
+
+/// One word for all rules, rather than one for each.
+fn no_tests(dir: &str, rules: usize) -> Vec<Diagnostic> {
+    let message = format!("no test fires any of the {rules} rules: there are none");
+    vec![Diagnostic::warning("untested", dir, message).help("tests lie beside the rules, in files as kyc.test.yaml")]
 }
 
 fn counted(count: usize, what: &str) -> String {

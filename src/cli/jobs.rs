@@ -47,19 +47,25 @@ impl Problems {
     /// With the channels that their brakes have stopped.
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
         let jobs = Jobs { state: None, of: self.of };
-        let (problems, brakes) = settings::block_on(jobs.fetch(config, "problems"))?;
+        let (problems, beside) = settings::block_on(jobs.fetch(config, "problems"))?;
+        let of = |key: &str| beside[key].as_array().cloned().unwrap_or_default();
+        let (brakes, service) = (of("brakes"), of("service"));
         if output.is_json() {
-            output.json(&json!({"jobs": problems, "brakes": brakes}));
+            output.json(&json!({"jobs": problems, "brakes": brakes, "service": service}));
             return Ok(());
         }
-        for brake in brakes.as_array().into_iter().flatten() {
+        for one in &service {
+            let text = |key: &str| one[key].as_str().unwrap_or_default();
+            output.line(format_args!("{}: {}", text("problem"), text("reason")));
+        }
+        for brake in &brakes {
             let text = |key: &str| brake[key].as_str().unwrap_or_default();
             let (channel, since, said) = (text("channel"), text("since"), text("said"));
             output.line(format_args!("{channel} is paused by its brake since {since}: {said}"));
             output
                 .line(format_args!("  mend the rules, then `kyc-rules resume --channel {channel} [--drop-rule RULE]`"));
         }
-        if !problems.is_empty() || brakes.as_array().is_none_or(Vec::is_empty) {
+        if !problems.is_empty() || brakes.is_empty() && service.is_empty() {
             output.line(listed(&problems));
         }
         Ok(())
@@ -73,7 +79,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// The jobs, and what the list says of brakes.
+    /// The jobs, and the last page, which has what the list says beside them.
     async fn fetch(&self, config: Option<&Path>, list: &str) -> Result<(Vec<Value>, Value), Failure> {
         let client = settings::client(config)?;
         let Of { customer, rule, channel, max } = &self.of;
@@ -93,7 +99,7 @@ impl Jobs {
             cursor = page["next"].as_str().map(str::to_owned);
             if cursor.is_none() || jobs.len() >= *max {
                 jobs.truncate(*max);
-                return Ok((jobs, page["brakes"].clone()));
+                return Ok((jobs, page));
             }
         }
     }

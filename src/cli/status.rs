@@ -56,6 +56,9 @@ fn print(status: &Value, output: &mut Output) {
             "clock      has jumped: timers and limits wait until `kyc-rules resume --clock`, or 15 minutes have passed",
         );
     }
+    if let Some(error) = status["provider"]["error"].as_str() {
+        output.line(format_args!("provider   gives no answer, callbacks are kept and wait: {error}"));
+    }
     output.line(if status["provider"]["confirm"] == true {
         "provider   each callback is confirmed with its API"
     } else {

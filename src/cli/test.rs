@@ -56,9 +56,9 @@ impl Test {
 fn say(results: &Results, output: &mut Output) {
     if results.tests.is_empty() {
         output.line("there are no tests; they lie beside the rules, in files as kyc.test.yaml");
-        return;
+    } else {
+        output.text(results.text());
     }
-    output.text(results.text());
     if !results.untested.is_empty() {
         output.line(format!("no test fires {}", listed(&results.untested)));
     }

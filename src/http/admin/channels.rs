@@ -100,10 +100,23 @@ impl Admin {
     }
 
     /// What a person must look at: jobs, and channels that their brakes have stopped.
+    /// What a person must look at that is no job.
+    fn of_the_service(&self) -> Vec<Value> {
+        let key = self.house.asker().and_then(|asker| asker.trouble()).filter(|trouble| trouble.lasting);
+        let key = key.map(|trouble| json!({"problem": "provider_key", "reason": trouble.text}));
+        let clock = self.clock.is_in_doubt().then(|| {
+            let reason = "the clock has jumped by more than 5 minutes: timers and limits wait for `kyc-rules resume --clock`, \
+                          or until it has lasted 15 minutes";
+            json!({"problem": "clock", "reason": reason})
+        });
+        key.into_iter().chain(clock).collect()
+    }
+
     async fn problems(&self, query: JobsQuery) -> Answered {
         let mut problems: Value = self.list(query.of_problems()).await?;
         let standing = self.standing()?;
         problems["brakes"] = json!(BrakeShape::all(&standing));
+        problems["service"] = json!(self.of_the_service());
         Ok(answer(StatusCode::OK, &problems))
     }
 }

@@ -324,6 +324,14 @@ impl JobShape {
     }
 }
 
+impl JobShape {
+    /// With this reason, where it has none of its own.
+    pub fn or_because(mut self, reason: impl FnOnce() -> Option<String>) -> Self {
+        self.reason = self.reason.or_else(reason);
+        self
+    }
+}
+
 /// A customer in a list.
 #[derive(Serialize)]
 pub struct RowShape {
