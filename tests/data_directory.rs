@@ -30,7 +30,7 @@ async fn what_others_could_read_is_its_owners_alone_again() {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("loosened");
     }
     let service = shop.start().ready().await;
-    assert!(service.log().contains("its owner's alone"), "{}", service.log());
+    service.logs("its owner's alone").await;
     for path in tree(&shop.path("data")) {
         let mode = fs::metadata(&path).expect("there").permissions().mode() & 0o777;
         assert_eq!(mode & 0o077, 0, "{} is {mode:o}", path.display());
@@ -49,7 +49,7 @@ async fn a_lost_view_is_made_again_and_that_is_said() {
     service.stop();
     fs::remove_dir_all(shop.path("data/view")).expect("removed");
     let service = shop.start().ready().await;
-    assert!(service.log().contains("the view was made again from the journal"), "{}", service.log());
+    service.logs("the view was made again from the journal").await;
     assert_eq!(service.get("customers/C-1").await["status"], "FULL_USER");
     service.stop();
 

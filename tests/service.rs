@@ -349,7 +349,7 @@ async fn an_attempt_that_is_killed_at_any_step_is_repeated_under_the_same_id_wit
         let service = shop.start().ready().await;
         let done = service.until_jobs("C-1", &["done"]).await;
         assert_eq!((&done[0]["id"], &done[0]["attempts"]), (&running[0]["id"], &json!(2)), "{stage:?}");
-        assert!(service.log().contains("repeated with the same id"), "{}", service.log());
+        service.logs("repeated with the same id").await;
         let id = format!("<{}@shop.example>", done[0]["id"].as_str().expect("id"));
         let received = relay.received();
         assert!(!received.is_empty(), "{stage:?}");

@@ -206,6 +206,15 @@ impl Service {
         self.log.lock().expect("log").clone()
     }
 
+    /// Waits until the log has this in it: its lines come through a pipe, later than answers may.
+    pub async fn logs(&self, part: &str) {
+        let began = Instant::now();
+        while !self.log().contains(part) {
+            assert!(began.elapsed() < PATIENCE, "{part:?} is not in the log: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
