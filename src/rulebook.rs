@@ -286,10 +286,6 @@ impl Rulebook {
         self.keep(Arc::clone(&set));
         Ok(Some(set))
     }
-
-    pub fn dir(&self) -> &Path {
-        &self.reading.dir
-    }
 }
 
 /// Off the threads that answer callbacks: a large directory takes its time.

@@ -67,6 +67,8 @@ impl Engine {
             );
             self.metrics.in_doubt(in_doubt);
         }
+        // It begins before the rules are read: what is saved meanwhile is seen as a change.
+        let watch = Watch::new(&self.config.rules);
         let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.metrics));
         let rulebook = match Rulebook::start(reading(&self.config), store.clone(), clock, metrics).await {
             Ok(rulebook) => Arc::new(rulebook),
@@ -76,7 +78,7 @@ impl Engine {
             }
         };
         let (stop, stopped) = watch::channel(false);
-        let reloader = tokio::spawn(reload_on_change(Arc::clone(&rulebook)));
+        let reloader = tokio::spawn(reload_on_change(watch, Arc::clone(&rulebook)));
         let lookups = self
             .shop
             .take()
@@ -187,9 +189,8 @@ async fn tell_progress(progress: Arc<Progress>) {
 }
 
 /// Loads the rules anew whenever their directory changes, or a SIGHUP comes.
-async fn reload_on_change(rulebook: Arc<Rulebook>) {
+async fn reload_on_change(mut watch: Watch, rulebook: Arc<Rulebook>) {
     let mut hangups = signal(SignalKind::hangup()).ok();
-    let mut watch = Watch::new(rulebook.dir());
     loop {
         let hangup = async {
             match &mut hangups {
