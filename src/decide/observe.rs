@@ -36,7 +36,8 @@ pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_
         }
         if case.question.is_some() {
             // Once a minute it is noted that it came again; the first of them is answered for.
-            let effects = Effects { verdict: Some(Verdict::Duplicate), ..Effects::of(kind, who) };
+            let (verdict, set) = (Some(Verdict::Duplicate), Some(given.rules.hash().into()));
+            let effects = Effects { verdict, set, ..Effects::of(kind, who) };
             return Decision::record(effects, Receipt::Seen(Verdict::Duplicate));
         }
     }

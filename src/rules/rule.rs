@@ -87,7 +87,6 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether it mails the customer, rather than somebody in the house.
     /// Its triggers look at the processing status; the triggers of one rule are of one kind.
     pub fn is_about_processing(&self) -> bool {
         self.triggers
@@ -95,6 +94,7 @@ impl Rule {
             .any(|trigger| matches!(trigger, Trigger::ProcessingMove { .. } | Trigger::ProcessingStay { .. }))
     }
 
+    /// Whether it mails the customer, rather than somebody in the house.
     pub fn mails_customer(&self) -> bool {
         self.actions.iter().any(Action::mails_customer)
     }
