@@ -136,7 +136,8 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
             let (saw, agreeing, best) = together(said, &covered);
             // The stay began when the first callback said so.
             let since = agreeing.iter().map(|pending| pending.at).min().unwrap_or(given.now);
-            let verdict = advance(case, who, &saw, since, &mut effects, given);
+            let change = Change::of(case.customer.as_ref(), &saw);
+            let verdict = advance(case, who, (&saw, &change), since, &mut effects, given);
             effects.settled = covered
                 .iter()
                 .map(|pending| {
@@ -232,7 +233,8 @@ pub fn believe(case: &Case, who: &CustomerId, given: Given<'_>) -> Decision {
 /// Decides one waiting callback; `stale` are passed over.
 fn take(case: &Case, who: &CustomerId, pending: &Pending, stale: &[Pending], given: Given<'_>) -> Decision {
     let mut effects = Effects::of(Kind::Answer, who);
-    let verdict = advance(case, who, &pending.saw, pending.at, &mut effects, given);
+    let change = Change::of(case.customer.as_ref(), &pending.saw);
+    let verdict = advance(case, who, (&pending.saw, &change), pending.at, &mut effects, given);
     effects.settled = stale.iter().map(|stale| (stale.number, Verdict::Stale)).collect();
     effects.settled.push((pending.number, verdict));
     let settled = |number: u64| effects.settled.iter().any(|(of, _)| *of == number);

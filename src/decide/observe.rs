@@ -16,8 +16,9 @@ use crate::{
 pub const REPEAT_MS: i64 = 60_000;
 
 pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_>) -> Decision {
+    let change = Change::of(case.customer.as_ref(), saw);
     let repeats = match &case.question {
-        None => Change::of(case.customer.as_ref(), saw).verdict() == Verdict::Duplicate,
+        None => change.verdict() == Verdict::Duplicate,
         Some(_) => waits_already(case, saw),
     };
     if repeats && given.duplicate_at.is_some_and(|at| given.now.since_ms(at) < REPEAT_MS) {
@@ -42,7 +43,7 @@ pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_
         }
     }
     let mut effects = Effects::of(kind, who);
-    let verdict = advance(case, who, saw, given.now, &mut effects, given);
+    let verdict = advance(case, who, (saw, &change), given.now, &mut effects, given);
     Decision::record(effects, Receipt::Seen(verdict))
 }
 
@@ -50,21 +51,20 @@ pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_
 pub(super) fn advance(
     case: &Case,
     who: &CustomerId,
-    saw: &Observation,
+    (saw, change): (&Observation, &Change),
     since: Timestamp,
     effects: &mut Effects,
     given: Given<'_>,
 ) -> Verdict {
-    let change = Change::of(case.customer.as_ref(), saw);
     let verdict = change.verdict();
-    let customer = Customer::after(case.customer.as_ref(), saw, &change, since);
+    let customer = Customer::after(case.customer.as_ref(), saw, change, since);
     effects.verdict = Some(verdict);
     effects.set = Some(given.rules.hash().into());
     if verdict != Verdict::Duplicate {
         end_stays(case, &customer, given, effects);
-        effects.timers = case.timers.after(&change);
-        let triggered = Triggered::Change(given.rules.matching(&change));
-        event(case, who, &change, &customer, given).rule(triggered, effects);
+        effects.timers = case.timers.after(change);
+        let triggered = Triggered::Change(given.rules.matching(change));
+        event(case, who, change, &customer, given).rule(triggered, effects);
     }
     effects.now = Some(customer);
     verdict
