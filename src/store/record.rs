@@ -10,7 +10,10 @@ use serde::Deserialize;
 
 use crate::{clock::Timestamp, decide::Effects};
 
-/// `{"c":"`, eight hexadecimal digits, `",`.
+/// What every line begins with.
+pub const BEGIN: &[u8] = b"{\"c\":\"";
+
+/// [`BEGIN`], eight hexadecimal digits, `",`.
 const PREFIX_BYTES: usize = 16;
 
 /// What stands before the effects.
@@ -76,7 +79,7 @@ pub fn decode(line: &[u8]) -> Result<Record, Broken> {
 }
 
 fn claimed_sum(line: &[u8]) -> Option<u32> {
-    if line.len() <= PREFIX_BYTES || !line.starts_with(b"{\"c\":\"") || &line[14..16] != b"\"," {
+    if line.len() <= PREFIX_BYTES || !line.starts_with(BEGIN) || &line[14..16] != b"\"," {
         return None;
     }
     let digits = std::str::from_utf8(&line[6..14]).ok()?;

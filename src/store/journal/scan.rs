@@ -106,8 +106,7 @@ fn scan_one(
     }
     let rest = &bytes[end..];
     let torn = rest.iter().rposition(|byte| *byte != b'\n').map_or(0, |last| last + 1);
-    let proof = rest.split(|byte| *byte == b'\n').filter_map(|line| record::verify(line).ok()).map(|header| header.d);
-    if proof.max().is_some_and(|durable| durable >= next) {
+    if proven(rest).is_some_and(|durable| durable >= next) {
         let what = "a later record proves that it was written";
         return Ok(Err(Damage { file: path.to_owned(), offset: end as u64, number: next, what }));
     }
@@ -120,4 +119,53 @@ fn scan_one(
         sealed,
         last_kind: last_line.and_then(|line| record::decode(line).ok()).map(|record: Record| record.effects.kind),
     }))
+}
+
+/// The last number that whole records in `rest` prove durable. They are found where they begin, not where a line does: a
+/// newline may be what was harmed. No text within a record looks like one's beginning, since its
+/// quotes are escaped.
+fn proven(rest: &[u8]) -> Option<u64> {
+    let line_at = |at: usize| rest[at..].split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let begins = rest.windows(record::BEGIN.len()).enumerate().filter(|(_, window)| *window == record::BEGIN);
+    begins.filter_map(|(at, _)| record::verify(line_at(at)).ok()).map(|header| header.d).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Timestamp, decide::Effects};
+
+    const RECORDS: u64 = 6;
+
+    /// Records as a writer leaves them, each proving the one before it, with newlines written ahead.
+    fn some_journal() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for n in 1..=RECORDS {
+            let header = Header { n, d: n - 1, p: 0, at: Timestamp::from_millis(1_795_419_000_000) };
+            let kind = if n == RECORDS { Kind::Closed } else { Kind::Callback };
+            record::encode(&mut bytes, header, &Effects::mark(kind)).expect("encoded");
+        }
+        bytes.extend_from_slice(&[b'\n'; 64]);
+        bytes
+    }
+
+    fn scanned(bytes: &[u8]) -> Result<Scanned, Damage> {
+        scan_one(Path::new("1.jsonl"), 1, bytes, &mut |_, _| Ok(())).expect("nothing is read from a disk")
+    }
+
+    #[test]
+    fn a_bit_that_flipped_before_the_last_record_is_damage_and_in_it_a_torn_end() {
+        let whole = some_journal();
+        assert_eq!(scanned(&whole).expect("whole").next, RECORDS + 1);
+        let content = whole.len() - 64;
+        for bit in 0..content * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let before = whole[..bit / 8].iter().filter(|byte| **byte == b'\n').count() as u64;
+            match scanned(&bytes) {
+                Err(damage) => assert_eq!((damage.number, before < RECORDS - 1), (before + 1, true), "bit {bit}"),
+                Ok(scanned) => assert_eq!((scanned.next, before), (RECORDS, RECORDS - 1), "bit {bit}"),
+            }
+        }
+    }
 }
