@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 use support::{
+    dns::NameServer,
     hooks::{HookServer, Reply},
     provider::{Manner, Provider},
     service::Shop,
@@ -46,6 +47,12 @@ async fn a_doctor_looks_at_everything_and_touches_nothing() {
     let (target, room) = (HookServer::with(&[], Some(&certificate)).await, HookServer::start().await);
     let directory = HookServer::always(Reply::Status(404)).await;
     let provider = Provider::start().await;
+    let dns = NameServer::knowing(&[
+        ("shop.example", &["v=spf1 include:mail.example -all"]),
+        ("_dmarc.shop.example", &["v=DMARC1; p=reject"]),
+    ])
+    .await;
+    let dns = dns.address.to_string();
     let mut shop = Shop::new(RULES);
     shop.transport = format!("smtp://shop:pass@localhost:{}", relay.address.port());
     shop.more = format!(
@@ -57,7 +64,7 @@ async fn a_doctor_looks_at_everything_and_touches_nothing() {
         room.url("/services/secret-part"),
         directory.url("/{id}"),
     );
-    let (code, said, errors) = run(&shop, &certificate, &["--json", "doctor"]);
+    let (code, said, errors) = run(&shop, &certificate, &["--json", "doctor", "--dns", &dns]);
     assert_eq!(code, Some(0), "{said}{errors}");
     assert_eq!(
         results(&said),
@@ -68,6 +75,8 @@ async fn a_doctor_looks_at_everything_and_touches_nothing() {
             "warn server",
             "ok clock",
             "ok mail",
+            "ok spf",
+            "ok dmarc",
             "ok provider",
             "ok directory",
             "ok webhook:shop",
@@ -86,7 +95,8 @@ async fn a_doctor_looks_at_everything_and_touches_nothing() {
         &config.replacen("admin: {listen: \"127.0.0.1:0\"", &format!("admin: {{listen: \"{}\"", service.admin), 1),
     );
     let mut doctor = std::process::Command::new(env!("CARGO_BIN_EXE_kyc-rules"));
-    doctor.env("SSL_CERT_FILE", shop.path("roots.pem")).arg("--config").arg(shop.path("running.yaml")).arg("doctor");
+    doctor.env("SSL_CERT_FILE", shop.path("roots.pem")).arg("--config").arg(shop.path("running.yaml"));
+    doctor.args(["doctor", "--dns", &dns]);
     let output = doctor.output().expect("runs");
     let (code, said) = (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"));
     assert_eq!(code, Some(0), "{said}");
@@ -99,6 +109,8 @@ async fn what_is_wrong_is_said_in_words_and_is_exit_code_69() {
     let forbidden = Reply::Say(403, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n".to_owned(), String::new());
     let relay = SmtpServer::with(Setup { tls: Tls::Upgrade(other.clone()), ..Setup::default() }).await;
     let (target, directory) = (HookServer::with(&[], Some(&other)).await, HookServer::always(forbidden).await);
+    let dns = NameServer::knowing(&[]).await;
+    let dns = dns.address.to_string();
     let provider = Provider::start().await;
     provider.behaves(Manner::Says(401, "{}".to_owned()));
     let mut shop = Shop::new(RULES);
@@ -114,12 +126,13 @@ async fn what_is_wrong_is_said_in_words_and_is_exit_code_69() {
         directory.url("/{id}"),
     );
     shop.rules("  - {id: sorry, when: any -> NOWHERE, do: record}\n");
-    let (code, said, _) = run(&shop, &other, &["--json", "doctor"]);
+    let (code, said, _) = run(&shop, &other, &["--json", "doctor", "--dns", &dns]);
     assert_eq!(code, Some(69), "{said}");
     for (what, expected) in [
         ("rules", "1 error, which `kyc-rules check` names"),
         ("clock", "reminders would go at the wrong time"),
         ("mail", "the server's certificate is not accepted: it is for another host name"),
+        ("spf", "DNS knows no domain shop.example"),
         ("provider", "it does not accept `provider.api_key`"),
         ("directory", "it does not accept `directory.lookup.header`"),
         ("webhook:closed", "127.0.0.1:1: nothing answers on this port"),
@@ -131,15 +144,48 @@ async fn what_is_wrong_is_said_in_words_and_is_exit_code_69() {
         assert!(results(&said).contains(&format!("fail {what}")), "{said}");
     }
     let nobody = Certificate::for_name("nobody.example");
-    let (_, said, _) = run(&shop, &nobody, &["--json", "doctor"]);
+    let (_, said, _) = run(&shop, &nobody, &["--json", "doctor", "--dns", &dns]);
     assert!(said_of(&said, "mail").contains("it is not signed by whom it names"), "{said}");
     shop.transport = "smtp://127.0.0.1:1?tls=none".to_owned();
     shop.more = String::new();
-    let (status, said, _) = shop.run(&["doctor"]);
+    let (status, said, _) = shop.run(&["doctor", "--dns", &dns]);
     assert_eq!(status.code(), Some(69));
     assert!(said.lines().any(|line| line.starts_with("fail  mail      127.0.0.1:1: nothing answers")), "{said}");
     shop.more = "nonsense: 1\n".to_owned();
     assert_eq!(shop.run(&["doctor"]).0.code(), Some(78), "nothing can be looked at by a wrong configuration");
+}
+
+/// The domain's lines of one doctor who asks this name server.
+fn sender_of(shop: &Shop, dns: &str) -> (Vec<String>, String, String) {
+    let (_, said, errors) = shop.run(&["--json", "doctor", "--dns", dns]);
+    assert_eq!(errors, "");
+    let lines = results(&said).into_iter().filter(|line| line.ends_with("spf") || line.ends_with("dmarc")).collect();
+    (lines, said_of(&said, "spf"), said_of(&said, "dmarc"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_senders_domain_says_in_dns_is_told() {
+    let relay = SmtpServer::start().await;
+    let mut shop = Shop::new(RULES);
+    shop.transport = relay.url();
+    let long = format!("v=spf1 {}-all", "ip4:192.0.2.1 ".repeat(40));
+    let dns = NameServer::knowing(&[("shop.example", &["other=1", &long]), ("_dmarc.shop.example", &[])]).await;
+    let (lines, spf, dmarc) = sender_of(&shop, &dns.address.to_string());
+    assert_eq!(lines, ["ok spf", "warn dmarc"]);
+    assert!(spf.starts_with("shop.example: v=spf1 ip4:192.0.2.1") && spf.ends_with('…'), "{spf}");
+    assert!(dmarc.starts_with("shop.example has no DMARC record (TXT at _dmarc.shop.example)"), "{dmarc}");
+    // One that never answers: no fault of the domain.
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let (lines, spf, dmarc) = sender_of(&shop, &silent.local_addr().expect("an address").to_string());
+    assert_eq!(lines, ["warn spf", "warn dmarc"]);
+    for said in [spf, dmarc] {
+        assert!(said.starts_with("DNS does not answer, so this can't be looked at: "), "{said}");
+    }
+    shop.transport = "file:./mail".to_owned();
+    let (_, said, _) = shop.run(&["--json", "doctor", "--dns", &dns.address.to_string()]);
+    assert!(!said.contains("spf"), "no mail leaves: {said}");
+    let (status, _, errors) = shop.run(&["doctor", "--dns", "dns.shop.example"]);
+    assert!(status.code() == Some(2) && errors.contains("this is no IP address"), "{errors}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,8 +90,9 @@ enum Command {
     Backlog(govern::Backlog),
     /// Ask the provider's API about a customer now.
     Refresh(refresh::Refresh),
-    /// Look at everything that the service needs: the relay, the provider, the shop, targets, the disk. Sends nothing.
-    Doctor,
+    /// Look at everything that the service needs: the relay, the sender's domain, the provider, the shop, targets, the disk.
+    /// Sends nothing.
+    Doctor(doctor::Doctor),
     /// Mails: try the transport.
     #[command(subcommand)]
     Email(email::Email),
@@ -163,7 +164,7 @@ impl Cli {
             Command::Resume(resume) => resume.run(config, output),
             Command::Backlog(backlog) => backlog.run(config, output),
             Command::Refresh(refresh) => refresh.run(config, output),
-            Command::Doctor => doctor::run(config, output),
+            Command::Doctor(doctor) => doctor.run(config, output),
             Command::Email(email) => email.run(config, output),
             Command::Customers(customers) => customers.run(config, output),
             Command::Sign(sign) => sign.run(config, output),

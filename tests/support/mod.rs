@@ -2,6 +2,7 @@
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so loudly")]
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
+pub mod dns;
 pub mod hooks;
 pub mod provider;
 pub mod service;

@@ -3,9 +3,11 @@
 //! No mail is sent, nothing is posted, nobody's data is asked for.
 
 mod around;
+mod dns;
 mod outside;
+mod sender;
 
-use std::{path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
@@ -15,6 +17,14 @@ use crate::config::{Config, Unfilled};
 
 /// How long one look may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    /// Whom to ask about the sender's domain, instead of this system's name servers: outside a network of one's own the
+    /// world may see other records.
+    #[arg(long, value_name = "IP[:PORT]", value_parser = dns::server)]
+    dns: Option<SocketAddr>,
+}
 
 /// How it stands with one thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,32 +70,39 @@ impl Found {
     }
 }
 
-pub fn run(given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-    let path = settings::find(given)?;
-    let config = settings::load(given)?;
-    let warnings = settings::read(&path, Unfilled::Error)?.diagnostics.len();
-    let mut found = vec![around::configuration(&path, warnings), around::rules(given)?];
-    found.extend(around::certificate(&config));
-    found.push(around::disk(&config));
-    found.extend(settings::block_on(async { Ok(look_outside(&config).await) })?);
-    let failed = found.iter().filter(|one| one.health == Health::Fail).count();
-    let shape = |one: &Found| json!({"check": one.what, "result": one.health.name(), "said": one.said});
-    let width = found.iter().map(|one| one.what.chars().count()).max().unwrap_or_default();
-    let line = |one: &Found| format!("{:<4}  {:<width$}  {}", one.health.name(), one.what, in_one_line(&one.said));
-    let lines: Vec<String> = found.iter().map(line).collect();
-    let checks: Vec<_> = found.iter().map(shape).collect();
-    output.either(&json!({"checks": checks, "failed": failed}), lines.join("\n"));
-    if failed > 0 { Err(Failure::new(Exit::Unavailable, "")) } else { Ok(()) }
+impl Doctor {
+    pub fn run(&self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+        let path = settings::find(given)?;
+        let config = settings::load(given)?;
+        let warnings = settings::read(&path, Unfilled::Error)?.diagnostics.len();
+        let mut found = vec![around::configuration(&path, warnings), around::rules(given)?];
+        found.extend(around::certificate(&config));
+        found.push(around::disk(&config));
+        found.extend(settings::block_on(async { Ok(look_outside(&config, self.dns).await) })?);
+        let failed = found.iter().filter(|one| one.health == Health::Fail).count();
+        let shape = |one: &Found| json!({"check": one.what, "result": one.health.name(), "said": one.said});
+        let width = found.iter().map(|one| one.what.chars().count()).max().unwrap_or_default();
+        let line = |one: &Found| format!("{:<4}  {:<width$}  {}", one.health.name(), one.what, in_one_line(&one.said));
+        let lines: Vec<String> = found.iter().map(line).collect();
+        let checks: Vec<_> = found.iter().map(shape).collect();
+        output.either(&json!({"checks": checks, "failed": failed}), lines.join("\n"));
+        if failed > 0 { Err(Failure::new(Exit::Unavailable, "")) } else { Ok(()) }
+    }
 }
 
 /// All that takes a connection, at the same time.
-async fn look_outside(config: &Config) -> Vec<Found> {
+async fn look_outside(config: &Config, name_server: Option<SocketAddr>) -> Vec<Found> {
+    let sender = sender::domain(config);
     let mut looks: Vec<(String, BoxFuture<'_, Found>)> = vec![
         ("server".to_owned(), Box::pin(around::server(config))),
         ("clock".to_owned(), Box::pin(outside::clock(config))),
         ("mail".to_owned(), Box::pin(outside::mail(config))),
-        ("provider".to_owned(), Box::pin(outside::provider(config))),
     ];
+    if let Some(domain) = &sender {
+        looks.push(("spf".to_owned(), Box::pin(sender::spf(domain, name_server))));
+        looks.push(("dmarc".to_owned(), Box::pin(sender::dmarc(domain, name_server))));
+    }
+    looks.push(("provider".to_owned(), Box::pin(outside::provider(config))));
     if config.directory.lookup.is_some() {
         looks.push(("directory".to_owned(), Box::pin(outside::directory(config))));
     }

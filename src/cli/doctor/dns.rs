@@ -1,0 +1,70 @@
+//! Asking a name server for texts.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use hickory_resolver::{
+    TokioResolver,
+    config::{NameServerConfig, ResolveHosts, ResolverConfig},
+    net::{NetError, runtime::TokioRuntimeProvider},
+    proto::rr::RData,
+};
+
+const TIMEOUT: Duration = Duration::from_secs(3);
+const ATTEMPTS: usize = 2;
+const PORT: u16 = 53;
+
+pub struct Dns(TokioResolver);
+
+/// What a name server says of a name.
+pub enum Texts {
+    /// It exists, and these are its TXT records, each put together from its parts.
+    Of(Vec<String>),
+    /// There is no such name.
+    NoName,
+}
+
+impl Dns {
+    /// Asks this name server, or those of the system.
+    pub fn new(server: Option<SocketAddr>) -> Result<Self, String> {
+        let mut builder = match server {
+            None => TokioResolver::builder_tokio().map_err(|error| error.to_string())?,
+            Some(address) => {
+                let mut server = NameServerConfig::udp_and_tcp(address.ip());
+                server.connections.iter_mut().for_each(|connection| connection.port = address.port());
+                let config = ResolverConfig::from_name_servers(vec![server]);
+                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            }
+        };
+        let options = builder.options_mut();
+        options.timeout = TIMEOUT;
+        options.attempts = ATTEMPTS;
+        options.edns0 = true;
+        options.use_hosts_file = ResolveHosts::Never;
+        builder.build().map(Self).map_err(|error| error.to_string())
+    }
+
+    pub async fn texts(&self, name: &str) -> Result<Texts, String> {
+        // With a dot at its end a name is whole: no search domain of this machine is put behind it.
+        match self.0.txt_lookup(format!("{}.", name.trim_end_matches('.'))).await {
+            Ok(found) => Ok(Texts::Of(found.answers().iter().filter_map(|record| text_of(&record.data)).collect())),
+            Err(error) if error.is_nx_domain() => Ok(Texts::NoName),
+            Err(error) if error.is_no_records_found() => Ok(Texts::Of(Vec::new())),
+            Err(NetError::Timeout) => Err("no answer in time".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+fn text_of(data: &RData) -> Option<String> {
+    let RData::TXT(text) = data else { return None };
+    Some(String::from_utf8_lossy(&text.txt_data.concat()).into_owned())
+}
+
+/// Reads `9.9.9.9`, `127.0.0.1:5353` or `[::1]:53`.
+pub fn server(text: &str) -> Result<SocketAddr, String> {
+    let bare = |_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT));
+    text.parse().or_else(bare).map_err(|_| "this is no IP address; 9.9.9.9 or 127.0.0.1:5353 would be one".to_owned())
+}
