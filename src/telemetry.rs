@@ -52,6 +52,33 @@ struct AttemptLabels {
     outcome: &'static str,
 }
 
+/// Whom a question about a customer went to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types)]
+pub enum Service {
+    provider,
+    directory,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types)]
+pub enum Asked {
+    answered,
+    /// It knows no such customer.
+    unknown,
+    /// What it says of the customer can't be used.
+    odd,
+    /// No answer.
+    failed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QuestionLabels {
+    service: Service,
+    outcome: Asked,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReloadLabels {
     result: &'static str,
@@ -70,6 +97,7 @@ pub struct Metrics {
     rules: Family<RuleLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
     in_doubt: Counter,
+    questions: Family<QuestionLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     rules_refused: Gauge,
     jobs: Family<StateLabels, Gauge>,
@@ -90,6 +118,7 @@ impl Default for Metrics {
             rules: Family::default(),
             attempts: Family::default(),
             in_doubt: Counter::default(),
+            questions: Family::default(),
             reloads: Family::default(),
             rules_refused: Gauge::default(),
             jobs: Family::default(),
@@ -112,6 +141,11 @@ impl Default for Metrics {
             "attempts_in_doubt",
             "Attempts that a process did not live to see the end of",
             new.in_doubt.clone(),
+        );
+        registry.register(
+            "questions",
+            "Questions to the provider's API and the merchant's directory, by what came of them",
+            new.questions.clone(),
         );
         registry.register("reloads", "Reloads of the rules", new.reloads.clone());
         registry.register("rules_refused", "1 while the rules on the disk are refused", new.rules_refused.clone());
@@ -151,6 +185,10 @@ impl Metrics {
 
     pub fn in_doubt(&self, attempts: usize) {
         self.in_doubt.inc_by(attempts as u64);
+    }
+
+    pub fn asked(&self, service: Service, outcome: Asked) {
+        self.questions.get_or_create(&QuestionLabels { service, outcome }).inc();
     }
 
     pub fn reloaded(&self, loaded: bool) {

@@ -47,9 +47,7 @@ async fn past_the_brake_nothing_leaves_until_a_person_says_so() {
     assert_eq!(brake["orders"], json!([{"rule": "sorry", "count": 3}, {"rule": "bye", "count": 1}]));
     assert!(status["paused"]["channels"]["email"].is_string());
     assert_eq!(service.get("problems").await["brakes"][0]["orders"], brake["orders"]);
-    let metrics = reqwest::Client::new().get(format!("http://{}/metrics", service.admin));
-    let metrics =
-        metrics.bearer_auth(support::service::TOKEN).send().await.expect("an answer").text().await.expect("text");
+    let metrics = service.metrics().await;
     assert!(metrics.contains("kyc_rules_channels_braked 1\n"), "{metrics}");
     service.logs("channel email paused by its brake: more than 3 per 1h were ordered: sorry 3, bye 1").await;
     assert!(service.log().contains("ERROR"));

@@ -122,7 +122,8 @@ async fn who_tries_a_problem_again_has_the_shop_asked_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_shop_is_away_its_mails_wait_and_nothing_else_does() {
-    let server = HookServer::scripted(&[Reply::Status(503), Reply::Drop, known("ada@customer.example")]).await;
+    let server =
+        HookServer::scripted(&[Reply::Status(503), Reply::DropMidBody(200), known("ada@customer.example")]).await;
     let shop = shop_asking(
         "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: sorry}, {email: {template: hello, to: ops@shop.example}}]}\n",
         &server,
@@ -132,8 +133,18 @@ async fn while_the_shop_is_away_its_mails_wait_and_nothing_else_does() {
     service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
     let status = service.until("status", |status| status["directory"]["error"].is_string()).await;
     assert!(status["directory"]["error"].as_str().expect("text").contains("answers 503"), "{status}");
-    service.until_jobs("C-1", &["queued", "done"]).await;
+    let jobs = service.until_jobs("C-1", &["queued", "done"]).await;
+    let reason = jobs[0]["reason"].as_str().expect("a reason");
+    assert!(
+        reason.starts_with("the shop is asked for this customer's contact first, and gives no answer: "),
+        "{reason}"
+    );
     service.until_jobs("C-1", &["done", "done"]).await;
+    let metrics = service.metrics().await;
+    for line in ["outcome=\"failed\"} 2\n", "outcome=\"answered\"} 1\n"] {
+        let line = format!("kyc_rules_questions_total{{service=\"directory\",{line}");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
     let status = service.get("status").await;
     assert_eq!(status["directory"], json!({"lookup": true, "error": null}));
     assert_eq!(server.calls().len(), 3);

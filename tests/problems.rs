@@ -4,6 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::{
+    hooks::{HookServer, Reply},
     service::{Service, Shop},
     smtp::{Act, SmtpServer, Stage},
 };
@@ -107,4 +108,34 @@ async fn the_command_line_shows_how_many_before_it_acts_and_lists_what_is_asked_
         let listed = ["C-1", "C-2", "C-3", "C-4", "C-5", "C-6"].into_iter().filter(|id| said.contains(*id));
         assert_eq!(listed.collect::<Vec<_>>(), customers, "{arguments:?}: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queued_job_says_what_it_waits_for() {
+    let target = HookServer::always(Reply::Status(503)).await;
+    let mut shop = Shop::new(
+        "  - {id: told, when: any -> any, do: [{webhook: {to: shop, event: a}}, {webhook: {to: shop, event: b}}]}\n",
+    );
+    let configured = format!(
+        "webhooks: {{shop: {{url: \"{}\", secret: a-secret-of-more-than-24-bytes, private: true}}}}\n",
+        target.url("/hook")
+    );
+    shop.more = configured.clone();
+    let service = shop.start().ready().await;
+    service.callback("C-1", "KYC_PENDING", json!({})).await;
+    let said = service.until("jobs?customer=C-1", |said| said["jobs"][1]["last_error"].is_string()).await;
+    let reason = said["jobs"][0]["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("an earlier one to the same target is still on its way"), "{reason}");
+    assert_eq!(service.command(&shop, &["pause", "--channel", "webhook:shop"]).0, Some(0));
+    let said = service.get("customers/C-1").await;
+    for job in said["jobs"].as_array().expect("jobs") {
+        let reason = "channel webhook:shop is paused: it goes on with `kyc-rules resume --channel webhook:shop`";
+        assert_eq!(job["reason"], reason);
+    }
+    service.kill();
+    shop.more = configured.replace("shop:", "other:");
+    shop.rules("  []\n");
+    let service = shop.start().ready().await;
+    let said = service.get("jobs").await;
+    assert_eq!(said["jobs"][1]["reason"], "webhook:shop is not in the configuration");
 }

@@ -312,15 +312,7 @@ async fn the_log_says_nothing_about_anybody() {
     let hash = body["hash"].as_str().expect("hash").to_owned();
     service.post(body.to_string()).await.expect("an answer");
     service.until_jobs("C-1", &["done"]).await;
-    let metrics = reqwest::Client::new()
-        .get(format!("http://{}/metrics", service.admin))
-        .bearer_auth(support::service::TOKEN)
-        .send()
-        .await
-        .expect("an answer")
-        .text()
-        .await
-        .expect("text");
+    let metrics = service.metrics().await;
     assert!(metrics.contains("kyc_rules_callbacks_total{answer=\"accepted\"} 1"), "{metrics}");
     let log: String = service.log().lines().filter(|line| line.contains("kyc_rules")).collect();
     for secret in [&hash, support::service::SECRET, support::service::TOKEN, "ada@customer.example", "birthday", "Ada"]

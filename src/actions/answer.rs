@@ -107,13 +107,19 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     use super::*;
+    use crate::outbound::End;
 
     fn answer(status: u16, retry_after: Option<&str>) -> Answer {
         let mut headers = HeaderMap::new();
         if let Some(text) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from_str(text).expect("a value"));
         }
-        Answer { status: StatusCode::from_u16(status).expect("a status"), headers, body: b"so\nit  is".to_vec() }
+        Answer {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers,
+            body: b"so\nit  is".to_vec(),
+            end: End::Whole,
+        }
     }
 
     fn outcome(status: u16, retry_after: Option<&str>) -> Outcome {

@@ -79,10 +79,9 @@ impl Engine {
         };
         let (stop, stopped) = watch::channel(false);
         let reloader = tokio::spawn(reload_on_change(watch, Arc::clone(&rulebook)));
-        let lookups = self
-            .shop
-            .take()
-            .map(|(shop, cache_ms)| Arc::new(Lookups::new(shop, cache_ms, store.clone(), self.clock.clone())));
+        let lookups = self.shop.take().map(|(shop, cache_ms)| {
+            Arc::new(Lookups::new(shop, cache_ms, store.clone(), self.clock.clone(), Arc::clone(&self.metrics)))
+        });
         let asker = self.asker(lookups.clone(), &store)?;
         let timers = Timers::new(store.clone(), self.clock.clone(), asker.clone(), lookups.clone());
         let mut tasks = JoinSet::new();
@@ -133,8 +132,8 @@ impl Engine {
     fn asker(&self, lookups: Option<Arc<Lookups>>, store: &Store) -> Result<Option<Arc<Asker>>, AppError> {
         let provider = &self.config.provider;
         let Some(key) = &provider.api_key else { return Ok(None) };
-        let api = Api::new(provider.api.clone(), key.clone()).map_err(AppError::Config)?;
-        Ok(Some(Arc::new(Asker::new(api, lookups, store.clone(), self.clock.clone()))))
+        let api = Api::new(provider.api.clone(), key).map_err(AppError::Config)?;
+        Ok(Some(Arc::new(Asker::new(api, lookups, store.clone(), self.clock.clone(), Arc::clone(&self.metrics)))))
     }
 
     /// One for each way out.

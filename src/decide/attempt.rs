@@ -33,6 +33,42 @@ enum Gate {
     Asked,
 }
 
+/// What holds a queued job up, beside its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Its channel is paused.
+    Channel,
+    /// Earlier ones to the same target are on their way; it waits until then at most.
+    Turn(Timestamp),
+    /// The provider's API has to be asked about the customer.
+    Question,
+    /// The merchant's directory has to be asked about the customer.
+    LookUp,
+    /// Why its rule does not act.
+    Rule(String),
+    QuietHours(Timestamp),
+}
+
+/// What a queued job would wait for if it began now. It is not asked whether it is due.
+pub fn wait(case: &Case, job: &Job, given: Given<'_>) -> Option<Wait> {
+    if given.standing.is_paused(&job.order.channel()) {
+        return Some(Wait::Channel);
+    }
+    if let Some(until) = in_order(case, job, given) {
+        return Some(Wait::Turn(until));
+    }
+    if !job.order.is_mail_to_customer() {
+        return None;
+    }
+    match gate(case, job, given) {
+        Gate::Asked => Some(Wait::Question),
+        Gate::LookUp => Some(Wait::LookUp),
+        Gate::Held(why) => Some(Wait::Rule(why)),
+        Gate::Until(end) => Some(Wait::QuietHours(end)),
+        Gate::Open | Gate::Cancelled(_) | Gate::NoContact => None,
+    }
+}
+
 pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Decision {
     let Some(job) = case.job(id) else { return Decision::nothing(Receipt::Gone) };
     let may_begin = match job.fate.state {

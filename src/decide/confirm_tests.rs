@@ -31,18 +31,6 @@ fn world() -> World {
 }
 
 impl World {
-    fn comes(&mut self, status: &str, processing: Option<&str>, docs: &[&str]) -> Receipt {
-        let saw = Observation {
-            source: Source::Callback,
-            status: Status::from_wire(Some(status)).expect("status"),
-            processing: Some(Processing::from_wire(processing).expect("status")),
-            missing_docs: Some(Codes::new(docs.iter().copied()).expect("docs")),
-            reject_labels: Some(Codes::EMPTY),
-            message: Some("".into()),
-        };
-        self.submit(&Command::Observe { customer: Self::who(), saw })
-    }
-
     fn answer_to(&mut self, up_to: u64, answer: Answer) -> Receipt {
         let receipt = self.submit(&Command::Answer { customer: Self::who(), up_to, answer });
         self.act();

@@ -26,9 +26,12 @@ mod order_tests;
 mod properties_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wait_tests;
 
 use std::sync::Arc;
 
+pub use attempt::{Wait, wait};
 pub use brake::{Brake, Braked, Brakes};
 pub use case::{Case, Counted};
 pub use confirm::{Answer, Asking, Pending, Question};

@@ -1,28 +1,12 @@
 //! Webhooks and chats: what they say is decided once, and a target is told in order.
 
 use super::{tests::World, *};
-use crate::{
-    kyc::{Codes, Processing, Source},
-    outbox::{Said, State, Trouble},
-};
+use crate::outbox::{Said, State, Trouble};
 
 const RULES: &str = "
   - {id: told, when: any -> any, do: [{webhook: {to: shop, event: kyc.changed}}]}
 ";
 const MINUTE: i64 = 60_000;
-
-/// A callback, and nobody who works on what it orders.
-fn seen(world: &mut World, status: &str, docs: &[&str]) {
-    let saw = Observation {
-        source: Source::Callback,
-        status: Status::from_wire(Some(status)).expect("status"),
-        processing: Some(Processing::None),
-        missing_docs: Some(Codes::new(docs.iter().copied()).expect("docs")),
-        reject_labels: Some(Codes::EMPTY),
-        message: Some("".into()),
-    };
-    world.submit(&Command::Observe { customer: World::who(), saw });
-}
 
 fn tried(world: &mut World, nth: usize) -> Receipt {
     let job = world.open()[nth].id();
@@ -41,10 +25,10 @@ fn later() -> Outcome {
 #[test]
 fn a_webhook_waits_for_the_one_before_and_at_most_a_quarter_of_an_hour() {
     let mut world = World::new(RULES);
-    seen(&mut world, "CREATED", &[]);
+    world.comes("CREATED", None, &[]);
     world.now = world.now.plus_ms(MINUTE);
     let ordered_at = world.now;
-    seen(&mut world, "KYC_PENDING", &[]);
+    world.comes("KYC_PENDING", None, &[]);
     let waits = Receipt::NotBefore(ordered_at.plus_ms(15 * MINUTE));
     assert_eq!(tried(&mut world, 1), waits, "the first one waits for a worker");
     assert!(matches!(tried(&mut world, 0), Receipt::Go(_)));
@@ -62,15 +46,15 @@ fn what_has_come_to_an_end_or_is_a_problem_holds_nothing_up() {
     let refused = Outcome::Failed { trouble: Trouble::Refused, error: "410".to_owned() };
     for (outcome, nth) in [(Outcome::Done, 0), (refused, 1)] {
         let mut world = World::new(RULES);
-        seen(&mut world, "CREATED", &[]);
-        seen(&mut world, "KYC_PENDING", &[]);
+        world.comes("CREATED", None, &[]);
+        world.comes("KYC_PENDING", None, &[]);
         tried(&mut world, 0);
         ended(&mut world, 0, outcome);
         assert!(matches!(tried(&mut world, nth), Receipt::Go(_)));
     }
     let mut world = World::new(RULES);
-    seen(&mut world, "CREATED", &[]);
-    seen(&mut world, "KYC_PENDING", &[]);
+    world.comes("CREATED", None, &[]);
+    world.comes("KYC_PENDING", None, &[]);
     let first = world.open()[0].id();
     world.submit(&Command::Drop { customer: World::who(), job: first });
     assert!(matches!(tried(&mut world, 0), Receipt::Go(_)));
@@ -84,7 +68,7 @@ fn only_webhooks_to_the_same_target_wait_for_each_other() {
   - {id: again, when: any -> CREATED, do: [chat: {to: ops, text: two}, email: {template: hello, to: ops@shop.example}, webhook: {to: shop, event: b}]}
 ",
     );
-    seen(&mut world, "CREATED", &[]);
+    world.comes("CREATED", None, &[]);
     let goes: Vec<bool> = (0..7).map(|nth| matches!(tried(&mut world, nth), Receipt::Go(_))).collect();
     assert_eq!(goes, [true, true, true, true, true, true, false]);
 }
@@ -94,8 +78,8 @@ fn what_is_said_is_what_was_known_when_it_was_decided() {
     let mut world = World::new(
         "  - {id: told, when: any -> any, do: [webhook: {to: shop, event: a}, chat: {to: ops, text: 'lacks {{ missing_docs | words }}'}]}\n",
     );
-    seen(&mut world, "SOFT_KYC_FAILED", &["SELFIE"]);
-    seen(&mut world, "SOFT_KYC_FAILED", &["SELFIE", "PASSPORT"]);
+    world.comes("SOFT_KYC_FAILED", None, &["SELFIE"]);
+    world.comes("SOFT_KYC_FAILED", None, &["SELFIE", "PASSPORT"]);
     let job = |nth: usize| Job::clone(&world.open()[nth]);
     let Some(Said::Facts(told)) = job(0).order.said.map(|said| *said) else { panic!("facts") };
     assert_eq!(told.missing_docs.to_string(), "SELFIE");
@@ -115,7 +99,7 @@ fn a_text_that_is_too_long_is_cut_and_one_that_can_not_be_made_is_a_problem() {
   - {id: never, when: any -> CREATED, do: [chat: {to: ops, text: '{% if customer.id == \"C-1\" %}{{ tags }}{% endif %}x'}]}
 ",
     );
-    seen(&mut world, "CREATED", &[]);
+    world.comes("CREATED", None, &[]);
     let Some(Said::Text(text)) = world.open()[0].order.said.as_deref() else { panic!("a text") };
     assert!(text.plain().len() <= 3_000 && text.plain().ends_with('…'));
     let fate = &world.open()[1].fate;

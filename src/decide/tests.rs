@@ -65,7 +65,7 @@ impl World {
         self.submit(&Command::Contact { customer: Self::who(), contact });
     }
 
-    fn given<'a>(&'a self, key: &'a JobKey) -> Given<'a> {
+    pub fn given<'a>(&'a self, key: &'a JobKey) -> Given<'a> {
         Given {
             now: self.now,
             number: self.number + 1,
@@ -93,6 +93,13 @@ impl World {
     }
 
     pub fn callback_with(&mut self, status: &str, processing: Option<&str>, docs: &[&str]) -> &mut Self {
+        self.comes(status, processing, docs);
+        self.act();
+        self
+    }
+
+    /// A callback to which nobody has seen yet.
+    pub fn comes(&mut self, status: &str, processing: Option<&str>, docs: &[&str]) -> Receipt {
         let saw = Observation {
             source: Source::Callback,
             status: Status::from_wire(Some(status)).expect("status"),
@@ -101,9 +108,7 @@ impl World {
             reject_labels: Some(Codes::EMPTY),
             message: Some("".into()),
         };
-        self.submit(&Command::Observe { customer: Self::who(), saw });
-        self.act();
-        self
+        self.submit(&Command::Observe { customer: Self::who(), saw })
     }
 
     /// What is not final, in the order in which it was ordered.
@@ -169,7 +174,7 @@ impl World {
         self
     }
 
-    fn govern(&mut self, act: Act) -> &mut Self {
+    pub fn govern(&mut self, act: Act) -> &mut Self {
         self.standing = self.standing.after(&act, &self.rules, self.now).expect("something new");
         self.act();
         self
@@ -420,25 +425,13 @@ fn limits_roll_and_a_cancelled_order_does_not_count() {
 }
 
 /// A callback that no worker has seen yet.
-fn seen(world: &mut World, status: &str) {
-    let saw = Observation {
-        source: Source::Callback,
-        status: Status::from_wire(Some(status)).expect("status"),
-        processing: Some(Processing::None),
-        missing_docs: Some(Codes::EMPTY),
-        reject_labels: Some(Codes::EMPTY),
-        message: Some("".into()),
-    };
-    world.submit(&Command::Observe { customer: World::who(), saw });
-}
-
 #[test]
 fn a_mail_to_a_fixed_address_is_never_taken_back() {
     let rule = |to: &str| format!("  - {{id: r, when: any -> any, do: [{{email: {{template: sorry, to: {to}}}}}]}}\n");
     for (to, expected) in [("ops@shop.example", 2), ("customer", 1)] {
         let mut world = World::new(&rule(to));
-        seen(&mut world, "KYC_PENDING");
-        seen(&mut world, "SOFT_KYC_FAILED");
+        world.comes("KYC_PENDING", None, &[]);
+        world.comes("SOFT_KYC_FAILED", None, &[]);
         let open = world.case.open.iter().filter(|job| job.is_untried()).count();
         assert_eq!(open, expected, "{to}");
     }

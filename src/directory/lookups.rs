@@ -27,6 +27,7 @@ use crate::{
     outbox::State,
     pace::{Pace, Trouble},
     store::{JobFilter, Store, StoreError},
+    telemetry::{Asked, Metrics, Service},
 };
 
 /// Questions under way at once, and the least time between two: 50 a second.
@@ -62,6 +63,7 @@ pub struct Lookups {
     shop: Shop,
     store: Store,
     clock: Clock,
+    metrics: Arc<Metrics>,
     /// How long an answer is fresh.
     cache_ms: i64,
     pace: Pace,
@@ -70,9 +72,14 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    pub fn new(shop: Shop, cache_ms: i64, store: Store, clock: Clock) -> Self {
+    pub fn new(shop: Shop, cache_ms: i64, store: Store, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let pace = Pace::new("the directory", UNDER_WAY, BETWEEN);
-        Self { shop, store, clock, cache_ms, pace, asked: Mutex::default() }
+        Self { shop, store, clock, metrics, cache_ms, pace, asked: Mutex::default() }
+    }
+
+    /// How long an answer is fresh.
+    pub const fn cache_ms(&self) -> i64 {
+        self.cache_ms
     }
 
     /// What is wrong with the shop's API, if it is in trouble.
@@ -104,7 +111,15 @@ impl Lookups {
 
     async fn ask_now(&self, customer: &CustomerId) -> Told {
         let Some(_turn) = self.pace.turn().await else { return Told::Refused };
-        let found = match self.shop.ask(customer).await {
+        let answer = self.shop.ask(customer).await;
+        let outcome = match &answer {
+            Ok(Answer::Known(_)) => Asked::answered,
+            Ok(Answer::Unknown) => Asked::unknown,
+            Ok(Answer::Odd(_)) => Asked::odd,
+            Err(_) => Asked::failed,
+        };
+        self.metrics.asked(Service::directory, outcome);
+        let found = match answer {
             Ok(Answer::Known(contact)) => Ok(contact),
             Ok(Answer::Unknown) => Err("the shop does not know this customer".into()),
             Ok(Answer::Odd(why)) => {

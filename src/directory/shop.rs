@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     contacts,
     kyc::{Contact, CustomerId},
-    outbound::{Client, FailureKind, MAX_ANSWER_BYTES, Reach, Request, Target},
+    outbound::{Client, End, Failure, FailureKind, MAX_ANSWER_BYTES, Reach, Request, Target},
     pace::asked_for_ms,
 };
 
@@ -44,6 +44,12 @@ impl fmt::Display for AskError {
 }
 
 impl std::error::Error for AskError {}
+
+impl From<Failure> for AskError {
+    fn from(failure: Failure) -> Self {
+        Self { lasting: failure.kind == FailureKind::Unfit, text: failure.text, after_ms: None }
+    }
+}
 
 /// The shop's API.
 pub struct Shop {
@@ -80,22 +86,19 @@ impl Shop {
         let wrong = |text: String| AskError { text, lasting: true, after_ms: None };
         let target = Target::parse(&self.url.replace("{id}", &id)).map_err(wrong)?;
         let request = Request { method: Method::GET, headers: self.headers.clone(), body: Bytes::new() };
-        let answer = self.client.send(&target, request).await.map_err(|failure| AskError {
-            lasting: failure.kind == FailureKind::Unfit,
-            text: failure.text,
-            after_ms: None,
-        })?;
+        let answer = self.client.send(&target, request).await?;
         let status = answer.status;
         let text = format!("{target} answers {status}");
         match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Answer::Unknown),
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Ok(Answer::Odd(format!("it is {status}"))),
-            _ if status.is_success() && answer.body.len() >= MAX_ANSWER_BYTES => {
-                Ok(Answer::Odd(format!("it is longer than {MAX_ANSWER_BYTES} bytes")))
-            }
-            _ if status.is_success() => {
-                Ok(contacts::answer(&answer.body, &self.declared).map_or_else(Answer::Odd, Answer::Known))
-            }
+            _ if status.is_success() => match answer.end {
+                End::Whole => {
+                    Ok(contacts::answer(&answer.body, &self.declared).map_or_else(Answer::Odd, Answer::Known))
+                }
+                End::TooLong => Ok(Answer::Odd(format!("it is longer than {MAX_ANSWER_BYTES} bytes"))),
+                End::Broken(failure) => Err(failure.into()),
+            },
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Err(wrong(format!("{text}: it does not accept `directory.lookup.header`")))
             }

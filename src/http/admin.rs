@@ -21,6 +21,7 @@ mod govern;
 mod history;
 mod jobs;
 mod shape;
+mod waiting;
 
 use std::{convert::Infallible, str::FromStr, sync::Arc};
 
@@ -279,8 +280,9 @@ impl Admin {
         };
         let timeline = store.timeline(&id, query.before, PAGE).map_err(unreadable)?;
         let filter = JobFilter { customer: Some(id.clone()), ..JobFilter::default() };
-        let jobs = store.jobs(&filter, None, PAGE).await.map_err(unreadable)?;
-        Ok(json(StatusCode::OK, &CustomerShape::new(&id, &case, timeline, jobs.rows)))
+        let (jobs, waiting) = (store.jobs(&filter, None, PAGE).await.map_err(unreadable)?, self.waiting()?);
+        let jobs = jobs.rows.iter().map(|(who, job)| waiting.shape(who, job)).collect();
+        Ok(json(StatusCode::OK, &CustomerShape::new(&id, &case, timeline, jobs)))
     }
 
     async fn contact(&self, Part(id): Part, body: Bytes) -> Answered {

@@ -83,8 +83,19 @@ pub struct Request {
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    /// Its beginning, where it was longer than is read or broke off.
+    /// Its beginning, where it did not come to its end.
     pub body: Vec<u8>,
+    pub end: End,
+}
+
+/// How far an answer's body came. Whoever has said a status has answered, whatever became of the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    Whole,
+    /// It was longer than is read.
+    TooLong,
+    /// No more of it came.
+    Broken(Failure),
 }
 
 /// Connections of its own, so that whoever hangs holds up nobody else's.
@@ -147,14 +158,19 @@ impl Client {
         let mut response = sent.map_err(|error| Failure::of(target, &error, self.timeouts))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
-        // Whoever has said a status has answered; how the rest of it goes changes nothing.
-        while let Ok(Some(chunk)) = response.chunk().await {
-            let room = MAX_ANSWER_BYTES - body.len();
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if body.len() == MAX_ANSWER_BYTES {
-                break;
+        let end = loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    let room = MAX_ANSWER_BYTES - body.len();
+                    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                    if chunk.len() > room {
+                        break End::TooLong;
+                    }
+                }
+                Ok(None) => break End::Whole,
+                Err(error) => break End::Broken(Failure::of(target, &error, self.timeouts)),
             }
-        }
-        Ok(Answer { status, headers, body })
+        };
+        Ok(Answer { status, headers, body, end })
     }
 }

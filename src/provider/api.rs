@@ -1,18 +1,19 @@
 //! One question to the provider's status API, and what came of it.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     decide::Answer,
     kyc::{CustomerId, read_answer},
+    outbound::{Client, End, Failure, MAX_ANSWER_BYTES, Reach, Request, Target},
     pace::asked_for_ms,
 };
 
-/// More than any answer has.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,22 +38,21 @@ impl std::error::Error for AskError {}
 
 /// The provider's API.
 pub struct Api {
-    http: reqwest::Client,
+    client: Client,
     /// Without a slash at the end.
     base: String,
-    key: SecretString,
+    headers: HeaderMap,
 }
 
 impl Api {
-    pub fn new(base: String, key: SecretString) -> Result<Self, String> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(5))
-            .timeout(Duration::from_secs(15))
-            .build()
-            .map_err(|error| format!("the HTTP client can't be made: {error}"))?;
-        Ok(Self { http, base, key })
+    /// An error is what the configuration says that can't be.
+    pub fn new(base: String, key: &SecretString) -> Result<Self, String> {
+        let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_| "`provider.api_key` can't be sent")?;
+        key.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(KEY_HEADER, key)]);
+        // Where it is, the configuration alone says: one that stands in for it may be on this machine.
+        let client = Client::new(Reach { private: true, ..Reach::default() }).map_err(|error| error.to_string())?;
+        Ok(Self { client, base, headers })
     }
 
     /// Asks about a customer.
@@ -60,44 +60,33 @@ impl Api {
         // No URL can name some; the provider can't know such a customer either.
         let Some(id) = customer.in_url() else { return Ok(Answer::Unknown) };
         let url = format!("{}/api/v2/customer/{id}/bank-transfer/kyc", self.base);
-        let request = self.http.get(url).header("x-api-key", self.key.expose_secret());
-        let mut response = request.send().await.map_err(|error| later(root_of(&error), None))?;
-        let status = response.status();
-        let after_ms = asked_for_ms(response.headers());
-        let mut body = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(|error| later(root_of(&error), None))? {
-            if body.len() + part.len() > MAX_ANSWER_BYTES {
-                return Err(AskError::Odd(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes")));
-            }
-            body.extend_from_slice(&part);
-        }
+        let target = Target::parse(&url).map_err(AskError::Odd)?;
+        let request = Request { method: Method::GET, headers: self.headers.clone(), body: Bytes::new() };
+        let answer = self.client.send(&target, request).await?;
+        let status = answer.status;
+        let later = || AskError::Later {
+            error: format!("the provider's API answers {status}"),
+            after_ms: asked_for_ms(&answer.headers),
+        };
         match status {
-            StatusCode::OK => read_answer(&body, customer).map(Answer::Known).map_err(AskError::Odd),
+            StatusCode::OK => match answer.end {
+                End::Whole => read_answer(&answer.body, customer).map(Answer::Known).map_err(AskError::Odd),
+                End::TooLong => Err(AskError::Odd(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes"))),
+                End::Broken(failure) => Err(failure.into()),
+            },
             StatusCode::NOT_FOUND => Ok(Answer::Unknown),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(AskError::Key(format!(
                 "the provider's API answers {status}: it does not accept `provider.api_key`"
             ))),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
-                Err(later(format!("the provider's API answers {status}"), after_ms))
-            }
-            other if other.is_server_error() => Err(later(format!("the provider's API answers {other}"), after_ms)),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(later()),
+            other if other.is_server_error() => Err(later()),
             other => Err(AskError::Odd(format!("the provider's API answers {other}"))),
         }
     }
 }
 
-fn later(error: impl Into<String>, after_ms: Option<i64>) -> AskError {
-    AskError::Later { error: error.into(), after_ms }
-}
-
-/// The innermost cause, without the URL, which names the customer.
-fn root_of(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "the provider's API does not answer in time".to_owned();
+impl From<Failure> for AskError {
+    fn from(failure: Failure) -> Self {
+        Self::Later { error: format!("the provider's API gives no answer: {}", failure.text), after_ms: None }
     }
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    format!("the provider's API can't be reached: {innermost}")
 }

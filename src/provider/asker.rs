@@ -21,6 +21,7 @@ use crate::{
     kyc::CustomerId,
     pace::{Pace, Trouble},
     store::{Refused, Store},
+    telemetry::{self, Metrics, Service},
 };
 
 /// Questions under way at once, and the least time between two: 20 a second.
@@ -52,6 +53,7 @@ pub struct Asker {
     api: Api,
     store: Store,
     clock: Clock,
+    metrics: Arc<Metrics>,
     pace: Pace,
     /// Who is asked before the API, where a question says so.
     lookups: Option<Arc<Lookups>>,
@@ -60,9 +62,9 @@ pub struct Asker {
 }
 
 impl Asker {
-    pub fn new(api: Api, lookups: Option<Arc<Lookups>>, store: Store, clock: Clock) -> Self {
+    pub fn new(api: Api, lookups: Option<Arc<Lookups>>, store: Store, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let pace = Pace::new("the provider's API", UNDER_WAY, BETWEEN);
-        Self { api, lookups, store, clock, pace, under_way: Mutex::default() }
+        Self { api, lookups, store, clock, metrics, pace, under_way: Mutex::default() }
     }
 
     /// What is wrong with the API, if it is in trouble.
@@ -78,7 +80,7 @@ impl Asker {
             Ok(case) => case.map_or(0, |case| case.last),
             Err(_) => return Asked::Refused(Refused::NotReady),
         };
-        match self.api.ask(customer).await {
+        match self.question(customer).await {
             Ok(answer) => {
                 self.pace.went_well();
                 let command = Command::Answer { customer: customer.clone(), up_to, answer };
@@ -91,7 +93,7 @@ impl Asker {
     /// Takes what the API says of a customer as memory, where no source has said anything yet: for going live.
     pub async fn import(&self, customer: &CustomerId) -> Asked {
         let Some(_turn) = self.pace.turn().await else { return Asked::Refused(Refused::Closed) };
-        let answer = match self.api.ask(customer).await {
+        let answer = match self.question(customer).await {
             Ok(Answer::Known(said)) => Some(Box::new(Memory::from(said))),
             Ok(Answer::Unknown) => None,
             Err(error) => return self.failed(error),
@@ -99,6 +101,18 @@ impl Asker {
         self.pace.went_well();
         let command = Command::Import { customer: customer.clone(), contact: None, memory: answer };
         self.store.submit(command).await.map_or_else(Asked::Refused, Asked::Answered)
+    }
+
+    async fn question(&self, customer: &CustomerId) -> Result<Answer, AskError> {
+        let answer = self.api.ask(customer).await;
+        let outcome = match &answer {
+            Ok(Answer::Known(_)) => telemetry::Asked::answered,
+            Ok(Answer::Unknown) => telemetry::Asked::unknown,
+            Err(AskError::Odd(_)) => telemetry::Asked::odd,
+            Err(AskError::Key(_) | AskError::Later { .. }) => telemetry::Asked::failed,
+        };
+        self.metrics.asked(Service::provider, outcome);
+        answer
     }
 
     fn failed(&self, error: AskError) -> Asked {

@@ -250,6 +250,12 @@ impl Service {
         body
     }
 
+    /// What Prometheus would be told.
+    pub async fn metrics(&self) -> String {
+        let request = reqwest::Client::new().get(format!("http://{}/metrics", self.admin)).bearer_auth(TOKEN);
+        request.send().await.expect("an answer").text().await.expect("text")
+    }
+
     pub async fn contact(&self, customer: &str, email: &str) {
         let (status, body) = self
             .ask("PUT", &format!("customers/{customer}/contact"), Some(json!({"email": email, "name": "Ada"})))

@@ -67,10 +67,11 @@ fn discord_wait_ms(answer: &Answer) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbound::End;
 
     fn answer(status: u16, body: &str) -> Answer {
         let status = StatusCode::from_u16(status).expect("a status");
-        Answer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() }
+        Answer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec(), end: End::Whole }
     }
 
     #[test]

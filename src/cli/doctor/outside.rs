@@ -48,7 +48,7 @@ pub async fn provider(config: &Config) -> Found {
         return Found::warn("provider", said);
     };
     let asked = async {
-        let api = Api::new(api.clone(), key.clone()).map_err(AskError::Odd)?;
+        let api = Api::new(api.clone(), key).map_err(AskError::Odd)?;
         let customer = CustomerId::new(MADE_UP).map_err(|error| AskError::Odd(error.to_string()))?;
         api.ask(&customer).await
     };

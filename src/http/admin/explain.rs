@@ -20,7 +20,6 @@ use crate::{
         reply::{Kind, Problem, json as answer},
     },
     kyc::Verdict,
-    outbox::Job,
     store::{Entry, settled},
 };
 
@@ -58,11 +57,11 @@ impl Admin {
         }
         let page = settled(store.timeline(&id, query.before, PAGE).map_err(unreadable)?);
         let jobs = store.jobs_of(&id).map_err(unreadable)?;
-        let mut events = Vec::new();
+        let (mut events, waiting) = (Vec::new(), self.waiting()?);
         for entry in page.rows {
             if entry.verdict().is_some() || entry.effects.came_due.is_some() {
-                let ordered: Vec<&Job> = jobs.iter().filter(|job| entry.ordered(job)).collect();
-                let shapes = ordered.into_iter().map(|job| JobShape::new(&id, job)).collect();
+                let ordered = jobs.iter().filter(|job| entry.ordered(job));
+                let shapes = ordered.map(|job| waiting.shape(&id, job)).collect();
                 events.push(self.explained(entry, shapes)?);
             }
         }

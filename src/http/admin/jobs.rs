@@ -15,14 +15,14 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    decide::{Command, Receipt, Standing},
+    decide::{Command, Receipt},
     http::{
         body::capped_body,
         reply::{Kind, Problem, json},
     },
     kyc::CustomerId,
-    outbox::{Channel, Job, JobId, State},
-    rules::{Mode, RuleId, RuleSet},
+    outbox::{Channel, JobId, State},
+    rules::RuleId,
     source::Duration,
     store::{JobFilter, Page, Store},
 };
@@ -32,19 +32,6 @@ const AT_ONCE: usize = 500;
 
 /// How many of them are shown.
 const EXAMPLES: usize = 5;
-
-/// Why a mail that is not due yet will wait then, too.
-fn will_be_held(job: &Job, set: &RuleSet, standing: &Standing) -> Option<String> {
-    let order = &job.order;
-    if job.fate.state != State::Queued || !order.is_mail_to_customer() {
-        return None;
-    }
-    match set.rule(order.rule.as_str()).map(|rule| standing.mode(rule)) {
-        Some(Mode::Live) => None,
-        Some(mode) => Some(format!("rule {} is {mode}: it will be held", order.rule)),
-        None => Some(format!("rule {} is not in the rules any more: it will be held", order.rule)),
-    }
-}
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,11 +106,8 @@ impl Admin {
         let before = query.cursor.as_deref().map(place).transpose()?;
         let max = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
         let Page { rows, next } = self.store()?.jobs(&filter, before, max).await.map_err(unreadable)?;
-        let (set, standing) = (self.rulebook()?.current(), self.standing()?);
-        let jobs: Vec<JobShape> = rows
-            .iter()
-            .map(|(who, job)| JobShape::new(who, job).or_because(|| will_be_held(job, &set, &standing)))
-            .collect();
+        let waiting = self.waiting()?;
+        let jobs: Vec<JobShape> = rows.iter().map(|(who, job)| waiting.shape(who, job)).collect();
         let next = next.map(|(number, index)| format!("{number}.{index}"));
         Ok(serde_json::json!({"jobs": jobs, "next": next}))
     }
@@ -138,7 +122,7 @@ impl Admin {
             Receipt::NotNow => Err(Problem::new(Kind::Conflict).detail("an attempt is under way")),
             _ => {
                 let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("it is gone"))?;
-                Ok(json(StatusCode::OK, &JobShape::new(&customer, &job)))
+                Ok(json(StatusCode::OK, &self.waiting()?.shape(&customer, &job)))
             }
         }
     }

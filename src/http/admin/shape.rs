@@ -225,7 +225,7 @@ impl RulingShape {
 }
 
 impl CustomerShape {
-    pub fn new(id: &CustomerId, case: &Case, timeline: Page<Entry, u64>, jobs: Vec<(CustomerId, Job)>) -> Self {
+    pub fn new(id: &CustomerId, case: &Case, timeline: Page<Entry, u64>, jobs: Vec<JobShape>) -> Self {
         let customer = case.customer.as_ref();
         let timeline = settled(timeline);
         let events =
@@ -246,7 +246,7 @@ impl CustomerShape {
             contact: case.contact.clone(),
             timeline: events.map(EntryShape::new).collect(),
             next: timeline.next,
-            jobs: jobs.iter().map(|(who, job)| JobShape::new(who, job)).collect(),
+            jobs,
         }
     }
 }

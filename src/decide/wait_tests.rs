@@ -1,0 +1,48 @@
+//! What a queued job says that it waits for.
+
+use super::{
+    tests::{DAY, World},
+    *,
+};
+use crate::outbox::Channel;
+
+impl World {
+    /// What each open job waits for, the oldest first.
+    fn waits(&self) -> Vec<Option<Wait>> {
+        let key = JobKey::new(&[7; 32]);
+        self.open().iter().map(|job| wait(&self.case, job, self.given(&key))).collect()
+    }
+}
+
+const SORRY: &str = "  - {id: sorry, when: any -> CREATED, do: [{email: {template: sorry, settle: 1h, quiet_hours: \"20:00-09:00\"}}]}\n";
+const TWO_HOOKS: &str = "  - id: hooks\n    when: any -> CREATED\n    do: [{webhook: {to: shop, event: a}}, {webhook: {to: shop, event: b}}, \
+                         {webhook: {to: other, event: c}}]\n";
+
+#[test]
+fn a_mail_waits_for_its_channel_its_rule_a_question_the_shop_and_the_night() {
+    let mut world = World::new(SORRY);
+    world.callback("CREATED");
+    // It is 07:30.
+    let end = world.now.plus_ms(DAY / 16);
+    assert_eq!(world.waits(), [Some(Wait::QuietHours(end))]);
+    world.contact("Asia/Tokyo");
+    assert_eq!(world.waits(), [None], "only its time");
+    world.policy.looks_up = Some(DAY);
+    world.case.looked = None;
+    assert_eq!(world.waits(), [Some(Wait::LookUp)]);
+    world.reload("  - {id: other, when: any -> CREATED, do: record}\n");
+    assert_eq!(world.waits(), [Some(Wait::Rule("rule sorry is not in the rules any more".to_owned()))]);
+    world.policy.confirms = true;
+    world.comes("KYC_PENDING", None, &[]);
+    assert_eq!(world.waits(), [Some(Wait::Question)]);
+    world.govern(Act::PauseChannel(Channel::Email));
+    assert_eq!(world.waits(), [Some(Wait::Channel)]);
+}
+
+#[test]
+fn a_webhook_waits_for_the_one_before_it_to_the_same_target() {
+    let mut world = World::new(TWO_HOOKS);
+    world.comes("CREATED", None, &[]);
+    let until = world.now.plus_ms(15 * 60_000);
+    assert_eq!(world.waits(), [None, Some(Wait::Turn(until)), None]);
+}
