@@ -24,7 +24,7 @@ const LOOKS: usize = 201;
 fn rules() -> Arc<RuleSet> {
     let text = "format: 1\nrules:\n  - {id: remind, when: PENDING_KYC_DATA for 30d, do: record}\n";
     let files: Files = [("kyc.yaml".to_owned(), text.to_owned())].into_iter().collect();
-    Arc::new(RuleSet::compile(&files, &Context::without_configuration()).set.expect("right rules"))
+    Arc::new(RuleSet::compile(&files, &Context::assumed_by(&files)).set.expect("right rules"))
 }
 
 fn callback(nth: usize) -> Command {

@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let sources = Sources::default();
     let files = rules_dir::read(Path::new(&dir)).map_err(|wrong| render(&wrong, &sources, false))?;
-    let compiled = RuleSet::compile(&files, &Context::without_configuration());
+    let compiled = RuleSet::compile(&files, &Context::assumed_by(&files));
     let Some(rules) = compiled.set else {
         return Err(render(&compiled.diagnostics, &sources.directory(&dir, &files), false).into());
     };

@@ -305,7 +305,7 @@ mod tests {
         let mut files = Files::default();
         files.insert("kyc.yaml".to_owned(), format!("format: 1\nrules:{RULES}"));
         files.insert("templates/mail.en.md".to_owned(), "Subject: Hello\n\nHello.\n".to_owned());
-        let compiled = RuleSet::compile(&files, &Context::without_configuration());
+        let compiled = RuleSet::compile(&files, &Context::assumed_by(&files));
         let rules = compiled.set.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics));
         let question = asked.question().expect("a question");
         ask(&rules, &Policy::default(), Timestamp(1_795_419_000_000), &question).expect("an answer")

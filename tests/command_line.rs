@@ -211,3 +211,21 @@ fn a_certificate_that_can_not_be_used_is_found_before_the_start() {
     assert_eq!(done.status.code(), Some(78), "{said}");
     assert!(said.contains("error[tls]: cannot be read") && said.contains("gone.crt"), "{said}");
 }
+
+#[test]
+fn rules_are_checked_without_a_configuration_as_far_as_they_can_be() {
+    let shop = Shop::new(
+        "  - {id: told, when: any -> any, if: {customer.attributes.plan: pro}, \
+         do: [{webhook: {to: shop, event: a}}, {chat: {to: ops, text: hello}}]}\n",
+    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kyc-rules"));
+    command.env_remove("KYC_RULES_CONFIG").current_dir(shop.path("rules")).args(["check", "--rules", "."]);
+    let done = command.output().expect("runs");
+    let said = String::from_utf8(done.stdout).expect("text");
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    assert!(said.contains("1 rule: 0 errors") && said.contains("without a configuration"), "{said}");
+    shop.rules("  - {id: told, when: any -> SOFT_KYC_FAIL, do: [{email: gone}]}\n");
+    let said = String::from_utf8(command.output().expect("runs").stdout).expect("text");
+    assert!(said.contains("did you mean SOFT_KYC_FAILED") && said.contains("unknown template gone"), "{said}");
+    assert_eq!(shop.run(&["check"]).0.code(), Some(78));
+}

@@ -102,7 +102,7 @@ fn rules_that_no_test_fires_are_warned_of() {
     assert!(!said.contains("fires greet"), "{said}");
     fs::remove_file(shop.path("rules/kyc.test.yaml")).expect("removed");
     let (_, said, _) = shop.run(&["check"]);
-    assert!(said.contains("warning[untested]: no test fires any of the 2 rules: there are none"), "{said}");
+    assert!(said.contains("warning[untested]: no test fires any rule here (2): there are no tests"), "{said}");
     let (status, said, _) = shop.run(&["test"]);
     assert_eq!(status.code(), Some(0));
     assert!(said.contains("there are no tests"), "{said}");

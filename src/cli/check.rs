@@ -16,7 +16,8 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Check this directory's rules instead of the configured one's; needs no configuration.
+    /// Check this directory's rules instead of the configured one's; needs no configuration, but without one targets, rooms and
+    /// attributes are taken to be configured.
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
 
@@ -76,7 +77,14 @@ impl Check {
                 let gap = if diagnostics.is_empty() { "" } else { "\n" };
                 let sum = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
                 let count = offline.rules.as_ref().map_or(0, |set| set.rules().len());
-                output.line(if errors == 0 { format!("{gap}{count} rules: {sum}") } else { format!("{gap}{sum}") });
+                output.line(if errors == 0 {
+                    format!("{gap}{}: {sum}", counted(count, "rule"))
+                } else {
+                    format!("{gap}{sum}")
+                });
+                if offline.configuration.is_none() {
+                    output.line("(without a configuration: its targets, rooms and attributes are taken to be there)");
+                }
             }
         }
         if errors > 0 || self.deny_warnings && warnings > 0 { Err(Failure::new(Exit::Config, "")) } else { Ok(()) }
@@ -125,7 +133,7 @@ fn show_impact(answer: &Value, output: &mut Output) {
 
 /// One word for all rules, rather than one for each.
 fn no_tests(dir: &str, rules: usize) -> Vec<Diagnostic> {
-    let message = format!("no test fires any of the {rules} rules: there are none");
+    let message = format!("no test fires any rule here ({rules}): there are no tests");
     vec![Diagnostic::warning("untested", dir, message).help("tests lie beside the rules, in files as kyc.test.yaml")]
 }
 

@@ -11,7 +11,7 @@ use super::{Exit, Failure, Output, settings};
 use crate::{
     app,
     graph::{self, Graph as Picture},
-    rules::{Context, RuleSet, Vocabulary},
+    rules::{Context, RuleSet},
     rules_dir,
     source::{Diagnostic, Files, Severity, Sources, render},
 };
@@ -64,7 +64,7 @@ impl Graph {
             Failure::new(Exit::Config, format!("the rules are wrong\n\n{}", shown.trim_end()))
         };
         let files = rules_dir::read(&dir).map_err(|diagnostics| wrong(&diagnostics, &Files::default()))?;
-        let context = config.as_ref().map_or_else(|| assumed(&files), app::context);
+        let context = config.as_ref().map_or_else(|| Context::assumed_by(&files), app::context);
         let mut compiled = RuleSet::compile(&files, &context);
         let Some(set) = compiled.set else {
             compiled.diagnostics.retain(|one| one.severity == Severity::Error);
@@ -82,17 +82,5 @@ impl Graph {
             None => output.raw(text.as_bytes()),
         }
         Ok(())
-    }
-}
-
-/// Without a configuration: that it declares every target, room and attribute that these rules name. A picture of them is true
-/// all the same.
-fn assumed(files: &Files) -> Context {
-    let found = Vocabulary::of(files);
-    Context {
-        webhooks: found.webhooks.into_iter().collect(),
-        chats: found.chats.into_iter().collect(),
-        attributes: found.attributes.into_iter().collect(),
-        ..Context::without_configuration()
     }
 }

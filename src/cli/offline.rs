@@ -35,12 +35,7 @@ impl Offline {
             (None, Some(_)) => None,
             _ => Some(settings::read(&settings::find(given)?, Unfilled::Allow)?),
         };
-        let config = configuration.as_ref().map(|loaded| loaded.config.as_ref());
-        let context = match config {
-            Some(config) => config.map(app::context),
-            None => Some(Context::without_configuration()),
-        };
-        let config = config.flatten();
+        let config = configuration.as_ref().and_then(|loaded| loaded.config.as_ref());
         let mut offline = Self {
             dir: rules.map(Path::to_owned).or_else(|| config.map(|config| config.rules.clone())),
             policy: config.map(app::policy).unwrap_or_default(),
@@ -50,20 +45,25 @@ impl Offline {
             rules: None,
             tests: None,
         };
-        // What the rules may name is not known until the configuration is right.
-        if let Some(context) = context {
-            offline.compile(&context);
-        }
+        offline.compile();
         Ok(offline)
     }
 
-    fn compile(&mut self, context: &Context) {
+    fn compile(&mut self) {
         let Some(dir) = &self.dir else { return };
         match rules_dir::read(dir) {
             Err(wrong) => self.diagnostics.extend(wrong),
             Ok(files) => {
-                let compiled = RuleSet::compile(&files, context);
-                let (tests, found) = Tests::read(&files, compiled.set.as_ref(), context);
+                let context = match &self.configuration {
+                    None => Context::assumed_by(&files),
+                    // What the rules may name is not known until the configuration is right.
+                    Some(loaded) => match &loaded.config {
+                        Some(config) => app::context(config),
+                        None => return,
+                    },
+                };
+                let compiled = RuleSet::compile(&files, &context);
+                let (tests, found) = Tests::read(&files, compiled.set.as_ref(), &context);
                 self.diagnostics.extend(compiled.diagnostics.into_iter().chain(found));
                 self.diagnostics.extend(rules_dir::overlooked(dir));
                 (self.files, self.rules, self.tests) = (files, compiled.set, tests);

@@ -37,13 +37,6 @@ pub struct Context {
     pub secret_warnings: Vec<String>,
 }
 
-impl Context {
-    /// Where rules are looked at by themselves: whatever a configuration could declare is missing, but mails can be sent.
-    pub fn without_configuration() -> Self {
-        Self { email: true, locale: "en".to_owned(), ..Self::default() }
-    }
-}
-
 /// Every name that a rule may use, ready to be asked.
 pub(super) struct Names<'c> {
     pub context: &'c Context,

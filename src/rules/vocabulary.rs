@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::source::{Document, Files, Node, Report, Value};
 
-use super::{compile, condition_reading::ATTRIBUTE, context};
+use super::{Context, compile, condition_reading::ATTRIBUTE, context};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vocabulary {
@@ -59,6 +59,24 @@ impl Vocabulary {
         self.tags.extend(text(action.get("tag")));
         for (kind, names) in [("webhook", &mut self.webhooks), ("chat", &mut self.chats)] {
             names.extend(text(action.get(kind).and_then(|target| target.get("to"))));
+        }
+    }
+}
+
+impl Context {
+    /// Where rules are looked at without a configuration: that it lacks nothing and declares every target, room and attribute that
+    /// these rules name. Whether it does, nobody can say here.
+    pub fn assumed_by(files: &Files) -> Self {
+        let found = Vocabulary::of(files);
+        Self {
+            email: true,
+            directory: true,
+            api_key: true,
+            locale: "en".to_owned(),
+            webhooks: found.webhooks.into_iter().collect(),
+            chats: found.chats.into_iter().collect(),
+            attributes: found.attributes.into_iter().collect(),
+            ..Self::default()
         }
     }
 }

@@ -36,16 +36,15 @@ pub(super) fn explain(at: usize, info: &str, report: &mut Report<'_>) {
     }
     if let Some(span) = unquoted_braces(text, &line).or_else(|| unquoted_braces(text, &before)) {
         braces(span, report);
-    } else if let Some(arrow) = shown.find("] ->").or_else(|| shown.find("]->")) {
-        let open = shown[..arrow].rfind('[').map_or(arrow, |open| open + 1);
-        let names: Vec<&str> = shown[open..arrow].split(',').map(str::trim).collect();
+    } else if let Some((list, next)) = list_before(shown, &["->", "for"]) {
+        let names: Vec<&str> = shown[list.start + 1..list.end - 1].split(',').map(str::trim).collect();
         report
             .error(
                 "yaml",
-                line.start + open.saturating_sub(1)..line.start + arrow + 1,
-                "a list can't stand before an arrow",
+                line.start + list.start..line.start + list.end,
+                format!("a list can't stand before `{next}`"),
             )
-            .label(format!("write `{} -> …`", names.join(" | ")));
+            .label(format!("write `{} {next} …`", names.join(" | ")));
     } else if let Some(first) = shown.trim_start().chars().next().filter(|c| matches!(c, '@' | '`' | '%')) {
         reserved(line.start + indent, first, report);
     } else if let Some(first) = text[at..].chars().next().filter(|c| matches!(c, '@' | '`' | '%')) {
@@ -76,9 +75,26 @@ pub(super) fn explain(at: usize, info: &str, report: &mut Report<'_>) {
         report
             .error("yaml", line.start + indent..line.end, "this line does not fit the lines above it")
             .help("keys of one map, and the `-` of one list, begin in the same column");
+    } else if info.contains("block scalar") {
+        let written = text[at..line.end].replace('"', "'");
+        report
+            .error("yaml", at..line.end, "a text that begins with `>` or `|` reads as one of several lines")
+            .label(format!("put quotes around it: \"{written}\""));
+    } else if let Some(tab) = shown.find('\t').filter(|tab| shown[..*tab].trim_end().ends_with([':', '-'])) {
+        let tab = line.start + tab;
+        report.error("yaml", tab..tab + 1, "a tab before the value").label("YAML takes only spaces here");
     } else {
         report.error("yaml", at..at + 1, format!("this is no YAML: {info}"));
     }
+}
+
+/// A list in brackets with one of these behind it, and which: `[A, B] -> C`.
+fn list_before<'w>(shown: &str, words: &[&'w str]) -> Option<(Range<usize>, &'w str)> {
+    shown.match_indices(']').find_map(|(at, _)| {
+        let rest = shown[at + 1..].trim_start();
+        let next = words.iter().find(|word| rest.strip_prefix(**word).is_some_and(|rest| rest.starts_with(' ')))?;
+        Some((shown[..at].rfind('[')?..at + 1, *next))
+    })
 }
 
 pub(super) fn too_deep(at: usize, report: &mut Report<'_>) {

@@ -25,7 +25,7 @@ pub fn rules(given: Option<&Path>) -> Result<Found, Failure> {
     let offline = Offline::read(given, None)?;
     let (dir, errors) = (offline.dir(), offline.count(Severity::Error));
     Ok(match &offline.rules {
-        Some(rules) if errors == 0 => Found::ok("rules", format!("{dir}: {} rules", rules.rules().len())),
+        Some(rules) if errors == 0 => Found::ok("rules", format!("{dir}: {}", counted(rules.rules().len(), "rule"))),
         _ => Found::fail("rules", format!("{dir}: {}, which `kyc-rules check` names", counted(errors, "error"))),
     })
 }
