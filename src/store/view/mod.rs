@@ -1,7 +1,7 @@
 //! The view: the latest of everything, in sled, so that nobody has to read the journal to know it.
 //!
 //! Never the only copy: whatever is wrong with it, it is thrown away and made again from the journal. No type of sled leaves
-//! this file. One tree, keys by a leading byte:
+//! this folder. One tree, keys by a leading byte:
 //!
 //! | key | value |
 //! | --- | --- |
@@ -14,10 +14,12 @@
 //! | `t` status or processing, name, when it began, customer | the durations decided: all stays, in the order in which timers look |
 //! | `m` name | the number applied, the version of this layout, the active rule set |
 
+mod files;
+mod keys;
+
 use std::{
-    fs::{self, File},
+    fs::File,
     io,
-    os::unix::fs::PermissionsExt,
     panic::AssertUnwindSafe,
     path::Path,
     sync::Arc,
@@ -26,6 +28,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use self::{
+    files::{forget_unfinished_snapshots, make_private},
+    keys::{customer_key, decided_ms, job_key, meta_key, place_key, state_key, stay_key, stay_place, waiting_key},
+};
 use super::{
     hot::{Mark, Touched},
     stays::{self, Overdue, StayPlace, StayRow},
@@ -134,12 +140,7 @@ impl View {
     }
 
     pub fn throw_away(path: &Path) -> io::Result<()> {
-        // Something else may stand in its place.
-        let is_file = fs::symlink_metadata(path).is_ok_and(|there| !there.is_dir());
-        match if is_file { fs::remove_file(path) } else { fs::remove_dir_all(path) } {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        files::throw_away(path)
     }
 
     fn meta(&self, name: &str) -> Result<Option<String>> {
@@ -368,29 +369,6 @@ impl View {
     }
 }
 
-fn meta_key(name: &str) -> Vec<u8> {
-    [b"m", name.as_bytes()].concat()
-}
-
-fn customer_key(kind: u8, id: &CustomerId) -> Vec<u8> {
-    [&[kind], id.as_str().as_bytes()].concat()
-}
-
-fn job_key(id: JobId) -> Vec<u8> {
-    [&b"j"[..], id.as_bytes()].concat()
-}
-
-fn place_key((number, index): Place) -> [u8; 12] {
-    let mut key = [0; 12];
-    key[..8].copy_from_slice(&number.to_be_bytes());
-    key[8..].copy_from_slice(&index.to_be_bytes());
-    key
-}
-
-fn state_key(state: State, place: Place) -> Vec<u8> {
-    [&[b's', state as u8][..], &place_key(place)].concat()
-}
-
 /// Takes out the stays that have ended, and puts in those that are new or were decided for more.
 fn touch_stays(batch: &mut sled::Batch, id: &CustomerId, before: &[StayRow], after: &[StayRow]) -> usize {
     let key = |row: &StayRow| stay_key(&row.stay, row.entered_at, Some(id));
@@ -424,64 +402,4 @@ fn touch_waiting(
         batch.insert(waiting_key(id, pending.number), serde_json::to_vec(pending)?);
     }
     Ok(before.len() + waiting.len())
-}
-
-fn waiting_key(id: &CustomerId, number: u64) -> Vec<u8> {
-    [&b"q"[..], id.as_str().as_bytes(), &[0], &number.to_be_bytes()].concat()
-}
-
-/// Names have no control characters, so that a zero byte ends them; a name that is absent is the provider's null. Times are in
-/// order as bytes.
-fn stay_key(stay: &Stay, entered_at: Timestamp, id: Option<&CustomerId>) -> Vec<u8> {
-    let (kind, name) = match stay {
-        Stay::Status(status) => (b's', status.as_wire()),
-        Stay::Processing(processing) => (b'p', processing.as_wire()),
-    };
-    let at = (entered_at.millis() as u64) ^ (1 << 63);
-    let id = id.map_or(&[][..], |id| id.as_str().as_bytes());
-    [&[b't', kind][..], name.unwrap_or_default().as_bytes(), &[0], &at.to_be_bytes(), id].concat()
-}
-
-fn stay_place(stay: &Stay, key: &[u8]) -> Result<StayPlace> {
-    let broken = || ViewError("a row of the stays that can't be read".to_owned());
-    let prefix = stay_key(stay, Timestamp(0), None).len();
-    let at: [u8; 8] = key.get(prefix - 8..prefix).and_then(|at| at.try_into().ok()).ok_or_else(broken)?;
-    let id = key.get(prefix..).and_then(|id| std::str::from_utf8(id).ok()).ok_or_else(broken)?;
-    let id = CustomerId::new(id).map_err(|_| broken())?;
-    Ok((Timestamp((u64::from_be_bytes(at) ^ (1 << 63)) as i64), id))
-}
-
-fn decided_ms(value: &[u8]) -> Result<i64> {
-    let broken = |_| ViewError("a row of the stays that can't be read".to_owned());
-    value.try_into().map(i64::from_be_bytes).map_err(broken)
-}
-
-/// A crash while sled writes a snapshot leaves a file that makes every later open fail. The caller holds our lock.
-fn forget_unfinished_snapshots(path: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            fs::remove_file(path)?;
-        }
-    }
-    Ok(())
-}
-
-/// sled makes its files for everybody to read.
-fn make_private(path: &Path) -> io::Result<()> {
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(path)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            make_private(&path)?;
-        } else {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-        }
-    }
-    Ok(())
 }
