@@ -122,9 +122,9 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
         }
     }
     let mut effects = Effects::of(Kind::Answer, who);
+    let (covered, ahead) = if repeats(case, answer) { (covered, Vec::new()) } else { answer.split(covered) };
     if case.question.is_some() {
-        let waiting = later.iter().map(|pending| pending.number).collect();
-        effects.question = Some(Asking { waiting, asked: 0, next_at: given.now, contact: wants_contact(case) });
+        effects.question = Some(asked_on(&ahead, &later, wants_contact(case), given));
     }
     let verdict = match answer {
         Answer::Unknown => {
@@ -159,6 +159,24 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
     Decision::record(effects, Receipt::Seen(verdict))
 }
 
+impl Answer {
+    /// The callbacks that it answers, and those that may be ahead of it: what has come after one that it agrees with, and claims
+    /// something else, it may come to say yet.
+    fn split<'p>(&self, mut covered: Vec<&'p Pending>) -> (Vec<&'p Pending>, Vec<&'p Pending>) {
+        let agrees = |pending: &&Pending| matches!(self, Self::Known(said) if pending.saw.status == said.status);
+        let answered = covered.iter().rposition(agrees).map_or(covered.len(), |last| last + 1);
+        let ahead = covered.split_off(answered);
+        (covered, ahead)
+    }
+}
+
+/// The question that goes on after an answer: at once for what came meanwhile, else as one that may be late.
+fn asked_on(ahead: &[&Pending], later: &[&Pending], contact: bool, given: Given<'_>) -> Asking {
+    let waiting = ahead.iter().chain(later).map(|pending| pending.number).collect();
+    let (asked, lag_ms) = if later.is_empty() && !ahead.is_empty() { (1, LAGS_MS[0]) } else { (0, 0) };
+    Asking { waiting, asked, next_at: given.now.plus_ms(lag_ms), contact }
+}
+
 /// Whether the API may only be late.
 enum Lag {
     None,
@@ -168,15 +186,17 @@ enum Lag {
     Again(Asking),
 }
 
+/// The API says what is remembered.
+fn repeats(case: &Case, answer: &Answer) -> bool {
+    let Answer::Known(said) = answer else { return false };
+    case.customer.is_some() && Change::of(case.customer.as_ref(), said).verdict() == Verdict::Duplicate
+}
+
 fn lag(case: &Case, (covered, later): (&[&Pending], &[&Pending]), answer: &Answer, given: Given<'_>) -> Lag {
     let Some(question) = &case.question else { return Lag::None };
     let may_be_late = match answer {
         Answer::Unknown => !covered.is_empty(),
-        Answer::Known(said) => {
-            let repeats =
-                case.customer.is_some() && Change::of(case.customer.as_ref(), said).verdict() == Verdict::Duplicate;
-            repeats && covered.iter().any(|pending| pending.saw.status != said.status)
-        }
+        Answer::Known(said) => repeats(case, answer) && covered.iter().any(|pending| pending.saw.status != said.status),
     };
     if !may_be_late {
         return Lag::None;

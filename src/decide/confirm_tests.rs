@@ -102,6 +102,29 @@ fn an_api_that_is_only_late_is_waited_for() {
 }
 
 #[test]
+fn an_api_that_is_late_by_one_callback_of_two_is_waited_for() {
+    for (then, mails) in [("HARD_KYC_FAILED", &[][..]), ("FULL_USER", &["done 0 0h"])] {
+        let mut world = world();
+        world.comes("KYC_PENDING", None, &[]);
+        world.answer(said("KYC_PENDING", &[]));
+        world.comes("FULL_USER", None, &[]);
+        world.comes("HARD_KYC_FAILED", None, &[]);
+        assert_eq!(world.answer(said("FULL_USER", &[])), Receipt::Seen(Verdict::Moved));
+        assert_eq!((world.status(), world.waiting()), ("FULL_USER", 1), "the newer one may be right yet");
+        let mut lags_ms = Vec::new();
+        while let Some(question) = &world.case.question {
+            let lag_ms = question.next_at.since_ms(world.now);
+            lags_ms.push(lag_ms);
+            world.wait(lag_ms).sent(&[]);
+            world.answer(said(then, &[]));
+        }
+        assert_eq!(lags_ms, if then == "FULL_USER" { &[5_000, 30_000, 120_000][..] } else { &[5_000] });
+        assert_eq!(world.status(), then);
+        world.wait(DAY).sent(mails);
+    }
+}
+
+#[test]
 fn a_burst_of_callbacks_and_an_impatient_operator_do_not_use_the_waiting_up() {
     let mut world = world();
     world.comes("KYC_PENDING", None, &[]);
