@@ -1,20 +1,38 @@
 //! How fast a service outside is asked, by everybody together, and when it is left alone.
 //!
-//! It knows nothing of what is asked: who asks waits for a turn, and says how it went.
+//! It knows nothing of what is asked: who asks waits for a [`Turn`], and says how it went and about whom. One who fails waits by
+//! themselves, each time twice as long. When it has failed for several in a row, all who have failed wait together, and of the
+//! others one a second is let try. Everybody waits when the service asks for it, or refuses us. So a service that is away gets
+//! few questions, and those whose questions always fail hold up nobody else.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use http::{HeaderMap, header::RETRY_AFTER};
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
     time::{Duration, Instant, sleep_until},
 };
 
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 300_000;
+
+/// Nobody is left alone for longer because a server said so.
+const LONGEST_ASKED_FOR_MS: i64 = 3_600_000;
+
+/// Failures about so many different customers, and nothing that went well between them: it is not the customers.
+const IN_A_ROW: usize = 3;
+
+/// How many customers are remembered who fail; past it all begin anew.
+const MAX_FAILING: usize = 10_000;
+
+/// How often, while those who have failed wait, one is let try who has not.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+/// A pause of everybody that is told each time, and not only when the reason changes.
+const TOLD_MS: u64 = 60_000;
 
 #[derive(Debug)]
 pub struct Pace {
@@ -23,79 +41,323 @@ pub struct Pace {
     /// The least time between two questions.
     between: Duration,
     free: Semaphore,
-    next_at: Mutex<Instant>,
-    failures: AtomicU32,
-    /// What is wrong, for a person.
-    trouble: Mutex<Option<Trouble>>,
+    state: Mutex<State>,
 }
 
+#[derive(Debug)]
+struct State {
+    /// When the next question may begin.
+    next_at: Instant,
+    /// Until when nobody asks.
+    closed_until: Instant,
+    /// Until when those don't ask who have failed, and when the next of the others may.
+    doubted_until: Instant,
+    next_try_at: Instant,
+    /// How often there was such a pause since it went well.
+    pauses: u32,
+    /// Who has failed since it went well.
+    in_a_row: HashSet<String>,
+    /// How often in a row each has failed.
+    failing: HashMap<String, u32>,
+    /// What is wrong, and whether it will not go by itself.
+    trouble: Option<(String, bool)>,
+}
+
+/// What is wrong with a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub text: String,
     /// It will not go by itself: a key or an address is wrong.
     pub lasting: bool,
+    /// When it is asked again, in seconds from now.
+    pub again_in_s: u64,
+}
+
+/// How a question came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub text: String,
+    /// It will not go by itself.
+    pub lasting: bool,
+    /// The service wants to be left alone, for so long.
+    pub after_ms: Option<i64>,
+}
+
+/// The right to ask once.
+pub struct Turn<'p> {
+    pace: &'p Pace,
+    _free: Option<SemaphorePermit<'p>>,
+    /// How often everybody had waited when it began.
+    pauses: u32,
 }
 
 impl Pace {
     /// So many questions under way at once.
     pub fn new(whom: &'static str, at_once: usize, between: Duration) -> Self {
-        Self {
-            whom,
-            between,
-            free: Semaphore::new(at_once),
-            next_at: Mutex::new(Instant::now()),
-            failures: AtomicU32::new(0),
-            trouble: Mutex::default(),
-        }
-    }
-
-    /// Waits for a turn, and until it may be asked again after it has failed. `None`: the service stops.
-    pub async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
-        let permit = self.free.acquire().await.ok()?;
-        let at = {
-            let mut next_at = self.next_at.lock().unwrap_or_else(PoisonError::into_inner);
-            let at = (*next_at).max(Instant::now());
-            *next_at = at + self.between;
-            at
+        let now = Instant::now();
+        let state = State {
+            next_at: now,
+            closed_until: now,
+            doubted_until: now,
+            next_try_at: now,
+            pauses: 0,
+            in_a_row: HashSet::new(),
+            failing: HashMap::new(),
+            trouble: None,
         };
-        sleep_until(at).await;
-        Some(permit)
+        Self { whom, between, free: Semaphore::new(at_once), state: Mutex::new(state) }
     }
 
-    pub fn went_well(&self) {
-        self.failures.store(0, Ordering::Relaxed);
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everybody waits: twice as long after each failure, or as long as was asked for.
-    pub fn failed(&self, trouble: Trouble, asked_for_ms: Option<i64>) {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed);
-        let doubled = FIRST_PAUSE_MS.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE_MS);
-        let pause = Duration::from_millis(asked_for_ms.map_or(0, i64::unsigned_abs).max(doubled));
-        let until = Instant::now() + pause;
-        let mut next_at = self.next_at.lock().unwrap_or_else(PoisonError::into_inner);
-        *next_at = (*next_at).max(until);
-        drop(next_at);
-        let before = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).replace(trouble.clone());
-        if before.as_ref() != Some(&trouble) {
-            let (whom, error, pause_s) = (self.whom, trouble.text, pause.as_secs());
-            tracing::warn!(error, pause_s, "{whom} gives no answer; it is asked again");
+    /// Waits for a turn to ask about somebody. An error: they have failed, and wait for so many milliseconds more.
+    pub async fn turn(&self, about: &str) -> Result<Turn<'_>, i64> {
+        // It is never closed.
+        let free = self.free.acquire().await.map_err(|_| signed(LONGEST_PAUSE_MS))?;
+        loop {
+            let at = {
+                let mut state = self.state();
+                let (now, at) = (Instant::now(), state.may_ask_at(about)?);
+                if at <= now {
+                    state.next_at = now + self.between;
+                    state.next_try_at = now + BETWEEN_TRIES;
+                    return Ok(Turn { pace: self, _free: Some(free), pauses: state.pauses });
+                }
+                at
+            };
+            sleep_until(at).await;
         }
+    }
+
+    /// A turn for a person, who has waited enough.
+    pub fn turn_at_once(&self) -> Turn<'_> {
+        Turn { pace: self, _free: None, pauses: self.state().pauses }
     }
 
     /// It has failed, and is left alone for now.
     pub fn is_resting(&self) -> bool {
-        let next_at = *self.next_at.lock().unwrap_or_else(PoisonError::into_inner);
-        self.trouble().is_some() && next_at > Instant::now()
+        self.state().rests_until() > Instant::now()
     }
 
     pub fn trouble(&self) -> Option<Trouble> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let state = self.state();
+        let (text, lasting) = state.trouble.clone()?;
+        Some(Trouble {
+            text,
+            lasting,
+            again_in_s: state.rests_until().saturating_duration_since(Instant::now()).as_secs(),
+        })
     }
+}
+
+impl Turn<'_> {
+    pub fn went_well(self, about: &str) {
+        let mut state = self.pace.state();
+        state.failing.remove(about);
+        state.in_a_row.clear();
+        state.pauses = 0;
+        state.trouble = None;
+        state.closed_until = Instant::now();
+        state.doubted_until = state.closed_until;
+    }
+
+    /// There was no answer. Returns how long this one is to wait, at least.
+    pub fn failed(self, about: &str, failure: Failure) -> i64 {
+        let Failure { text, lasting, after_ms } = failure;
+        let mut state = self.pace.state();
+        let pause_ms = state.failed(about);
+        let is_closed = lasting || after_ms.is_some();
+        // Those that were under way together fail together, and count as one.
+        let pauses = (is_closed || state.in_a_row.len() >= IN_A_ROW) && self.pauses == state.pauses;
+        let paused_ms = if pauses { state.pause(is_closed, after_ms) } else { 0 };
+        let before = state.trouble.replace((text.clone(), lasting));
+        drop(state);
+        if before.is_none_or(|before| before != (text.clone(), lasting)) || paused_ms >= TOLD_MS {
+            let (whom, pause_s) = (self.pace.whom, paused_ms.max(pause_ms) / 1_000);
+            tracing::warn!(error = text, pause_s, "{whom} gives no answer; it is asked again");
+        }
+        signed(pause_ms)
+    }
+
+    /// There was an answer that nobody can use. It says nothing about others, unless it is the same with several in a row.
+    pub fn odd(self, about: &str, text: &str) -> i64 {
+        let mut state = self.pace.state();
+        let pause_ms = state.failed(about);
+        if state.in_a_row.len() >= IN_A_ROW {
+            state.trouble = Some((text.to_owned(), false));
+        }
+        signed(pause_ms)
+    }
+}
+
+impl State {
+    /// Counts a failure. Returns how long this one waits.
+    fn failed(&mut self, about: &str) -> u64 {
+        if self.failing.len() >= MAX_FAILING {
+            self.failing.clear();
+        }
+        if self.in_a_row.len() < IN_A_ROW {
+            self.in_a_row.insert(about.to_owned());
+        }
+        let failures = self.failing.entry(about.to_owned()).or_default();
+        let pause_ms = doubled(*failures);
+        *failures = failures.saturating_add(1);
+        pause_ms
+    }
+
+    /// A pause twice as long as before, or as long as was asked for.
+    fn pause(&mut self, is_closed: bool, asked_for_ms: Option<i64>) -> u64 {
+        let asked_for_ms = asked_for_ms.map_or(0, |ms| ms.clamp(0, LONGEST_ASKED_FOR_MS).unsigned_abs());
+        let pause_ms = doubled(self.pauses).max(asked_for_ms);
+        self.pauses = self.pauses.saturating_add(1);
+        let until = Instant::now() + Duration::from_millis(pause_ms);
+        let pause = if is_closed { &mut self.closed_until } else { &mut self.doubted_until };
+        *pause = until.max(*pause);
+        pause_ms
+    }
+
+    fn may_ask_at(&self, about: &str) -> Result<Instant, i64> {
+        let (now, at) = (Instant::now(), self.next_at.max(self.closed_until));
+        if self.doubted_until <= now {
+            return Ok(at);
+        }
+        if self.failing.contains_key(about) {
+            return Err(i64::try_from((self.doubted_until - now).as_millis()).unwrap_or(i64::MAX));
+        }
+        Ok(at.max(self.next_try_at))
+    }
+
+    fn rests_until(&self) -> Instant {
+        self.closed_until.max(self.doubted_until)
+    }
+}
+
+fn doubled(before: u32) -> u64 {
+    FIRST_PAUSE_MS.saturating_mul(1 << before.min(16)).min(LONGEST_PAUSE_MS)
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
 /// How long the other side wants to be left alone. Seconds only: a date would hang on whose clock is right.
 pub fn asked_for_ms(headers: &HeaderMap) -> Option<i64> {
     let seconds: i64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(seconds.clamp(0, 86_400) * 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace() -> Pace {
+        Pace::new("the shop", 16, Duration::from_millis(1))
+    }
+
+    fn failure() -> Failure {
+        Failure { text: "it answers 500".to_owned(), lasting: false, after_ms: None }
+    }
+
+    async fn turn<'p>(pace: &'p Pace, about: &str) -> Turn<'p> {
+        pace.turn(about).await.expect("a turn")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_fails_waits_alone_and_longer_each_time() {
+        let pace = pace();
+        for pause_ms in [1_000, 2_000, 4_000] {
+            assert_eq!(turn(&pace, "C-1").await.failed("C-1", failure()), pause_ms);
+            assert!(!pace.is_resting());
+        }
+        assert_eq!(pace.trouble().expect("it is told").text, "it answers 500");
+        turn(&pace, "C-2").await.went_well("C-2");
+        assert_eq!(pace.trouble(), None);
+        assert_eq!(turn(&pace, "C-1").await.failed("C-1", failure()), 8_000, "others' luck is not theirs");
+        turn(&pace, "C-1").await.went_well("C-1");
+        assert_eq!(turn(&pace, "C-1").await.failed("C-1", failure()), 1_000);
+        for _ in 0..20 {
+            assert!(turn(&pace, "C-1").await.failed("C-1", failure()) <= 300_000);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_it_fails_for_several_in_a_row_they_wait_together_and_others_try() {
+        let pace = pace();
+        for customer in ["C-1", "C-2", "C-3"] {
+            assert!(!pace.is_resting());
+            turn(&pace, customer).await.failed(customer, failure());
+        }
+        for waited_ms in [1_000, 2_000, 4_000] {
+            assert_eq!(pace.turn("C-1").await.err(), Some(waited_ms));
+            tokio::time::sleep(Duration::from_millis(waited_ms.unsigned_abs())).await;
+            let together = [turn(&pace, "C-1").await, turn(&pace, "C-1").await];
+            for turn in together {
+                turn.failed("C-1", failure());
+            }
+        }
+        let began = Instant::now();
+        for nth in 0..3 {
+            let customer = format!("new-{nth}");
+            turn(&pace, &customer).await.failed(&customer, failure());
+        }
+        assert!(began.elapsed() >= Duration::from_secs(2), "one a second");
+        turn(&pace, "C-4").await.went_well("C-4");
+        assert!(!pace.is_resting() && pace.trouble().is_none() && pace.turn("C-1").await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_who_always_fail_hold_up_nobody_else() {
+        let pace = pace();
+        let mut next: HashMap<String, i64> = (0..12).map(|nth| (format!("bad-{nth}"), 0)).collect();
+        let began = Instant::now();
+        let mut asked = 0;
+        for nth in 0..60 {
+            let now_ms = i64::try_from(began.elapsed().as_millis()).expect("short");
+            for (customer, at_ms) in next.iter_mut().filter(|(_, at_ms)| **at_ms <= now_ms) {
+                *at_ms = now_ms
+                    + match pace.turn(customer).await {
+                        Ok(turn) => {
+                            asked += 1;
+                            turn.failed(customer, failure())
+                        }
+                        Err(rests_ms) => rests_ms,
+                    };
+            }
+            let (customer, came) = (format!("C-{nth}"), Instant::now());
+            turn(&pace, &customer).await.went_well(&customer);
+            assert!(came.elapsed() <= Duration::from_secs(2), "{customer} waited {:?}", came.elapsed());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert!(asked <= 12 * 8, "{asked} questions about those who fail");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_for_patience_or_refuses_us_is_left_alone_but_not_for_ever() {
+        for (after_ms, lasting, waited_s) in
+            [(Some(12_000), false, 12), (Some(100_000_000), false, 3_600), (Some(0), false, 1), (None, true, 1)]
+        {
+            let pace = pace();
+            turn(&pace, "C-1").await.failed("C-1", Failure { after_ms, lasting, ..failure() });
+            let trouble = pace.trouble().expect("told");
+            assert!(pace.is_resting() && trouble.lasting == lasting);
+            assert!(trouble.again_in_s.abs_diff(waited_s) <= 1, "{trouble:?}");
+            let began = Instant::now();
+            drop(pace.turn_at_once());
+            assert_eq!(began.elapsed(), Duration::ZERO, "a person does not wait");
+            drop(turn(&pace, "C-2").await);
+            assert_eq!(began.elapsed().as_secs(), waited_s);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_understands_is_trouble_when_it_is_all_there_is() {
+        let pace = pace();
+        for (customer, told) in [("C-1", false), ("C-2", false), ("C-3", true)] {
+            turn(&pace, customer).await.odd(customer, "it is no JSON");
+            assert_eq!(pace.trouble().is_some(), told);
+            assert!(!pace.is_resting());
+        }
+    }
 }

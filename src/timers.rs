@@ -178,7 +178,7 @@ impl Timers {
                     if let Some(asker) = &self.asker {
                         match asker.ask(&customer).await {
                             Asked::Answered(_) => {}
-                            Asked::Failed(_) => return Ok(false),
+                            Asked::Failed { .. } => return Ok(false),
                             Asked::Refused(refused) => return Err(refused),
                         }
                     }

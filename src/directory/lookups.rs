@@ -19,7 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Answer, AskError, Shop};
+use super::{Answer, Shop};
 use crate::{
     clock::{Clock, Timestamp},
     decide::{Case, Command},
@@ -31,13 +31,13 @@ use crate::{
 };
 
 /// Questions under way at once, and the least time between two: 50 a second.
-const UNDER_WAY: usize = 4;
+const UNDER_WAY: usize = 16;
 const BETWEEN: Duration = Duration::from_millis(20);
 
 /// How many customers are seen to at once; those who are only looked up again from time to time take half of that at most.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 
-/// How soon a customer is seen to again whose question came to nothing; the shop's own pause comes on top.
+/// How soon a customer is seen to again at the earliest.
 const AGAIN_MS: i64 = 1_000;
 
 /// How often and how long the directory is asked for a callback, from its coming; then it is decided without.
@@ -52,8 +52,8 @@ const PAGE: usize = 500;
 pub enum Told {
     /// The store knows what there is to know.
     Answered,
-    /// The shop gives no answer.
-    Failed(AskError),
+    /// The shop gives no answer, and this customer is not to be asked about for so long.
+    Failed { again_ms: i64 },
     /// The store does not take the answer just now.
     Refused,
 }
@@ -110,7 +110,11 @@ impl Lookups {
     }
 
     async fn ask_now(&self, customer: &CustomerId) -> Told {
-        let Some(_turn) = self.pace.turn().await else { return Told::Refused };
+        let about = customer.as_str();
+        let turn = match self.pace.turn(about).await {
+            Ok(turn) => turn,
+            Err(again_ms) => return Told::Failed { again_ms },
+        };
         let answer = self.shop.ask(customer).await;
         let outcome = match &answer {
             Ok(Answer::Known(_)) => Asked::answered,
@@ -120,20 +124,21 @@ impl Lookups {
         };
         self.metrics.asked(Service::directory, outcome);
         let found = match answer {
-            Ok(Answer::Known(contact)) => Ok(contact),
-            Ok(Answer::Unknown) => Err("the shop does not know this customer".into()),
+            Ok(Answer::Known(contact)) => {
+                turn.went_well(about);
+                Ok(contact)
+            }
+            Ok(Answer::Unknown) => {
+                turn.went_well(about);
+                Err("the shop does not know this customer".into())
+            }
             Ok(Answer::Odd(why)) => {
-                // That says nothing about the others.
+                turn.odd(about, &format!("its answers can't be used: {why}"));
                 tracing::warn!(why, "the directory's answer about a customer can't be used");
                 Err(format!("the shop's answer can't be used: {why}").into())
             }
-            Err(error) => {
-                let trouble = Trouble { text: error.text.clone(), lasting: error.lasting };
-                self.pace.failed(trouble, error.after_ms);
-                return Told::Failed(error);
-            }
+            Err(failure) => return Told::Failed { again_ms: turn.failed(about, failure) },
         };
-        self.pace.went_well();
         let command = Command::LookedUp { customer: customer.clone(), found };
         self.store.submit(command).await.map_or(Told::Refused, |_| Told::Answered)
     }
@@ -155,8 +160,10 @@ impl Lookups {
         let left_ms = PATIENCE_MS.saturating_sub(now.since_ms(first.at)).max(0);
         let tries = async {
             for _ in 0..TRIES {
-                if self.ask(customer).await == Told::Answered {
-                    return true;
+                match self.ask(customer).await {
+                    Told::Answered => return true,
+                    Told::Failed { again_ms } => sleep(Duration::from_millis(again_ms.unsigned_abs())).await,
+                    Told::Refused => {}
                 }
             }
             false
@@ -222,8 +229,10 @@ impl Lookups {
         if !case.awaits_contact(now) && !case.lacks_contact() {
             return None;
         }
-        if self.ask(customer).await != Told::Answered {
-            return Some(self.clock.now().plus_ms(AGAIN_MS));
+        match self.ask(customer).await {
+            Told::Answered => {}
+            Told::Failed { again_ms } => return Some(self.clock.now().plus_ms(again_ms)),
+            Told::Refused => return Some(self.clock.now().plus_ms(AGAIN_MS)),
         }
         let (case, now) = (self.store.customer(customer).ok()??, self.clock.now());
         // What is not new was not recorded.

@@ -10,4 +10,4 @@ mod shop;
 
 pub use lookups::{Lookups, Told};
 pub use settler::Settler;
-pub use shop::{Answer, AskError, Shop};
+pub use shop::{Answer, Shop};

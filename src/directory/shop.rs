@@ -1,6 +1,6 @@
 //! One question to the shop's API, and what came of it.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::ACCEPT};
@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     contacts,
     kyc::{Contact, CustomerId},
-    outbound::{Client, End, Failure, FailureKind, MAX_ANSWER_BYTES, Reach, Request, Target},
-    pace::asked_for_ms,
+    outbound::{self, Client, End, FailureKind, MAX_ANSWER_BYTES, Reach, Request, Target},
+    pace::{Failure, asked_for_ms},
 };
 
 /// Who waits for an answer waits for a mail to go, or a callback to be decided.
@@ -25,30 +25,6 @@ pub enum Answer {
     Unknown,
     /// Something about this customer that can't be used; others may be well.
     Odd(String),
-}
-
-/// Why there is no answer, for any customer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskError {
-    pub text: String,
-    /// It will not go by itself: what the configuration says is wrong.
-    pub lasting: bool,
-    /// How long the shop wants to be left alone.
-    pub after_ms: Option<i64>,
-}
-
-impl fmt::Display for AskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl std::error::Error for AskError {}
-
-impl From<Failure> for AskError {
-    fn from(failure: Failure) -> Self {
-        Self { lasting: failure.kind == FailureKind::Unfit, text: failure.text, after_ms: None }
-    }
 }
 
 /// The shop's API.
@@ -81,12 +57,12 @@ impl Shop {
     }
 
     /// Asks about a customer.
-    pub async fn ask(&self, customer: &CustomerId) -> Result<Answer, AskError> {
+    pub async fn ask(&self, customer: &CustomerId) -> Result<Answer, Failure> {
         let Some(id) = customer.in_url() else { return Ok(Answer::Unknown) };
-        let wrong = |text: String| AskError { text, lasting: true, after_ms: None };
+        let wrong = |text: String| Failure { text, lasting: true, after_ms: None };
         let target = Target::parse(&self.url.replace("{id}", &id)).map_err(wrong)?;
         let request = Request { method: Method::GET, headers: self.headers.clone(), body: Bytes::new() };
-        let answer = self.client.send(&target, request).await?;
+        let answer = self.client.send(&target, request).await.map_err(no_answer)?;
         let status = answer.status;
         let text = format!("{target} answers {status}");
         match status {
@@ -97,19 +73,23 @@ impl Shop {
                     Ok(contacts::answer(&answer.body, &self.declared).map_or_else(Answer::Odd, Answer::Known))
                 }
                 End::TooLong => Ok(Answer::Odd(format!("it is longer than {MAX_ANSWER_BYTES} bytes"))),
-                End::Broken(failure) => Err(failure.into()),
+                End::Broken(failure) => Err(no_answer(failure)),
             },
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Err(wrong(format!("{text}: it does not accept `directory.lookup.header`")))
             }
-            _ if status.is_redirection() => Err(wrong(format!("{text}; redirects are not followed"))),
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
-                Err(AskError { text, lasting: false, after_ms: asked_for_ms(&answer.headers) })
+            // That is about all of our questions.
+            StatusCode::TOO_MANY_REQUESTS => {
+                Err(Failure { text, lasting: false, after_ms: asked_for_ms(&answer.headers).or(Some(0)) })
             }
-            _ if status.is_server_error() => {
-                Err(AskError { text, lasting: false, after_ms: asked_for_ms(&answer.headers) })
+            _ if status.is_redirection() => {
+                Err(Failure { text: format!("{text}; redirects are not followed"), lasting: false, after_ms: None })
             }
-            _ => Err(wrong(text)),
+            _ => Err(Failure { text, lasting: false, after_ms: asked_for_ms(&answer.headers) }),
         }
     }
+}
+
+fn no_answer(failure: outbound::Failure) -> Failure {
+    Failure { lasting: failure.kind == FailureKind::Unfit, text: failure.text, after_ms: None }
 }

@@ -64,9 +64,9 @@ impl Api {
         let request = Request { method: Method::GET, headers: self.headers.clone(), body: Bytes::new() };
         let answer = self.client.send(&target, request).await?;
         let status = answer.status;
-        let later = || AskError::Later {
+        let later = |after_ms: Option<i64>| AskError::Later {
             error: format!("the provider's API answers {status}"),
-            after_ms: asked_for_ms(&answer.headers),
+            after_ms: asked_for_ms(&answer.headers).or(after_ms),
         };
         match status {
             StatusCode::OK => match answer.end {
@@ -78,8 +78,10 @@ impl Api {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(AskError::Key(format!(
                 "the provider's API answers {status}: it does not accept `provider.api_key`"
             ))),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(later()),
-            other if other.is_server_error() => Err(later()),
+            // That is about all of our questions.
+            StatusCode::TOO_MANY_REQUESTS => Err(later(Some(0))),
+            StatusCode::REQUEST_TIMEOUT => Err(later(None)),
+            other if other.is_server_error() => Err(later(None)),
             other => Err(AskError::Odd(format!("the provider's API answers {other}"))),
         }
     }

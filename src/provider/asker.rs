@@ -19,19 +19,19 @@ use crate::{
     decide::{Answer, Command, Memory, Receipt},
     directory::Lookups,
     kyc::CustomerId,
-    pace::{Pace, Trouble},
+    pace::{Failure, Pace, Trouble, Turn},
     store::{Refused, Store},
     telemetry::{self, Metrics, Service},
 };
 
 /// Questions under way at once, and the least time between two: 20 a second.
-const UNDER_WAY: usize = 4;
+const UNDER_WAY: usize = 16;
 const BETWEEN: Duration = Duration::from_millis(50);
 
 /// How many customers are taken to be asked about at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 
-/// How soon a customer is asked about again whose question came to nothing; the API's own pause comes on top.
+/// How soon a customer is asked about again whose answer could not be taken.
 const AGAIN_MS: i64 = 1_000;
 
 /// How soon it is looked again whether a question that is under way has been answered.
@@ -44,7 +44,11 @@ const ODD_AGAIN_MS: i64 = 60_000;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Asked {
     Answered(Receipt),
-    Failed(AskError),
+    /// There is no answer that can be used, and this customer is not to be asked about for so long.
+    Failed {
+        error: AskError,
+        again_ms: i64,
+    },
     Refused(Refused),
 }
 
@@ -74,37 +78,57 @@ impl Asker {
 
     /// Asks about one customer, in turn with all others.
     pub async fn ask(&self, customer: &CustomerId) -> Asked {
-        let Some(_turn) = self.pace.turn().await else { return Asked::Refused(Refused::Closed) };
+        match self.turn(customer).await {
+            Ok(turn) => self.ask_in(turn, customer).await,
+            Err(resting) => resting,
+        }
+    }
+
+    /// Asks about one customer for a person who waits.
+    pub async fn ask_at_once(&self, customer: &CustomerId) -> Asked {
+        self.ask_in(self.pace.turn_at_once(), customer).await
+    }
+
+    async fn ask_in(&self, turn: Turn<'_>, customer: &CustomerId) -> Asked {
         // What comes while the API is being asked asks again.
         let up_to = match self.store.customer(customer) {
             Ok(case) => case.map_or(0, |case| case.last),
             Err(_) => return Asked::Refused(Refused::NotReady),
         };
-        match self.question(customer).await {
+        match self.question(turn, customer).await {
             Ok(answer) => {
-                self.pace.went_well();
                 let command = Command::Answer { customer: customer.clone(), up_to, answer };
                 self.store.submit(command).await.map_or_else(Asked::Refused, Asked::Answered)
             }
-            Err(error) => self.failed(error),
+            Err(failed) => failed,
         }
     }
 
     /// Takes what the API says of a customer as memory, where no source has said anything yet: for going live.
     pub async fn import(&self, customer: &CustomerId) -> Asked {
-        let Some(_turn) = self.pace.turn().await else { return Asked::Refused(Refused::Closed) };
-        let answer = match self.question(customer).await {
+        let turn = match self.turn(customer).await {
+            Ok(turn) => turn,
+            Err(resting) => return resting,
+        };
+        let answer = match self.question(turn, customer).await {
             Ok(Answer::Known(said)) => Some(Box::new(Memory::from(said))),
             Ok(Answer::Unknown) => None,
-            Err(error) => return self.failed(error),
+            Err(failed) => return failed,
         };
-        self.pace.went_well();
         let command = Command::Import { customer: customer.clone(), contact: None, memory: answer };
         self.store.submit(command).await.map_or_else(Asked::Refused, Asked::Answered)
     }
 
-    async fn question(&self, customer: &CustomerId) -> Result<Answer, AskError> {
-        let answer = self.api.ask(customer).await;
+    async fn turn(&self, customer: &CustomerId) -> Result<Turn<'_>, Asked> {
+        let resting = |again_ms| {
+            let error = self.trouble().map(|trouble| trouble.text).unwrap_or_default();
+            Asked::Failed { error: AskError::Later { error, after_ms: None }, again_ms }
+        };
+        self.pace.turn(customer.as_str()).await.map_err(resting)
+    }
+
+    async fn question(&self, turn: Turn<'_>, customer: &CustomerId) -> Result<Answer, Asked> {
+        let (answer, about) = (self.api.ask(customer).await, customer.as_str());
         let outcome = match &answer {
             Ok(Answer::Known(_)) => telemetry::Asked::answered,
             Ok(Answer::Unknown) => telemetry::Asked::unknown,
@@ -112,21 +136,23 @@ impl Asker {
             Err(AskError::Key(_) | AskError::Later { .. }) => telemetry::Asked::failed,
         };
         self.metrics.asked(Service::provider, outcome);
-        answer
-    }
-
-    fn failed(&self, error: AskError) -> Asked {
-        match &error {
-            // That says nothing about the others.
-            AskError::Odd(_) => {
+        let again_ms = match &answer {
+            Ok(_) => {
+                turn.went_well(about);
+                0
+            }
+            Err(error @ AskError::Odd(text)) => {
                 tracing::warn!(%error, "the provider's API says something about a customer that can't be understood");
+                turn.odd(about, text).max(ODD_AGAIN_MS)
             }
-            AskError::Key(text) => self.pace.failed(Trouble { text: text.clone(), lasting: true }, None),
-            AskError::Later { error, after_ms } => {
-                self.pace.failed(Trouble { text: error.clone(), lasting: false }, *after_ms);
+            Err(AskError::Key(text)) => {
+                turn.failed(about, Failure { text: text.clone(), lasting: true, after_ms: None })
             }
-        }
-        Asked::Failed(error)
+            Err(AskError::Later { error, after_ms }) => {
+                turn.failed(about, Failure { text: error.clone(), lasting: false, after_ms: *after_ms })
+            }
+        };
+        answer.map_err(|error| Asked::Failed { error, again_ms })
     }
 
     /// Until `stop` says true.
@@ -178,8 +204,8 @@ impl Asker {
                 }
                 Err(_) => AGAIN_MS,
             },
-            Asked::Failed(AskError::Odd(_)) => ODD_AGAIN_MS,
-            Asked::Failed(_) | Asked::Refused(_) => AGAIN_MS,
+            Asked::Failed { again_ms, .. } => again_ms,
+            Asked::Refused(_) => AGAIN_MS,
         };
         self.store.ask_again(customer, again_ms);
     }

@@ -14,7 +14,7 @@ use crate::{
 /// How many customers are listed at once.
 const PAGE: usize = 200;
 
-/// How often one customer is tried in a round; each failure makes everybody wait longer.
+/// How often one customer is tried in a round.
 const TRIES: usize = 5;
 
 /// How often each customer is asked about; `None`: never.
@@ -86,9 +86,16 @@ async fn round(asker: &Asker, store: &Store, settled: bool) -> Result<u64, Store
                 continue;
             }
             for _ in 0..TRIES {
-                if let Asked::Answered(_) = asker.ask(&id).await {
-                    count += 1;
-                    break;
+                match asker.ask(&id).await {
+                    Asked::Answered(_) => {
+                        count += 1;
+                        break;
+                    }
+                    // A minute or more is for those who are asked about for a reason of their own.
+                    Asked::Failed { again_ms, .. } => {
+                        sleep(Duration::from_millis(again_ms.clamp(0, 5_000).unsigned_abs())).await
+                    }
+                    Asked::Refused(_) => {}
                 }
             }
         }

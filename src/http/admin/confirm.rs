@@ -70,10 +70,10 @@ impl Admin {
 async fn ask(asker: Option<&Arc<Asker>>, customer: &CustomerId, import: bool) -> Result<Receipt, Problem> {
     let no_key = "the provider's API can't be asked: there is no `provider.api_key` in the configuration";
     let asker = asker.ok_or_else(|| Problem::new(Kind::Conflict).detail(no_key))?;
-    let asked = if import { asker.import(customer).await } else { asker.ask(customer).await };
+    let asked = if import { asker.import(customer).await } else { asker.ask_at_once(customer).await };
     match asked {
         Asked::Answered(receipt) => Ok(receipt),
-        Asked::Failed(error) => Err(Problem::new(Kind::Unavailable).detail(error.to_string())),
+        Asked::Failed { error, .. } => Err(Problem::new(Kind::Unavailable).detail(error.to_string())),
         Asked::Refused(why) => Err(refused(why)),
     }
 }
