@@ -136,9 +136,10 @@ impl Pace {
         Turn { pace: self, _free: None, pauses: self.state().pauses }
     }
 
-    /// It has failed, and is left alone for now.
-    pub fn is_resting(&self) -> bool {
-        self.state().rests_until() > Instant::now()
+    /// How long it is still left alone, because it has failed.
+    pub fn rests_for_ms(&self) -> Option<i64> {
+        let left = self.state().rests_until().saturating_duration_since(Instant::now());
+        (!left.is_zero()).then(|| i64::try_from(left.as_millis()).unwrap_or(i64::MAX))
     }
 
     pub fn trouble(&self) -> Option<Trouble> {
@@ -269,7 +270,7 @@ mod tests {
         let pace = pace();
         for pause_ms in [1_000, 2_000, 4_000] {
             assert_eq!(turn(&pace, "C-1").await.failed("C-1", failure()), pause_ms);
-            assert!(!pace.is_resting());
+            assert!(pace.rests_for_ms().is_none());
         }
         assert_eq!(pace.trouble().expect("it is told").text, "it answers 500");
         turn(&pace, "C-2").await.went_well("C-2");
@@ -286,7 +287,7 @@ mod tests {
     async fn when_it_fails_for_several_in_a_row_they_wait_together_and_others_try() {
         let pace = pace();
         for customer in ["C-1", "C-2", "C-3"] {
-            assert!(!pace.is_resting());
+            assert!(pace.rests_for_ms().is_none());
             turn(&pace, customer).await.failed(customer, failure());
         }
         for waited_ms in [1_000, 2_000, 4_000] {
@@ -304,7 +305,7 @@ mod tests {
         }
         assert!(began.elapsed() >= Duration::from_secs(2), "one a second");
         turn(&pace, "C-4").await.went_well("C-4");
-        assert!(!pace.is_resting() && pace.trouble().is_none() && pace.turn("C-1").await.is_ok());
+        assert!(pace.rests_for_ms().is_none() && pace.trouble().is_none() && pace.turn("C-1").await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -341,7 +342,7 @@ mod tests {
             let pace = pace();
             turn(&pace, "C-1").await.failed("C-1", Failure { after_ms, lasting, ..failure() });
             let trouble = pace.trouble().expect("told");
-            assert!(pace.is_resting() && trouble.lasting == lasting);
+            assert!(pace.rests_for_ms().is_some() && trouble.lasting == lasting);
             assert!(trouble.again_in_s.abs_diff(waited_s) <= 1, "{trouble:?}");
             let began = Instant::now();
             drop(pace.turn_at_once());
@@ -357,7 +358,7 @@ mod tests {
         for (customer, told) in [("C-1", false), ("C-2", false), ("C-3", true)] {
             turn(&pace, customer).await.odd(customer, "it is no JSON");
             assert_eq!(pace.trouble().is_some(), told);
-            assert!(!pace.is_resting());
+            assert!(pace.rests_for_ms().is_none());
         }
     }
 }

@@ -201,6 +201,44 @@ async fn going_live_takes_the_api_s_word_for_everybody_and_no_rule_sees_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_whom_the_api_says_nonsense_about_stops_nobody_s_import() {
+    let (shop, provider) = shop().await;
+    for customer in ["C-1", "C-3"] {
+        provider.knows(customer, "FULL_USER", &[]);
+    }
+    provider.says_about("C-2", 200, "<html>");
+    let service = shop.start().ready().await;
+    let rows = (1..=3).map(|nth| format!("C-{nth},c{nth}@customer.example\n")).collect::<String>();
+    shop.write("customers.csv", &format!("id,email\n{rows}"));
+    let file = shop.path("customers.csv").display().to_string();
+    for asked in [&["C-1", "C-2", "C-3"][..], &["C-1", "C-2", "C-3", "C-2"]] {
+        let (code, said, errors) = service.command(&shop, &["customers", "import", &file, "--from-provider"]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(errors.contains("about 1 of 3") && errors.contains("\n  C-2: the answer is not"), "{errors}");
+        assert_eq!(provider.asked(), asked, "who is known is not asked about again");
+    }
+    assert_eq!(service.get("customers/C-3").await["status"], "FULL_USER");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_about_whom_the_api_always_fails_hold_up_nobody_else() {
+    let (shop, provider) = shop().await;
+    let bad: Vec<String> = (0..12).map(|nth| format!("BAD-{nth}")).collect();
+    bad.iter().for_each(|customer| provider.says_about(customer, 500, "{}"));
+    provider.knows("C-1", "SOFT_KYC_FAILED", &[]);
+    let service = shop.start().ready().await;
+    for customer in &bad {
+        service.callback(customer, "SOFT_KYC_FAILED", json!({})).await;
+    }
+    let asked = || provider.asked().iter().filter(|customer| customer.starts_with("BAD")).count();
+    // Everyone of them has failed, and waits.
+    let status = service.until("status", |status| asked() >= 12 && status["provider"]["error"].is_string()).await;
+    assert_eq!(status["provider"]["questions"], 12);
+    service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
+    service.until("customers/C-1", |customer| customer["status"] == "SOFT_KYC_FAILED").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_burst_about_one_customer_is_one_question_and_waits_for_an_api_that_is_late() {
     let (shop, provider) = shop().await;
     provider.knows("C-1", "KYC_PENDING", &[]);

@@ -145,7 +145,7 @@ impl Lookups {
 
     /// Asks before a timer is decided, unless the shop is being left alone. `false`: there is no answer now.
     pub async fn ask_for_timer(self: &Arc<Self>, customer: &CustomerId) -> bool {
-        !self.pace.is_resting() && self.ask(customer).await == Told::Answered
+        self.pace.rests_for_ms().is_none() && self.ask(customer).await == Told::Answered
     }
 
     /// Asks for the callbacks of a customer that wait for it: for so long as a callback may be held up.

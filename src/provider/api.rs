@@ -24,12 +24,16 @@ pub enum AskError {
     Later { error: String, after_ms: Option<i64> },
     /// It says something about this customer that can't be understood; others may be well.
     Odd(String),
+    /// It was not asked: it is being left alone, for what it said before.
+    Resting(String),
 }
 
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Key(error) | Self::Later { error, .. } | Self::Odd(error) => f.write_str(error),
+            Self::Key(error) | Self::Later { error, .. } | Self::Odd(error) | Self::Resting(error) => {
+                f.write_str(error)
+            }
         }
     }
 }

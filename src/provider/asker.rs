@@ -104,8 +104,19 @@ impl Asker {
         }
     }
 
-    /// Takes what the API says of a customer as memory, where no source has said anything yet: for going live.
+    /// Takes what the API says of a customer as memory, where no source has said anything yet: for going live. It does not wait while
+    /// the API is left alone: whoever imports has many to ask about, and says how it goes.
     pub async fn import(&self, customer: &CustomerId) -> Asked {
+        match self.store.customer(customer) {
+            Ok(case) if case.as_ref().is_some_and(|case| case.customer.is_some()) => {
+                return Asked::Answered(Receipt::Unchanged);
+            }
+            Ok(_) => {}
+            Err(_) => return Asked::Refused(Refused::NotReady),
+        }
+        if let Some(again_ms) = self.pace.rests_for_ms() {
+            return self.resting(again_ms);
+        }
         let turn = match self.turn(customer).await {
             Ok(turn) => turn,
             Err(resting) => return resting,
@@ -120,11 +131,12 @@ impl Asker {
     }
 
     async fn turn(&self, customer: &CustomerId) -> Result<Turn<'_>, Asked> {
-        let resting = |again_ms| {
-            let error = self.trouble().map(|trouble| trouble.text).unwrap_or_default();
-            Asked::Failed { error: AskError::Later { error, after_ms: None }, again_ms }
-        };
-        self.pace.turn(customer.as_str()).await.map_err(resting)
+        self.pace.turn(customer.as_str()).await.map_err(|again_ms| self.resting(again_ms))
+    }
+
+    fn resting(&self, again_ms: i64) -> Asked {
+        let error = self.trouble().map(|trouble| trouble.text).unwrap_or_default();
+        Asked::Failed { error: AskError::Resting(error), again_ms }
     }
 
     async fn question(&self, turn: Turn<'_>, customer: &CustomerId) -> Result<Answer, Asked> {
@@ -133,7 +145,7 @@ impl Asker {
             Ok(Answer::Known(_)) => telemetry::Asked::answered,
             Ok(Answer::Unknown) => telemetry::Asked::unknown,
             Err(AskError::Odd(_)) => telemetry::Asked::odd,
-            Err(AskError::Key(_) | AskError::Later { .. }) => telemetry::Asked::failed,
+            Err(AskError::Key(_) | AskError::Later { .. } | AskError::Resting(_)) => telemetry::Asked::failed,
         };
         self.metrics.asked(Service::provider, outcome);
         let again_ms = match &answer {
@@ -151,6 +163,7 @@ impl Asker {
             Err(AskError::Later { error, after_ms }) => {
                 turn.failed(about, Failure { text: error.clone(), lasting: false, after_ms: *after_ms })
             }
+            Err(AskError::Resting(_)) => 0,
         };
         answer.map_err(|error| Asked::Failed { error, again_ms })
     }

@@ -36,6 +36,8 @@ struct Shared {
     manner: Mutex<Manner>,
     /// What `data` says, by customer.
     known: Mutex<HashMap<String, Value>>,
+    /// Whatever else it would answer, of these customers it says this.
+    instead: Mutex<HashMap<String, (u16, String)>>,
     asked: Mutex<Vec<String>>,
 }
 
@@ -43,8 +45,12 @@ impl Provider {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let addr = listener.local_addr().expect("an address");
-        let shared =
-            Arc::new(Shared { manner: Mutex::new(Manner::Truthful), known: Mutex::default(), asked: Mutex::default() });
+        let shared = Arc::new(Shared {
+            manner: Mutex::new(Manner::Truthful),
+            known: Mutex::default(),
+            instead: Mutex::default(),
+            asked: Mutex::default(),
+        });
         let serving = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -70,6 +76,11 @@ impl Provider {
         self.shared.known.lock().expect("known").insert(customer.to_owned(), data);
     }
 
+    /// From now on it answers so whenever it is asked about a customer.
+    pub fn says_about(&self, customer: &str, status: u16, body: &str) {
+        self.shared.instead.lock().expect("instead").insert(customer.to_owned(), (status, body.to_owned()));
+    }
+
     /// The customers that were asked about, in order.
     pub fn asked(&self) -> Vec<String> {
         self.shared.asked.lock().expect("asked").clone()
@@ -87,7 +98,8 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
             .to_owned();
         shared.asked.lock().expect("asked").push(customer.clone());
         let manner = shared.manner.lock().expect("manner").clone();
-        let (status, body) = match manner {
+        let instead = shared.instead.lock().expect("instead").get(&customer).cloned();
+        let (status, body) = match instead.map_or(manner, |(status, body)| Manner::Says(status, body)) {
             Manner::Hangs => {
                 tokio::time::sleep(Duration::from_secs(60)).await;
                 return;

@@ -3,6 +3,7 @@
 use std::{
     io::Read,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::Args;
@@ -25,6 +26,10 @@ use crate::{
 /// How many bad lines are shown; of the rest only how many there are.
 const SHOWN: usize = 200;
 
+/// How often the provider's API is asked about one customer, and how long it is waited at once while it is left alone.
+const TRIES: usize = 5;
+const LONGEST_WAIT_MS: u64 = 60_000;
+
 #[derive(Debug, Args)]
 pub struct Import {
     /// CSV with a first line of column names (id, email, name, locale, timezone, country, and declared attributes), or NDJSON;
@@ -46,32 +51,37 @@ impl Import {
         let text = self.text()?;
         let format = Format::of(self.format, &self.file);
         let entries = contacts::read(&text, format, &config.directory.attributes).map_err(|bad| self.refused(&bad))?;
-        let (changed, direct, known) = settings::block_on(async {
+        let (changed, direct, asked) = settings::block_on(async {
             let way = Way::find(&config).await?;
             let direct = matches!(way, Way::Store(_));
             let taken = self.take(&way, &entries, output).await;
             way.close().await;
-            taken.map(|(changed, known)| (changed, direct, known))
+            taken.map(|(changed, asked)| (changed, direct, asked))
         })?;
         let where_to = if direct { "into the data directory, since no server runs" } else { "by the running server" };
         output.either(
             &json!({
-                "contacts": entries.len(), "changed": changed, "unchanged": entries.len() - changed, "from_provider": known,
+                "contacts": entries.len(), "changed": changed, "unchanged": entries.len() - changed,
+                "from_provider": asked.as_ref().map(|asked| asked.known), "failed": asked.as_ref().map(|asked| &asked.failed),
             }),
             format_args!(
                 "{} contacts were taken {where_to}: {changed} new or changed, {} as they were{}",
                 entries.len(),
                 entries.len() - changed,
-                known
-                    .map(|known| format!("\n{known} of {} are known to the provider, and new here", entries.len()))
+                asked
+                    .as_ref()
+                    .map(|asked| format!("\n{} of {} are known to the provider, and new here", asked.known, entries.len()))
                     .unwrap_or_default()
             ),
         );
-        Ok(())
+        match asked {
+            Some(asked) if !asked.failed.is_empty() => Err(unanswered(&asked.failed, entries.len())),
+            _ => Ok(()),
+        }
     }
 
-    /// Returns how many were new or changed, and how many the provider knows, where it was asked.
-    async fn take(&self, way: &Way, entries: &[Entry], output: &Output) -> Result<(usize, Option<usize>), Failure> {
+    /// Returns how many were new or changed, and what the provider said, where it was asked.
+    async fn take(&self, way: &Way, entries: &[Entry], output: &Output) -> Result<(usize, Option<Asked>), Failure> {
         let client = match (way, self.from_provider) {
             (_, false) => None,
             (Way::Server(client), true) => Some(client),
@@ -83,7 +93,7 @@ impl Import {
         };
         let changed = send(way, entries, output).await?;
         let Some(client) = client else { return Ok((changed, None)) };
-        ask(client, entries, output).await.map(|known| (changed, Some(known)))
+        ask(client, entries, output).await.map(|asked| (changed, Some(asked)))
     }
 
     fn text(&self) -> Result<String, Failure> {
@@ -110,18 +120,57 @@ impl Import {
     }
 }
 
-/// Has the provider's API asked about each. Returns of how many it said something new.
-async fn ask(client: &Client, entries: &[Entry], output: &Output) -> Result<usize, Failure> {
+fn unanswered(failed: &[String], all: usize) -> Failure {
+    let mut lines: Vec<String> = failed.iter().take(SHOWN).map(|one| format!("  {one}")).collect();
+    if failed.len() > SHOWN {
+        lines.push(format!("  and {} more", failed.len() - SHOWN));
+    }
+    let text = format!(
+        "about {} of {all} the provider's API gave no answer that can be used; run it again, and who is known by then is not asked about:\n{}",
+        failed.len(),
+        lines.join("\n")
+    );
+    Failure::new(Exit::Failed, text)
+}
+
+/// What the provider's API has said of many.
+#[derive(Default)]
+struct Asked {
+    /// Of how many it said something new.
+    known: usize,
+    /// About whom it gave no answer that can be used, and why.
+    failed: Vec<String>,
+}
+
+/// Has the provider's API asked about each. Nobody stops those behind them.
+async fn ask(client: &Client, entries: &[Entry], output: &Output) -> Result<Asked, Failure> {
     let bar = bar(entries.len(), "customers", output);
-    let mut known = 0;
+    let mut asked = Asked::default();
     for entry in entries {
         let path = format!("customers/{}/refresh", part(entry.id.as_str()));
-        let answer = client.post_json(&path, &json!({"import": true})).await?;
-        known += usize::from(answer["verdict"] == "imported");
+        let mut tries = 0;
+        loop {
+            let answer = client.post_json(&path, &json!({"import": true})).await?;
+            let failed = &answer["failed"];
+            if failed.is_null() {
+                asked.known += usize::from(answer["verdict"] == "imported");
+                break;
+            }
+            tries += usize::from(failed["asked"] == true);
+            let error = failed["error"].as_str().unwrap_or("no answer");
+            if tries == TRIES || failed["lasting"] == true {
+                asked.failed.push(format!("{}: {error}", entry.id));
+                break;
+            }
+            bar.set_message(format!("waiting: {error}"));
+            let again_ms = failed["again_ms"].as_u64().unwrap_or_default().clamp(100, LONGEST_WAIT_MS);
+            tokio::time::sleep(Duration::from_millis(again_ms)).await;
+        }
+        bar.set_message("");
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(known)
+    Ok(asked)
 }
 
 fn bar(length: usize, what: &str, output: &Output) -> ProgressBar {
@@ -129,7 +178,9 @@ fn bar(length: usize, what: &str, output: &Output) -> ProgressBar {
         true => ProgressBar::new(length as u64),
         false => ProgressBar::hidden(),
     };
-    if let Ok(style) = ProgressStyle::with_template(&format!("{{wide_bar}} {{pos}}/{{len}} {what}, {{eta}} left")) {
+    if let Ok(style) =
+        ProgressStyle::with_template(&format!("{{wide_bar}} {{pos}}/{{len}} {what}, {{eta}} left {{msg}}"))
+    {
         bar.set_style(style);
     }
     bar

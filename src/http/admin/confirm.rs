@@ -16,7 +16,7 @@ use crate::{
         reply::{Kind, Problem, json as answer},
     },
     kyc::{CustomerId, Verdict},
-    provider::{Asked, Asker},
+    provider::{AskError, Asked, Asker},
 };
 
 /// How to refresh; an empty body asks the API.
@@ -47,8 +47,14 @@ impl Admin {
         let (store, customer) = (self.store()?, customer_id(&id)?);
         let receipt = if how.believe {
             store.submit(Command::Believe { customer: customer.clone() }).await.map_err(refused)?
+        } else if how.import {
+            match asker(self.house.asker())?.import(&customer).await {
+                // Whoever imports many does not stop at one.
+                Asked::Failed { error, again_ms } => return Ok(failed(&customer, &error, again_ms)),
+                asked => receipt_of(asked)?,
+            }
         } else {
-            ask(self.house.asker(), &customer, how.import).await?
+            receipt_of(asker(self.house.asker())?.ask_at_once(&customer).await)?
         };
         let verdict = match receipt {
             Receipt::Seen(verdict) => Some(verdict.name()),
@@ -67,13 +73,28 @@ impl Admin {
     }
 }
 
-async fn ask(asker: Option<&Arc<Asker>>, customer: &CustomerId, import: bool) -> Result<Receipt, Problem> {
+fn asker(asker: Option<&Arc<Asker>>) -> Result<&Arc<Asker>, Problem> {
     let no_key = "the provider's API can't be asked: there is no `provider.api_key` in the configuration";
-    let asker = asker.ok_or_else(|| Problem::new(Kind::Conflict).detail(no_key))?;
-    let asked = if import { asker.import(customer).await } else { asker.ask_at_once(customer).await };
+    asker.ok_or_else(|| Problem::new(Kind::Conflict).detail(no_key))
+}
+
+fn receipt_of(asked: Asked) -> Result<Receipt, Problem> {
     match asked {
         Asked::Answered(receipt) => Ok(receipt),
         Asked::Failed { error, .. } => Err(Problem::new(Kind::Unavailable).detail(error.to_string())),
         Asked::Refused(why) => Err(refused(why)),
     }
+}
+
+fn failed(customer: &CustomerId, error: &AskError, again_ms: i64) -> Response {
+    let shape = json!({
+        "customer": customer,
+        "failed": {
+            "error": error.to_string(),
+            "again_ms": again_ms,
+            "asked": !matches!(error, AskError::Resting(_)),
+            "lasting": matches!(error, AskError::Odd(_)),
+        },
+    });
+    answer(StatusCode::OK, &shape)
 }
