@@ -146,34 +146,43 @@ impl Dispatcher {
                 Ended { log: error.clone(), outcome: Outcome::Retry { error, after_ms: None } }
             }
         };
-        let (job, rule, channel) = (attempt.job.id(), &attempt.job.order.rule, &self.channel);
-        let name = match &outcome {
-            Outcome::Done => "done",
-            Outcome::Retry { .. } => {
-                tracing::warn!(%job, %rule, %channel, error = log, "an attempt failed and is repeated");
-                "retry"
-            }
-            Outcome::Failed { .. } => {
-                tracing::error!(%job, %rule, %channel, error = log, "a job has become a problem");
-                "failed"
-            }
-        };
-        self.metrics.attempted(&self.channel.to_string(), name);
         // What happened outside has to be known inside: it is tried until it is recorded, or the process ends and it is in
         // doubt.
         loop {
             match self.store.finish(&attempt, outcome.clone()).await {
-                Ok(Receipt::Gone) => {
-                    tracing::warn!(job = %attempt.job.id(), "an attempt has ended that nobody waits for any more");
-                    return;
-                }
-                Ok(_) | Err(Refused::Closed) => return,
+                Ok(receipt) => return self.tell(&attempt, &outcome, &receipt, &log),
+                Err(Refused::Closed) => return,
                 Err(refused) => {
                     tracing::error!(job = %attempt.job.id(), %refused, "the end of an attempt can't be recorded yet");
                     sleep(REFUSED).await;
                 }
             }
         }
+    }
+
+    /// Logs and counts what has come of an attempt.
+    fn tell(&self, attempt: &Attempt, outcome: &Outcome, receipt: &Receipt, log: &str) {
+        let (job, rule, channel) = (attempt.job.id(), &attempt.job.order.rule, &self.channel);
+        let name = match (outcome, receipt) {
+            (_, Receipt::Gone) => {
+                tracing::warn!(%job, "an attempt has ended that nobody waits for any more");
+                "gone"
+            }
+            (Outcome::Done, _) => "done",
+            (Outcome::Retry { .. }, Receipt::GaveUp) => {
+                tracing::error!(%job, %rule, %channel, error = log, "a job has become a problem: 24 hours of trying are over");
+                "exhausted"
+            }
+            (Outcome::Retry { .. }, _) => {
+                tracing::warn!(%job, %rule, %channel, error = log, "an attempt failed and is repeated");
+                "retry"
+            }
+            (Outcome::Failed { .. }, _) => {
+                tracing::error!(%job, %rule, %channel, error = log, "a job has become a problem");
+                "failed"
+            }
+        };
+        self.metrics.attempted(&channel.to_string(), name);
     }
 
     async fn act(&self, attempt: &Attempt) -> Ended {

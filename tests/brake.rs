@@ -58,7 +58,7 @@ async fn past_the_brake_nothing_leaves_until_a_person_says_so() {
     assert_eq!(shop.mails().len(), 3);
 
     let (code, said, error) = service.command(&shop, &["resume", "--channel", "email"]);
-    assert_eq!((code, said.trim()), (Some(0), "channel email resumed by hand"), "{error}");
+    assert_eq!((code, said.trim()), (Some(0), "channel email resumed by hand, 3 that wait may go"), "{error}");
     done(&service, 6).await;
     // It counts anew from then on.
     enter(&service, 6..9, "SOFT_KYC_FAILED").await;
@@ -106,8 +106,13 @@ async fn what_a_wrong_rule_has_ordered_is_dropped_and_the_rest_goes() {
     service.until("status", |said| said["jobs"]["queued"] == 6).await;
     let (code, _, error) = service.command(&shop, &["resume", "--drop-rule", "sorry"]);
     assert_eq!(code, Some(2), "{error}");
+    let (code, _, error) = service.command(&shop, &["resume", "--channel", "email", "--drop-rule", "sory"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("was not resumed. Did you mean sorry? What waits is of bye (2), sorry (4)"), "{error}");
+    assert!(service.get("status").await["paused"]["channels"]["email"].is_string() && shop.mails().is_empty());
     let (code, said, error) = service.command(&shop, &["resume", "--channel", "email", "--drop-rule", "sorry"]);
-    assert_eq!((code, said.trim()), (Some(0), "channel email resumed by hand, 4 jobs dropped"), "{error}");
+    let done_so = "channel email resumed by hand, 4 jobs dropped, 2 that wait may go";
+    assert_eq!((code, said.trim()), (Some(0), done_so), "{error}");
     done(&service, 2).await;
     let jobs = service.until_jobs("C-0", &["cancelled"]).await;
     assert_eq!(jobs[0]["reason"], "dropped by hand");

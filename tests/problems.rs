@@ -139,3 +139,61 @@ async fn a_queued_job_says_what_it_waits_for() {
     let said = service.get("jobs").await;
     assert_eq!(said["jobs"][1]["reason"], "webhook:shop is not in the configuration");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_has_mended_is_sent_mended() {
+    let relay = SmtpServer::start().await;
+    let mut shop = Shop::new(RULES);
+    shop.transport = relay.url();
+    let service = shop.start().ready().await;
+    // An address that is refused, and one that is put off.
+    for (customer, said, state) in [("C-1", "550 5.1.1 no such user", "problem"), ("C-2", "450 4.2.0 later", "queued")]
+    {
+        relay.then(Stage::RcptTo, Act::Say(said));
+        service.contact(customer, "typo@customer.example").await;
+        service.callback(customer, "SOFT_KYC_FAILED", json!({})).await;
+        let path = format!("jobs?customer={customer}");
+        let failed = |said: &Value| said["jobs"][0]["state"] == state && said["jobs"][0]["attempts"] == 1;
+        let job = service.until(&path, failed).await["jobs"][0]["id"].as_str().expect("an id").to_owned();
+        service.contact(customer, "right@customer.example").await;
+        assert_eq!(service.command(&shop, &["retry", &job]).0, Some(0));
+        service.until_jobs(customer, &["done"]).await;
+        let mails = relay.received();
+        let mail = mails.last().expect("a mail");
+        assert_eq!(mail.to, ["right@customer.example"], "{said}");
+        assert!(mail.header("Message-ID").is_some_and(|id| id.contains(&job)), "under the same id");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_could_not_be_filled_in_is_mended_and_tried_again() {
+    let shop = Shop::new(RULES);
+    let template = "Subject: sorry\n\nHello {% if message == 'boom' %}{{ customer.name }}{% endif %}, there you are.\n";
+    shop.write("rules/templates/sorry.en.md", template);
+    let service = shop.start().ready().await;
+    let contact = json!({"email": "ada@customer.example"});
+    assert_eq!(service.ask("PUT", "customers/C-1/contact", Some(contact)).await.0, 200);
+    service.callback("C-1", "SOFT_KYC_FAILED", json!({"kycEndUserErrorMessage": "boom"})).await;
+    let jobs = service.until_jobs("C-1", &["problem"]).await;
+    assert_eq!(jobs[0]["problem"], "unrenderable");
+    let hash = service.get("status").await["rules"]["hash"].clone();
+    shop.write("rules/templates/sorry.en.md", "Subject: mended\n\nNothing to fill in.\n");
+    service.until("status", |status| status["rules"]["hash"] != hash).await;
+    assert_eq!(service.command(&shop, &["retry", jobs[0]["id"].as_str().expect("an id")]).0, Some(0));
+    service.until_jobs("C-1", &["done"]).await;
+    assert!(shop.mails()[0].contains("Subject: mended"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_problem_of_a_customer_who_has_moved_on_is_none() {
+    let (_relay, _shop, service) = six_problems().await;
+    for customer in ["C-1", "C-3"] {
+        service.callback(customer, "FULL_USER", json!({})).await;
+        let jobs = service.until_jobs(customer, &["cancelled"]).await;
+        assert!(
+            jobs[0]["reason"].as_str().is_some_and(|reason| reason.contains("has left SOFT_KYC_FAILED")),
+            "{jobs:?}"
+        );
+    }
+    assert_eq!(service.get("status").await["jobs"]["problem"], 4);
+}

@@ -85,7 +85,11 @@ fn govern(config: Option<&Path>, path: &str, output: &mut Output) -> Result<(), 
         Some(count) if count > 0 => format!(", {count} jobs dropped"),
         _ => String::new(),
     };
-    output.either(&answer, format_args!("{said}{before}{dropped}"));
+    let released = match answer["released"].as_u64() {
+        Some(count) if count > 0 => format!(", {count} that wait may go"),
+        _ => String::new(),
+    };
+    output.either(&answer, format_args!("{said}{before}{dropped}{released}"));
     Ok(())
 }
 

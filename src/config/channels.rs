@@ -51,7 +51,7 @@ pub(super) fn webhooks(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> 
     reader.named(node, "`webhooks`", |reader, name, node| {
         let what = format!("`webhooks.{name}`");
         let fields = reader.section(Some(node), &what, &["url", "secret", "private", "brake"])?;
-        let url = fields.need("url", reader.report);
+        let (url, private) = reader.target(&fields, &format!("webhooks.{name}"));
         let secret = fields.need("secret", reader.report);
         let secrets = reader.secrets(secret, &format!("`webhooks.{name}.secret`"));
         let wrong = secrets.iter().find_map(|secret| Key::parse(secret.expose_secret()).err());
@@ -59,9 +59,9 @@ pub(super) fn webhooks(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> 
             reader.report.error("value", node.span.clone(), format!("`webhooks.{name}.secret`: {why}"));
         }
         Some(Webhook {
-            url: reader.url(url, &format!("`webhooks.{name}.url`")).unwrap_or_default(),
+            url: url.unwrap_or_default(),
             secrets,
-            private: reader.bool(fields.get("private"), &format!("`webhooks.{name}.private`")).unwrap_or_default(),
+            private,
             brake: reader.form(fields.get("brake"), &format!("`webhooks.{name}.brake`"), values::brake).flatten(),
         })
     })
@@ -74,13 +74,12 @@ pub(super) fn chats(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> BTr
         let what = format!("`chats.{name}`");
         let fields = reader.section(Some(node), &what, &["kind", "url", "private", "brake"])?;
         let kind = fields.need("kind", reader.report);
-        let url = fields.need("url", reader.report);
+        let (url, private) = reader.target(&fields, &format!("chats.{name}"));
         let kind = reader.word(kind, &format!("`chats.{name}.kind`"), &KINDS);
-        let url = reader.url(url, &format!("`chats.{name}.url`"));
         Some(Chat {
             kind: kind.unwrap_or(Kind::Slack),
             url: SecretString::from(url.unwrap_or_default()),
-            private: reader.bool(fields.get("private"), &format!("`chats.{name}.private`")).unwrap_or_default(),
+            private,
             brake: reader.form(fields.get("brake"), &format!("`chats.{name}.brake`"), values::brake).flatten(),
         })
     })
@@ -105,9 +104,8 @@ pub(super) fn directory(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) ->
 
 fn lookup(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<Lookup> {
     let fields = reader.section(node, "`directory.lookup`", &["url", "header", "cache", "private"])?;
-    let url = fields.need("url", reader.report);
-    let text = reader.url(url, "`directory.lookup.url`");
-    if let (Some(node), Some(text)) = (url, &text)
+    let (text, private) = reader.target(&fields, "directory.lookup");
+    if let (Some(node), Some(text)) = (fields.get("url"), &text)
         && text.matches("{id}").count() != 1
     {
         let message = "`directory.lookup.url` needs `{id}` once, where the customer's id goes";
@@ -120,7 +118,7 @@ fn lookup(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<Lookup
         url: text.unwrap_or_default(),
         header: header.map(|(name, value)| (name, SecretString::from(value))),
         cache: reader.form(fields.get("cache"), "`directory.lookup.cache`", cache).map_or(CACHE, |time| time.as_std()),
-        private: reader.bool(fields.get("private"), "`directory.lookup.private`").unwrap_or_default(),
+        private,
     })
 }
 

@@ -10,7 +10,10 @@ use std::{
 
 use secrecy::SecretString;
 
-use crate::source::{Fields, Node, Report, did_you_mean, one_of};
+use crate::{
+    outbound::{Target, unfit},
+    source::{Fields, Node, Report, did_you_mean, one_of},
+};
 
 use super::values;
 
@@ -137,6 +140,21 @@ impl<'r, 't> Reader<'r, 't> {
             self.report.warning("url", node?.span.clone(), message).label("write https://");
         }
         self.owned(node, what)
+    }
+
+    /// `url` and `private`: where something is sent, and whether that may be in a private network.
+    pub(super) fn target(&mut self, fields: &Fields<'_, '_>, what: &str) -> (Option<String>, bool) {
+        let node = fields.need("url", self.report);
+        let url = self.url(node, &format!("`{what}.url`"));
+        let private = self.bool(fields.get("private"), &format!("`{what}.private`")).unwrap_or_default();
+        let target = url.as_deref().and_then(|url| Target::parse(url).ok()).filter(|_| !private);
+        if let (Some(node), Some(why)) = (node, target.and_then(|target| target.address()).and_then(unfit)) {
+            let message = format!("`{what}.url` is {why}, and nothing is sent there");
+            self.report
+                .warning("private", node.span.clone(), message)
+                .help("if that is meant, say `private: true` beside it");
+        }
+        (url, private)
     }
 
     /// A section, if it is there: a map of these keys.

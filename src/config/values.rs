@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
 
-use crate::{decide::Brake, source};
+use crate::{decide::Brake, outbound::Target, source};
 
 /// `off` is a word, since YAML 1.2 does not take it for `false`.
 pub(super) fn is_off(text: &str) -> bool {
@@ -100,7 +100,11 @@ pub(super) fn url(text: &str) -> Result<Uri, String> {
             "it has a user or password in it, which is not sent; use a header or the target's own secret".to_owned()
         );
     }
-    if authority.host().is_empty() { Err(form()) } else { Ok(uri) }
+    if authority.host().is_empty() {
+        return Err(form());
+    }
+    // What is sent goes where this reads it, which is stricter with hosts and ports.
+    Target::parse(text).map(|_| uri)
 }
 
 /// Whether what goes there can be read on the way.

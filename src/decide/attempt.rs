@@ -113,8 +113,8 @@ pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
 }
 
 fn go(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) -> Decision {
-    let letter = match (&job.letter, &job.order.action) {
-        (None, Action::Email { .. }) => letter_for(case, who, job, given).map(Box::new),
+    let letter = match &job.order.action {
+        Action::Email { .. } if !is_written(case, job) => letter_for(case, who, job, given).map(Box::new),
         _ => None,
     };
     let waited = job.fate.standing_still(given.now);
@@ -131,6 +131,13 @@ fn go(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) -> Decision {
         Job { order: job.order.clone(), fate: fate.clone(), letter: letter.clone().or_else(|| job.letter.clone()) };
     let go = Receipt::Go(Box::new(Attempt { customer: who.clone(), job: begun }));
     settle(who, Kind::Attempt, job.id(), fate, letter, go)
+}
+
+/// What a mail says is fixed by its first attempt, and by a person's; and it goes to nobody who is not the customer any more.
+fn is_written(case: &Case, job: &Job) -> bool {
+    let Some(letter) = &job.letter else { return false };
+    let is_theirs = case.contact.as_ref().is_none_or(|contact| *contact.email == *letter.address);
+    job.fate.first_attempt_at.is_some() && (is_theirs || !job.order.is_mail_to_customer())
 }
 
 /// Until when a webhook waits, so that its target is told in the order in which things happened; `None`: it is its turn. Nothing
@@ -225,6 +232,7 @@ pub fn end(case: &Case, who: &CustomerId, id: JobId, attempt: u32, outcome: &Out
     if job.fate.state != State::Running || job.fate.attempts != attempt {
         return Decision::nothing(Receipt::Gone);
     }
+    let mut receipt = Receipt::Recorded;
     let fate = match outcome {
         Outcome::Done => Fate {
             state: State::Done,
@@ -241,15 +249,17 @@ pub fn end(case: &Case, who: &CustomerId, id: JobId, attempt: u32, outcome: &Out
         Outcome::Retry { error, after_ms } => {
             let fate = Fate { last_error: Some(short(error)), ..job.fate.clone() };
             let since = job.fate.first_attempt_at.unwrap_or(given.now);
-            let pause = pause_after(id, attempt).max(after_ms.unwrap_or(0)).min(TRYING_MS);
-            if given.now.since_ms(since) + pause > TRYING_MS {
+            let (pause_ms, left_ms) = (pause_after(id, attempt), TRYING_MS - given.now.since_ms(since));
+            if pause_ms > left_ms {
+                receipt = Receipt::GaveUp;
                 fate.problem(Trouble::Exhausted, format!("gave up after {attempt} attempts in 24 hours: {error}"))
             } else {
-                fate.queued(given.now.plus_ms(pause))
+                // However long a server wants to be left alone, it is tried once more in the end.
+                fate.queued(given.now.plus_ms(pause_ms.max(after_ms.unwrap_or(0)).min(left_ms)))
             }
         }
     };
-    settle(who, Kind::Outcome, id, fate, None, Receipt::Recorded)
+    settle(who, Kind::Outcome, id, fate, None, receipt)
 }
 
 /// An attempt that nobody knows the end of is repeated: the other side tells by the id that it is the same.

@@ -226,6 +226,8 @@ pub enum Receipt {
     NotBefore(Timestamp),
     /// It is written down.
     Recorded,
+    /// It is written down, and there will be no further attempt.
+    GaveUp,
     /// It was so already.
     Unchanged,
     /// There is no such job, or it has come to an end.

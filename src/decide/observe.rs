@@ -74,8 +74,7 @@ pub(super) fn advance(
 fn end_stays(case: &Case, customer: &Customer, given: Given<'_>, effects: &mut Effects) {
     for job in case.open.iter().filter(|job| job.order.is_mail_to_customer()) {
         let waits = match job.fate.state {
-            State::Queued | State::Held => true,
-            State::Problem => job.lacks_contact(),
+            State::Queued | State::Held | State::Problem => true,
             State::Running | State::Done | State::Cancelled => false,
         };
         if let Some(reason) = ended(&job.order, customer)

@@ -1,7 +1,7 @@
 //! Webhooks and chats: what they say is decided once, and a target is told in order.
 
 use super::{tests::World, *};
-use crate::outbox::{Said, State, Trouble};
+use crate::outbox::{Said, State, TRYING_MS, Trouble};
 
 const RULES: &str = "
   - {id: told, when: any -> any, do: [{webhook: {to: shop, event: kyc.changed}}]}
@@ -105,4 +105,21 @@ fn a_text_that_is_too_long_is_cut_and_one_that_can_not_be_made_is_a_problem() {
     let fate = &world.open()[1].fate;
     assert_eq!((fate.state, fate.trouble), (State::Problem, Some(Trouble::Unrenderable)));
     assert!(fate.reason.as_deref().is_some_and(|reason| reason.contains("a list is printed")), "{fate:?}");
+}
+
+#[test]
+fn however_long_a_server_wants_to_be_left_alone_it_is_tried_once_more_in_the_end() {
+    let mut world = World::new(RULES);
+    world.comes("CREATED", None, &[]);
+    tried(&mut world, 0);
+    ended(&mut world, 0, Outcome::Retry { error: "it said 503".to_owned(), after_ms: Some(i64::MAX) });
+    let fate = &world.open()[0].fate;
+    assert_eq!((fate.state, fate.next_at), (State::Queued, world.now.plus_ms(TRYING_MS)));
+    world.now = fate.next_at;
+    tried(&mut world, 0);
+    let (job, attempt) = (world.open()[0].id(), world.open()[0].fate.attempts);
+    let outcome = Outcome::Retry { error: "it said 503".to_owned(), after_ms: None };
+    let receipt = world.submit(&Command::Finish { customer: World::who(), job, attempt, outcome });
+    assert_eq!(receipt, Receipt::GaveUp);
+    assert_eq!(world.open()[0].fate.reason.as_deref(), Some("gave up after 2 attempts in 24 hours: it said 503"));
 }

@@ -82,8 +82,8 @@ fn locale(value: Option<String>) -> Result<Option<String>, ContactError> {
 
 /// An address as mail servers take it: a domain in other letters than ASCII in its punycode, and nothing that could never be
 /// mailed.
-fn address(value: String) -> Result<String, ContactError> {
-    let Some(email) = text("email", Some(value))? else { return wrong("email", "is empty") };
+pub fn mail_address(value: &str) -> Result<String, ContactError> {
+    let Some(email) = text("email", Some(value.to_owned()))? else { return wrong("email", "is empty") };
     let Some((local, domain)) = email.rsplit_once('@') else {
         return wrong("email", format!("{email:?} is no mail address"));
     };
@@ -114,7 +114,7 @@ fn address(value: String) -> Result<String, ContactError> {
 impl Contact {
     /// The contact, with its texts trimmed and its codes in their usual case.
     pub fn checked(self) -> Result<Self, ContactError> {
-        let email = address(self.email)?;
+        let email = mail_address(&self.email)?;
         let timezone = text("timezone", self.timezone)?;
         if let Some(name) = &timezone
             && jiff::tz::TimeZone::get(name).is_err()

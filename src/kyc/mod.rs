@@ -18,7 +18,7 @@ mod verify;
 pub use answer::read_answer;
 pub use claim::{Claim, ClaimError, MAX_BODY_BYTES};
 pub use codes::{Codes, CodesError, is_known_doc, is_known_label, known_docs, known_labels};
-pub use contact::{Contact, ContactError};
+pub use contact::{Contact, ContactError, mail_address};
 pub use customer::{Customer, Visits};
 pub use customer_id::{CustomerId, CustomerIdError};
 pub use observation::{MESSAGE_CHARS, Observation, Source, said};

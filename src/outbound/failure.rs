@@ -6,9 +6,9 @@ use super::{Target, address::Unfit, resolver::AllUnfit, tls};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The URL itself names an address that nothing is sent to.
+    /// The URL names an address that nothing is sent to, or its name belongs to such ones only.
     Unfit,
-    /// No connection, no answer, no TLS, no name, or a name that belongs to such an address just now: may go well later.
+    /// No connection, no answer, no TLS, no name: may go well later.
     Unreachable,
 }
 
@@ -48,17 +48,33 @@ impl Failure {
             (None, true) => format!("no answer within {:?}", timeouts.whole),
             (None, false) => innermost(error),
         };
-        Self { kind: FailureKind::Unreachable, text: format!("{target}: {what}") }
+        Self { kind: kind_of(error), text: format!("{target}: {what}") }
     }
 
     pub(super) fn of_connecting(target: &Target, error: &(dyn Error + 'static)) -> Self {
         let what = cause(error).unwrap_or_else(|| innermost(error));
-        Self { kind: FailureKind::Unreachable, text: format!("{target}: {what}") }
+        Self { kind: kind_of(error), text: format!("{target}: {what}") }
     }
 
     pub(super) fn no_connection(target: &Target, within: Duration) -> Self {
         Self { kind: FailureKind::Unreachable, text: format!("{target}: no connection within {within:?}") }
     }
+}
+
+fn kind_of(error: &(dyn Error + 'static)) -> FailureKind {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<AllUnfit>() || error.downcast_ref::<io::Error>().is_some_and(holds_unfit) {
+            return FailureKind::Unfit;
+        }
+        next = error.source();
+    }
+    FailureKind::Unreachable
+}
+
+/// An error of the system passes its own cause over when it is asked for one.
+fn holds_unfit(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<AllUnfit>())
 }
 
 /// What lies at the bottom, where it can be said better than the libraries say it.

@@ -25,6 +25,8 @@ impl JobId {
         let digest = mac.finalize().into_bytes();
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
+        // So that its text never begins with `-`, which a command line takes for an option.
+        id[0] &= 0x7f;
         Self(id)
     }
 
@@ -101,5 +103,6 @@ mod tests {
         let text = id("C-1", "7", 0).to_string();
         assert_eq!(JobId::parse(&text), Some(id("C-1", "7", 0)));
         assert_eq!(JobId::parse("nonsense"), None);
+        assert!((0..500).all(|nth| !id("C-1", "7", nth).to_string().starts_with(['-', '_'])));
     }
 }

@@ -16,7 +16,7 @@ use lettre::{
 };
 
 use super::{Class, SendError, encoded};
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, kyc::mail_address};
 
 /// A sender or a recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,13 +58,14 @@ impl Party {
     /// Reads `kyc@shop.example` or `Example Shop <kyc@shop.example>`.
     pub fn parse(text: &str) -> Result<Self, PartyError> {
         let text = text.trim();
-        let party = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+        let mut party = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
             Some((name, email)) => {
                 let name = name.trim().trim_matches('"').trim();
                 Self::new((!name.is_empty()).then_some(name), email.trim())
             }
             None => Self::new(None, text),
         };
+        party.email = mail_address(&party.email).map_err(|error| PartyError(error.problem))?;
         party.mailbox().map_err(PartyError)?;
         Ok(party)
     }
@@ -220,10 +221,13 @@ pub(super) mod tests {
             ("Example Shop <kyc@shop.example>", Some("Example Shop"), "kyc@shop.example"),
             ("\"Shop, Inc.\" <kyc@shop.example>", Some("Shop, Inc."), "kyc@shop.example"),
             ("<kyc@shop.example>", None, "kyc@shop.example"),
+            ("Bücher <kyc@bücher.example>", Some("Bücher"), "kyc@xn--bcher-kva.example"),
         ] {
             assert_eq!(Party::parse(text), Ok(Party::new(name, email)), "{text}");
         }
-        for text in ["", "shop", "Shop <kyc>", "Sh\nop <kyc@shop.example>"] {
+        for text in
+            ["", "shop", "Shop <kyc>", "jörg@shop.example", "Jörg ‹kyc@shop.example>", "Sh\nop <kyc@shop.example>"]
+        {
             assert!(Party::parse(text).is_err(), "{text}");
         }
     }

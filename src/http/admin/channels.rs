@@ -1,6 +1,6 @@
 //! The ways out: pausing and resuming them, and what their brakes have stopped.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::join_all;
 use http::StatusCode;
@@ -13,13 +13,14 @@ use super::{
     jobs::{self, JobsQuery},
     refused,
     shape::BrakeShape,
-    unreadable,
+    unprocessable, unreadable,
 };
 use crate::{
     decide::{Act, Command, Receipt},
     http::reply::{Kind, Problem, json as answer},
     outbox::{Channel, State},
     rules::RuleId,
+    source::did_you_mean,
     store::{JobFilter, Place},
 };
 
@@ -61,13 +62,51 @@ impl Admin {
 
     async fn resume_channel(&self, Part(name): Part, ResumeQuery { drop_rule }: ResumeQuery) -> Answered {
         let channel = self.channel(&name)?;
-        let dropped = match drop_rule {
-            Some(rule) => self.drop_of_rule(&channel, &jobs::rule(&rule)?).await?,
-            None => 0,
-        };
+        let mut dropped = 0;
+        if let Some(rule) = drop_rule {
+            dropped = self.drop_of_rule(&channel, &jobs::rule(&rule)?).await?;
+            if dropped == 0 {
+                // Whoever mistypes the rule that must not mail everybody has not meant that everybody be mailed.
+                return Err(unprocessable(self.nothing_of(&channel, &rule).await?));
+            }
+        }
+        let waiting = self.waiting_in(&channel).await?;
         let mut said = self.govern(Act::ResumeChannel(channel)).await?;
         said["dropped"] = json!(dropped);
+        said["released"] = json!(waiting.values().sum::<u64>());
         Ok(answer(StatusCode::OK, &said))
+    }
+
+    async fn nothing_of(&self, channel: &Channel, rule: &str) -> Result<String, Problem> {
+        let waiting = self.waiting_in(channel).await?;
+        let names = waiting.iter().map(|(rule, count)| format!("{rule} ({count})")).collect::<Vec<_>>().join(", ");
+        let names = if names.is_empty() { "no rule".to_owned() } else { names };
+        let meant = did_you_mean(rule, waiting.keys().map(RuleId::as_str));
+        let meant = meant.map(|meant| format!(" Did you mean {meant}?")).unwrap_or_default();
+        Ok(format!(
+            "nothing that rule {rule} has ordered waits in channel {channel}, so it was not resumed.{meant} What waits is of {names}"
+        ))
+    }
+
+    /// How much of each rule waits for its turn.
+    async fn waiting_in(&self, channel: &Channel) -> Result<BTreeMap<RuleId, u64>, Problem> {
+        let store = self.store()?;
+        let mut waiting = BTreeMap::new();
+        for state in [State::Queued, State::Held] {
+            let filter = JobFilter { state: Some(state), channel: Some(channel.clone()), ..JobFilter::default() };
+            let mut before: Option<Place> = None;
+            loop {
+                let page = store.jobs(&filter, before, MAX_PAGE).await.map_err(unreadable)?;
+                for (_, job) in page.rows {
+                    *waiting.entry(job.order.rule).or_default() += 1;
+                }
+                before = page.next;
+                if before.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(waiting)
     }
 
     /// Drops what a rule has ordered of a channel and has not left. Says how much.
@@ -99,7 +138,6 @@ impl Admin {
         Ok(dropped)
     }
 
-    /// What a person must look at: jobs, and channels that their brakes have stopped.
     /// What a person must look at that is no job.
     fn of_the_service(&self) -> Vec<Value> {
         let key = self.house.asker().and_then(|asker| asker.trouble()).filter(|trouble| trouble.lasting);
