@@ -74,6 +74,8 @@ pub struct Admin {
     pub started_at: Timestamp,
     /// The declared attributes of customers.
     pub attributes: Vec<String>,
+    /// The statuses that are declared beside the documented ones.
+    pub statuses: Vec<String>,
     /// What the configuration says about decisions.
     pub policy: Policy,
     /// The ways out that are configured.
@@ -122,7 +124,7 @@ struct ExplainQuery {
     before: Option<u64>,
 }
 
-/// Contacts that are taken all, or none.
+/// Contacts that are all checked before any is taken.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ImportBody {
@@ -303,10 +305,11 @@ impl Admin {
         if contacts.len() > MAX_PAGE {
             return Err(unprocessable(format!("at most {MAX_PAGE} contacts at once")));
         }
+        let terms = contacts::Terms { attributes: &self.attributes, statuses: &self.statuses, now: self.clock.now() };
         let mut commands = Vec::with_capacity(contacts.len());
         for Named { id: customer, contact } in contacts {
             let named = format!("{customer:?}");
-            let command = contact.command(customer, &self.attributes);
+            let command = contact.command(customer, terms);
             commands.push(command.map_err(|problem| unprocessable(format!("{named}: {problem}")))?);
         }
         let (store, all) = (self.store()?, commands.len());
