@@ -20,6 +20,7 @@ mod explain;
 mod govern;
 mod history;
 mod jobs;
+mod names;
 mod shape;
 mod waiting;
 
@@ -35,6 +36,7 @@ use warp::{Filter, Rejection, reply::Response};
 use self::shape::{CustomerShape, RowShape, StatusShape};
 use super::{
     body::capped_body,
+    query::query,
     reply::{Kind, Problem, answer, json},
     token::{Hosts, Token},
 };
@@ -206,11 +208,11 @@ fn reads(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejec
     let status = warp::path!("status").and(warp::get()).then(answered!(admin, |this| this.status()));
     let customers = warp::path!("customers")
         .and(warp::get())
-        .and(warp::query())
+        .and(query())
         .then(answered!(admin, |this, query: PageQuery| this.customers(query)));
     let customer = warp::path!("customers" / Part)
         .and(warp::get())
-        .and(warp::query())
+        .and(query())
         .then(answered!(admin, |this, id: Part, query: PageQuery| this.customer(id, query)));
     status.or(customers).unify().or(customer).unify()
 }

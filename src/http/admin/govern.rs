@@ -7,14 +7,13 @@ use serde::Serialize;
 use serde_json::Value;
 use warp::{Filter, Rejection, reply::Response};
 
-use super::{Admin, Answered, Part, malformed, refused, unreadable};
+use super::{Admin, Answered, Part, malformed, names::no_rule, refused, unreadable};
 use crate::{
     clock::Timestamp,
     decide::{Act, Command, Receipt, Standing, backlog_of},
     http::reply::{Kind, Problem, json},
     kyc::CustomerId,
     rules::{Rule, RuleId, RuleSet, Stay},
-    source::did_you_mean,
     store::{Overdue, StayPlace, Store},
 };
 
@@ -181,11 +180,7 @@ fn left(
 }
 
 fn known<'s>(set: &'s RuleSet, id: &str) -> Result<&'s Rule, Problem> {
-    set.rule(id).ok_or_else(|| {
-        let meant = did_you_mean(id, set.rules().iter().map(|rule| rule.id.as_str()));
-        let hint = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
-        Problem::new(Kind::NotFound).detail(format!("there is no rule {id:?}{hint}"))
-    })
+    set.rule(id).ok_or_else(|| Problem::new(Kind::NotFound).detail(no_rule(set, id)))
 }
 
 impl RuleShape {
