@@ -172,6 +172,7 @@ impl App {
             clock: clock.clone(),
             started_at,
             attributes: config.directory.attributes.clone(),
+            statuses: config.statuses.clone(),
             policy: policy(&config),
             channels: ways::channels(&config),
             confirms: config.provider.api_key.is_some(),

@@ -5,6 +5,7 @@
 
 mod answer;
 mod memory;
+mod table;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,8 +15,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use self::answer::answer;
-use self::memory::RawMemory;
+use self::{
+    memory::RawMemory,
+    table::{csv_rows, guarded},
+};
 use crate::{
+    clock::Timestamp,
     decide::{Command, Memory},
     kyc::{Contact, CustomerId},
     source::did_you_mean,
@@ -31,25 +36,46 @@ pub enum Format {
     Ndjson,
 }
 
+/// What customers are held against when they come in.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// The attributes that the configuration declares.
+    pub attributes: &'a [String],
+    /// The statuses that it declares beside the documented ones.
+    pub statuses: &'a [String],
+    pub now: Timestamp,
+}
+
 /// One customer of a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
     pub id: CustomerId,
     #[serde(flatten)]
     pub contact: Contact,
-    /// What the merchant's records say of a history that began before.
+    /// What the merchant's records say of a history that began before, as it was written.
     #[serde(flatten)]
-    memory: RawMemory,
+    told: RawMemory,
+    /// And what is to be remembered of it.
+    #[serde(skip)]
+    memory: Option<Memory>,
 }
 
 impl Entry {
     pub fn new(id: CustomerId, contact: Contact) -> Self {
-        Self { id, contact, memory: RawMemory::default() }
+        Self { id, contact, told: RawMemory::default(), memory: None }
     }
 
     /// What takes it into the store.
-    pub fn command(&self) -> Result<Command, String> {
-        Ok(import(self.id.clone(), self.contact.clone(), self.memory.checked()?))
+    pub fn command(&self) -> Command {
+        import(self.id.clone(), self.contact.clone(), self.memory.clone())
+    }
+}
+
+/// An id is opaque, and nobody trims it; but white space at its ends comes from a spreadsheet, and would be another customer.
+fn imported(id: CustomerId) -> Result<CustomerId, String> {
+    match id.as_str().trim() == id.as_str() {
+        true => Ok(id),
+        false => Err(format!("id: {id:?} has white space at its ends, and would be another customer; take it off")),
     }
 }
 
@@ -133,16 +159,15 @@ impl Raw {
     }
 
     /// What takes all of it into the store.
-    pub fn command(self, customer: CustomerId, declared: &[String]) -> Result<Command, String> {
-        let memory = self.memory.checked()?;
-        Ok(import(customer, self.checked(declared)?, memory))
+    pub fn command(self, customer: CustomerId, terms: Terms<'_>) -> Result<Command, String> {
+        let (customer, memory) = (imported(customer)?, self.memory.checked(terms)?);
+        Ok(import(customer, self.checked(terms.attributes)?, memory))
     }
 
-    fn entry(self, declared: &[String]) -> Result<Entry, String> {
-        let id = CustomerId::new(&self.id).map_err(|error| format!("id: {error}"))?;
-        let memory = self.memory.clone();
-        memory.checked()?;
-        Ok(Entry { id, contact: self.checked(declared)?, memory })
+    fn entry(self, terms: Terms<'_>) -> Result<Entry, String> {
+        let id = imported(CustomerId::new(&self.id).map_err(|error| format!("id: {error}"))?)?;
+        let (memory, told) = (self.memory.checked(terms)?, self.memory.clone());
+        Ok(Entry { id, contact: self.checked(terms.attributes)?, told, memory })
     }
 }
 
@@ -158,17 +183,17 @@ fn undeclared(name: &str, declared: &[String]) -> String {
 }
 
 /// Every customer of a file, in its order; or everything that is wrong with it.
-pub fn read(text: &str, format: Format, declared: &[String]) -> Result<Vec<Entry>, Vec<BadLine>> {
+pub fn read(text: &str, format: Format, terms: Terms<'_>) -> Result<Vec<Entry>, Vec<BadLine>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let rows = match format {
-        Format::Csv => csv_rows(text, declared)?,
+        Format::Csv => csv_rows(text, terms.attributes)?,
         Format::Ndjson => ndjson_rows(text),
     };
     let mut entries = Vec::with_capacity(rows.len());
     let mut bad = Vec::new();
     let mut lines: HashMap<CustomerId, u64> = HashMap::new();
     for (line, row) in rows {
-        match row.and_then(|raw| raw.entry(declared)) {
+        match row.and_then(|raw| raw.entry(terms)) {
             Err(problem) => bad.push(BadLine { line, problem }),
             Ok(entry) => match lines.insert(entry.id.clone(), line) {
                 Some(first) => {
@@ -195,110 +220,6 @@ fn ndjson_rows(text: &str) -> Vec<Row> {
             (number, raw)
         })
         .collect()
-}
-
-fn csv_rows(text: &str, declared: &[String]) -> Result<Vec<Row>, Vec<BadLine>> {
-    let first = text.lines().next().unwrap_or_default();
-    // What a spreadsheet writes depends on the country it stands in.
-    let delimiter = [',', ';', '\t'].into_iter().max_by_key(|mark| first.matches(*mark).count()).unwrap_or(',');
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(u8::try_from(delimiter).unwrap_or(b','))
-        .flexible(false)
-        .from_reader(text.as_bytes());
-    let whole = |line, problem: String| vec![BadLine { line, problem }];
-    let headings = reader.headers().map_err(|error| whole(1, error.to_string()))?.clone();
-    let names: Vec<String> = headings.iter().map(|heading| heading.trim().to_owned()).collect();
-    let mut bad = Vec::new();
-    for name in &names {
-        let known = COLUMNS.contains(&name.as_str()) || memory::COLUMNS.contains(&name.as_str());
-        if !known && !declared.contains(name) {
-            bad.push(BadLine { line: 1, problem: undeclared(name, declared) });
-        }
-        if names.iter().filter(|other| *other == name).count() > 1 {
-            bad.push(BadLine { line: 1, problem: format!("the column {name:?} stands there twice") });
-        }
-    }
-    for needed in ["id", "email"] {
-        if !names.iter().any(|name| name == needed) {
-            bad.push(BadLine { line: 1, problem: format!("the column {needed:?} is missing") });
-        }
-    }
-    bad.dedup();
-    if !bad.is_empty() {
-        return Err(bad);
-    }
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        rows.push(match record {
-            Ok(record) => {
-                let line = record.position().map_or(0, csv::Position::line);
-                (line, Ok(csv_row(&names, &record)))
-            }
-            Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
-                (line, Err(csv_problem(&error)))
-            }
-        });
-    }
-    Ok(rows)
-}
-
-fn csv_problem(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("has {len} fields where the first line has {expected_len}; put fields with commas in quotes")
-        }
-        csv::ErrorKind::Utf8 { .. } => "is not UTF-8".to_owned(),
-        _ => error.to_string(),
-    }
-}
-
-fn csv_row(names: &[String], record: &csv::StringRecord) -> Raw {
-    let mut raw = Raw {
-        id: String::new(),
-        email: String::new(),
-        name: None,
-        locale: None,
-        timezone: None,
-        country: None,
-        attributes: BTreeMap::new(),
-        memory: RawMemory::default(),
-        beside: BTreeMap::new(),
-    };
-    for (name, cell) in names.iter().zip(record) {
-        let cell = unguarded(cell).to_owned();
-        match &**name {
-            "id" => raw.id = cell,
-            "email" => raw.email = cell,
-            "name" => raw.name = Some(cell),
-            "locale" => raw.locale = Some(cell),
-            "timezone" => raw.timezone = Some(cell),
-            "country" => raw.country = Some(cell),
-            column if memory::COLUMNS.contains(&column) => raw.memory.set(column, &cell),
-            _ => {
-                raw.attributes.insert(name.clone(), Attribute::Text(cell));
-            }
-        }
-    }
-    raw
-}
-
-/// What a spreadsheet would take for a formula.
-fn is_formula(cell: &str) -> bool {
-    cell.starts_with(['=', '+', '-', '@'])
-}
-
-/// A cell as it is written: with an apostrophe before what a spreadsheet would calculate, and before what has one already
-/// before such a thing, so that reading gives back what was there.
-fn guarded(cell: &str) -> String {
-    if is_formula(cell.trim_start_matches('\'')) { format!("'{cell}") } else { cell.to_owned() }
-}
-
-fn unguarded(cell: &str) -> &str {
-    match cell.strip_prefix('\'') {
-        Some(rest) if is_formula(rest.trim_start_matches('\'')) => rest,
-        _ => cell,
-    }
 }
 
 /// The file of these customers.
@@ -344,6 +265,11 @@ mod tests {
         vec!["plan".to_owned()]
     }
 
+    fn read(text: &str, format: Format, attributes: &[String]) -> Result<Vec<Entry>, Vec<BadLine>> {
+        let now = Timestamp(1_767_225_600_000);
+        super::read(text, format, Terms { attributes, statuses: &["SUSPENDED".to_owned()], now })
+    }
+
     #[test]
     fn both_formats_say_the_same() {
         let csv = "\u{feff}email;plan;id;name\nada@customer.example;pro;C-1;Ada\n";
@@ -366,6 +292,28 @@ mod tests {
         assert!(bad[0].problem.contains("did you mean email?"), "{bad:?}");
         let bad = read("[1]\n{\"id\":\"C-1\"}\n{\n", Format::Ndjson, &[]).expect_err("bad");
         assert_eq!(bad.len(), 3);
+    }
+
+    #[test]
+    fn what_a_history_can_not_be_is_named_with_its_line() {
+        let csv = "id,email,status,since,tags\nC-1,a@x.example,SUSPENDED,2025-12-31,\"vip, old\"\nC-2 ,a@x.example,,,\n\
+                   C-3,a@x.example,VERIFIED,,\nC-4,a@x.example,none,2099-01-01,\nC-5,a@x.example,none,,a;b\n";
+        let json = "{\"id\":\"\u{a0}C-1\",\"email\":\"a@x.example\"}\n\n\
+                    {\"id\":\"C-2\",\"email\":\"a@x.example\",\"status\":\"none\",\"tags\":[\"a;b\",\"c,d\"]}\n";
+        for (text, format, expected) in [
+            (
+                csv,
+                Format::Csv,
+                &[(3, "id: \"C-2 \" has white"), (4, "status:"), (5, "future"), (6, "commas between")][..],
+            ),
+            (json, Format::Ndjson, &[(1, "white space"), (3, "tags: \"c,d\" is no tag")]),
+        ] {
+            let bad = read(text, format, &[]).expect_err("bad");
+            assert_eq!(bad.len(), expected.len(), "{bad:?}");
+            for (bad, (line, said)) in bad.iter().zip(expected) {
+                assert!(bad.line == *line && bad.problem.contains(said), "{bad:?}");
+            }
+        }
     }
 
     #[test]

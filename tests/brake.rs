@@ -147,3 +147,20 @@ async fn a_target_or_a_room_has_a_brake_where_the_configuration_says_so() {
     service.until("jobs?state=done", |_| server.calls().iter().filter(|call| call.path == "/free").count() == 5).await;
     assert!(server.calls().iter().filter(|call| call.path == "/braked").count() <= 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_that_is_more_than_the_brake_lets_says_so() {
+    let mut shop = shop();
+    shop.rules("  - {id: remind, when: PENDING_KYC_DATA for 1s, do: [{email: hello}, {tag: reminded}]}\n");
+    shop.email = ", brake: 2 per 1h".to_owned();
+    let service = shop.start().ready().await;
+    assert_eq!(service.command(&shop, &["pause", "remind"]).0, Some(0));
+    enter(&service, 0..5, "PENDING_KYC_DATA").await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    assert_eq!(service.command(&shop, &["resume", "remind"]).0, Some(0));
+    let (code, said, error) = service.command(&shop, &["backlog", "remind", "--yes"]);
+    assert_eq!(code, Some(0), "{error}");
+    let told = "remind did it for 5 customers\nbut email is paused by its brake: more than 2 per 1h were ordered: remind 3\n  \
+                what has not left yet is kept: mend the rules, then `kyc-rules resume --channel email [--drop-rule RULE]`\n";
+    assert!(said.ends_with(told), "{said}");
+}

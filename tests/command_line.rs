@@ -198,6 +198,25 @@ async fn jobs_come_in_pages_and_a_contact_is_an_object() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_can_not_be_read_is_told_why() {
+    let shop = Shop::new(RULES);
+    let service = shop.start().ready().await;
+    for (path, said) in [
+        ("jobs?max=1000", "unknown parameter `max`, expected one of `state`"),
+        ("jobs?limit=all", "the query can't be read: limit: "),
+        ("customers?max=1", "unknown parameter `max`"),
+        ("customers/C-1?limit=-1", "limit: "),
+        ("records?from=x", "from: "),
+        ("explain", "missing parameter `customer`"),
+        ("problems?max=1000", "the query can't be read"),
+    ] {
+        let (status, problem) = service.ask("GET", path, None).await;
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(status == 400 && detail.contains(said), "{path}: {status} {problem}");
+    }
+}
+
 #[test]
 fn a_certificate_that_can_not_be_used_is_found_before_the_start() {
     let shop = Shop::new(RULES);

@@ -70,6 +70,13 @@ async fn problems_that_have_something_in_common_are_acted_on_together() {
     let jobs = service.until_jobs("C-5", &["cancelled"]).await;
     assert_eq!(jobs[0]["reason"], "dropped by hand");
     service.until_jobs("C-3", &["problem"]).await;
+    for wrong in [json!({"error": ""}), json!({"error": " ", "rule": "sorry"})] {
+        let (status, answer) = service.ask("POST", "jobs/drop", Some(wrong.clone())).await;
+        assert!(
+            status == 422 && answer["detail"].as_str().is_some_and(|detail| detail.contains("is empty")),
+            "{answer}"
+        );
+    }
     for wrong in [json!({}), json!({"since": "soon"}), json!({"channel": "fax"}), json!({"rules": "sorry"})] {
         let (status, answer) = service.ask("POST", "jobs/drop", Some(wrong.clone())).await;
         assert!(matches!(status, 400 | 422), "{wrong}: {answer}");
@@ -107,6 +114,94 @@ async fn the_command_line_shows_how_many_before_it_acts_and_lists_what_is_asked_
         assert_eq!(code, Some(0));
         let listed = ["C-1", "C-2", "C-3", "C-4", "C-5", "C-6"].into_iter().filter(|id| said.contains(*id));
         assert_eq!(listed.collect::<Vec<_>>(), customers, "{arguments:?}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_nobody_knows_is_told_where_nothing_fits_it() {
+    let target = HookServer::always(Reply::Status(400)).await;
+    let mut shop = Shop::new("  - {id: needed, when: any -> any, do: [{webhook: {to: shop, event: a}}]}\n");
+    let configured = format!(
+        "webhooks: {{shop: {{url: \"{}\", secret: a-secret-of-more-than-24-bytes, private: true}}}}\n",
+        target.url("/hook")
+    );
+    shop.more = configured.clone();
+    let service = shop.start().ready().await;
+    let rule = "there is no rule \"nedeed\"; did you mean needed?";
+    let channel = "there is no channel \"webhook:shpo\"; did you mean webhook:shop?";
+    for (chosen, hint) in [(["--rule", "nedeed"], rule), (["--channel", "webhook:shpo"], channel)] {
+        for list in ["jobs", "problems"] {
+            let (code, said, _) = service.command(&shop, &[list, chosen[0], chosen[1]]);
+            assert_eq!((code, said), (Some(0), format!("none\n{hint}\n")));
+            let found = service.get(&format!("{list}?{}={}", &chosen[0][2..], chosen[1])).await;
+            assert_eq!((&found["jobs"], &found["hint"]), (&json!([]), &json!(hint)));
+            let (_, said, _) = service.command(&shop, &["--json", list, chosen[0], chosen[1]]);
+            assert_eq!(serde_json::from_str::<Value>(&said).expect("JSON")["hint"], hint);
+        }
+        for act in ["retry", "drop"] {
+            let (code, said, wrong) = service.command(&shop, &[act, chosen[0], chosen[1], "--yes"]);
+            assert_eq!((code, &*said, wrong), (Some(1), "", format!("kyc-rules: no problem matches: {hint}\n")));
+        }
+    }
+    let (code, said, _) = service.command(&shop, &["jobs", "--rule", "needed", "--channel", "webhook:shop"]);
+    assert_eq!((code, &*said), (Some(0), "none\n"), "both are known");
+    assert_eq!(service.command(&shop, &["retry", "--rule", "needed", "--yes"]).1, "no problem matches\n");
+    assert_eq!(service.get("jobs?rule=needed").await.get("hint"), None);
+    let (_, said, _) = service.command(&shop, &["jobs", "--channel", "chat:op"]);
+    assert_eq!(said, "none\nthere is no channel \"chat:op\"; there are: email, webhook:shop\n");
+    // What has gone may have jobs, and then there is nothing to be said.
+    service.callback("C-1", "KYC_PENDING", json!({})).await;
+    service.until_jobs("C-1", &["problem"]).await;
+    service.kill();
+    shop.more = configured.replace("shop:", "other:");
+    shop.rules("  []\n");
+    let service = shop.start().ready().await;
+    for chosen in ["rule=needed", "channel=webhook:shop"] {
+        let found = service.get(&format!("problems?{chosen}")).await;
+        assert!(found["jobs"][0]["customer"] == "C-1" && found.get("hint").is_none(), "{found}");
+    }
+    assert_eq!(service.command(&shop, &["drop", "--rule", "needed", "--yes"]).0, Some(0));
+    let found = service.get("problems?rule=needed").await;
+    assert_eq!(found["hint"], "there is no rule \"needed\"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_is_cut_says_so_and_where_it_goes_on() {
+    let (_relay, shop, service) = six_problems().await;
+    for (list, jobs) in [("jobs", 6), ("problems", 6)] {
+        let (_, said, _) = service.command(&shop, &[list, "--max", "4"]);
+        assert!(said.ends_with("\nand more: `--max 40` shows more of them\n") && said.lines().count() == 6, "{said}");
+        let (_, said, _) = service.command(&shop, &["--json", list, "--max", "4"]);
+        let found: Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!(found["jobs"].as_array().map(Vec::len), Some(4));
+        let rest = service.get(&format!("{list}?cursor={}", found["next"].as_str().expect("a cursor"))).await;
+        assert_eq!((rest["jobs"].as_array().map(Vec::len), &rest["next"]), (Some(jobs - 4), &Value::Null));
+        assert_ne!(rest["jobs"][0]["id"], found["jobs"][3]["id"]);
+        for all in [&["--json", list, "--max", "6"][..], &["--json", list]] {
+            let (_, said, _) = service.command(&shop, all);
+            let found: Value = serde_json::from_str(&said).expect("JSON");
+            assert_eq!((found["jobs"].as_array().map(Vec::len), found.get("next")), (Some(jobs), Some(&Value::Null)));
+        }
+        assert!(!service.command(&shop, &[list]).1.contains("more"));
+    }
+}
+
+#[test]
+fn what_can_not_be_meant_is_a_matter_of_the_command_line() {
+    // No server runs here, and none is asked.
+    let shop = Shop::new(RULES);
+    for (arguments, said) in [
+        (&["jobs", "--state", "bogus"][..], "possible values: queued, held, running, done, cancelled, problem"),
+        (&["jobs", "--max", "0"], "0 is not in 1.."),
+        (&["jobs", "--customer", ""], "the customer id is empty"),
+        (&["problems", "--channel", "fax"], "write email, webhook:NAME or chat:NAME"),
+        (&["drop", "--rule", "a b"], "letters, digits"),
+        (&["retry", "--since", "bogus"], "write one number and one unit, as `30s`"),
+        (&["retry", "--error", ""], "nothing is a part of every error"),
+        (&["drop", "--error", " ", "--yes"], "nothing is a part of every error"),
+    ] {
+        let (status, _, wrong) = shop.run(arguments);
+        assert!(status.code() == Some(2) && wrong.contains(said), "{arguments:?}: {wrong}");
     }
 }
 

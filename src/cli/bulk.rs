@@ -5,7 +5,8 @@ use std::path::Path;
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
-use super::{Exit, Failure, Output, client::part, jobs::listed, settings};
+use super::{Exit, Failure, Output, client::part, filters, jobs::listed, settings};
+use crate::{outbox::Channel, rules::RuleId};
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("which").required(true).multiple(true)))]
@@ -15,19 +16,19 @@ pub struct Chosen {
     jobs: Vec<String>,
 
     /// All problems that this rule has ordered.
-    #[arg(long, group = "which")]
-    rule: Option<String>,
+    #[arg(long, group = "which", value_parser = filters::rule)]
+    rule: Option<RuleId>,
 
     /// All problems of `email`, `webhook:NAME` or `chat:NAME`.
-    #[arg(long, group = "which")]
-    channel: Option<String>,
+    #[arg(long, group = "which", value_parser = filters::channel)]
+    channel: Option<Channel>,
 
     /// All problems about which this is said, as `450` or `no_contact`.
-    #[arg(long, group = "which", value_name = "TEXT")]
+    #[arg(long, group = "which", value_name = "TEXT", value_parser = filters::error)]
     error: Option<String>,
 
     /// All problems that were last tried, or due, in this time, as `2h`, or since a moment.
-    #[arg(long, group = "which", value_name = "TIME")]
+    #[arg(long, group = "which", value_name = "TIME", value_parser = filters::since)]
     since: Option<String>,
 
     /// Do it without asking.
@@ -76,6 +77,9 @@ impl Chosen {
     fn all(&self, config: Option<&Path>, act: Act, output: &mut Output) -> Result<(), Failure> {
         let found = self.post(config, act, true)?;
         let count = found["count"].as_u64().unwrap_or_default();
+        if let Some(hint) = found["hint"].as_str() {
+            return Err(Failure::new(Exit::Failed, format_args!("no problem matches: {hint}")));
+        }
         if count == 0 {
             output.either(&found, "no problem matches");
             return Ok(());
@@ -95,6 +99,7 @@ impl Chosen {
 
     fn post(&self, config: Option<&Path>, act: Act, dry: bool) -> Result<Value, Failure> {
         let Self { rule, channel, error, since, .. } = self;
+        let rule = rule.as_ref().map(RuleId::as_str);
         let body = json!({"rule": rule, "channel": channel, "error": error, "since": since, "dry": dry});
         let path = format!("jobs/{}", act.path());
         settings::block_on(async { settings::client(config)?.post_json(&path, &body).await })

@@ -1,6 +1,6 @@
 //! Pausing and resuming rules and channels of a running server, accepting a clock that has jumped, and sending a backlog.
 
-use std::path::Path;
+use std::{fmt::Write, path::Path};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -123,9 +123,24 @@ impl Backlog {
             return Ok(());
         }
         let sent = post(config, &path)?;
-        output.either(&sent, format_args!("{} did it for {} customers", self.rule, sent["sent"]));
+        output.either(&sent, done(&self.rule, &sent));
         if sent["sent"] == json!(0) { Err(Failure::new(Exit::Failed, "")) } else { Ok(()) }
     }
+}
+
+/// For how many, and what a brake keeps back of it.
+fn done(rule: &str, sent: &Value) -> String {
+    let mut said = format!("{rule} did it for {} customers", sent["sent"]);
+    for brake in sent["brakes"].as_array().into_iter().flatten() {
+        let text = |key: &str| brake[key].as_str().unwrap_or_default();
+        let (channel, why) = (text("channel"), text("said"));
+        let _ = write!(
+            said,
+            "\nbut {channel} is paused by its brake: {why}\n  what has not left yet is kept: mend the rules, then \
+             `kyc-rules resume --channel {channel} [--drop-rule RULE]`"
+        );
+    }
+    said
 }
 
 /// Who and how many.

@@ -5,12 +5,13 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Failure, Output, client::part, output::table, settings};
+use super::{Failure, Output, client::part, filters, output::table, settings};
+use crate::{kyc::CustomerId, outbox::Channel, rules::RuleId};
 
 #[derive(Debug, Args)]
 pub struct Jobs {
-    /// queued, held, running, done, cancelled or problem.
-    #[arg(long)]
+    /// Only those in this state.
+    #[arg(long, value_parser = filters::state())]
     state: Option<String>,
 
     #[command(flatten)]
@@ -27,33 +28,40 @@ pub struct Problems {
 #[derive(Debug, Args)]
 struct Of {
     /// Only this customer's.
-    #[arg(long)]
-    customer: Option<String>,
+    #[arg(long, value_parser = filters::customer)]
+    customer: Option<CustomerId>,
 
     /// Only those that this rule has ordered.
-    #[arg(long)]
-    rule: Option<String>,
+    #[arg(long, value_parser = filters::rule)]
+    rule: Option<RuleId>,
 
     /// Only those of `email`, `webhook:NAME` or `chat:NAME`.
-    #[arg(long)]
-    channel: Option<String>,
+    #[arg(long, value_parser = filters::channel)]
+    channel: Option<Channel>,
 
     /// At most so many.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = filters::max())]
     max: usize,
+}
+
+/// What was found.
+struct Found {
+    jobs: Vec<Value>,
+    /// What the list says beside them: whether there are more, and what may be wrong with the question.
+    beside: Value,
 }
 
 impl Problems {
     /// With the channels that their brakes have stopped.
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let jobs = Jobs { state: None, of: self.of };
-        let (problems, beside) = settings::block_on(jobs.fetch(config, "problems"))?;
-        let of = |key: &str| beside[key].as_array().cloned().unwrap_or_default();
-        let (brakes, service) = (of("brakes"), of("service"));
+        let (max, jobs) = (self.of.max, Jobs { state: None, of: self.of });
+        let found = settings::block_on(jobs.fetch(config, "problems"))?;
         if output.is_json() {
-            output.json(&json!({"jobs": problems, "brakes": brakes, "service": service}));
+            output.json(&found.shape(&["brakes", "service"]));
             return Ok(());
         }
+        let of = |key: &str| found.beside[key].as_array().cloned().unwrap_or_default();
+        let (brakes, service) = (of("brakes"), of("service"));
         for one in &service {
             let text = |key: &str| one[key].as_str().unwrap_or_default();
             output.line(format_args!("{}: {}", text("problem"), text("reason")));
@@ -65,8 +73,8 @@ impl Problems {
             output
                 .line(format_args!("  mend the rules, then `kyc-rules resume --channel {channel} [--drop-rule RULE]`"));
         }
-        if !problems.is_empty() || brakes.is_empty() && service.is_empty() {
-            output.line(listed(&problems));
+        if !found.jobs.is_empty() || found.hint().is_some() || brakes.is_empty() && service.is_empty() {
+            output.line(found.text(max));
         }
         Ok(())
     }
@@ -74,33 +82,59 @@ impl Problems {
 
 impl Jobs {
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let (jobs, _) = settings::block_on(self.fetch(config, "jobs"))?;
-        output.either(&json!({"jobs": jobs}), listed(&jobs));
+        let found = settings::block_on(self.fetch(config, "jobs"))?;
+        output.either(&found.shape(&[]), found.text(self.of.max));
         Ok(())
     }
 
-    /// The jobs, and the last page, which has what the list says beside them.
-    async fn fetch(&self, config: Option<&Path>, list: &str) -> Result<(Vec<Value>, Value), Failure> {
+    async fn fetch(&self, config: Option<&Path>, list: &str) -> Result<Found, Failure> {
         let client = settings::client(config)?;
         let Of { customer, rule, channel, max } = &self.of;
+        let mut asked: Vec<(&str, String)> = Vec::new();
+        asked.extend(self.state.clone().map(|state| ("state", state)));
+        asked.extend(customer.as_ref().map(|customer| ("customer", customer.to_string())));
+        asked.extend(rule.as_ref().map(|rule| ("rule", rule.to_string())));
+        asked.extend(channel.as_ref().map(|channel| ("channel", channel.to_string())));
+        let filter: String = asked.iter().map(|(key, value)| format!("&{key}={}", part(value))).collect();
         let mut jobs = Vec::new();
-        let mut cursor: Option<String> = None;
+        let mut cursor = String::new();
         loop {
-            let asked = [
-                ("state", &self.state),
-                ("customer", customer),
-                ("rule", rule),
-                ("channel", channel),
-                ("cursor", &cursor),
-            ];
-            let said = asked.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", part(value.as_deref()?))));
-            let page = client.get(&format!("{list}?{}", said.collect::<Vec<_>>().join("&"))).await?;
-            jobs.extend(page["jobs"].as_array().into_iter().flatten().cloned());
-            cursor = page["next"].as_str().map(str::to_owned);
-            if cursor.is_none() || jobs.len() >= *max {
-                jobs.truncate(*max);
-                return Ok((jobs, page));
+            // A page is never longer than what is wanted, so that its cursor is where the list ends.
+            let left = max.saturating_sub(jobs.len());
+            let beside = client.get(&format!("{list}?limit={left}{filter}{cursor}")).await?;
+            jobs.extend(beside["jobs"].as_array().into_iter().flatten().cloned());
+            match beside["next"].as_str() {
+                Some(next) if jobs.len() < *max => cursor = format!("&cursor={}", part(next)),
+                _ => return Ok(Found { jobs, beside }),
             }
+        }
+    }
+}
+
+impl Found {
+    fn hint(&self) -> Option<&str> {
+        self.beside["hint"].as_str()
+    }
+
+    /// For scripts, with these parts of what is said beside the jobs.
+    fn shape(&self, more: &[&str]) -> Value {
+        let mut shape = json!({"jobs": self.jobs, "next": self.beside["next"]});
+        for key in more {
+            shape[*key] = self.beside[*key].clone();
+        }
+        if let Some(hint) = self.hint() {
+            shape["hint"] = hint.into();
+        }
+        shape
+    }
+
+    /// For people.
+    fn text(&self, max: usize) -> String {
+        let list = listed(&self.jobs);
+        match (self.hint(), self.beside["next"].is_string()) {
+            (Some(hint), _) => format!("{list}\n{hint}"),
+            (None, true) => format!("{list}\nand more: `--max {}` shows more of them", max.saturating_mul(10)),
+            (None, false) => list,
         }
     }
 }

@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod email;
 mod explain;
+mod filters;
 mod govern;
 mod graph;
 mod init;

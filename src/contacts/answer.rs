@@ -29,10 +29,7 @@ pub fn answer(body: &[u8], declared: &[String]) -> Result<Contact, String> {
         return Err("it is no JSON object".to_owned());
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let said: Said = serde_path_to_error::deserialize(&mut json).map_err(|error| match error.inner().classify() {
-        serde_json::error::Category::Data => format!("{} is not of the kind that it should be", error.path()),
-        _ => "it is no JSON".to_owned(),
-    })?;
+    let said: Said = serde_path_to_error::deserialize(&mut json).map_err(|error| wrong(&error))?;
     json.end().map_err(|_| "there is more in it than one JSON object".to_owned())?;
     let Said { email, name, locale, timezone, country, attributes, beside } = said;
     let email = email.ok_or_else(|| "email is missing".to_owned())?;
@@ -53,7 +50,23 @@ pub fn answer(body: &[u8], declared: &[String]) -> Result<Contact, String> {
         found.insert(name, value);
     }
     let contact = Contact { email, name, locale, timezone, country, attributes: found };
-    contact.checked().map_err(|error| format!("{} can't be used", error.field))
+    contact.checked().map_err(|error| format!("{} can't be used: it {}", error.field, error.problem))
+}
+
+fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let (inner, path) = (error.inner(), error.path().to_string());
+    if inner.classify() != serde_json::error::Category::Data {
+        return "it is no JSON".to_owned();
+    }
+    // Only our own fields are looked for twice, so that what is named is none of the customer's.
+    let said = inner.to_string();
+    if let Some((field, _)) = said.strip_prefix("duplicate field `").and_then(|rest| rest.split_once('`')) {
+        return format!("{field} stands in it more than once");
+    }
+    match &*path {
+        "." => "it is not of the form that it should have".to_owned(),
+        path => format!("{path} is not of the kind that it should be"),
+    }
 }
 
 #[cfg(test)]
@@ -90,14 +103,16 @@ mod tests {
             ("{}", "email is missing"),
             (r#"{"email": null}"#, "email is missing"),
             (r#"{"email": ["secret@x.example"]}"#, "email is not of the kind"),
-            (r#"{"email": "secret"}"#, "email can't be used"),
-            (r#"{"email": "a@x.example\r\nBcc: secret@x.example"}"#, "email can't be used"),
-            (r#"{"email": "a@x.example", "name": "A\nsecret"}"#, "name can't be used"),
+            (r#"{"email": "secret"}"#, "email can't be used: it is no mail address"),
+            (r#"{"email": " "}"#, "email can't be used: it is empty"),
+            (r#"{"email": "secret a@x.example"}"#, "email can't be used: it has a space before the @"),
+            (r#"{"email": "a@x.example\r\nBcc: secret@x.example"}"#, "email can't be used: it has control characters"),
+            (r#"{"email": "a@x.example", "name": "A\nsecret"}"#, "name can't be used: it has control characters"),
             (r#"{"email": "a@x.example", "name": 7}"#, "name is not of the kind"),
-            (r#"{"email": "a@x.example", "timezone": "secret"}"#, "timezone can't be used"),
+            (r#"{"email": "a@x.example", "timezone": "secret"}"#, "timezone can't be used: it is no time zone"),
             (r#"{"email": "a@x.example", "attributes": {"plan": ["secret"]}}"#, "attributes.plan is not of the kind"),
             (r#"{"email": "a@x.example", "attributes": "secret"}"#, "attributes is not of the kind"),
-            (r#"{"email": "a@x.example", "email": "secret@x.example"}"#, "is not of the kind"),
+            (r#"{"email": "a@x.example", "email": "secret@x.example"}"#, "email stands in it more than once"),
         ] {
             let why = read(body).expect_err(body);
             assert!(why.contains(said) && !why.contains("secret"), "{body}: {why}");

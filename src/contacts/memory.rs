@@ -2,11 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Terms;
 use crate::{
     clock::Timestamp,
     decide::Memory,
-    kyc::{Codes, Status},
+    kyc::{Codes, MAX_TAG_BYTES, Status, is_tag},
+    source::did_you_mean,
 };
+
+/// How far clocks may be apart: a merchant's records may be of this very moment.
+const MAX_AHEAD_MS: i64 = 5 * 60_000;
 
 pub const COLUMNS: [&str; 3] = ["status", "since", "tags"];
 
@@ -46,34 +51,72 @@ impl RawMemory {
     }
 
     /// What is to be remembered; nothing without a status.
-    pub fn checked(&self) -> Result<Option<Memory>, String> {
+    pub fn checked(&self, terms: Terms<'_>) -> Result<Option<Memory>, String> {
         let Some(status) = &self.status else {
             return match self.is_empty() {
                 true => Ok(None),
                 false => Err("since and tags are for a customer whose status is told; add `status`".to_owned()),
             };
         };
-        let since = self.since.as_deref().map(moment).transpose()?;
-        let tags = match &self.tags {
-            None => Codes::EMPTY,
-            Some(Tags::Text(text)) => Codes::new(text.split(',')).map_err(|why| format!("tags: {why}"))?,
-            Some(Tags::List(list)) => {
-                Codes::new(list.iter().map(String::as_str)).map_err(|why| format!("tags: {why}"))?
-            }
-        };
-        let status = Status::told(status).map_err(|why| format!("status: {why}"))?;
+        let since = self.since.as_deref().map(|text| moment(text, terms.now)).transpose()?;
+        let tags = self.tags.as_ref().map_or(Ok(Codes::EMPTY), Tags::codes)?;
+        let status = known(status, terms.statuses)?;
         Ok(Some(Memory { status, since, tags, missing_docs: None, message: None }))
     }
 }
 
+impl Tags {
+    fn codes(&self) -> Result<Codes, String> {
+        let names: Vec<&str> = match self {
+            Self::List(list) => list.iter().map(String::as_str).collect(),
+            // Whoever separates them so would get one tag of all.
+            Self::Text(text) if text.contains([';', '|']) => {
+                return Err(format!(
+                    "tags: {text:?} has to have commas between the tags; a tag with ; or | in it stands in a list, in NDJSON"
+                ));
+            }
+            Self::Text(text) => text.split(',').collect(),
+        };
+        if let Some(name) = names.iter().find(|name| !is_tag(name.trim())) {
+            return Err(format!(
+                "tags: {name:?} is no tag that a rule could have: at most {MAX_TAG_BYTES} bytes without commas and line breaks"
+            ));
+        }
+        Codes::new(names).map_err(|why| format!("tags: {why}"))
+    }
+}
+
+fn known(name: &str, declared: &[String]) -> Result<Status, String> {
+    if let Some(status) = Status::known(name, declared) {
+        return Ok(status);
+    }
+    let names: Vec<&str> = Status::KNOWN.iter().copied().chain(declared.iter().map(String::as_str)).collect();
+    let hint = match name.to_ascii_lowercase().as_str() {
+        "null" => "; the provider's null is written as none".to_owned(),
+        "new" => "; of a customer who is new there is nothing to say".to_owned(),
+        _ => did_you_mean(name, names.iter().copied().chain(["none"]))
+            .map(|meant| format!("; did you mean {meant}?"))
+            .unwrap_or_default(),
+    };
+    let names = names.join(", ");
+    Err(format!(
+        "status: {name:?} is no status{hint} (there are {names} and none; others are declared under `statuses:` in the configuration)"
+    ))
+}
+
 /// A moment as RFC 3339, or a day, which begins at midnight UTC.
-fn moment(text: &str) -> Result<Timestamp, String> {
+fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     let moment = text.parse::<jiff::Timestamp>().ok();
     let day = || text.parse::<jiff::civil::Date>().ok()?.at(0, 0, 0, 0).to_zoned_datetime(jiff::tz::TimeZone::UTC).ok();
     let moment = moment.or_else(|| day().map(|day| day.timestamp()));
-    moment
-        .map(Timestamp::from)
-        .ok_or_else(|| format!("since: {text:?} is no time; write as 2026-03-03 or 2026-03-03T21:30:00Z"))
+    match moment.map(Timestamp::from) {
+        None => Err(format!("since: {text:?} is no time; write as 2026-03-03 or 2026-03-03T21:30:00Z")),
+        Some(moment) if moment < Timestamp(0) => Err(format!("since: {text:?} is before 1970")),
+        Some(moment) if moment > now.plus_ms(MAX_AHEAD_MS) => {
+            Err(format!("since: {text:?} is in the future: it is {now}, and a day begins at midnight UTC"))
+        }
+        Some(moment) => Ok(moment),
+    }
 }
 
 #[cfg(test)]
@@ -81,7 +124,9 @@ mod tests {
     use super::*;
 
     fn read(json: serde_json::Value) -> Result<Option<Memory>, String> {
-        serde_json::from_value::<RawMemory>(json).expect("shape").checked()
+        let now = "2026-03-04T12:00:00Z".parse::<jiff::Timestamp>().expect("time").into();
+        let terms = Terms { attributes: &[], statuses: &["SUSPENDED".to_owned()], now };
+        serde_json::from_value::<RawMemory>(json).expect("shape").checked(terms)
     }
 
     #[test]
@@ -94,6 +139,10 @@ mod tests {
         let json = serde_json::json!({"status": "none", "since": "2026-03-03T01:00:00+01:00", "tags": ["vip"]});
         let memory = read(json).expect("right").expect("some");
         assert_eq!((memory.status, memory.since), (Status::None, Some(Timestamp(1_772_496_000_000))));
+        let json = serde_json::json!({"status": "SUSPENDED", "since": "2026-03-04T12:04:00Z", "tags": ["a;b", "needs person"]});
+        let memory = read(json).expect("clocks are a little apart").expect("some");
+        assert_eq!(memory.status, Status::Other("SUSPENDED".into()));
+        assert_eq!(memory.tags.to_string(), "a;b, needs person");
         assert_eq!(read(serde_json::json!({})), Ok(None));
     }
 
@@ -103,7 +152,21 @@ mod tests {
             (serde_json::json!({"since": "2026-03-03"}), "add `status`"),
             (serde_json::json!({"status": "FULL_USR"}), "did you mean FULL_USER?"),
             (serde_json::json!({"status": "FULL_USER", "since": "03.03.2026"}), "write as 2026-03-03"),
+            (
+                serde_json::json!({"status": "VERIFIED"}),
+                "FULL_USER, SUSPENDED and none; others are declared under `statuses:`",
+            ),
+            (serde_json::json!({"status": "suspended"}), "did you mean SUSPENDED?"),
+            (serde_json::json!({"status": "null"}), "null is written as none"),
+            (serde_json::json!({"status": "new"}), "\"new\" is no status"),
+            (serde_json::json!({"status": "  "}), "is no status"),
+            (serde_json::json!({"status": "FULL_USER", "since": "2026-03-04T12:06:00Z"}), "in the future"),
+            (serde_json::json!({"status": "FULL_USER", "since": "2026-03-05"}), "a day begins at midnight UTC"),
+            (serde_json::json!({"status": "FULL_USER", "since": "1969-12-31"}), "before 1970"),
             (serde_json::json!({"status": "FULL_USER", "tags": ["x".repeat(65)]}), "tags:"),
+            (serde_json::json!({"status": "FULL_USER", "tags": ["a,b"]}), "\"a,b\" is no tag"),
+            (serde_json::json!({"status": "FULL_USER", "tags": "a;b"}), "commas between"),
+            (serde_json::json!({"status": "FULL_USER", "tags": "a|b"}), "commas between"),
         ] {
             let problem = read(json.clone()).expect_err("refused");
             assert!(problem.contains(said), "{json}: {problem}");

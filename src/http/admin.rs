@@ -20,6 +20,7 @@ mod explain;
 mod govern;
 mod history;
 mod jobs;
+mod names;
 mod shape;
 mod waiting;
 
@@ -35,6 +36,7 @@ use warp::{Filter, Rejection, reply::Response};
 use self::shape::{CustomerShape, RowShape, StatusShape};
 use super::{
     body::capped_body,
+    query::query,
     reply::{Kind, Problem, answer, json},
     token::{Hosts, Token},
 };
@@ -74,6 +76,8 @@ pub struct Admin {
     pub started_at: Timestamp,
     /// The declared attributes of customers.
     pub attributes: Vec<String>,
+    /// The statuses that are declared beside the documented ones.
+    pub statuses: Vec<String>,
     /// What the configuration says about decisions.
     pub policy: Policy,
     /// The ways out that are configured.
@@ -122,7 +126,7 @@ struct ExplainQuery {
     before: Option<u64>,
 }
 
-/// Contacts that are taken all, or none.
+/// Contacts that are all checked before any is taken.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ImportBody {
@@ -204,11 +208,11 @@ fn reads(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejec
     let status = warp::path!("status").and(warp::get()).then(answered!(admin, |this| this.status()));
     let customers = warp::path!("customers")
         .and(warp::get())
-        .and(warp::query())
+        .and(query())
         .then(answered!(admin, |this, query: PageQuery| this.customers(query)));
     let customer = warp::path!("customers" / Part)
         .and(warp::get())
-        .and(warp::query())
+        .and(query())
         .then(answered!(admin, |this, id: Part, query: PageQuery| this.customer(id, query)));
     status.or(customers).unify().or(customer).unify()
 }
@@ -303,10 +307,11 @@ impl Admin {
         if contacts.len() > MAX_PAGE {
             return Err(unprocessable(format!("at most {MAX_PAGE} contacts at once")));
         }
+        let terms = contacts::Terms { attributes: &self.attributes, statuses: &self.statuses, now: self.clock.now() };
         let mut commands = Vec::with_capacity(contacts.len());
         for Named { id: customer, contact } in contacts {
             let named = format!("{customer:?}");
-            let command = contact.command(customer, &self.attributes);
+            let command = contact.command(customer, terms);
             commands.push(command.map_err(|problem| unprocessable(format!("{named}: {problem}")))?);
         }
         let (store, all) = (self.store()?, commands.len());

@@ -10,6 +10,7 @@ pub mod callback;
 mod connection;
 mod crowd;
 mod listener;
+mod query;
 mod reply;
 mod tls;
 mod token;

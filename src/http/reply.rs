@@ -180,9 +180,11 @@ pub fn answer(rejection: &Rejection, allow: &'static str) -> Response {
         Kind::TooLarge
     } else if rejection.find::<reject::UnsupportedMediaType>().is_some() {
         Kind::UnsupportedMedia
+    } else if rejection.find::<reject::InvalidQuery>().is_some() {
+        let detail = "the query can't be read: a parameter in it is not known here, or has a value that it can't have";
+        return Problem::new(Kind::Malformed).detail(detail).response();
     } else if rejection.find::<reject::InvalidHeader>().is_some()
         || rejection.find::<reject::MissingHeader>().is_some()
-        || rejection.find::<reject::InvalidQuery>().is_some()
         || rejection.find::<reject::LengthRequired>().is_some()
     {
         Kind::Malformed

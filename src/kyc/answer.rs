@@ -97,6 +97,7 @@ mod tests {
             (r#"{"success":true,"data":{"status":7}}"#, "can't be read"),
             (r#"{"success":true,"data":{"id":"C-2","status":"CREATED"}}"#, "another customer"),
             (r#"{"success":true,"data":{"status":"A\nB"}}"#, "control characters"),
+            (r#"{"success":true,"data":{"status":"  "}}"#, "status is nothing but white space"),
             (r#"{"success":"yes","data":{"status":"CREATED"}}"#, "can't be read"),
         ] {
             let error = read(body).expect_err(body);

@@ -245,6 +245,12 @@ mod tests {
             (r#"{"callbackType":"kyc","customerId":7}"#, "invalid type"),
             (r#"{"callbackType":"kyc","customerId":"C","customerId":"D"}"#, "duplicate field"),
             (r#"{"callbackType":"kyc","customerId":"C","status":["X"]}"#, "invalid type"),
+            (r#"{"callbackType":"kyc","customerId":"C","status":""}"#, "status is empty"),
+            (r#"{"callbackType":"kyc","customerId":"C","status":"  "}"#, "status is nothing but white space"),
+            (
+                r#"{"callbackType":"kyc","customerId":"C","status":null,"kycProcessingStatus":" "}"#,
+                "kycProcessingStatus is nothing but white space",
+            ),
             (r#"{"callbackType":"kyc","customerId":"C","docsMissing":[["X"]]}"#, "docType"),
             (r#"{"callbackType":"kyc","customerId":"C","docsMissing":[{"x":1}]}"#, "docType"),
             (&long_id, "longer than 256 bytes"),

@@ -17,6 +17,9 @@ const MAX_CODES: usize = 32;
 const MAX_CODE_BYTES: usize = 64;
 const MAX_TOTAL_BYTES: usize = 1024;
 
+/// The longest mark, in bytes.
+pub const MAX_TAG_BYTES: usize = MAX_CODE_BYTES;
+
 /// What is kept of codes from outside, in bytes of JSON: two such sets beside the longest message leave room for the rest of a
 /// customer's row.
 const MAX_HEARD_BYTES: usize = 640;
@@ -35,6 +38,11 @@ pub fn is_known_doc(code: &str) -> bool {
 
 pub fn is_known_label(code: &str) -> bool {
     LABELS.contains(&code)
+}
+
+/// Whether a rule could set a mark of this name.
+pub fn is_tag(name: &str) -> bool {
+    name.len() <= MAX_TAG_BYTES && !name.chars().any(|c| c.is_control() || c == ',')
 }
 
 /// A sorted set of codes.

@@ -31,23 +31,34 @@ pub struct Contact {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// What is wrong with a contact: which field, and why.
+/// What is wrong with a contact: which field, and why. Shown with the value, to whoever has written it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContactError {
     pub field: String,
+    /// What stands there, where that helps to find it.
+    value: Option<String>,
+    /// Said of the value, and never with it in: others than the customer read it.
     pub problem: String,
 }
 
 impl fmt::Display for ContactError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.problem)
+        write!(f, "{}: ", self.field)?;
+        if let Some(value) = &self.value {
+            write!(f, "{value:?} ")?;
+        }
+        f.write_str(&self.problem)
     }
 }
 
 impl std::error::Error for ContactError {}
 
 fn wrong<T>(field: &str, problem: impl Into<String>) -> Result<T, ContactError> {
-    Err(ContactError { field: field.to_owned(), problem: problem.into() })
+    Err(ContactError { field: field.to_owned(), value: None, problem: problem.into() })
+}
+
+fn wrong_value(field: &str, value: &str, problem: &str) -> ContactError {
+    ContactError { field: field.to_owned(), value: Some(value.to_owned()), problem: problem.to_owned() }
 }
 
 /// Trimmed, and `None` where nothing is left; refused where it can't stand in a header.
@@ -73,7 +84,7 @@ fn locale(value: Option<String>) -> Result<Option<String>, ContactError> {
         || !language.bytes().all(|b| b.is_ascii_alphabetic())
         || !rest.iter().all(alphanumeric)
     {
-        return wrong("locale", format!("{value:?} is no language tag; write `de` or `de-AT`"));
+        return Err(wrong_value("locale", &value, "is no language tag; write `de` or `de-AT`"));
     }
     let region = |part: &str| if part.len() == 2 { part.to_ascii_uppercase() } else { part.to_owned() };
     let tag: Vec<String> = std::iter::once(language.to_ascii_lowercase()).chain(rest.into_iter().map(region)).collect();
@@ -84,30 +95,28 @@ fn locale(value: Option<String>) -> Result<Option<String>, ContactError> {
 /// mailed.
 pub fn mail_address(value: &str) -> Result<String, ContactError> {
     let Some(email) = text("email", Some(value.to_owned()))? else { return wrong("email", "is empty") };
-    let Some((local, domain)) = email.rsplit_once('@') else {
-        return wrong("email", format!("{email:?} is no mail address"));
-    };
+    let wrong = |problem| Err(wrong_value("email", &email, problem));
+    let Some((local, domain)) = email.rsplit_once('@') else { return wrong("is no mail address") };
     if domain.starts_with('[') {
-        return wrong("email", format!("{email:?} names a server by its number; write the domain's name"));
+        return wrong("names a server by its number; write the domain's name");
     }
     if local.chars().any(char::is_whitespace) {
-        return wrong("email", format!("{email:?} has a space before the @, and is not mailed"));
+        return wrong("has a space before the @, and is not mailed");
     }
     if !local.is_ascii() {
-        return wrong(
-            "email",
-            format!("{email:?} has letters before the @ that not every mail server takes; write it in ASCII"),
-        );
+        return wrong("has letters before the @ that not every mail server takes; write it in ASCII");
     }
     let ascii = match domain.is_ascii() {
         true => domain.to_owned(),
-        false => idna::domain_to_ascii_strict(domain)
-            .or_else(|_| wrong("email", format!("{email:?} has no domain that could be")))?,
+        false => match idna::domain_to_ascii_strict(domain) {
+            Ok(ascii) => ascii,
+            Err(_) => return wrong("has no domain that could be"),
+        },
     };
-    let email = format!("{local}@{ascii}");
-    match lettre::Address::from_str(&email) {
-        Ok(_) => Ok(email),
-        Err(_) => wrong("email", format!("{email:?} is no mail address")),
+    let mailed = format!("{local}@{ascii}");
+    match lettre::Address::from_str(&mailed) {
+        Ok(_) => Ok(mailed),
+        Err(_) => wrong("is no mail address"),
     }
 }
 
@@ -119,13 +128,13 @@ impl Contact {
         if let Some(name) = &timezone
             && jiff::tz::TimeZone::get(name).is_err()
         {
-            return wrong("timezone", format!("{name:?} is no time zone; write a name as Europe/Berlin"));
+            return Err(wrong_value("timezone", name, "is no time zone; write a name as Europe/Berlin"));
         }
         let country = text("country", self.country)?.map(|code| code.to_ascii_uppercase());
         if let Some(code) = &country
             && !(code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase()))
         {
-            return wrong("country", format!("{code:?} is no country; write two letters as DE"));
+            return Err(wrong_value("country", code, "is no country; write two letters as DE"));
         }
         let mut attributes = BTreeMap::new();
         for (key, value) in self.attributes {
@@ -135,7 +144,7 @@ impl Contact {
         }
         let total: usize = attributes.iter().map(|(key, value)| key.len() + value.len()).sum();
         if attributes.len() > MAX_ATTRIBUTES || total > MAX_TOTAL_BYTES {
-            return wrong("attributes", format!("are more than {MAX_ATTRIBUTES} or {MAX_TOTAL_BYTES} bytes"));
+            return wrong("attributes", format!("has more than {MAX_ATTRIBUTES} entries or {MAX_TOTAL_BYTES} bytes"));
         }
         Ok(Self { email, name: text("name", self.name)?, locale: locale(self.locale)?, timezone, country, attributes })
     }
@@ -196,5 +205,8 @@ mod tests {
         ] {
             assert_eq!(contact(json.clone()).expect_err("refused").field, field, "{json}");
         }
+        let error = contact(serde_json::json!({"email": "ada@"})).expect_err("refused");
+        assert_eq!(error.to_string(), "email: \"ada@\" is no mail address");
+        assert_eq!(error.problem, "is no mail address", "the address is for whoever has written it");
     }
 }

@@ -17,7 +17,7 @@ mod verify;
 
 pub use answer::read_answer;
 pub use claim::{Claim, ClaimError, MAX_BODY_BYTES};
-pub use codes::{Codes, CodesError, is_known_doc, is_known_label, known_docs, known_labels};
+pub use codes::{Codes, CodesError, MAX_TAG_BYTES, is_known_doc, is_known_label, is_tag, known_docs, known_labels};
 pub use contact::{Contact, ContactError, mail_address};
 pub use customer::{Customer, Visits};
 pub use customer_id::{CustomerId, CustomerIdError};

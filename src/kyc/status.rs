@@ -16,6 +16,7 @@ const MAX_NAME_BYTES: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameError {
     Empty,
+    Blank,
     TooLong,
     Control,
 }
@@ -24,6 +25,7 @@ impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("is empty"),
+            Self::Blank => f.write_str("is nothing but white space"),
             Self::TooLong => write!(f, "is longer than {MAX_NAME_BYTES} bytes"),
             Self::Control => f.write_str("has control characters"),
         }
@@ -63,6 +65,14 @@ macro_rules! names {
             /// What the wire says: a name, or `null`.
             pub fn from_wire(name: Option<&str>) -> Result<Self, NameError> {
                 match name {
+                    Some(name) if !name.is_empty() && name.trim().is_empty() => Err(NameError::Blank),
+                    name => Self::recorded(name),
+                }
+            }
+
+            /// What was taken once, also by an earlier version that was less strict: a record has to stay readable.
+            fn recorded(name: Option<&str>) -> Result<Self, NameError> {
+                match name {
                     None => Ok(Self::None),
                     $(Some($wire) => Ok(Self::$variant),)+
                     Some(other) => keep(other).map(Self::Other),
@@ -83,6 +93,15 @@ macro_rules! names {
                     Ok(status) => Ok(status),
                     Err(why) => Err(format!("{name:?} {why}")),
                 }
+            }
+
+            /// The status of that name, if it is documented, declared in the configuration, or `none` for the provider's null.
+            pub fn known(name: &str, declared: &[String]) -> Option<Self> {
+                if name == "none" {
+                    return Some(Self::None);
+                }
+                let is_known = Self::KNOWN.contains(&name) || declared.iter().any(|declared| declared == name);
+                is_known.then(|| Self::from_wire(Some(name)).ok()).flatten()
             }
 
             pub fn as_wire(&self) -> Option<&str> {
@@ -114,7 +133,7 @@ macro_rules! names {
         impl<'de> Deserialize<'de> for $kind {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 let name = Option::<std::borrow::Cow<'de, str>>::deserialize(from)?;
-                Self::from_wire(name.as_deref()).map_err(serde::de::Error::custom)
+                Self::recorded(name.as_deref()).map_err(serde::de::Error::custom)
             }
         }
     };
@@ -161,8 +180,30 @@ mod tests {
     }
 
     #[test]
+    fn a_known_name_is_documented_declared_or_none() {
+        let declared = ["SUSPENDED".to_owned()];
+        for (name, status) in [
+            ("FULL_USER", Some(Status::FullUser)),
+            ("SUSPENDED", Some(Status::Other("SUSPENDED".into()))),
+            ("none", Some(Status::None)),
+            ("null", None),
+            ("suspended", None),
+            ("", None),
+        ] {
+            assert_eq!(Status::known(name, &declared), status, "{name}");
+        }
+    }
+
+    #[test]
     fn a_name_that_could_do_harm_is_refused() {
         assert_eq!(Status::from_wire(Some("")), Err(NameError::Empty));
+        for blank in [" ", "\u{a0}\u{2003}", "\t"] {
+            assert_eq!(Status::from_wire(Some(blank)), Err(NameError::Blank), "{blank:?}");
+            assert_eq!(Processing::from_wire(Some(blank)), Err(NameError::Blank), "{blank:?}");
+        }
+        let recorded =
+            serde_json::from_str::<Status>("\" \"").expect("a record that was written before this was refused");
+        assert_eq!(recorded, Status::Other(" ".into()));
         assert_eq!(Status::from_wire(Some("A\r\nB")), Err(NameError::Control));
         assert_eq!(Processing::from_wire(Some(&"X".repeat(65))), Err(NameError::TooLong));
     }

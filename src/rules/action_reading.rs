@@ -2,12 +2,14 @@
 
 use std::{ops::Range, str::FromStr, sync::Arc};
 
-use crate::source::{Entry, Fields, Node, Report, Value, did_you_mean, one_of};
+use crate::{
+    kyc::{MAX_TAG_BYTES, is_tag},
+    source::{Entry, Fields, Node, Report, Value, did_you_mean, one_of},
+};
 
 use super::{Action, Limit, QuietHours, Recipient, context::Names};
 
 const MAX_ACTIONS: usize = 32;
-const MAX_NAME_BYTES: usize = 64;
 
 /// An action and where it stands.
 pub(super) type Placed = (Action, Range<usize>);
@@ -243,11 +245,11 @@ fn chat(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<A
 
 fn tag(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Arc<str>> {
     let text = node.text(what, report)?.trim();
-    if text.len() > MAX_NAME_BYTES || text.chars().any(|c| c.is_control() || c == ',') {
+    if !is_tag(text) {
         report.error(
             "action",
             node.span.clone(),
-            format!("{what} is a name of at most {MAX_NAME_BYTES} bytes without commas"),
+            format!("{what} is a name of at most {MAX_TAG_BYTES} bytes without commas"),
         );
         return None;
     }

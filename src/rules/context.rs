@@ -60,19 +60,11 @@ impl<'c> Names<'c> {
 
     /// The status of that name; `none` is the provider's `null`.
     pub fn status(&self, name: &str) -> Option<Status> {
-        if name == "none" {
-            return Some(Status::None);
-        }
-        let known = self.statuses().any(|known| known == name);
-        known.then(|| Status::from_wire(Some(name)).ok()).flatten()
+        Status::known(name, &self.context.statuses)
     }
 
     pub fn processing_status(&self, name: &str) -> Option<Processing> {
-        if name == "none" {
-            return Some(Processing::None);
-        }
-        let known = self.processing().any(|known| known == name);
-        known.then(|| Processing::from_wire(Some(name)).ok()).flatten()
+        Processing::known(name, &self.context.processing)
     }
 }
 

@@ -1,10 +1,13 @@
 //! Which jobs are meant: what lists show, and what people act on in bulk.
 
+use std::str::FromStr;
+
 use crate::{
     clock::Timestamp,
     kyc::CustomerId,
     outbox::{Channel, Fate, Job, State},
     rules::RuleId,
+    source::Duration,
 };
 
 /// All that is said must hold.
@@ -32,6 +35,33 @@ impl JobFilter {
     }
 }
 
+/// From when on: `2h` ago, or a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Since {
+    Ago(Duration),
+    At(Timestamp),
+}
+
+impl Since {
+    pub fn moment(&self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Ago(length) => now.plus_ms(-length.ms()),
+            Self::At(moment) => *moment,
+        }
+    }
+}
+
+impl FromStr for Since {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(moment) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self::At(moment.into()));
+        }
+        text.parse().map(Self::Ago).map_err(|why| format!("{text:?} {why}; a moment stands as 2026-03-03T21:30:00Z"))
+    }
+}
+
 fn says(fate: &Fate, part: &str) -> bool {
     let part = part.to_lowercase();
     let said = [fate.reason.as_deref(), fate.last_error.as_deref(), fate.trouble.map(|trouble| trouble.name())];
@@ -42,6 +72,17 @@ fn says(fate: &Fate, part: &str) -> bool {
 mod tests {
     use super::*;
     use crate::outbox::Trouble;
+
+    #[test]
+    fn a_time_is_told_by_its_length_or_as_a_moment() {
+        let now = Timestamp(10_000_000);
+        let from = |text: &str| text.parse::<Since>().map(|since| since.moment(now));
+        assert_eq!(from("1h"), Ok(Timestamp(6_400_000)));
+        assert_eq!(from("1970-01-01T00:00:07Z"), Ok(Timestamp(7_000)));
+        for wrong in ["bogus", "", "7", "2026-03-03"] {
+            assert!(from(wrong).is_err_and(|why| why.ends_with("a moment stands as 2026-03-03T21:30:00Z")), "{wrong}");
+        }
+    }
 
     #[test]
     fn what_is_said_about_a_job_is_looked_through_in_any_case() {

@@ -21,7 +21,7 @@ use std::{
 };
 
 pub use answers::{Figures, Page, Refused, StoreError};
-pub use filter::JobFilter;
+pub use filter::{JobFilter, Since};
 pub use journal::make_dir as make_private_dir;
 pub use journal::{Damage, Journal, OpenError, Progress, Step};
 pub use memory::Memory;

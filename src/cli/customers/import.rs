@@ -1,4 +1,4 @@
-//! Contacts from a file. All that is wrong with it is said first; then all of it goes, or nothing has.
+//! Contacts from a file. All that is wrong with it is said first, and then nothing of it goes.
 
 use std::{
     io::Read,
@@ -20,7 +20,8 @@ use crate::{
         client::{Client, part},
         settings,
     },
-    contacts::{self, Entry},
+    clock::Clock,
+    contacts::{self, Entry, Terms},
 };
 
 /// How many bad lines are shown; of the rest only how many there are.
@@ -50,7 +51,9 @@ impl Import {
         let config = settings::load_without_secrets(given)?;
         let text = self.text()?;
         let format = Format::of(self.format, &self.file);
-        let entries = contacts::read(&text, format, &config.directory.attributes).map_err(|bad| self.refused(&bad))?;
+        let terms =
+            Terms { attributes: &config.directory.attributes, statuses: &config.statuses, now: Clock::default().now() };
+        let entries = contacts::read(&text, format, terms).map_err(|bad| self.refused(&bad))?;
         let (changed, direct, asked) = settings::block_on(async {
             let way = Way::find(&config).await?;
             let direct = matches!(way, Way::Store(_));

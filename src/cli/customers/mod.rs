@@ -16,7 +16,9 @@ use crate::contacts;
 
 #[derive(Debug, Subcommand)]
 pub enum Customers {
-    /// Take contacts from a file: all of them, or none.
+    /// Take contacts from a file. All of it is checked first, and of a file with a mistake nothing is taken.
+    ///
+    /// What goes wrong later, as a server that ends meanwhile, leaves a part of them taken; run again, it takes the rest.
     Import(import::Import),
     /// Write all contacts into a file that import reads back.
     Export(export::Export),

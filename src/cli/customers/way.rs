@@ -49,10 +49,8 @@ impl Way {
                 Ok(answer["changed"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or_default())
             }
             Self::Store(store) => {
-                let commands: Result<Vec<_>, String> = entries.iter().map(Entry::command).collect();
-                let commands = commands.map_err(|problem| Failure::new(Exit::Failed, problem))?;
                 let mut changed = 0;
-                for answer in join_all(commands.into_iter().map(|command| store.submit(command))).await {
+                for answer in join_all(entries.iter().map(|entry| store.submit(entry.command()))).await {
                     let receipt = answer.map_err(|refused| Failure::new(Exit::Unavailable, refused))?;
                     changed += usize::from(receipt != Receipt::Unchanged);
                 }

@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     decide::{Act, Command, Receipt},
-    http::reply::{Kind, Problem, json as answer},
+    http::{
+        query::query,
+        reply::{Kind, Problem, json as answer},
+    },
     outbox::{Channel, State},
     rules::RuleId,
     source::did_you_mean,
@@ -37,11 +40,11 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
         .then(answered!(admin, |this, name: Part| this.pause_channel(name)));
     let resume = warp::path!("channels" / Part / "resume")
         .and(warp::post())
-        .and(warp::query())
+        .and(query())
         .then(answered!(admin, |this, name: Part, query: ResumeQuery| this.resume_channel(name, query)));
     let problems = warp::path!("problems")
         .and(warp::get())
-        .and(warp::query())
+        .and(query())
         .then(answered!(admin, |this, query: JobsQuery| this.problems(query)));
     pause.or(resume).unify().or(problems).unify()
 }

@@ -17,6 +17,7 @@ use crate::{
     explain::{Asked, Explained, ask, event_in_words, of_event},
     http::{
         body::capped_body,
+        query::query,
         reply::{Kind, Problem, json as answer},
     },
     kyc::Verdict,
@@ -40,7 +41,7 @@ struct EventShape {
 pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let customer = warp::path!("explain")
         .and(warp::get())
-        .and(warp::query())
+        .and(query())
         .then(answered!(admin, |this, query: ExplainQuery| this.explain_customer(query)));
     let made_up = warp::path!("explain")
         .and(warp::post())

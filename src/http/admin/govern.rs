@@ -7,14 +7,14 @@ use serde::Serialize;
 use serde_json::Value;
 use warp::{Filter, Rejection, reply::Response};
 
-use super::{Admin, Answered, Part, malformed, refused, unreadable};
+use super::{Admin, Answered, Part, malformed, names::no_rule, refused, unreadable};
 use crate::{
     clock::Timestamp,
     decide::{Act, Command, Receipt, Standing, backlog_of},
     http::reply::{Kind, Problem, json},
     kyc::CustomerId,
+    outbox::Channel,
     rules::{Rule, RuleId, RuleSet, Stay},
-    source::did_you_mean,
     store::{Overdue, StayPlace, Store},
 };
 
@@ -114,7 +114,8 @@ impl Admin {
 
     async fn backlog(&self, Part(id): Part, send: bool) -> Answered {
         let (store, set, standing) = (self.store()?, self.rulebook()?.current(), self.standing()?);
-        let rule = known(&set, &id)?.id.clone();
+        let known = known(&set, &id)?;
+        let (rule, channels) = (known.id.clone(), channels_of(known));
         let (mut count, mut sent, mut named) = (0_u64, 0_u64, Vec::new());
         for (stay, after_ms) in shortest(&set, &rule) {
             let mut last: Option<StayPlace> = None;
@@ -145,9 +146,21 @@ impl Admin {
                 }
             }
         }
+        let standing = self.standing()?;
+        let braked = standing.braked_channels().filter(|(channel, ..)| channels.contains(channel));
+        let brakes: Vec<Value> = braked
+            .map(|(channel, _, braked)| serde_json::json!({"channel": channel, "said": braked.to_string()}))
+            .collect();
         let rule = rule.to_string();
-        Ok(json(StatusCode::OK, &serde_json::json!({"rule": rule, "count": count, "sent": sent, "customers": named})))
+        let shape =
+            serde_json::json!({"rule": rule, "count": count, "sent": sent, "customers": named, "brakes": brakes});
+        Ok(json(StatusCode::OK, &shape))
     }
+}
+
+/// The ways out that the rule orders something of.
+fn channels_of(rule: &Rule) -> Vec<Channel> {
+    rule.actions.iter().filter(|action| !action.recipient().is_empty()).map(Channel::of).collect()
 }
 
 /// Where the rule waits, and its shortest duration there.
@@ -181,11 +194,7 @@ fn left(
 }
 
 fn known<'s>(set: &'s RuleSet, id: &str) -> Result<&'s Rule, Problem> {
-    set.rule(id).ok_or_else(|| {
-        let meant = did_you_mean(id, set.rules().iter().map(|rule| rule.id.as_str()));
-        let hint = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
-        Problem::new(Kind::NotFound).detail(format!("there is no rule {id:?}{hint}"))
-    })
+    set.rule(id).ok_or_else(|| Problem::new(Kind::NotFound).detail(no_rule(set, id)))
 }
 
 impl RuleShape {

@@ -14,6 +14,7 @@ use crate::{
     decide::Standing,
     http::{
         body::capped_body,
+        query::query,
         reply::{Kind, Problem, json as answer},
     },
     rules::RuleSet,
@@ -47,7 +48,7 @@ struct Edited {
 pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let records = warp::path!("records")
         .and(warp::get())
-        .and(warp::query())
+        .and(query())
         .then(answered!(admin, |this, query: RecordsQuery| this.records(query)));
     let set =
         warp::path!("rule-sets" / Part).and(warp::get()).then(answered!(admin, |this, hash: Part| this.rule_set(hash)));

@@ -18,13 +18,13 @@ use crate::{
     decide::{Command, Receipt},
     http::{
         body::capped_body,
+        query::query,
         reply::{Kind, Problem, json},
     },
     kyc::CustomerId,
     outbox::{Channel, JobId, State},
     rules::RuleId,
-    source::Duration,
-    store::{JobFilter, Page, Store},
+    store::{JobFilter, Page, Since, Store},
 };
 
 /// How many problems are acted on at once.
@@ -71,7 +71,7 @@ const DROP: Act = |customer, job| Command::Drop { customer, job };
 pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let list = warp::path!("jobs")
         .and(warp::get())
-        .and(warp::query())
+        .and(query())
         .then(answered!(admin, |this, query: JobsQuery| this.jobs(query)));
     let retry = warp::path!("jobs" / Part / "retry")
         .and(warp::post())
@@ -104,12 +104,17 @@ impl Admin {
             ..JobFilter::default()
         };
         let before = query.cursor.as_deref().map(place).transpose()?;
+        let is_first = before.is_none();
         let max = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
         let Page { rows, next } = self.store()?.jobs(&filter, before, max).await.map_err(unreadable)?;
         let waiting = self.waiting()?;
         let jobs: Vec<JobShape> = rows.iter().map(|(who, job)| waiting.shape(who, job)).collect();
         let next = next.map(|(number, index)| format!("{number}.{index}"));
-        Ok(serde_json::json!({"jobs": jobs, "next": next}))
+        let mut shape = serde_json::json!({"jobs": jobs, "next": next});
+        if let Some(hint) = if jobs.is_empty() && is_first { self.hint(&filter)? } else { None } {
+            shape["hint"] = hint.into();
+        }
+        Ok(shape)
     }
 
     async fn act_on_job(&self, Part(id): Part, command: Act) -> Answered {
@@ -149,7 +154,10 @@ impl Admin {
         if acted > 0 {
             tracing::info!(jobs = acted, "problems were {done} by hand");
         }
-        let shape = serde_json::json!({"count": count, "done": acted, "dry": chosen.dry, "examples": examples});
+        let mut shape = serde_json::json!({"count": count, "done": acted, "dry": chosen.dry, "examples": examples});
+        if let Some(hint) = if count == 0 { self.hint(&filter)? } else { None } {
+            shape["hint"] = hint.into();
+        }
         Ok(json(StatusCode::OK, &shape))
     }
 }
@@ -167,13 +175,16 @@ impl Chosen {
         if [&self.rule, &self.channel, &self.error, &self.since].into_iter().all(Option::is_none) {
             return Err(unprocessable("say which problems: by rule, channel, error or since".to_owned()));
         }
+        if self.error.as_ref().is_some_and(|error| error.trim().is_empty()) {
+            return Err(unprocessable("error: is empty, and so a part of what is said of every problem".to_owned()));
+        }
         Ok(JobFilter {
             state: Some(State::Problem),
             customer: None,
             rule: self.rule.as_deref().map(rule).transpose()?,
             channel: self.channel.as_deref().map(channel).transpose()?,
             error: self.error.clone(),
-            since: self.since.as_deref().map(|text| since(text, now)).transpose()?,
+            since: self.since.as_deref().map(since).transpose()?.map(|since| since.moment(now)),
         })
     }
 }
@@ -194,10 +205,6 @@ fn channel(name: &str) -> Result<Channel, Problem> {
     Channel::parse(name).ok_or_else(form)
 }
 
-fn since(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
-    if let Ok(moment) = text.parse::<jiff::Timestamp>() {
-        return Ok(moment.into());
-    }
-    let ago: Duration = text.parse().map_err(|why| malformed(format!("since: {text:?} {why}")))?;
-    Ok(now.plus_ms(-ago.ms()))
+fn since(text: &str) -> Result<Since, Problem> {
+    text.parse().map_err(|why| malformed(format!("since: {why}")))
 }
