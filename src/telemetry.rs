@@ -101,6 +101,7 @@ pub struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     rules_refused: Gauge,
     jobs: Family<StateLabels, Gauge>,
+    waiting: Gauge,
     customers: Gauge,
     records: Gauge,
     view_behind: Gauge,
@@ -122,6 +123,7 @@ impl Default for Metrics {
             reloads: Family::default(),
             rules_refused: Gauge::default(),
             jobs: Family::default(),
+            waiting: Gauge::default(),
             customers: Gauge::default(),
             records: Gauge::default(),
             view_behind: Gauge::default(),
@@ -150,6 +152,7 @@ impl Default for Metrics {
         registry.register("reloads", "Reloads of the rules", new.reloads.clone());
         registry.register("rules_refused", "1 while the rules on the disk are refused", new.rules_refused.clone());
         registry.register("jobs", "Jobs that are not done, by state", new.jobs.clone());
+        registry.register("customers_waiting", "Customers whose callbacks wait to be decided", new.waiting.clone());
         registry.register("customers", "Customers known", new.customers.clone());
         registry.register("records", "The number of the latest durable record", new.records.clone());
         registry.register("channels_braked", "Channels that their brakes have paused", new.braked.clone());
@@ -207,6 +210,7 @@ impl Metrics {
             ] {
                 self.jobs.get_or_create(&StateLabels { state }).set(signed(count));
             }
+            self.waiting.set(signed(figures.asked_about));
             self.customers.set(signed(figures.customers));
             self.records.set(signed(figures.durable));
             self.view_behind.set(signed(figures.behind));

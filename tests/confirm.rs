@@ -60,6 +60,11 @@ async fn a_captured_hash_with_another_status_is_stale_and_acts_on_nothing() {
     service.callback("C-1", "FULL_USER", json!({})).await;
     let customer = until_verdicts(&service, "C-1", &["callback stale", "api moved"]).await;
     assert_eq!(customer["status"], "KYC_PENDING");
+    assert_eq!(customer["unsaid"], json!(["processing", "reject_labels"]), "the API does not speak of them");
+    // What was claimed can be seen by whoever is to decide about it.
+    assert_eq!(customer["timeline"][1]["said"]["status"], "FULL_USER");
+    let (_, shown, _) = service.command(&shop, &["customers", "show", "C-1"]);
+    assert!(shown.contains("stale  says FULL_USER\n") && shown.contains("  labels      not known\n"), "{shown}");
     assert!(shop.mails().is_empty());
 }
 

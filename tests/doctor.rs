@@ -101,6 +101,19 @@ async fn a_doctor_looks_at_everything_and_touches_nothing() {
     let (code, said) = (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"));
     assert_eq!(code, Some(0), "{said}");
     assert!(said.lines().any(|line| line.starts_with("ok    server") && line.ends_with("runs")), "{said}");
+    // By the shop's own configuration the admin side is elsewhere.
+    let (code, said, _) = run(&shop, &certificate, &["--json", "doctor", "--dns", &dns]);
+    assert_eq!(code, Some(69));
+    assert!(said_of(&said, "server").contains("but a process holds"), "{said}");
+}
+
+#[test]
+fn a_file_where_the_data_should_be_is_found_before_the_start() {
+    let shop = Shop::new(RULES);
+    shop.write("data", "");
+    let (status, said, _) = shop.run(&["doctor"]);
+    assert_eq!(status.code(), Some(69));
+    assert!(said.contains("is no directory, and data is to be kept there"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -233,6 +233,9 @@ async fn a_queued_job_says_what_it_waits_for() {
     let service = shop.start().ready().await;
     let said = service.get("jobs").await;
     assert_eq!(said["jobs"][1]["reason"], "webhook:shop is not in the configuration");
+    service.logs("jobs wait for a channel that is not in the configuration").await;
+    let (_, said, _) = service.command(&shop, &["problems"]);
+    assert!(said.contains("channel_gone: jobs wait for webhook:shop, which is not in the configuration"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -95,8 +95,20 @@ impl Engine {
             let reconcile = Reconcile { open: provider.reconcile, settled: provider.reconcile_final };
             tasks.spawn(reconcile.run(Arc::clone(asker), store.clone(), self.clock.clone(), stopped.clone()));
         } else {
+            let waiting = store.figures().asked_about;
+            if waiting > 0 {
+                tracing::warn!(
+                    customers = waiting,
+                    "callbacks wait to be confirmed, and there is no `provider.api_key` any more: they are believed as they came"
+                );
+            }
             let settler = Settler { store: store.clone(), clock: self.clock.clone(), lookups: lookups.clone() };
             tasks.spawn(settler.run(stopped.clone()));
+        }
+        for channel in store.channels_waited_for() {
+            if !ways::channels(&self.config).contains(&channel) {
+                tracing::warn!(%channel, "jobs wait for a channel that is not in the configuration; `kyc-rules problems` counts it");
+            }
         }
         for dispatcher in self.dispatchers(&store, &rulebook) {
             tasks.spawn(dispatcher.run(stopped.clone()));

@@ -21,7 +21,10 @@ impl Refresh {
         let path = format!("customers/{}/refresh", part(&self.customer));
         let body = json!({"believe": self.believe});
         let answer = settings::block_on(async { settings::client(config)?.post_json(&path, &body).await })?;
-        let status = answer["status"].as_str().unwrap_or("none");
+        let status = match answer["known"] == true {
+            true => answer["status"].as_str().unwrap_or("none"),
+            false => "not known",
+        };
         let verdict = match answer["verdict"].as_str() {
             Some("duplicate") => "nothing is new".to_owned(),
             Some("unconfirmed") => "the provider does not know this customer".to_owned(),

@@ -56,21 +56,30 @@ fn print(status: &Value, output: &mut Output) {
             "clock      has jumped: timers and limits wait until `kyc-rules resume --clock`, or 15 minutes have passed",
         );
     }
-    if let Some(error) = status["provider"]["error"].as_str() {
-        output.line(format_args!("provider   gives no answer, callbacks are kept and wait: {error}"));
-    }
+    let trouble = |service: &str| {
+        let error = status[service]["error"].as_str()?;
+        let again = match status[service]["again_in_s"].as_u64().unwrap_or_default() {
+            0 => String::new(),
+            seconds => format!(", and is asked again in {seconds} s"),
+        };
+        Some(format!("gives no answer that can be used{again}: {error}"))
+    };
     output.line(if status["provider"]["confirm"] == true {
         "provider   each callback is confirmed with its API"
     } else {
         "provider   callbacks are believed: without provider.api_key neither order nor forgery can be told"
     });
-    if let Some(error) = status["provider"]["error"].as_str() {
-        output.line(format_args!("           and is in trouble: {error}"));
+    match status["provider"]["questions"].as_u64().unwrap_or_default() {
+        0 => {}
+        1 => output.line("           callbacks of 1 customer wait to be decided"),
+        count => output.line(format_args!("           callbacks of {count} customers wait to be decided")),
+    }
+    if let Some(trouble) = trouble("provider") {
+        output.line(format_args!("           it {trouble}"));
     }
     if status["directory"]["lookup"] == true {
-        let trouble = status["directory"]["error"].as_str();
-        output.line(match trouble {
-            Some(error) => format!("directory  is in trouble, and mails without a fresh contact wait: {error}"),
+        output.line(match trouble("directory") {
+            Some(trouble) => format!("directory  {trouble}; mails without a fresh contact wait"),
             None => "directory  is asked for contacts".to_owned(),
         });
     }

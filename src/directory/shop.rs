@@ -58,7 +58,9 @@ impl Shop {
 
     /// Asks about a customer.
     pub async fn ask(&self, customer: &CustomerId) -> Result<Answer, Failure> {
-        let Some(id) = customer.in_url() else { return Ok(Answer::Unknown) };
+        let Some(id) = customer.in_url() else {
+            return Ok(Answer::Odd("it was not asked, since no URL can name this id".to_owned()));
+        };
         let wrong = |text: String| Failure { text, lasting: true, after_ms: None };
         let target = Target::parse(&self.url.replace("{id}", &id)).map_err(wrong)?;
         let request = Request { method: Method::GET, headers: self.headers.clone(), body: Bytes::new() };

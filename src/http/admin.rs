@@ -45,7 +45,7 @@ use crate::{
     contacts,
     decide::{Command, Policy, Receipt},
     house::House,
-    kyc::CustomerId,
+    kyc::{CustomerId, is_tag},
     outbox::Channel,
     rulebook::{Reload, Rulebook},
     store::{JobFilter, Place, Refused, Store, StoreError},
@@ -328,11 +328,13 @@ impl Admin {
         if !known {
             return Err(Problem::new(Kind::NotFound).detail("nothing of this customer is known"));
         }
+        if add && !is_tag(&name) {
+            let text = "a tag has 1 to 64 bytes without commas and control characters, as in `tag: NAME`";
+            return Err(unprocessable(text.to_owned()));
+        }
         let command = if add { Command::Tag { customer, name } } else { Command::Untag { customer, name } };
         match self.store()?.submit(command).await.map_err(refused)? {
-            Receipt::Gone => Err(unprocessable(
-                "a tag has 1 to 64 bytes without control characters, and a customer at most 32".to_owned(),
-            )),
+            Receipt::Gone => Err(unprocessable("a customer has at most 32 tags".to_owned())),
             receipt => Ok(json(StatusCode::OK, &serde_json::json!({"changed": receipt != Receipt::Unchanged}))),
         }
     }

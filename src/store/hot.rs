@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -205,6 +206,18 @@ impl Hot {
     /// About how many customers something is to be asked.
     pub fn asked_about(&self) -> u64 {
         self.asks.len() as u64
+    }
+
+    /// The channels that jobs wait for.
+    pub fn channels_waited_for(&self) -> Vec<Channel> {
+        let mut channels: Vec<Channel> = Vec::new();
+        let mut next = self.due.first();
+        while let Some((channel, ..)) = next {
+            let last = up_to(channel, Timestamp(i64::MAX));
+            next = self.due.range((Bound::Excluded(last), Bound::Unbounded)).next();
+            channels.push(channel.clone());
+        }
+        channels
     }
 
     /// Takes up to `max` jobs of a channel that are due, so that nobody else takes them; each is put back by the next record

@@ -169,6 +169,10 @@ impl Memory {
         self.lock().hot.take_wanted(max)
     }
 
+    pub fn channels_waited_for(&self) -> Vec<Channel> {
+        self.lock().hot.channels_waited_for()
+    }
+
     pub fn jobs_changed(&self) -> watch::Receiver<u64> {
         self.jobs.subscribe()
     }

@@ -23,7 +23,7 @@ use std::{
 pub use answers::{Figures, Page, Refused, StoreError};
 pub use filter::{JobFilter, Since};
 pub use journal::make_dir as make_private_dir;
-pub use journal::{Damage, Journal, OpenError, Progress, Step};
+pub use journal::{Damage, Journal, OpenError, Progress, Step, is_in_use};
 pub use memory::Memory;
 pub use options::{Interrupt, Options, Recorder};
 pub use stays::{Overdue, StayPlace};
@@ -282,6 +282,14 @@ impl Store {
         match self {
             Self::Journal(journal) => journal.take_wanted(max),
             Self::Memory(memory) => memory.take_wanted(max),
+        }
+    }
+
+    /// The channels that jobs wait for, configured or not.
+    pub fn channels_waited_for(&self) -> Vec<Channel> {
+        match self {
+            Self::Journal(journal) => journal.channels_waited_for(),
+            Self::Memory(memory) => memory.channels_waited_for(),
         }
     }
 

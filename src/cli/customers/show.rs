@@ -79,7 +79,7 @@ fn text(value: &Value) -> String {
 fn print(customer: &Value, output: &mut Output) {
     output.line(text(&customer["id"]));
     if customer["entered_at"].is_null() {
-        output.line("  status      no callback yet");
+        output.line("  status      not known yet");
     } else {
         let (visit, since) = (&customer["visit"], text(&customer["entered_at"]));
         output.line(format_args!("  status      {}, for the {visit}. time, since {since}", text(&customer["status"])));
@@ -89,7 +89,9 @@ fn print(customer: &Value, output: &mut Output) {
             ("labels", "reject_labels"),
             ("message", "message"),
         ] {
-            output.line(format_args!("  {label:<11} {}", text(&customer[key])));
+            let is_unsaid = customer["unsaid"].as_array().is_some_and(|unsaid| unsaid.iter().any(|name| name == key));
+            let value = if is_unsaid { "not known".to_owned() } else { text(&customer[key]) };
+            output.line(format_args!("  {label:<11} {value}"));
         }
     }
     output.line(format_args!("  tags        {}", text(&customer["tags"])));
@@ -100,6 +102,7 @@ fn print(customer: &Value, output: &mut Output) {
         let edge = match entry["verdict"].as_str() {
             None => came_due(entry),
             Some("moved") => format!("{} -> {}", text(&entry["from"]), text(&entry["to"])),
+            _ if entry["said"].is_object() => claimed(&entry["said"]),
             _ => text(&entry["to"]),
         };
         let what = entry["verdict"].as_str().or(entry["source"].as_str()).unwrap_or_default();
@@ -129,6 +132,20 @@ fn print(customer: &Value, output: &mut Output) {
             text(&job["id"])
         ));
     }
+}
+
+/// What a callback says that has changed nothing.
+fn claimed(said: &Value) -> String {
+    let more = [
+        ("processing", "processing"),
+        ("missing_docs", "missing"),
+        ("reject_labels", "labels"),
+        ("message", "message"),
+    ];
+    let more =
+        more.iter().filter(|(key, _)| !said[key].is_null() && said[key].as_array().is_none_or(|all| !all.is_empty()));
+    let more: String = more.map(|(key, label)| format!("; {label} {}", text(&said[key]))).collect();
+    format!("says {}{more}", text(&said["status"]))
 }
 
 /// What a stay had come to.

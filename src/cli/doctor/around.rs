@@ -11,6 +11,7 @@ use crate::{
     config::Config,
     http::TlsConfig,
     source::Severity,
+    store,
 };
 
 pub fn configuration(path: &Path, warnings: usize) -> Found {
@@ -52,6 +53,9 @@ pub fn disk(config: &Config) -> Found {
         return Found::fail("disk", format!("{} can't be looked at", data.display()));
     };
     let shown = data.display();
+    if !there.is_dir() {
+        return Found::fail("disk", format!("{}: is no directory, and data is to be kept there", there.display()));
+    }
     if let Err(error) = rustix::fs::access(&there, rustix::fs::Access::WRITE_OK) {
         return Found::fail("disk", format!("{}: this user can't write there: {error}", there.display()));
     }
@@ -85,9 +89,16 @@ pub async fn server(config: &Config) -> Found {
         Err(failure) => return Found::warn("server", failure.text),
     };
     match client.get("status").await {
-        Err(failure) if failure.exit == crate::cli::Exit::Unavailable => {
-            Found::warn("server", format!("nobody answers at {listen}: `kyc-rules serve` does not run here"))
-        }
+        Err(failure) if failure.exit == crate::cli::Exit::Unavailable => match app::data_dir(config) {
+            Ok(data) if store::is_in_use(data) => Found::fail(
+                "server",
+                format!(
+                    "nobody answers at {listen}, but a process holds {}: `admin.listen` is of another",
+                    data.display()
+                ),
+            ),
+            _ => Found::warn("server", format!("nobody answers at {listen}: `kyc-rules serve` does not run here")),
+        },
         Err(failure) => Found::fail("server", format!("{listen}: {}", failure.text)),
         Ok(status) => judged(&status),
     }

@@ -142,7 +142,15 @@ impl Admin {
     }
 
     /// What a person must look at that is no job.
-    fn of_the_service(&self) -> Vec<Value> {
+    fn of_the_service(&self) -> Result<Vec<Value>, Problem> {
+        let gone = self.store()?.channels_waited_for().into_iter().filter(|channel| !self.channels.contains(channel));
+        let gone = gone.map(|channel| {
+            let reason = format!(
+                "jobs wait for {channel}, which is not in the configuration: configure it, or `kyc-rules drop` them; \
+                 `kyc-rules jobs --channel {channel}` names them"
+            );
+            json!({"problem": "channel_gone", "reason": reason})
+        });
         let key = self.house.asker().and_then(|asker| asker.trouble()).filter(|trouble| trouble.lasting);
         let key = key.map(|trouble| json!({"problem": "provider_key", "reason": trouble.text}));
         let clock = self.clock.is_in_doubt().then(|| {
@@ -150,14 +158,14 @@ impl Admin {
                           or until it has lasted 15 minutes";
             json!({"problem": "clock", "reason": reason})
         });
-        key.into_iter().chain(clock).collect()
+        Ok(key.into_iter().chain(clock).chain(gone).collect())
     }
 
     async fn problems(&self, query: JobsQuery) -> Answered {
         let mut problems: Value = self.list(query.of_problems()).await?;
         let standing = self.standing()?;
         problems["brakes"] = json!(BrakeShape::all(&standing));
-        problems["service"] = json!(self.of_the_service());
+        problems["service"] = json!(self.of_the_service()?);
         Ok(answer(StatusCode::OK, &problems))
     }
 }

@@ -67,8 +67,9 @@ impl Admin {
         let case = store.customer(&customer).map_err(unreadable)?;
         let status = case.as_ref().and_then(|case| case.customer.as_ref()).map(|known| known.status.clone());
         let waiting = case.and_then(|case| case.question.as_ref().map(|question| question.waiting.len()));
-        let shape =
-            json!({"customer": customer, "verdict": verdict, "status": status, "waiting": waiting.unwrap_or(0)});
+        let shape = json!({
+            "customer": customer, "verdict": verdict, "known": status.is_some(), "status": status, "waiting": waiting.unwrap_or(0),
+        });
         Ok(answer(StatusCode::OK, &shape))
     }
 }

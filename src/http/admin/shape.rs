@@ -8,7 +8,7 @@ use super::Admin;
 use crate::{
     clock::Timestamp,
     decide::{Braked, CameDue, Case, Ruling, Standing},
-    kyc::{Codes, Contact, CustomerId, Processing, Status, Verdict},
+    kyc::{Codes, Contact, Customer, CustomerId, Observation, Processing, Status, Verdict},
     outbox::{Channel, Job},
     rulebook::Loaded,
     rules::Stay,
@@ -127,22 +127,28 @@ struct ProviderShape {
     confirm: bool,
     /// Customers about whom it is to be asked.
     questions: u64,
-    /// What is wrong with its API.
+    /// What is wrong with its API, and in how many seconds it is asked again.
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    again_in_s: Option<u64>,
 }
 
 #[derive(Serialize)]
 struct DirectoryShape {
     /// Whether the shop's API is asked for contacts.
     lookup: bool,
-    /// What is wrong with it.
+    /// What is wrong with it, and in how many seconds it is asked again.
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    again_in_s: Option<u64>,
 }
 
 impl StatusShape {
     pub fn new(admin: &Admin, store: &Store, loaded: &Loaded) -> Self {
         let Figures { customers, bytes, queued, held, running, problem, durable, behind, asked_about, .. } =
             store.figures();
+        let provider = admin.house.asker().and_then(|asker| asker.trouble());
+        let directory = admin.house.lookups().and_then(|lookups| lookups.trouble());
         let error = loaded.error.as_ref().map(|(at, text)| ErrorShape { at: moment(*at), text: text.clone() });
         Self {
             version: env!("CARGO_PKG_VERSION"),
@@ -158,11 +164,13 @@ impl StatusShape {
             provider: ProviderShape {
                 confirm: admin.confirms,
                 questions: asked_about,
-                error: admin.house.asker().and_then(|asker| asker.trouble()).map(|trouble| trouble.text),
+                again_in_s: provider.as_ref().map(|trouble| trouble.again_in_s),
+                error: provider.map(|trouble| trouble.text),
             },
             directory: DirectoryShape {
                 lookup: admin.house.lookups().is_some(),
-                error: admin.house.lookups().and_then(|lookups| lookups.trouble()).map(|trouble| trouble.text),
+                again_in_s: directory.as_ref().map(|trouble| trouble.again_in_s),
+                error: directory.map(|trouble| trouble.text),
             },
             paused: PausedShape::new(&store.standing().borrow()),
             brakes: BrakeShape::all(&store.standing().borrow()),
@@ -181,6 +189,8 @@ pub struct CustomerShape {
     missing_docs: Codes,
     reject_labels: Codes,
     message: Option<String>,
+    /// Which of these no source has said since the customer has come to this status; they are not known, rather than empty.
+    unsaid: Vec<&'static str>,
     visit: u32,
     entered_at: Option<String>,
     tags: Codes,
@@ -209,6 +219,41 @@ struct EntryShape {
     rule_set: Option<String>,
     rules: Vec<RulingShape>,
     repeats: u32,
+    /// What a callback claims that has changed nothing so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<SaidShape>,
+}
+
+#[derive(Serialize)]
+struct SaidShape {
+    status: Status,
+    processing: Option<Processing>,
+    missing_docs: Codes,
+    reject_labels: Codes,
+    message: Option<String>,
+}
+
+impl SaidShape {
+    fn new(saw: Observation) -> Self {
+        let Observation { status, processing, missing_docs, reject_labels, message, .. } = saw;
+        Self {
+            status,
+            processing,
+            missing_docs: missing_docs.unwrap_or_default(),
+            reject_labels: reject_labels.unwrap_or_default(),
+            message: message.filter(|message| !message.is_empty()).map(Into::into),
+        }
+    }
+}
+
+fn unsaid(customer: &Customer) -> Vec<&'static str> {
+    let said = [
+        ("processing", customer.processing.is_some()),
+        ("missing_docs", customer.missing_docs.is_some()),
+        ("reject_labels", customer.reject_labels.is_some()),
+        ("message", customer.message.is_some()),
+    ];
+    said.into_iter().filter(|(_, said)| !said).map(|(name, _)| name).collect()
 }
 
 #[derive(Serialize)]
@@ -240,6 +285,7 @@ impl CustomerShape {
                 .and_then(|customer| customer.message.as_deref())
                 .filter(|message| !message.is_empty())
                 .map(str::to_owned),
+            unsaid: customer.map(unsaid).unwrap_or_default(),
             visit: customer.map_or(0, |customer| customer.visit()),
             entered_at: customer.map(|customer| moment(customer.entered_at)),
             tags: case.tags.clone(),
@@ -263,7 +309,9 @@ impl EntryShape {
             Stay::Processing(processing) => Some(processing.to_string()),
             Stay::Status(_) => None,
         });
+        let claims = matches!(entry.verdict(), Some(Verdict::Pending | Verdict::Stale | Verdict::Unconfirmed));
         Self {
+            said: entry.effects.saw.clone().filter(|_| claims).map(SaidShape::new),
             number: entry.number,
             at: moment(entry.at),
             source: entry.kind.name(),

@@ -31,7 +31,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::{ahead::Ahead, applier::Signals, queue::Queue, reader::Reader, replay::ReplayError, writer::Item};
 pub use self::{
-    open::{OpenError, Progress},
+    open::{OpenError, Progress, is_in_use},
     scan::Damage,
     segment::make_dir,
     writer::Step,
@@ -286,6 +286,10 @@ impl Journal {
 
     pub fn take_wanted(&self, max: usize) -> Vec<CustomerId> {
         self.shared.hot_mut().take_wanted(max)
+    }
+
+    pub fn channels_waited_for(&self) -> Vec<Channel> {
+        self.shared.hot().channels_waited_for()
     }
 
     pub fn jobs_changed(&self) -> watch::Receiver<u64> {
