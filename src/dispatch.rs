@@ -21,7 +21,7 @@ use crate::{
     actions::{
         answer::Ended,
         chat::Chat,
-        email::{Class, Envelope, Mailer, Party},
+        email::{Class, Envelope, Mailer, Party, SendError},
         webhook::Webhook,
     },
     clock::Clock,
@@ -228,11 +228,12 @@ impl Dispatcher {
 async fn send(mailer: &Mailer, envelope: &Envelope) -> Ended {
     match mailer.send(envelope).await {
         Ok(_) => Ended::done(),
-        Err(error) => {
-            let log = error.text.clone();
-            let outcome = match error.class {
-                Class::Retry => Outcome::Retry { error: error.text, after_ms: None },
-                Class::Permanent => Outcome::Failed { trouble: Trouble::Refused, error: error.text },
+        Err(SendError { class, text: error, log, is_of_relay, is_in_doubt, .. }) => {
+            let error = if is_in_doubt { format!("{error}, and goes again under the same Message-ID") } else { error };
+            let outcome = match class {
+                // What happens to all mails is not this one's problem.
+                Class::Permanent if !is_of_relay => Outcome::Failed { trouble: Trouble::Refused, error },
+                Class::Permanent | Class::Retry => Outcome::Retry { error, after_ms: None },
             };
             Ended { outcome, log }
         }

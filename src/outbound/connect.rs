@@ -1,19 +1,15 @@
 //! A connection and nothing else: whether a target could be reached, without telling it anything.
 
-use std::{error::Error, io, net::SocketAddr, sync::Arc};
+use std::{error::Error, net::SocketAddr, sync::Arc};
 
-use rustls::{
-    ClientConfig,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
-use rustls_platform_verifier::Verifier;
+use rustls::pki_types::ServerName;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Client, Failure, Target};
+use super::{Client, Failure, Target, tls};
 
 type Cause = Box<dyn Error + Send + Sync>;
 
@@ -37,19 +33,8 @@ impl Client {
         let stream = TcpStream::connect(&*addresses).await?;
         if target.is_encrypted() {
             let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
-            TlsConnector::from(Arc::new(self.tls()?)).connect(name, stream).await?;
+            TlsConnector::from(Arc::new(tls::trusting(&self.extra_roots)?)).connect(name, stream).await?;
         }
         Ok(())
-    }
-
-    /// What requests trust, too.
-    fn tls(&self) -> Result<ClientConfig, Cause> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let roots: Result<Vec<CertificateDer<'static>>, _> =
-            self.extra_roots.iter().map(|pem| CertificateDer::from_pem_slice(pem)).collect();
-        let roots = roots.map_err(|_| io::Error::other("an extra root certificate can't be read"))?;
-        let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider))?;
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
     }
 }

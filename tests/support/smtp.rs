@@ -79,6 +79,8 @@ fn quoted_printable(body: &str) -> Vec<u8> {
 pub enum Stage {
     Greeting,
     Ehlo,
+    /// Goes on with TLS, whatever was said.
+    StartTls,
     Auth,
     MailFrom,
     RcptTo,
@@ -92,6 +94,8 @@ pub enum Stage {
 pub enum Act {
     /// Answer this line instead, as `451 4.3.0 later`.
     Say(&'static str),
+    /// Likewise, where it is no UTF-8.
+    SayBytes(&'static [u8]),
     /// Say nothing any more.
     Hang,
     /// Close the connection.
@@ -212,6 +216,11 @@ impl SmtpServer {
         self.records.lock().expect("records").script.is_empty()
     }
 
+    /// What has not gone wrong yet does not.
+    pub fn forget_script(&self) {
+        self.records.lock().expect("records").script.clear();
+    }
+
     /// Adds to what goes wrong next.
     pub fn then(&self, stage: Stage, act: Act) {
         self.records.lock().expect("records").script.push_back((stage, act));
@@ -268,7 +277,7 @@ impl Session {
                 }
                 "STARTTLS" => match self.setup.tls.clone() {
                     Tls::Upgrade(certificate) if !self.encrypted => {
-                        self.say("220 go ahead").await?;
+                        self.answer(Stage::StartTls, "220 go ahead").await?;
                         self.encrypt(&certificate).await?;
                     }
                     _ => self.say("502 no").await?,
@@ -386,13 +395,18 @@ impl Session {
     async fn act(&mut self, act: Act) -> Result<(), Over> {
         match act {
             Act::Say(line) => self.say(line).await,
+            Act::SayBytes(line) => self.say_bytes(line).await,
             Act::Hang => std::future::pending().await,
             Act::Drop | Act::KeepAndDrop | Act::Slow(_) => Err(Over),
         }
     }
 
     async fn say(&mut self, line: &str) -> Result<(), Over> {
-        self.stream.write_all(format!("{line}\r\n").as_bytes()).await.map_err(|_| Over)?;
+        self.say_bytes(line.as_bytes()).await
+    }
+
+    async fn say_bytes(&mut self, line: &[u8]) -> Result<(), Over> {
+        self.stream.write_all(&[line, b"\r\n"].concat()).await.map_err(|_| Over)?;
         self.stream.flush().await.map_err(|_| Over)
     }
 

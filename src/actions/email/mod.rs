@@ -3,11 +3,15 @@
 //! A [`Mailer`] sends one [`Envelope`] once. The same `Message-ID` stands in every attempt of a job, so that a mail sent
 //! twice after a lost answer is told as one. No address, secret or text of a mail is logged here.
 
+mod connection;
+mod conversation;
 mod eml;
 mod encoded;
 mod failure;
 mod message;
+mod secrets;
 mod smtp;
+mod steps;
 mod transport;
 
 use std::{fmt, time::Duration};
