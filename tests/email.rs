@@ -263,19 +263,19 @@ async fn what_was_said_before_tls_answers_nothing_within_it() {
     for again in [None, Some((Stage::Ehlo, Act::Hang))] {
         let setup = Setup { tls: Tls::Upgrade(certificate.clone()), login: Some(("u", "p")), ..Setup::default() };
         let server = SmtpServer::with(setup).await;
-        let relay = trusting(&format!("smtp://u:p@localhost:{}", server.address.port()), &certificate);
+        let relay = || trusting(&format!("smtp://u:p@localhost:{}", server.address.port()), &certificate);
         for go in [0, 1] {
             server.then(Stage::StartTls, Act::Say(injected));
             again.clone().into_iter().for_each(|(stage, act)| server.then(stage, act));
             let error = match go {
-                0 => relay.send(&envelope("a")).await.expect_err("nobody has taken it"),
-                _ => relay.probe().await.expect_err("and that is no good relay"),
+                0 => relay().send(&envelope("a")).await.expect_err("nobody has taken it"),
+                _ => relay().probe().await.expect_err("and that is no good relay"),
             };
             assert!(error.text.contains("more came with the go-ahead to STARTTLS than that"), "{error}");
             assert_eq!((error.class, server.received().len()), (Class::Retry, 0));
             server.forget_script();
         }
-        relay.send(&envelope("a")).await.expect("sent, where nobody interferes");
+        relay().send(&envelope("a")).await.expect("sent, where nobody interferes");
         assert_eq!(server.received()[0].user.as_deref(), Some("u"));
     }
 }
@@ -335,4 +335,89 @@ async fn an_answer_that_makes_no_sense_where_it_is_given_is_no_yes() {
     relay.send(&envelope("a")).await.expect_err("no sense");
     relay.send(&envelope("b")).await.expect("sent");
     assert_eq!(server.connections(), 2, "nothing more is said into such a conversation");
+}
+
+#[tokio::test]
+async fn a_login_that_the_server_repeats_is_shown_to_nobody() {
+    let server = SmtpServer::with(Setup { login: Some(("user", "pass-word")), ..Setup::default() }).await;
+    let url = format!("smtp://user:pass-word@{}?tls=none", server.address);
+    for said in [
+        "535 you sent AUTH PLAIN AHVzZXIAcGFzcy13b3Jk",
+        "535-no\r\n535 AHVzZXIAcGFzcy13b3Jk",
+        "535 you sent cGFzcy13b3Jk",
+        "535 dXNlcgB1c2VyAHBhc3Mtd29yZA==",
+        "535 pass-word is wrong",
+        "435 pass-word may be right",
+    ] {
+        server.then(Stage::Auth, Act::Say(said));
+        let error = mailer(&url).probe().await.expect_err(said);
+        assert!(error.text.contains("35 ") && error.text.contains('…'), "{error}");
+        let shown = format!("{error:?}");
+        assert!(
+            !["pass-word", "AHVzZXIA", "cGFzcy13b3Jk", "dXNlcgB1"].iter().any(|secret| shown.contains(secret)),
+            "{shown}"
+        );
+    }
+    server.then(Stage::Content, Act::Say("250 taken, pass-word"));
+    assert_eq!(mailer(&url).send(&envelope("a")).await.expect("sent").answer, "250 taken, …");
+}
+
+#[tokio::test]
+async fn the_log_gets_no_word_of_a_servers() {
+    for (stage, act, log) in [
+        (Stage::Greeting, Act::Say("554 ZEBRA"), "said to the connection: 554"),
+        (Stage::RcptTo, Act::Say("550 5.1.1 zoe=40example.com ZEBRA"), "said to the recipient: 550"),
+        (Stage::Content, Act::Say("451 Subject: ZEBRA"), "said to the mail: 451"),
+        (
+            Stage::Content,
+            Act::Say("354 ZEBRA"),
+            "said to the mail: 354, which makes no sense there; it may have arrived",
+        ),
+    ] {
+        let error = failure(&[(stage, act)]).await;
+        assert!(error.text.contains("ZEBRA"), "{error}");
+        assert!(error.log.ends_with(log) && error.log.starts_with("127.0.0.1:"), "{}", error.log);
+    }
+    let error = failure(&[(Stage::RcptTo, Act::Say("ZEBRA"))]).await;
+    assert!(!error.text.contains("ZEBRA") && error.log == error.text, "{error}");
+}
+
+/// A port that takes connections and says nothing.
+async fn silent() -> (tokio::net::TcpListener, u16) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    (listener, port)
+}
+
+#[tokio::test]
+async fn a_port_that_wants_something_else_is_told_from_one_that_does_not_answer() {
+    let (_listener, port) = silent().await;
+    for (url, said) in [
+        (
+            format!("smtp://127.0.0.1:{port}"),
+            "connected, but no greeting came within 400ms (smtps:// instead of smtp://, perhaps: port 465 usually wants it)",
+        ),
+        (format!("smtp://127.0.0.1:{port}?tls=none"), "connected, but no greeting came within 400ms"),
+        (
+            format!("smtps://127.0.0.1:{port}"),
+            "connected, but no TLS within 400ms (smtp:// instead of smtps://, perhaps)",
+        ),
+    ] {
+        let error = mailer(&url).probe().await.expect_err("nothing comes");
+        assert_eq!(error.text, format!("127.0.0.1:{port}: {said}"));
+    }
+    let certificate = Certificate::for_name("localhost");
+    let implicit = SmtpServer::with(Setup { tls: Tls::Implicit(certificate.clone()), ..Setup::default() }).await;
+    let error =
+        mailer(&format!("smtp://localhost:{}", implicit.address.port())).probe().await.expect_err("TLS at once");
+    assert!(error.text.contains("port 465 usually wants it"), "{error}");
+
+    let error = failure(&[(Stage::Ehlo, Act::Hang)]).await;
+    assert!(error.text.ends_with(": no answer to EHLO within 400ms"), "{error}");
+
+    let server = SmtpServer::with(Setup { tls: Tls::Upgrade(certificate.clone()), ..Setup::default() }).await;
+    server.then(Stage::StartTls, Act::SayLater("220 go", "this is no TLS at all"));
+    let error = trusting(&format!("smtp://localhost:{}", server.address.port()), &certificate).probe().await;
+    let error = error.expect_err("no TLS");
+    assert!(error.text.ends_with("agreed to STARTTLS, but what came then was no TLS"), "{error}");
 }

@@ -96,6 +96,8 @@ pub enum Act {
     Say(&'static str),
     /// Likewise, where it is no UTF-8.
     SayBytes(&'static [u8]),
+    /// Say the first line, and the other one a little later.
+    SayLater(&'static str, &'static str),
     /// Say nothing any more.
     Hang,
     /// Close the connection.
@@ -228,7 +230,13 @@ impl SmtpServer {
 
     /// The mails, once there are this many; fails after five seconds.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
-        for _ in 0..500 {
+        self.wait_for_within(count, Duration::from_secs(5)).await
+    }
+
+    /// The mails, once there are this many; fails after this long.
+    pub async fn wait_for_within(&self, count: usize, patience: Duration) -> Vec<Received> {
+        let began = std::time::Instant::now();
+        while began.elapsed() < patience {
             let received = self.received();
             if received.len() >= count {
                 return received;
@@ -396,6 +404,11 @@ impl Session {
         match act {
             Act::Say(line) => self.say(line).await,
             Act::SayBytes(line) => self.say_bytes(line).await,
+            Act::SayLater(line, later) => {
+                self.say(line).await?;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                self.say(later).await
+            }
             Act::Hang => std::future::pending().await,
             Act::Drop | Act::KeepAndDrop | Act::Slow(_) => Err(Over),
         }

@@ -9,6 +9,7 @@ mod eml;
 mod encoded;
 mod failure;
 mod message;
+mod rest;
 mod secrets;
 mod smtp;
 mod steps;
@@ -59,14 +60,16 @@ pub struct Mailer(Way);
 
 #[derive(Debug)]
 enum Way {
-    Smtp(smtp::Relay),
+    Smtp(Box<smtp::Relay>),
     Eml(eml::Directory),
 }
 
 impl Mailer {
     pub fn new(config: MailerConfig) -> Result<Self, MailerError> {
         let way = match config.transport {
-            Transport::Smtp(server) => Way::Smtp(smtp::Relay::new(server, config.step_timeout, &config.extra_roots)?),
+            Transport::Smtp(server) => {
+                Way::Smtp(Box::new(smtp::Relay::new(server, config.step_timeout, &config.extra_roots)?))
+            }
             Transport::File(path) => Way::Eml(eml::Directory::new(path)?),
         };
         Ok(Self(way))

@@ -20,6 +20,7 @@ use super::{
     MailerError, Security, SendError, Sent, Smtp,
     connection::{Connected, Connector, Offers},
     conversation::{Broken, Conversation, Reply},
+    rest::Rest,
     secrets::Secrets,
     steps::{Step, Steps},
 };
@@ -32,6 +33,7 @@ pub(super) struct Relay {
     login: Option<(String, SecretString)>,
     connector: Connector,
     steps: Steps,
+    rest: Rest,
     kept: Mutex<Vec<(Conversation, Instant)>>,
 }
 
@@ -50,13 +52,13 @@ impl Relay {
             patience,
             secrets: Secrets::of(server.login.as_ref()),
         };
-        Ok(Self { login: server.login, connector, steps, kept: Mutex::new(Vec::new()) })
+        Ok(Self { login: server.login, connector, steps, rest: Rest::default(), kept: Mutex::new(Vec::new()) })
     }
 
     pub async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let mut conversation = match self.kept().await {
             Some(conversation) => conversation,
-            None => self.connect().await?,
+            None => self.connect_in_turn().await?,
         };
         let sent = self.talk(&mut conversation, message).await;
         match &sent {
@@ -86,7 +88,18 @@ impl Relay {
         }
     }
 
-    /// A connection as for a mail, and no mail.
+    /// A connection for a mail, unless the relay has failed just now.
+    async fn connect_in_turn(&self) -> Result<Conversation, SendError> {
+        let turn = self.rest.turn()?;
+        let connected = self.connect().await;
+        match &connected {
+            Ok(_) => turn.went_well(),
+            Err(error) => turn.failed(error),
+        }
+        connected
+    }
+
+    /// A connection as for a mail, and no mail. It is always tried.
     pub async fn probe(&self) -> Result<String, SendError> {
         let mut conversation = self.connect().await?;
         // Whether it takes leave well is nothing that a mail depends on.
