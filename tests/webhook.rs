@@ -347,3 +347,16 @@ async fn a_private_address_in_the_configuration_becomes_a_problem_that_says_what
     assert!(reason.contains("is this machine itself") && reason.contains("`private: true`"), "{reason}");
     assert_eq!(server.connections(), 0);
 }
+
+#[tokio::test]
+async fn a_port_that_takes_connections_and_speaks_no_tls_is_told_from_one_that_does_not_answer() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let quick = || Reach { connect_timeout: Duration::from_millis(200), ..reach() };
+    let said = format!("{address}: connected, but no TLS within 200ms (http:// instead of https://, perhaps)");
+    let outcome = sent(&webhook(&format!("https://{address}/"), quick())).await;
+    assert_eq!(error(&outcome), said);
+    let target = Target::parse(&format!("https://{address}/")).expect("a target");
+    let failure = Client::new(quick()).expect("a client").connect(&target).await.expect_err("no TLS");
+    assert_eq!(failure.text, said);
+}

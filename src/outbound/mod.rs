@@ -145,6 +145,10 @@ impl Client {
         }
     }
 
+    async fn has_waited_for_tls(&self, target: &Target, error: &reqwest::Error) -> bool {
+        error.is_connect() && error.is_timeout() && target.is_encrypted() && self.takes_connections(target).await
+    }
+
     /// One request. Dropping it midway is safe: the connection is closed and not used again.
     pub async fn send(&self, target: &Target, request: Request) -> Result<Answer, Failure> {
         self.may_send_to(target)?;
@@ -155,7 +159,13 @@ impl Client {
             .body(request.body)
             .send()
             .await;
-        let mut response = sent.map_err(|error| Failure::of(target, &error, self.timeouts))?;
+        let mut response = match sent {
+            Ok(response) => response,
+            Err(error) if self.has_waited_for_tls(target, &error).await => {
+                return Err(Failure::no_tls(target, self.timeouts.connect));
+            }
+            Err(error) => return Err(Failure::of(target, &error, self.timeouts)),
+        };
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         let end = loop {
