@@ -421,3 +421,38 @@ async fn a_port_that_wants_something_else_is_told_from_one_that_does_not_answer(
     let error = error.expect_err("no TLS");
     assert!(error.text.ends_with("agreed to STARTTLS, but what came then was no TLS"), "{error}");
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_certificate_is_said_in_words_and_what_to_do() {
+    let (ours, same_name) = (Certificate::signed_by("Our CA"), Certificate::signed_by("Our CA"));
+    let own = Certificate::for_name("localhost");
+    let authority = Certificate::of_an_authority();
+    for (shown, trusted, said) in [
+        (own.clone(), &same_name, "it is signed by itself and not trusted here; put it among those"),
+        // Another of the same name is trusted: what rcgen makes is all of one name.
+        (own, &Certificate::for_name("localhost"), "it is signed by itself and not trusted here"),
+        (
+            ours,
+            &authority,
+            "nobody whom this machine trusts has signed it; if it is of an authority of your own, put it",
+        ),
+        (
+            Certificate::signed_by("Our CA"),
+            &same_name,
+            "it is not signed by whom it names (an authority that was made anew",
+        ),
+        (authority.clone(), &same_name, "it is an authority's own (as `openssl req -x509` makes them)"),
+        (authority.clone(), &authority, "it is an authority's own"),
+        (Certificate::outdated(), &same_name, "it is of an outdated version (X.509 version 1)"),
+    ] {
+        let server = SmtpServer::with(Setup { tls: Tls::Upgrade(shown), ..Setup::default() }).await;
+        let url = format!("smtp://localhost:{}", server.address.port());
+        let error = trusting(&url, trusted).probe().await.expect_err(said);
+        assert!(error.text.contains(&format!("the server's certificate is not accepted: {said}")), "{error}");
+    }
+    let server = SmtpServer::with(Setup { tls: Tls::Upgrade(same_name.clone()), ..Setup::default() }).await;
+    trusting(&format!("smtp://localhost:{}", server.address.port()), &same_name)
+        .probe()
+        .await
+        .expect("a house's own CA");
+}

@@ -139,15 +139,55 @@ impl Certificate {
     /// Signed by itself, for this name: `localhost`, or another one for a mismatch.
     pub fn for_name(name: &str) -> Self {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
-        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        Self::of(made.cert.der().to_vec(), &made.signing_key)
+    }
+
+    /// Likewise, but an authority's own.
+    pub fn of_an_authority() -> Self {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("parameters");
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let certificate = parameters.self_signed(&key).expect("a certificate");
+        Self::of(certificate.der().to_vec(), &key)
+    }
+
+    /// Signed by an authority; what is to be trusted is the authority.
+    pub fn signed_by(authority: &str) -> Self {
+        let keys = [(); 2].map(|()| rcgen::KeyPair::generate().expect("a key"));
+        let mut above = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        above.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        above.distinguished_name.push(rcgen::DnType::CommonName, authority);
+        let root = above.self_signed(&keys[0]).expect("a certificate");
+        let parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("parameters");
+        let issuer = rcgen::Issuer::from_params(&above, &keys[0]);
+        let certificate = parameters.signed_by(&keys[1], &issuer).expect("a certificate");
+        Self { pem: root.pem().into_bytes(), ..Self::of(certificate.der().to_vec(), &keys[1]) }
+    }
+
+    /// Says that it is of version 1.
+    pub fn outdated() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let mut der = made.cert.der().to_vec();
+        let version = der.windows(5).position(|five| five == [0xa0, 3, 2, 1, 2]).expect("version 3");
+        der[version + 4] = 0;
+        Self::of(der, &made.signing_key)
+    }
+
+    fn of(der: Vec<u8>, key: &rcgen::KeyPair) -> Self {
+        let der = rustls::pki_types::CertificateDer::from(der);
+        let pem = BASE64_STANDARD.encode(&der);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{pem}\n-----END CERTIFICATE-----\n").into_bytes();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+        let key = provider.key_provider.load_private_key(key.into()).expect("a key");
+        // Whether they go together is not looked at: some are wrong.
+        let shown = rustls::sign::SingleCertAndKey::from(rustls::sign::CertifiedKey::new(vec![der], key));
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key.into())
-            .expect("a server's configuration");
-        Self { pem: made.cert.pem().into_bytes(), config: Arc::new(config) }
+            .with_cert_resolver(Arc::new(shown));
+        Self { pem, config: Arc::new(config) }
     }
 
     pub fn acceptor(&self) -> TlsAcceptor {
