@@ -124,15 +124,22 @@ impl Dispatcher {
         let Way::Post(Post { domains: Some(domains), .. }) = &self.way else {
             return self.store.claim(&self.channel, max).await;
         };
-        let not_before = |case: &Case, job: &Job| {
-            domains.lock().unwrap_or_else(PoisonError::into_inner).not_before(case, job, self.clock.now())
-        };
-        self.store.claim_when(&self.channel, max, Some(&not_before)).await
+        let domains = || domains.lock().unwrap_or_else(PoisonError::into_inner);
+        domains().move_up(self.clock.now(), |job, from, to| self.store.bring_forward(job, from, to));
+        let not_before = |case: &Case, job: &Job| domains().not_before(case, job, self.clock.now());
+        let claimed = self.store.claim_when(&self.channel, max, Some(&not_before)).await;
+        let begun: Vec<_> = claimed.iter().flatten().map(|attempt| attempt.job.id()).collect();
+        domains().begun(&begun);
+        claimed
     }
 
     fn until_due(&self) -> Duration {
         let longest = Duration::from_millis(if self.clock.is_moved_by_hand() { 50 } else { 60_000 });
-        let Some(due_at) = self.store.next_due(&self.channel) else { return longest };
+        let Some(mut due_at) = self.store.next_due(&self.channel) else { return longest };
+        if let Way::Post(Post { domains: Some(domains), .. }) = &self.way {
+            let next_at = domains.lock().unwrap_or_else(PoisonError::into_inner).next_at();
+            due_at = next_at.map_or(due_at, |next_at| next_at.min(due_at));
+        }
         let ms = u64::try_from(due_at.since_ms(self.clock.now())).unwrap_or(0);
         // Not at once: what is due and was not begun has a reason that lasts a moment.
         Duration::from_millis(ms.max(20)).min(longest)

@@ -91,3 +91,28 @@ async fn a_login_that_is_refused_is_told_once_and_is_no_problem_of_each_mail() {
     assert!(code == Some(69) && said.contains("535 5.7.8 user or password is wrong"), "{said}");
     assert!(!said.contains("may go well later"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_does_not_leave_takes_no_space_of_those_to_its_domain() {
+    let relay = SmtpServer::start().await;
+    let mut shop = Shop::new(SORRY);
+    shop.transport = relay.url();
+    shop.email = ", per_domain: 1 per 2s".to_owned();
+    let service = shop.start().ready().await;
+    let began = std::time::Instant::now();
+    for nth in 0..8 {
+        order(&service, &format!("C-{nth}")).await;
+    }
+    relay.wait_for(1).await;
+    // Their mails say nothing true any more. The last one's does, and so does one that comes now.
+    for nth in 1..7 {
+        service.callback(&format!("C-{nth}"), "KYC_PENDING", json!({})).await;
+        service.until_jobs(&format!("C-{nth}"), &["cancelled"]).await;
+    }
+    order(&service, "C-8").await;
+    service.until_jobs("C-7", &["done"]).await;
+    service.until_jobs("C-8", &["done"]).await;
+    let took = began.elapsed();
+    assert!((Duration::from_millis(3_500)..Duration::from_millis(7_500)).contains(&took), "{took:?}");
+    assert_eq!(relay.received().len(), 3);
+}
