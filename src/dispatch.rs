@@ -80,6 +80,7 @@ impl Dispatcher {
             changed.mark_unchanged();
             let refused = this.begin(&free, &mut under_way).await;
             let wait = if refused { REFUSED } else { this.until_due() };
+            let wait = this.close_idle().map_or(wait, |idle| wait.min(idle));
             let busy = free.available_permits() == 0;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
@@ -143,6 +144,13 @@ impl Dispatcher {
         let ms = u64::try_from(due_at.since_ms(self.clock.now())).unwrap_or(0);
         // Not at once: what is due and was not begun has a reason that lasts a moment.
         Duration::from_millis(ms.max(20)).min(longest)
+    }
+
+    /// Connections that nobody uses any more. Returns when there will be another.
+    fn close_idle(&self) -> Option<Duration> {
+        let Way::Post(post) = &self.way else { return None };
+        // A moment later, so that it is there.
+        Some(post.mailer.close_idle()? + Duration::from_millis(20))
     }
 
     async fn attempt(&self, attempt: Attempt) {

@@ -78,6 +78,27 @@ async fn a_connection_serves_several_mails_and_a_closed_one_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_connection_that_nobody_uses_is_closed_in_time() {
+    let server = SmtpServer::start().await;
+    let transport = Transport::parse(&server.url()).expect("a transport");
+    let kept_for = Duration::from_millis(300);
+    let mailer = Mailer::new(MailerConfig { kept_for, ..MailerConfig::new(transport) }).expect("a mailer");
+    assert_eq!(mailer.close_idle(), None);
+    mailer.send(&envelope("a")).await.expect("sent");
+    let idle = mailer.close_idle().expect("there is one");
+    assert!(idle <= kept_for && server.open() == 1, "{idle:?}");
+    tokio::time::sleep(idle + Duration::from_millis(1)).await;
+    assert_eq!(mailer.close_idle(), None);
+    for _ in 0..200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if server.open() == 0 {
+            return;
+        }
+    }
+    panic!("the server still has it");
+}
+
+#[tokio::test]
 async fn a_mail_that_is_refused_costs_no_connection_unless_the_server_hangs_up() {
     let server = SmtpServer::start().await;
     let mailer = mailer(&server.url());

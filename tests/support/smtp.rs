@@ -199,6 +199,7 @@ impl Certificate {
 struct Records {
     received: Vec<Received>,
     connections: usize,
+    open: usize,
     script: VecDeque<(Stage, Act)>,
 }
 
@@ -233,7 +234,11 @@ impl SmtpServer {
         let shared = records.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                shared.lock().expect("records").connections += 1;
+                {
+                    let mut records = shared.lock().expect("records");
+                    records.connections += 1;
+                    records.open += 1;
+                }
                 tokio::spawn(talk(stream, setup.clone(), shared.clone()));
             }
         });
@@ -251,6 +256,11 @@ impl SmtpServer {
 
     pub fn connections(&self) -> usize {
         self.records.lock().expect("records").connections
+    }
+
+    /// How many connections nobody has closed yet.
+    pub fn open(&self) -> usize {
+        self.records.lock().expect("records").open
     }
 
     /// All that was to go wrong has gone wrong, or is going wrong.
@@ -303,9 +313,10 @@ struct Session {
 }
 
 async fn talk(stream: TcpStream, setup: Setup, records: Arc<Mutex<Records>>) {
-    let mut session =
-        Session { stream: Box::new(stream), buffer: Vec::new(), setup, records, encrypted: false, user: None };
+    let (stream, shared) = (Box::new(stream), records.clone());
+    let mut session = Session { stream, buffer: Vec::new(), setup, records, encrypted: false, user: None };
     let _ = session.run().await;
+    shared.lock().expect("records").open -= 1;
 }
 
 impl Session {

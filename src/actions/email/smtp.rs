@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
 use super::{
-    MailerError, Security, SendError, Sent, Smtp,
+    Security, SendError, Sent, Smtp,
     connection::{Connected, Connector, Offers},
     conversation::{Broken, Conversation, Reply},
     rest::Rest,
@@ -27,13 +27,13 @@ use super::{
 
 /// As many as mails may be sent at once.
 const MAX_KEPT: usize = 64;
-const KEPT_FOR: Duration = Duration::from_secs(30);
 
 pub(super) struct Relay {
     login: Option<(String, SecretString)>,
     connector: Connector,
     steps: Steps,
     rest: Rest,
+    kept_for: Duration,
     kept: Mutex<Vec<(Conversation, Instant)>>,
 }
 
@@ -44,15 +44,15 @@ impl fmt::Debug for Relay {
 }
 
 impl Relay {
-    pub fn new(server: Smtp, patience: Duration, extra_roots: &[Vec<u8>]) -> Result<Self, MailerError> {
-        let connector = Connector::new(&server, extra_roots)?;
+    pub fn new(server: Smtp, connector: Connector, patience: Duration, kept_for: Duration) -> Self {
         let steps = Steps {
             server: format!("{}:{}", server.host, server.port),
             security: server.security,
             patience,
             secrets: Secrets::of(server.login.as_ref()),
         };
-        Ok(Self { login: server.login, connector, steps, rest: Rest::default(), kept: Mutex::new(Vec::new()) })
+        let (rest, kept) = (Rest::default(), Mutex::new(Vec::new()));
+        Self { login: server.login, connector, steps, rest, kept_for, kept }
     }
 
     pub async fn send(&self, message: &Message) -> Result<Sent, SendError> {
@@ -134,7 +134,7 @@ impl Relay {
     async fn kept(&self) -> Option<Conversation> {
         loop {
             let (mut conversation, since) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-            let is_fresh = since.elapsed() < KEPT_FOR;
+            let is_fresh = since.elapsed() < self.kept_for;
             let limit = self.steps.patience.min(Duration::from_secs(5));
             if is_fresh
                 && matches!(timeout(limit, conversation.say("NOOP")).await, Ok(Ok(Reply { code: 200..300, .. })))
@@ -144,9 +144,16 @@ impl Relay {
         }
     }
 
+    /// Closes those that nobody has used for too long. Returns when there will be another.
+    pub fn close_idle(&self) -> Option<Duration> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(_, since)| since.elapsed() < self.kept_for);
+        kept.iter().map(|(_, since)| self.kept_for.saturating_sub(since.elapsed())).min()
+    }
+
     fn keep(&self, conversation: Conversation) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(_, since)| since.elapsed() < KEPT_FOR);
+        kept.retain(|(_, since)| since.elapsed() < self.kept_for);
         if kept.len() < MAX_KEPT && conversation.is_quiet().is_ok() {
             kept.push((conversation, Instant::now()));
         }
