@@ -341,6 +341,7 @@ async fn an_answer_that_makes_no_sense_where_it_is_given_is_no_yes() {
         (Stage::Data, "334 ok", false),
         (Stage::Content, "354 go on", true),
         (Stage::RcptTo, "250 ok\r\n250 ok\r\n250 ok", false),
+        (Stage::Data, "354 go on\r\n250 ok", false),
         (Stage::RcptTo, "HTTP/1.1 400 Bad Request", false),
         (Stage::RcptTo, "650 what", false),
     ] {

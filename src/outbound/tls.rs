@@ -53,10 +53,12 @@ fn of_other(error: &(dyn StdError + Send + Sync + 'static)) -> String {
     }
     // The library's own errors bear no other type that could be named here.
     match &*format!("{error:?}") {
-        "CaUsedAsEndEntity" => format!(
-            "it is an authority's own (as `openssl req -x509` makes them), which no server may show, trusted or not; let the \
-             authority sign one for the server. For the authority itself: {TRUST}"
-        ),
+        "CaUsedAsEndEntity" => {
+            "it is an authority's own (as `openssl req -x509` makes them), which no server may show, even where \
+             it is trusted; have the authority sign one for the server, or make one that is no authority's (`-addext \
+             basicConstraints=critical,CA:FALSE`)"
+                .to_owned()
+        }
         "UnsupportedCertVersion" => {
             "it is of an outdated version (X.509 version 1); have one made of version 3, with the host's name in it"
                 .to_owned()

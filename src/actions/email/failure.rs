@@ -94,6 +94,8 @@ impl SendError {
                 "more came with the go-ahead to STARTTLS than that: somebody on the way may be writing into the connection"
                     .to_owned()
             }
+            // It is looked for before anything more is said, so that no mail can have arrived.
+            Broken::Unasked if step == Step::Content => return Self::broken(steps, Step::Announce, broken),
             Broken::Unasked => "more came than was asked for".to_owned(),
         };
         Self::unanswered(steps, step, &what)

@@ -83,7 +83,8 @@ impl Relay {
     }
 
     async fn begin_anew(&self, mut conversation: Conversation) {
-        if matches!(timeout(self.steps.patience, conversation.say("RSET")).await, Ok(Ok(Reply { code: 250, .. }))) {
+        if matches!(timeout(self.steps.patience, conversation.say("RSET")).await, Ok(Ok(Reply { code: 200..300, .. })))
+        {
             self.keep(conversation);
         }
     }
