@@ -21,7 +21,7 @@ use crate::{
     actions::{
         answer::Ended,
         chat::Chat,
-        email::{Class, Envelope, Mailer, Party},
+        email::{Class, Envelope, Mailer, Party, SendError},
         webhook::Webhook,
     },
     clock::Clock,
@@ -80,6 +80,7 @@ impl Dispatcher {
             changed.mark_unchanged();
             let refused = this.begin(&free, &mut under_way).await;
             let wait = if refused { REFUSED } else { this.until_due() };
+            let wait = this.close_idle().map_or(wait, |idle| wait.min(idle));
             let busy = free.available_permits() == 0;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
@@ -124,18 +125,32 @@ impl Dispatcher {
         let Way::Post(Post { domains: Some(domains), .. }) = &self.way else {
             return self.store.claim(&self.channel, max).await;
         };
-        let not_before = |case: &Case, job: &Job| {
-            domains.lock().unwrap_or_else(PoisonError::into_inner).not_before(case, job, self.clock.now())
-        };
-        self.store.claim_when(&self.channel, max, Some(&not_before)).await
+        let domains = || domains.lock().unwrap_or_else(PoisonError::into_inner);
+        domains().move_up(self.clock.now(), |job, from, to| self.store.bring_forward(job, from, to));
+        let not_before = |case: &Case, job: &Job| domains().not_before(case, job, self.clock.now());
+        let claimed = self.store.claim_when(&self.channel, max, Some(&not_before)).await;
+        let begun: Vec<_> = claimed.iter().flatten().map(|attempt| attempt.job.id()).collect();
+        domains().begun(&begun);
+        claimed
     }
 
     fn until_due(&self) -> Duration {
         let longest = Duration::from_millis(if self.clock.is_moved_by_hand() { 50 } else { 60_000 });
-        let Some(due_at) = self.store.next_due(&self.channel) else { return longest };
+        let Some(mut due_at) = self.store.next_due(&self.channel) else { return longest };
+        if let Way::Post(Post { domains: Some(domains), .. }) = &self.way {
+            let next_at = domains.lock().unwrap_or_else(PoisonError::into_inner).next_at();
+            due_at = next_at.map_or(due_at, |next_at| next_at.min(due_at));
+        }
         let ms = u64::try_from(due_at.since_ms(self.clock.now())).unwrap_or(0);
         // Not at once: what is due and was not begun has a reason that lasts a moment.
         Duration::from_millis(ms.max(20)).min(longest)
+    }
+
+    /// Connections that nobody uses any more. Returns when there will be another.
+    fn close_idle(&self) -> Option<Duration> {
+        let Way::Post(post) = &self.way else { return None };
+        // A moment later, so that it is there.
+        Some(post.mailer.close_idle()? + Duration::from_millis(20))
     }
 
     async fn attempt(&self, attempt: Attempt) {
@@ -237,11 +252,12 @@ impl Dispatcher {
 async fn send(mailer: &Mailer, envelope: &Envelope) -> Ended {
     match mailer.send(envelope).await {
         Ok(_) => Ended::done(),
-        Err(error) => {
-            let log = error.text.clone();
-            let outcome = match error.class {
-                Class::Retry => Outcome::Retry { error: error.text, after_ms: None },
-                Class::Permanent => Outcome::Failed { trouble: Trouble::Refused, error: error.text },
+        Err(SendError { class, text: error, log, is_of_relay, is_in_doubt, .. }) => {
+            let error = if is_in_doubt { format!("{error}, and goes again under the same Message-ID") } else { error };
+            let outcome = match class {
+                // What happens to all mails is not this one's problem.
+                Class::Permanent if !is_of_relay => Outcome::Failed { trouble: Trouble::Refused, error },
+                Class::Permanent | Class::Retry => Outcome::Retry { error, after_ms: None },
             };
             Ended { outcome, log }
         }

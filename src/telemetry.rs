@@ -251,9 +251,11 @@ impl Write for Forgiving {
     }
 }
 
-/// Starts the log, on standard error. `RUST_LOG` goes before `level`.
+/// Starts the log, on standard error. The level is for what this program says. Libraries say no more than warnings: at finer levels
+/// they repeat paths and answers, and so ids and names; and nothing in the environment changes that.
 pub fn start_log(format: LogFormat, level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let others = if level == "error" { "error" } else { "warn" };
+    let filter = EnvFilter::new(format!("{others},{}={level}", env!("CARGO_CRATE_NAME")));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Forgiving).log_internal_errors(false);
     // A second start in the same process changes nothing.
     let _ = match format {

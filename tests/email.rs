@@ -78,6 +78,27 @@ async fn a_connection_serves_several_mails_and_a_closed_one_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_connection_that_nobody_uses_is_closed_in_time() {
+    let server = SmtpServer::start().await;
+    let transport = Transport::parse(&server.url()).expect("a transport");
+    let kept_for = Duration::from_millis(300);
+    let mailer = Mailer::new(MailerConfig { kept_for, ..MailerConfig::new(transport) }).expect("a mailer");
+    assert_eq!(mailer.close_idle(), None);
+    mailer.send(&envelope("a")).await.expect("sent");
+    let idle = mailer.close_idle().expect("there is one");
+    assert!(idle <= kept_for && server.open() == 1, "{idle:?}");
+    tokio::time::sleep(idle + Duration::from_millis(1)).await;
+    assert_eq!(mailer.close_idle(), None);
+    for _ in 0..200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if server.open() == 0 {
+            return;
+        }
+    }
+    panic!("the server still has it");
+}
+
+#[tokio::test]
 async fn a_mail_that_is_refused_costs_no_connection_unless_the_server_hangs_up() {
     let server = SmtpServer::start().await;
     let mailer = mailer(&server.url());
@@ -102,7 +123,7 @@ async fn a_mail_to_which_no_answer_came_may_have_arrived_and_that_is_said() {
     for act in [Act::KeepAndDrop, Act::Drop, Act::Hang] {
         let error = failure(&[(Stage::Content, act.clone())]).await;
         assert_eq!(error.class, Class::Retry, "{act:?}");
-        assert!(error.text.ends_with("it may have arrived, and goes again under the same Message-ID"), "{error}");
+        assert!(error.text.ends_with("it may have arrived"), "{error}");
     }
     for stage in [Stage::MailFrom, Stage::RcptTo, Stage::Data] {
         let error = failure(&[(stage, Act::Drop)]).await;
@@ -254,4 +275,206 @@ async fn a_login_is_made_where_there_is_one_and_its_password_is_never_shown() {
     let url = format!("smtp://u:p@{}?tls=none", server.address);
     let error = mailer(&url).send(&envelope("a")).await.expect_err("no login offered");
     assert!(error.text.contains("the server offers no way to log in"), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_said_before_tls_answers_nothing_within_it() {
+    let certificate = Certificate::for_name("localhost");
+    let injected = "220 go\r\n250-mitm\r\n250 AUTH PLAIN\r\n235 ok\r\n250 ok\r\n250 ok\r\n354 go on\r\n250 ok";
+    for again in [None, Some((Stage::Ehlo, Act::Hang))] {
+        let setup = Setup { tls: Tls::Upgrade(certificate.clone()), login: Some(("u", "p")), ..Setup::default() };
+        let server = SmtpServer::with(setup).await;
+        let relay = || trusting(&format!("smtp://u:p@localhost:{}", server.address.port()), &certificate);
+        for go in [0, 1] {
+            server.then(Stage::StartTls, Act::Say(injected));
+            again.clone().into_iter().for_each(|(stage, act)| server.then(stage, act));
+            let error = match go {
+                0 => relay().send(&envelope("a")).await.expect_err("nobody has taken it"),
+                _ => relay().probe().await.expect_err("and that is no good relay"),
+            };
+            assert!(error.text.contains("more came with the go-ahead to STARTTLS than that"), "{error}");
+            assert_eq!((error.class, server.received().len()), (Class::Retry, 0));
+            server.forget_script();
+        }
+        relay().send(&envelope("a")).await.expect("sent, where nobody interferes");
+        assert_eq!(server.received()[0].user.as_deref(), Some("u"));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_counts_by_its_code_whatever_alphabet_and_length_its_text_has() {
+    const LONG: &[u8] = &{
+        let mut line = [b'x'; 3_000];
+        line[0] = b'2';
+        line[1] = b'5';
+        line[2] = b'0';
+        line[3] = b' ';
+        line
+    };
+    let server = SmtpServer::start().await;
+    let relay = mailer(&server.url());
+    for (stage, said) in [
+        (Stage::Greeting, b"220 sch\xf6ner Server".as_slice()),
+        (Stage::Content, b"250 angenommen, sch\xf6nen Tag"),
+        (Stage::Content, LONG),
+        (Stage::Content, b"250"),
+    ] {
+        server.then(stage, Act::SayBytes(said));
+        relay.send(&envelope("a")).await.unwrap_or_else(|error| panic!("{said:?}: {error}"));
+    }
+    assert!(server.script_is_over());
+    server.then(Stage::Content, Act::SayBytes(b"550 unerw\xfcnscht"));
+    let error = relay.send(&envelope("a")).await.expect_err("refused");
+    assert_eq!(error.class, Class::Permanent);
+    assert!(error.text.ends_with("said to the mail: 550 unerw?nscht"), "{error}");
+    assert_eq!(server.connections(), 1, "and the conversation goes on");
+}
+
+#[tokio::test]
+async fn an_answer_that_makes_no_sense_where_it_is_given_is_no_yes() {
+    for (stage, line, in_doubt) in [
+        (Stage::Greeting, "354 go on", false),
+        (Stage::Ehlo, "334 go on", false),
+        (Stage::MailFrom, "354 go on", false),
+        (Stage::RcptTo, "354 go on", false),
+        (Stage::Data, "250 ok", false),
+        (Stage::Data, "334 ok", false),
+        (Stage::Content, "354 go on", true),
+        (Stage::RcptTo, "250 ok\r\n250 ok\r\n250 ok", false),
+        (Stage::Data, "354 go on\r\n250 ok", false),
+        (Stage::RcptTo, "HTTP/1.1 400 Bad Request", false),
+        (Stage::RcptTo, "650 what", false),
+    ] {
+        let server = SmtpServer::scripted(&[(stage, Act::Say(line))]).await;
+        let relay = mailer(&server.url());
+        let error = relay.send(&envelope("a")).await.expect_err(line);
+        assert_eq!((error.class, error.is_in_doubt), (Class::Retry, in_doubt), "{stage:?} {line}: {error}");
+        assert_eq!(error.text.ends_with("it may have arrived"), in_doubt, "{error}");
+        assert_eq!(server.received(), [], "{stage:?} {line}");
+    }
+    let server = SmtpServer::scripted(&[(Stage::Content, Act::Say("354 go on"))]).await;
+    let relay = mailer(&server.url());
+    relay.send(&envelope("a")).await.expect_err("no sense");
+    relay.send(&envelope("b")).await.expect("sent");
+    assert_eq!(server.connections(), 2, "nothing more is said into such a conversation");
+}
+
+#[tokio::test]
+async fn a_login_that_the_server_repeats_is_shown_to_nobody() {
+    let server = SmtpServer::with(Setup { login: Some(("user", "pass-word")), ..Setup::default() }).await;
+    let url = format!("smtp://user:pass-word@{}?tls=none", server.address);
+    for said in [
+        "535 you sent AUTH PLAIN AHVzZXIAcGFzcy13b3Jk",
+        "535-no\r\n535 AHVzZXIAcGFzcy13b3Jk",
+        "535 you sent cGFzcy13b3Jk",
+        "535 dXNlcgB1c2VyAHBhc3Mtd29yZA==",
+        "535 pass-word is wrong",
+        "435 pass-word may be right",
+    ] {
+        server.then(Stage::Auth, Act::Say(said));
+        let error = mailer(&url).probe().await.expect_err(said);
+        assert!(error.text.contains("35 ") && error.text.contains('…'), "{error}");
+        let shown = format!("{error:?}");
+        assert!(
+            !["pass-word", "AHVzZXIA", "cGFzcy13b3Jk", "dXNlcgB1"].iter().any(|secret| shown.contains(secret)),
+            "{shown}"
+        );
+    }
+    server.then(Stage::Content, Act::Say("250 taken, pass-word"));
+    assert_eq!(mailer(&url).send(&envelope("a")).await.expect("sent").answer, "250 taken, …");
+}
+
+#[tokio::test]
+async fn the_log_gets_no_word_of_a_servers() {
+    for (stage, act, log) in [
+        (Stage::Greeting, Act::Say("554 ZEBRA"), "said to the connection: 554"),
+        (Stage::RcptTo, Act::Say("550 5.1.1 zoe=40example.com ZEBRA"), "said to the recipient: 550"),
+        (Stage::Content, Act::Say("451 Subject: ZEBRA"), "said to the mail: 451"),
+        (
+            Stage::Content,
+            Act::Say("354 ZEBRA"),
+            "said to the mail: 354, which makes no sense there; it may have arrived",
+        ),
+    ] {
+        let error = failure(&[(stage, act)]).await;
+        assert!(error.text.contains("ZEBRA"), "{error}");
+        assert!(error.log.ends_with(log) && error.log.starts_with("127.0.0.1:"), "{}", error.log);
+    }
+    let error = failure(&[(Stage::RcptTo, Act::Say("ZEBRA"))]).await;
+    assert!(!error.text.contains("ZEBRA") && error.log == error.text, "{error}");
+}
+
+/// A port that takes connections and says nothing.
+async fn silent() -> (tokio::net::TcpListener, u16) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    (listener, port)
+}
+
+#[tokio::test]
+async fn a_port_that_wants_something_else_is_told_from_one_that_does_not_answer() {
+    let (_listener, port) = silent().await;
+    for (url, said) in [
+        (
+            format!("smtp://127.0.0.1:{port}"),
+            "connected, but no greeting came within 400ms (smtps:// instead of smtp://, perhaps: port 465 usually wants it)",
+        ),
+        (format!("smtp://127.0.0.1:{port}?tls=none"), "connected, but no greeting came within 400ms"),
+        (
+            format!("smtps://127.0.0.1:{port}"),
+            "connected, but no TLS within 400ms (smtp:// instead of smtps://, perhaps)",
+        ),
+    ] {
+        let error = mailer(&url).probe().await.expect_err("nothing comes");
+        assert_eq!(error.text, format!("127.0.0.1:{port}: {said}"));
+    }
+    let certificate = Certificate::for_name("localhost");
+    let implicit = SmtpServer::with(Setup { tls: Tls::Implicit(certificate.clone()), ..Setup::default() }).await;
+    let error =
+        mailer(&format!("smtp://localhost:{}", implicit.address.port())).probe().await.expect_err("TLS at once");
+    assert!(error.text.contains("port 465 usually wants it"), "{error}");
+
+    let error = failure(&[(Stage::Ehlo, Act::Hang)]).await;
+    assert!(error.text.ends_with(": no answer to EHLO within 400ms"), "{error}");
+
+    let server = SmtpServer::with(Setup { tls: Tls::Upgrade(certificate.clone()), ..Setup::default() }).await;
+    server.then(Stage::StartTls, Act::SayLater("220 go", "this is no TLS at all"));
+    let error = trusting(&format!("smtp://localhost:{}", server.address.port()), &certificate).probe().await;
+    let error = error.expect_err("no TLS");
+    assert!(error.text.ends_with("agreed to STARTTLS, but what came then was no TLS"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_certificate_is_said_in_words_and_what_to_do() {
+    let (ours, same_name) = (Certificate::signed_by("Our CA"), Certificate::signed_by("Our CA"));
+    let own = Certificate::for_name("localhost");
+    let authority = Certificate::of_an_authority();
+    for (shown, trusted, said) in [
+        (own.clone(), &same_name, "it is signed by itself and not trusted here; put it among those"),
+        // Another of the same name is trusted: what rcgen makes is all of one name.
+        (own, &Certificate::for_name("localhost"), "it is signed by itself and not trusted here"),
+        (
+            ours,
+            &authority,
+            "nobody whom this machine trusts has signed it; if it is of an authority of your own, put it",
+        ),
+        (
+            Certificate::signed_by("Our CA"),
+            &same_name,
+            "it is not signed by whom it names (an authority that was made anew",
+        ),
+        (authority.clone(), &same_name, "it is an authority's own (as `openssl req -x509` makes them)"),
+        (authority.clone(), &authority, "it is an authority's own"),
+        (Certificate::outdated(), &same_name, "it is of an outdated version (X.509 version 1)"),
+    ] {
+        let server = SmtpServer::with(Setup { tls: Tls::Upgrade(shown), ..Setup::default() }).await;
+        let url = format!("smtp://localhost:{}", server.address.port());
+        let error = trusting(&url, trusted).probe().await.expect_err(said);
+        assert!(error.text.contains(&format!("the server's certificate is not accepted: {said}")), "{error}");
+    }
+    let server = SmtpServer::with(Setup { tls: Tls::Upgrade(same_name.clone()), ..Setup::default() }).await;
+    trusting(&format!("smtp://localhost:{}", server.address.port()), &same_name)
+        .probe()
+        .await
+        .expect("a house's own CA");
 }

@@ -134,7 +134,7 @@ async fn only_a_certificate_that_this_machine_trusts_is_accepted() {
     let trusting = Reach { extra_roots: vec![certificate.pem.clone()], ..reach() };
     assert_eq!(sent(&webhook(&url, trusting.clone())).await, Outcome::Done);
     let stranger = sent(&webhook(&url, reach())).await;
-    assert!(error(&stranger).contains("nobody whom this machine trusts has signed it"), "{stranger:?}");
+    assert!(error(&stranger).contains("it is signed by itself and not trusted here"), "{stranger:?}");
     let other = Certificate::for_name("shop.example");
     let server = HookServer::with(&[], Some(&other)).await;
     let trusting = Reach { extra_roots: vec![other.pem.clone()], ..reach() };
@@ -346,4 +346,17 @@ async fn a_private_address_in_the_configuration_becomes_a_problem_that_says_what
     let reason = jobs[0]["reason"].as_str().expect("a reason");
     assert!(reason.contains("is this machine itself") && reason.contains("`private: true`"), "{reason}");
     assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_port_that_takes_connections_and_speaks_no_tls_is_told_from_one_that_does_not_answer() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let quick = || Reach { connect_timeout: Duration::from_millis(200), ..reach() };
+    let said = format!("{address}: connected, but no TLS within 200ms (http:// instead of https://, perhaps)");
+    let outcome = sent(&webhook(&format!("https://{address}/"), quick())).await;
+    assert_eq!(error(&outcome), said);
+    let target = Target::parse(&format!("https://{address}/")).expect("a target");
+    let failure = Client::new(quick()).expect("a client").connect(&target).await.expect_err("no TLS");
+    assert_eq!(failure.text, said);
 }

@@ -1,55 +1,59 @@
 //! A connection and nothing else: whether a target could be reached, without telling it anything.
 
-use std::{error::Error, io, net::SocketAddr, sync::Arc};
+use std::{error::Error, net::SocketAddr, sync::Arc};
 
-use rustls::{
-    ClientConfig,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
-use rustls_platform_verifier::Verifier;
+use rustls::pki_types::ServerName;
 use tokio::{
     net::TcpStream,
-    time::{Instant, timeout_at},
+    time::{Duration, Instant, timeout_at},
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Client, Failure, Target};
+use super::{Client, Failure, Target, tls};
 
 type Cause = Box<dyn Error + Send + Sync>;
+
+/// How long somebody is looked for who may be there.
+const LOOKS_FOR: Duration = Duration::from_secs(1);
 
 impl Client {
     /// Connects as a request would, with TLS where the URL says so, and hangs up.
     pub async fn connect(&self, target: &Target) -> Result<(), Failure> {
         self.may_send_to(target)?;
         let until = Instant::now() + self.timeouts.connect;
-        match timeout_at(until, self.connected(target)).await {
-            Ok(connected) => connected.map_err(|cause| Failure::of_connecting(target, &*cause)),
-            Err(_) => Err(Failure::no_connection(target, self.timeouts.connect)),
+        let failed = |cause: Cause| Failure::of_connecting(target, &*cause);
+        let stream = match timeout_at(until, self.tcp(target)).await {
+            Ok(stream) => stream.map_err(failed)?,
+            Err(_) => return Err(Failure::no_connection(target, self.timeouts.connect)),
+        };
+        if !target.is_encrypted() {
+            return Ok(());
+        }
+        match timeout_at(until, self.tls(target, stream)).await {
+            Ok(encrypted) => encrypted.map_err(failed),
+            Err(_) => Err(Failure::no_tls(target, self.timeouts.connect)),
         }
     }
 
-    async fn connected(&self, target: &Target) -> Result<(), Cause> {
+    /// Whether somebody takes connections there, after there was no TLS in time: whoever made the request can't tell the two.
+    pub(super) async fn takes_connections(&self, target: &Target) -> bool {
+        let until = Instant::now() + self.timeouts.connect.min(LOOKS_FOR);
+        matches!(timeout_at(until, self.tcp(target)).await, Ok(Ok(_)))
+    }
+
+    async fn tcp(&self, target: &Target) -> Result<TcpStream, Cause> {
         let (host, port) = target.server();
         let addresses = match target.address() {
             Some(address) => vec![SocketAddr::new(address, port)],
             None => self.names.addresses(host, port).await?,
         };
-        let stream = TcpStream::connect(&*addresses).await?;
-        if target.is_encrypted() {
-            let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
-            TlsConnector::from(Arc::new(self.tls()?)).connect(name, stream).await?;
-        }
-        Ok(())
+        Ok(TcpStream::connect(&*addresses).await?)
     }
 
-    /// What requests trust, too.
-    fn tls(&self) -> Result<ClientConfig, Cause> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let roots: Result<Vec<CertificateDer<'static>>, _> =
-            self.extra_roots.iter().map(|pem| CertificateDer::from_pem_slice(pem)).collect();
-        let roots = roots.map_err(|_| io::Error::other("an extra root certificate can't be read"))?;
-        let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider))?;
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+    async fn tls(&self, target: &Target, stream: TcpStream) -> Result<(), Cause> {
+        let (host, _) = target.server();
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
+        TlsConnector::from(Arc::new(tls::trusting(&self.extra_roots)?)).connect(name, stream).await?;
+        Ok(())
     }
 }

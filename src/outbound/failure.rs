@@ -56,6 +56,11 @@ impl Failure {
         Self { kind: kind_of(error), text: format!("{target}: {what}") }
     }
 
+    pub(super) fn no_tls(target: &Target, within: Duration) -> Self {
+        let what = format!("connected, but no TLS within {within:?} (http:// instead of https://, perhaps)");
+        Self { kind: FailureKind::Unreachable, text: format!("{target}: {what}") }
+    }
+
     pub(super) fn no_connection(target: &Target, within: Duration) -> Self {
         Self { kind: FailureKind::Unreachable, text: format!("{target}: no connection within {within:?}") }
     }

@@ -118,11 +118,8 @@ impl Client {
     pub fn new(reach: Reach) -> Result<Self, ClientError> {
         // The libraries look for one in the process; whether this is the first who brings it does not matter.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let told = |error: reqwest::Error| ClientError(format!("no HTTPS: {}", failure::innermost(&error)));
-        let mut roots = Vec::with_capacity(reach.extra_roots.len());
-        for pem in &reach.extra_roots {
-            roots.push(reqwest::Certificate::from_pem(pem).map_err(told)?);
-        }
+        let told = |error: &dyn std::error::Error| ClientError(format!("no HTTPS: {}", failure::innermost(error)));
+        let tls = tls::trusting(&reach.extra_roots).map_err(|error| told(&*error))?;
         let names = resolver::Filtering::new(reach.private, reach.lookup);
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
@@ -130,10 +127,10 @@ impl Client {
             .redirect(Policy::none())
             .connect_timeout(reach.connect_timeout)
             .timeout(reach.timeout)
-            .tls_certs_merge(roots)
+            .tls_backend_preconfigured(tls)
             .dns_resolver(names.clone())
             .build()
-            .map_err(told)?;
+            .map_err(|error| told(&error))?;
         let timeouts = failure::Timeouts { connect: reach.connect_timeout, whole: reach.timeout };
         Ok(Self { http, names, extra_roots: reach.extra_roots, private: reach.private, timeouts })
     }
@@ -143,6 +140,10 @@ impl Client {
             Some(why) => Err(Failure::unfit(target, why)),
             None => Ok(()),
         }
+    }
+
+    async fn has_waited_for_tls(&self, target: &Target, error: &reqwest::Error) -> bool {
+        error.is_connect() && error.is_timeout() && target.is_encrypted() && self.takes_connections(target).await
     }
 
     /// One request. Dropping it midway is safe: the connection is closed and not used again.
@@ -155,7 +156,13 @@ impl Client {
             .body(request.body)
             .send()
             .await;
-        let mut response = sent.map_err(|error| Failure::of(target, &error, self.timeouts))?;
+        let mut response = match sent {
+            Ok(response) => response,
+            Err(error) if self.has_waited_for_tls(target, &error).await => {
+                return Err(Failure::no_tls(target, self.timeouts.connect));
+            }
+            Err(error) => return Err(Failure::of(target, &error, self.timeouts)),
+        };
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         let end = loop {

@@ -245,6 +245,16 @@ impl Hot {
         }
     }
 
+    /// A job that was to be looked at again at one time is looked at sooner. False: it waits no more, or for another time.
+    pub fn bring_forward(&mut self, id: JobId, from: Timestamp, to: Timestamp) -> bool {
+        let waits = |open: &&Open| open.due_at <= from && matches!(open.state, State::Queued | State::Held);
+        let Some(due_at) = self.open.get(&id).filter(waits).map(|open| open.due_at) else { return false };
+        if due_at == from && to < from {
+            self.look_at(id, to);
+        }
+        true
+    }
+
     fn look_at(&mut self, id: JobId, at: Timestamp) {
         if let Some(open) = self.open.get_mut(&id)
             && matches!(open.state, State::Queued | State::Held)

@@ -136,6 +136,10 @@ impl Memory {
         self.lock().hot.look_again(job, at);
     }
 
+    pub fn bring_forward(&self, job: JobId, from: Timestamp, to: Timestamp) -> bool {
+        self.lock().hot.bring_forward(job, from, to)
+    }
+
     pub fn now(&self) -> Timestamp {
         self.lock().decider.now()
     }

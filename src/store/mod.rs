@@ -223,6 +223,14 @@ impl Store {
         }
     }
 
+    /// A job for which `not_before` has named a time is looked at sooner. False: it waits no more, or for something else.
+    pub fn bring_forward(&self, job: JobId, from: Timestamp, to: Timestamp) -> bool {
+        match self {
+            Self::Journal(journal) => journal.bring_forward(job, from, to),
+            Self::Memory(memory) => memory.bring_forward(job, from, to),
+        }
+    }
+
     fn now(&self) -> Timestamp {
         match self {
             Self::Journal(journal) => journal.now(),

@@ -79,6 +79,8 @@ fn quoted_printable(body: &str) -> Vec<u8> {
 pub enum Stage {
     Greeting,
     Ehlo,
+    /// Goes on with TLS, whatever was said.
+    StartTls,
     Auth,
     MailFrom,
     RcptTo,
@@ -92,6 +94,10 @@ pub enum Stage {
 pub enum Act {
     /// Answer this line instead, as `451 4.3.0 later`.
     Say(&'static str),
+    /// Likewise, where it is no UTF-8.
+    SayBytes(&'static [u8]),
+    /// Say the first line, and the other one a little later.
+    SayLater(&'static str, &'static str),
     /// Say nothing any more.
     Hang,
     /// Close the connection.
@@ -133,15 +139,55 @@ impl Certificate {
     /// Signed by itself, for this name: `localhost`, or another one for a mismatch.
     pub fn for_name(name: &str) -> Self {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
-        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        Self::of(made.cert.der().to_vec(), &made.signing_key)
+    }
+
+    /// Likewise, but an authority's own.
+    pub fn of_an_authority() -> Self {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("parameters");
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let certificate = parameters.self_signed(&key).expect("a certificate");
+        Self::of(certificate.der().to_vec(), &key)
+    }
+
+    /// Signed by an authority; what is to be trusted is the authority.
+    pub fn signed_by(authority: &str) -> Self {
+        let keys = [(); 2].map(|()| rcgen::KeyPair::generate().expect("a key"));
+        let mut above = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        above.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        above.distinguished_name.push(rcgen::DnType::CommonName, authority);
+        let root = above.self_signed(&keys[0]).expect("a certificate");
+        let parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("parameters");
+        let issuer = rcgen::Issuer::from_params(&above, &keys[0]);
+        let certificate = parameters.signed_by(&keys[1], &issuer).expect("a certificate");
+        Self { pem: root.pem().into_bytes(), ..Self::of(certificate.der().to_vec(), &keys[1]) }
+    }
+
+    /// Says that it is of version 1.
+    pub fn outdated() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let mut der = made.cert.der().to_vec();
+        let version = der.windows(5).position(|five| five == [0xa0, 3, 2, 1, 2]).expect("version 3");
+        der[version + 4] = 0;
+        Self::of(der, &made.signing_key)
+    }
+
+    fn of(der: Vec<u8>, key: &rcgen::KeyPair) -> Self {
+        let der = rustls::pki_types::CertificateDer::from(der);
+        let pem = BASE64_STANDARD.encode(&der);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{pem}\n-----END CERTIFICATE-----\n").into_bytes();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+        let key = provider.key_provider.load_private_key(key.into()).expect("a key");
+        // Whether they go together is not looked at: some are wrong.
+        let shown = rustls::sign::SingleCertAndKey::from(rustls::sign::CertifiedKey::new(vec![der], key));
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key.into())
-            .expect("a server's configuration");
-        Self { pem: made.cert.pem().into_bytes(), config: Arc::new(config) }
+            .with_cert_resolver(Arc::new(shown));
+        Self { pem, config: Arc::new(config) }
     }
 
     pub fn acceptor(&self) -> TlsAcceptor {
@@ -153,6 +199,7 @@ impl Certificate {
 struct Records {
     received: Vec<Received>,
     connections: usize,
+    open: usize,
     script: VecDeque<(Stage, Act)>,
 }
 
@@ -187,7 +234,11 @@ impl SmtpServer {
         let shared = records.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                shared.lock().expect("records").connections += 1;
+                {
+                    let mut records = shared.lock().expect("records");
+                    records.connections += 1;
+                    records.open += 1;
+                }
                 tokio::spawn(talk(stream, setup.clone(), shared.clone()));
             }
         });
@@ -207,9 +258,19 @@ impl SmtpServer {
         self.records.lock().expect("records").connections
     }
 
+    /// How many connections nobody has closed yet.
+    pub fn open(&self) -> usize {
+        self.records.lock().expect("records").open
+    }
+
     /// All that was to go wrong has gone wrong, or is going wrong.
     pub fn script_is_over(&self) -> bool {
         self.records.lock().expect("records").script.is_empty()
+    }
+
+    /// What has not gone wrong yet does not.
+    pub fn forget_script(&self) {
+        self.records.lock().expect("records").script.clear();
     }
 
     /// Adds to what goes wrong next.
@@ -219,7 +280,13 @@ impl SmtpServer {
 
     /// The mails, once there are this many; fails after five seconds.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
-        for _ in 0..500 {
+        self.wait_for_within(count, Duration::from_secs(5)).await
+    }
+
+    /// The mails, once there are this many; fails after this long.
+    pub async fn wait_for_within(&self, count: usize, patience: Duration) -> Vec<Received> {
+        let began = std::time::Instant::now();
+        while began.elapsed() < patience {
             let received = self.received();
             if received.len() >= count {
                 return received;
@@ -246,9 +313,10 @@ struct Session {
 }
 
 async fn talk(stream: TcpStream, setup: Setup, records: Arc<Mutex<Records>>) {
-    let mut session =
-        Session { stream: Box::new(stream), buffer: Vec::new(), setup, records, encrypted: false, user: None };
+    let (stream, shared) = (Box::new(stream), records.clone());
+    let mut session = Session { stream, buffer: Vec::new(), setup, records, encrypted: false, user: None };
     let _ = session.run().await;
+    shared.lock().expect("records").open -= 1;
 }
 
 impl Session {
@@ -268,7 +336,7 @@ impl Session {
                 }
                 "STARTTLS" => match self.setup.tls.clone() {
                     Tls::Upgrade(certificate) if !self.encrypted => {
-                        self.say("220 go ahead").await?;
+                        self.answer(Stage::StartTls, "220 go ahead").await?;
                         self.encrypt(&certificate).await?;
                     }
                     _ => self.say("502 no").await?,
@@ -386,13 +454,23 @@ impl Session {
     async fn act(&mut self, act: Act) -> Result<(), Over> {
         match act {
             Act::Say(line) => self.say(line).await,
+            Act::SayBytes(line) => self.say_bytes(line).await,
+            Act::SayLater(line, later) => {
+                self.say(line).await?;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                self.say(later).await
+            }
             Act::Hang => std::future::pending().await,
             Act::Drop | Act::KeepAndDrop | Act::Slow(_) => Err(Over),
         }
     }
 
     async fn say(&mut self, line: &str) -> Result<(), Over> {
-        self.stream.write_all(format!("{line}\r\n").as_bytes()).await.map_err(|_| Over)?;
+        self.say_bytes(line.as_bytes()).await
+    }
+
+    async fn say_bytes(&mut self, line: &[u8]) -> Result<(), Over> {
+        self.stream.write_all(&[line, b"\r\n"].concat()).await.map_err(|_| Over)?;
         self.stream.flush().await.map_err(|_| Over)
     }
 

@@ -1,10 +1,12 @@
 //! Why a mail was not taken, in words for a person, and whether another attempt may help.
 
-use std::{error::Error as _, fmt, io, time::Duration};
+use std::{fmt, io, time::Duration};
 
-use lettre::transport::smtp;
-
-use super::Envelope;
+use super::{
+    Envelope, Security,
+    conversation::{Broken, Reply},
+    steps::{Step, Steps},
+};
 use crate::{actions::one_line, outbound::tls};
 
 const MAX_CHARS: usize = 400;
@@ -22,6 +24,12 @@ pub enum Class {
 pub struct SendError {
     pub class: Class,
     pub text: String,
+    /// The same without a word of the server's: it may repeat subjects, names, addresses, and the log is read by others.
+    pub log: String,
+    /// It failed before any mail came into it: the same happens to all.
+    pub is_of_relay: bool,
+    /// Nobody knows whether the mail has arrived.
+    pub is_in_doubt: bool,
     /// The server has answered, and the conversation may go on.
     pub(super) is_answer: bool,
 }
@@ -34,75 +42,84 @@ impl fmt::Display for SendError {
 
 impl std::error::Error for SendError {}
 
-/// What was being done when it failed, as it ends "… while …".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    Connect,
-    Tls,
-    LogIn,
-    Sender,
-    Recipient,
-    Announce,
-    Content,
-}
-
-impl Step {
-    fn to_what(self) -> &'static str {
-        match self {
-            Self::Connect => "to the connection",
-            Self::Tls => "to STARTTLS",
-            Self::LogIn => "to the login",
-            Self::Sender => "to the sender",
-            Self::Recipient => "to the recipient",
-            Self::Announce | Self::Content => "to the mail",
-        }
-    }
-}
-
 /// What nobody knows when the answer to a whole mail is missing.
-const IN_DOUBT: &str = "it may have arrived, and goes again under the same Message-ID";
+const IN_DOUBT: &str = "it may have arrived";
+
+/// Where TLS is expected at once, nobody says the first word in the open.
+const EXPECTS_TLS: &str = "smtps:// instead of smtp://, perhaps: port 465 usually wants it";
 
 impl SendError {
     pub(super) fn new(class: Class, text: impl Into<String>) -> Self {
-        Self { class, text: text.into(), is_answer: false }
+        let text = text.into();
+        Self { class, log: text.clone(), text, is_of_relay: false, is_in_doubt: false, is_answer: false }
     }
 
     pub(super) fn retry(text: impl Into<String>) -> Self {
         Self::new(Class::Retry, text)
     }
 
-    pub(super) fn timed_out(server: &str, step: Step, after: Duration) -> Self {
-        let what = match step {
-            Step::Connect => "no connection".to_owned(),
-            step => format!("no answer {}", step.to_what()),
+    /// Nothing was said, or nothing that is an answer.
+    fn unanswered(steps: &Steps, step: Step, what: &str) -> Self {
+        let hint = match (step, steps.security) {
+            (Step::Greeting, Security::StartTls) => format!(" ({EXPECTS_TLS})"),
+            _ => String::new(),
         };
-        let text = format!("{server}: {what} within {after:?}");
-        Self::retry(if step == Step::Content { format!("{text}; {IN_DOUBT}") } else { text })
+        let is_in_doubt = step == Step::Content;
+        let doubt = if is_in_doubt { format!("; {IN_DOUBT}") } else { String::new() };
+        let text = one_line(&format!("{}: {what}{hint}{doubt}", steps.server), MAX_CHARS);
+        Self { is_of_relay: step.is_before_mails(), is_in_doubt, ..Self::retry(text) }
     }
 
-    pub(super) fn from_smtp(server: &str, step: Step, error: &smtp::Error) -> Self {
-        if let Some(code) = error.status() {
-            let class = if error.is_permanent() { Class::Permanent } else { Class::Retry };
-            let said = error.source().map(|said| said.to_string()).unwrap_or_default();
-            let text = format!("{server} said {}: {code} {said}", step.to_what());
-            // 421: it hangs up.
-            let is_answer = u16::from(code) != 421;
-            return Self { class, text: one_line(&text, MAX_CHARS), is_answer };
-        }
-        let text = match cause(error) {
-            Some(cause) => cause,
-            None if step == Step::LogIn && error.is_client() => {
-                "the server offers no way to log in that is known here (PLAIN, LOGIN); it may want TLS".into()
+    pub(super) fn timed_out(steps: &Steps, step: Step, after: Duration) -> Self {
+        let what = match step {
+            Step::Connect => format!("no connection within {after:?}"),
+            Step::Tls => {
+                format!("connected, but no TLS within {after:?} (smtp:// instead of smtps://, perhaps)")
             }
-            None if step == Step::Tls && error.is_client() => {
-                "the server offers no STARTTLS, and nothing is sent without TLS (smtps:// or another port, perhaps)"
-                    .into()
-            }
-            None if error.is_response() => "the connection was closed, or the answer was no SMTP".into(),
-            None => error.to_string(),
+            Step::Greeting => format!("connected, but no greeting came within {after:?}"),
+            Step::Upgrade => format!("the server has agreed to STARTTLS, but there was no TLS within {after:?}"),
+            step => format!("no answer {} within {after:?}", step.to_what()),
         };
-        let text = one_line(&format!("{server}: {text}"), MAX_CHARS);
-        Self::retry(if step == Step::Content { format!("{text}; {IN_DOUBT}") } else { text })
+        Self::unanswered(steps, step, &what)
+    }
+
+    pub(super) fn broken(steps: &Steps, step: Step, broken: &Broken) -> Self {
+        let what = match broken {
+            Broken::Io(error) if step == Step::Connect && error.kind() == io::ErrorKind::TimedOut => {
+                return Self::timed_out(steps, step, steps.patience);
+            }
+            Broken::Io(error) => cause(step, error),
+            Broken::NoSmtp => format!("what came as an answer {} was no SMTP", step.to_what()),
+            Broken::Unasked if step == Step::Upgrade => {
+                "more came with the go-ahead to STARTTLS than that: somebody on the way may be writing into the connection"
+                    .to_owned()
+            }
+            // It is looked for before anything more is said, so that no mail can have arrived.
+            Broken::Unasked if step == Step::Content => return Self::broken(steps, Step::Announce, broken),
+            Broken::Unasked => "more came than was asked for".to_owned(),
+        };
+        Self::unanswered(steps, step, &what)
+    }
+
+    pub(super) fn lacking(steps: &Steps, what: &str) -> Self {
+        Self { is_of_relay: true, ..Self::retry(format!("{}: {what}", steps.server)) }
+    }
+
+    /// An answer that is not the one the step goes on with.
+    pub(super) fn said(steps: &Steps, step: Step, reply: &Reply) -> Self {
+        let code = reply.code;
+        let log = format!("{} said {}: {code}", steps.server, step.to_what());
+        let text = one_line(&format!("{log} {}", steps.told(reply)), MAX_CHARS);
+        let is_of_relay = step.is_before_mails();
+        if !(400..600).contains(&code) {
+            let is_in_doubt = step == Step::Content;
+            let doubt = if is_in_doubt { format!("; {IN_DOUBT}") } else { String::new() };
+            let odd = |said: &str| format!("{said}, which makes no sense there{doubt}");
+            return Self { log: odd(&log), is_of_relay, is_in_doubt, ..Self::retry(odd(&text)) };
+        }
+        let class = if code >= 500 { Class::Permanent } else { Class::Retry };
+        // 421: it hangs up.
+        Self { log, is_of_relay, is_answer: code != 421, ..Self::new(class, text) }
     }
 
     /// The same without the addresses that servers like to repeat.
@@ -130,36 +147,23 @@ impl SendError {
 }
 
 /// What lies at the bottom, where it can be said better than the libraries say it.
-fn cause(error: &smtp::Error) -> Option<String> {
-    let mut next = error.source();
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return Some(tls_cause(tls));
-            }
-            return Some(match io.kind() {
-                io::ErrorKind::ConnectionRefused => "nothing answers on this port".into(),
-                io::ErrorKind::TimedOut => "no connection in time".into(),
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
-                    "the connection was closed midway".into()
-                }
-                _ => io.to_string(),
-            });
+fn cause(step: Step, error: &io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidMessage(_)) if step == Step::Upgrade => {
+            return "the server has agreed to STARTTLS, but what came then was no TLS".to_owned();
         }
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(tls_cause(tls));
+        Some(rustls::Error::InvalidMessage(_)) if step == Step::Tls => {
+            return "the server does not speak TLS here (smtp:// instead of smtps://, perhaps)".to_owned();
         }
-        next = error.source();
+        Some(tls) => return tls::why(tls),
+        None => {}
     }
-    None
-}
-
-fn tls_cause(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidMessage(_) => {
-            "the server does not speak TLS here (smtp:// instead of smtps://, perhaps)".into()
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "nothing answers on this port".to_owned(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+            "the connection was closed midway".to_owned()
         }
-        other => tls::why(other),
+        _ => error.to_string(),
     }
 }
 

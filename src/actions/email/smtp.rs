@@ -1,162 +1,189 @@
 //! The conversation with a relay, step by step, so that whoever reads of a failure knows at which one.
 //!
-//! Connections are kept for the next mail here and not by lettre's own pool: that one takes a connection back whose sending
-//! was cut off midway, and the next mail would read the answers meant for the one before. Here a connection comes back only
-//! after every command has had its answer, also where that was a refusal; everything else closes it.
+//! lettre makes the mail; the conversation is our own. Its connection takes any 2xx or 3xx for a yes, a text that is not UTF-8 for
+//! no answer, and what came before TLS for an answer within it. Its pool takes a connection back whose sending was cut off
+//! midway, and the next mail would read the answers meant for the one before. Here a connection comes back only after every
+//! command has had its answer, also where that was a refusal; everything else closes it.
 
 use std::{
     fmt,
-    future::Future,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use lettre::{
-    Message,
-    transport::smtp::{
-        Error,
-        authentication::{Credentials, Mechanism},
-        client::{AsyncSmtpConnection, Certificate, TlsParameters},
-        commands::{Data, Mail, Rcpt, Rset},
-        extension::ClientId,
-    },
-};
-use secrecy::ExposeSecret;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use lettre::Message;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
 
-use super::{MailerError, Security, SendError, Sent, Smtp, failure::Step};
+use super::{
+    Security, SendError, Sent, Smtp,
+    connection::{Connected, Connector, Offers},
+    conversation::{Broken, Conversation, Reply},
+    rest::Rest,
+    secrets::Secrets,
+    steps::{Step, Steps},
+};
 
 /// As many as mails may be sent at once.
 const MAX_KEPT: usize = 64;
-const KEPT_FOR: Duration = Duration::from_secs(30);
 
 pub(super) struct Relay {
-    server: Smtp,
-    /// As it is shown.
-    name: String,
-    step_timeout: Duration,
-    hello: ClientId,
-    tls: Option<TlsParameters>,
-    kept: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
+    login: Option<(String, SecretString)>,
+    connector: Connector,
+    steps: Steps,
+    rest: Rest,
+    kept_for: Duration,
+    kept: Mutex<Vec<(Conversation, Instant)>>,
 }
 
 impl fmt::Debug for Relay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Relay").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("Relay").field("server", &self.steps.server).finish_non_exhaustive()
     }
 }
 
 impl Relay {
-    pub fn new(server: Smtp, step_timeout: Duration, extra_roots: &[Vec<u8>]) -> Result<Self, MailerError> {
-        let tls = match server.security {
-            Security::Loopback => None,
-            Security::Implicit | Security::StartTls => {
-                let mut parameters = TlsParameters::builder(server.host.clone());
-                for pem in extra_roots {
-                    let certificate = Certificate::from_pem(pem)
-                        .map_err(|error| MailerError(format!("an extra root certificate can't be read: {error}")))?;
-                    parameters = parameters.add_root_certificate(certificate);
-                }
-                let built = parameters.build_rustls();
-                Some(built.map_err(|error| MailerError(format!("TLS can't be set up: {error}")))?)
-            }
+    pub fn new(server: Smtp, connector: Connector, patience: Duration, kept_for: Duration) -> Self {
+        let steps = Steps {
+            server: format!("{}:{}", server.host, server.port),
+            security: server.security,
+            patience,
+            secrets: Secrets::of(server.login.as_ref()),
         };
-        let name = format!("{}:{}", server.host, server.port);
-        Ok(Self { server, name, step_timeout, hello: ClientId::default(), tls, kept: Mutex::new(Vec::new()) })
+        let (rest, kept) = (Rest::default(), Mutex::new(Vec::new()));
+        Self { login: server.login, connector, steps, rest, kept_for, kept }
     }
 
     pub async fn send(&self, message: &Message) -> Result<Sent, SendError> {
-        let mut connection = match self.kept().await {
-            Some(connection) => connection,
-            None => self.connect().await?,
+        let mut conversation = match self.kept().await {
+            Some(conversation) => conversation,
+            None => self.connect_in_turn().await?,
         };
-        let sent = self.talk(&mut connection, message).await;
+        let sent = self.talk(&mut conversation, message).await;
         match &sent {
-            Ok(_) => self.keep(connection),
+            Ok(_) => self.keep(conversation),
             // The server has said no to this mail, and goes on to the next.
-            Err(error) if error.is_answer => self.begin_anew(connection).await,
+            Err(error) if error.is_answer => self.begin_anew(conversation).await,
             Err(_) => {}
         }
         sent
     }
 
-    async fn talk(&self, connection: &mut AsyncSmtpConnection, message: &Message) -> Result<Sent, SendError> {
-        let envelope = message.envelope();
-        let from = Mail::new(envelope.from().cloned(), Vec::new());
-        self.step(Step::Sender, connection.command(from)).await?;
+    async fn talk(&self, conversation: &mut Conversation, message: &Message) -> Result<Sent, SendError> {
+        let (steps, envelope) = (&self.steps, message.envelope());
+        let from = envelope.from().map_or("", AsRef::as_ref);
+        steps.answered(Step::Sender, conversation.say(&format!("MAIL FROM:<{from}>"))).await?;
         for to in envelope.to() {
-            self.step(Step::Recipient, connection.command(Rcpt::new(to.clone(), Vec::new()))).await?;
+            steps.answered(Step::Recipient, conversation.say(&format!("RCPT TO:<{to}>"))).await?;
         }
-        self.step(Step::Announce, connection.command(Data)).await?;
-        let content = message.formatted();
-        let answer = self.step(Step::Content, connection.message(&content)).await?;
-        let said: Vec<&str> = answer.message().collect();
-        Ok(Sent { answer: format!("{} {}", answer.code(), said.join(" ")) })
+        steps.answered(Step::Announce, conversation.say("DATA")).await?;
+        let reply = steps.answered(Step::Content, conversation.say_content(&message.formatted())).await?;
+        Ok(Sent { answer: format!("{} {}", reply.code, steps.told(&reply)) })
     }
 
-    async fn begin_anew(&self, mut connection: AsyncSmtpConnection) {
-        if let Ok(Ok(_)) = tokio::time::timeout(self.step_timeout, connection.command(Rset)).await {
-            self.keep(connection);
+    async fn begin_anew(&self, mut conversation: Conversation) {
+        if matches!(timeout(self.steps.patience, conversation.say("RSET")).await, Ok(Ok(Reply { code: 200..300, .. })))
+        {
+            self.keep(conversation);
         }
     }
 
-    /// A connection as for a mail, and no mail.
+    /// A connection for a mail, unless the relay has failed just now.
+    async fn connect_in_turn(&self) -> Result<Conversation, SendError> {
+        let turn = self.rest.turn()?;
+        let connected = self.connect().await;
+        match &connected {
+            Ok(_) => turn.went_well(),
+            Err(error) => turn.failed(error),
+        }
+        connected
+    }
+
+    /// A connection as for a mail, and no mail. It is always tried.
     pub async fn probe(&self) -> Result<String, SendError> {
-        let mut connection = self.connect().await?;
+        let mut conversation = self.connect().await?;
         // Whether it takes leave well is nothing that a mail depends on.
-        let _ = tokio::time::timeout(self.step_timeout, connection.quit()).await;
-        let tls = match self.server.security {
+        let _ = timeout(self.steps.patience, conversation.say("QUIT")).await;
+        let tls = match self.steps.security {
             Security::Implicit => "TLS",
             Security::StartTls => "STARTTLS",
             Security::Loopback => "no TLS, on this machine",
         };
-        let login = if self.server.login.is_some() { "logged in" } else { "no login configured" };
-        Ok(format!("{}: connected, {tls}, {login}", self.name))
+        let login = if self.login.is_some() { "logged in" } else { "no login configured" };
+        Ok(format!("{}: connected, {tls}, {login}", self.steps.server))
     }
 
-    /// One step, in its time. What fails is not used again: dropping a connection closes it.
-    async fn step<T>(&self, step: Step, doing: impl Future<Output = Result<T, Error>>) -> Result<T, SendError> {
-        let limit = if step == Step::Content { self.step_timeout * 4 } else { self.step_timeout };
-        match tokio::time::timeout(limit, doing).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(SendError::from_smtp(&self.name, step, &error)),
-            Err(_) => Err(SendError::timed_out(&self.name, step, limit)),
+    async fn connect(&self) -> Result<Conversation, SendError> {
+        let Connected { mut conversation, offers } = self.connector.connect(&self.steps).await?;
+        if let Some((user, password)) = &self.login {
+            let password = password.expose_secret();
+            let logging_in = log_in(&mut conversation, &offers, user, password);
+            match self.steps.within(Step::LogIn, logging_in).await? {
+                Some(reply) => self.steps.answered(Step::LogIn, async { Ok(reply) }).await?,
+                None => {
+                    return Err(self.steps.lacks(
+                        "the server offers no way to log in that is known here (PLAIN, LOGIN); it may want TLS",
+                    ));
+                }
+            };
         }
-    }
-
-    async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
-        let implicit = self.tls.clone().filter(|_| self.server.security == Security::Implicit);
-        let address = (self.server.host.as_str(), self.server.port);
-        let connecting =
-            AsyncSmtpConnection::connect_tokio1(address, Some(self.step_timeout), &self.hello, implicit, None);
-        let mut connection = self.step(Step::Connect, connecting).await?;
-        if let (Security::StartTls, Some(tls)) = (self.server.security, &self.tls) {
-            self.step(Step::Tls, connection.starttls(tls.clone(), &self.hello)).await?;
-        }
-        if let Some((user, password)) = &self.server.login {
-            let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
-            let mechanisms = [Mechanism::Plain, Mechanism::Login];
-            self.step(Step::LogIn, connection.auth(&mechanisms, &credentials)).await?;
-        }
-        Ok(connection)
+        Ok(conversation)
     }
 
     /// A connection from before that still answers.
-    async fn kept(&self) -> Option<AsyncSmtpConnection> {
+    async fn kept(&self) -> Option<Conversation> {
         loop {
-            let (mut connection, since) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-            let is_fresh = since.elapsed() < KEPT_FOR;
-            let limit = self.step_timeout.min(Duration::from_secs(5));
-            if is_fresh && tokio::time::timeout(limit, connection.test_connected()).await == Ok(true) {
-                return Some(connection);
+            let (mut conversation, since) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+            let is_fresh = since.elapsed() < self.kept_for;
+            let limit = self.steps.patience.min(Duration::from_secs(5));
+            if is_fresh
+                && matches!(timeout(limit, conversation.say("NOOP")).await, Ok(Ok(Reply { code: 200..300, .. })))
+            {
+                return Some(conversation);
             }
         }
     }
 
-    fn keep(&self, connection: AsyncSmtpConnection) {
+    /// Closes those that nobody has used for too long. Returns when there will be another.
+    pub fn close_idle(&self) -> Option<Duration> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(_, since)| since.elapsed() < KEPT_FOR);
-        if kept.len() < MAX_KEPT {
-            kept.push((connection, Instant::now()));
+        kept.retain(|(_, since)| since.elapsed() < self.kept_for);
+        kept.iter().map(|(_, since)| self.kept_for.saturating_sub(since.elapsed())).min()
+    }
+
+    fn keep(&self, conversation: Conversation) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(_, since)| since.elapsed() < self.kept_for);
+        if kept.len() < MAX_KEPT && conversation.is_quiet().is_ok() {
+            kept.push((conversation, Instant::now()));
         }
     }
+}
+
+/// What the server says in the end; `None`: it offers no way that is known here.
+async fn log_in(
+    conversation: &mut Conversation,
+    offers: &Offers,
+    user: &str,
+    password: &str,
+) -> Result<Option<Reply>, Broken> {
+    let encoded = |text: &str| BASE64_STANDARD.encode(text);
+    let (first, answers) = if offers.has_login("PLAIN") {
+        let plain = encoded(&format!("\0{user}\0{password}"));
+        // Some ask for it although it was said with the command.
+        (format!("AUTH PLAIN {plain}"), vec![plain])
+    } else if offers.has_login("LOGIN") {
+        ("AUTH LOGIN".to_owned(), vec![encoded(user), encoded(password)])
+    } else {
+        return Ok(None);
+    };
+    let mut reply = conversation.say(&first).await?;
+    for answer in answers {
+        if reply.code != 334 {
+            break;
+        }
+        reply = conversation.say(&answer).await?;
+    }
+    Ok(Some(reply))
 }

@@ -258,6 +258,10 @@ impl Journal {
         self.shared.hot_mut().look_again(job, at);
     }
 
+    pub fn bring_forward(&self, job: JobId, from: Timestamp, to: Timestamp) -> bool {
+        self.shared.hot_mut().bring_forward(job, from, to)
+    }
+
     pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }

@@ -1,0 +1,62 @@
+//! A login that servers repeat in their answers, taken out of them.
+
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use secrecy::{ExposeSecret, SecretString};
+
+/// What must not be shown: a password, and what it looks like on its way.
+#[derive(Default)]
+pub(super) struct Secrets(Vec<SecretString>);
+
+impl Secrets {
+    pub fn of(login: Option<&(String, SecretString)>) -> Self {
+        let Some((user, password)) = login else { return Self::default() };
+        let password = password.expose_secret();
+        // Without the `=` at the end, with which they are found just as well.
+        let encoded = |text: &str| BASE64_STANDARD_NO_PAD.encode(text);
+        let mut forms = vec![
+            encoded(&format!("\0{user}\0{password}")),
+            encoded(&format!("{user}\0{user}\0{password}")),
+            encoded(password),
+            password.to_owned(),
+            ascii(password),
+        ];
+        // The longest first: a short password may stand in the others.
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        Self(forms.into_iter().map(SecretString::from).collect())
+    }
+
+    pub fn blotted(&self, said: &str) -> String {
+        self.0.iter().fold(said.to_owned(), |said, secret| said.replace(secret.expose_secret(), "…"))
+    }
+}
+
+/// As replies are kept.
+fn ascii(password: &str) -> String {
+    password.bytes().map(|byte| if byte.is_ascii() { char::from(byte) } else { '?' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::prelude::BASE64_STANDARD;
+
+    use super::*;
+
+    #[test]
+    fn a_login_is_not_repeated_in_any_of_its_forms() {
+        for password in ["p", "pass", "pässword", "aGVsbG8", "a long one, with spaces = and more"] {
+            let secrets = Secrets::of(Some(&("user".to_owned(), SecretString::from(password))));
+            for form in [
+                password.to_owned(),
+                BASE64_STANDARD.encode(format!("\0user\0{password}")),
+                BASE64_STANDARD.encode(format!("user\0user\0{password}")),
+                BASE64_STANDARD.encode(password),
+                ascii(password),
+            ] {
+                let said = secrets.blotted(&format!("550: {form}."));
+                assert!(!said.contains(form.trim_end_matches('=')), "{said}");
+                assert!(said.starts_with("550: …"), "{said}");
+            }
+        }
+        assert_eq!(Secrets::of(None).blotted("as it is"), "as it is");
+    }
+}
