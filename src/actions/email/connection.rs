@@ -20,7 +20,8 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     MailerError, Security, SendError, Smtp,
-    conversation::{Broken, Conversation, Reply, Stream},
+    conversation::{Broken, Conversation, Opening, Reply},
+    lines::Stream,
     steps::{Step, Steps},
 };
 use crate::outbound::tls;
@@ -30,14 +31,8 @@ pub(super) struct Connector {
     port: u16,
     security: Security,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    /// `EHLO` and who we are.
-    hello: String,
-}
-
-/// A server that waits for a login or a mail.
-pub(super) struct Connected {
-    pub conversation: Conversation,
-    pub offers: Offers,
+    /// Who we are.
+    hello: ClientId,
 }
 
 impl Connector {
@@ -46,35 +41,45 @@ impl Connector {
             Security::Loopback => None,
             Security::Implicit | Security::StartTls => Some(tls_to(&server.host, extra_roots)?),
         };
-        let (host, hello) = (server.host.clone(), format!("EHLO {}", ClientId::default()));
-        Ok(Self { host, port: server.port, security: server.security, tls, hello })
+        Ok(Self {
+            host: server.host.clone(),
+            port: server.port,
+            security: server.security,
+            tls,
+            hello: ClientId::default(),
+        })
     }
 
-    pub async fn connect(&self, steps: &Steps) -> Result<Connected, SendError> {
+    /// A server that waits for a login or a mail.
+    pub async fn connect(&self, steps: &Steps) -> Result<Conversation, SendError> {
         let tcp = steps.within(Step::Connect, self.tcp(steps.patience)).await?;
         let stream: Box<dyn Stream> = match self.security {
             Security::Implicit => steps.within(Step::Tls, self.encrypted(Box::new(tcp))).await?,
             Security::StartTls | Security::Loopback => Box::new(tcp),
         };
-        let mut conversation = Conversation::new(stream);
-        steps.answered(Step::Greeting, conversation.reply()).await?;
-        let mut offers = self.hello(steps, &mut conversation).await?;
-        if self.security == Security::StartTls {
-            if !offers.has("STARTTLS") {
-                return Err(steps.lacks(
-                    "the server offers no STARTTLS, and nothing is sent without TLS (smtps:// or another port, perhaps)",
-                ));
+        let mut opening = Opening::over(stream);
+        steps.answered(Step::Greeting, opening.reply()).await?;
+        let stream = match self.security {
+            Security::StartTls => self.upgraded(steps, opening).await?,
+            Security::Implicit | Security::Loopback => {
+                steps.within(Step::Hello, async { opening.into_stream() }).await?
             }
-            steps.answered(Step::StartTls, conversation.say("STARTTLS")).await?;
-            let encrypted = async { self.encrypted(conversation.into_stream()?).await };
-            conversation = Conversation::new(steps.within(Step::Upgrade, encrypted).await?);
-            offers = self.hello(steps, &mut conversation).await?;
-        }
-        Ok(Connected { conversation, offers })
+        };
+        let begun = steps.within(Step::Hello, Conversation::begin(stream, &self.hello)).await?;
+        begun.map_err(|reply| SendError::said(steps, Step::Hello, &reply))
     }
 
-    async fn hello(&self, steps: &Steps, conversation: &mut Conversation) -> Result<Offers, SendError> {
-        Ok(Offers(steps.answered(Step::Hello, conversation.say(&self.hello)).await?))
+    /// Agrees on TLS in the open, and forgets all that was said there.
+    async fn upgraded(&self, steps: &Steps, mut opening: Opening) -> Result<Box<dyn Stream>, SendError> {
+        let hello = format!("EHLO {}", self.hello);
+        let offers = steps.answered(Step::Hello, opening.say(&hello)).await?;
+        if !offers_tls(&offers) {
+            return Err(steps.lacks(
+                "the server offers no STARTTLS, and nothing is sent without TLS (smtps:// or another port, perhaps)",
+            ));
+        }
+        steps.answered(Step::StartTls, opening.say("STARTTLS")).await?;
+        steps.within(Step::Upgrade, async { self.encrypted(opening.into_stream()?).await }).await
     }
 
     /// Each address in turn, of which one that does not answer has no more than its share of the time.
@@ -111,25 +116,9 @@ fn tls_to(host: &str, extra_roots: &[Vec<u8>]) -> Result<(TlsConnector, ServerNa
     Ok((TlsConnector::from(Arc::new(config)), name))
 }
 
-/// What a server has said that it can do.
-pub(super) struct Offers(Reply);
-
-impl Offers {
-    pub fn has(&self, what: &str) -> bool {
-        self.words().any(|mut words| words.next().is_some_and(|word| word.eq_ignore_ascii_case(what)))
-    }
-
-    pub fn has_login(&self, mechanism: &str) -> bool {
-        self.words().any(|mut words| {
-            words.next().is_some_and(|word| word.eq_ignore_ascii_case("AUTH"))
-                && words.any(|word| word.eq_ignore_ascii_case(mechanism))
-        })
-    }
-
-    /// Line by line; the first is the server's name. `AUTH=` is how it was written before it was a standard.
-    fn words(&self) -> impl Iterator<Item = impl Iterator<Item = &str>> {
-        self.0.lines.iter().skip(1).map(|line| line.split([' ', '=']).filter(|word| !word.is_empty()))
-    }
+/// Line by line; the first is the server's name.
+fn offers_tls(offers: &Reply) -> bool {
+    offers.text.lines().skip(1).any(|line| line.trim().eq_ignore_ascii_case("STARTTLS"))
 }
 
 #[cfg(test)]
@@ -137,10 +126,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offers_are_read_as_servers_write_them() {
-        let lines = ["starttls.example at your service", "8BITMIME", "auth=LOGIN", "AUTH GSSAPI plain", "SIZE 10"];
-        let offers = Offers(Reply { code: 250, lines: lines.map(str::to_owned).to_vec() });
-        assert!(offers.has("8bitmime") && offers.has("SIZE") && !offers.has("STARTTLS") && !offers.has("plain"));
-        assert!(offers.has_login("PLAIN") && offers.has_login("LOGIN") && !offers.has_login("CRAM-MD5"));
+    fn an_offer_is_no_name() {
+        let offers = |text: &str| offers_tls(&Reply { code: 250, text: text.to_owned() });
+        assert!(offers("mail.example\n8BITMIME\nstarttls\nSIZE 10"));
+        assert!(!offers("starttls\n8BITMIME") && !offers("STARTTLS") && !offers("mail.example\nXSTARTTLS"));
     }
 }

@@ -1,24 +1,28 @@
-//! What is said to a relay and what it says, line by line.
+//! What is said to a relay, and what it says to it.
 //!
-//! Servers answer in the alphabet of their house and without end; a text that nobody needs must not turn a yes into silence, or
-//! the same mail goes again. So what is kept of a reply is ASCII and bounded, whatever came, and its code is what counts. Nothing
-//! is taken for an answer that came before it was asked for: neither to the next command, nor, above all, from before TLS to what
-//! is asked within it.
+//! First the greeting, and where TLS is agreed on in the open, that: [`Opening`]. All that comes then, the login and the mails, is
+//! lettre's connection: [`Conversation`]. It is given [`Lines`] to read, because by itself it takes a text that is not UTF-8 for no
+//! answer, and what came before TLS for an answer within it.
 //!
-//! What is *not* here: how long anything may take, and what an answer means.
+//! What is *not* here: how long anything may take, and what an answer means; lettre takes any 2xx or 3xx for a yes, `steps.rs`
+//! does not.
 
-use std::io;
+use std::{error::Error as _, fmt, io};
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use lettre::transport::smtp::{
+    Error,
+    authentication::{Credentials, Mechanism},
+    client::AsyncSmtpConnection,
+    extension::ClientId,
+    response::Response,
+};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-/// So much of a line is kept.
-const MAX_LINE_BYTES: usize = 900;
-/// So many lines of a reply are kept, and so much is read of it in all.
+use super::lines::{Lines, Stream, Unasked};
+
+/// So many lines of a reply are kept, and so many are read.
 const MAX_LINES: usize = 100;
-const MAX_REPLY_BYTES: usize = 1024 * 1024;
-
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+const MAX_LINES_READ: usize = 10_000;
 
 /// Why there is no reply.
 #[derive(Debug)]
@@ -32,7 +36,10 @@ pub(super) enum Broken {
 
 impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        match error.get_ref() {
+            Some(inner) if inner.is::<Unasked>() => Self::Unasked,
+            _ => Self::Io(error),
+        }
     }
 }
 
@@ -40,114 +47,50 @@ impl From<io::Error> for Broken {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     pub code: u16,
-    pub lines: Vec<String>,
+    pub text: String,
 }
 
-impl Reply {
-    /// All of it as one text; an enhanced code that stands in front of every line is said once.
-    pub fn text(&self) -> String {
-        let first = self.lines.first().map_or("", |line| line.split(' ').next().unwrap_or_default());
-        let is_code = first.contains('.') && first.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let bare = |(nth, line): (usize, &String)| match line.strip_prefix(first) {
-            Some(rest) if nth > 0 && is_code && rest.starts_with(' ') => rest.trim_start().to_owned(),
-            _ => line.clone(),
-        };
-        self.lines.iter().enumerate().map(bare).collect::<Vec<_>>().join(" ")
-    }
-}
+/// The first words over a new connection.
+pub(super) struct Opening(BufReader<Lines>);
 
-pub(super) struct Conversation {
-    stream: BufReader<Box<dyn Stream>>,
-}
-
-impl Conversation {
-    pub fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream: BufReader::new(stream) }
+impl Opening {
+    pub fn over(stream: Box<dyn Stream>) -> Self {
+        // One line is read at a time, so that nothing of what comes behind it is kept here.
+        Self(BufReader::new(Lines::new(stream)))
     }
 
-    /// What it is held over, to go on in another way; not if something came that would be taken for a part of that.
+    /// What it is held over; not if something came that nobody has asked for.
     pub fn into_stream(self) -> Result<Box<dyn Stream>, Broken> {
-        self.is_quiet()?;
-        Ok(self.stream.into_inner())
+        Ok(self.0.into_inner().into_stream()?)
     }
 
-    /// Nothing has come that was not asked for.
-    pub fn is_quiet(&self) -> Result<(), Broken> {
-        if self.stream.buffer().is_empty() { Ok(()) } else { Err(Broken::Unasked) }
-    }
-
-    /// Says a command, and hears what the server has to say to it.
     pub async fn say(&mut self, command: &str) -> Result<Reply, Broken> {
-        self.is_quiet()?;
-        self.stream.write_all(format!("{command}\r\n").as_bytes()).await?;
-        self.stream.flush().await?;
-        self.reply().await
-    }
-
-    /// Says a whole mail, and the dot behind it.
-    pub async fn say_content(&mut self, content: &[u8]) -> Result<Reply, Broken> {
-        self.is_quiet()?;
-        self.stream.write_all(&with_dots(content)).await?;
-        self.stream.flush().await?;
+        self.0.write_all(format!("{command}\r\n").as_bytes()).await?;
+        self.0.flush().await?;
         self.reply().await
     }
 
     pub async fn reply(&mut self) -> Result<Reply, Broken> {
-        let mut reply: Option<Reply> = None;
-        let mut left = MAX_REPLY_BYTES;
-        loop {
-            let line = self.line(&mut left).await?;
-            let (code, is_last, text) = parsed(&line).ok_or(Broken::NoSmtp)?;
-            let reply = reply.get_or_insert_with(|| Reply { code, lines: Vec::new() });
-            if reply.code != code {
-                return Err(Broken::NoSmtp);
-            }
-            if reply.lines.len() < MAX_LINES {
-                reply.lines.push(text.to_owned());
-            }
-            if is_last {
-                return Ok(reply.clone());
-            }
-        }
-    }
-
-    /// The next line without its end, cut where it is too long.
-    async fn line(&mut self, left: &mut usize) -> Result<String, Broken> {
-        let (mut line, mut is_whole) = (Vec::new(), true);
-        loop {
-            let read = self.stream.fill_buf().await?;
-            if read.is_empty() {
+        let mut reply: Option<(u16, Vec<String>)> = None;
+        for _ in 0..MAX_LINES_READ {
+            let mut line = String::new();
+            if self.0.read_line(&mut line).await? == 0 {
                 return Err(Broken::Io(io::ErrorKind::UnexpectedEof.into()));
             }
-            let end = read.iter().position(|byte| *byte == b'\n');
-            let length = end.map_or(read.len(), |end| end + 1);
-            let kept = length.min(MAX_LINE_BYTES - line.len());
-            line.extend_from_slice(&read[..kept]);
-            is_whole &= kept == length;
-            self.stream.consume(length);
-            *left = left.checked_sub(length).ok_or(Broken::NoSmtp)?;
-            if end.is_some() {
-                break;
+            let (code, is_last, text) = parsed(line.trim_end_matches(['\r', '\n'])).ok_or(Broken::NoSmtp)?;
+            let (first, lines) = reply.get_or_insert_with(|| (code, Vec::new()));
+            if *first != code {
+                return Err(Broken::NoSmtp);
+            }
+            if lines.len() < MAX_LINES {
+                lines.push(text.to_owned());
+            }
+            if is_last {
+                return Ok(Reply { code, text: lines.join("\n") });
             }
         }
-        Ok(tidy(&line, is_whole))
+        Err(Broken::NoSmtp)
     }
-}
-
-/// A line as it is kept. Of one that was cut the last word goes, too: half a word is not recognised by whoever looks for secrets.
-fn tidy(line: &[u8], is_whole: bool) -> String {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let shown = |byte: &u8| match byte {
-        b' '..=b'~' => char::from(*byte),
-        0x80.. => '?',
-        _ => ' ',
-    };
-    let mut text: String = line.iter().map(shown).collect();
-    if !is_whole && let Some(space) = text.rfind(' ').filter(|space| *space > 3) {
-        text.truncate(space);
-    }
-    text
 }
 
 /// The code, whether it is the last line, and the text.
@@ -165,58 +108,102 @@ fn parsed(line: &str) -> Option<(u16, bool, &str)> {
     }
 }
 
-/// The lines with their ends, a dot more where one begins with a dot, and the dot that ends them.
-fn with_dots(content: &[u8]) -> Vec<u8> {
-    let mut dotted = Vec::with_capacity(content.len() + content.len() / 50 + 8);
-    for line in content.strip_suffix(b"\n").unwrap_or(content).split(|byte| *byte == b'\n') {
-        if line.starts_with(b".") {
-            dotted.push(b'.');
+/// With a server that has been told who we are.
+pub(super) struct Conversation(AsyncSmtpConnection);
+
+impl Conversation {
+    /// Goes on after the greeting. A reply instead: the server did not like who we are.
+    pub async fn begin(stream: Box<dyn Stream>, hello: &ClientId) -> Result<Result<Self, Reply>, Broken> {
+        // lettre waits for a greeting, which has been heard.
+        let lines = Lines::after("220 heard", stream);
+        match AsyncSmtpConnection::connect_with_transport(Box::new(lines), hello).await {
+            Ok(connection) => Ok(Ok(Self(connection))),
+            Err(error) => replied(Err(error)).map(Err),
         }
-        dotted.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
-        dotted.extend_from_slice(b"\r\n");
     }
-    dotted.extend_from_slice(b".\r\n");
-    dotted
+
+    pub async fn say(&mut self, command: impl fmt::Display) -> Result<Reply, Broken> {
+        replied(self.0.command(command).await)
+    }
+
+    /// Says a whole mail, and the dot behind it.
+    pub async fn say_content(&mut self, content: &[u8]) -> Result<Reply, Broken> {
+        replied(self.0.message(content).await)
+    }
+
+    /// What the server says in the end; `None`: it offers no way that is known here.
+    pub async fn log_in(&mut self, user: &str, password: &str) -> Result<Option<Reply>, Broken> {
+        const KNOWN: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
+        if self.0.server_info().get_auth_mechanism(&KNOWN).is_none() {
+            return Ok(None);
+        }
+        let credentials = Credentials::new(user.to_owned(), password.to_owned());
+        replied(self.0.auth(&KNOWN, &credentials).await).map(Some)
+    }
+}
+
+/// A no is a reply, too.
+fn replied(result: Result<Response, Error>) -> Result<Reply, Broken> {
+    match result {
+        Ok(response) => {
+            let text = response.message().take(MAX_LINES).collect::<Vec<_>>().join(" ");
+            Ok(Reply { code: response.code().into(), text })
+        }
+        Err(error) => match error.status() {
+            Some(code) => {
+                let text = error.source().map(ToString::to_string).unwrap_or_default();
+                Ok(Reply { code: code.into(), text })
+            }
+            None => Err(broken(&error)),
+        },
+    }
+}
+
+fn broken(error: &Error) -> Broken {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if error.is::<Unasked>() {
+            return Broken::Unasked;
+        }
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return match io.get_ref() {
+                Some(inner) if inner.is::<Unasked>() => Broken::Unasked,
+                _ => Broken::Io(io::Error::new(io.kind(), io.to_string())),
+            };
+        }
+        next = error.source();
+    }
+    // It says so where the other side has hung up in the middle of a reply, too.
+    match error.source().is_some_and(|source| source.to_string().contains("incomplete")) {
+        true => Broken::Io(io::ErrorKind::UnexpectedEof.into()),
+        false => Broken::NoSmtp,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, duplex};
+    use tokio::io::duplex;
 
     use super::*;
 
-    /// What is read where a server says this, so many bytes at a time.
-    async fn read(said: &[u8], at_a_time: usize) -> Result<Reply, Broken> {
-        let (mut server, client) = duplex(at_a_time);
+    /// What is read where a server says this.
+    async fn read(said: &[u8]) -> Result<Reply, Broken> {
+        let (mut server, client) = duplex(10_000);
         let said = said.to_vec();
         tokio::spawn(async move { server.write_all(&said).await });
-        Conversation::new(Box::new(client)).reply().await
+        Opening::over(Box::new(client)).reply().await
     }
 
     #[tokio::test]
-    async fn a_reply_is_read_whatever_its_text_and_however_it_comes() {
-        let long = [b"250-".as_slice(), &[b'x'; 5_000], b"\r\n250 end\r\n"].concat();
-        let at_the_edge = [b"250-".as_slice(), &[b'x'; 895], b"\r\n250 end\r\n"].concat();
-        for at_a_time in [1, 2, 7, 100_000] {
-            for (said, code, text) in [
-                (b"250 ok\r\n".as_slice(), 250, "ok"),
-                (b"250\r\n", 250, ""),
-                (b"250 ok\n", 250, "ok"),
-                (b"250 angenommen f\xfcr \xe4\r\n", 250, "angenommen f?r ?"),
-                (b"550-5.7.1 spam\r\n550 5.7.1 surely\r\n", 550, "5.7.1 spam surely"),
-                (b"550-5.7.1 spam\r\n550 5.7.10 surely\r\n", 550, "5.7.1 spam 5.7.10 surely"),
-                (b"421 a\x1b[31m\tb\r\n", 421, "a [31m b"),
-                (&long, 250, &format!("{} end", "x".repeat(896))),
-                (&at_the_edge, 250, &format!("{} end", "x".repeat(895))),
-            ] {
-                let reply = read(said, at_a_time).await.expect("a reply");
-                assert_eq!((reply.code, &*reply.text()), (code, text), "{at_a_time}");
-            }
+    async fn a_reply_has_a_code_and_what_is_none_has_not() {
+        for (said, code, text) in [
+            (b"220 ok\r\n".as_slice(), 220, "ok"),
+            (b"220\r\n", 220, ""),
+            (b"550-5.7.1 spam\r\n550 5.7.1 surely\r\n", 550, "5.7.1 spam\n5.7.1 surely"),
+        ] {
+            let reply = read(said).await.expect("a reply");
+            assert_eq!((reply.code, &*reply.text), (code, text));
         }
-    }
-
-    #[tokio::test]
-    async fn what_is_no_reply_is_none() {
         for said in [
             b"HTTP/1.1 400\r\n".as_slice(),
             b"25\r\n",
@@ -225,48 +212,10 @@ mod tests {
             b"150 x\r\n",
             b"250-a\r\n354 b\r\n",
         ] {
-            assert!(matches!(read(said, 100).await, Err(Broken::NoSmtp)), "{said:?}");
+            assert!(matches!(read(said).await, Err(Broken::NoSmtp)), "{said:?}");
         }
-        assert!(matches!(read(b"250-a\r\n250", 100).await, Err(Broken::Io(_))));
-        assert!(matches!(read(&b"250-a\r\n".repeat(200_000), 10_000).await, Err(Broken::NoSmtp)));
-        assert_eq!(
-            read(&[b"250-a\r\n".repeat(2_000), b"250 b\r\n".to_vec()].concat(), 10_000).await.expect("it").code,
-            250
-        );
-    }
-
-    #[tokio::test]
-    async fn what_came_before_it_was_asked_for_answers_nothing() {
-        let (mut server, client) = duplex(1_000);
-        server.write_all(b"220 hello\r\n250 ok\r\n").await.expect("written");
-        let mut conversation = Conversation::new(Box::new(client));
-        assert_eq!(conversation.reply().await.expect("a greeting").code, 220);
-        assert!(matches!(conversation.say("EHLO x").await, Err(Broken::Unasked)));
-        assert!(matches!(conversation.into_stream(), Err(Broken::Unasked)));
-        let mut said = Vec::new();
-        server.read_to_end(&mut said).await.expect("closed");
-        assert_eq!(said, b"", "and nothing was said into it");
-    }
-
-    #[test]
-    fn a_word_that_was_cut_is_not_shown() {
-        let mut line = b"535 you sent".to_vec();
-        line.resize(MAX_LINE_BYTES - 4, b' ');
-        line.extend_from_slice(b"AHVz");
-        assert_eq!(tidy(&line, false).trim_end(), "535 you sent");
-    }
-
-    #[test]
-    fn a_mail_can_not_end_itself() {
-        for (content, dotted) in [
-            ("a\r\n", "a\r\n.\r\n"),
-            ("a", "a\r\n.\r\n"),
-            ("a\r\n.\r\nb\r\n", "a\r\n..\r\nb\r\n.\r\n"),
-            (".a\r\n..\r\n", "..a\r\n...\r\n.\r\n"),
-            ("a\n.\nb", "a\r\n..\r\nb\r\n.\r\n"),
-            ("a\r\n\r\n", "a\r\n\r\n.\r\n"),
-        ] {
-            assert_eq!(String::from_utf8(with_dots(content.as_bytes())).expect("text"), dotted);
-        }
+        assert!(matches!(read(b"250-a\r\n250").await, Err(Broken::Io(_))));
+        assert!(matches!(read(&b"250-a\r\n".repeat(20_000)).await, Err(Broken::NoSmtp)));
+        assert_eq!(read(&[b"250-a\r\n".repeat(2_000), b"250 b\r\n".to_vec()].concat()).await.expect("it").code, 250);
     }
 }

@@ -8,6 +8,7 @@ mod conversation;
 mod eml;
 mod encoded;
 mod failure;
+mod lines;
 mod message;
 mod rest;
 mod secrets;

@@ -1,8 +1,7 @@
 //! The conversation with a relay, step by step, so that whoever reads of a failure knows at which one.
 //!
-//! lettre makes the mail; the conversation is our own. Its connection takes any 2xx or 3xx for a yes, a text that is not UTF-8 for
-//! no answer, and what came before TLS for an answer within it. Its pool takes a connection back whose sending was cut off
-//! midway, and the next mail would read the answers meant for the one before. Here a connection comes back only after every
+//! Connections are kept for the next mail here and not by lettre's own pool: that one takes a connection back whose sending was cut
+//! off midway, and the next mail would read the answers meant for the one before. Here a connection comes back only after every
 //! command has had its answer, also where that was a refusal; everything else closes it.
 
 use std::{
@@ -11,15 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use lettre::Message;
+use lettre::{
+    Message,
+    transport::smtp::commands::{Data, Mail, Noop, Quit, Rcpt, Rset},
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
 use super::{
     Security, SendError, Sent, Smtp,
-    connection::{Connected, Connector, Offers},
-    conversation::{Broken, Conversation, Reply},
+    connection::Connector,
+    conversation::{Conversation, Reply},
     rest::Rest,
     secrets::Secrets,
     steps::{Step, Steps},
@@ -72,19 +73,18 @@ impl Relay {
 
     async fn talk(&self, conversation: &mut Conversation, message: &Message) -> Result<Sent, SendError> {
         let (steps, envelope) = (&self.steps, message.envelope());
-        let from = envelope.from().map_or("", AsRef::as_ref);
-        steps.answered(Step::Sender, conversation.say(&format!("MAIL FROM:<{from}>"))).await?;
+        let from = Mail::new(envelope.from().cloned(), Vec::new());
+        steps.answered(Step::Sender, conversation.say(from)).await?;
         for to in envelope.to() {
-            steps.answered(Step::Recipient, conversation.say(&format!("RCPT TO:<{to}>"))).await?;
+            steps.answered(Step::Recipient, conversation.say(Rcpt::new(to.clone(), Vec::new()))).await?;
         }
-        steps.answered(Step::Announce, conversation.say("DATA")).await?;
+        steps.answered(Step::Announce, conversation.say(Data)).await?;
         let reply = steps.answered(Step::Content, conversation.say_content(&message.formatted())).await?;
         Ok(Sent { answer: format!("{} {}", reply.code, steps.told(&reply)) })
     }
 
     async fn begin_anew(&self, mut conversation: Conversation) {
-        if matches!(timeout(self.steps.patience, conversation.say("RSET")).await, Ok(Ok(Reply { code: 200..300, .. })))
-        {
+        if matches!(timeout(self.steps.patience, conversation.say(Rset)).await, Ok(Ok(Reply { code: 200..300, .. }))) {
             self.keep(conversation);
         }
     }
@@ -104,7 +104,7 @@ impl Relay {
     pub async fn probe(&self) -> Result<String, SendError> {
         let mut conversation = self.connect().await?;
         // Whether it takes leave well is nothing that a mail depends on.
-        let _ = timeout(self.steps.patience, conversation.say("QUIT")).await;
+        let _ = timeout(self.steps.patience, conversation.say(Quit)).await;
         let tls = match self.steps.security {
             Security::Implicit => "TLS",
             Security::StartTls => "STARTTLS",
@@ -115,10 +115,9 @@ impl Relay {
     }
 
     async fn connect(&self) -> Result<Conversation, SendError> {
-        let Connected { mut conversation, offers } = self.connector.connect(&self.steps).await?;
+        let mut conversation = self.connector.connect(&self.steps).await?;
         if let Some((user, password)) = &self.login {
-            let password = password.expose_secret();
-            let logging_in = log_in(&mut conversation, &offers, user, password);
+            let logging_in = conversation.log_in(user, password.expose_secret());
             match self.steps.within(Step::LogIn, logging_in).await? {
                 Some(reply) => self.steps.answered(Step::LogIn, async { Ok(reply) }).await?,
                 None => {
@@ -137,8 +136,7 @@ impl Relay {
             let (mut conversation, since) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
             let is_fresh = since.elapsed() < self.kept_for;
             let limit = self.steps.patience.min(Duration::from_secs(5));
-            if is_fresh
-                && matches!(timeout(limit, conversation.say("NOOP")).await, Ok(Ok(Reply { code: 200..300, .. })))
+            if is_fresh && matches!(timeout(limit, conversation.say(Noop)).await, Ok(Ok(Reply { code: 200..300, .. })))
             {
                 return Some(conversation);
             }
@@ -155,35 +153,8 @@ impl Relay {
     fn keep(&self, conversation: Conversation) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(_, since)| since.elapsed() < self.kept_for);
-        if kept.len() < MAX_KEPT && conversation.is_quiet().is_ok() {
+        if kept.len() < MAX_KEPT {
             kept.push((conversation, Instant::now()));
         }
     }
-}
-
-/// What the server says in the end; `None`: it offers no way that is known here.
-async fn log_in(
-    conversation: &mut Conversation,
-    offers: &Offers,
-    user: &str,
-    password: &str,
-) -> Result<Option<Reply>, Broken> {
-    let encoded = |text: &str| BASE64_STANDARD.encode(text);
-    let (first, answers) = if offers.has_login("PLAIN") {
-        let plain = encoded(&format!("\0{user}\0{password}"));
-        // Some ask for it although it was said with the command.
-        (format!("AUTH PLAIN {plain}"), vec![plain])
-    } else if offers.has_login("LOGIN") {
-        ("AUTH LOGIN".to_owned(), vec![encoded(user), encoded(password)])
-    } else {
-        return Ok(None);
-    };
-    let mut reply = conversation.say(&first).await?;
-    for answer in answers {
-        if reply.code != 334 {
-            break;
-        }
-        reply = conversation.say(&answer).await?;
-    }
-    Ok(Some(reply))
 }

@@ -98,6 +98,6 @@ impl Steps {
 
     /// What was said, without what it may repeat of the login.
     pub fn told(&self, reply: &Reply) -> String {
-        self.secrets.blotted(&reply.text())
+        self.secrets.blotted(&reply.text)
     }
 }
