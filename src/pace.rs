@@ -31,6 +31,9 @@ const MAX_FAILING: usize = 10_000;
 /// How often, while those who have failed wait, one is let try who has not.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
+/// Who waits looks so often whether it is over: a person's question may have gone well.
+const LOOKED_AGAIN: Duration = Duration::from_secs(1);
+
 /// A pause of everybody that is told each time, and not only when the reason changes.
 const TOLD_MS: u64 = 60_000;
 
@@ -125,7 +128,7 @@ impl Pace {
                     state.next_try_at = now + BETWEEN_TRIES;
                     return Ok(Turn { pace: self, _free: Some(free), pauses: state.pauses });
                 }
-                at
+                at.min(now + LOOKED_AGAIN)
             };
             sleep_until(at).await;
         }
@@ -350,6 +353,15 @@ mod tests {
             drop(turn(&pace, "C-2").await);
             assert_eq!(began.elapsed().as_secs(), waited_s);
         }
+        let pace = pace();
+        turn(&pace, "C-1").await.failed("C-1", Failure { after_ms: Some(3_000_000), ..failure() });
+        let began = Instant::now();
+        let person = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            pace.turn_at_once().went_well("C-1");
+        };
+        let (_, waited) = tokio::join!(person, async { pace.turn("C-2").await.is_ok() });
+        assert!(waited && began.elapsed() <= LOOKED_AGAIN, "what went well for one is over for all");
     }
 
     #[tokio::test(start_paused = true)]
