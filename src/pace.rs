@@ -17,7 +17,12 @@ use tokio::{
 };
 
 const FIRST_PAUSE_MS: u64 = 1_000;
+/// Of one who fails, and of all together.
 const LONGEST_PAUSE_MS: u64 = 300_000;
+const LONGEST_COMMON_PAUSE_MS: u64 = 60_000;
+
+/// While they wait together, each comes so often to see whether it is over.
+const LOOKS_AGAIN_MS: u64 = 5_000;
 
 /// Nobody is left alone for longer because a server said so.
 const LONGEST_ASKED_FOR_MS: i64 = 3_600_000;
@@ -90,7 +95,7 @@ pub struct Failure {
 pub struct Turn<'p> {
     pace: &'p Pace,
     _free: Option<SemaphorePermit<'p>>,
-    /// How often everybody had waited when it began.
+    /// How often there had been a pause when it began.
     pauses: u32,
 }
 
@@ -173,9 +178,12 @@ impl Turn<'_> {
         let mut state = self.pace.state();
         let pause_ms = state.failed(about);
         let is_closed = lasting || after_ms.is_some();
-        // Those that were under way together fail together, and count as one.
-        let pauses = (is_closed || state.in_a_row.len() >= IN_A_ROW) && self.pauses == state.pauses;
+        // Those that were under way together fail together and count as one, and who is let try meanwhile makes it no longer.
+        let until = if is_closed { state.closed_until } else { state.rests_until() };
+        let is_news = self.pauses == state.pauses && until <= Instant::now();
+        let pauses = is_news && (is_closed || state.in_a_row.len() >= IN_A_ROW);
         let paused_ms = if pauses { state.pause(is_closed, after_ms) } else { 0 };
+        let pause_ms = state.comes_again_in(pause_ms);
         let before = state.trouble.replace((text.clone(), lasting));
         drop(state);
         if before.is_none_or(|before| before != (text.clone(), lasting)) || paused_ms >= TOLD_MS {
@@ -214,7 +222,7 @@ impl State {
     /// A pause twice as long as before, or as long as was asked for.
     fn pause(&mut self, is_closed: bool, asked_for_ms: Option<i64>) -> u64 {
         let asked_for_ms = asked_for_ms.map_or(0, |ms| ms.clamp(0, LONGEST_ASKED_FOR_MS).unsigned_abs());
-        let pause_ms = doubled(self.pauses).max(asked_for_ms);
+        let pause_ms = doubled(self.pauses).min(LONGEST_COMMON_PAUSE_MS).max(asked_for_ms);
         self.pauses = self.pauses.saturating_add(1);
         let until = Instant::now() + Duration::from_millis(pause_ms);
         let pause = if is_closed { &mut self.closed_until } else { &mut self.doubted_until };
@@ -228,9 +236,15 @@ impl State {
             return Ok(at);
         }
         if self.failing.contains_key(about) {
-            return Err(i64::try_from((self.doubted_until - now).as_millis()).unwrap_or(i64::MAX));
+            let left_ms = u64::try_from((self.doubted_until - now).as_millis()).unwrap_or(u64::MAX);
+            return Err(signed(left_ms.clamp(1, LOOKS_AGAIN_MS)));
         }
         Ok(at.max(self.next_try_at))
+    }
+
+    /// Of those who have failed together nobody has to wait for longer than the others.
+    fn comes_again_in(&self, pause_ms: u64) -> u64 {
+        if self.doubted_until > Instant::now() { pause_ms.min(LOOKS_AGAIN_MS) } else { pause_ms }
     }
 
     fn rests_until(&self) -> Instant {
@@ -293,20 +307,26 @@ mod tests {
             assert!(pace.rests_for_ms().is_none());
             turn(&pace, customer).await.failed(customer, failure());
         }
-        for waited_ms in [1_000, 2_000, 4_000] {
-            assert_eq!(pace.turn("C-1").await.err(), Some(waited_ms));
-            tokio::time::sleep(Duration::from_millis(waited_ms.unsigned_abs())).await;
+        for waited_s in [1, 2, 4, 8, 16, 32, 60, 60] {
+            let began = Instant::now();
+            while let Err(again_ms) = pace.turn("C-1").await {
+                assert!(again_ms <= 5_000, "each looks again soon");
+                tokio::time::sleep(Duration::from_millis(again_ms.unsigned_abs())).await;
+            }
+            assert!(began.elapsed().as_secs().abs_diff(waited_s) <= 1, "{waited_s}: {:?}", began.elapsed());
             let together = [turn(&pace, "C-1").await, turn(&pace, "C-1").await];
             for turn in together {
                 turn.failed("C-1", failure());
             }
         }
+        let until = pace.state().doubted_until;
         let began = Instant::now();
         for nth in 0..3 {
             let customer = format!("new-{nth}");
             turn(&pace, &customer).await.failed(&customer, failure());
         }
         assert!(began.elapsed() >= Duration::from_secs(2), "one a second");
+        assert_eq!(pace.state().doubted_until, until, "who is let try makes it no longer");
         turn(&pace, "C-4").await.went_well("C-4");
         assert!(pace.rests_for_ms().is_none() && pace.trouble().is_none() && pace.turn("C-1").await.is_ok());
     }

@@ -226,6 +226,39 @@ async fn one_whom_the_api_says_nonsense_about_stops_nobody_s_import() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_import_ends_with_a_word_where_the_api_refuses_us_or_wants_to_be_left_alone() {
+    for (manner, said) in [
+        (Manner::Says(401, "{}".to_owned()), "does not accept `provider.api_key`"),
+        (Manner::AsksForPatience(3_600), "answers 429"),
+    ] {
+        let (shop, provider) = shop().await;
+        provider.behaves(manner);
+        let service = shop.start().ready().await;
+        shop.write("customers.csv", "id,email\nC-1,ada@customer.example\nC-2,bob@customer.example\n");
+        let file = shop.path("customers.csv").display().to_string();
+        let (code, _, errors) = service.command(&shop, &["customers", "import", &file, "--from-provider"]);
+        assert_eq!(code, Some(69), "{errors}");
+        assert!(errors.contains(said) && errors.contains("the contacts are in; run it again"), "{errors}");
+        assert_eq!(provider.asked().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_seconds_holds_callbacks_up_for_seconds() {
+    let (shop, provider) = shop().await;
+    let service = shop.start().ready().await;
+    provider.behaves(Manner::Says(502, "{}".to_owned()));
+    for nth in 0..12 {
+        let customer = format!("C-{nth}");
+        provider.knows(&customer, "FULL_USER", &[]);
+        service.callback(&customer, "FULL_USER", json!({})).await;
+    }
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    provider.behaves(Manner::Truthful);
+    service.until("status", |status| status["provider"]["questions"] == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn customers_about_whom_the_api_always_fails_hold_up_nobody_else() {
     let (shop, provider) = shop().await;
     let bad: Vec<String> = (0..12).map(|nth| format!("BAD-{nth}")).collect();

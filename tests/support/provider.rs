@@ -21,6 +21,8 @@ pub enum Manner {
     Truthful,
     /// This status and body, whatever is asked.
     Says(u16, String),
+    /// 429, and to be left alone for so many seconds.
+    AsksForPatience(u32),
     /// Nothing at all.
     Hangs,
     /// The connection is closed.
@@ -105,6 +107,13 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
                 return;
             }
             Manner::Drops => return,
+            Manner::AsksForPatience(seconds) => {
+                let answer = format!("HTTP/1.1 429 X\r\nretry-after: {seconds}\r\ncontent-length: 0\r\n\r\n");
+                if stream.write_all(answer.as_bytes()).await.is_err() {
+                    return;
+                }
+                continue;
+            }
             Manner::Says(status, body) => (status, body),
             Manner::Truthful if !request.to_lowercase().contains(&format!("x-api-key: {KEY}")) => {
                 (401, json!({"success": false}).to_string())

@@ -3,7 +3,7 @@
 use std::{
     io::Read,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::Args;
@@ -27,9 +27,12 @@ use crate::{
 /// How many bad lines are shown; of the rest only how many there are.
 const SHOWN: usize = 200;
 
-/// How often the provider's API is asked about one customer, and how long it is waited at once while it is left alone.
+/// How often the provider's API is asked about one customer, and how long it is waited while it is left alone.
 const TRIES: usize = 5;
-const LONGEST_WAIT_MS: u64 = 60_000;
+const LONGEST_WAIT_MS: u64 = 120_000;
+
+/// So long without any answer, it is not the customers.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Args)]
 pub struct Import {
@@ -145,35 +148,80 @@ struct Asked {
     failed: Vec<String>,
 }
 
-/// Has the provider's API asked about each. Nobody stops those behind them.
+/// Has the provider's API asked about each. Those about whom it gives no answer come again at the end, so that nobody waits behind
+/// them.
 async fn ask(client: &Client, entries: &[Entry], output: &Output) -> Result<Asked, Failure> {
     let bar = bar(entries.len(), "customers", output);
     let mut asked = Asked::default();
-    for entry in entries {
-        let path = format!("customers/{}/refresh", part(entry.id.as_str()));
-        let mut tries = 0;
-        loop {
-            let answer = client.post_json(&path, &json!({"import": true})).await?;
-            let failed = &answer["failed"];
-            if failed.is_null() {
-                asked.known += usize::from(answer["verdict"] == "imported");
-                break;
+    let mut left: Vec<(&Entry, String)> = entries.iter().map(|entry| (entry, String::new())).collect();
+    let mut answered_at = Instant::now();
+    for nth in 0..TRIES {
+        let mut unanswered = Vec::new();
+        for (entry, _) in left {
+            match ask_about(client, entry, &bar).await? {
+                Said::Known => asked.known += 1,
+                Said::Nothing => {}
+                Said::Odd(error) => asked.failed.push(format!("{}: {error}", entry.id)),
+                Said::Later(error) if answered_at.elapsed() > PATIENCE => return Err(given_up(&error)),
+                Said::Later(error) => {
+                    unanswered.push((entry, error));
+                    continue;
+                }
             }
-            tries += usize::from(failed["asked"] == true);
-            let error = failed["error"].as_str().unwrap_or("no answer");
-            if tries == TRIES || failed["lasting"] == true {
-                asked.failed.push(format!("{}: {error}", entry.id));
-                break;
-            }
-            bar.set_message(format!("waiting: {error}"));
-            let again_ms = failed["again_ms"].as_u64().unwrap_or_default().clamp(100, LONGEST_WAIT_MS);
-            tokio::time::sleep(Duration::from_millis(again_ms)).await;
+            answered_at = Instant::now();
+            bar.inc(1);
         }
-        bar.set_message("");
-        bar.inc(1);
+        left = unanswered;
+        if left.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(1 << nth)).await;
     }
+    asked.failed.extend(left.iter().map(|(entry, error)| format!("{}: {error}", entry.id)));
     bar.finish_and_clear();
     Ok(asked)
+}
+
+fn given_up(error: &str) -> Failure {
+    let text = format!("{error}\nthe contacts are in; run it again, and who is known by then is not asked about");
+    Failure::new(Exit::Unavailable, text)
+}
+
+enum Said {
+    Known,
+    /// It does not know this customer, or it was known before.
+    Nothing,
+    /// What nobody can use, and would not be another time.
+    Odd(String),
+    Later(String),
+}
+
+/// Waits while the API is left alone, and says so; but not for ever.
+async fn ask_about(client: &Client, entry: &Entry, bar: &ProgressBar) -> Result<Said, Failure> {
+    let path = format!("customers/{}/refresh", part(entry.id.as_str()));
+    let mut waited_ms = 0;
+    loop {
+        let answer = client.post_json(&path, &json!({"import": true})).await?;
+        let failed = &answer["failed"];
+        if failed.is_null() {
+            return Ok(if answer["verdict"] == "imported" { Said::Known } else { Said::Nothing });
+        }
+        let error = failed["error"].as_str().unwrap_or("no answer").to_owned();
+        if failed["lasting"] == true {
+            return Ok(Said::Odd(error));
+        }
+        let again_ms = failed["again_ms"].as_u64().unwrap_or_default().max(100);
+        if failed["everybody"] == true || waited_ms + again_ms > LONGEST_WAIT_MS {
+            return Err(given_up(&error));
+        }
+        if failed["asked"] == true {
+            return Ok(Said::Later(error));
+        }
+        bar.set_message(format!("waiting: {error}"));
+        tokio::time::sleep(Duration::from_millis(again_ms)).await;
+        bar.set_message("");
+        waited_ms += again_ms;
+    }
 }
 
 fn bar(length: usize, what: &str, output: &Output) -> ProgressBar {

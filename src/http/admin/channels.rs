@@ -116,7 +116,7 @@ impl Admin {
     async fn drop_of_rule(&self, channel: &Channel, rule: &RuleId) -> Result<u64, Problem> {
         let store = self.store()?;
         let mut dropped = 0;
-        for state in [State::Queued, State::Held, State::Problem] {
+        for state in [State::Queued, State::Held] {
             let filter = JobFilter {
                 state: Some(state),
                 rule: Some(rule.clone()),

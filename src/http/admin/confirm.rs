@@ -50,7 +50,11 @@ impl Admin {
         } else if how.import {
             match asker(self.house.asker())?.import(&customer).await {
                 // Whoever imports many does not stop at one.
-                Asked::Failed { error, again_ms } => return Ok(failed(&customer, &error, again_ms)),
+                Asked::Failed { error, again_ms } => {
+                    let trouble = self.house.asker().and_then(|asker| asker.trouble());
+                    let everybody = trouble.is_some_and(|trouble| trouble.lasting);
+                    return Ok(failed(&customer, &error, again_ms, everybody));
+                }
                 asked => receipt_of(asked)?,
             }
         } else {
@@ -87,7 +91,8 @@ fn receipt_of(asked: Asked) -> Result<Receipt, Problem> {
     }
 }
 
-fn failed(customer: &CustomerId, error: &AskError, again_ms: i64) -> Response {
+/// `everybody`: it will be the same with all others.
+fn failed(customer: &CustomerId, error: &AskError, again_ms: i64, everybody: bool) -> Response {
     let shape = json!({
         "customer": customer,
         "failed": {
@@ -95,6 +100,7 @@ fn failed(customer: &CustomerId, error: &AskError, again_ms: i64) -> Response {
             "again_ms": again_ms,
             "asked": !matches!(error, AskError::Resting(_)),
             "lasting": matches!(error, AskError::Odd(_)),
+            "everybody": everybody,
         },
     });
     answer(StatusCode::OK, &shape)
