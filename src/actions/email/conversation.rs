@@ -43,7 +43,7 @@ impl From<io::Error> for Broken {
     }
 }
 
-/// Printable ASCII throughout.
+/// In printable ASCII, and of several lines with an end of line or a space between them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     pub code: u16,

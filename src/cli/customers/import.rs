@@ -196,7 +196,7 @@ enum Said {
     Later(String),
 }
 
-/// Waits while the API is left alone, and says so; but not for ever.
+/// Waits while the API is left alone, which the bar tells, but not for ever.
 async fn ask_about(client: &Client, entry: &Entry, bar: &ProgressBar) -> Result<Said, Failure> {
     let path = format!("customers/{}/refresh", part(entry.id.as_str()));
     let mut waited_ms = 0;
