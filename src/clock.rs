@@ -3,6 +3,8 @@
 //! A [`Timestamp`] is whole milliseconds since 1970-01-01T00:00:00Z, the unit of every record and every decision.
 //! What decides gets its `now` as an argument; only the edges of the program hold a [`Clock`].
 
+mod drift;
+
 use std::{
     fmt,
     sync::{
@@ -12,6 +14,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+
+pub use self::drift::TrustedClock;
+use self::drift::{BootClock, Drift};
 
 /// Milliseconds since the Unix epoch, UTC. Shown as RFC 3339, kept as a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,12 +64,6 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// How far wall clock and boot clock may drift apart before nobody believes the wall clock.
-const MAX_DRIFT_MS: i64 = 5 * 60_000;
-
-/// A drift that has lasted so long is the new time.
-const ACCEPTED_AFTER_MS: i64 = 15 * 60_000;
-
 /// Where `now` comes from: the machine, or a test's hand. Copies share one clock.
 #[derive(Clone, Debug)]
 pub struct Clock {
@@ -81,45 +80,31 @@ enum Wall {
     Ahead(Arc<AtomicI64>),
 }
 
-/// The wall clock held against the clock that counts since the machine was started, which nobody sets.
-#[derive(Debug)]
-struct Drift {
-    boot: Boot,
-    /// Wall clock minus boot clock, as it was believed last.
-    believed_ms: AtomicI64,
-    /// By the boot clock, when they were seen to have drifted apart; `NEVER`: they have not.
-    apart_since_ms: AtomicI64,
-}
-
-#[derive(Debug)]
-enum Boot {
-    Machine,
-    Manual(AtomicI64),
-}
-
-const NEVER: i64 = i64::MIN;
-
 impl Default for Clock {
     fn default() -> Self {
-        Self::new(Wall::Machine, Boot::Machine)
+        Self::new(Wall::Machine, BootClock::Machine)
     }
 }
 
 impl Clock {
-    fn new(wall: Wall, boot: Boot) -> Self {
-        let drift = Drift { boot, believed_ms: AtomicI64::new(0), apart_since_ms: AtomicI64::new(NEVER) };
-        let clock = Self { wall, drift: Arc::new(drift) };
-        clock.believe();
-        clock
+    fn new(wall: Wall, boot: BootClock) -> Self {
+        let drift = Arc::new(Drift::new(boot, wall.unmoved()));
+        Self { wall, drift }
     }
 
     pub fn manual(start: Timestamp) -> Self {
-        Self::new(Wall::Manual(Arc::new(AtomicI64::new(start.millis()))), Boot::Manual(AtomicI64::new(0)))
+        Self::new(Wall::Manual(Arc::new(AtomicI64::new(start.millis()))), BootClock::manual())
     }
 
     /// The machine's time, but so far ahead as it is told to be.
     pub fn ahead() -> Self {
-        Self::new(Wall::Ahead(Arc::default()), Boot::Machine)
+        Self::new(Wall::Ahead(Arc::default()), BootClock::Machine)
+    }
+
+    /// The same time as a new process on the same machine sees it: nothing is remembered of a drift.
+    #[must_use]
+    pub fn in_new_process(&self) -> Self {
+        Self::new(self.wall.clone(), self.drift.boot.clone())
     }
 
     pub fn now(&self) -> Timestamp {
@@ -137,7 +122,7 @@ impl Clock {
 
     /// Moves a clock on that is somebody's to move; the machine's own is nobody's.
     pub fn advance_ms(&self, ms: i64) {
-        if let Boot::Manual(millis) = &self.drift.boot {
+        if let BootClock::Manual { millis, .. } = &self.drift.boot {
             millis.fetch_add(ms, Ordering::SeqCst);
         }
         self.jump_ms(ms);
@@ -150,52 +135,41 @@ impl Clock {
         }
     }
 
-    /// Whether the wall clock has jumped by more than five minutes, for less than a quarter of an hour, and nobody has accepted
-    /// it. What hangs on how much time has passed should wait.
+    /// The wall clock has drifted from the boot clock by more than 5 minutes, for less than 15 minutes, and no operator has accepted it.
+    /// What depends on how much time has passed should wait.
     pub fn is_in_doubt(&self) -> bool {
-        let drift = &self.drift;
-        let boot_ms = drift.boot.now_ms();
-        let apart_ms = (self.offset_ms(boot_ms) - drift.believed_ms.load(Ordering::SeqCst)).abs();
-        if apart_ms <= MAX_DRIFT_MS {
-            drift.apart_since_ms.store(NEVER, Ordering::SeqCst);
-            return false;
-        }
-        let since_ms = match drift.apart_since_ms.compare_exchange(NEVER, boot_ms, Ordering::SeqCst, Ordering::SeqCst) {
-            Ok(_) => boot_ms,
-            Err(since_ms) => since_ms,
-        };
-        let accepted = boot_ms.saturating_sub(since_ms) >= ACCEPTED_AFTER_MS;
-        if accepted {
-            self.believe();
-        }
-        !accepted
+        self.drift.is_in_doubt(self.wall.unmoved())
     }
 
     /// The wall clock is right as it stands.
-    pub fn believe(&self) {
-        let boot_ms = self.drift.boot.now_ms();
-        self.drift.believed_ms.store(self.offset_ms(boot_ms), Ordering::SeqCst);
-        self.drift.apart_since_ms.store(NEVER, Ordering::SeqCst);
+    pub fn trust(&self) {
+        self.drift.trust(self.wall.unmoved());
     }
 
-    fn offset_ms(&self, boot_ms: i64) -> i64 {
-        let wall = match &self.wall {
-            // What it is ahead is meant.
-            Wall::Machine | Wall::Ahead(_) => machine(),
-            Wall::Manual(millis) => Timestamp(millis.load(Ordering::SeqCst)),
-        };
-        wall.millis().saturating_sub(boot_ms)
+    /// What a later process has to know, for the store to keep.
+    pub fn trusted(&self) -> TrustedClock {
+        self.drift.trusted(self.wall.unmoved())
+    }
+
+    /// Whether the store has to keep [`Clock::trusted`] anew.
+    pub fn has_changed(&self, recorded: &TrustedClock) -> bool {
+        self.drift.has_changed(recorded, self.wall.unmoved())
+    }
+
+    /// Goes on with what an earlier process has recorded, and the time of its latest record.
+    pub fn resume(&self, recorded: Option<&TrustedClock>, last_record_at: Option<Timestamp>) {
+        // A clock that a demonstration moves ahead is no witness.
+        let last_record_at = last_record_at.filter(|_| !matches!(self.wall, Wall::Ahead(_)));
+        self.drift.resume(recorded, last_record_at, self.wall.unmoved());
     }
 }
 
-impl Boot {
-    fn now_ms(&self) -> i64 {
+impl Wall {
+    /// Without the milliseconds that a demonstration is ahead, which are meant.
+    fn unmoved(&self) -> Timestamp {
         match self {
-            Self::Machine => {
-                let at = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-                at.tv_sec.saturating_mul(1_000).saturating_add(at.tv_nsec / 1_000_000)
-            }
-            Self::Manual(millis) => millis.load(Ordering::SeqCst),
+            Self::Machine | Self::Ahead(_) => machine(),
+            Self::Manual(millis) => Timestamp(millis.load(Ordering::SeqCst)),
         }
     }
 }
@@ -239,8 +213,71 @@ mod tests {
         assert!(!clock.is_in_doubt(), "it was set right again");
         clock.jump_ms(3_600_000);
         assert!(clock.is_in_doubt());
-        clock.believe();
+        clock.trust();
         assert!(!clock.is_in_doubt());
+    }
+
+    /// A process begins, with what the one before it has left.
+    fn restart(clock: &Clock, recorded: &TrustedClock, last_record_at: Timestamp) -> Clock {
+        let clock = clock.in_new_process();
+        clock.resume(Some(recorded), Some(last_record_at));
+        clock
+    }
+
+    #[test]
+    fn a_restart_forgets_neither_the_drift_nor_since_when_it_lasts() {
+        let clock = Clock::manual(Timestamp(1_795_419_000_000));
+        let before = clock.trusted();
+        clock.jump_ms(2 * 3_600_000);
+        assert!(clock.has_changed(&before));
+        let unnoticed = restart(&clock, &before, clock.now());
+        assert!(unnoticed.is_in_doubt(), "killed before the drift was recorded");
+        clock.advance_ms(10 * 60_000);
+        let noticed = clock.trusted();
+        assert!(!clock.has_changed(&noticed));
+        let after = restart(&clock, &noticed, clock.now());
+        assert!(after.is_in_doubt());
+        clock.advance_ms(5 * 60_000);
+        assert!(!after.is_in_doubt(), "15 minutes have passed in two processes");
+        assert!(after.has_changed(&noticed));
+        let accepted = after.trusted();
+        assert!(!restart(&clock, &accepted, clock.now()).is_in_doubt());
+    }
+
+    #[test]
+    fn across_starts_of_the_machine_the_latest_record_is_the_witness() {
+        const MINUTE_MS: i64 = 60_000;
+        let last = Timestamp(1_795_419_000_000);
+        let calm = Clock::manual(last).trusted();
+        let ahead = Clock::manual(last.plus_ms(-120 * MINUTE_MS));
+        ahead.jump_ms(120 * MINUTE_MS);
+        let ahead = {
+            assert!(ahead.is_in_doubt());
+            ahead.trusted()
+        };
+        for (recorded, passed_minutes, in_doubt) in [
+            (&calm, 1, false),
+            (&calm, 60 * 24 * 30, false),
+            (&calm, -4, false),
+            (&calm, -6, true),
+            (&calm, -600, true),
+            (&ahead, 1, true),
+            (&ahead, 600, true),
+            (&ahead, -119, false),
+            (&ahead, -124, false),
+            (&ahead, -126, true),
+        ] {
+            let clock = Clock::manual(last.plus_ms(passed_minutes * MINUTE_MS));
+            clock.resume(Some(recorded), Some(last));
+            assert_eq!(clock.is_in_doubt(), in_doubt, "{recorded:?}, {passed_minutes} minutes later");
+            if in_doubt {
+                clock.advance_ms(15 * MINUTE_MS);
+                assert!(!clock.is_in_doubt());
+            }
+        }
+        let first = Clock::manual(last);
+        first.resume(None, None);
+        assert!(!first.is_in_doubt());
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The store's contract, over every engine; and what the journal does when it is killed, cut, torn, flipped or robbed.
 
+#[path = "store/open_jobs.rs"]
+mod open_jobs;
+
 use std::{
     collections::BTreeMap,
     fs,

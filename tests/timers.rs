@@ -237,8 +237,43 @@ async fn a_clock_that_jumps_a_day_makes_no_reminder_early_until_it_is_accepted()
     let_timers_run(&store, &clock).await;
     assert_eq!(fired(&store, "C-1"), 0);
     callback(&store, "C-2", Status::Created).await;
-    clock.believe();
+    clock.trust();
     let_timers_run(&store, &clock).await;
     assert_eq!(fired(&store, "C-1"), 1);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_does_not_end_the_hold_of_a_clock_that_has_jumped() {
+    let dir = tempfile::tempdir().expect("directory");
+    let clock = Clock::manual(START);
+    let set = rules("  - {id: remind, when: PENDING_KYC_DATA for 2h, do: [{email: hello}]}\n");
+    let store = open(dir.path(), &clock).await;
+    store.activate(Arc::clone(&set)).await.expect("taken");
+    callback(&store, "C-1", Status::PendingKycData).await;
+    clock.jump_ms(2 * HOUR);
+    store.close().await;
+    let mut last = clock;
+    for _ in 0..2 {
+        let clock = last.in_new_process();
+        let store = open(dir.path(), &clock).await;
+        let held = store.activate(Arc::clone(&set)).await;
+        held.expect("taken");
+        let_timers_run(&store, &clock).await;
+        assert_eq!(fired(&store, "C-1"), 0, "the hold goes on");
+        store.close().await;
+        last = clock;
+    }
+    let clock = last.in_new_process();
+    let store = open(dir.path(), &clock).await;
+    store.activate(set).await.expect("taken");
+    assert_eq!(store.govern(Act::AcceptClock).await, Ok(Receipt::Recorded));
+    assert_eq!(store.govern(Act::AcceptClock).await, Ok(Receipt::Unchanged));
+    let_timers_run(&store, &clock).await;
+    assert_eq!(fired(&store, "C-1"), 1);
+    store.close().await;
+    let clock = clock.in_new_process();
+    let store = open(dir.path(), &clock).await;
+    assert!(!clock.is_in_doubt(), "what was accepted stays so");
     store.close().await;
 }

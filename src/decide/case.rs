@@ -12,7 +12,11 @@ use crate::{
     rules::{Action, RuleId},
 };
 
-/// One customer: memory, contact, marks, and the jobs that are not in a final state.
+/// So many jobs of one customer are open at most. What rules order beyond it is a problem `flood`, which no decision about the
+/// customer sees until an operator retries or drops it.
+pub const MAX_OPEN_JOBS: usize = 1_000;
+
+/// One customer: memory, contact, marks, and the open jobs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Case {
     /// `None`: no observation yet (a contact is none).
@@ -27,7 +31,7 @@ pub struct Case {
     pub question: Option<Question>,
     /// What limits count.
     pub counted: Vec<Counted>,
-    /// Not final, in the order in which they were ordered.
+    /// The jobs that are [open](Job::is_open), in the order in which they were ordered.
     pub open: Vec<Arc<Job>>,
     /// The number of the customer's first record; 0: none.
     pub first: u64,
@@ -65,6 +69,19 @@ impl Case {
 
     pub fn job(&self, id: JobId) -> Option<&Arc<Job>> {
         self.open.iter().find(|job| job.id() == id)
+    }
+
+    /// The customer with one more job in sight: a problem `flood`, which a command or a record names.
+    #[must_use]
+    pub fn with_job(&self, job: Arc<Job>) -> Self {
+        let mut open = self.open.clone();
+        open.insert(open.partition_point(|other| other.place() < job.place()), job);
+        Self { open, ..self.clone() }
+    }
+
+    /// The jobs that a record changes and the customer's open jobs lack.
+    pub fn out_of_sight<'a>(&'a self, effects: &'a Effects) -> impl Iterator<Item = JobId> + 'a {
+        effects.fates.iter().map(|change| change.id).filter(|id| self.job(*id).is_none())
     }
 
     /// Makes the record's results true here, and returns the jobs it touched as they are now. Total, and the same when it is
@@ -112,7 +129,7 @@ impl Case {
                 touched.push(Arc::clone(open));
             }
         }
-        self.open.retain(|job| !job.fate.state.is_final());
+        self.open.retain(|job| job.is_open());
         if was_asked && self.question.is_none() || effects.looked.is_some() {
             // What waited for the answer is looked at again.
             let waits = self.open.iter().filter(|job| matches!(job.fate.state, State::Queued | State::Held));

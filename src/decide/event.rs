@@ -1,7 +1,7 @@
 //! One event, as all rules see it: which fire, what they order, and what limits drop.
 
 use super::{
-    Case, Counted, Effects, FateChange, Given, Ruled, Ruling,
+    Case, Counted, Effects, FateChange, Given, MAX_OPEN_JOBS, Ruled, Ruling,
     facts::About,
     said::{kept, said},
 };
@@ -11,6 +11,14 @@ use crate::{
     outbox::{Fate, Job, JobId, MAX_ORDERS, Order, ProcessingStay, Trouble},
     rules::{Action, Facts, Holds, Limit, Matches, Mode, Rule, Signature},
 };
+
+/// The fate of an order beyond the bound on open jobs.
+fn flood(now: Timestamp) -> Fate {
+    let reason = format!(
+        "the customer already had {MAX_OPEN_JOBS} open jobs: find out why they don't end, then retry or drop this one"
+    );
+    Fate::due_at(now).problem(Trouble::Flood, reason)
+}
 
 /// How many rules that did not fire an event names; of the rest only the number is kept.
 const MAX_PASSED_OVER: usize = 32;
@@ -172,6 +180,7 @@ impl<'a> Event<'a> {
             _ => 0,
         };
         let (said, fate) = match said(action, &self.about(rule, step), self.given) {
+            Ok(said) if self.is_flooded(effects) => (said.map(Box::new), flood(now)),
             Ok(said) => (said.map(Box::new), Fate::due_at(now.plus_ms(settle))),
             Err(error) => (None, Fate::due_at(now).problem(Trouble::Unrenderable, error.to_string())),
         };
@@ -191,6 +200,13 @@ impl<'a> Event<'a> {
             said,
         };
         effects.jobs.push(Job { order, fate, letter: None });
+    }
+
+    /// The customer has as many open jobs as there may be.
+    fn is_flooded(&self, effects: &Effects) -> bool {
+        let ordered = effects.jobs.iter().filter(|job| job.is_open()).count();
+        let ended = effects.fates.iter().filter(|change| change.fate.state.is_final()).count();
+        (self.case.open.len() + ordered).saturating_sub(ended) >= MAX_OPEN_JOBS
     }
 
     /// As every rule sees it: what this event's own rules have marked comes with the next.

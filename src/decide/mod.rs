@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 pub use attempt::{Wait, wait};
 pub use brake::{Brake, Braked, Brakes};
-pub use case::{Case, Counted};
+pub use case::{Case, Counted, MAX_OPEN_JOBS};
 pub use confirm::{Answer, Asking, Pending, Question};
 pub use effects::{Effects, FateChange, Kind, Ruled, Ruling};
 pub use look_up::Looked;
@@ -150,6 +150,30 @@ impl Command {
             | Self::Untag { customer, .. }
             | Self::Retry { customer, .. }
             | Self::Drop { customer, .. } => customer,
+        }
+    }
+}
+
+impl Command {
+    /// The job that the command names.
+    pub const fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Attempt { job, .. }
+            | Self::Finish { job, .. }
+            | Self::Doubt { job, .. }
+            | Self::Retry { job, .. }
+            | Self::Drop { job, .. } => Some(*job),
+            Self::Observe { .. }
+            | Self::Import { .. }
+            | Self::Timer { .. }
+            | Self::Answer { .. }
+            | Self::Settle { .. }
+            | Self::Believe { .. }
+            | Self::Backlog { .. }
+            | Self::LookedUp { .. }
+            | Self::Contact { .. }
+            | Self::Tag { .. }
+            | Self::Untag { .. } => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Contacts, marks, memory on going live, and what people do to jobs.
 
-use super::{Case, Decision, Effects, FateChange, Given, Kind, Looked, Memory, Receipt, Timers};
+use super::{Case, Decision, Effects, FateChange, Given, Kind, Looked, MAX_OPEN_JOBS, Memory, Receipt, Timers};
 use crate::{
     kyc::{Change, Contact, Customer, CustomerId, Observation, Source, Verdict},
     outbox::{Fate, JobId, State},
@@ -88,6 +88,8 @@ pub fn retry(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
     let Some(job) = case.job(id) else { return Decision::nothing(Receipt::Gone) };
     match job.fate.state {
         State::Queued if job.is_untried() => Decision::nothing(Receipt::Unchanged),
+        // The job itself is in sight, and is not one of the open ones.
+        State::Problem if job.is_flood() && case.open.len() > MAX_OPEN_JOBS => Decision::nothing(Receipt::NotNow),
         State::Problem | State::Queued => {
             let fate = Fate { first_attempt_at: None, ..job.fate.queued(given.now) };
             let mut decision = act(who, id, fate, "retried by hand");

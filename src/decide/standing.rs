@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Braked;
 use crate::{
-    clock::Timestamp,
+    clock::{Timestamp, TrustedClock},
     outbox::Channel,
     rules::{Mode, Rule, RuleId, RuleSet, Stay},
 };
@@ -42,6 +42,8 @@ pub enum Act {
     ResumeChannel(Channel),
     /// No person's act: too much was ordered.
     Brake(Channel, Braked),
+    /// The wall clock has jumped, and is right as it stands.
+    AcceptClock,
 }
 
 impl fmt::Display for Act {
@@ -52,6 +54,7 @@ impl fmt::Display for Act {
             Self::PauseChannel(channel) => write!(f, "channel {channel} paused by hand"),
             Self::ResumeChannel(channel) => write!(f, "channel {channel} resumed by hand"),
             Self::Brake(channel, braked) => write!(f, "channel {channel} paused by its brake: {braked}"),
+            Self::AcceptClock => f.write_str("clock accepted by hand"),
         }
     }
 }
@@ -67,6 +70,8 @@ pub struct Standing {
     braked: BTreeMap<Channel, Braked>,
     /// When a channel was resumed last; from then on its brake counts.
     resumed: BTreeMap<Channel, Timestamp>,
+    /// What a later process has to know of the clock.
+    clock: Option<TrustedClock>,
 }
 
 /// As it stands in a record.
@@ -82,6 +87,8 @@ struct Written {
     braked: BTreeMap<Channel, Braked>,
     #[serde(default, rename = "resumed_channels", skip_serializing_if = "BTreeMap::is_empty")]
     resumed: BTreeMap<Channel, Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    clock: Option<TrustedClock>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,17 +101,17 @@ struct WrittenTimer {
 
 impl From<Written> for Standing {
     fn from(written: Written) -> Self {
-        let Written { timers, rules, channels, braked, resumed } = written;
+        let Written { timers, rules, channels, braked, resumed, clock } = written;
         let timers = timers.into_iter().map(|timer| (timer.key, timer.live)).collect();
-        Self { timers, rules, channels, braked, resumed }
+        Self { timers, rules, channels, braked, resumed, clock }
     }
 }
 
 impl From<Standing> for Written {
     fn from(standing: Standing) -> Self {
-        let Standing { timers, rules, channels, braked, resumed } = standing;
+        let Standing { timers, rules, channels, braked, resumed, clock } = standing;
         let timers = timers.into_iter().map(|(key, live)| WrittenTimer { key, live }).collect();
-        Self { timers, rules, channels, braked, resumed }
+        Self { timers, rules, channels, braked, resumed, clock }
     }
 }
 
@@ -158,8 +165,21 @@ impl Standing {
                 }
                 is_new
             }
+            // What is known of the clock is the clock's to say: see `with_clock`.
+            Act::AcceptClock => false,
         };
         changed.then(|| after.with_rules(rules, now))
+    }
+
+    /// From now on this is known of the clock.
+    #[must_use]
+    pub fn with_clock(&self, clock: TrustedClock) -> Self {
+        Self { clock: Some(clock), ..self.clone() }
+    }
+
+    /// What an earlier process has left of the clock.
+    pub const fn clock(&self) -> Option<&TrustedClock> {
+        self.clock.as_ref()
     }
 
     /// How a rule is treated: what its file says and what people say combine, and the stricter counts.

@@ -57,6 +57,8 @@ pub enum Trouble {
     Exhausted,
     /// What it should say can't be made.
     Unrenderable,
+    /// The customer had too many open jobs when the job was ordered.
+    Flood,
 }
 
 impl Trouble {
@@ -66,6 +68,7 @@ impl Trouble {
             Self::Refused => "refused",
             Self::Exhausted => "exhausted",
             Self::Unrenderable => "unrenderable",
+            Self::Flood => "flood",
         }
     }
 }

@@ -56,6 +56,16 @@ impl Job {
         self.fate.state == State::Problem && self.fate.trouble == Some(Trouble::NoContact)
     }
 
+    /// A decision about the customer sees the job: it is not final, and it is not beyond the bound on open jobs.
+    pub fn is_open(&self) -> bool {
+        !self.fate.state.is_final() && !self.is_flood()
+    }
+
+    /// It is a problem because the customer had too many open jobs.
+    pub fn is_flood(&self) -> bool {
+        self.fate.state == State::Problem && self.fate.trouble == Some(Trouble::Flood)
+    }
+
     /// May be replaced, cancelled or changed without anybody outside having seen it.
     pub fn is_untried(&self) -> bool {
         self.fate.attempts == 0 && !self.fate.state.is_final()

@@ -176,8 +176,46 @@ impl Decider {
         self.mark(effects, durable)
     }
 
-    /// What a person does to rules and channels. `None`: it is so already.
+    /// The record that says what is known of the clock, where that has changed.
+    pub fn clock(&mut self, durable: u64) -> Option<Written> {
+        let note = Some(self.take_clock()?.into());
+        let effects = Effects { standing: Some(Arc::clone(&self.standing)), note, ..Effects::mark(Kind::Operator) };
+        Some(self.mark(effects, durable))
+    }
+
+    /// The first record of a process.
+    pub fn opened(&mut self, process: &str, durable: u64) -> Written {
+        let has_changed = self.take_clock().is_some();
+        let standing = has_changed.then(|| Arc::clone(&self.standing));
+        let effects = Effects { standing, note: Some(process.into()), ..Effects::mark(Kind::Opened) };
+        self.mark(effects, durable)
+    }
+
+    /// Takes over what is known of the clock; says how it has changed, where it has.
+    fn take_clock(&mut self) -> Option<&'static str> {
+        let recorded = self.standing.clock();
+        if recorded.is_some_and(|recorded| !self.clock.has_changed(recorded)) {
+            return None;
+        }
+        let note = match self.clock.is_in_doubt() {
+            true => "the clock is in doubt: timers and limits are held",
+            false => "the clock is trusted",
+        };
+        self.standing = Arc::new(self.standing.with_clock(self.clock.trusted()));
+        Some(note)
+    }
+
+    /// What a person does to rules, channels and the clock. `None`: it is so already.
     pub fn govern(&mut self, act: &Act, durable: u64) -> Option<Written> {
+        if *act == Act::AcceptClock {
+            if !self.clock.is_in_doubt() {
+                return None;
+            }
+            self.clock.trust();
+            self.standing = Arc::new(self.standing.with_clock(self.clock.trusted()));
+            let (standing, note) = (Some(Arc::clone(&self.standing)), Some(act.to_string().into()));
+            return Some(self.mark(Effects { standing, note, ..Effects::mark(Kind::Operator) }, durable));
+        }
         let standing = Arc::new(self.standing.after(act, &self.rules, self.now())?);
         self.standing = Arc::clone(&standing);
         if let Act::ResumeChannel(channel) = act {

@@ -34,6 +34,19 @@ pub struct Touched {
 }
 
 impl Touched {
+    /// About what it takes in memory. Measured: 1.5 KB with one open job that is new.
+    fn bytes(&self) -> usize {
+        const CUSTOMER: usize = 800;
+        const JOB: usize = 700;
+        const COUNTED: usize = 160;
+        const WAITING: usize = 1_200;
+        let waiting = self.case.question.as_ref().map_or(0, |question| question.waiting.len());
+        CUSTOMER
+            + JOB * self.case.open.len().max(self.jobs.len())
+            + COUNTED * self.case.counted.len()
+            + WAITING * waiting
+    }
+
     /// With what came later.
     fn merge(&mut self, later: Touched) {
         self.case = later.case;
@@ -92,6 +105,8 @@ fn up_to(channel: &Channel, at: Timestamp) -> Due {
 pub struct Hot {
     /// Touched since the last flush began.
     dirty: HashMap<CustomerId, Touched>,
+    /// About what `dirty` takes in memory.
+    dirty_bytes: usize,
     /// Being written to the view.
     flushing: Arc<HashMap<CustomerId, Touched>>,
     open: HashMap<JobId, Open>,
@@ -115,6 +130,12 @@ impl Hot {
         self.dirty.get(id).or_else(|| self.flushing.get(id)).map(|touched| &touched.case)
     }
 
+    /// A job of a customer, where the view does not have it as it is now.
+    pub fn job(&self, customer: &CustomerId, id: JobId) -> Option<&Arc<Job>> {
+        let touched = [self.dirty.get(customer), self.flushing.get(customer)];
+        touched.into_iter().flatten().flat_map(|touched| &touched.jobs).find(|job| job.id() == id)
+    }
+
     /// One decision's results, durable now.
     pub fn publish(&mut self, id: &CustomerId, touched: Touched) {
         for job in &touched.jobs {
@@ -126,8 +147,13 @@ impl Hot {
         self.customers += u64::from(touched.new);
         self.index_question(id, &touched.case);
         match self.dirty.get_mut(id) {
-            Some(before) => before.merge(touched),
+            Some(before) => {
+                self.dirty_bytes -= before.bytes();
+                before.merge(touched);
+                self.dirty_bytes += before.bytes();
+            }
             None => {
+                self.dirty_bytes += touched.bytes();
                 self.dirty.insert(id.clone(), touched);
             }
         }
@@ -342,6 +368,11 @@ impl Hot {
         self.dirty.len()
     }
 
+    /// About what the customers that wait for the view take in memory, in bytes.
+    pub const fn waiting_bytes(&self) -> usize {
+        self.dirty_bytes
+    }
+
     pub fn dirty(&self) -> &HashMap<CustomerId, Touched> {
         &self.dirty
     }
@@ -349,6 +380,7 @@ impl Hot {
     /// What the view is to be given now, and how far it is complete with it.
     pub fn begin_flush(&mut self) -> (Arc<HashMap<CustomerId, Touched>>, Mark) {
         let later = std::mem::take(&mut self.dirty);
+        self.dirty_bytes = 0;
         // What an earlier flush did not bring to an end goes along.
         if self.flushing.is_empty() {
             self.flushing = Arc::new(later);

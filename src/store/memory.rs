@@ -56,7 +56,12 @@ impl Memory {
 
     pub fn submit(&self, command: &Command) -> Result<Receipt, Refused> {
         let mut inner = self.lock();
-        let case = inner.hot.case(command.customer()).cloned().unwrap_or_default();
+        let mut case = inner.hot.case(command.customer()).cloned().unwrap_or_default();
+        if let Some(id) = command.job().filter(|id| case.job(*id).is_none())
+            && let Some(job) = inner.hot.job(command.customer(), id).filter(|job| job.is_flood())
+        {
+            case = Arc::new(case.with_job(Arc::clone(job)));
+        }
         let durable = inner.hot.durable();
         let decided = inner.decider.decide(command, &case, durable).ok_or(Refused::Failed)?;
         if let Some(written) = decided.written {

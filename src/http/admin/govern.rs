@@ -104,12 +104,9 @@ impl Admin {
     }
 
     async fn accept_clock(&self) -> Answered {
-        let changed = self.clock.is_in_doubt();
-        self.clock.believe();
-        if changed {
-            tracing::info!("the clock was accepted by hand");
-        }
-        Ok(json(StatusCode::OK, &serde_json::json!({"changed": changed, "now": self.clock.now().to_string()})))
+        let mut answer = self.govern(Act::AcceptClock).await?;
+        answer["now"] = self.clock.now().to_string().into();
+        Ok(json(StatusCode::OK, &answer))
     }
 
     async fn backlog(&self, Part(id): Part, send: bool) -> Answered {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    decide::{Command, Receipt},
+    decide::{Command, MAX_OPEN_JOBS, Receipt},
     http::{
         body::capped_body,
         query::query,
@@ -121,9 +121,14 @@ impl Admin {
         let gone = |detail: &str| Problem::new(Kind::NotFound).detail(detail);
         let id = JobId::parse(&id).ok_or_else(|| gone("there is no such job"))?;
         let store = self.store()?;
-        let (customer, _) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("there is no such job"))?;
+        let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("there is no such job"))?;
         match store.submit(command(customer.clone(), id)).await.map_err(refused)? {
             Receipt::Gone => Err(Problem::new(Kind::Conflict).detail("the job has come to an end")),
+            Receipt::NotNow if job.is_flood() => {
+                let detail =
+                    format!("the customer still has {MAX_OPEN_JOBS} open jobs; retry this one when some have ended");
+                Err(Problem::new(Kind::Conflict).detail(detail))
+            }
             Receipt::NotNow => Err(Problem::new(Kind::Conflict).detail("an attempt is under way")),
             _ => {
                 let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("it is gone"))?;

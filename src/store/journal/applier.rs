@@ -14,11 +14,12 @@ const COALESCE: Duration = Duration::from_millis(100);
 /// How soon a view that could not be made again is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Past so many customers in memory the journal takes no more than the view can follow.
-pub const MAX_WAITING: usize = 300_000;
+/// When customers that wait for the view take so much memory, the journal takes no more than the view can follow. In bytes: about
+/// 300,000 customers with one open job each, or 600 with a thousand.
+pub const MAX_WAITING_BYTES: usize = 448 << 20;
 
 /// From here on the view does not give way to callbacks.
-const FAR_BEHIND: usize = MAX_WAITING / 2;
+const FAR_BEHIND_BYTES: usize = MAX_WAITING_BYTES / 2;
 
 /// How the writer and readers talk to the thread.
 #[derive(Default)]
@@ -130,7 +131,7 @@ fn flush(shared: &Shared) -> Result<(), ViewError> {
     let view = shared.view().ok_or_else(|| ViewError("there is none".to_owned()))?;
     let (touched, mark) = shared.hot_mut().begin_flush();
     view.apply(touched.iter(), &mark, &|worked| {
-        let gives_way = shared.is_busy() && shared.hot().waiting() < FAR_BEHIND;
+        let gives_way = shared.is_busy() && shared.hot().waiting_bytes() < FAR_BEHIND_BYTES;
         shared.signals.give_way(worked, gives_way);
     })?;
     drop(touched);

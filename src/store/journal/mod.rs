@@ -115,6 +115,16 @@ impl Shared {
         Ok(found?.map(Arc::new))
     }
 
+    /// A customer's job, by everything that is durable.
+    fn job(&self, customer: &CustomerId, id: JobId) -> Result<Option<Arc<Job>>, ViewError> {
+        if let Some(job) = self.hot().job(customer, id) {
+            return Ok(Some(Arc::clone(job)));
+        }
+        let view = self.view().ok_or_else(|| ViewError("the view is being made again".to_owned()))?;
+        let found = view.job(id)?.filter(|(owner, _)| owner == customer);
+        Ok(found.map(|(_, job)| Arc::new(job)))
+    }
+
     /// Callbacks pour in faster than one by one.
     fn is_busy(&self) -> bool {
         let since_ms = self.elapsed_ms().saturating_sub(self.committed_ms.load(Ordering::Relaxed));
@@ -163,12 +173,12 @@ impl Shared {
 
     /// Holds the writer up for as long as the view is too far behind.
     fn wait_for_room_in_memory(&self) {
-        if self.hot().waiting() < applier::MAX_WAITING {
+        if self.hot().waiting_bytes() < applier::MAX_WAITING_BYTES {
             return;
         }
         self.signals.hurry();
         let guard = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |(): &mut ()| self.hot().waiting() >= applier::MAX_WAITING;
+        let full = |(): &mut ()| self.hot().waiting_bytes() >= applier::MAX_WAITING_BYTES;
         drop(self.room.1.wait_timeout_while(guard, std::time::Duration::from_secs(30), full));
     }
 

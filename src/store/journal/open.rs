@@ -28,6 +28,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
+    clock::Timestamp,
     decide::{Kind, Standing},
     outbox::{JobKey, State},
     source::Files,
@@ -116,6 +117,7 @@ impl Journal {
         let (view, hot) = open_view(path, &journal_dir, last, options, progress)?;
         let reader = Reader::open(&scanned).map_err(io_error("opening the journal"))?;
         let standing = read_standing(&reader, hot.standing())?;
+        options.clock.resume(standing.clock(), latest_record_at(&reader, last)?);
         let mut random = [0; 4];
         getrandom::fill(&mut random).map_err(|error| io_error("asking for random bytes")(io::Error::other(error)))?;
         let shared = Arc::new(Shared {
@@ -168,6 +170,15 @@ fn read_standing(reader: &Reader, number: u64) -> Result<Arc<Standing>, OpenErro
     }
     let record = reader.read(number).map_err(io_error("reading what holds for all customers"))?;
     Ok(record.and_then(|record| record.effects.standing).unwrap_or_default())
+}
+
+/// When the latest record was written, by the wall clock of then.
+fn latest_record_at(reader: &Reader, last: u64) -> Result<Option<Timestamp>, OpenError> {
+    if last == 0 {
+        return Ok(None);
+    }
+    let record = reader.read(last).map_err(io_error("reading the latest record"))?;
+    Ok(record.map(|record| record.header.at))
 }
 
 fn start(shared: &Arc<Shared>, writer: Writer) -> io::Result<Vec<JoinHandle<()>>> {

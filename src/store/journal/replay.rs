@@ -1,6 +1,6 @@
 //! The journal, applied to the view: what was durable and is not in there yet, or all of it.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, sync::Arc};
 
 use super::{scan::Damage, segment};
 use crate::store::{
@@ -8,6 +8,11 @@ use crate::store::{
     hot::Hot,
     record,
     view::{View, ViewError},
+};
+use crate::{
+    decide::{Case, Effects},
+    kyc::CustomerId,
+    outbox::JobId,
 };
 
 /// How many customers are collected before the view is given them.
@@ -83,7 +88,8 @@ fn replay_segment(
                     Some(case) => Some(case.clone()),
                     None => view.case(who)?.map(Into::into),
                 };
-                let touched = touch(&case.unwrap_or_default(), number, record.header.at, effects);
+                let case = with_changed_jobs(case.unwrap_or_default(), who, effects, hot, view)?;
+                let touched = touch(&case, number, record.header.at, effects);
                 hot.publish(who, touched);
             } else {
                 if let Some(hash) = &effects.set {
@@ -102,6 +108,27 @@ fn replay_segment(
         offset += line.len() as u64 + 1;
     }
     Ok(())
+}
+
+/// A job beyond the bound on open jobs comes into sight for the record that changes it.
+fn with_changed_jobs(
+    mut case: Arc<Case>,
+    who: &CustomerId,
+    effects: &Effects,
+    hot: &Hot,
+    view: &View,
+) -> Result<Arc<Case>, ViewError> {
+    let out_of_sight: Vec<JobId> = case.out_of_sight(effects).collect();
+    for id in out_of_sight {
+        let job = match hot.job(who, id) {
+            Some(job) => Some(Arc::clone(job)),
+            None => view.job(id)?.map(|(_, job)| Arc::new(job)),
+        };
+        if let Some(job) = job.filter(|job| job.is_flood()) {
+            case = Arc::new(case.with_job(job));
+        }
+    }
+    Ok(case)
 }
 
 fn flush(view: &View, hot: &mut Hot) -> Result<(), ViewError> {

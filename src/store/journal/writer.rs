@@ -101,13 +101,18 @@ impl Writer {
 
     /// Until it is told to close, or the disk fails.
     pub fn run(mut self) -> Result<(), Fatal> {
-        self.mark(Kind::Opened)?;
+        let opened = self.decider.opened(&self.shared.process, self.durable);
+        self.add(opened)?;
+        self.commit()?;
         loop {
             let items = self.shared.queue.take(IDLE);
             if items.is_empty() {
                 self.write_repeats()?;
             }
             self.shared.wait_for_room_in_memory();
+            if let Some(written) = self.decider.clock(self.durable) {
+                self.add(written)?;
+            }
             for item in items {
                 match item {
                     Item::Command { command, reply } => self.command(&command, reply)?,
@@ -133,8 +138,20 @@ impl Writer {
         }
     }
 
+    /// A job beyond the bound on open jobs comes into sight for the command that names it.
+    fn with_named_job(&self, case: Arc<Case>, command: &Command) -> Result<Arc<Case>, Refused> {
+        let Some(id) = command.job().filter(|id| case.job(*id).is_none()) else { return Ok(case) };
+        let in_batch = self.batch.written.iter().rev().filter_map(|written| written.touched.as_ref());
+        let decided = in_batch.flat_map(|(_, touched)| &touched.jobs).find(|job| job.id() == id).map(Arc::clone);
+        let job = match decided {
+            Some(job) => Some(job),
+            None => self.shared.job(command.customer(), id).map_err(|_| Refused::NotReady)?,
+        };
+        Ok(job.filter(|job| job.is_flood()).map_or_else(|| Arc::clone(&case), |job| Arc::new(case.with_job(job))))
+    }
+
     fn command(&mut self, command: &Command, reply: Reply) -> Result<(), Fatal> {
-        let case = match self.case(command.customer()) {
+        let case = match self.case(command.customer()).and_then(|case| self.with_named_job(case, command)) {
             Ok(case) => case,
             Err(refused) => {
                 self.batch.answers.push((reply, Err(refused)));

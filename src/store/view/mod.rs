@@ -13,9 +13,11 @@
 //! | `s` state, number, index | job id: likewise, of one state |
 //! | `t` status or processing, name, when it began, customer | the durations decided: all stays, in the order in which timers look |
 //! | `m` name | the number applied, the version of this layout, the active rule set |
+//! | `+` key, 0, number | the rest of a value that is too long for one row ([`pieces`]) |
 
 mod files;
 mod keys;
+mod pieces;
 
 use std::{
     fs::File,
@@ -45,7 +47,7 @@ use crate::{
 };
 
 /// Of another layout than this: made again.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 
 /// Rows in one batch: more cost memory that sled keeps for long.
 const BATCH_ROWS: usize = 200;
@@ -164,10 +166,12 @@ impl View {
     }
 
     pub fn case(&self, id: &CustomerId) -> Result<Option<Case>> {
-        let Some(bytes) = self.db.get(customer_key(b'c', id))? else { return Ok(None) };
+        let Some(bytes) = pieces::read(&self.db, &customer_key(b'c', id))? else { return Ok(None) };
         let row: Row = serde_json::from_slice(&bytes)?;
         let contact: Option<Contact> = match row.contact {
-            true => self.db.get(customer_key(b'k', id))?.map(|bytes| serde_json::from_slice(&bytes)).transpose()?,
+            true => pieces::read(&self.db, &customer_key(b'k', id))?
+                .map(|bytes| serde_json::from_slice(&bytes))
+                .transpose()?,
             false => None,
         };
         let mut open = Vec::with_capacity(row.open.len());
@@ -184,7 +188,7 @@ impl View {
         let mut waiting = Vec::with_capacity(asks.waiting.len());
         for number in &asks.waiting {
             let missing = || ViewError(format!("the row of callback {number} is missing"));
-            let bytes = self.db.get(waiting_key(id, *number))?.ok_or_else(missing)?;
+            let bytes = pieces::read(&self.db, &waiting_key(id, *number))?.ok_or_else(missing)?;
             waiting.push(serde_json::from_slice::<Pending>(&bytes)?);
         }
         Ok(Question { waiting, asked: asks.asked, next_at: asks.next_at, contact: asks.contact })
@@ -212,7 +216,7 @@ impl View {
     }
 
     pub fn job(&self, id: JobId) -> Result<Option<(CustomerId, Job)>> {
-        let Some(bytes) = self.db.get(job_key(id))? else { return Ok(None) };
+        let Some(bytes) = pieces::read(&self.db, &job_key(id))? else { return Ok(None) };
         let row: JobRow = serde_json::from_slice(&bytes)?;
         Ok(Some((row.who, row.job)))
     }
@@ -337,17 +341,22 @@ impl View {
             first: case.first,
             last: case.last,
         };
-        batch.insert(customer_key(b'c', id), serde_json::to_vec(&row)?);
-        let mut rows = 1 + touch_stays(batch, id, &touched.stays_before, &stays::rows(case));
-        rows += touch_waiting(batch, id, &touched.waiting_before, case.question.as_ref())?;
+        let key = customer_key(b'c', id);
+        let before = if touched.new { 0 } else { pieces::count(&self.db, &key)? };
+        let mut rows = pieces::insert(batch, &key, &serde_json::to_vec(&row)?, before)?;
+        rows += touch_stays(batch, id, &touched.stays_before, &stays::rows(case));
+        rows += self.touch_waiting(batch, id, &touched.waiting_before, case.question.as_ref())?;
         if let (Some(contact), true) = (&case.contact, touched.contact) {
-            batch.insert(customer_key(b'k', id), serde_json::to_vec(contact)?);
-            rows += 1;
+            let key = customer_key(b'k', id);
+            rows += pieces::insert(batch, &key, &serde_json::to_vec(contact)?, pieces::count(&self.db, &key)?)?;
         }
         for job in &touched.jobs {
             let place = (job.order.number, job.order.index);
             let id_bytes = job.id().as_bytes().to_vec();
-            match self.job(job.id())? {
+            let key = job_key(job.id());
+            let before = self.job(job.id())?;
+            let pieces_before = if before.is_some() { pieces::count(&self.db, &key)? } else { 0 };
+            match before {
                 Some((_, before)) if before.fate.state != job.fate.state => {
                     batch.remove(state_key(before.fate.state, place));
                     batch.insert(state_key(job.fate.state, place), id_bytes);
@@ -358,10 +367,29 @@ impl View {
                     batch.insert(state_key(job.fate.state, place), id_bytes);
                 }
             }
-            batch.insert(job_key(job.id()), serde_json::to_vec(&JobRow { who: id.clone(), job: Job::clone(job) })?);
-            rows += 3;
+            let row = serde_json::to_vec(&JobRow { who: id.clone(), job: Job::clone(job) })?;
+            rows += 2 + pieces::insert(batch, &key, &row, pieces_before)?;
         }
         Ok(rows)
+    }
+
+    /// Removes the callbacks that do not wait any more, and writes those that do.
+    fn touch_waiting(
+        &self,
+        batch: &mut sled::Batch,
+        id: &CustomerId,
+        before: &[u64],
+        question: Option<&Question>,
+    ) -> Result<usize> {
+        let waiting = question.map_or(&[][..], |question| &question.waiting);
+        for number in before.iter().filter(|number| waiting.iter().all(|pending| pending.number != **number)) {
+            let key = waiting_key(id, *number);
+            pieces::remove(batch, &key, pieces::count(&self.db, &key)?);
+        }
+        for pending in waiting.iter().filter(|pending| !before.contains(&pending.number)) {
+            pieces::insert(batch, &waiting_key(id, pending.number), &serde_json::to_vec(pending)?, 0)?;
+        }
+        Ok(before.len() + waiting.len())
     }
 
     pub fn size_on_disk(&self) -> u64 {
@@ -385,21 +413,4 @@ fn touch_stays(batch: &mut sled::Batch, id: &CustomerId, before: &[StayRow], aft
         rows += 1;
     }
     rows
-}
-
-/// Takes out the callbacks that do not wait any more, and puts in those that do.
-fn touch_waiting(
-    batch: &mut sled::Batch,
-    id: &CustomerId,
-    before: &[u64],
-    question: Option<&Question>,
-) -> Result<usize> {
-    let waiting = question.map_or(&[][..], |question| &question.waiting);
-    for number in before.iter().filter(|number| waiting.iter().all(|pending| pending.number != **number)) {
-        batch.remove(waiting_key(id, *number));
-    }
-    for pending in waiting.iter().filter(|pending| !before.contains(&pending.number)) {
-        batch.insert(waiting_key(id, pending.number), serde_json::to_vec(pending)?);
-    }
-    Ok(before.len() + waiting.len())
 }
