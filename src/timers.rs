@@ -177,7 +177,7 @@ impl Timers {
                     }
                     if let Some(asker) = &self.asker {
                         match asker.ask(&customer).await {
-                            Asked::Answered(_) => {}
+                            Asked::Answered { .. } => {}
                             Asked::Failed { .. } => return Ok(false),
                             Asked::Refused(refused) => return Err(refused),
                         }

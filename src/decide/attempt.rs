@@ -8,6 +8,7 @@ use crate::{
     kyc::CustomerId,
     outbox::{Fate, Job, JobId, Letter, Outcome, State, TRYING_MS, Trouble, pause_after},
     rules::{Action, Facts, Holds, Mode, QuietHours},
+    untrusted,
 };
 
 /// How long a job may wait for its rule to be live again.
@@ -290,8 +291,5 @@ fn settle(
 /// Servers say a lot; a record keeps what a person reads.
 fn short(error: &str) -> Box<str> {
     const CHARS: usize = 300;
-    match error.char_indices().nth(CHARS) {
-        Some((at, _)) => format!("{}…", &error[..at]).into(),
-        None => error.into(),
-    }
+    untrusted::excerpt(error, CHARS).into()
 }

@@ -2,14 +2,16 @@
 //!
 //! One question a customer at a time; it answers the callbacks that were committed before it was sent. The status, documents and
 //! message are the API's; processing and labels come from the newest callback that agrees with it. The API may lag: while it
-//! repeats what is remembered and a callback claims something else, it is asked again before the callback is called stale.
+//! repeats what is remembered and a callback claims something else, it is asked again before the callback is called stale. A customer
+//! of whom it knows nothing (404, or a `null` status) is asked about again likewise; only together with a callback that claims `null` is
+//! that the status `none`.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Case, Decision, Effects, Given, Kind, Receipt, observe::advance};
 use crate::{
     clock::Timestamp,
-    kyc::{Change, CustomerId, Observation, Verdict},
+    kyc::{Change, CustomerId, Observation, Source, Status, Verdict},
 };
 
 /// How long to wait before the API is asked again, when it may only be late.
@@ -60,11 +62,16 @@ const fn is_zero(number: &u32) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Known(Observation),
-    /// It knows no such customer.
+    /// It does not know the customer, or has no profile of them yet.
     Unknown,
 }
 
 impl Question {
+    /// When the oldest callback that waits came.
+    pub fn since(&self) -> Timestamp {
+        self.waiting.iter().map(|pending| pending.at).min().unwrap_or(self.next_at)
+    }
+
     /// What the record of this number and time makes of a question.
     pub(super) fn after(
         before: Option<&Question>,
@@ -112,6 +119,8 @@ pub fn pending(case: &Case, who: &CustomerId, saw: &Observation, contact: bool, 
 pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, given: Given<'_>) -> Decision {
     let waiting = case.question.as_ref().map_or(&[][..], |question| &question.waiting);
     let (covered, later): (Vec<&Pending>, Vec<&Pending>) = waiting.iter().partition(|pending| pending.number <= up_to);
+    let none = answer.as_none(&covered);
+    let answer = none.as_ref().unwrap_or(answer);
     match lag(case, (&covered, &later), answer, given) {
         Lag::None => {}
         // Somebody has asked before it was time: the API is as late as it was.
@@ -133,7 +142,7 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
             Verdict::Unconfirmed
         }
         Answer::Known(said) => {
-            let (saw, agreeing, best) = together(said, &covered);
+            let (saw, agreeing, best) = together(case, said, &covered);
             // The stay began when the first callback said so.
             let since = agreeing.iter().map(|pending| pending.at).min().unwrap_or(given.now);
             let change = Change::of(case.customer.as_ref(), &saw);
@@ -160,6 +169,21 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
 }
 
 impl Answer {
+    /// The status `none`, where the API does not know the customer and one of these callbacks claims `null`, too.
+    fn as_none(&self, covered: &[&Pending]) -> Option<Self> {
+        let is_none = *self == Self::Unknown && covered.iter().any(|pending| pending.saw.status == Status::None);
+        is_none.then(|| {
+            Self::Known(Observation {
+                source: Source::Api,
+                status: Status::None,
+                processing: None,
+                missing_docs: None,
+                reject_labels: None,
+                message: None,
+            })
+        })
+    }
+
     /// The callbacks that it answers, and those that may be ahead of it: what has come after one that it agrees with, and claims
     /// something else, it may come to say yet.
     fn split<'p>(&self, mut covered: Vec<&'p Pending>) -> (Vec<&'p Pending>, Vec<&'p Pending>) {
@@ -217,13 +241,29 @@ fn lag(case: &Case, (covered, later): (&[&Pending], &[&Pending]), answer: &Answe
 }
 
 /// What the API and the callbacks that agree with it say together, those callbacks, and the number of the one that counts.
-fn together<'p>(said: &Observation, covered: &[&'p Pending]) -> (Observation, Vec<&'p Pending>, Option<u64>) {
+///
+/// The API leaves empty fields out. What it leaves out and is not remembered of this stay is empty where that callback says so; a
+/// document or a message that the callback alone claims is not believed.
+fn together<'p>(
+    case: &Case,
+    said: &Observation,
+    covered: &[&'p Pending],
+) -> (Observation, Vec<&'p Pending>, Option<u64>) {
     let agreeing: Vec<&Pending> = covered.iter().copied().filter(|pending| pending.saw.status == said.status).collect();
     let same_docs = |pending: &&&Pending| pending.saw.missing_docs == said.missing_docs;
     let best = agreeing.iter().rev().find(same_docs).or(agreeing.last());
+    let stay = case.customer.as_ref().filter(|customer| customer.status == said.status);
     let saw = Observation {
         processing: best.and_then(|best| best.saw.processing.clone()).or(said.processing.clone()),
         reject_labels: best.and_then(|best| best.saw.reject_labels.clone()).or(said.reject_labels.clone()),
+        missing_docs: said.missing_docs.clone().or_else(|| {
+            let claimed = best.and_then(|best| best.saw.missing_docs.clone());
+            claimed.filter(|docs| docs.is_empty() && stay.is_none_or(|customer| customer.missing_docs.is_none()))
+        }),
+        message: said.message.clone().or_else(|| {
+            let claimed = best.and_then(|best| best.saw.message.clone());
+            claimed.filter(|message| message.is_empty() && stay.is_none_or(|customer| customer.message.is_none()))
+        }),
         ..said.clone()
     };
     let best = best.map(|best| best.number);

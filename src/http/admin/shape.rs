@@ -10,8 +10,10 @@ use crate::{
     decide::{Braked, CameDue, Case, Ruling, Standing},
     kyc::{Codes, Contact, Customer, CustomerId, Observation, Processing, Status, Verdict},
     outbox::{Channel, Job},
+    provider::Round,
     rulebook::Loaded,
     rules::Stay,
+    source::Duration,
     store::{Entry, Figures, Page, Store, settled},
 };
 
@@ -127,10 +129,34 @@ struct ProviderShape {
     confirm: bool,
     /// Customers about whom it is to be asked.
     questions: u64,
+    /// Customers whose callbacks have waited longer than `patience`: the problem `unanswered`.
+    unanswered: u64,
+    /// As configured: `1h`.
+    patience: String,
+    /// The latest rounds of asking about every customer.
+    reconcile: Vec<RoundShape>,
     /// What is wrong with its API, and in how many seconds it is asked again.
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     again_in_s: Option<u64>,
+}
+
+/// One round of asking about every customer.
+#[derive(Serialize)]
+struct RoundShape {
+    /// The customers with a final status, instead of the others.
+    r#final: bool,
+    at: String,
+    answered: u64,
+    /// Of whom the provider knows nothing; they stay as remembered.
+    unknown: u64,
+    failed: u64,
+}
+
+impl RoundShape {
+    fn new(Round { settled, ended_at, answered, unknown, failed }: Round) -> Self {
+        Self { r#final: settled, at: moment(ended_at), answered, unknown, failed }
+    }
 }
 
 #[derive(Serialize)]
@@ -148,6 +174,7 @@ impl StatusShape {
         let Figures { customers, bytes, queued, held, running, problem, durable, behind, asked_about, .. } =
             store.figures();
         let provider = admin.house.asker().and_then(|asker| asker.trouble());
+        let rounds = admin.house.asker().map(|asker| asker.rounds()).unwrap_or_default();
         let directory = admin.house.lookups().and_then(|lookups| lookups.trouble());
         let error = loaded.error.as_ref().map(|(at, text)| ErrorShape { at: moment(*at), text: text.clone() });
         Self {
@@ -164,6 +191,9 @@ impl StatusShape {
             provider: ProviderShape {
                 confirm: admin.confirms,
                 questions: asked_about,
+                unanswered: admin.count_unanswered(store),
+                patience: Duration::text_of(admin.patience_ms),
+                reconcile: rounds.into_iter().map(RoundShape::new).collect(),
                 again_in_s: provider.as_ref().map(|trouble| trouble.again_in_s),
                 error: provider.map(|trouble| trouble.text),
             },
