@@ -21,7 +21,7 @@ pub struct Refresh {
     believe: bool,
 
     /// With --all: do it without asking.
-    #[arg(long, requires = "all")]
+    #[arg(long, conflicts_with = "customer")]
     yes: bool,
 }
 
