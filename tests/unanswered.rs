@@ -80,6 +80,13 @@ async fn a_callback_that_the_api_refuses_to_decide_is_a_problem_with_the_code_an
         "{server}"
     );
 
+    let pending = service.get("customers/C-1").await["pending"].clone();
+    assert_eq!(
+        (&pending["code"], &pending["unanswered"], &pending["callbacks"]),
+        (&json!("db_violation"), &json!(true), &json!(1))
+    );
+    let (_, shown, _) = service.command(&shop, &["customers", "show", "C-1"]);
+    assert!(shown.contains("  pending     callbacks since ") && shown.contains("db_violation"), "{shown}");
     service.kill();
     let service = shop.start().ready().await;
     let unanswered = until_unanswered(&service, 1).await;
@@ -117,6 +124,25 @@ async fn whatever_keeps_a_callback_it_is_a_problem_that_says_so() {
         service.until("problems", named).await;
         assert_eq!(service.get("customers/C-1").await["status"], json!(null), "{manner:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_due_timer_that_the_api_keeps_waiting_is_a_problem_too() {
+    let (shop, provider) = shop("500ms").await;
+    shop.rules("  - {id: late, when: SOFT_KYC_FAILED for 1s, do: [{email: bye}]}\n");
+    provider.knows("C-1", "SOFT_KYC_FAILED", &[]);
+    let service = shop.start().ready().await;
+    service.contact("C-1", "ada@customer.example").await;
+    service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
+    service.until("customers/C-1", |said| said["status"] == "SOFT_KYC_FAILED").await;
+    provider.behaves(Manner::Says(400, REFUSED.to_owned()));
+    let problems = service.until("problems", |problems| problems["service"][0]["problem"] == "unanswered_timers").await;
+    assert_eq!(problems["service"][0]["code"], "db_violation", "{problems}");
+    let (_, shown, _) = service.command(&shop, &["problems"]);
+    assert!(shown.contains("timers of 1 customer are due and wait longer than 500ms"), "{shown}");
+    provider.behaves(Manner::Truthful);
+    service.until_jobs("C-1", &["done"]).await;
+    service.until("problems", |problems| problems["service"] == json!([])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

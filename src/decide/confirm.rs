@@ -172,16 +172,15 @@ impl Answer {
     /// The status `none`, where the API does not know the customer and one of these callbacks claims `null`, too.
     fn as_none(&self, covered: &[&Pending]) -> Option<Self> {
         let is_none = *self == Self::Unknown && covered.iter().any(|pending| pending.saw.status == Status::None);
-        is_none.then(|| {
-            Self::Known(Observation {
-                source: Source::Api,
-                status: Status::None,
-                processing: None,
-                missing_docs: None,
-                reject_labels: None,
-                message: None,
-            })
-        })
+        let said = Observation {
+            source: Source::Api,
+            status: Status::None,
+            processing: None,
+            missing_docs: None,
+            reject_labels: None,
+            message: None,
+        };
+        is_none.then_some(Self::Known(said))
     }
 
     /// The callbacks that it answers, and those that may be ahead of it: what has come after one that it agrees with, and claims

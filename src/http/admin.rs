@@ -297,7 +297,8 @@ impl Admin {
         let filter = JobFilter { customer: Some(id.clone()), ..JobFilter::default() };
         let (jobs, waiting) = (store.jobs(&filter, None, PAGE).await.map_err(unreadable)?, self.waiting()?);
         let jobs = jobs.rows.iter().map(|(who, job)| waiting.shape(who, job)).collect();
-        Ok(json(StatusCode::OK, &CustomerShape::new(&id, &case, timeline, jobs)))
+        let pending = self.pending(&id, &case);
+        Ok(json(StatusCode::OK, &CustomerShape::new(&id, &case, pending, timeline, jobs)))
     }
 
     async fn contact(&self, Part(id): Part, body: Bytes) -> Answered {

@@ -13,7 +13,7 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-use super::{Api, AskError, Cause, Round, last_errors::LastErrors};
+use super::{Api, AskError, Cause, Round, last_errors::LastErrors, late_timers::LateTimers};
 use crate::{
     clock::Clock,
     decide::{Answer, Command, Memory, Receipt},
@@ -68,6 +68,8 @@ pub struct Asker {
     /// Customers about whom a question is under way: one at a time for each.
     under_way: Mutex<HashSet<CustomerId>>,
     last_errors: LastErrors,
+    /// Customers whose due timers wait for an answer.
+    pub late_timers: LateTimers,
     /// The latest rounds of [`super::Reconcile`], by whether they were about final statuses.
     rounds: Mutex<BTreeMap<bool, Round>>,
 }
@@ -84,6 +86,7 @@ impl Asker {
             pace,
             under_way: Mutex::default(),
             last_errors: LastErrors::default(),
+            late_timers: LateTimers::default(),
             rounds: Mutex::default(),
         }
     }

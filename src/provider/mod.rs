@@ -7,6 +7,7 @@
 mod api;
 mod asker;
 mod last_errors;
+mod late_timers;
 mod patience;
 mod reconcile;
 

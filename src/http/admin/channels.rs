@@ -158,7 +158,7 @@ impl Admin {
                           or until it has lasted 15 minutes";
             json!({"problem": "clock", "reason": reason})
         });
-        let unanswered = self.unanswered_in_all()?;
+        let unanswered = self.unanswered_in_all()?.into_iter().chain(self.unanswered_timers());
         Ok(key.into_iter().chain(unanswered).chain(clock).chain(gone).collect())
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Admin;
 use crate::{
@@ -225,6 +226,8 @@ pub struct CustomerShape {
     entered_at: Option<String>,
     tags: Codes,
     contact: Option<Contact>,
+    /// Since when callbacks wait to be decided, how many, and why.
+    pending: Option<Value>,
     timeline: Vec<EntryShape>,
     /// The number to ask for older entries with, as `?before=`.
     next: Option<u64>,
@@ -300,7 +303,13 @@ impl RulingShape {
 }
 
 impl CustomerShape {
-    pub fn new(id: &CustomerId, case: &Case, timeline: Page<Entry, u64>, jobs: Vec<JobShape>) -> Self {
+    pub fn new(
+        id: &CustomerId,
+        case: &Case,
+        pending: Option<Value>,
+        timeline: Page<Entry, u64>,
+        jobs: Vec<JobShape>,
+    ) -> Self {
         let customer = case.customer.as_ref();
         let timeline = settled(timeline);
         let events =
@@ -320,6 +329,7 @@ impl CustomerShape {
             entered_at: customer.map(|customer| moment(customer.entered_at)),
             tags: case.tags.clone(),
             contact: case.contact.clone(),
+            pending,
             timeline: events.map(EntryShape::new).collect(),
             next: timeline.next,
             jobs,

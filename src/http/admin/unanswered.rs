@@ -121,6 +121,30 @@ impl Admin {
         ))
     }
 
+    /// One entry for due timers that the provider's API keeps waiting, if there are any.
+    pub(super) fn unanswered_timers(&self) -> Option<Value> {
+        let asker = self.house.asker()?;
+        let (count, oldest) = asker.late_timers.since(self.impatient_at())?;
+        let whose = if count == 1 { "1 customer".to_owned() } else { format!("{count} customers") };
+        let cause = self.cause(&oldest, None);
+        let reason = format!(
+            "timers of {whose} are due and wait longer than {} for the provider's API, which is asked first: {}",
+            source::Duration::text_of(self.patience_ms),
+            cause.full()
+        );
+        Some(json!({"problem": "unanswered_timers", "count": count, "code": cause.code, "reason": reason}))
+    }
+
+    /// What a customer's callbacks wait for, if any waits.
+    pub(super) fn pending(&self, customer: &CustomerId, case: &Case) -> Option<Value> {
+        let question = case.question.as_ref()?;
+        let cause = self.cause(customer, Some(case));
+        Some(json!({
+            "since": question.since().to_string(), "callbacks": question.waiting.len(),
+            "unanswered": question.since() <= self.impatient_at(), "reason": cause.full(), "code": cause.code,
+        }))
+    }
+
     fn shapes(&self, store: &Store, until: Timestamp, max: usize) -> Vec<UnansweredShape> {
         let rows = store.waiting_since(until, None, max).into_iter();
         rows.map(|(since, customer)| self.shape(store, since, customer)).collect()
