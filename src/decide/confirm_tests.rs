@@ -292,11 +292,15 @@ fn a_timer_is_not_decided_before_the_api_was_asked() {
 #[test]
 fn callbacks_that_wait_are_bounded_and_a_repeated_one_waits_once() {
     let mut world = world();
+    let began = world.now;
     for nth in 0..50 {
         let doc = format!("DOC_{nth}");
         assert_eq!(world.comes("SOFT_KYC_FAILED", None, &[&doc]), Receipt::Seen(Verdict::Pending));
+        world.now = world.now.plus_ms(1_000);
     }
     assert_eq!(world.waiting(), 16);
+    let since = world.case.question.as_ref().map(|question| question.since());
+    assert_eq!(since, Some(began), "callbacks that come all the time do not hide how long the first has waited");
     assert_eq!(world.comes("SOFT_KYC_FAILED", None, &["DOC_49"]), Receipt::Seen(Verdict::Duplicate));
     assert_eq!(world.waiting(), 16);
 }
