@@ -6,7 +6,7 @@
 
 mod engine;
 
-use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
+use std::{fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use tokio::{sync::watch, task::JoinSet};
@@ -176,6 +176,7 @@ impl App {
             policy: policy(&config),
             channels: ways::channels(&config),
             confirms: config.provider.api_key.is_some(),
+            patience_ms: milliseconds(config.provider.patience),
             config_changed: Box::new(move || origin.as_ref().is_some_and(|origin| origin.has_changed())),
         });
         tracing::info!(public = %public.local_addr(), admin = %admin.local_addr(), "listening");
@@ -211,6 +212,10 @@ impl App {
         tracing::info!("stopped");
         result
     }
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

@@ -57,12 +57,13 @@ impl House {
     }
 
     /// The provider's API does not accept our key: callbacks are kept, and nothing of them is decided.
-    fn wrong_key(&self) -> Option<String> {
+    pub fn wrong_key(&self) -> Option<String> {
         let trouble = self.asker()?.trouble().filter(|trouble| trouble.lasting)?;
         Some(format!("provider_key: {}", trouble.text))
     }
 
-    /// Why no callback can be taken just now; `None` when all is well.
+    /// Why no callback can be made durable just now; `None` when they are taken. A wrong key for the provider's API is no reason: behind a
+    /// load balancer it would take every node out.
     pub fn not_ready(&self) -> Option<String> {
         match self.store() {
             None => {
@@ -70,7 +71,12 @@ impl House {
                 let (done, of) = (done.load(Ordering::Relaxed), of.load(Ordering::Relaxed));
                 Some(format!("the store is being opened: {done} of {of} records are in the view"))
             }
-            Some(store) => store.trouble().map(|refused| refused.to_string()).or_else(|| self.wrong_key()),
+            Some(store) => store.trouble().map(|refused| refused.to_string()),
         }
+    }
+
+    /// Likewise, or why callbacks that are taken can't be decided.
+    pub fn not_ready_deep(&self) -> Option<String> {
+        self.not_ready().or_else(|| self.wrong_key())
     }
 }

@@ -36,4 +36,5 @@ pub mod store;
 pub mod telemetry;
 pub mod template;
 pub mod timers;
+pub mod untrusted;
 pub mod ways;

@@ -102,6 +102,8 @@ pub struct Metrics {
     rules_refused: Gauge,
     jobs: Family<StateLabels, Gauge>,
     waiting: Gauge,
+    unanswered: Gauge,
+    key_refused: Gauge,
     customers: Gauge,
     records: Gauge,
     view_behind: Gauge,
@@ -124,6 +126,8 @@ impl Default for Metrics {
             rules_refused: Gauge::default(),
             jobs: Family::default(),
             waiting: Gauge::default(),
+            unanswered: Gauge::default(),
+            key_refused: Gauge::default(),
             customers: Gauge::default(),
             records: Gauge::default(),
             view_behind: Gauge::default(),
@@ -153,6 +157,16 @@ impl Default for Metrics {
         registry.register("rules_refused", "1 while the rules on the disk are refused", new.rules_refused.clone());
         registry.register("jobs", "Jobs that are not done, by state", new.jobs.clone());
         registry.register("customers_waiting", "Customers whose callbacks wait to be decided", new.waiting.clone());
+        registry.register(
+            "customers_unanswered",
+            "Customers whose callbacks have waited longer than provider.patience",
+            new.unanswered.clone(),
+        );
+        registry.register(
+            "provider_key_refused",
+            "1 while the provider's API does not accept provider.api_key",
+            new.key_refused.clone(),
+        );
         registry.register("customers", "Customers known", new.customers.clone());
         registry.register("records", "The number of the latest durable record", new.records.clone());
         registry.register("channels_braked", "Channels that their brakes have paused", new.braked.clone());
@@ -190,6 +204,11 @@ impl Metrics {
         self.in_doubt.inc_by(attempts as u64);
     }
 
+    /// Whether the provider's API refuses the key just now.
+    pub fn key_refused(&self, refused: bool) {
+        self.key_refused.set(i64::from(refused));
+    }
+
     pub fn asked(&self, service: Service, outcome: Asked) {
         self.questions.get_or_create(&QuestionLabels { service, outcome }).inc();
     }
@@ -211,6 +230,7 @@ impl Metrics {
                 self.jobs.get_or_create(&StateLabels { state }).set(signed(count));
             }
             self.waiting.set(signed(figures.asked_about));
+            self.unanswered.set(signed(figures.unanswered));
             self.customers.set(signed(figures.customers));
             self.records.set(signed(figures.durable));
             self.view_behind.set(signed(figures.behind));

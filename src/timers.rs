@@ -4,7 +4,7 @@
 //! again after a restart, and `decide` says whether a proposal is due at all. While the clock can't be trusted it proposes nothing.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -110,13 +110,14 @@ impl Timers {
         let waited_for = waited_for(standing);
         self.looked_until.retain(|of, _| waited_for.contains_key(of));
         let mut next: Option<Timestamp> = None;
+        let mut waiting = HashSet::new();
         for ((stay, after_ms), live_since) in waited_for {
             let until = now.plus_ms(-after_ms);
             // What came due before it was live is backlog.
             let first = live_since.plus_ms(-after_ms - 1);
             let looked = self.looked_until.get(&(stay.clone(), after_ms)).map_or(first, |looked| first.max(*looked));
             let of = Overdue { stay, after_ms, entered_after: looked, entered_until: until };
-            if !self.propose(&of).await? {
+            if !self.propose(&of, &mut waiting).await? {
                 // The API gives no answer; those about whom it was asked are looked at again.
                 next = Some(next.map_or(now, |next| next.min(now)).plus_ms(UNANSWERED_MS));
                 continue;
@@ -126,6 +127,9 @@ impl Timers {
             let due = began.unwrap_or(now).plus_ms(after_ms);
             next = Some(next.map_or(due, |next| next.min(due)));
             self.looked_until.insert((of.stay, after_ms), until.plus_ms(-OVERLAP_MS));
+        }
+        if let Some(asker) = &self.asker {
+            asker.late_timers.replace(waiting, now);
         }
         Ok(next)
     }
@@ -145,17 +149,21 @@ impl Timers {
         in_doubt
     }
 
-    /// Whether all that is due was decided.
-    async fn propose(&self, of: &Overdue) -> Result<bool, Interrupted> {
+    /// Whether all that is due was decided. Customers for whom something was not are put into `waiting`.
+    async fn propose(&self, of: &Overdue, waiting: &mut HashSet<CustomerId>) -> Result<bool, Interrupted> {
         let mut last: Option<StayPlace> = None;
         let mut all = true;
         loop {
             let found = self.store.overdue(of, last.as_ref(), PAGE).await?;
             let full = found.len() == PAGE;
             last = found.last().cloned();
-            let proposals = found.into_iter().map(|(_, customer)| self.decide_all(customer));
-            for answer in futures_util::future::join_all(proposals).await {
-                all &= answer.map_err(Interrupted::Refused)?;
+            let proposals =
+                found.into_iter().map(|(_, customer)| async move { (self.decide_all(&customer).await, customer) });
+            for (answer, customer) in futures_util::future::join_all(proposals).await {
+                if !answer.map_err(Interrupted::Refused)? {
+                    all = false;
+                    waiting.insert(customer);
+                }
             }
             if !full {
                 return Ok(all);
@@ -164,7 +172,7 @@ impl Timers {
     }
 
     /// Every event of one customer that is due, one after the other. `false`: somebody who has to be asked first gives no answer.
-    async fn decide_all(&self, customer: CustomerId) -> Result<bool, Refused> {
+    async fn decide_all(&self, customer: &CustomerId) -> Result<bool, Refused> {
         let mut confirmed = self.asker.is_none() && self.lookups.is_none();
         loop {
             let command = Command::Timer { customer: customer.clone(), confirmed };
@@ -172,12 +180,12 @@ impl Timers {
             match receipt {
                 Receipt::Recorded => {}
                 Receipt::LookUp | Receipt::AskFirst => {
-                    if receipt == Receipt::LookUp && !self.look_up(&customer).await {
+                    if receipt == Receipt::LookUp && !self.look_up(customer).await {
                         return Ok(false);
                     }
                     if let Some(asker) = &self.asker {
-                        match asker.ask(&customer).await {
-                            Asked::Answered(_) => {}
+                        match asker.ask(customer).await {
+                            Asked::Answered { .. } => {}
                             Asked::Failed { .. } => return Ok(false),
                             Asked::Refused(refused) => return Err(refused),
                         }

@@ -7,7 +7,7 @@ use std::{
 
 /// From the ground up. Rooms on one floor don't name each other.
 const FLOORS: &[&[&str]] = &[
-    &["clock", "source", "pace"],
+    &["clock", "source", "pace", "untrusted"],
     &["kyc", "template"],
     &["rules"],
     &["outbox", "schema", "graph"],
@@ -27,8 +27,20 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// What is pure, and what it never says outside its tests.
-const PURE: &[&str] =
-    &["source", "kyc", "template", "rules", "schema", "graph", "outbox", "decide", "cases", "explain", "backtest"];
+const PURE: &[&str] = &[
+    "source",
+    "kyc",
+    "template",
+    "rules",
+    "schema",
+    "graph",
+    "outbox",
+    "decide",
+    "cases",
+    "explain",
+    "backtest",
+    "untrusted",
+];
 const IMPURE_WORDS: &[&str] =
     &["async ", "tokio::", "sled::", "warp::", "reqwest::", "std::fs", "std::net", "std::thread", "SystemTime"];
 

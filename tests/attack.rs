@@ -31,6 +31,7 @@ async fn every_documented_shape_is_taken() {
     let (_shop, service) = shop_of_the_provider().await;
     let expected = [
         ("created", "CREATED", json!([])),
+        ("docs-with-sides", "SOFT_KYC_FAILED", json!(["ID_CARD", "SELFIE", "UTILITY_BILL"])),
         ("docs-as-objects", "SOFT_KYC_FAILED", json!(["ID_CARD", "SELFIE"])),
         ("documented-example", "SOFT_KYC_FAILED", json!(["PASSPORT", "SELFIE"])),
         ("full-user", "FULL_USER", json!([])),

@@ -109,7 +109,7 @@ async fn callbacks_are_kept_while_the_api_is_away_and_decided_when_it_is_back() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_refused_is_a_problem_that_readyz_names() {
+async fn a_key_that_is_refused_is_a_problem_and_takes_no_node_out() {
     let (shop, provider) = shop().await;
     provider.behaves(Manner::Says(401, "{}".to_owned()));
     let service = shop.start().ready().await;
@@ -117,16 +117,29 @@ async fn a_key_that_is_refused_is_a_problem_that_readyz_names() {
     service
         .until("status", |status| status["provider"]["error"].as_str().is_some_and(|said| said.contains("api_key")))
         .await;
-    let answer = reqwest::get(format!("http://{}/readyz", service.admin)).await.expect("an answer");
-    assert_eq!(answer.status(), 503);
-    assert!(answer.text().await.expect("text").contains("provider_key"));
+    for (query, status, part) in [("", 200, "ready"), ("?deep", 503, "provider_key"), ("?deep=1", 503, "401")] {
+        let answer = reqwest::get(format!("http://{}/readyz{query}", service.admin)).await.expect("an answer");
+        assert_eq!(answer.status(), status, "{query}");
+        let text = answer.text().await.expect("text");
+        assert!(text.contains(part), "{query}: {text}");
+    }
+    assert_eq!(service.get("status").await["ready"], true);
+    assert!(service.metrics().await.contains("kyc_rules_provider_key_refused 1"));
+    assert_eq!(service.get("problems").await["service"][0]["problem"], "provider_key");
     assert_eq!(service.callback("C-2", "FULL_USER", json!({})).await, "accepted", "callbacks are kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_lies_in_shape_decides_nothing_and_a_person_may() {
     let (shop, provider) = shop().await;
-    for body in ["[]", "{\"success\":true,\"data\":{\"id\":\"C-9\",\"status\":\"FULL_USER\"}}", "nonsense"] {
+    for body in [
+        "[]",
+        "nonsense",
+        r#"{"success":true,"data":null}"#,
+        r#"{"success":true,"data":{"id":"C-1"}}"#,
+        r#"{"success":true,"data":["FULL_USER"]}"#,
+        r#"{"success":false,"data":{"status":"FULL_USER"},"errors":[{"code":"busy"}]}"#,
+    ] {
         provider.behaves(Manner::Says(200, body.to_owned()));
         let service = shop.start().ready().await;
         let asked = provider.asked().len();
@@ -188,6 +201,72 @@ async fn reconciling_finds_lost_callbacks_and_lost_reversals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_customer_of_whom_the_api_knows_nothing_is_asked_about_again_and_null_is_none_where_both_say_so() {
+    let (shop, provider) = shop().await;
+    provider.says_about(
+        "C-2",
+        404,
+        r#"{"errors":[{"code":"not_found","message":"no such customer"}],"success":false}"#,
+    );
+    let service = shop.start().ready().await;
+    for customer in ["C-1", "C-2"] {
+        service.contact(customer, "ada@customer.example").await;
+        service.callback(customer, "SOFT_KYC_FAILED", json!({})).await;
+    }
+    let null = json!({"status": null, "kycProcessingStatus": "USER_CREATION_IN_PROGRESS"});
+    service.callback("C-3", "CREATED", null).await;
+    let customer = until_verdicts(&service, "C-3", &["callback moved"]).await;
+    assert_eq!((&customer["status"], &customer["timeline"][0]["to"]), (&json!(null), &json!(null)));
+    assert_eq!((&customer["visit"], &customer["unsaid"]), (&json!(1), &json!([])));
+    service.until("status", |_| provider.asked().len() >= 3).await;
+    let (code, said, _) = service.command(&shop, &["refresh", "C-1"]);
+    assert!(code == Some(0) && said.contains("does not know this customer (yet); it may be late"), "{said}");
+    for customer in ["C-1", "C-2"] {
+        assert_eq!(verdicts(&service.get(&format!("customers/{customer}")).await), ["callback pending"]);
+    }
+    // It comes to know them, and no document is missing any more.
+    provider.knows("C-1", "KYC_FULL_USER", &[]);
+    let customer = service.until("customers/C-1", |said| said["status"] == "FULL_USER").await;
+    assert_eq!(verdicts(&customer), ["callback stale", "api moved"]);
+    assert_eq!(service.until_jobs("C-1", &["done"]).await[0]["rule"], "hello");
+    assert!(service.metrics().await.contains(r#"questions_total{service="provider",outcome="unknown"}"#));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_spelling_of_full_user_is_full_user_from_a_callback_too() {
+    let shop = Shop::new(RULES);
+    let service = shop.start().ready().await;
+    service.callback("C-1", "KYC_FULL_USER", json!({})).await;
+    let customer = service.get("customers/C-1").await;
+    assert_eq!((&customer["status"], &customer["timeline"][0]["to"]), (&json!("FULL_USER"), &json!("FULL_USER")));
+    assert_eq!(service.callback("C-1", "FULL_USER", json!({})).await, "duplicate");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reconciling_moves_nobody_of_whom_the_api_knows_nothing_and_counts_them() {
+    let (mut shop, provider) = shop().await;
+    shop.more = shop.more.replace("api_key:", "reconcile: 1s, reconcile_final: off, api_key:");
+    for customer in ["C-1", "C-2"] {
+        provider.knows(customer, "KYC_PENDING", &[]);
+    }
+    let service = shop.start().ready().await;
+    for customer in ["C-1", "C-2"] {
+        service.callback(customer, "KYC_PENDING", json!({})).await;
+        until_verdicts(&service, customer, &["callback moved"]).await;
+    }
+    provider.forgets("C-1");
+    let counted = |status: &Value| {
+        let rounds = status["provider"]["reconcile"].as_array().expect("rounds").clone();
+        rounds.iter().any(|round| round["answered"] == 2 && round["unknown"] == 1 && round["final"] == false)
+    };
+    service.until("status", counted).await;
+    let customer = service.get("customers/C-1").await;
+    assert_eq!((&customer["status"], verdicts(&customer).len()), (&json!("KYC_PENDING"), 1), "it stays as remembered");
+    let (_, said, _) = service.command(&shop, &["status"]);
+    assert!(said.contains("it knows nothing of 1 of the 2 customers"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn going_live_takes_the_api_s_word_for_everybody_and_no_rule_sees_it() {
     let (shop, provider) = shop().await;
     provider.knows("C-1", "SOFT_KYC_FAILED", &["SELFIE"]);
@@ -196,7 +275,10 @@ async fn going_live_takes_the_api_s_word_for_everybody_and_no_rule_sees_it() {
     let file = shop.path("customers.csv").display().to_string();
     let (code, said, errors) = service.command(&shop, &["customers", "import", &file, "--from-provider"]);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(said.contains("1 of 2 are known to the provider"), "{said}");
+    assert!(said.contains("1 of 2 are known to the provider, and new here; of 1 it knows nothing (yet)"), "{said}");
+    let (_, said, _) = service.command(&shop, &["--json", "customers", "import", &file, "--from-provider"]);
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&said["from_provider"], &said["unknown"]), (&json!(0), &json!(1)), "{said}");
     let customer = service.get("customers/C-1").await;
     assert_eq!((&customer["status"], &customer["missing_docs"]), (&json!("SOFT_KYC_FAILED"), &json!(["SELFIE"])));
     assert_eq!(verdicts(&customer), ["import imported"]);

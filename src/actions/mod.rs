@@ -8,15 +8,7 @@ pub mod chat;
 pub mod email;
 pub mod webhook;
 
+use crate::untrusted::one_line;
+
 /// Servers say a lot; a person reads so much, in characters.
 const SAID_CHARS: usize = 200;
-
-/// One line, and not endless: a server may answer anything.
-fn one_line(text: &str, chars: usize) -> String {
-    let tidy: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
-    let tidy = tidy.join(" ");
-    match tidy.char_indices().nth(chars) {
-        Some((cut, _)) => format!("{}…", &tidy[..cut]),
-        None => tidy,
-    }
-}

@@ -13,7 +13,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use super::{AppError, data_dir, policy, reading};
+use super::{AppError, data_dir, milliseconds, policy, reading};
 use crate::{
     clock::Clock,
     config::Config,
@@ -21,7 +21,7 @@ use crate::{
     directory::{Lookups, Settler, Shop},
     dispatch::Dispatcher,
     house::House,
-    provider::{Api, Asker, Reconcile},
+    provider::{Api, Asker, PatienceWatch, Reconcile},
     rulebook::Rulebook,
     rules_dir::Watch,
     store::{Options, Progress, Recorder, Store},
@@ -105,6 +105,13 @@ impl Engine {
             let settler = Settler { store: store.clone(), clock: self.clock.clone(), lookups: lookups.clone() };
             tasks.spawn(settler.run(stopped.clone()));
         }
+        let patience = PatienceWatch {
+            store: store.clone(),
+            clock: self.clock.clone(),
+            asker: asker.clone(),
+            patience_ms: milliseconds(self.config.provider.patience),
+        };
+        tasks.spawn(patience.run(stopped.clone()));
         for channel in store.channels_waited_for() {
             if !ways::channels(&self.config).contains(&channel) {
                 tracing::warn!(%channel, "jobs wait for a channel that is not in the configuration; `kyc-rules problems` counts it");

@@ -57,7 +57,7 @@ impl Problems {
         let (max, jobs) = (self.of.max, Jobs { state: None, of: self.of });
         let found = settings::block_on(jobs.fetch(config, "problems"))?;
         if output.is_json() {
-            output.json(&found.shape(&["brakes", "service"]));
+            output.json(&found.shape(&["brakes", "service", "unanswered"]));
             return Ok(());
         }
         let of = |key: &str| found.beside[key].as_array().cloned().unwrap_or_default();
@@ -66,6 +66,10 @@ impl Problems {
             let text = |key: &str| one[key].as_str().unwrap_or_default();
             output.line(format_args!("{}: {}", text("problem"), text("reason")));
         }
+        let unanswered = of("unanswered");
+        if !unanswered.is_empty() {
+            output.line(format_args!("\n{}\n", waiting(&unanswered)));
+        }
         for brake in &brakes {
             let text = |key: &str| brake[key].as_str().unwrap_or_default();
             let (channel, since, said) = (text("channel"), text("since"), text("said"));
@@ -73,7 +77,10 @@ impl Problems {
             output
                 .line(format_args!("  mend the rules, then `kyc-rules resume --channel {channel} [--drop-rule RULE]`"));
         }
-        if !found.jobs.is_empty() || found.hint().is_some() || brakes.is_empty() && service.is_empty() {
+        if !found.jobs.is_empty()
+            || found.hint().is_some()
+            || brakes.is_empty() && service.is_empty() && unanswered.is_empty()
+        {
             output.line(found.text(max));
         }
         Ok(())
@@ -137,6 +144,24 @@ impl Found {
             (None, false) => list,
         }
     }
+}
+
+/// Customers whose callbacks nothing decides, as a person reads them.
+pub fn waiting(unanswered: &[Value]) -> String {
+    let text = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    let rows: Vec<Vec<String>> = unanswered
+        .iter()
+        .map(|one| {
+            vec![
+                text(one, "problem"),
+                text(one, "customer"),
+                text(one, "since"),
+                one["waiting"].to_string(),
+                text(one, "reason"),
+            ]
+        })
+        .collect();
+    table(&["problem", "customer", "since", "callbacks", "why"], &rows)
 }
 
 /// Jobs as a person reads them.

@@ -19,6 +19,7 @@ mod offline;
 mod output;
 mod printed;
 mod refresh;
+mod refresh_all;
 mod reload;
 mod schema;
 mod serve;
@@ -89,7 +90,7 @@ enum Command {
     Resume(govern::Resume),
     /// Show for whom a rule's time had passed before it was live, and let it act for them once.
     Backlog(govern::Backlog),
-    /// Ask the provider's API about a customer now.
+    /// Ask the provider's API now: about a customer, or about all whose callbacks have waited too long.
     Refresh(refresh::Refresh),
     /// Look at everything that the service needs: the relay, the sender's domain, the provider, the shop, targets, the disk.
     /// Sends nothing.

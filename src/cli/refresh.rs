@@ -1,24 +1,36 @@
-//! Asks the provider's API about a customer by hand, or lets a person decide in its place.
+//! Asks the provider's API by hand about a customer, or lets a person decide in its place. All unanswered ones at once: [`refresh_all`].
 
 use std::path::Path;
 
 use clap::Args;
 use serde_json::json;
 
-use super::{Failure, Output, client::part, settings};
+use super::{Failure, Output, client::part, refresh_all, settings};
 
 #[derive(Debug, Args)]
 pub struct Refresh {
-    customer: String,
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    customer: Option<String>,
+
+    /// All customers whose callbacks have waited longer than `provider.patience`, as `kyc-rules problems` shows them.
+    #[arg(long)]
+    all: bool,
 
     /// The newest callback that waits to be confirmed is right, whatever the API says.
     #[arg(long)]
     believe: bool,
+
+    /// With --all: do it without asking.
+    #[arg(long, conflicts_with = "customer")]
+    yes: bool,
 }
 
 impl Refresh {
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let path = format!("customers/{}/refresh", part(&self.customer));
+        let Some(customer) = &self.customer else {
+            return refresh_all::run(config, self.believe, self.yes, output);
+        };
+        let path = format!("customers/{}/refresh", part(customer));
         let body = json!({"believe": self.believe});
         let answer = settings::block_on(async { settings::client(config)?.post_json(&path, &body).await })?;
         let status = match answer["known"] == true {
@@ -26,16 +38,21 @@ impl Refresh {
             false => "not known",
         };
         let verdict = match answer["verdict"].as_str() {
+            Some("duplicate" | "unconfirmed") if answer["provider_knows"] == false => {
+                "the provider does not know this customer (yet)".to_owned()
+            }
             Some("duplicate") => "nothing is new".to_owned(),
-            Some("unconfirmed") => "the provider does not know this customer".to_owned(),
             Some(verdict) => verdict.to_owned(),
+            None if answer["provider_knows"] == false => {
+                "the provider does not know this customer (yet); it may be late and is asked again".to_owned()
+            }
             None => "the provider may be late; it is asked again".to_owned(),
         };
         let waiting = match answer["waiting"].as_u64().unwrap_or_default() {
             0 => String::new(),
             count => format!("; callbacks that wait to be confirmed: {count}"),
         };
-        output.either(&answer, format_args!("{}: {verdict}; status {status}{waiting}", self.customer));
+        output.either(&answer, format_args!("{}: {verdict}; status {status}{waiting}", customer));
         Ok(())
     }
 }

@@ -74,6 +74,24 @@ fn print(status: &Value, output: &mut Output) {
         1 => output.line("           callbacks of 1 customer wait to be decided"),
         count => output.line(format_args!("           callbacks of {count} customers wait to be decided")),
     }
+    let patience = text(&status["provider"]["patience"]);
+    match status["provider"]["unanswered"].as_u64().unwrap_or_default() {
+        0 => {}
+        count => {
+            let whose = if count == 1 { "1 customer".to_owned() } else { format!("{count} customers") };
+            output.line(format_args!(
+                "           unanswered: callbacks of {whose} have waited longer than {patience}, see `kyc-rules problems`"
+            ));
+        }
+    }
+    for round in status["provider"]["reconcile"].as_array().into_iter().flatten() {
+        if let Some(unknown @ 1..) = round["unknown"].as_u64() {
+            let (at, answered) = (text(&round["at"]), &round["answered"]);
+            output.line(format_args!(
+                "           it knows nothing of {unknown} of the {answered} customers asked about until {at}; they stay as they were"
+            ));
+        }
+    }
     if let Some(trouble) = trouble("provider") {
         output.line(format_args!("           it {trouble}"));
     }

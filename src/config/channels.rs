@@ -123,7 +123,7 @@ fn lookup(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<Lookup
 }
 
 pub(super) fn provider(all: &Fields<'_, '_>, plain: Provider, reader: &mut Reader<'_, '_>) -> Provider {
-    const KEYS: &[&str] = &["api", "api_key", "reconcile", "reconcile_final"];
+    const KEYS: &[&str] = &["api", "api_key", "reconcile", "reconcile_final", "patience"];
     let node = all.get("provider");
     let Some(fields) = reader.section(node, "`provider`", KEYS) else {
         warn_of_no_key(all, reader);
@@ -132,17 +132,28 @@ pub(super) fn provider(all: &Fields<'_, '_>, plain: Provider, reader: &mut Reade
     if fields.get("api_key").is_none() {
         warn_of_no_key(all, reader);
     }
-    let api = reader.url(fields.get("api"), "`provider.api`");
+    let api = provider_api(fields.get("api"), reader);
     let mut pause = |key: &str, plain: Option<Duration>| {
         reader.form(fields.get(key), &format!("`provider.{key}`"), values::pause).unwrap_or(plain)
     };
     let reconcile = pause("reconcile", plain.reconcile);
     let reconcile_final = pause("reconcile_final", plain.reconcile_final);
+    let patience = |text: &str| text.parse::<source::Duration>().map_err(|why| format!("`{text}` {why}"));
+    let patience = reader.form(fields.get("patience"), "`provider.patience`", patience);
     Provider {
         api: api.map_or(plain.api, |api| api.trim_end_matches('/').to_owned()),
         api_key: reader.owned(fields.get("api_key"), "`provider.api_key`").map(SecretString::from),
         reconcile,
         reconcile_final,
+        patience: patience.map_or(plain.patience, |time| time.as_std()),
+    }
+}
+
+/// The name of an environment, or a URL.
+fn provider_api(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<String> {
+    match reader.form(node, "`provider.api`", values::environment)? {
+        Some(url) => Some(url.to_owned()),
+        None => reader.url(node, "`provider.api`"),
     }
 }
 

@@ -199,7 +199,7 @@ pub struct Lookup {
 
 #[derive(Clone, Debug)]
 pub struct Provider {
-    /// Without a slash at the end.
+    /// A URL, without a slash at the end.
     pub api: String,
     /// `None`: callbacks are believed.
     pub api_key: Option<SecretString>,
@@ -207,6 +207,8 @@ pub struct Provider {
     pub reconcile: Option<Duration>,
     /// How often the others are.
     pub reconcile_final: Option<Duration>,
+    /// How long a callback may wait for a decision before it is the problem `unanswered`.
+    pub patience: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -271,10 +273,11 @@ impl Default for Config {
             chats: BTreeMap::new(),
             directory: Directory::default(),
             provider: Provider {
-                api: "https://api.xgateway.tech".to_owned(),
+                api: values::PRODUCTION.to_owned(),
                 api_key: None,
                 reconcile: Some(Duration::from_hours(6)),
                 reconcile_final: Some(Duration::from_hours(7 * 24)),
+                patience: Duration::from_hours(1),
             },
             store: Store { min_free_bytes: 256 << 20, view_cache_bytes: 32 << 20 },
             history: Duration::from_hours(400 * 24),

@@ -80,7 +80,7 @@ fn every_key_is_read() {
     assert!(config.webhooks["shop"].private && config.chats["kyc-ops"].private);
     assert_eq!(config.chats["kyc-ops"].kind, crate::actions::chat::Kind::Mattermost);
     assert_eq!(config.provider.api, "https://api.xgateway.tech");
-    assert_eq!(config.provider.reconcile, None, "off");
+    assert_eq!((config.provider.reconcile, config.provider.patience), (None, Duration::from_mins(30)), "off");
     assert_eq!((config.store.min_free_bytes, config.store.view_cache_bytes), (1 << 30, 64 << 20));
     assert_eq!(config.history, Duration::from_hours(90 * 24));
     assert_eq!((config.reload.tests, config.reload.blast_limit), (ReloadTests::Warn, Some(100)));
@@ -94,6 +94,26 @@ fn a_default_holds_where_nothing_is_written() {
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8081");
     assert_eq!(config.store.min_free_bytes, 256 << 20);
     assert!(config.email.is_none() && config.provider.api_key.is_none());
+    assert_eq!(config.provider.patience, Duration::from_hours(1));
+}
+
+#[test]
+fn the_providers_environments_have_names() {
+    let api = |written: &str| {
+        let text = format!("callback: {{secrets: \"${{KYC_RULES_SECRET}}\"}}\nprovider: {{api_key: k{written}}}\n");
+        read(&text).config.map(|config| config.provider.api)
+    };
+    for (written, url) in [
+        ("", Some("https://api.xgateway.tech")),
+        (", api: production", Some("https://api.xgateway.tech")),
+        (", api: demo", Some("https://api.demo.xgateway.tech")),
+        (", api: \"https://stand-in.shop.example/kyc/\"", Some("https://stand-in.shop.example/kyc")),
+        (", api: Demo", None),
+        (", api: api.xgateway.tech", None),
+        (", api: \"ftp://api.xgateway.tech\"", None),
+    ] {
+        assert_eq!(api(written).as_deref(), url, "{written}");
+    }
 }
 
 #[test]

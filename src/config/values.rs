@@ -8,7 +8,11 @@ use std::{
 use http::{HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
 
-use crate::{decide::Brake, outbound::Target, source};
+use crate::{
+    decide::Brake,
+    outbound::Target,
+    source::{self, did_you_mean},
+};
 
 /// `off` is a word, since YAML 1.2 does not take it for `false`.
 pub(super) fn is_off(text: &str) -> bool {
@@ -43,6 +47,24 @@ pub(super) fn pause(text: &str) -> Result<Option<Duration>, String> {
         return Ok(None);
     }
     text.parse::<source::Duration>().map(|time| Some(time.as_std())).map_err(|why| format!("`{text}` {why}, or `off`"))
+}
+
+/// The provider's two environments, by name.
+pub(super) const PRODUCTION: &str = "https://api.xgateway.tech";
+const DEMO: &str = "https://api.demo.xgateway.tech";
+const ENVIRONMENTS: [(&str, &str); 2] = [("production", PRODUCTION), ("demo", DEMO)];
+
+/// `production` or `demo`: the URL of that environment. `None`: the text is to be read as a URL.
+pub(super) fn environment(text: &str) -> Result<Option<&'static str>, String> {
+    if let Some((_, url)) = ENVIRONMENTS.iter().find(|(name, _)| *name == text) {
+        return Ok(Some(url));
+    }
+    if text.contains("://") {
+        return Ok(None);
+    }
+    let meant = did_you_mean(text, ENVIRONMENTS.map(|(name, _)| name));
+    let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+    Err(format!("`{text}` is neither `production` nor `demo` nor a URL{meant}"))
 }
 
 /// `256MB`, in bytes; the units are powers of 1024.

@@ -151,6 +151,7 @@ mod tests {
         for (json, said) in [
             (serde_json::json!({"since": "2026-03-03"}), "add `status`"),
             (serde_json::json!({"status": "FULL_USR"}), "did you mean FULL_USER?"),
+            (serde_json::json!({"status": "KYC_FULL_USER"}), "did you mean FULL_USER?"),
             (serde_json::json!({"status": "FULL_USER", "since": "03.03.2026"}), "write as 2026-03-03"),
             (
                 serde_json::json!({"status": "VERIFIED"}),

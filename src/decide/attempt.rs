@@ -8,6 +8,7 @@ use crate::{
     kyc::CustomerId,
     outbox::{Fate, Job, JobId, Letter, Outcome, State, TRYING_MS, Trouble, pause_after},
     rules::{Action, Facts, Holds, Mode, QuietHours},
+    untrusted,
 };
 
 /// How long a job may wait for its rule to be live again.
@@ -252,7 +253,10 @@ pub fn end(case: &Case, who: &CustomerId, id: JobId, attempt: u32, outcome: &Out
             let (pause_ms, left_ms) = (pause_after(id, attempt), TRYING_MS - given.now.since_ms(since));
             if pause_ms > left_ms {
                 receipt = Receipt::GaveUp;
-                fate.problem(Trouble::Exhausted, format!("gave up after {attempt} attempts in 24 hours: {error}"))
+                fate.problem(
+                    Trouble::Exhausted,
+                    format!("gave up after {attempt} attempts in 24 hours: {}", short(error)),
+                )
             } else {
                 // However long a server wants to be left alone, it is tried once more in the end.
                 fate.queued(given.now.plus_ms(pause_ms.max(after_ms.unwrap_or(0)).min(left_ms)))
@@ -290,8 +294,5 @@ fn settle(
 /// Servers say a lot; a record keeps what a person reads.
 fn short(error: &str) -> Box<str> {
     const CHARS: usize = 300;
-    match error.char_indices().nth(CHARS) {
-        Some((at, _)) => format!("{}…", &error[..at]).into(),
-        None => error.into(),
-    }
+    untrusted::excerpt(error, CHARS).into()
 }

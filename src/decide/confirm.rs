@@ -2,87 +2,18 @@
 //!
 //! One question a customer at a time; it answers the callbacks that were committed before it was sent. The status, documents and
 //! message are the API's; processing and labels come from the newest callback that agrees with it. The API may lag: while it
-//! repeats what is remembered and a callback claims something else, it is asked again before the callback is called stale.
+//! repeats what is remembered and a callback claims something else, it is asked again before the callback is called stale. A customer
+//! of whom it knows nothing (404, or a `null` status) is asked about again likewise; only together with a callback that claims `null` is
+//! that the status `none`.
 
-use serde::{Deserialize, Serialize};
-
-use super::{Case, Decision, Effects, Given, Kind, Receipt, observe::advance};
-use crate::{
-    clock::Timestamp,
-    kyc::{Change, CustomerId, Observation, Verdict},
-};
+use super::{Answer, Asking, Case, Decision, Effects, Given, Kind, Pending, Receipt, observe::advance};
+use crate::kyc::{Change, CustomerId, Observation, Verdict};
 
 /// How long to wait before the API is asked again, when it may only be late.
 const LAGS_MS: [i64; 3] = [5_000, 30_000, 120_000];
 
-/// So many callbacks of one customer wait at most; past it the oldest is called stale.
+/// So many callbacks of one customer wait at most. Past it the second is called stale: the first says since when nothing is decided.
 const MAX_WAITING: usize = 16;
-
-/// A callback that waits to be confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pending {
-    /// Of its record.
-    pub number: u64,
-    pub at: Timestamp,
-    pub saw: Observation,
-}
-
-/// What is to be asked about a customer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
-    /// In their order; never empty.
-    pub waiting: Vec<Pending>,
-    /// How often the API has said what may only be late.
-    pub asked: u32,
-    pub next_at: Timestamp,
-    /// The merchant's directory is to be asked first.
-    pub contact: bool,
-}
-
-/// A question as a record leaves it. What waiting callbacks said stands in their own records.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asking {
-    /// The numbers of their records; none: nothing is to be asked any more.
-    pub waiting: Vec<u64>,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub asked: u32,
-    #[serde(rename = "next")]
-    pub next_at: Timestamp,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub contact: bool,
-}
-
-const fn is_zero(number: &u32) -> bool {
-    *number == 0
-}
-
-/// What the API says of a customer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    Known(Observation),
-    /// It knows no such customer.
-    Unknown,
-}
-
-impl Question {
-    /// What the record of this number and time makes of a question.
-    pub(super) fn after(
-        before: Option<&Question>,
-        asking: &Asking,
-        (number, at): (u64, Timestamp),
-        saw: Option<&Observation>,
-    ) -> Option<Self> {
-        let waiting = asking.waiting.iter().filter_map(|wanted| {
-            if *wanted == number {
-                return saw.map(|saw| Pending { number, at, saw: saw.clone() });
-            }
-            before?.waiting.iter().find(|pending| pending.number == *wanted).cloned()
-        });
-        let waiting: Vec<Pending> = waiting.collect();
-        let Asking { asked, next_at, contact, .. } = *asking;
-        (!waiting.is_empty()).then_some(Self { waiting, asked, next_at, contact })
-    }
-}
 
 /// What is already waiting to be confirmed, and comes again.
 pub fn waits_already(case: &Case, saw: &Observation) -> bool {
@@ -100,7 +31,7 @@ pub fn pending(case: &Case, who: &CustomerId, saw: &Observation, contact: bool, 
     let before = case.question.iter().flat_map(|question| &question.waiting).map(|pending| pending.number);
     let mut waiting: Vec<u64> = before.collect();
     if waiting.len() >= MAX_WAITING {
-        effects.settled.push((waiting.remove(0), Verdict::Stale));
+        effects.settled.push((waiting.remove(1), Verdict::Stale));
     }
     waiting.push(given.number);
     let contact = contact || wants_contact(case);
@@ -112,6 +43,8 @@ pub fn pending(case: &Case, who: &CustomerId, saw: &Observation, contact: bool, 
 pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, given: Given<'_>) -> Decision {
     let waiting = case.question.as_ref().map_or(&[][..], |question| &question.waiting);
     let (covered, later): (Vec<&Pending>, Vec<&Pending>) = waiting.iter().partition(|pending| pending.number <= up_to);
+    let none = answer.as_none(&covered);
+    let answer = none.as_ref().unwrap_or(answer);
     match lag(case, (&covered, &later), answer, given) {
         Lag::None => {}
         // Somebody has asked before it was time: the API is as late as it was.
@@ -133,7 +66,7 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
             Verdict::Unconfirmed
         }
         Answer::Known(said) => {
-            let (saw, agreeing, best) = together(said, &covered);
+            let (saw, agreeing, best) = together(case, said, &covered);
             // The stay began when the first callback said so.
             let since = agreeing.iter().map(|pending| pending.at).min().unwrap_or(given.now);
             let change = Change::of(case.customer.as_ref(), &saw);
@@ -157,17 +90,6 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
         return Decision::nothing(Receipt::Unchanged);
     }
     Decision::record(effects, Receipt::Seen(verdict))
-}
-
-impl Answer {
-    /// The callbacks that it answers, and those that may be ahead of it: what has come after one that it agrees with, and claims
-    /// something else, it may come to say yet.
-    fn split<'p>(&self, mut covered: Vec<&'p Pending>) -> (Vec<&'p Pending>, Vec<&'p Pending>) {
-        let agrees = |pending: &&Pending| matches!(self, Self::Known(said) if pending.saw.status == said.status);
-        let answered = covered.iter().rposition(agrees).map_or(covered.len(), |last| last + 1);
-        let ahead = covered.split_off(answered);
-        (covered, ahead)
-    }
 }
 
 /// The question that goes on after an answer: at once for what came meanwhile, else as one that may be late.
@@ -217,13 +139,29 @@ fn lag(case: &Case, (covered, later): (&[&Pending], &[&Pending]), answer: &Answe
 }
 
 /// What the API and the callbacks that agree with it say together, those callbacks, and the number of the one that counts.
-fn together<'p>(said: &Observation, covered: &[&'p Pending]) -> (Observation, Vec<&'p Pending>, Option<u64>) {
+///
+/// The API leaves empty fields out. What it leaves out and is not remembered of this stay is empty where that callback says so; a
+/// document or a message that the callback alone claims is not believed.
+fn together<'p>(
+    case: &Case,
+    said: &Observation,
+    covered: &[&'p Pending],
+) -> (Observation, Vec<&'p Pending>, Option<u64>) {
     let agreeing: Vec<&Pending> = covered.iter().copied().filter(|pending| pending.saw.status == said.status).collect();
     let same_docs = |pending: &&&Pending| pending.saw.missing_docs == said.missing_docs;
     let best = agreeing.iter().rev().find(same_docs).or(agreeing.last());
+    let stay = case.customer.as_ref().filter(|customer| customer.status == said.status);
     let saw = Observation {
         processing: best.and_then(|best| best.saw.processing.clone()).or(said.processing.clone()),
         reject_labels: best.and_then(|best| best.saw.reject_labels.clone()).or(said.reject_labels.clone()),
+        missing_docs: said.missing_docs.clone().or_else(|| {
+            let claimed = best.and_then(|best| best.saw.missing_docs.clone());
+            claimed.filter(|docs| docs.is_empty() && stay.is_none_or(|customer| customer.missing_docs.is_none()))
+        }),
+        message: said.message.clone().or_else(|| {
+            let claimed = best.and_then(|best| best.saw.message.clone());
+            claimed.filter(|message| message.is_empty() && stay.is_none_or(|customer| customer.message.is_none()))
+        }),
         ..said.clone()
     };
     let best = best.map(|best| best.number);

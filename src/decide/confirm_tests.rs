@@ -157,6 +157,64 @@ fn a_customer_whom_the_api_does_not_know_is_asked_about_again_and_then_left_alon
 }
 
 #[test]
+fn a_null_is_the_status_none_only_where_a_waiting_callback_says_null_too() {
+    let null = |world: &mut World| {
+        let saw = Observation {
+            source: Source::Callback,
+            status: Status::None,
+            processing: Some(Processing::UserCreationInProgress),
+            missing_docs: Some(Codes::EMPTY),
+            reject_labels: Some(Codes::EMPTY),
+            message: Some("".into()),
+        };
+        world.submit(&Command::Observe { customer: World::who(), saw })
+    };
+    let mut world = world();
+    null(&mut world);
+    world.comes("CREATED", None, &[]);
+    assert_eq!(world.answer(Answer::Unknown), Receipt::Seen(Verdict::Moved));
+    let customer = world.case.customer.clone().expect("known");
+    assert_eq!((customer.status, customer.processing), (Status::None, Some(Processing::UserCreationInProgress)));
+    assert_eq!((customer.missing_docs, customer.message.as_deref()), (Some(Codes::EMPTY), Some("")));
+    assert_eq!(world.waiting(), 1, "the later one may be right yet");
+    for lag_ms in [5_000, 30_000, 120_000] {
+        world.wait(lag_ms);
+        world.answer(Answer::Unknown);
+    }
+    assert_eq!((world.status(), world.waiting()), ("none", 0));
+    // A customer who has a status does not lose it because the API knows nothing of them.
+    world.comes("FULL_USER", None, &[]);
+    world.answer(said("FULL_USER", &[]));
+    let before = world.case.last;
+    assert_eq!(world.answer(Answer::Unknown), Receipt::Unchanged, "reconciling");
+    assert_eq!((world.status(), world.case.last), ("FULL_USER", before));
+    null(&mut world);
+    assert_eq!(world.answer(Answer::Unknown), Receipt::Seen(Verdict::Moved));
+    assert_eq!(world.status(), "none");
+}
+
+#[test]
+fn what_the_api_leaves_out_is_empty_where_the_callback_says_so_and_no_claim_is_believed() {
+    let says_nothing = |status: &str| {
+        let Answer::Known(said) = said(status, &[]) else { panic!("known") };
+        Answer::Known(Observation { missing_docs: None, message: None, ..said })
+    };
+    let mut world = world();
+    world.comes("CREATED", None, &[]);
+    world.answer(says_nothing("CREATED"));
+    let customer = world.case.customer.clone().expect("known");
+    assert_eq!((customer.missing_docs, customer.message.as_deref()), (Some(Codes::EMPTY), Some("")));
+    world.comes("SOFT_KYC_FAILED", None, &["SELFIE"]);
+    world.answer(says_nothing("SOFT_KYC_FAILED"));
+    assert_eq!(world.case.customer.as_ref().expect("known").missing_docs, None, "the callback alone says so");
+    world.answer(said("SOFT_KYC_FAILED", &["PASSPORT"]));
+    world.comes("SOFT_KYC_FAILED", None, &[]);
+    world.answer(says_nothing("SOFT_KYC_FAILED"));
+    let docs = world.case.customer.as_ref().expect("known").missing_docs.clone();
+    assert_eq!(docs, Some(Codes::new(["PASSPORT"]).expect("codes")), "what is unsaid keeps its value");
+}
+
+#[test]
 fn an_answer_covers_only_what_came_before_it_was_asked_for() {
     let mut world = world();
     world.comes("PENDING_KYC_DATA", None, &[]);
@@ -234,11 +292,15 @@ fn a_timer_is_not_decided_before_the_api_was_asked() {
 #[test]
 fn callbacks_that_wait_are_bounded_and_a_repeated_one_waits_once() {
     let mut world = world();
+    let began = world.now;
     for nth in 0..50 {
         let doc = format!("DOC_{nth}");
         assert_eq!(world.comes("SOFT_KYC_FAILED", None, &[&doc]), Receipt::Seen(Verdict::Pending));
+        world.now = world.now.plus_ms(1_000);
     }
     assert_eq!(world.waiting(), 16);
+    let since = world.case.question.as_ref().map(|question| question.since());
+    assert_eq!(since, Some(began), "callbacks that come all the time do not hide how long the first has waited");
     assert_eq!(world.comes("SOFT_KYC_FAILED", None, &["DOC_49"]), Receipt::Seen(Verdict::Duplicate));
     assert_eq!(world.waiting(), 16);
 }

@@ -22,6 +22,7 @@ mod history;
 mod jobs;
 mod names;
 mod shape;
+mod unanswered;
 mod waiting;
 
 use std::{convert::Infallible, str::FromStr, sync::Arc};
@@ -48,7 +49,7 @@ use crate::{
     kyc::{CustomerId, is_tag},
     outbox::Channel,
     rulebook::{Reload, Rulebook},
-    store::{JobFilter, Place, Refused, Store, StoreError},
+    store::{Figures, JobFilter, Place, Refused, Store, StoreError},
     telemetry::Metrics,
 };
 
@@ -84,6 +85,8 @@ pub struct Admin {
     pub channels: Vec<Channel>,
     /// Whether callbacks are confirmed with the provider's API.
     pub confirms: bool,
+    /// How long a callback may wait for a decision before it is the problem `unanswered`, in milliseconds.
+    pub patience_ms: i64,
     /// Says whether the configuration's file is another than the one that was read.
     pub config_changed: Box<dyn Fn() -> bool + Send + Sync>,
 }
@@ -161,6 +164,8 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
             .unify()
             .or(confirm::routes(admin))
             .unify()
+            .or(unanswered::routes(admin))
+            .unify()
             .or(jobs::routes(admin))
             .unify(),
     );
@@ -197,9 +202,13 @@ fn health(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Reje
     let asked = || warp::get().or(warp::head()).unify();
     let healthz =
         warp::path!("healthz").and(asked()).map(|| json(StatusCode::OK, &serde_json::json!({"status": "ok"})));
-    let readyz = warp::path!("readyz").and(asked()).map(move || match ready.house.not_ready() {
-        None => json(StatusCode::OK, &serde_json::json!({"status": "ready"})),
-        Some(why) => Problem::new(Kind::Unavailable).detail(why).response(),
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let readyz = warp::path!("readyz").and(asked()).and(query).map(move |query: String| {
+        let deep = query.split('&').any(|part| part == "deep" || part.starts_with("deep="));
+        match if deep { ready.house.not_ready_deep() } else { ready.house.not_ready() } {
+            None => json(StatusCode::OK, &serde_json::json!({"status": "ready"})),
+            Some(why) => Problem::new(Kind::Unavailable).detail(why).response(),
+        }
     });
     healthz.or(readyz).unify()
 }
@@ -247,7 +256,9 @@ impl Admin {
     }
 
     fn metrics_text(&self) -> Response {
-        let figures = self.house.store().map(Store::figures);
+        let figures =
+            self.house.store().map(|store| Figures { unanswered: self.count_unanswered(store), ..store.figures() });
+        self.metrics.key_refused(self.house.wrong_key().is_some());
         let mut response = Response::new(self.metrics.text(figures.as_ref()).into());
         let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
@@ -286,7 +297,8 @@ impl Admin {
         let filter = JobFilter { customer: Some(id.clone()), ..JobFilter::default() };
         let (jobs, waiting) = (store.jobs(&filter, None, PAGE).await.map_err(unreadable)?, self.waiting()?);
         let jobs = jobs.rows.iter().map(|(who, job)| waiting.shape(who, job)).collect();
-        Ok(json(StatusCode::OK, &CustomerShape::new(&id, &case, timeline, jobs)))
+        let pending = self.pending(&id, &case);
+        Ok(json(StatusCode::OK, &CustomerShape::new(&id, &case, pending, timeline, jobs)))
     }
 
     async fn contact(&self, Part(id): Part, body: Bytes) -> Answered {

@@ -9,7 +9,7 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{Codes, CustomerId, MESSAGE_CHARS, Processing, Status, nesting};
+use super::{Codes, CustomerId, Processing, Status, nesting, observation::clean_message};
 
 /// The largest body that is read, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -23,7 +23,7 @@ pub struct Claim {
     pub processing: Processing,
     pub missing_docs: Codes,
     pub reject_labels: Codes,
-    /// At most [`MESSAGE_CHARS`] characters.
+    /// As [`clean_message`] leaves it.
     pub message: Box<str>,
 }
 
@@ -152,22 +152,9 @@ impl Body<'_> {
                 .map_err(|error| format!("kycProcessingStatus {error}"))?,
             missing_docs: Codes::heard(self.docs.iter().flatten().map(|doc| &*doc.0)),
             reject_labels: Codes::heard(self.labels.as_deref().unwrap_or_default().split(',')),
-            message: legible(cut(self.message.as_deref().unwrap_or_default())).into(),
+            message: clean_message(self.message.as_deref().unwrap_or_default()),
         })
     }
-}
-
-pub(super) fn cut(message: &str) -> &str {
-    match message.char_indices().nth(MESSAGE_CHARS) {
-        Some((at, _)) => &message[..at],
-        None => message,
-    }
-}
-
-/// Lines stay lines; other control characters say nothing to anybody, and each would take six bytes in a customer's row.
-fn legible(message: &str) -> Cow<'_, str> {
-    let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
-    if message.contains(harmful) { message.replace(harmful, " ").into() } else { message.into() }
 }
 
 #[cfg(test)]
@@ -188,6 +175,7 @@ impl Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kyc::MESSAGE_CHARS;
 
     fn claim(body: &str) -> Claim {
         Claim::read(body.as_bytes()).unwrap_or_else(|error| panic!("{body}: {error:?}"))

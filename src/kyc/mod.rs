@@ -15,7 +15,7 @@ mod status;
 mod transition;
 mod verify;
 
-pub use answer::read_answer;
+pub use answer::{ApiError, read_answer, read_error};
 pub use claim::{Claim, ClaimError, MAX_BODY_BYTES};
 pub use codes::{Codes, CodesError, MAX_TAG_BYTES, is_known_doc, is_known_label, is_tag, known_docs, known_labels};
 pub use contact::{Contact, ContactError, mail_address};

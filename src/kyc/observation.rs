@@ -3,9 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Claim, Codes, Processing, Status, Verified};
+use crate::untrusted;
 
 /// How much of the provider's message is kept, in characters; templates are bounded, and so is the store.
 pub const MESSAGE_CHARS: usize = 500;
+
+/// The provider's message to the customer as it is kept, from a callback and from the API alike.
+pub(super) fn clean_message(message: &str) -> Box<str> {
+    untrusted::lines(message, MESSAGE_CHARS).into()
+}
 
 /// Who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -47,7 +47,7 @@ fn keep(name: &str) -> Result<Box<str>, NameError> {
 }
 
 macro_rules! names {
-    ($(#[$doc:meta])* $kind:ident { $($variant:ident = $wire:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $kind:ident { $($variant:ident = $wire:literal $(| $alias:literal)*),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum $kind {
@@ -62,7 +62,7 @@ macro_rules! names {
             /// The documented names, in the order in which a customer meets them.
             pub const KNOWN: &[&str] = &[$($wire),+];
 
-            /// What the wire says: a name, or `null`.
+            /// What the wire says: a name, or `null`. Another spelling of a documented name is that name, from every source.
             pub fn from_wire(name: Option<&str>) -> Result<Self, NameError> {
                 match name {
                     Some(name) if !name.is_empty() && name.trim().is_empty() => Err(NameError::Blank),
@@ -74,7 +74,7 @@ macro_rules! names {
             fn recorded(name: Option<&str>) -> Result<Self, NameError> {
                 match name {
                     None => Ok(Self::None),
-                    $(Some($wire) => Ok(Self::$variant),)+
+                    $(Some($wire $(| $alias)*) => Ok(Self::$variant),)+
                     Some(other) => keep(other).map(Self::Other),
                 }
             }
@@ -148,7 +148,8 @@ names! {
         KycPending = "KYC_PENDING",
         SoftKycFailed = "SOFT_KYC_FAILED",
         HardKycFailed = "HARD_KYC_FAILED",
-        FullUser = "FULL_USER",
+        // One page of the provider writes it with the prefix.
+        FullUser = "FULL_USER" | "KYC_FULL_USER",
     }
 }
 
@@ -177,6 +178,14 @@ mod tests {
             assert_eq!(serde_json::from_str::<Status>(json).expect(json), status);
             assert_eq!(serde_json::to_string(&status).expect(json), json);
         }
+    }
+
+    #[test]
+    fn another_spelling_is_the_documented_name() {
+        assert_eq!(Status::from_wire(Some("KYC_FULL_USER")), Ok(Status::FullUser));
+        assert_eq!(serde_json::from_str::<Status>("\"KYC_FULL_USER\"").expect("a record"), Status::FullUser);
+        assert_eq!(Status::known("KYC_FULL_USER", &[]), None, "rules write the documented name");
+        assert_eq!(Status::known("KYC_FULL_USER", &["KYC_FULL_USER".to_owned()]), Some(Status::FullUser));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{error::Error, fmt, io, time::Duration};
 
 use super::{Target, address::Unfit, resolver::AllUnfit, tls};
+use crate::untrusted::one_line;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
@@ -30,6 +31,9 @@ impl Error for Failure {}
 /// What to do about an address that is meant.
 const MEANT: &str = "if that is meant, the configuration has to say `private: true` there";
 
+/// How much of what the system and the libraries say is kept, in characters: they repeat the names in a certificate.
+const SAID_CHARS: usize = 300;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
     pub connect: Duration,
@@ -48,12 +52,12 @@ impl Failure {
             (None, true) => format!("no answer within {:?}", timeouts.whole),
             (None, false) => innermost(error),
         };
-        Self { kind: kind_of(error), text: format!("{target}: {what}") }
+        Self { kind: kind_of(error), text: format!("{target}: {}", one_line(&what, SAID_CHARS)) }
     }
 
     pub(super) fn of_connecting(target: &Target, error: &(dyn Error + 'static)) -> Self {
         let what = cause(error).unwrap_or_else(|| innermost(error));
-        Self { kind: kind_of(error), text: format!("{target}: {what}") }
+        Self { kind: kind_of(error), text: format!("{target}: {}", one_line(&what, SAID_CHARS)) }
     }
 
     pub(super) fn no_tls(target: &Target, within: Duration) -> Self {

@@ -7,34 +7,74 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    decide::Answer,
-    kyc::{CustomerId, read_answer},
-    outbound::{Client, End, Failure, MAX_ANSWER_BYTES, Reach, Request, Target},
+    decide,
+    kyc::{ApiError, CustomerId, read_answer, read_error},
+    outbound::{Answer, Client, End, Failure, MAX_ANSWER_BYTES, Reach, Request, Target},
     pace::asked_for_ms,
 };
 
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
-/// Why there is no answer.
+/// What was wrong with an answer, or why there was none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cause {
+    /// For the log, too: of the API's own words only the error code is in it.
+    pub text: String,
+    /// The provider's error code.
+    pub code: Option<Box<str>>,
+    /// The provider's words, for operators alone.
+    pub message: Option<Box<str>>,
+}
+
+impl Cause {
+    /// Everything, for operators.
+    pub fn full(&self) -> String {
+        match &self.message {
+            Some(message) => format!("{}: {message}", self.text),
+            None => self.text.clone(),
+        }
+    }
+
+    fn new(text: String, ApiError { code, message }: ApiError) -> Self {
+        let text = match &code {
+            Some(code) => format!("{text} ({code})"),
+            None => text,
+        };
+        Self { text, code, message }
+    }
+}
+
+impl From<String> for Cause {
+    fn from(text: String) -> Self {
+        Self { text, ..Self::default() }
+    }
+}
+
+/// Why no answer decides anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AskError {
     /// The API does not know the key, or does not let it ask: a person must look at it.
-    Key(String),
+    Key(Cause),
     /// The API is away or asks for patience, and may have said for how long.
-    Later { error: String, after_ms: Option<i64> },
+    Later { cause: Cause, after_ms: Option<i64> },
     /// It says something about this customer that can't be understood; others may be well.
-    Odd(String),
+    Odd(Cause),
     /// It was not asked: it is being left alone, for what it said before.
-    Resting(String),
+    Resting(Cause),
 }
 
+impl AskError {
+    pub const fn cause(&self) -> &Cause {
+        match self {
+            Self::Key(cause) | Self::Later { cause, .. } | Self::Odd(cause) | Self::Resting(cause) => cause,
+        }
+    }
+}
+
+/// As the log may have it.
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Key(error) | Self::Later { error, .. } | Self::Odd(error) | Self::Resting(error) => {
-                f.write_str(error)
-            }
-        }
+        f.write_str(&self.cause().text)
     }
 }
 
@@ -60,39 +100,110 @@ impl Api {
     }
 
     /// Asks about a customer.
-    pub async fn ask(&self, customer: &CustomerId) -> Result<Answer, AskError> {
+    pub async fn ask(&self, customer: &CustomerId) -> Result<decide::Answer, AskError> {
         // No URL can name some; the provider can't know such a customer either.
-        let Some(id) = customer.in_url() else { return Ok(Answer::Unknown) };
+        let Some(id) = customer.in_url() else { return Ok(decide::Answer::Unknown) };
         let url = format!("{}/api/v2/customer/{id}/bank-transfer/kyc", self.base);
-        let target = Target::parse(&url).map_err(AskError::Odd)?;
+        let target = Target::parse(&url).map_err(|why| AskError::Odd(why.into()))?;
         let request = Request { method: Method::GET, headers: self.headers.clone(), body: Bytes::new() };
-        let answer = self.client.send(&target, request).await?;
-        let status = answer.status;
-        let later = |after_ms: Option<i64>| AskError::Later {
-            error: format!("the provider's API answers {status}"),
-            after_ms: asked_for_ms(&answer.headers).or(after_ms),
-        };
-        match status {
-            StatusCode::OK => match answer.end {
-                End::Whole => read_answer(&answer.body, customer).map(Answer::Known).map_err(AskError::Odd),
-                End::TooLong => Err(AskError::Odd(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes"))),
-                End::Broken(failure) => Err(failure.into()),
-            },
-            StatusCode::NOT_FOUND => Ok(Answer::Unknown),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(AskError::Key(format!(
-                "the provider's API answers {status}: it does not accept `provider.api_key`"
-            ))),
-            // That is about all of our questions.
-            StatusCode::TOO_MANY_REQUESTS => Err(later(Some(0))),
-            StatusCode::REQUEST_TIMEOUT => Err(later(None)),
-            other if other.is_server_error() => Err(later(None)),
-            other => Err(AskError::Odd(format!("the provider's API answers {other}"))),
-        }
+        read(self.client.send(&target, request).await?, customer)
     }
+}
+
+/// What an answer about this customer means.
+fn read(answer: Answer, customer: &CustomerId) -> Result<decide::Answer, AskError> {
+    let status = answer.status;
+    let cause = |text: String| Cause::new(text, without_id(read_error(&answer.body), customer));
+    let answers = |more: &str| cause(format!("the provider's API answers {status}{more}"));
+    let later = |after_ms: Option<i64>| AskError::Later {
+        cause: answers(""),
+        after_ms: asked_for_ms(&answer.headers).or(after_ms),
+    };
+    match status {
+        StatusCode::OK => match answer.end {
+            End::Whole => match read_answer(&answer.body) {
+                Ok(Some(said)) => Ok(decide::Answer::Known(said)),
+                Ok(None) => Ok(decide::Answer::Unknown),
+                Err(why) => Err(AskError::Odd(cause(why))),
+            },
+            End::TooLong => Err(AskError::Odd(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes").into())),
+            End::Broken(failure) => Err(failure.into()),
+        },
+        // The API speaks JSON; a page that says 404 comes from something else, and would make every callback unconfirmed.
+        StatusCode::NOT_FOUND if answer.body.trim_ascii_start().first() == Some(&b'<') => Err(AskError::Odd(answers(
+            " with a page that is not the API's: `provider.api` may be another server's, or have a path too much",
+        ))),
+        StatusCode::NOT_FOUND => Ok(decide::Answer::Unknown),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Err(AskError::Key(answers(": it does not accept `provider.api_key`")))
+        }
+        // That is about all of our questions.
+        StatusCode::TOO_MANY_REQUESTS => Err(later(Some(0))),
+        StatusCode::REQUEST_TIMEOUT => Err(later(None)),
+        other if other.is_server_error() => Err(later(None)),
+        other if other.is_redirection() => Err(AskError::Odd(answers("; redirects are not followed"))),
+        _ => Err(AskError::Odd(answers(""))),
+    }
+}
+
+/// The code is logged, and no customer's id is.
+fn without_id(ApiError { code, message }: ApiError, customer: &CustomerId) -> ApiError {
+    let code = code.map(|code| code.replace(customer.as_str(), "…").into_boxed_str());
+    ApiError { code, message }
 }
 
 impl From<Failure> for AskError {
     fn from(failure: Failure) -> Self {
-        Self::Later { error: format!("the provider's API gives no answer: {}", failure.text), after_ms: None }
+        Self::Later { cause: format!("the provider's API gives no answer: {}", failure.text).into(), after_ms: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{kyc::Status, outbound::FailureKind};
+
+    fn ask(status: u16, body: &[u8]) -> Result<decide::Answer, AskError> {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let answer = Answer { status, headers: HeaderMap::new(), body: body.to_vec(), end: End::Whole };
+        read(answer, &CustomerId::new("C-77").expect("id"))
+    }
+
+    #[test]
+    fn null_and_404_are_one_answer_and_a_page_of_something_else_is_none() {
+        assert_eq!(ask(200, br#"{"data":{"status":null}}"#), Ok(decide::Answer::Unknown));
+        for body in ["", "{}", r#"{"errors":[{"code":"not_found","message":"no"}],"success":false}"#, "not found"] {
+            assert_eq!(ask(404, body.as_bytes()), Ok(decide::Answer::Unknown), "{body}");
+        }
+        let Err(AskError::Odd(cause)) = ask(404, b" <html><h1>404</h1>") else { panic!("odd") };
+        assert!(cause.text.contains("`provider.api`"), "{cause:?}");
+        let known = ask(200, br#"{"data":{"id":"00000000-0000-0000-0000-000000000000","status":"KYC_FULL_USER"}}"#);
+        assert!(matches!(known, Ok(decide::Answer::Known(said)) if said.status == Status::FullUser));
+    }
+
+    #[test]
+    fn the_code_of_an_error_is_kept_and_its_words_are_for_operators() {
+        let refused = br#"{"errors":[{"code":"db_violation","message":"C-77 is\nwrong"}],"success":false}"#;
+        let Err(AskError::Odd(cause)) = ask(400, refused) else { panic!("odd") };
+        assert_eq!(cause.text, "the provider's API answers 400 Bad Request (db_violation)");
+        assert_eq!(cause.full(), "the provider's API answers 400 Bad Request (db_violation): C-77 is wrong");
+        for status in [401, 403] {
+            assert!(
+                matches!(ask(status, refused), Err(AskError::Key(cause)) if cause.code.as_deref() == Some("db_violation"))
+            );
+        }
+        for status in [408, 429, 500, 503] {
+            assert!(matches!(ask(status, refused), Err(AskError::Later { cause, .. }) if cause.code.is_some()));
+        }
+        let Err(error) = ask(200, refused) else { panic!("no answer") };
+        assert_eq!(error.to_string(), "the answer says `success: false` (db_violation)");
+        let Err(error) = ask(400, br#"{"errors":[{"code":"no_customer_C-77"}]}"#) else { panic!("no answer") };
+        assert_eq!(error.to_string(), "the provider's API answers 400 Bad Request (no_customer_…)");
+        for body in [&b"<html>"[..], b"", b"\xff\xfe", b"{\"errors\":[{\"code\":\"a"] {
+            let Err(error) = ask(502, body) else { panic!("no answer") };
+            assert_eq!(error.cause(), &Cause::from("the provider's API answers 502 Bad Gateway".to_owned()));
+        }
+        let away: AskError = Failure { kind: FailureKind::Unreachable, text: "x: closed".to_owned() }.into();
+        assert!(matches!(away, AskError::Later { .. }));
     }
 }

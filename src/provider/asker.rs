@@ -3,7 +3,7 @@
 //! A question that is lost with the process is asked again: what waits is in the store. Nothing of a question has to last.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,7 +13,7 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-use super::{Api, AskError};
+use super::{Api, AskError, Cause, Round, last_errors::LastErrors, late_timers::LateTimers};
 use crate::{
     clock::Clock,
     decide::{Answer, Command, Memory, Receipt},
@@ -37,13 +37,17 @@ const AGAIN_MS: i64 = 1_000;
 /// How soon it is looked again whether a question that is under way has been answered.
 const MEANWHILE_MS: i64 = 100;
 
-/// How soon one is asked about again of whom the API has said something that can't be understood.
+/// Delay before a customer is asked about again whose answer could not be used, in milliseconds.
 const ODD_AGAIN_MS: i64 = 60_000;
 
 /// What asking about one customer has come to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Asked {
-    Answered(Receipt),
+    Answered {
+        receipt: Receipt,
+        /// The provider knows the customer.
+        known: bool,
+    },
     /// There is no answer that can be used, and this customer is not to be asked about for so long.
     Failed {
         error: AskError,
@@ -63,17 +67,52 @@ pub struct Asker {
     lookups: Option<Arc<Lookups>>,
     /// Customers about whom a question is under way: one at a time for each.
     under_way: Mutex<HashSet<CustomerId>>,
+    last_errors: LastErrors,
+    /// Customers whose due timers wait for an answer.
+    pub late_timers: LateTimers,
+    /// The latest rounds of [`super::Reconcile`], by whether they were about final statuses.
+    rounds: Mutex<BTreeMap<bool, Round>>,
 }
 
 impl Asker {
     pub fn new(api: Api, lookups: Option<Arc<Lookups>>, store: Store, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let pace = Pace::new("the provider's API", UNDER_WAY, BETWEEN);
-        Self { api, lookups, store, clock, metrics, pace, under_way: Mutex::default() }
+        Self {
+            api,
+            lookups,
+            store,
+            clock,
+            metrics,
+            pace,
+            under_way: Mutex::default(),
+            last_errors: LastErrors::default(),
+            late_timers: LateTimers::default(),
+            rounds: Mutex::default(),
+        }
     }
 
     /// What is wrong with the API, if it is in trouble.
     pub fn trouble(&self) -> Option<Trouble> {
         self.pace.trouble()
+    }
+
+    /// Why the API's last answer about this customer decided nothing; `None`: it was not asked since the start, or has answered.
+    pub fn last_error(&self, customer: &CustomerId) -> Option<Cause> {
+        self.last_errors.of(customer)
+    }
+
+    /// How long the API is still left alone, in milliseconds, because it has failed or asked for it.
+    pub fn rests_for_ms(&self) -> Option<i64> {
+        self.pace.rests_for_ms()
+    }
+
+    /// The latest round of each kind.
+    pub fn rounds(&self) -> Vec<Round> {
+        self.rounds.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(super) fn note_round(&self, round: Round) {
+        self.rounds.lock().unwrap_or_else(PoisonError::into_inner).insert(round.settled, round);
     }
 
     /// Asks about one customer, in turn with all others.
@@ -97,8 +136,9 @@ impl Asker {
         };
         match self.question(turn, customer).await {
             Ok(answer) => {
+                let known = answer != Answer::Unknown;
                 let command = Command::Answer { customer: customer.clone(), up_to, answer };
-                self.store.submit(command).await.map_or_else(Asked::Refused, Asked::Answered)
+                self.submitted(command, known).await
             }
             Err(failed) => failed,
         }
@@ -109,7 +149,7 @@ impl Asker {
     pub async fn import(&self, customer: &CustomerId) -> Asked {
         match self.store.customer(customer) {
             Ok(case) if case.as_ref().is_some_and(|case| case.customer.is_some()) => {
-                return Asked::Answered(Receipt::Unchanged);
+                return Asked::Answered { receipt: Receipt::Unchanged, known: true };
             }
             Ok(_) => {}
             Err(_) => return Asked::Refused(Refused::NotReady),
@@ -126,17 +166,29 @@ impl Asker {
             Ok(Answer::Unknown) => None,
             Err(failed) => return failed,
         };
+        let known = answer.is_some();
         let command = Command::Import { customer: customer.clone(), contact: None, memory: answer };
-        self.store.submit(command).await.map_or_else(Asked::Refused, Asked::Answered)
+        self.submitted(command, known).await
+    }
+
+    async fn submitted(&self, command: Command, known: bool) -> Asked {
+        let submitted = self.store.submit(command).await;
+        submitted.map_or_else(Asked::Refused, |receipt| Asked::Answered { receipt, known })
     }
 
     async fn turn(&self, customer: &CustomerId) -> Result<Turn<'_>, Asked> {
-        self.pace.turn(customer.as_str()).await.map_err(|again_ms| self.resting(again_ms))
+        self.pace.turn(customer.as_str()).await.map_err(|again_ms| {
+            let resting = self.resting(again_ms);
+            if let Asked::Failed { error, .. } = &resting {
+                self.last_errors.note(customer, error);
+            }
+            resting
+        })
     }
 
     fn resting(&self, again_ms: i64) -> Asked {
         let error = self.trouble().map(|trouble| trouble.text).unwrap_or_default();
-        Asked::Failed { error: AskError::Resting(error), again_ms }
+        Asked::Failed { error: AskError::Resting(error.into()), again_ms }
     }
 
     async fn question(&self, turn: Turn<'_>, customer: &CustomerId) -> Result<Answer, Asked> {
@@ -151,20 +203,24 @@ impl Asker {
         let again_ms = match &answer {
             Ok(_) => {
                 turn.went_well(about);
+                self.last_errors.forget(customer);
                 0
             }
-            Err(error @ AskError::Odd(text)) => {
-                tracing::warn!(%error, "the provider's API says something about a customer that can't be understood");
-                turn.odd(about, text).max(ODD_AGAIN_MS)
+            Err(error @ AskError::Odd(cause)) => {
+                tracing::warn!(%error, "the provider's API gives an answer about a customer that decides nothing");
+                turn.odd(about, &cause.text).max(ODD_AGAIN_MS)
             }
-            Err(AskError::Key(text)) => {
-                turn.failed(about, Failure { text: text.clone(), lasting: true, after_ms: None })
+            Err(AskError::Key(cause)) => {
+                turn.failed(about, Failure { text: cause.text.clone(), lasting: true, after_ms: None })
             }
-            Err(AskError::Later { error, after_ms }) => {
-                turn.failed(about, Failure { text: error.clone(), lasting: false, after_ms: *after_ms })
+            Err(AskError::Later { cause, after_ms }) => {
+                turn.failed(about, Failure { text: cause.text.clone(), lasting: false, after_ms: *after_ms })
             }
             Err(AskError::Resting(_)) => 0,
         };
+        if let Err(error) = &answer {
+            self.last_errors.note(customer, error);
+        }
         answer.map_err(|error| Asked::Failed { error, again_ms })
     }
 
@@ -209,7 +265,7 @@ impl Asker {
             lookups.ask_for_callback(customer).await;
         }
         let again_ms = match self.ask(customer).await {
-            Asked::Answered(_) => match self.store.customer(customer) {
+            Asked::Answered { .. } => match self.store.customer(customer) {
                 Ok(case) => {
                     let next_at = case.and_then(|case| case.question.as_ref().map(|question| question.next_at));
                     // A record has put it back already, but for an answer that came too early to count.

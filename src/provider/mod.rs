@@ -6,8 +6,12 @@
 
 mod api;
 mod asker;
+mod last_errors;
+mod late_timers;
+mod patience;
 mod reconcile;
 
-pub use api::{Api, AskError};
+pub use api::{Api, AskError, Cause};
 pub use asker::{Asked, Asker};
-pub use reconcile::Reconcile;
+pub use patience::PatienceWatch;
+pub use reconcile::{Reconcile, Round};

@@ -1,4 +1,6 @@
 //! Asks about every customer from time to time, at the pace that all questions share: lost callbacks and lost reversals are found.
+//!
+//! A customer of whom the provider says that it knows nothing stays as remembered, and is counted.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -26,6 +28,20 @@ pub struct Reconcile {
     pub settled: Option<Duration>,
 }
 
+/// What one round has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// It was about the customers who are verified, or have failed for good.
+    pub settled: bool,
+    pub ended_at: Timestamp,
+    /// The number of customers of whom the API said something.
+    pub answered: u64,
+    /// Those among them of whom it said that it knows nothing: 404, or a `null` status.
+    pub unknown: u64,
+    /// The number of customers about whom it gave no answer that can be used.
+    pub failed: u64,
+}
+
 /// When each kind of customer is gone through next.
 struct Rounds {
     next: HashMap<bool, Timestamp>,
@@ -48,7 +64,12 @@ impl Reconcile {
                 tokio::select! {
                     _ = stop.wait_for(|stop| *stop) => return,
                     asked = round(&asker, &store, settled) => match asked {
-                        Ok(count) => tracing::info!(customers = count, settled, "every customer was asked about"),
+                        Ok(counts) => {
+                            let round = Round { ended_at: clock.now(), ..counts };
+                            let Round { answered, unknown, failed, .. } = round;
+                            tracing::info!(answered, unknown, failed, settled, "every customer was asked about");
+                            asker.note_round(round);
+                        }
                         Err(error) => tracing::warn!(%error, "customers can't be gone through; it is tried again"),
                     },
                 }
@@ -72,9 +93,9 @@ impl Reconcile {
 }
 
 /// Asks once about everybody of one kind.
-async fn round(asker: &Asker, store: &Store, settled: bool) -> Result<u64, StoreError> {
+async fn round(asker: &Asker, store: &Store, settled: bool) -> Result<Round, StoreError> {
     let mut after: Option<CustomerId> = None;
-    let mut count = 0;
+    let mut round = Round { settled, ended_at: Timestamp::default(), answered: 0, unknown: 0, failed: 0 };
     loop {
         let page = store.customers(after.as_ref(), PAGE).await?;
         for id in page.rows {
@@ -85,10 +106,13 @@ async fn round(asker: &Asker, store: &Store, settled: bool) -> Result<u64, Store
             if is_settled != settled || case.question.is_some() {
                 continue;
             }
+            round.failed += 1;
             for _ in 0..TRIES {
                 match asker.ask(&id).await {
-                    Asked::Answered(_) => {
-                        count += 1;
+                    Asked::Answered { known, .. } => {
+                        round.failed -= 1;
+                        round.answered += 1;
+                        round.unknown += u64::from(!known);
                         break;
                     }
                     // A minute or more is for those who are asked about for a reason of their own.
@@ -101,7 +125,7 @@ async fn round(asker: &Asker, store: &Store, settled: bool) -> Result<u64, Store
         }
         after = page.next;
         if after.is_none() {
-            return Ok(count);
+            return Ok(round);
         }
     }
 }

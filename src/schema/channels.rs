@@ -159,10 +159,27 @@ pub(super) fn provider() -> Value {
         "The provider's API: with a key it is asked before anything acts.",
         &[],
         [
-            key("api", default(url("Where it is."), "https://api.xgateway.tech")),
+            key(
+                "api",
+                default(
+                    form(
+                        "The provider's environment, or the URL of an API that stands in for it.",
+                        r"production|demo|https?://[^\s/?#@]+(?:[/?#]\S*)?",
+                        "write as production, demo, or a URL without a user in it",
+                    ),
+                    "production",
+                ),
+            ),
             key("api_key", text("Your key, as ${XGATEWAY_API_KEY}.")),
             key("reconcile", default(pause("How often each customer is asked about whose status is not final."), "6h")),
             key("reconcile_final", default(pause("How often the others are asked about."), "7d")),
+            key(
+                "patience",
+                default(
+                    duration("How long a callback may wait for a decision before it is the problem `unanswered`."),
+                    "1h",
+                ),
+            ),
         ],
     )
 }

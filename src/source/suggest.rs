@@ -50,12 +50,14 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_suggested_and_nothing_far() {
-        let names = ["KYC_PENDING", "PENDING_KYC_DATA", "SOFT_KYC_FAILED", "HARD_KYC_FAILED", "any"];
+        let names =
+            ["KYC_NEEDED", "FULL_USER", "KYC_PENDING", "PENDING_KYC_DATA", "SOFT_KYC_FAILED", "HARD_KYC_FAILED", "any"];
         for (written, meant) in [
             ("SOFT_KYC_FAIL", Some("SOFT_KYC_FAILED")),
             ("soft_kyc_failed", Some("SOFT_KYC_FAILED")),
             ("SOFT-KYC-FAILED", Some("SOFT_KYC_FAILED")),
             ("KYC_PENDIGN", Some("KYC_PENDING")),
+            ("KYC_FULL_USER", Some("FULL_USER")),
             ("PENDING_KYC", Some("PENDING_KYC_DATA")),
             ("Any", Some("any")),
             ("BANANA", None),

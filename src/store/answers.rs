@@ -62,6 +62,8 @@ pub struct Figures {
     pub problem: u64,
     /// Customers about whom the provider's API is to be asked.
     pub asked_about: u64,
+    /// Those among them whose oldest callback has waited longer than `provider.patience`, where the caller has counted them.
+    pub unanswered: u64,
     /// The number of the latest durable record.
     pub durable: u64,
     /// How many customers wait for the view.

@@ -89,6 +89,14 @@ impl Open {
     }
 }
 
+/// Callbacks of one customer that wait to be decided.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    next_at: Timestamp,
+    /// When the oldest of them came.
+    since: Timestamp,
+}
+
 /// What is due at the same time goes in the order in which it was ordered.
 type Due = (Channel, Timestamp, Place, JobId);
 
@@ -113,8 +121,10 @@ pub struct Hot {
     /// Jobs that wait for their time, by channel.
     due: BTreeSet<Due>,
     /// Customers about whom something is to be asked, and from when on.
-    asks: HashMap<CustomerId, Timestamp>,
+    asks: HashMap<CustomerId, Ask>,
     asks_due: BTreeSet<(Timestamp, CustomerId)>,
+    /// The same customers, by when the oldest callback that waits came.
+    asks_since: BTreeSet<(Timestamp, CustomerId)>,
     /// Customers about whom the merchant's directory has something to do. Not kept: whoever waits for it asks again.
     wanted: BTreeSet<CustomerId>,
     counts: [u64; State::ALL.len()],
@@ -186,11 +196,14 @@ impl Hot {
     /// Knows what is to be asked about a customer from here on.
     pub fn index_question(&mut self, id: &CustomerId, case: &Case) {
         if let Some(before) = self.asks.remove(id) {
-            self.asks_due.remove(&(before, id.clone()));
+            self.asks_due.remove(&(before.next_at, id.clone()));
+            self.asks_since.remove(&(before.since, id.clone()));
         }
         if let Some(question) = &case.question {
-            self.asks.insert(id.clone(), question.next_at);
-            self.asks_due.insert((question.next_at, id.clone()));
+            let ask = Ask { next_at: question.next_at, since: question.since() };
+            self.asks.insert(id.clone(), ask);
+            self.asks_due.insert((ask.next_at, id.clone()));
+            self.asks_since.insert((ask.since, id.clone()));
         }
     }
 
@@ -206,10 +219,10 @@ impl Hot {
 
     /// Who was taken and not answered for is asked about again then, unless a record has put them back already.
     pub fn ask_again(&mut self, id: &CustomerId, at: Timestamp) {
-        if let Some(next_at) = self.asks.get_mut(id)
-            && !self.asks_due.contains(&(*next_at, id.clone()))
+        if let Some(ask) = self.asks.get_mut(id)
+            && !self.asks_due.contains(&(ask.next_at, id.clone()))
         {
-            *next_at = at;
+            ask.next_at = at;
             self.asks_due.insert((at, id.clone()));
         }
     }
@@ -232,6 +245,22 @@ impl Hot {
     /// About how many customers something is to be asked.
     pub fn asked_about(&self) -> u64 {
         self.asks.len() as u64
+    }
+
+    /// Customers whose oldest waiting callback came at this time or before, the oldest first, from after a place.
+    pub fn waiting_since(
+        &self,
+        until: Timestamp,
+        after: Option<&(Timestamp, CustomerId)>,
+        max: usize,
+    ) -> Vec<(Timestamp, CustomerId)> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.clone()));
+        let rows = self.asks_since.range((from, Bound::Unbounded)).take_while(|(since, _)| *since <= until);
+        rows.take(max).cloned().collect()
+    }
+
+    pub fn count_waiting_since(&self, until: Timestamp) -> u64 {
+        self.asks_since.iter().take_while(|(since, _)| *since <= until).count() as u64
     }
 
     /// The channels that jobs wait for.

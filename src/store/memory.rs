@@ -169,6 +169,19 @@ impl Memory {
         self.lock().hot.next_ask()
     }
 
+    pub fn waiting_since(
+        &self,
+        until: Timestamp,
+        after: Option<&(Timestamp, CustomerId)>,
+        max: usize,
+    ) -> Vec<(Timestamp, CustomerId)> {
+        self.lock().hot.waiting_since(until, after, max)
+    }
+
+    pub fn count_waiting_since(&self, until: Timestamp) -> u64 {
+        self.lock().hot.count_waiting_since(until)
+    }
+
     pub fn want_contact(&self, customer: CustomerId) {
         self.lock().hot.want_contact(customer);
         self.jobs.send_modify(|count| *count = count.wrapping_add(1));
@@ -266,6 +279,7 @@ impl Hot {
             running: self.count(State::Running),
             problem: self.count(State::Problem),
             asked_about: self.asked_about(),
+            unanswered: 0,
             durable: self.durable(),
             behind: self.waiting() as u64,
             braked: 0,

@@ -277,6 +277,27 @@ impl Store {
         }
     }
 
+    /// Customers whose oldest waiting callback came at this time or before, the oldest first, from after a place. Their callbacks are
+    /// durable, so the same are found after a restart.
+    pub fn waiting_since(
+        &self,
+        until: Timestamp,
+        after: Option<&(Timestamp, CustomerId)>,
+        max: usize,
+    ) -> Vec<(Timestamp, CustomerId)> {
+        match self {
+            Self::Journal(journal) => journal.waiting_since(until, after, max),
+            Self::Memory(memory) => memory.waiting_since(until, after, max),
+        }
+    }
+
+    pub fn count_waiting_since(&self, until: Timestamp) -> u64 {
+        match self {
+            Self::Journal(journal) => journal.count_waiting_since(until),
+            Self::Memory(memory) => memory.count_waiting_since(until),
+        }
+    }
+
     /// The merchant's directory is to see to this customer.
     fn want_contact(&self, customer: CustomerId) {
         match self {

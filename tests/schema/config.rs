@@ -74,6 +74,7 @@ const CONFIG_SLIPS: &[(&str, &str)] = &[
     ("cache: 1h", "cache: 1"),
     ("api: \"https://api.xgateway.tech/\"", "api: api.xgateway.tech"),
     ("reconcile: off", "reconcile: daily"),
+    ("patience: 30m", "patience: off"),
     ("min_free: 1GB", "min_free: 1024"),
     ("view_cache: 64MB", "view_cache: lots"),
     ("history: 90d", "history: 0d"),

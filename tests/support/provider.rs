@@ -15,6 +15,9 @@ use tokio::{
 
 pub const KEY: &str = "an-api-key";
 
+/// The id in all of the provider's answers, whoever is asked about.
+pub const NIL: &str = "00000000-0000-0000-0000-000000000000";
+
 /// How it answers.
 #[derive(Clone, Debug)]
 pub enum Manner {
@@ -74,8 +77,13 @@ impl Provider {
     /// From now on this is the truth about a customer.
     pub fn knows(&self, customer: &str, status: &str, docs: &[&str]) {
         let docs: Vec<Value> = docs.iter().map(|doc| json!({"docType": doc})).collect();
-        let data = json!({"id": customer, "status": status, "docsMissing": docs, "kycEndUserErrorMessage": null});
+        let data = json!({"id": NIL, "status": status, "docsMissing": docs, "kycEndUserErrorMessage": null});
         self.shared.known.lock().expect("known").insert(customer.to_owned(), data);
+    }
+
+    /// From now on it has no such customer, or no profile of them.
+    pub fn forgets(&self, customer: &str) {
+        self.shared.known.lock().expect("known").remove(customer);
     }
 
     /// From now on it answers so whenever it is asked about a customer.
@@ -116,11 +124,12 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
             }
             Manner::Says(status, body) => (status, body),
             Manner::Truthful if !request.to_lowercase().contains(&format!("x-api-key: {KEY}")) => {
-                (401, json!({"success": false}).to_string())
+                let errors = json!([{"code": "unauthorized", "message": "the key is not known"}]);
+                (401, json!({"errors": errors, "success": false}).to_string())
             }
             Manner::Truthful => match shared.known.lock().expect("known").get(&customer) {
                 Some(data) => (200, json!({"success": true, "data": data}).to_string()),
-                None => (404, json!({"success": false}).to_string()),
+                None => (200, json!({"data": {"id": NIL, "status": null}, "success": true}).to_string()),
             },
         };
         let answer = format!(

@@ -68,7 +68,8 @@ impl Import {
         output.either(
             &json!({
                 "contacts": entries.len(), "changed": changed, "unchanged": entries.len() - changed,
-                "from_provider": asked.as_ref().map(|asked| asked.known), "failed": asked.as_ref().map(|asked| &asked.failed),
+                "from_provider": asked.as_ref().map(|asked| asked.known), "unknown": asked.as_ref().map(|asked| asked.unknown),
+                "failed": asked.as_ref().map(|asked| &asked.failed),
             }),
             format_args!(
                 "{} contacts were taken {where_to}: {changed} new or changed, {} as they were{}",
@@ -76,7 +77,13 @@ impl Import {
                 entries.len() - changed,
                 asked
                     .as_ref()
-                    .map(|asked| format!("\n{} of {} are known to the provider, and new here", asked.known, entries.len()))
+                    .map(|asked| {
+                        let unknown = match asked.unknown {
+                            0 => String::new(),
+                            count => format!("; of {count} it knows nothing (yet), and they stay as they were"),
+                        };
+                        format!("\n{} of {} are known to the provider, and new here{unknown}", asked.known, entries.len())
+                    })
                     .unwrap_or_default()
             ),
         );
@@ -144,6 +151,8 @@ fn unanswered(failed: &[String], all: usize) -> Failure {
 struct Asked {
     /// Of how many it said something new.
     known: usize,
+    /// Of how many it said that it knows nothing: 404, or a `null` status.
+    unknown: usize,
     /// About whom it gave no answer that can be used, and why.
     failed: Vec<String>,
 }
@@ -160,6 +169,7 @@ async fn ask(client: &Client, entries: &[Entry], output: &Output) -> Result<Aske
         for (entry, _) in left {
             match ask_about(client, entry, &bar).await? {
                 Said::Known => asked.known += 1,
+                Said::Unknown => asked.unknown += 1,
                 Said::Nothing => {}
                 Said::Odd(error) => asked.failed.push(format!("{}: {error}", entry.id)),
                 Said::Later(error) if answered_at.elapsed() > PATIENCE => return Err(given_up(&error)),
@@ -189,7 +199,9 @@ fn given_up(error: &str) -> Failure {
 
 enum Said {
     Known,
-    /// It does not know this customer, or it was known before.
+    /// It does not know this customer, or has no profile of them yet.
+    Unknown,
+    /// The customer was known here before.
     Nothing,
     /// What nobody can use, and would not be another time.
     Odd(String),
@@ -204,7 +216,11 @@ async fn ask_about(client: &Client, entry: &Entry, bar: &ProgressBar) -> Result<
         let answer = client.post_json(&path, &json!({"import": true})).await?;
         let failed = &answer["failed"];
         if failed.is_null() {
-            return Ok(if answer["verdict"] == "imported" { Said::Known } else { Said::Nothing });
+            return Ok(match answer["verdict"].as_str() {
+                Some("imported") => Said::Known,
+                _ if answer["provider_knows"] == false => Said::Unknown,
+                _ => Said::Nothing,
+            });
         }
         let error = failed["error"].as_str().unwrap_or("no answer").to_owned();
         if failed["lasting"] == true {

@@ -96,6 +96,11 @@ fn print(customer: &Value, output: &mut Output) {
     }
     output.line(format_args!("  tags        {}", text(&customer["tags"])));
     output.line(format_args!("  contact     {}", contact(&customer["contact"])));
+    if customer["pending"].is_object() {
+        let pending = &customer["pending"];
+        let (since, reason) = (text(&pending["since"]), text(&pending["reason"]));
+        output.line(format_args!("  pending     callbacks since {since}: {} ({reason})", pending["callbacks"]));
+    }
     output.line("\nhistory, the newest first");
     let timeline = customer["timeline"].as_array().cloned().unwrap_or_default();
     for entry in &timeline {

@@ -117,6 +117,12 @@ fn judged(status: &Value) -> Found {
     if problems > 0 {
         odd.push(format!("{}: `kyc-rules problems`", counted(problems, "problem")));
     }
+    if let Some(count @ 1..) = status["provider"]["unanswered"].as_u64().and_then(|count| usize::try_from(count).ok()) {
+        odd.push(format!("callbacks of {} are unanswered: `kyc-rules problems`", counted(count, "customer")));
+    }
+    if let Some(error) = status["provider"]["error"].as_str() {
+        odd.push(format!("the provider's API gives no answer that can be used: {error}"));
+    }
     let paused = ["rules", "channels"].iter().flat_map(|what| status["paused"][what].as_object());
     let paused: Vec<&str> = paused.flat_map(|all| all.keys().map(String::as_str)).collect();
     if !paused.is_empty() {

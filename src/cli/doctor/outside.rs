@@ -50,8 +50,8 @@ pub async fn provider(config: &Config) -> Found {
         return Found::warn("provider", said);
     };
     let asked = async {
-        let api = Api::new(api.clone(), key).map_err(AskError::Odd)?;
-        let customer = CustomerId::new(MADE_UP).map_err(|error| AskError::Odd(error.to_string()))?;
+        let api = Api::new(api.clone(), key).map_err(|why| AskError::Odd(why.into()))?;
+        let customer = CustomerId::new(MADE_UP).map_err(|error| AskError::Odd(error.to_string().into()))?;
         api.ask(&customer).await
     };
     match asked.await {
@@ -59,7 +59,7 @@ pub async fn provider(config: &Config) -> Found {
         Ok(Answer::Known(_)) => {
             Found::warn("provider", format!("{api} takes the key, and claims to know the customer {MADE_UP}"))
         }
-        Err(error) => Found::fail("provider", error.to_string()),
+        Err(error) => Found::fail("provider", error.cause().full()),
     }
 }
 

@@ -158,11 +158,14 @@ impl Admin {
                           or until it has lasted 15 minutes";
             json!({"problem": "clock", "reason": reason})
         });
-        Ok(key.into_iter().chain(clock).chain(gone).collect())
+        let unanswered = self.unanswered_in_all()?.into_iter().chain(self.unanswered_timers());
+        Ok(key.into_iter().chain(unanswered).chain(clock).chain(gone).collect())
     }
 
     async fn problems(&self, query: JobsQuery) -> Answered {
+        let unanswered = self.unanswered(&query)?;
         let mut problems: Value = self.list(query.of_problems()).await?;
+        problems["unanswered"] = json!(unanswered);
         let standing = self.standing()?;
         problems["brakes"] = json!(BrakeShape::all(&standing));
         problems["service"] = json!(self.of_the_service()?);

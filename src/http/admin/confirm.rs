@@ -45,8 +45,9 @@ impl Admin {
             false => serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?,
         };
         let (store, customer) = (self.store()?, customer_id(&id)?);
-        let receipt = if how.believe {
-            store.submit(Command::Believe { customer: customer.clone() }).await.map_err(refused)?
+        let (receipt, known) = if how.believe {
+            let receipt = store.submit(Command::Believe { customer: customer.clone() }).await.map_err(refused)?;
+            (receipt, None)
         } else if how.import {
             match asker(self.house.asker())?.import(&customer).await {
                 // Whoever imports many does not stop at one.
@@ -55,10 +56,10 @@ impl Admin {
                     let everybody = trouble.is_some_and(|trouble| trouble.lasting);
                     return Ok(failed(&customer, &error, again_ms, everybody));
                 }
-                asked => receipt_of(asked)?,
+                asked => answered(asked)?,
             }
         } else {
-            receipt_of(asker(self.house.asker())?.ask_at_once(&customer).await)?
+            answered(asker(self.house.asker())?.ask_at_once(&customer).await)?
         };
         let verdict = match receipt {
             Receipt::Seen(verdict) => Some(verdict.name()),
@@ -72,21 +73,22 @@ impl Admin {
         let status = case.as_ref().and_then(|case| case.customer.as_ref()).map(|known| known.status.clone());
         let waiting = case.and_then(|case| case.question.as_ref().map(|question| question.waiting.len()));
         let shape = json!({
-            "customer": customer, "verdict": verdict, "known": status.is_some(), "status": status, "waiting": waiting.unwrap_or(0),
+            "customer": customer, "verdict": verdict, "provider_knows": known, "known": status.is_some(), "status": status, "waiting": waiting.unwrap_or(0),
         });
         Ok(answer(StatusCode::OK, &shape))
     }
 }
 
-fn asker(asker: Option<&Arc<Asker>>) -> Result<&Arc<Asker>, Problem> {
+pub(super) fn asker(asker: Option<&Arc<Asker>>) -> Result<&Arc<Asker>, Problem> {
     let no_key = "the provider's API can't be asked: there is no `provider.api_key` in the configuration";
     asker.ok_or_else(|| Problem::new(Kind::Conflict).detail(no_key))
 }
 
-fn receipt_of(asked: Asked) -> Result<Receipt, Problem> {
+/// What came of it, and whether the provider knows the customer.
+fn answered(asked: Asked) -> Result<(Receipt, Option<bool>), Problem> {
     match asked {
-        Asked::Answered(receipt) => Ok(receipt),
-        Asked::Failed { error, .. } => Err(Problem::new(Kind::Unavailable).detail(error.to_string())),
+        Asked::Answered { receipt, known } => Ok((receipt, Some(known))),
+        Asked::Failed { error, .. } => Err(Problem::new(Kind::Unavailable).detail(error.cause().full())),
         Asked::Refused(why) => Err(refused(why)),
     }
 }
@@ -96,7 +98,8 @@ fn failed(customer: &CustomerId, error: &AskError, again_ms: i64, everybody: boo
     let shape = json!({
         "customer": customer,
         "failed": {
-            "error": error.to_string(),
+            "error": error.cause().full(),
+            "code": error.cause().code,
             "again_ms": again_ms,
             "asked": !matches!(error, AskError::Resting(_)),
             "lasting": matches!(error, AskError::Odd(_)),

@@ -45,6 +45,15 @@ pub(super) struct JobsQuery {
 }
 
 impl JobsQuery {
+    /// The customer that is asked for, and how many rows; `None` where only jobs of a rule or a channel are.
+    pub(super) fn of_customers(&self) -> Result<Option<(Option<CustomerId>, usize)>, Problem> {
+        if self.rule.is_some() || self.channel.is_some() || self.cursor.is_some() {
+            return Ok(None);
+        }
+        let customer = self.customer.as_deref().map(customer_id).transpose()?;
+        Ok(Some((customer, self.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE))))
+    }
+
     pub(super) fn of_problems(self) -> Self {
         Self { state: Some(State::Problem.name().to_owned()), ..self }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Admin;
 use crate::{
@@ -10,8 +11,10 @@ use crate::{
     decide::{Braked, CameDue, Case, Ruling, Standing},
     kyc::{Codes, Contact, Customer, CustomerId, Observation, Processing, Status, Verdict},
     outbox::{Channel, Job},
+    provider::Round,
     rulebook::Loaded,
     rules::Stay,
+    source::Duration,
     store::{Entry, Figures, Page, Store, settled},
 };
 
@@ -127,10 +130,34 @@ struct ProviderShape {
     confirm: bool,
     /// Customers about whom it is to be asked.
     questions: u64,
+    /// Customers whose callbacks have waited longer than `patience`: the problem `unanswered`.
+    unanswered: u64,
+    /// As configured: `1h`.
+    patience: String,
+    /// The latest rounds of asking about every customer.
+    reconcile: Vec<RoundShape>,
     /// What is wrong with its API, and in how many seconds it is asked again.
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     again_in_s: Option<u64>,
+}
+
+/// One round of asking about every customer.
+#[derive(Serialize)]
+struct RoundShape {
+    /// The customers with a final status, instead of the others.
+    r#final: bool,
+    at: String,
+    answered: u64,
+    /// Of whom the provider knows nothing; they stay as remembered.
+    unknown: u64,
+    failed: u64,
+}
+
+impl RoundShape {
+    fn new(Round { settled, ended_at, answered, unknown, failed }: Round) -> Self {
+        Self { r#final: settled, at: moment(ended_at), answered, unknown, failed }
+    }
 }
 
 #[derive(Serialize)]
@@ -148,6 +175,7 @@ impl StatusShape {
         let Figures { customers, bytes, queued, held, running, problem, durable, behind, asked_about, .. } =
             store.figures();
         let provider = admin.house.asker().and_then(|asker| asker.trouble());
+        let rounds = admin.house.asker().map(|asker| asker.rounds()).unwrap_or_default();
         let directory = admin.house.lookups().and_then(|lookups| lookups.trouble());
         let error = loaded.error.as_ref().map(|(at, text)| ErrorShape { at: moment(*at), text: text.clone() });
         Self {
@@ -164,6 +192,9 @@ impl StatusShape {
             provider: ProviderShape {
                 confirm: admin.confirms,
                 questions: asked_about,
+                unanswered: admin.count_unanswered(store),
+                patience: Duration::text_of(admin.patience_ms),
+                reconcile: rounds.into_iter().map(RoundShape::new).collect(),
                 again_in_s: provider.as_ref().map(|trouble| trouble.again_in_s),
                 error: provider.map(|trouble| trouble.text),
             },
@@ -195,6 +226,8 @@ pub struct CustomerShape {
     entered_at: Option<String>,
     tags: Codes,
     contact: Option<Contact>,
+    /// Since when callbacks wait to be decided, how many, and why.
+    pending: Option<Value>,
     timeline: Vec<EntryShape>,
     /// The number to ask for older entries with, as `?before=`.
     next: Option<u64>,
@@ -270,7 +303,13 @@ impl RulingShape {
 }
 
 impl CustomerShape {
-    pub fn new(id: &CustomerId, case: &Case, timeline: Page<Entry, u64>, jobs: Vec<JobShape>) -> Self {
+    pub fn new(
+        id: &CustomerId,
+        case: &Case,
+        pending: Option<Value>,
+        timeline: Page<Entry, u64>,
+        jobs: Vec<JobShape>,
+    ) -> Self {
         let customer = case.customer.as_ref();
         let timeline = settled(timeline);
         let events =
@@ -290,6 +329,7 @@ impl CustomerShape {
             entered_at: customer.map(|customer| moment(customer.entered_at)),
             tags: case.tags.clone(),
             contact: case.contact.clone(),
+            pending,
             timeline: events.map(EntryShape::new).collect(),
             next: timeline.next,
             jobs,

@@ -293,6 +293,19 @@ impl Journal {
         self.shared.hot().next_ask()
     }
 
+    pub fn waiting_since(
+        &self,
+        until: Timestamp,
+        after: Option<&(Timestamp, CustomerId)>,
+        max: usize,
+    ) -> Vec<(Timestamp, CustomerId)> {
+        self.shared.hot().waiting_since(until, after, max)
+    }
+
+    pub fn count_waiting_since(&self, until: Timestamp) -> u64 {
+        self.shared.hot().count_waiting_since(until)
+    }
+
     pub fn want_contact(&self, customer: CustomerId) {
         self.shared.hot_mut().want_contact(customer);
         self.shared.jobs.send_modify(|count| *count = count.wrapping_add(1));

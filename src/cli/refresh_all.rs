@@ -1,0 +1,110 @@
+//! Goes on with all callbacks that have waited longer than `provider.patience`: asks the provider's API about each customer again, or
+//! takes the newest waiting callback of each as right. Shows how many there are, and asks before it acts.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{Exit, Failure, Output, jobs::waiting, settings};
+
+const PATH: &str = "customers/refresh";
+
+pub fn run(config: Option<&Path>, believe: bool, yes: bool, output: &mut Output) -> Result<(), Failure> {
+    let found = settings::block_on(async {
+        settings::client(config)?.post_json(PATH, &json!({"believe": believe, "dry": true})).await
+    })?;
+    let count = found["count"].as_u64().unwrap_or_default();
+    let patience = found["patience"].as_str().unwrap_or("?");
+    if count == 0 {
+        output.either(&found, format_args!("no callback has waited longer than {patience}"));
+        return Ok(());
+    }
+    if !output.is_json() {
+        show(count, patience, &found, output);
+    }
+    if !yes && !output.asks(question(believe, count))? {
+        output.either(&found, "nothing was done");
+        return Ok(());
+    }
+    let acted = settings::block_on(act(config, believe, &found["until"]))?;
+    let text = format!("callbacks of {} are decided{}", customers(acted.done), acted.rest());
+    let shape = json!({
+        "count": acted.count, "done": acted.done, "dry": false, "stopped": acted.stopped, "examples": acted.examples,
+    });
+    output.either(&shape, text);
+    match acted.stopped {
+        Some(why) => Err(Failure::new(Exit::Unavailable, format_args!("the rest was left as it is: {why}"))),
+        None if acted.done == 0 => Err(Failure::new(Exit::Failed, "")),
+        None => Ok(()),
+    }
+}
+
+fn question(believe: bool, count: u64) -> String {
+    match believe {
+        true => {
+            format!("Take the newest waiting callback of {} as right, whatever the provider says?", customers(count))
+        }
+        false => format!("Ask the provider's API about {} now?", customers(count)),
+    }
+}
+
+fn customers(count: u64) -> String {
+    if count == 1 { "1 customer".to_owned() } else { format!("{count} customers") }
+}
+
+/// How many, and some of them.
+fn show(count: u64, patience: &str, found: &Value, output: &mut Output) {
+    let examples: &[Value] = found["examples"].as_array().map_or(&[], Vec::as_slice);
+    output.line(format_args!(
+        "callbacks of {} have waited longer than {patience}:\n\n{}",
+        customers(count),
+        waiting(examples)
+    ));
+    let more = count.saturating_sub(examples.len() as u64);
+    if more > 0 {
+        output.line(format_args!("and {more} more"));
+    }
+    output.line("");
+}
+
+/// What came of all pages.
+#[derive(Default)]
+struct Acted {
+    count: u64,
+    done: u64,
+    /// Why the rest was not tried.
+    stopped: Option<String>,
+    /// Some of those that still wait, and why.
+    examples: Vec<Value>,
+}
+
+impl Acted {
+    fn rest(&self) -> String {
+        let left = self.count.saturating_sub(self.done);
+        let why = self.examples.first().and_then(|one| one["reason"].as_str());
+        match (left, why) {
+            (0, _) => String::new(),
+            (left, None) => format!("; those of {} still wait", customers(left)),
+            (left, Some(why)) => format!("; those of {} still wait: {why}", customers(left)),
+        }
+    }
+}
+
+/// Acts page by page, so that no request takes long.
+async fn act(config: Option<&Path>, believe: bool, until: &Value) -> Result<Acted, Failure> {
+    let client = settings::client(config)?;
+    let mut acted = Acted::default();
+    let mut cursor = Value::Null;
+    loop {
+        let page = client.post_json(PATH, &json!({"believe": believe, "until": until, "cursor": cursor})).await?;
+        acted.count += page["count"].as_u64().unwrap_or_default();
+        acted.done += page["done"].as_u64().unwrap_or_default();
+        acted.examples.extend(page["examples"].as_array().into_iter().flatten().cloned());
+        acted.examples.truncate(5);
+        acted.stopped = page["stopped"].as_str().map(str::to_owned);
+        cursor = page["next"].clone();
+        if cursor.is_null() {
+            return Ok(acted);
+        }
+    }
+}

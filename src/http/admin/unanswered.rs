@@ -1,0 +1,293 @@
+//! Callbacks that have waited longer than `provider.patience` without a decision: the problem `unanswered`, and what an operator does
+//! about all of them at once.
+//!
+//! Which customers those are follows from when their oldest waiting callback came, whatever keeps it: an API that is away, refuses
+//! the key, asks for patience or says what decides nothing, or a shop that gives no contact.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::{Duration, timeout};
+use warp::{Filter, Rejection, reply::Response};
+
+use super::{Admin, Answered, MAX_BODY_BYTES, confirm::asker, customer_id, jobs::JobsQuery, malformed, object};
+use crate::{
+    clock::Timestamp,
+    decide::{Case, Command, Receipt},
+    http::{
+        body::capped_body,
+        reply::{Problem, json as answer},
+    },
+    kyc::CustomerId,
+    provider::{Asked, Asker, Cause},
+    source,
+    store::Store,
+};
+
+/// Customers of one request, and how many of them at once.
+const PAGE: usize = 50;
+const AT_ONCE: usize = 16;
+
+/// How many are shown where a count would do.
+const EXAMPLES: usize = 5;
+
+/// How long one customer may take: the pace at which the API is asked may have no turn for them.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// One customer whose callbacks nothing decides.
+#[derive(Debug, Serialize)]
+pub(super) struct UnansweredShape {
+    problem: &'static str,
+    customer: CustomerId,
+    /// When the oldest of the callbacks came.
+    since: String,
+    waiting: usize,
+    /// The last error, or what else is waited for.
+    reason: String,
+    /// The provider's error code.
+    code: Option<Box<str>>,
+}
+
+/// All customers whose callbacks nothing decides.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefreshAll {
+    /// The newest waiting callback of each is right, whatever the API says.
+    #[serde(default)]
+    believe: bool,
+    /// Only count.
+    #[serde(default)]
+    dry: bool,
+    /// Those whose callbacks came until then, as a dry run has said.
+    until: Option<String>,
+    /// Where the page before ended.
+    cursor: Option<String>,
+}
+
+/// What acting on one customer has come to.
+enum Acted {
+    Decided,
+    Waits(CustomerId, Cause),
+    /// It was not tried: the API is left alone.
+    Stopped(Cause),
+}
+
+pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+    warp::path!("customers" / "refresh")
+        .and(warp::post())
+        .and(capped_body(MAX_BODY_BYTES))
+        .then(answered!(admin, |this, body: Bytes| this.refresh_all(body)))
+}
+
+impl Admin {
+    /// Callbacks that came at this time or before have waited too long.
+    fn impatient_at(&self) -> Timestamp {
+        self.clock.now().plus_ms(-self.patience_ms)
+    }
+
+    pub(super) fn count_unanswered(&self, store: &Store) -> u64 {
+        store.count_waiting_since(self.impatient_at())
+    }
+
+    /// Those that the list of problems is asked for.
+    pub(super) fn unanswered(&self, query: &JobsQuery) -> Result<Vec<UnansweredShape>, Problem> {
+        let Some((customer, max)) = query.of_customers()? else { return Ok(Vec::new()) };
+        let (store, until) = (self.store()?, self.impatient_at());
+        let Some(customer) = customer else { return Ok(self.shapes(store, until, max)) };
+        let case = store.customer(&customer).map_err(super::unreadable)?;
+        let since = case.as_ref().and_then(|case| case.question.as_ref()).map(|question| question.since());
+        let late = since.filter(|since| *since <= until);
+        Ok(late.map(|since| self.shape(store, since, customer)).into_iter().collect())
+    }
+
+    /// One entry for all of them, if there are any.
+    pub(super) fn unanswered_in_all(&self) -> Result<Option<Value>, Problem> {
+        let store = self.store()?;
+        let count = self.count_unanswered(store);
+        let Some(oldest) = self.shapes(store, self.impatient_at(), 1).pop() else { return Ok(None) };
+        let whose = if count == 1 { "1 customer".to_owned() } else { format!("{count} customers") };
+        let reason = format!(
+            "callbacks of {whose} have waited longer than {} and are not decided: {}. `kyc-rules refresh --all` asks the provider \
+             again, `--believe` takes the callbacks as right",
+            source::Duration::text_of(self.patience_ms),
+            oldest.reason
+        );
+        Ok(Some(
+            json!({"problem": "unanswered", "count": count, "since": oldest.since, "code": oldest.code, "reason": reason}),
+        ))
+    }
+
+    /// One entry for due timers that the provider's API keeps waiting, if there are any.
+    pub(super) fn unanswered_timers(&self) -> Option<Value> {
+        let asker = self.house.asker()?;
+        let (count, oldest) = asker.late_timers.since(self.impatient_at())?;
+        let whose = if count == 1 { "1 customer".to_owned() } else { format!("{count} customers") };
+        let cause = self.cause(&oldest, None);
+        let reason = format!(
+            "timers of {whose} are due and wait longer than {} for the provider's API, which is asked first: {}",
+            source::Duration::text_of(self.patience_ms),
+            cause.full()
+        );
+        Some(json!({"problem": "unanswered_timers", "count": count, "code": cause.code, "reason": reason}))
+    }
+
+    /// What a customer's callbacks wait for, if any waits.
+    pub(super) fn pending(&self, customer: &CustomerId, case: &Case) -> Option<Value> {
+        let question = case.question.as_ref()?;
+        let cause = self.cause(customer, Some(case));
+        Some(json!({
+            "since": question.since().to_string(), "callbacks": question.waiting.len(),
+            "unanswered": question.since() <= self.impatient_at(), "reason": cause.full(), "code": cause.code,
+        }))
+    }
+
+    fn shapes(&self, store: &Store, until: Timestamp, max: usize) -> Vec<UnansweredShape> {
+        let rows = store.waiting_since(until, None, max).into_iter();
+        rows.map(|(since, customer)| self.shape(store, since, customer)).collect()
+    }
+
+    fn shape(&self, store: &Store, since: Timestamp, customer: CustomerId) -> UnansweredShape {
+        let case = store.customer(&customer).ok().flatten();
+        let waiting =
+            case.as_ref().and_then(|case| case.question.as_ref()).map_or(0, |question| question.waiting.len());
+        let cause = self.cause(&customer, case.as_deref());
+        UnansweredShape {
+            problem: "unanswered",
+            customer,
+            since: since.to_string(),
+            waiting,
+            reason: cause.full(),
+            code: cause.code,
+        }
+    }
+
+    /// What keeps a customer's callbacks.
+    fn cause(&self, customer: &CustomerId, case: Option<&Case>) -> Cause {
+        let asker = self.house.asker();
+        let said = asker.and_then(|asker| asker.last_error(customer));
+        let trouble = || asker.and_then(|asker| asker.trouble()).map(|trouble| trouble.text.into());
+        let contact = || {
+            case?.question.as_ref().filter(|question| question.contact)?;
+            self.house.lookups()?.trouble().map(|trouble| format!("the shop's API: {}", trouble.text).into())
+        };
+        said.or_else(trouble).or_else(contact).unwrap_or_else(|| match case.and_then(|case| case.question.as_ref()) {
+            Some(question) if question.asked > 0 => format!(
+                "the provider's API repeats what is remembered or does not know the customer; it is asked again at {}",
+                question.next_at
+            )
+            .into(),
+            _ => "there is no answer yet since the service was started".to_owned().into(),
+        })
+    }
+
+    async fn refresh_all(&self, body: Bytes) -> Answered {
+        let how: RefreshAll = object(&body, r#"{"believe": false, "dry": true}"#)?;
+        let store = self.store()?;
+        if !how.believe {
+            asker(self.house.asker())?;
+        }
+        let until = how.until.as_deref().map_or(Ok(self.impatient_at()), moment)?.min(self.impatient_at());
+        if how.dry {
+            let shape = json!({
+                "count": store.count_waiting_since(until), "done": 0, "dry": true, "until": until.to_string(),
+                "patience": source::Duration::text_of(self.patience_ms), "examples": self.shapes(store, until, EXAMPLES),
+            });
+            return Ok(answer(StatusCode::OK, &shape));
+        }
+        let after = how.cursor.as_deref().map(place).transpose()?;
+        let page = store.waiting_since(until, after.as_ref(), PAGE);
+        let next = page.get(PAGE - 1).map(|(since, customer)| format!("{}.{customer}", since.millis()));
+        let count = page.len();
+        let acted = self.act_on(store, page, how.believe, until, after.is_none()).await?;
+        let (mut done, mut examples, mut stopped) = (0, Vec::new(), None);
+        for one in acted {
+            match one {
+                Acted::Decided => done += 1,
+                Acted::Waits(customer, cause) if examples.len() < EXAMPLES => {
+                    examples.push(json!({"customer": customer, "reason": cause.full(), "code": cause.code}));
+                }
+                Acted::Waits(..) => {}
+                Acted::Stopped(cause) => stopped = Some(cause.full()),
+            }
+        }
+        if done > 0 {
+            tracing::info!(customers = done, believed = how.believe, "waiting callbacks were decided by hand");
+        }
+        let next = next.filter(|_| stopped.is_none());
+        let shape =
+            json!({"count": count, "done": done, "dry": false, "next": next, "stopped": stopped, "examples": examples});
+        Ok(answer(StatusCode::OK, &shape))
+    }
+
+    async fn act_on(
+        &self,
+        store: &Store,
+        page: Vec<(Timestamp, CustomerId)>,
+        believe: bool,
+        until: Timestamp,
+        is_first: bool,
+    ) -> Result<Vec<Acted>, Problem> {
+        let mut customers = page.into_iter().map(|(_, customer)| customer);
+        let mut acted = Vec::new();
+        if is_first
+            && !believe
+            && let Some(first) = customers.next()
+        {
+            // An operator does not wait for a pause to end; if this goes well, the pause is over for the others, too.
+            let asked = asker(self.house.asker())?.ask_at_once(&first).await;
+            acted.push(self.outcome(store, first, Some(asked), until));
+        }
+        let rest = stream::iter(customers).map(|customer| async move {
+            if believe {
+                let believed = store.submit(Command::Believe { customer: customer.clone() }).await;
+                return match believed {
+                    Ok(Receipt::Seen(_) | Receipt::Unchanged) => Acted::Decided,
+                    Ok(_) => self.outcome(store, customer, None, until),
+                    Err(refused) => Acted::Stopped(refused.to_string().into()),
+                };
+            }
+            let Some(asker) = self.house.asker() else { return self.outcome(store, customer, None, until) };
+            if asker.rests_for_ms().is_some() {
+                return Acted::Stopped(resting(asker));
+            }
+            let asked = timeout(LONGEST, asker.ask(&customer)).await.ok();
+            self.outcome(store, customer, asked, until)
+        });
+        acted.extend(rest.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
+        Ok(acted)
+    }
+
+    /// Whether the callbacks that had waited are decided, and if not, why.
+    fn outcome(&self, store: &Store, customer: CustomerId, asked: Option<Asked>, until: Timestamp) -> Acted {
+        let case = store.customer(&customer).ok().flatten();
+        let waits =
+            case.as_ref().and_then(|case| case.question.as_ref()).is_some_and(|question| question.since() <= until);
+        let cause = match asked {
+            Some(Asked::Failed { error, .. }) => error.cause().clone(),
+            Some(Asked::Refused(refused)) => refused.to_string().into(),
+            _ if waits => self.cause(&customer, case.as_deref()),
+            _ => return Acted::Decided,
+        };
+        if waits { Acted::Waits(customer, cause) } else { Acted::Decided }
+    }
+}
+
+/// Why the API is left alone.
+fn resting(asker: &Asker) -> Cause {
+    asker.trouble().map(|trouble| trouble.text).unwrap_or_else(|| "the provider's API is left alone".to_owned()).into()
+}
+
+fn moment(text: &str) -> Result<Timestamp, Problem> {
+    let moment = text.parse::<jiff::Timestamp>().map(Timestamp::from);
+    moment.map_err(|_| malformed(format!("until: {text:?} is no time; write as 2026-03-03T21:30:00Z")))
+}
+
+fn place(cursor: &str) -> Result<(Timestamp, CustomerId), Problem> {
+    let unknown = || malformed("the cursor is none that this side has given".to_owned());
+    let (since, customer) = cursor.split_once('.').ok_or_else(unknown)?;
+    Ok((Timestamp(since.parse().map_err(|_| unknown())?), customer_id(customer)?))
+}
