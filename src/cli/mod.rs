@@ -26,6 +26,7 @@ mod settings;
 mod sign;
 mod status;
 mod test;
+mod traffic;
 
 use std::{path::PathBuf, process::ExitCode};
 
