@@ -27,7 +27,7 @@ use crate::{
     rulebook::{FailingTests, Reading, StartError},
     rules::Context,
     store::{OpenError, Recorder},
-    telemetry::Metrics,
+    telemetry::{ListenerRefusals, Metrics},
     ways,
 };
 
@@ -157,16 +157,20 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
         let (stop, stopped) = watch::channel(false);
         let Self { config, clock, recorder, house, metrics, ways, shop, token, public, admin, started_at } = self;
+        let refused = ListenerRefusals::new(&clock);
         let intake = Arc::new(Intake {
             path: config.callback.path.clone(),
             secrets: config.callback.secrets.clone(),
             house: Arc::clone(&house),
             metrics: Arc::clone(&metrics),
+            refusals: Arc::clone(&refused.public),
+            clock: clock.clone(),
         });
         let origin = config.source.clone();
         let side = Arc::new(Admin {
             house: Arc::clone(&house),
             metrics: Arc::clone(&metrics),
+            refused: refused.clone(),
             token: Token::new(&token),
             hosts: Hosts::new(admin.local_addr(), &config.admin.hosts),
             clock: clock.clone(),
@@ -179,6 +183,7 @@ impl App {
             patience_ms: milliseconds(config.provider.patience),
             config_changed: Box::new(move || origin.as_ref().is_some_and(|origin| origin.has_changed())),
         });
+        let (public, admin) = (public.counting(refused.public), admin.counting(refused.admin));
         tracing::info!(public = %public.local_addr(), admin = %admin.local_addr(), "listening");
         let mut listeners = JoinSet::new();
         listeners.spawn(public.serve(callback::routes(intake), until(stopped.clone())));

@@ -1,9 +1,16 @@
 //! Every metric and the log's set-up, each named once.
 //!
 //! Labels are words of this program, names of rules and channels. No customer, address, message or hash is in a metric, and
-//! none in the log.
+//! none in the log. Log lines that a stranger can cause go through a [`Throttle`].
 
-use std::io::{self, Write};
+mod panics;
+mod refusals;
+mod throttle;
+
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicI64, Ordering::Relaxed},
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
@@ -17,8 +24,14 @@ use prometheus_client::{
 };
 use tracing_subscriber::EnvFilter;
 
+pub use self::{
+    refusals::{Count, ListenerRefusals, Refusal, Refusals},
+    throttle::Throttle,
+};
 use crate::{
+    clock::Timestamp,
     decide::{Effects, Ruled},
+    kyc::OtherType,
     store::Figures,
 };
 
@@ -28,6 +41,8 @@ use crate::{
 pub enum Answer {
     accepted,
     duplicate,
+    /// Verified, and of a type that this program does nothing about.
+    ignored,
     malformed,
     other_type,
     unauthorized,
@@ -38,6 +53,27 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AnswerLabels {
     answer: Answer,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TypeLabels {
+    r#type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    listener: &'static str,
+    refused: &'static str,
+}
+
+/// The callbacks that were answered 200 since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    pub accepted: u64,
+    pub duplicate: u64,
+    /// By type, as the provider names it.
+    pub ignored: Vec<(&'static str, u64)>,
+    pub last_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -94,6 +130,10 @@ pub struct Metrics {
     registry: Registry,
     callbacks: Family<AnswerLabels, Counter>,
     callback_seconds: Histogram,
+    ignored: Family<TypeLabels, Counter>,
+    refused: Family<RefusalLabels, Counter>,
+    /// When a callback was last answered 200, in milliseconds; 0 before the first.
+    taken_ms: AtomicI64,
     rules: Family<RuleLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
     in_doubt: Counter,
@@ -118,6 +158,9 @@ impl Default for Metrics {
             registry: Registry::default(),
             callbacks: Family::default(),
             callback_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+            ignored: Family::default(),
+            refused: Family::default(),
+            taken_ms: AtomicI64::new(0),
             rules: Family::default(),
             attempts: Family::default(),
             in_doubt: Counter::default(),
@@ -140,6 +183,16 @@ impl Default for Metrics {
             "From a callback's body to its answer, for those that were stored",
             Unit::Seconds,
             new.callback_seconds.clone(),
+        );
+        registry.register(
+            "callbacks_ignored",
+            "Callbacks about something else than KYC that were verified and ignored, by their type",
+            new.ignored.clone(),
+        );
+        registry.register(
+            "refused",
+            "Requests and connections that a listener refused, by the reason",
+            new.refused.clone(),
         );
         registry.register("rules", "Rules whose trigger matched, by what became of them", new.rules.clone());
         registry.register("attempts", "Attempts at jobs, by how they ended", new.attempts.clone());
@@ -181,6 +234,32 @@ impl Metrics {
         self.callbacks.get_or_create(&AnswerLabels { answer }).inc();
     }
 
+    /// A callback was answered 200.
+    pub fn taken(&self, answer: Answer, at: Timestamp) {
+        self.answered(answer);
+        self.taken_ms.store(at.millis(), Relaxed);
+    }
+
+    /// A callback about something else than KYC was answered 200.
+    pub fn ignored(&self, kind: OtherType, at: Timestamp) {
+        self.ignored.get_or_create(&TypeLabels { r#type: kind.name() }).inc();
+        self.taken(Answer::ignored, at);
+    }
+
+    pub fn callbacks_taken(&self) -> Taken {
+        let count = |answer| self.callbacks.get_or_create(&AnswerLabels { answer }).get();
+        let ignored = OtherType::ALL.map(|kind| {
+            let r#type = kind.name();
+            (r#type, self.ignored.get_or_create(&TypeLabels { r#type }).get())
+        });
+        Taken {
+            accepted: count(Answer::accepted),
+            duplicate: count(Answer::duplicate),
+            ignored: ignored.into(),
+            last_at: Some(Timestamp(self.taken_ms.load(Relaxed))).filter(|at| at.millis() != 0),
+        }
+    }
+
     pub fn stored_after(&self, seconds: f64) {
         self.callback_seconds.observe(seconds);
     }
@@ -219,7 +298,13 @@ impl Metrics {
     }
 
     /// The text of `/metrics`.
-    pub fn text(&self, figures: Option<&Figures>) -> String {
+    pub fn text(&self, figures: Option<&Figures>, listeners: &[&Refusals]) -> String {
+        for refusals in listeners {
+            for counted in refusals.counts() {
+                let labels = RefusalLabels { listener: refusals.listener(), refused: counted.kind.name() };
+                self.refused.get_or_create(&labels).inner().store(counted.count, Relaxed);
+            }
+        }
         if let Some(figures) = figures {
             for (state, count) in [
                 ("queued", figures.queued),
@@ -272,11 +357,13 @@ impl Write for Forgiving {
 }
 
 /// Starts the log, on standard error. The level is for what this program says. Libraries say no more than warnings: at finer levels
-/// they repeat paths and answers, and so ids and names; and nothing in the environment changes that.
+/// they repeat paths and answers, and so ids and names; and nothing in the environment changes that. rustls says nothing: the other
+/// end of a connection chooses how often it warns, and its errors are said by this program.
 pub fn start_log(format: LogFormat, level: &str) {
     let others = if level == "error" { "error" } else { "warn" };
-    let filter = EnvFilter::new(format!("{others},{}={level}", env!("CARGO_CRATE_NAME")));
+    let filter = EnvFilter::new(format!("{others},rustls=off,{}={level}", env!("CARGO_CRATE_NAME")));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Forgiving).log_internal_errors(false);
+    panics::log_panics();
     // A second start in the same process changes nothing.
     let _ = match format {
         LogFormat::Text => log.with_ansi(false).try_init(),

@@ -2,6 +2,13 @@
 
 mod support;
 
+#[path = "attack/hostile.rs"]
+mod hostile;
+#[path = "attack/other_types.rs"]
+mod other_types;
+#[path = "attack/refused.rs"]
+mod refused;
+
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -127,7 +134,8 @@ async fn what_is_no_callback_is_named() {
         (signed(&long_id, "FULL_USER", json!({})).to_string(), 400, "longer than 256 bytes"),
         (signed("a\nb", "FULL_USER", json!({})).to_string(), 400, "control characters"),
         (format!("{{\"callbackType\":\"kyc\",\"x\":{}", "[".repeat(60_000)), 400, "nested more than 64 deep"),
-        (signed("C-1", "FULL_USER", json!({"callbackType": "transaction"})).to_string(), 422, "callbackType"),
+        (signed("C-1", "FULL_USER", json!({"callbackType": "iban"})).to_string(), 422, "callbackType"),
+        (signed("C-1", "FULL_USER", json!({"callbackType": "transaction"})).to_string(), 400, "missing field"),
         (json!({"callbackType": "bank-account", "status": {"a": 1}}).to_string(), 422, "callbackType"),
     ];
     for (body, status, part) in cases {

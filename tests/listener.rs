@@ -9,6 +9,8 @@ mod peer;
 mod crowds;
 #[path = "listener/drain.rs"]
 mod drain;
+#[path = "listener/framing.rs"]
+mod framing;
 #[path = "listener/requests.rs"]
 mod requests;
 #[path = "listener/slow.rs"]

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::known::Known;
 use crate::{
-    kyc::{Claim, ClaimError, CustomerId, Observation, Secret, Verified, hash_of},
+    kyc::{CustomerId, Observation, Received, Secret, Unreadable, Verified, hash_of},
     source::{Fields, Node, Report, Value},
 };
 
@@ -42,13 +42,13 @@ pub(super) fn read(
         "kycEndUserErrorMessage": message.flatten(),
         "kycProcessingStatus": processing.flatten().flatten(),
     });
-    let claim = match Claim::read(body.to_string().as_bytes()) {
-        Ok(claim) => claim,
-        Err(ClaimError::Malformed(problem)) => {
-            report.error("callback", node.span.clone(), format!("no such callback is taken: {problem}"));
+    let claim = match Received::read(body.to_string().as_bytes()) {
+        Ok(Received::Kyc(claim)) => claim,
+        Err(Unreadable::Malformed(problem)) => {
+            report.error("callback", node.span.clone(), format!("no such callback is taken: {}", problem.detail));
             return None;
         }
-        Err(ClaimError::OtherType) => return None,
+        Ok(Received::Other(_)) | Err(Unreadable::UnknownType) => return None,
     };
     Verified::check(claim, &[secret]).map(Observation::from)
 }

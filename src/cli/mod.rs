@@ -27,6 +27,7 @@ mod settings;
 mod sign;
 mod status;
 mod test;
+mod traffic;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Failure, Output, settings};
+use super::{
+    Failure, Output, settings,
+    traffic::{refused, taken},
+};
 
 pub fn run(config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
     let status = settings::block_on(async {
@@ -39,6 +42,15 @@ fn print(status: &Value, output: &mut Output) {
         store["bytes"].as_f64().unwrap_or_default() / 1e6,
         store["records"]
     ));
+    // A server of an older version counts nothing.
+    if status["callbacks"].is_object() {
+        output.line(format_args!("callbacks  {}", taken(&status["callbacks"])));
+    }
+    for (side, name) in [("callbacks", ""), ("admin", "admin: ")] {
+        for one in refused(&status[side]) {
+            output.line(format_args!("refused    {name}{}: {}", one.shown(), one.about));
+        }
+    }
     let jobs = &status["jobs"];
     output.line(format_args!(
         "jobs       {} queued, {} held, {} running, {} problems",

@@ -8,12 +8,14 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
 };
 
 use futures_util::task::AtomicWaker;
+
+use super::scan::Seen;
 
 /// The time as the sweeps of one listener tell it.
 #[derive(Debug, Default)]
@@ -68,6 +70,11 @@ pub(super) struct Activity {
     flags: AtomicU8,
     /// Since when the peer has not taken what was written; 0 while it does.
     stalled: AtomicU64,
+    /// How many requests have begun since the connection was last silent.
+    begun: AtomicU8,
+    /// Of the first of them, how large its chunks say they are, in bytes, and whether its head had a length.
+    announced: AtomicU64,
+    has_length: AtomicBool,
     task: AtomicWaker,
     ticks: Arc<Ticks>,
     /// What the cap for one peer is counted by.
@@ -80,6 +87,9 @@ impl Activity {
             state: AtomicU64::new(ticks.now_ms() << 3),
             flags: AtomicU8::new(0),
             stalled: AtomicU64::new(0),
+            begun: AtomicU8::new(0),
+            announced: AtomicU64::new(0),
+            has_length: AtomicBool::new(false),
             task: AtomicWaker::new(),
             ticks,
             peer,
@@ -103,13 +113,28 @@ impl Activity {
         self.state.store(since << 3 | phase as u64, Relaxed);
     }
 
-    /// The peer sent something.
-    pub(super) fn heard(&self) {
+    /// The peer sent something. Says whether that begins a request after a silence.
+    pub(super) fn heard(&self) -> bool {
         match self.now() {
             (Phase::Fresh, since) => self.put(Phase::Head, since),
             (Phase::Idle, _) => self.enter(Phase::Head),
-            _ => {}
+            _ => return false,
         }
+        self.begun.store(0, Relaxed);
+        self.saw(Seen::default());
+        true
+    }
+
+    /// What the raw bytes of the first request after a silence have shown.
+    pub(super) fn saw(&self, seen: Seen) {
+        self.announced.store(seen.announced, Relaxed);
+        self.has_length.store(seen.has_length, Relaxed);
+    }
+
+    /// What is known in this way of the request that has begun last.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        (self.begun.load(Relaxed) == 1)
+            .then(|| Seen { announced: self.announced.load(Relaxed), has_length: self.has_length.load(Relaxed) })
     }
 
     /// A request's head is complete.
@@ -117,6 +142,7 @@ impl Activity {
         if self.has(BODY_LATE) {
             self.flags.fetch_and(!BODY_LATE, Relaxed);
         }
+        self.begun.store(self.begun.load(Relaxed).saturating_add(1), Relaxed);
         self.enter(if whole { Phase::Work } else { Phase::Body });
     }
 

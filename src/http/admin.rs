@@ -22,6 +22,7 @@ mod history;
 mod jobs;
 mod names;
 mod shape;
+mod traffic;
 mod unanswered;
 mod waiting;
 
@@ -50,7 +51,7 @@ use crate::{
     outbox::Channel,
     rulebook::{Reload, Rulebook},
     store::{Figures, JobFilter, Place, Refused, Store, StoreError},
-    telemetry::Metrics,
+    telemetry::{ListenerRefusals, Metrics, Refusal},
 };
 
 const METHODS: &str = "GET, POST, PUT, DELETE";
@@ -71,6 +72,7 @@ const PAGE: usize = 100;
 pub struct Admin {
     pub house: Arc<House>,
     pub metrics: Arc<Metrics>,
+    pub refused: ListenerRefusals,
     pub token: Token,
     pub hosts: Hosts,
     pub clock: Clock,
@@ -181,7 +183,11 @@ fn called_by_name(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejec
     let admin = Arc::clone(admin);
     warp::header::headers_cloned()
         .and_then(move |headers: HeaderMap| {
+            // Where the target names a host as well, the listener has seen that it is the same.
             let allowed = admin.hosts.allow(&Uri::default(), &headers);
+            if !allowed {
+                admin.refused.admin.note(Refusal::wrong_host, "Host", "is not in `admin.hosts`");
+            }
             std::future::ready(if allowed { Ok(()) } else { Err(Problem::new(Kind::Misdirected).reject()) })
         })
         .untuple_one()
@@ -192,6 +198,9 @@ fn guard(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + C
     warp::header::headers_cloned()
         .and_then(move |headers: HeaderMap| {
             let allowed = admin.token.is_in(&headers);
+            if !allowed {
+                admin.refused.admin.note(Refusal::wrong_token, "Authorization", "is wrong or missing");
+            }
             std::future::ready(if allowed { Ok(()) } else { Err(Problem::new(Kind::Unauthorized).bearer().reject()) })
         })
         .untuple_one()
@@ -259,7 +268,8 @@ impl Admin {
         let figures =
             self.house.store().map(|store| Figures { unanswered: self.count_unanswered(store), ..store.figures() });
         self.metrics.key_refused(self.house.wrong_key().is_some());
-        let mut response = Response::new(self.metrics.text(figures.as_ref()).into());
+        let refused = [&*self.refused.public, &*self.refused.admin];
+        let mut response = Response::new(self.metrics.text(figures.as_ref(), &refused).into());
         let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
         response

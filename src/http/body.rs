@@ -1,9 +1,9 @@
 //! A request's body, read up to a cap.
 //!
 //! Works for bodies of a declared length and chunked ones, holds at most the cap, and copies nothing when the body comes in
-//! one piece. There is no timer here: the listener ends a body that is late, and that arrives here as an error.
+//! one piece. A length or a chunk beyond the cap is refused before it is read. There is no timer here: the listener ends a body that is late, and that arrives here as an error.
 
-use std::{error::Error, fmt, pin::pin};
+use std::{error::Error, fmt, future::poll_fn, pin::pin, task::Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
@@ -11,7 +11,7 @@ use warp::{Filter, Rejection};
 
 use super::{
     reply::{Kind, Problem},
-    watched::Late,
+    watched::{Announced, Late},
 };
 
 /// Why there is no body.
@@ -51,11 +51,18 @@ impl From<BodyError> for Problem {
 
 /// The body of the request, of at most `max` bytes; otherwise 408, 413 or 400.
 pub fn capped_body(max: usize) -> impl Filter<Extract = (Bytes,), Error = Rejection> + Clone {
-    warp::header::optional::<u64>("content-length").and(warp::body::stream()).and_then(
-        move |declared: Option<u64>, body| async move {
-            read_capped(body, declared, max).await.map_err(|error| Problem::from(error).reject())
-        },
-    )
+    warp::header::optional::<u64>("content-length")
+        .and(warp::ext::optional::<Announced>())
+        .and(warp::body::stream())
+        .and_then(move |declared: Option<u64>, announced: Option<Announced>, body| async move {
+            let mut read = pin!(read_capped(body, declared, max));
+            let beyond = || announced.as_ref().is_some_and(|announced| announced.bytes() > max as u64);
+            let read = poll_fn(|cx| match read.as_mut().poll(cx) {
+                Poll::Pending if beyond() => Poll::Ready(Err(BodyError::TooLarge { max })),
+                polled => polled,
+            });
+            read.await.map_err(|error| Problem::from(error).reject())
+        })
 }
 
 /// Reads a body, of which `declared` is the length if it is known.

@@ -1,13 +1,17 @@
 //! One connection, from the accept to its end: TLS, HTTP/1, and the wrapping around each request.
 //!
-//! Nothing that a peer does ends more than its own connection, and a handler that panics not even that.
+//! Nothing that a peer does ends more than its own connection, and a handler that panics not even that. What is refused here is
+//! counted in [`Refusals`], and logged through them alone.
 
 use std::{
     convert::Infallible, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin, sync::Arc, task::Poll, time::Duration,
 };
 
 use futures_util::FutureExt;
-use http::{HeaderValue, Request, header::CACHE_CONTROL};
+use http::{
+    HeaderValue, Request,
+    header::{CACHE_CONTROL, TRANSFER_ENCODING},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -20,11 +24,13 @@ use warp::reply::Response;
 use super::{
     access::{Access, Peer},
     activity::{Activity, Phase, Presence},
+    framing,
     listener::Limits,
     reply::{Kind, Problem},
     tls::TlsConfig,
-    watched::{Inbound, Outbound, Watched},
+    watched::{Announced, Inbound, Outbound, Watched},
 };
+use crate::telemetry::{Refusal, Refusals};
 
 /// The largest piece of a body that is read at once, in bytes: whole callbacks arrive in one.
 const READ_BYTES: usize = 64 * 1024;
@@ -51,38 +57,51 @@ pub(super) struct House<S> {
     http: http1::Builder,
     tls: Option<TlsConfig>,
     pub(super) access: Access,
+    pub(super) refusals: Arc<Refusals>,
     routes: S,
 }
 
 impl<S> House<S> {
-    pub(super) fn new(limits: &Limits, tls: Option<TlsConfig>, access: Access, routes: S) -> Self {
+    pub(super) fn new(
+        limits: &Limits,
+        tls: Option<TlsConfig>,
+        access: Access,
+        refusals: Arc<Refusals>,
+        routes: S,
+    ) -> Self {
         let mut http = http1::Builder::new();
         // The listener's sweep does what this timeout would, without a timer for each request.
         http.header_read_timeout(None)
             .half_close(true)
             .max_header_size(limits.max_header_bytes)
             .max_buf_size(READ_BYTES.max(limits.max_header_bytes * 2));
-        Self { http, tls, access, routes }
+        Self { http, tls, access, refusals, routes }
     }
 }
 
 pub(super) async fn run<S: Routes>(stream: TcpStream, socket: SocketAddr, presence: Presence, house: Arc<House<S>>) {
     let activity = &presence.0;
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
+    // Without it answers are late, and nothing worse.
+    let _ = stream.set_nodelay(true);
     // Neither buffers nor the state of HTTP are there for a peer that says nothing.
     let mut first = [0];
-    let Some(Ok(1)) = activity.unless_closed(stream.peek(&mut first)).await else { return };
+    let Some(Ok(1)) = activity.unless_closed(stream.peek(&mut first)).await else {
+        if activity.is_late() {
+            house.refusals.note(Refusal::head_timeout, "connection", "nothing came");
+        }
+        return;
+    };
     let Some(tls) = &house.tls else { return Box::pin(serve(stream, socket, activity, &house)).await };
     if first != TLS_HANDSHAKE {
+        house.refusals.note(Refusal::no_tls, "connection", "does not begin with a TLS handshake");
         let problem = Problem::new(Kind::Malformed).detail("this port speaks HTTPS");
         activity.leave_unread();
         return say(&mut Watched::new(stream, activity.clone()), &problem).await;
     }
     match activity.unless_closed(Box::pin(tls.acceptor().accept(stream))).await {
         Some(Ok(stream)) => Box::pin(serve(stream, socket, activity, &house)).await,
-        Some(Err(error)) => tracing::debug!(%error, "no TLS connection came about"),
+        Some(Err(error)) => house.refusals.note(Refusal::tls, "handshake", error),
+        None if activity.is_late() => house.refusals.note(Refusal::tls, "handshake", "took too long"),
         None => {}
     }
 }
@@ -94,10 +113,9 @@ async fn say<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, problem: &Proble
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await
     };
-    // The deadline is its own, because this comes when the sweep has ended the connection already.
-    if !matches!(timeout(Duration::from_secs(1), said).await, Ok(Ok(()))) {
-        tracing::debug!("a peer did not wait for its answer");
-    }
+    // The deadline is its own, because this comes when the sweep has ended the connection already. A peer that does not wait
+    // for its answer gets none.
+    let _ = timeout(Duration::from_secs(1), said).await;
 }
 
 async fn serve<S, T>(stream: T, socket: SocketAddr, activity: &Arc<Activity>, house: &House<S>)
@@ -107,20 +125,20 @@ where
 {
     // One clone for each connection and none for each request.
     let routes = std::cell::RefCell::new(house.routes.clone());
-    let access = &house.access;
+    let (access, refusals) = (&house.access, &*house.refusals);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (request, allowed) = receive(request, socket, activity, access);
         // A filter may panic when it is called as well as when it is polled.
-        let called = allowed.then(|| std::panic::catch_unwind(AssertUnwindSafe(|| routes.borrow_mut().call(request))));
+        let called = receive(request, socket, activity, access, refusals)
+            .map(|request| std::panic::catch_unwind(AssertUnwindSafe(|| routes.borrow_mut().call(request))));
         let activity = activity.clone();
         async move {
             let mut response = match called {
-                None => Problem::new(Kind::Forbidden).detail("this address may not connect").response(),
-                Some(Err(_)) => after_panic(),
-                Some(Ok(response)) => match AssertUnwindSafe(response).catch_unwind().await {
+                Err(problem) => problem.response(),
+                Ok(Err(_)) => after_panic(refusals),
+                Ok(Ok(response)) => match AssertUnwindSafe(response).catch_unwind().await {
                     Ok(Ok(response)) => response,
                     Ok(Err(never)) => match never {},
-                    Err(_) => after_panic(),
+                    Err(_) => after_panic(refusals),
                 },
             };
             response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -147,8 +165,14 @@ where
     });
     match ended.await {
         Some(Ok(())) => {}
-        Some(Err(error)) => tracing::debug!(%error, "a connection broke"),
+        Some(Err(error)) if error.is_parse_too_large() => {
+            refusals.note(Refusal::headers_too_large, "head", "is too large");
+        }
+        Some(Err(error)) if error.is_parse() => refusals.note(Refusal::not_http, "head", error),
+        // The peer has gone, in the middle of a request or of its answer.
+        Some(Err(_)) => {}
         None if activity.is_late() && activity.phase() == Phase::Head => {
+            refusals.note(Refusal::head_timeout, "head", "took too long");
             let problem = Problem::new(Kind::Timeout).detail("the request's headers did not arrive in time");
             say(connection.into_parts().io.inner_mut(), &problem).await;
         }
@@ -156,21 +180,34 @@ where
     }
 }
 
-/// The request as the routes get it, and whether it may be served.
+/// The request as the routes get it, or the answer to one that no route may see.
 fn receive(
     request: Request<Incoming>,
     socket: SocketAddr,
     activity: &Arc<Activity>,
     access: &Access,
-) -> (Request<Inbound>, bool) {
+    refusals: &Refusals,
+) -> Result<Request<Inbound>, Problem> {
     let mut request = request.map(|body| Inbound::new(body, activity.clone()));
     let client = access.client(socket.ip(), request.headers());
+    if !access.allows(client) {
+        refusals.note(Refusal::forbidden, "address", "is not allowed");
+        return Err(Problem::new(Kind::Forbidden).detail("this address may not connect"));
+    }
+    let has_length = activity.seen().is_some_and(|seen| seen.has_length);
+    if let Some((refusal, field, reason, problem)) = framing::objection(&request, has_length) {
+        refusals.note(refusal, field, reason);
+        return Err(problem);
+    }
+    if request.headers().contains_key(TRANSFER_ENCODING) {
+        request.extensions_mut().insert(Announced(activity.clone()));
+    }
     request.extensions_mut().insert(Peer { socket, client });
-    (request, access.allows(client))
+    Ok(request)
 }
 
-/// What was said in the panic may be anybody's data; the program's panic hook decides what is logged of it.
-fn after_panic() -> Response {
-    tracing::error!("a handler panicked; its request is answered with 500");
+/// The panic hook has logged where it was; the message may contain a customer's data.
+fn after_panic(refusals: &Refusals) -> Response {
+    refusals.note(Refusal::panic, "handler", "panicked");
     Problem::new(Kind::Internal).response()
 }

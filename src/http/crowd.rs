@@ -17,6 +17,12 @@ const PRESSED_MS: u64 = 5_000;
 /// What everybody gets to say something in, however many come, in milliseconds.
 const GRACE_MS: u64 = 100;
 
+/// Whether a connection may come in, and how many others were closed for it.
+pub(super) struct Room {
+    pub(super) is_there: bool,
+    pub(super) sent_away: usize,
+}
+
 pub(super) struct Crowd {
     connections: Vec<Arc<Activity>>,
     peers: HashMap<IpAddr, usize>,
@@ -44,24 +50,23 @@ impl Crowd {
         !self.is_full() || self.connections.iter().any(|activity| waits(activity, now).is_some())
     }
 
-    /// Makes room for one more, as far as anybody waits.
-    pub(super) fn make_room(&mut self, now: u64) {
-        if self.is_full() {
-            self.send_away(None, (self.limits.connections / 64).max(1), now);
-        }
+    /// Makes room for one more, as far as anybody waits. Returns how many connections were closed for it.
+    pub(super) fn make_room(&mut self, now: u64) -> usize {
+        if self.is_full() { self.send_away(None, (self.limits.connections / 64).max(1), now) } else { 0 }
     }
 
     /// Room for one more of this peer, of which only so many are let in.
-    pub(super) fn make_room_for(&mut self, peer: IpAddr, now: u64) -> bool {
+    pub(super) fn make_room_for(&mut self, peer: IpAddr, now: u64) -> Room {
         let full =
             |crowd: &Self| crowd.peers.get(&peer).is_some_and(|count| *count >= crowd.limits.connections_per_peer);
         if full(self) {
             self.forget_gone();
         }
+        let mut sent_away = 0;
         if full(self) {
-            self.send_away(Some(peer), (self.limits.connections_per_peer / 64).max(1), now);
+            sent_away = self.send_away(Some(peer), (self.limits.connections_per_peer / 64).max(1), now);
         }
-        !full(self)
+        Room { is_there: !full(self), sent_away }
     }
 
     pub(super) fn admit(&mut self, activity: Arc<Activity>) {
@@ -217,7 +222,8 @@ mod tests {
         let mut house = House::new(10, 2);
         let other = house.at(1).enters(9);
         let (first, second) = (house.at(2).enters(1), house.at(3).enters(1));
-        assert!(house.crowd.make_room_for(first.peer, 1_000));
+        let room = house.crowd.make_room_for(first.peer, 1_000);
+        assert!(room.is_there && room.sent_away == 1);
         assert!(first.is_closing() && !second.is_closing() && !other.is_closing());
     }
 

@@ -26,6 +26,10 @@ use super::{
     crowd::Crowd,
     tls::TlsConfig,
 };
+use crate::{
+    clock::Clock,
+    telemetry::{Refusal, Refusals},
+};
 
 /// The bounds of one listener.
 #[derive(Clone, Debug)]
@@ -109,6 +113,7 @@ pub struct Listener {
     limits: Limits,
     tls: Option<TlsConfig>,
     access: Access,
+    refusals: Arc<Refusals>,
 }
 
 impl Listener {
@@ -128,7 +133,14 @@ impl Listener {
         };
         let (socket, address) = bound().map_err(|cause| ListenError { address, cause })?;
         let limits = Limits { connections: allowed_by_the_system(limits.connections), ..limits };
-        Ok(Self { socket, address, limits, tls, access })
+        let refusals = Arc::new(Refusals::new("public", Clock::default()));
+        Ok(Self { socket, address, limits, tls, access, refusals })
+    }
+
+    /// Counts what it refuses there.
+    #[must_use]
+    pub fn counting(self, refusals: Arc<Refusals>) -> Self {
+        Self { refusals, ..self }
     }
 
     /// Where it listens, with the port that the system chose for port 0.
@@ -142,8 +154,8 @@ impl Listener {
         F: Filter<Error = Infallible> + Clone + Send + Sync + 'static,
         F::Extract: Reply,
     {
-        let Self { socket, limits, tls, access, .. } = self;
-        let house = Arc::new(House::new(&limits, tls, access, warp::service(routes)));
+        let Self { socket, limits, tls, access, refusals, .. } = self;
+        let house = Arc::new(House::new(&limits, tls, access, refusals, warp::service(routes)));
         let mut hall = Hall {
             house,
             crowd: Crowd::new(limits.clone()),
@@ -203,14 +215,26 @@ impl<S: connection::Routes> Hall<S> {
     fn welcome(&mut self, stream: TcpStream, peer: SocketAddr) {
         self.look_at_the_clock();
         let (counted, now) = (counted_by(peer.ip()), self.ticks.now_ms());
-        if !self.house.access.is_many(peer.ip()) && !self.crowd.make_room_for(counted, now) {
-            return;
+        let mut sent_away = 0;
+        if !self.house.access.is_many(peer.ip()) {
+            let room = self.crowd.make_room_for(counted, now);
+            sent_away += room.sent_away;
+            if !room.is_there {
+                return self.crowded(sent_away + 1, "one address has too many");
+            }
         }
-        self.crowd.make_room(now);
+        sent_away += self.crowd.make_room(now);
+        self.crowded(sent_away, "there is no room for a new one");
         let activity = Arc::new(Activity::new(self.ticks.clone(), counted));
         self.crowd.admit(activity.clone());
         let presence = Presence(activity);
         self.tasks.spawn(connection::run(stream, peer, presence, self.house.clone()));
+    }
+
+    fn crowded(&self, connections: usize, reason: &'static str) {
+        if connections > 0 {
+            self.house.refusals.note_many(Refusal::crowded, connections as u64, "connection", reason);
+        }
     }
 
     async fn cannot_accept(&mut self, error: &io::Error) {
@@ -219,7 +243,8 @@ impl<S: connection::Routes> Hall<S> {
             return;
         }
         let sent_away = self.crowd.send_away(None, (self.crowd.len() / 16).max(1), self.ticks.now_ms());
-        tracing::warn!(%error, sent_away, open = self.crowd.len(), "cannot accept connections");
+        self.house.refusals.note(Refusal::no_descriptor, "accept", error);
+        self.crowded(sent_away, "the system accepts no more");
         sleep(Duration::from_millis(100)).await;
     }
 

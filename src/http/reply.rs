@@ -48,6 +48,7 @@ kinds! {
     TooMany = 429 "too-many-requests" "There were too many requests",
     HeadersTooLarge = 431 "headers-too-large" "The headers are too large",
     Internal = 500 "internal" "Something went wrong here",
+    NotImplemented = 501 "not-implemented" "The request asks for what is not understood here",
     /// Come again.
     Unavailable = 503 "unavailable" "The request can't be taken right now",
 }
@@ -66,6 +67,7 @@ pub struct Problem {
     allow: Option<&'static str>,
     retry_after_s: Option<u32>,
     bearer: bool,
+    close: bool,
 }
 
 #[derive(Serialize)]
@@ -83,7 +85,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 impl Problem {
     pub fn new(kind: Kind) -> Self {
         let retry_after_s = matches!(kind, Kind::Unavailable | Kind::TooMany).then_some(5);
-        Self { kind, detail: None, allow: None, retry_after_s, bearer: false }
+        Self { kind, detail: None, allow: None, retry_after_s, bearer: false, close: false }
     }
 
     /// What exactly is wrong. Nothing of the request is repeated here before it is verified.
@@ -113,6 +115,13 @@ impl Problem {
         self
     }
 
+    /// Closes the connection after the answer: what follows the request is not read.
+    #[must_use]
+    pub fn close(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -139,7 +148,7 @@ impl Problem {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         // What is left of such a request is not read.
-        if matches!(self.kind, Kind::Timeout | Kind::TooLarge | Kind::Forbidden) {
+        if self.close || matches!(self.kind, Kind::Timeout | Kind::TooLarge | Kind::Forbidden) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -169,20 +178,25 @@ impl reject::Reject for Refusal {}
 
 /// The answer to a request that no route took. `allow` names the methods that routes on this side have.
 pub fn answer(rejection: &Rejection, allow: &'static str) -> Response {
+    problem_of(rejection, allow).response()
+}
+
+/// The same before it is written.
+pub(super) fn problem_of(rejection: &Rejection, allow: &'static str) -> Problem {
     if let Some(Refusal(problem)) = rejection.find() {
-        return problem.response();
+        return problem.clone();
     }
     let kind = if rejection.is_not_found() {
         Kind::NotFound
     } else if rejection.find::<reject::MethodNotAllowed>().is_some() {
-        return Problem::new(Kind::MethodNotAllowed).allow(allow).response();
+        return Problem::new(Kind::MethodNotAllowed).allow(allow);
     } else if rejection.find::<reject::PayloadTooLarge>().is_some() {
         Kind::TooLarge
     } else if rejection.find::<reject::UnsupportedMediaType>().is_some() {
         Kind::UnsupportedMedia
     } else if rejection.find::<reject::InvalidQuery>().is_some() {
         let detail = "the query can't be read: a parameter in it is not known here, or has a value that it can't have";
-        return Problem::new(Kind::Malformed).detail(detail).response();
+        return Problem::new(Kind::Malformed).detail(detail);
     } else if rejection.find::<reject::InvalidHeader>().is_some()
         || rejection.find::<reject::MissingHeader>().is_some()
         || rejection.find::<reject::LengthRequired>().is_some()
@@ -191,7 +205,7 @@ pub fn answer(rejection: &Rejection, allow: &'static str) -> Response {
     } else {
         Kind::Internal
     };
-    Problem::new(kind).response()
+    Problem::new(kind)
 }
 
 /// [`answer`] as `Filter::recover` wants it: `.recover(refused("POST"))`.

@@ -13,7 +13,10 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::activity::{Activity, Phase};
+use super::{
+    activity::{Activity, Phase},
+    scan::Scan,
+};
 
 /// How much a peer may still send after an answer that did not wait for it, in bytes.
 const LINGER_BYTES: usize = 16 * 1024 * 1024;
@@ -22,6 +25,7 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 pub(super) struct Watched<T> {
     io: T,
     activity: Arc<Activity>,
+    scan: Scan,
     closing: Closing,
 }
 
@@ -33,7 +37,7 @@ enum Closing {
 
 impl<T> Watched<T> {
     pub(super) fn new(io: T, activity: Arc<Activity>) -> Self {
-        Self { io, activity, closing: Closing::Open }
+        Self { io, activity, scan: Scan::default(), closing: Closing::Open }
     }
 }
 
@@ -42,7 +46,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.activity.heard();
+            if self.activity.heard() {
+                self.scan = Scan::default();
+            }
+            if let Some(seen) = self.scan.read(&buf.filled()[before..]) {
+                self.activity.saw(seen);
+            }
         }
         polled
     }
@@ -179,6 +188,17 @@ impl Drop for Inbound {
             self.activity.leave_unread();
             self.activity.complete();
         }
+    }
+}
+
+/// How large the chunks of a body say they are; an extension of requests with a chunked body.
+#[derive(Clone)]
+pub(super) struct Announced(pub(super) Arc<Activity>);
+
+impl Announced {
+    /// In bytes, as far as it is known.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.seen().map_or(0, |seen| seen.announced)
     }
 }
 

@@ -141,7 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kyc::{Claim, MESSAGE_CHARS};
+    use crate::kyc::{MESSAGE_CHARS, Received};
 
     fn read(body: &str) -> Result<Option<Observation>, String> {
         read_answer(body.as_bytes())
@@ -265,7 +265,7 @@ mod tests {
             let callback = serde_json::json!({
                 "callbackType": "kyc", "customerId": "C", "status": "CREATED", "docsMissing": codes, "kycEndUserErrorMessage": message,
             });
-            if let Ok(claim) = Claim::read(callback.to_string().as_bytes()) {
+            if let Ok(Received::Kyc(claim)) = Received::read(callback.to_string().as_bytes()) {
                 prop_assert_eq!((claim.missing_docs, claim.message), (docs, said));
             }
         }

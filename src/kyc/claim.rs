@@ -9,10 +9,7 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{Codes, CustomerId, Processing, Status, nesting, observation::clean_message};
-
-/// The largest body that is read, in bytes.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
+use super::{Codes, CustomerId, Malformed, Processing, Status, malformed, observation::clean_message, verify::Signed};
 
 /// A callback's body, well formed and within its bounds.
 #[derive(Clone)]
@@ -34,19 +31,10 @@ impl fmt::Debug for Claim {
     }
 }
 
-/// Why a body is no claim.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClaimError {
-    /// Not the JSON that the provider documents: 400.
-    Malformed(String),
-    /// A callback about something else than KYC: 422.
-    OtherType,
-}
-
 #[derive(Deserialize)]
-struct Body<'a> {
+pub(super) struct Body<'a> {
     #[serde(rename = "callbackType", borrow)]
-    callback_type: Cow<'a, str>,
+    pub(super) callback_type: Cow<'a, str>,
     #[serde(rename = "customerId", borrow)]
     customer_id: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -62,12 +50,6 @@ struct Body<'a> {
     labels: Option<Cow<'a, str>>,
     #[serde(rename = "kycEndUserErrorMessage", borrow, default)]
     message: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct TypeAlone<'a> {
-    #[serde(rename = "callbackType", borrow)]
-    callback_type: Cow<'a, str>,
 }
 
 /// `"SELFIE"` or `{"docType": "SELFIE", …}`.
@@ -114,42 +96,31 @@ impl<'de: 'a, 'a> Deserialize<'de> for Doc<'a> {
     }
 }
 
-impl Claim {
-    /// Reads a body.
-    pub fn read(body: &[u8]) -> Result<Self, ClaimError> {
-        let malformed = |what: String| Err(ClaimError::Malformed(what));
-        // serde_json would take an array for a struct.
-        if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-            return malformed("the body is not a JSON object".to_owned());
-        }
-        if nesting::is_too_deep(body) {
-            return malformed(format!("lists and objects are nested more than {} deep", nesting::MAX_DEPTH));
-        }
-        let fields: Body<'_> = match serde_json::from_slice(body) {
-            Ok(fields) => fields,
-            // Callbacks about transactions have other fields; what matters is that they are not about KYC.
-            Err(error) => match serde_json::from_slice::<TypeAlone<'_>>(body) {
-                Ok(other) if other.callback_type != "kyc" => return Err(ClaimError::OtherType),
-                _ => return malformed(error.to_string()),
-            },
-        };
-        if fields.callback_type != "kyc" {
-            return Err(ClaimError::OtherType);
-        }
-        fields.bounded().map_err(ClaimError::Malformed)
+impl Signed for Claim {
+    fn covered(&self) -> impl AsRef<[&str]> {
+        [self.customer.as_str()]
+    }
+
+    fn hash(&self) -> Option<&str> {
+        self.hash.as_deref()
     }
 }
 
 impl Body<'_> {
-    fn bounded(self) -> Result<Claim, String> {
-        let customer = CustomerId::new(&self.customer_id).map_err(|error| format!("customerId: {error}"))?;
-        let status = self.status.ok_or("status is missing; it is null where there is none")?;
+    /// The claim, if each field is within its bounds.
+    pub(super) fn bounded(self) -> Result<Claim, Malformed> {
+        let customer = malformed::customer_id(&self.customer_id)?;
+        let Some(status) = self.status else {
+            return Err(Malformed::new("status", "is missing", "status is missing; it is null where there is none"));
+        };
+        let name = "is empty, too long, or has control characters";
         Ok(Claim {
             customer,
             hash: self.hash.map(|hash| hash.into()),
-            status: Status::from_wire(status.as_deref()).map_err(|error| format!("status {error}"))?,
+            status: Status::from_wire(status.as_deref())
+                .map_err(|error| Malformed::new("status", name, format!("status {error}")))?,
             processing: Processing::from_wire(self.processing.as_deref())
-                .map_err(|error| format!("kycProcessingStatus {error}"))?,
+                .map_err(|error| Malformed::new("kycProcessingStatus", name, format!("kycProcessingStatus {error}")))?,
             missing_docs: Codes::heard(self.docs.iter().flatten().map(|doc| &*doc.0)),
             reject_labels: Codes::heard(self.labels.as_deref().unwrap_or_default().split(',')),
             message: clean_message(self.message.as_deref().unwrap_or_default()),
@@ -175,10 +146,17 @@ impl Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kyc::MESSAGE_CHARS;
+    use crate::kyc::{MESSAGE_CHARS, Received, Unreadable};
+
+    fn read(body: &str) -> Result<Claim, Unreadable> {
+        match Received::read(body.as_bytes())? {
+            Received::Kyc(claim) => Ok(claim),
+            Received::Other(_) => panic!("another type: {body}"),
+        }
+    }
 
     fn claim(body: &str) -> Claim {
-        Claim::read(body.as_bytes()).unwrap_or_else(|error| panic!("{body}: {error:?}"))
+        read(body).unwrap_or_else(|error| panic!("{body}: {error:?}"))
     }
 
     #[test]
@@ -243,16 +221,16 @@ mod tests {
             (r#"{"callbackType":"kyc","customerId":"C","docsMissing":[{"x":1}]}"#, "docType"),
             (&long_id, "longer than 256 bytes"),
         ] {
-            match Claim::read(body.as_bytes()) {
-                Err(ClaimError::Malformed(what)) => assert!(what.contains(part), "{body:.80}: {what}"),
+            match read(body) {
+                Err(Unreadable::Malformed(what)) => assert!(what.detail.contains(part), "{body:.80}: {what:?}"),
                 other => panic!("{body:.80}: {other:?}"),
             }
         }
         for body in [
-            r#"{"callbackType":"transaction","customerId":"C"}"#,
-            r#"{"callbackType":"transaction","status":{"code":1}}"#,
+            r#"{"callbackType":"bank-account","customerId":"C"}"#,
+            r#"{"callbackType":"Transaction","status":{"code":1}}"#,
         ] {
-            assert_eq!(Claim::read(body.as_bytes()).err(), Some(ClaimError::OtherType), "{body}");
+            assert_eq!(read(body).err(), Some(Unreadable::UnknownType), "{body}");
         }
     }
 
@@ -260,9 +238,9 @@ mod tests {
     fn deep_nesting_ends_at_once() {
         let body = |inside: &str| format!(r#"{{"callbackType":"kyc","customerId":"C","status":null,"x":{inside}}}"#);
         let deep = |depth: usize| body(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
-        assert!(Claim::read(deep(63).as_bytes()).is_ok());
+        assert!(read(&deep(63)).is_ok());
         for deep in [deep(64), deep(30_000), body(&"{\"a\":".repeat(10_000))] {
-            assert!(matches!(Claim::read(deep.as_bytes()), Err(ClaimError::Malformed(_))));
+            assert!(matches!(read(&deep), Err(Unreadable::Malformed(_))));
         }
     }
 

@@ -1,7 +1,8 @@
 //! What the provider says about customers, and what is remembered of it.
 //!
 //! Bytes become a [`Claim`], a claim whose hash is right a `Verified<Claim>`, and that an [`Observation`]; held against what
-//! is remembered of the [`Customer`] it is a [`Change`]. Nothing in here does I/O or knows a rule.
+//! is remembered of the [`Customer`] it is a [`Change`]. Callbacks of the provider's other types become an [`OtherClaim`] and
+//! go no further than `Verified<OtherClaim>`. Nothing in here does I/O or knows a rule.
 
 mod answer;
 mod claim;
@@ -9,19 +10,27 @@ mod codes;
 mod contact;
 mod customer;
 mod customer_id;
+mod lenient;
+mod malformed;
 mod nesting;
 mod observation;
+mod other;
+mod received;
 mod status;
 mod transition;
 mod verify;
 
 pub use answer::{ApiError, read_answer, read_error};
-pub use claim::{Claim, ClaimError, MAX_BODY_BYTES};
+pub use claim::Claim;
 pub use codes::{Codes, CodesError, MAX_TAG_BYTES, is_known_doc, is_known_label, is_tag, known_docs, known_labels};
 pub use contact::{Contact, ContactError, mail_address};
 pub use customer::{Customer, Visits};
 pub use customer_id::{CustomerId, CustomerIdError};
+pub use lenient::is_signed;
+pub use malformed::Malformed;
 pub use observation::{MESSAGE_CHARS, Observation, Source, said};
+pub use other::{OtherClaim, OtherType};
+pub use received::{MAX_BODY_BYTES, Received, Unreadable};
 pub use status::{NameError, Processing, Status};
 pub use transition::{Change, Detail, Details, Edge, Moved, Verdict};
-pub use verify::{Secret, Verified, hash_of};
+pub use verify::{Secret, Verified, hash_of, hash_of_fields};

@@ -1,6 +1,8 @@
-//! Whether a callback comes from the provider: `base64(sha512("{customerId}.{secretKey}"))`.
+//! Whether a callback comes from the provider: `base64(sha512("{fields}.{secretKey}"))`, where the type of the callback says
+//! which fields the hash covers.
 //!
-//! The hash covers the customer's id alone and never changes, so it is as good as a secret: it is not kept, logged or shown.
+//! Of a KYC callback that is the customer's id alone. Such a hash never changes, so it is as good as a secret: it is not kept,
+//! logged or shown.
 
 use base64::{
     Engine, alphabet,
@@ -9,8 +11,6 @@ use base64::{
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha512};
 use subtle::{Choice, ConstantTimeEq};
-
-use super::Claim;
 
 const HASH_BYTES: usize = 64;
 
@@ -37,19 +37,26 @@ impl Secret {
         self.len() == 0
     }
 
-    fn digest(&self, customer: &str) -> [u8; HASH_BYTES] {
-        Sha512::new()
-            .chain_update(customer.as_bytes())
-            .chain_update(b".")
-            .chain_update(self.0.expose_secret().as_bytes())
-            .finalize()
-            .into()
+    /// The hash of these fields: each is followed by a dot, and the key comes last.
+    fn digest(&self, fields: &[&str]) -> [u8; HASH_BYTES] {
+        let mut hasher = Sha512::new();
+        for field in fields {
+            hasher.update(field.as_bytes());
+            hasher.update(b".");
+        }
+        hasher.update(self.0.expose_secret().as_bytes());
+        hasher.finalize().into()
     }
 }
 
-/// The hash that the provider sends for this customer.
+/// The hash that the provider sends in KYC callbacks about this customer.
 pub fn hash_of(customer: &str, secret: &Secret) -> String {
-    STANDARD.encode(secret.digest(customer))
+    hash_of_fields(&[customer], secret)
+}
+
+/// The hash that the provider sends in a callback whose hash covers these fields.
+pub fn hash_of_fields(fields: &[&str], secret: &Secret) -> String {
+    STANDARD.encode(secret.digest(fields))
 }
 
 /// Something whose hash was right.
@@ -66,17 +73,32 @@ impl<T> Verified<T> {
     }
 }
 
-impl Verified<Claim> {
-    /// The claim, if its hash belongs to its customer under one of these secrets (the newest first). The work is the same
-    /// whichever secret it was, and whatever came as the hash.
-    pub fn check(claim: Claim, secrets: &[Secret]) -> Option<Self> {
-        let (given, well_formed) = decode(claim.hash.as_deref().unwrap_or_default());
-        let mut right = Choice::from(0);
-        for secret in secrets {
-            right |= secret.digest(claim.customer.as_str()).ct_eq(&given);
-        }
-        bool::from(right & well_formed).then_some(Self(claim))
+/// What a callback's hash covers.
+pub trait Signed {
+    /// The fields, in the order in which they are hashed.
+    fn covered(&self) -> impl AsRef<[&str]>;
+
+    /// The hash that came with them.
+    fn hash(&self) -> Option<&str>;
+}
+
+impl<T: Signed> Verified<T> {
+    /// The claim, if its hash belongs to what it covers under one of these secrets (the newest first).
+    pub fn check(claim: T, secrets: &[Secret]) -> Option<Self> {
+        let right = is_right(claim.covered().as_ref(), claim.hash(), secrets);
+        right.then_some(Self(claim))
     }
+}
+
+/// Whether this is the hash of these fields under one of the secrets. The work is the same whichever secret it was, and
+/// whatever came as the hash.
+pub(super) fn is_right(fields: &[&str], hash: Option<&str>, secrets: &[Secret]) -> bool {
+    let (given, well_formed) = decode(hash.unwrap_or_default());
+    let mut right = Choice::from(0);
+    for secret in secrets {
+        right |= secret.digest(fields).ct_eq(&given);
+    }
+    bool::from(right & well_formed)
 }
 
 /// The bytes of a hash in either alphabet, padded or not; all zero where it is none.
@@ -94,7 +116,7 @@ mod tests {
     use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 
     use super::*;
-    use crate::kyc::CustomerId;
+    use crate::kyc::{Claim, CustomerId};
 
     /// Computed with another implementation, beside the provider's page.
     const PAIRS: &[(&str, &str, &str)] = &[
@@ -127,7 +149,7 @@ mod tests {
         for (customer, key, hash) in PAIRS {
             let secret = Secret::new(*key);
             assert_eq!(hash_of(customer, &secret), *hash);
-            let bytes = secret.digest(customer);
+            let bytes = secret.digest(&[*customer]);
             for text in [
                 (*hash).to_owned(),
                 URL_SAFE.encode(bytes),

@@ -1,9 +1,13 @@
 //! A listener to test, and the other end of a connection to it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::StatusCode;
-use kyc_rules::http::{Access, Limits, Listener, Peer as PeerOf, TlsConfig, capped_body, fixed_json, json, refused};
+use kyc_rules::{
+    clock::Clock,
+    http::{Access, Limits, Listener, Peer as PeerOf, TlsConfig, capped_body, fixed_json, json, refused},
+    telemetry::{Refusal, Refusals},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -34,6 +38,7 @@ pub fn patient() -> Limits {
 
 pub struct Server {
     pub address: SocketAddr,
+    refusals: Arc<Refusals>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
@@ -46,12 +51,30 @@ impl Server {
     pub async fn with(limits: Limits, tls: Option<TlsConfig>, access: Access) -> Self {
         let listener =
             Listener::bind("127.0.0.1:0".parse().expect("address"), limits, tls, access).await.expect("bound");
+        let refusals = Arc::new(Refusals::new("public", Clock::default()));
+        let listener = listener.counting(Arc::clone(&refusals));
         let address = listener.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(listener.serve(routes(), async {
             stopped.await.ok();
         }));
-        Self { address, stop, served }
+        Self { address, refusals, stop, served }
+    }
+
+    /// How often this has been refused.
+    pub fn refused(&self, kind: Refusal) -> u64 {
+        self.refusals.counts().iter().find(|counted| counted.kind == kind).map_or(0, |counted| counted.count)
+    }
+
+    /// Waits until it has been refused so often: a connection that gets no answer is counted later than it ends.
+    pub async fn until_refused(&self, kind: Refusal, count: u64) {
+        let counted = async {
+            while self.refused(kind) < count {
+                tokio::time::sleep(ms(5)).await;
+            }
+        };
+        let counts = || self.refusals.counts();
+        assert!(timeout(PATIENCE, counted).await.is_ok(), "{kind:?} is not counted {count} times: {:?}", counts());
     }
 
     pub async fn connect(&self) -> Peer<TcpStream> {

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::Found;
+use super::{Found, callbacks};
 use crate::{
     app,
     cli::{Failure, check::counted, offline::Offline, settings},
+    clock::Clock,
     config::Config,
     http::TlsConfig,
     source::Severity,
@@ -80,16 +81,27 @@ fn megabytes(bytes: u64) -> String {
     }
 }
 
-/// The running server, as it sees itself.
-pub async fn server(config: &Config) -> Found {
+/// The running server, as it sees itself, and the callbacks that it has refused.
+pub async fn server(config: &Config) -> Vec<Found> {
+    match status(config).await {
+        Ok(status) => {
+            let callbacks = callbacks::look(&status, Clock::default().now());
+            std::iter::once(judged(&status)).chain(callbacks).collect()
+        }
+        Err(found) => vec![found],
+    }
+}
+
+/// What it says, or why it says nothing.
+async fn status(config: &Config) -> Result<Value, Found> {
     let listen = config.admin.listen;
     let client = match settings::client_of(config) {
         Ok(client) => client,
         // Without a token there was no start yet.
-        Err(failure) => return Found::warn("server", failure.text),
+        Err(failure) => return Err(Found::warn("server", failure.text)),
     };
-    match client.get("status").await {
-        Err(failure) if failure.exit == crate::cli::Exit::Unavailable => match app::data_dir(config) {
+    client.get("status").await.map_err(|failure| match failure {
+        failure if failure.exit == crate::cli::Exit::Unavailable => match app::data_dir(config) {
             Ok(data) if store::is_in_use(data) => Found::fail(
                 "server",
                 format!(
@@ -99,9 +111,8 @@ pub async fn server(config: &Config) -> Found {
             ),
             _ => Found::warn("server", format!("nobody answers at {listen}: `kyc-rules serve` does not run here")),
         },
-        Err(failure) => Found::fail("server", format!("{listen}: {}", failure.text)),
-        Ok(status) => judged(&status),
-    }
+        failure => Found::fail("server", format!("{listen}: {}", failure.text)),
+    })
 }
 
 fn judged(status: &Value) -> Found {

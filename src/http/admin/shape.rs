@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Admin;
+use super::{
+    Admin,
+    traffic::{CallbacksShape, RefusedShape},
+};
 use crate::{
     clock::Timestamp,
     decide::{Braked, CameDue, Case, Ruling, Standing},
@@ -30,6 +33,8 @@ pub struct StatusShape {
     rules: RulesShape,
     store: StoreShape,
     jobs: JobsShape,
+    callbacks: CallbacksShape,
+    admin: AdminShape,
     provider: ProviderShape,
     directory: DirectoryShape,
     paused: PausedShape,
@@ -71,6 +76,12 @@ struct JobsShape {
     held: u64,
     running: u64,
     problem: u64,
+}
+
+/// What the admin side itself has refused.
+#[derive(Serialize)]
+struct AdminShape {
+    refused: Vec<RefusedShape>,
 }
 
 /// What people have paused, and since when.
@@ -189,6 +200,8 @@ impl StatusShape {
             },
             store: StoreShape { engine: store.engine(), customers, bytes, records: durable, view_behind: behind },
             jobs: JobsShape { queued, held, running, problem },
+            callbacks: CallbacksShape::new(&admin.metrics, &admin.refused.public),
+            admin: AdminShape { refused: RefusedShape::all(&admin.refused.admin) },
             provider: ProviderShape {
                 confirm: admin.confirms,
                 questions: asked_about,

@@ -1,0 +1,159 @@
+//! Whether callbacks come through: what the running server has refused, and what to do about it.
+
+use serde_json::Value;
+
+use super::{Found, Health};
+use crate::{
+    cli::traffic::{Refused, refused, taken},
+    clock::Timestamp,
+};
+
+/// A refusal that lies further back, in milliseconds, is shown and is no warning.
+const RECENT_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// What refusals of some kinds mean.
+struct Meaning {
+    kinds: &'static [&'static str],
+    health: Health,
+    /// An accepted callback afterwards shows that it is over, or that it was not the provider.
+    is_over_when_accepted: bool,
+    said: &'static str,
+}
+
+const fn meaning(kinds: &'static [&'static str], health: Health, said: &'static str) -> Meaning {
+    Meaning { kinds, health, is_over_when_accepted: true, said }
+}
+
+/// The worst first.
+const MEANINGS: &[Meaning] = &[
+    Meaning {
+        is_over_when_accepted: false,
+        ..meaning(
+            &["malformed_signed", "unknown_type_signed"],
+            Health::Fail,
+            "callbacks with a right hash were refused, since the provider has changed their shape: look for a newer version \
+             of kyc-rules, and for these callbacks in the provider's back office",
+        )
+    },
+    meaning(
+        &["wrong_hash", "no_hash"],
+        Health::Fail,
+        "callbacks had a wrong hash or none: compare `callback.secrets` with the secret in the provider's back office",
+    ),
+    meaning(
+        &["forbidden"],
+        Health::Warn,
+        "requests came from addresses that are not in `callback.allow_from`: compare it with the provider's addresses",
+    ),
+    meaning(
+        &["wrong_path", "wrong_method"],
+        Health::Warn,
+        "requests came to another path, or were no POST: compare `callback.path` with the URL in the provider's back office",
+    ),
+    meaning(
+        &["tls", "no_tls"],
+        Health::Warn,
+        "TLS handshakes failed: compare `callback.tls` with the URL in the provider's back office",
+    ),
+    meaning(
+        &["malformed", "unknown_type", "transfer_coding"],
+        Health::Warn,
+        "requests came that are no callbacks of the provider",
+    ),
+    meaning(
+        &["too_large", "body_timeout", "body_broken"],
+        Health::Warn,
+        "bodies were too large, too slow, or broke off",
+    ),
+    meaning(&["unavailable", "failed", "panic"], Health::Warn, "callbacks could not be stored: the log has the reason"),
+    meaning(
+        &["crowded", "no_descriptor"],
+        Health::Warn,
+        "there were too many connections: raise `callback.connections` and the limit of open files",
+    ),
+];
+
+/// `None` while nothing has been refused: then there is nothing to say.
+pub fn look(status: &Value, now: Timestamp) -> Option<Found> {
+    let callbacks = &status["callbacks"];
+    let refused = refused(callbacks);
+    if refused.is_empty() {
+        return None;
+    }
+    let taken_at = callbacks["last_at"].as_str().and_then(moment);
+    let counts: Vec<String> = refused.iter().map(Refused::shown).collect();
+    let said = format!("{}; refused since the start: {}", taken(callbacks), counts.join(", "));
+    let Some(meaning) = MEANINGS.iter().find(|meaning| meaning.holds(&refused, taken_at, now)) else {
+        return Some(Found::ok("callbacks", said));
+    };
+    // Once callbacks have come through, a wrong hash may as well be a stranger's.
+    let may_be_a_stranger = meaning.is_over_when_accepted && taken_at.is_some();
+    let health = if may_be_a_stranger { Health::Warn } else { meaning.health };
+    Some(Found::new("callbacks", health, format!("{} ({said})", meaning.said)))
+}
+
+impl Meaning {
+    /// Whether any of these refusals is of the last day, and still news.
+    fn holds(&self, refused: &[Refused], taken_at: Option<Timestamp>, now: Timestamp) -> bool {
+        let mut kinds = refused.iter().filter(|one| self.kinds.contains(&&*one.kind));
+        kinds.any(|one| {
+            moment(&one.last_at).is_some_and(|at| {
+                let is_over = self.is_over_when_accepted && taken_at.is_some_and(|taken| taken >= at);
+                now.since_ms(at) < RECENT_MS && !is_over
+            })
+        })
+    }
+}
+
+fn moment(text: &str) -> Option<Timestamp> {
+    text.parse::<jiff::Timestamp>().ok().map(Timestamp::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: &str = "2026-03-03T20:30:00Z";
+
+    fn looked(last_at: Option<&str>, refused: &[(&str, &str)]) -> Option<(Health, String)> {
+        let refused: Vec<Value> = refused
+            .iter()
+            .map(|(kind, at)| json!({"kind": kind, "answer": 401, "count": 3, "last_at": at, "about": ""}))
+            .collect();
+        let status = json!({"callbacks": {"accepted": 0, "duplicate": 0, "last_at": last_at, "refused": refused}});
+        look(&status, moment(NOW).expect("a time")).map(|found| (found.health, found.said))
+    }
+
+    #[test]
+    fn a_wrong_secret_on_the_first_day_fails_and_says_what_to_compare() {
+        let (health, said) = looked(None, &[("wrong_hash", "2026-03-03T20:29:58Z")]).expect("found");
+        assert_eq!(health, Health::Fail);
+        for part in ["compare `callback.secrets`", "3 wrong_hash (401, the last at 2026-03-03T20:29:58Z)", "0 accepted"]
+        {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_an_accepted_callback_has_followed_is_over() {
+        let health = |taken, kind, at| looked(taken, &[(kind, at)]).expect("found").0;
+        let (before, after) = ("2026-03-03T20:00:00Z", "2026-03-03T20:20:00Z");
+        assert_eq!(health(Some(after), "wrong_hash", before), Health::Ok);
+        assert_eq!(health(Some(before), "wrong_hash", after), Health::Warn);
+        assert_eq!(health(Some(after), "malformed_signed", before), Health::Fail);
+        assert_eq!(health(None, "wrong_path", after), Health::Warn);
+        assert_eq!(health(None, "wrong_hash", "2026-03-02T20:00:00Z"), Health::Ok, "more than a day ago");
+        assert_eq!(health(None, "not_found", after), Health::Ok, "the Internet's noise");
+        assert_eq!(looked(None, &[]), None);
+    }
+
+    #[test]
+    fn the_kinds_are_those_that_the_server_counts() {
+        let counted: Vec<&str> = crate::telemetry::Refusal::ALL.iter().map(|kind| kind.name()).collect();
+        for kind in MEANINGS.iter().flat_map(|meaning| meaning.kinds) {
+            assert!(counted.contains(kind), "{kind}");
+        }
+    }
+}

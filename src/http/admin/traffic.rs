@@ -1,0 +1,57 @@
+//! The part of `status` about what came to the listeners: callbacks that were answered 200, and everything that was refused.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::telemetry::{Count, Metrics, Refusals, Taken};
+
+/// Since the start.
+#[derive(Serialize)]
+pub struct CallbacksShape {
+    accepted: u64,
+    duplicate: u64,
+    /// Verified callbacks about something else than KYC, by type.
+    ignored: BTreeMap<&'static str, u64>,
+    /// When a callback was last answered 200.
+    last_at: Option<String>,
+    refused: Vec<RefusedShape>,
+}
+
+/// One kind of refusal.
+#[derive(Serialize)]
+pub struct RefusedShape {
+    kind: &'static str,
+    /// The status of the answer; `null` where the connection was closed without one.
+    answer: Option<u16>,
+    count: u64,
+    last_at: String,
+    /// What it means.
+    about: &'static str,
+}
+
+impl CallbacksShape {
+    pub fn new(metrics: &Metrics, refusals: &Refusals) -> Self {
+        let Taken { accepted, duplicate, ignored, last_at } = metrics.callbacks_taken();
+        Self {
+            accepted,
+            duplicate,
+            ignored: ignored.into_iter().collect(),
+            last_at: last_at.map(|at| at.to_string()),
+            refused: RefusedShape::all(refusals),
+        }
+    }
+}
+
+impl RefusedShape {
+    pub fn all(refusals: &Refusals) -> Vec<Self> {
+        let shape = |Count { kind, count, last_at }| Self {
+            kind: kind.name(),
+            answer: kind.answer(),
+            count,
+            last_at: last_at.to_string(),
+            about: kind.about(),
+        };
+        refusals.counts().into_iter().map(shape).collect()
+    }
+}

@@ -1,0 +1,176 @@
+//! The raw bytes of a request beside hyper's reading of them, for two facts that hyper keeps to itself: whether the head had a
+//! `Content-Length` next to a `Transfer-Encoding`, and how large the chunks say they are before they have come.
+//!
+//! What is seen here refuses requests and never takes one: which bytes belong to which request is hyper's to say. Only the
+//! first request after a silence is looked at. Of those that are pipelined behind it hyper reads a `Transfer-Encoding` alone and
+//! closes the connection after the answer, as RFC 9112 wants it, and chunks count as they come.
+
+const LENGTH: &[u8] = b"content-length:";
+
+/// What has been seen of the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub has_length: bool,
+    /// The sum of the sizes in the chunks' first lines, in bytes.
+    pub announced: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Scan {
+    at: At,
+    seen: Seen,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum At {
+    /// In the request line or before it.
+    Start { empty: bool },
+    /// In a header line, of which so many bytes are those of [`LENGTH`].
+    Header { matched: usize },
+    /// In a header line that is another, or in the rest of one.
+    Rest { empty: bool },
+    /// In a chunk's first line. `None`: no digit yet.
+    Size(Option<u64>),
+    /// Behind the size.
+    Extension(u64),
+    /// In a chunk, with so many bytes to come, its line break among them.
+    Chunk(u64),
+    /// There is nothing more to see.
+    End,
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self { at: At::Start { empty: true }, seen: Seen::default() }
+    }
+}
+
+impl Scan {
+    /// Looks at what has come, and says what is seen where that has changed.
+    pub(super) fn read(&mut self, mut bytes: &[u8]) -> Option<Seen> {
+        let before = self.seen;
+        while !bytes.is_empty() {
+            bytes = match self.at {
+                At::End => break,
+                At::Start { .. } | At::Rest { .. } => self.skip_line(bytes),
+                At::Chunk(left) => {
+                    let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                    let left = left - here as u64;
+                    self.at = if left == 0 { At::Size(None) } else { At::Chunk(left) };
+                    &bytes[here..]
+                }
+                At::Header { matched } => {
+                    self.header(bytes[0], matched);
+                    &bytes[1..]
+                }
+                At::Size(size) => {
+                    self.size(bytes[0], size);
+                    &bytes[1..]
+                }
+                At::Extension(size) => match bytes.iter().position(|byte| *byte == b'\n') {
+                    None => break,
+                    Some(end) => {
+                        self.seen.announced = self.seen.announced.saturating_add(size);
+                        self.at = if size == 0 { At::End } else { At::Chunk(size.saturating_add(2)) };
+                        &bytes[end + 1..]
+                    }
+                },
+            };
+        }
+        (self.seen != before).then_some(self.seen)
+    }
+
+    /// On to the end of a line of which only matters whether it is empty.
+    fn skip_line<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let here = &bytes[..end.unwrap_or(bytes.len())];
+        let nothing = here.iter().all(|byte| *byte == b'\r');
+        self.at = match (self.at, end) {
+            (At::Start { empty }, None) => At::Start { empty: empty && nothing },
+            // Empty lines before a request are skipped.
+            (At::Start { empty }, Some(_)) if empty && nothing => At::Start { empty },
+            (At::Rest { empty }, None) => At::Rest { empty: empty && nothing },
+            (At::Rest { empty }, Some(_)) if empty && nothing => At::Size(None),
+            _ => At::Header { matched: 0 },
+        };
+        end.map_or(&[], |end| &bytes[end + 1..])
+    }
+
+    fn header(&mut self, byte: u8, matched: usize) {
+        self.at = match byte {
+            b'\n' if matched == 0 => At::Size(None),
+            b'\n' => At::Header { matched: 0 },
+            b'\r' if matched == 0 => At::Rest { empty: true },
+            byte if LENGTH.get(matched) == Some(&byte.to_ascii_lowercase()) => {
+                self.seen.has_length |= matched + 1 == LENGTH.len();
+                At::Header { matched: matched + 1 }
+            }
+            _ => At::Rest { empty: false },
+        };
+    }
+
+    fn size(&mut self, byte: u8, size: Option<u64>) {
+        let digit = char::from(byte).to_digit(16).map(u64::from);
+        self.at = match (digit, size) {
+            (Some(digit), size) => At::Size(Some(size.unwrap_or_default().saturating_mul(16).saturating_add(digit))),
+            (None, Some(size)) if matches!(byte, b';' | b' ' | b'\t' | b'\r') => At::Extension(size),
+            _ => At::End,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is seen of these bytes, however they are cut into pieces.
+    fn seen(text: &str) -> Seen {
+        let whole = {
+            let mut scan = Scan::default();
+            scan.read(text.as_bytes());
+            scan.seen
+        };
+        for piece in [1, 2, 3, 7] {
+            let mut scan = Scan::default();
+            let mut last = Seen::default();
+            for bytes in text.as_bytes().chunks(piece) {
+                last = scan.read(bytes).unwrap_or(last);
+            }
+            assert_eq!(last, whole, "in pieces of {piece}: {text:?}");
+        }
+        whole
+    }
+
+    #[test]
+    fn a_length_is_seen_in_the_head_alone() {
+        for (text, has_length) in [
+            ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", true),
+            ("\r\n\r\nPOST / HTTP/1.1\r\ncontent-LENGTH:5\r\n\r\n", true),
+            ("POST / HTTP/1.1\nHost: x\nContent-Length: 5\n\n", true),
+            ("POST / HTTP/1.1\r\nHost: x\r\n\r\nContent-Length: 5\r\n\r\n", false),
+            ("POST / HTTP/1.1\r\nX-Content-Length: 5\r\nContent-Lengthy: 5\r\nContent-: 1\r\n\r\n", false),
+            ("POST /content-length: HTTP/1.1\r\nHost: content-length:5\r\n\r\n", false),
+            ("", false),
+        ] {
+            assert_eq!(seen(text).has_length, has_length, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn chunks_are_counted_before_they_have_come() {
+        let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for (body, announced) in [
+            ("", 0),
+            ("5", 0),
+            ("5\r\n", 5),
+            ("5\r\nabcde\r\nFf;name=value\r\nabc", 260),
+            ("5 \r\nabcde\r\n0\r\n\r\nffffff\r\n", 5),
+            ("ffffffffffffffffffffffff\r\n", u64::MAX),
+            ("{\"a\":1}\r\nff\r\n", 0),
+            ("\r\nff\r\n", 0),
+            ("5\r\nff\r\nx\r\nff\r\n", 260),
+        ] {
+            assert_eq!(seen(&format!("{head}{body}")).announced, announced, "{body:?}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Callbacks about something else than KYC, which the provider sends to the same URL: `bank_account` and `transaction`.
+//!
+//! They are verified and counted, and nothing of them is kept: answered anything but 200, each would come eleven times.
+//! Formulas: the provider's pages on these callbacks.
+
+use std::{borrow::Cow, fmt};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{CustomerId, Malformed, malformed, verify::Signed};
+
+/// The types that are verified and ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OtherType {
+    BankAccount,
+    Transaction,
+}
+
+impl OtherType {
+    pub const ALL: [Self; 2] = [Self::BankAccount, Self::Transaction];
+
+    /// As `callbackType` has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BankAccount => "bank_account",
+            Self::Transaction => "transaction",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+}
+
+/// The part of such a callback that its hash covers, and the hash.
+#[derive(Clone)]
+pub struct OtherClaim {
+    pub kind: OtherType,
+    customer: CustomerId,
+    currency: Box<str>,
+    /// The id and the amount of a transaction, each as it stands in the body.
+    transaction: Option<(Box<str>, Box<str>)>,
+    hash: Option<Box<str>>,
+}
+
+/// The hash is as good as a secret, and the rest is not verified yet.
+impl fmt::Debug for OtherClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OtherClaim({}, ..)", self.kind.name())
+    }
+}
+
+#[derive(Deserialize)]
+struct BankAccount<'a> {
+    #[serde(rename = "customerId", borrow)]
+    customer_id: Cow<'a, str>,
+    #[serde(borrow)]
+    currency: Cow<'a, str>,
+    #[serde(borrow, default)]
+    hash: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Transaction<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+    #[serde(rename = "customerId", borrow)]
+    customer_id: Cow<'a, str>,
+    #[serde(borrow)]
+    amount: &'a RawValue,
+    #[serde(borrow)]
+    currency: Cow<'a, str>,
+    #[serde(borrow, default)]
+    hash: Option<Cow<'a, str>>,
+}
+
+impl OtherClaim {
+    pub(super) fn read(kind: OtherType, body: &str) -> Result<Self, Malformed> {
+        let mut from = serde_json::Deserializer::from_str(body);
+        match kind {
+            OtherType::BankAccount => {
+                let BankAccount { customer_id, currency, hash } =
+                    serde_path_to_error::deserialize(&mut from).map_err(Malformed::parsed)?;
+                let (customer, hash) = (malformed::customer_id(&customer_id)?, hash.map(|hash| hash.into()));
+                Ok(Self { kind, customer, currency: currency.into(), transaction: None, hash })
+            }
+            OtherType::Transaction => {
+                let Transaction { id, customer_id, amount, currency, hash } =
+                    serde_path_to_error::deserialize(&mut from).map_err(Malformed::parsed)?;
+                let (customer, hash) = (malformed::customer_id(&customer_id)?, hash.map(|hash| hash.into()));
+                let transaction = Some((text("id", id)?, text("amount", amount)?));
+                Ok(Self { kind, customer, currency: currency.into(), transaction, hash })
+            }
+        }
+    }
+}
+
+impl OtherClaim {
+    pub fn has_hash(&self) -> bool {
+        self.hash.is_some()
+    }
+}
+
+impl Signed for OtherClaim {
+    fn covered(&self) -> impl AsRef<[&str]> {
+        let (customer, currency) = (self.customer.as_str(), &*self.currency);
+        match &self.transaction {
+            None => vec![customer, currency],
+            Some((id, amount)) => vec![id, customer, amount, currency],
+        }
+    }
+
+    fn hash(&self) -> Option<&str> {
+        self.hash.as_deref()
+    }
+}
+
+/// The text of a field that is hashed as it stands in the body: of a JSON string what is between the quotes, of a number its
+/// digits as they were written (`25.50` stays `25.50`).
+fn text(field: &'static str, raw: &RawValue) -> Result<Box<str>, Malformed> {
+    let raw = raw.get();
+    let wrong = || Malformed::new(field, "has the wrong type", format!("{field}: has to be a string or a number"));
+    match raw.as_bytes().first() {
+        Some(b'"') => serde_json::from_str::<Box<str>>(raw).map_err(|_| wrong()),
+        Some(b'-' | b'0'..=b'9') => Ok(raw.into()),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kyc::{Received, Secret, Unreadable, Verified, hash_of_fields};
+
+    fn read(body: &str) -> Result<OtherClaim, Malformed> {
+        match Received::read(body.as_bytes()) {
+            Ok(Received::Other(claim)) => Ok(claim),
+            Err(Unreadable::Malformed(problem)) => Err(problem),
+            other => panic!("{body}: {other:?}"),
+        }
+    }
+
+    fn passes(body: &str, key: &str) -> bool {
+        Verified::check(read(body).expect(body), &[Secret::new(key)]).is_some()
+    }
+
+    #[test]
+    fn the_providers_samples_pass_under_their_own_formulas_alone() {
+        for body in [
+            include_str!("../../tests/cases/provider/other-bank-account.json"),
+            include_str!("../../tests/cases/provider/other-transaction.json"),
+        ] {
+            assert!(passes(body, "sepa-secure-demo-key"));
+            assert!(!passes(body, "another-key"));
+            assert!(!passes(&body.replace("EUR", "USD"), "sepa-secure-demo-key"));
+            assert!(!passes(&body.replace("\"hash\"", "\"hsah\""), "sepa-secure-demo-key"), "no hash");
+        }
+    }
+
+    #[test]
+    fn an_amount_is_hashed_as_it_stands_in_the_body() {
+        let body = |amount: &str, hashed: &str| {
+            let hash = hash_of_fields(&["T-1", "C-1", hashed, "EUR"], &Secret::new("key"));
+            format!(
+                r#"{{"callbackType":"transaction","id":"T-1","customerId":"C-1","amount":{amount},"currency":"EUR","hash":"{hash}"}}"#
+            )
+        };
+        for (amount, hashed) in
+            [("\"25.50\"", "25.50"), ("25.50", "25.50"), ("1e3", "1e3"), ("-0.0", "-0.0"), ("\"\"", "")]
+        {
+            assert!(passes(&body(amount, hashed), "key"), "{amount}");
+        }
+        for (amount, hashed) in [("\"25.50\"", "25.5"), ("25.50", "25.5"), ("1000", "1e3")] {
+            assert!(!passes(&body(amount, hashed), "key"), "{amount}");
+        }
+        for amount in ["null", "[1]", "{}", "true"] {
+            assert_eq!(read(&body(amount, "1")).expect_err(amount).field, "amount");
+        }
+    }
+
+    #[test]
+    fn what_a_hash_covers_has_to_be_there() {
+        for (body, field) in [
+            (r#"{"callbackType":"bank_account","customerId":"C-1"}"#, "currency"),
+            (r#"{"callbackType":"bank_account","currency":"EUR"}"#, "customerId"),
+            (r#"{"callbackType":"bank_account","customerId":"","currency":"EUR"}"#, "customerId"),
+            (r#"{"callbackType":"bank_account","customerId":"C-1","currency":"EUR","currency":"EUR"}"#, "currency"),
+            (r#"{"callbackType":"transaction","customerId":"C-1","amount":"1","currency":"EUR"}"#, "id"),
+            (r#"{"callbackType":"transaction","id":"1","customerId":"C-1","currency":"EUR"}"#, "amount"),
+            (r#"{"callbackType":"transaction","id":"1","customerId":"C-1","amount":"1","currency":7}"#, "currency"),
+        ] {
+            assert_eq!(read(body).expect_err(body).field, field, "{body}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What the log says of a panic: where it happened, at once and then once a minute for each place.
+//!
+//! A panic's message may contain anything, a customer's data too, so only a literal of the source is shown. The standard hook
+//! would write every message, each time.
+
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    collections::HashMap,
+    panic::{PanicHookInfo, set_hook},
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+use super::Throttle;
+
+/// From here on panics go to the log.
+pub fn log_panics() {
+    // As many entries as the source has places that panic.
+    let places: Mutex<HashMap<(String, u32, u32), Throttle>> = Mutex::default();
+    set_hook(Box::new(move |panic| {
+        let place = panic.location().map_or((String::new(), 0, 0), |at| (at.file().to_owned(), at.line(), at.column()));
+        let passed = {
+            let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
+            places.entry(place.clone()).or_default().pass()
+        };
+        if let Some(left_out) = passed {
+            say(panic, &place, left_out);
+        }
+    }));
+}
+
+fn say(panic: &PanicHookInfo<'_>, (file, line, column): &(String, u32, u32), left_out: u64) {
+    let message = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(not shown: it may contain data)");
+    let thread = thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        tracing::error!(at = %format_args!("{file}:{line}:{column}"), thread, left_out, "panicked: {message}\n{backtrace}");
+    } else {
+        tracing::error!(at = %format_args!("{file}:{line}:{column}"), thread, left_out, "panicked: {message}");
+    }
+}

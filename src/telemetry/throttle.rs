@@ -1,0 +1,78 @@
+//! How often the log may say the same thing, where strangers choose how often it happens.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+/// Between two lines about the same thing.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Lets the first line through at once, then one per interval, and counts those between. No lock, no allocation.
+#[derive(Debug)]
+pub struct Throttle {
+    start: Instant,
+    interval_ms: u64,
+    /// In milliseconds after `start`: from then on a line may be written.
+    next_ms: AtomicU64,
+    left_out: AtomicU64,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::every(INTERVAL)
+    }
+}
+
+impl Throttle {
+    pub fn every(interval: Duration) -> Self {
+        let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        Self { start: Instant::now(), interval_ms, next_ms: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+    }
+
+    /// Whether the line may be written; then with the number of lines that were left out before it.
+    pub fn pass(&self) -> Option<u64> {
+        self.pass_at(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn pass_at(&self, now_ms: u64) -> Option<u64> {
+        let next = self.next_ms.load(Relaxed);
+        let after = now_ms.saturating_add(self.interval_ms);
+        if now_ms >= next && self.next_ms.compare_exchange(next, after, Relaxed, Relaxed).is_ok() {
+            return Some(self.left_out.swap(0, Relaxed));
+        }
+        self.left_out.fetch_add(1, Relaxed);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_passes_and_then_one_per_interval_with_a_count() {
+        let throttle = Throttle::every(Duration::from_secs(60));
+        assert_eq!(throttle.pass_at(0), Some(0));
+        for ms in [0, 1, 30_000, 59_999] {
+            assert_eq!(throttle.pass_at(ms), None);
+        }
+        assert_eq!(throttle.pass_at(60_000), Some(4));
+        assert_eq!(throttle.pass_at(60_001), None);
+        assert_eq!(throttle.pass_at(500_000), Some(1));
+        assert_eq!(throttle.pass_at(560_000), Some(0));
+    }
+
+    #[test]
+    fn of_many_threads_one_writes_and_the_others_are_counted() {
+        let throttle = Throttle::default();
+        let passed: Vec<u64> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| (0..1_000).filter_map(|_| throttle.pass_at(7)).collect::<Vec<_>>()))
+                .collect();
+            threads.into_iter().flat_map(|thread| thread.join().expect("ends")).collect()
+        });
+        assert_eq!(passed.len(), 1);
+        assert_eq!(passed[0] + throttle.left_out.load(Relaxed), 7_999);
+    }
+}
