@@ -59,7 +59,7 @@ async fn answered(reply: Reply) -> Outcome {
 fn error(outcome: &Outcome) -> &str {
     match outcome {
         Outcome::Done => "",
-        Outcome::Retry { error, .. } | Outcome::Failed { error, .. } => error,
+        Outcome::Retry { error, .. } | Outcome::Deferred { error } | Outcome::Failed { error, .. } => error,
     }
 }
 

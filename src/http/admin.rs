@@ -21,6 +21,7 @@ mod govern;
 mod history;
 mod jobs;
 mod names;
+mod relays;
 mod shape;
 mod waiting;
 
@@ -41,6 +42,7 @@ use super::{
     token::{Hosts, Token},
 };
 use crate::{
+    actions::email::CircuitBreaker,
     clock::{Clock, Timestamp},
     contacts,
     decide::{Command, Policy, Receipt},
@@ -82,6 +84,8 @@ pub struct Admin {
     pub policy: Policy,
     /// The ways out that are configured.
     pub channels: Vec<Channel>,
+    /// The circuit breakers of those that send through a mail relay.
+    pub relays: Vec<(Channel, Arc<CircuitBreaker>)>,
     /// Whether callbacks are confirmed with the provider's API.
     pub confirms: bool,
     /// Says whether the configuration's file is another than the one that was read.
@@ -248,6 +252,9 @@ impl Admin {
 
     fn metrics_text(&self) -> Response {
         let figures = self.house.store().map(Store::figures);
+        for (channel, breaker) in &self.relays {
+            self.metrics.relay_is_down(&channel.to_string(), breaker.outage().is_some());
+        }
         let mut response = Response::new(self.metrics.text(figures.as_ref()).into());
         let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         response.headers_mut().insert(http::header::CONTENT_TYPE, kind);

@@ -12,12 +12,12 @@ use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    Security, SendError,
+    Cause, Security, SendError,
     conversation::{Broken, Reply},
     secrets::Secrets,
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     Connect,
     /// From the first byte.
@@ -48,9 +48,9 @@ impl Step {
         }
     }
 
-    /// Before any mail comes into it: a failure is the relay's and not the mail's.
-    pub fn is_before_mails(self) -> bool {
-        !matches!(self, Self::Sender | Self::Recipient | Self::Announce | Self::Content)
+    /// A mail has begun, and nothing of its text was sent.
+    pub fn is_before_content(self) -> bool {
+        matches!(self, Self::Sender | Self::Recipient | Self::Announce)
     }
 
     fn goes_on_with(self, code: u16) -> bool {
@@ -92,8 +92,8 @@ impl Steps {
     }
 
     /// It does not offer what is needed.
-    pub fn lacks(&self, what: &str) -> SendError {
-        SendError::lacking(self, what)
+    pub fn lacks(&self, what: &str, cause: Cause) -> SendError {
+        SendError::lacking(self, what, cause)
     }
 
     /// What was said, without what it may repeat of the login.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Admin;
+use super::{Admin, relays::RelayShape};
 use crate::{
     clock::Timestamp,
     decide::{Braked, CameDue, Case, Ruling, Standing},
@@ -32,6 +32,8 @@ pub struct StatusShape {
     paused: PausedShape,
     /// The channels that are paused by their brakes.
     brakes: Vec<BrakeShape>,
+    /// The channels whose mail relays are down or refuse every mail.
+    relays: Vec<RelayShape>,
     /// The clock has jumped, and timers and limits wait until it is accepted.
     clock_in_doubt: bool,
     /// The configuration's file has changed since it was read; a restart takes it in.
@@ -174,6 +176,7 @@ impl StatusShape {
             },
             paused: PausedShape::new(&store.standing().borrow()),
             brakes: BrakeShape::all(&store.standing().borrow()),
+            relays: admin.relays_down(),
             clock_in_doubt: admin.clock.is_in_doubt(),
             config_changed: (admin.config_changed)(),
             ready: admin.house.not_ready().is_none(),
