@@ -3,7 +3,7 @@
 //! | step | goes on with |
 //! | --- | --- |
 //! | `DATA` | 354 |
-//! | all others | 2xx |
+//! | all others | 2xx, but for 221, which is a goodbye |
 //!
 //! 4xx and 5xx are a no. Whatever else is said makes no sense there, and nothing is built on it: it counts like silence.
 
@@ -56,7 +56,7 @@ impl Step {
     fn goes_on_with(self, code: u16) -> bool {
         match self {
             Self::Announce => code == 354,
-            _ => (200..300).contains(&code),
+            _ => (200..300).contains(&code) && code != 221,
         }
     }
 }
