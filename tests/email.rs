@@ -105,18 +105,20 @@ async fn a_mail_that_is_refused_costs_no_connection_unless_the_server_hangs_up()
     let server = SmtpServer::start().await;
     let mailer = mailer(&server.url());
     for (stage, line, connections) in [
-        (Stage::MailFrom, "451 4.3.0 later", 1),
+        (Stage::RcptTo, "451 4.3.0 later", 1),
         (Stage::RcptTo, "550 5.1.1 unknown", 1),
         (Stage::Data, "554 5.5.1 no", 1),
         (Stage::Content, "552 5.3.4 too big", 1),
         (Stage::Content, "421 4.3.2 closing", 2),
+        // What is said to every mail may be said to this connection for ever.
+        (Stage::MailFrom, "451 4.3.0 later", 3),
     ] {
         server.then(stage, Act::Say(line));
         mailer.send(&envelope("a")).await.expect_err(line);
         mailer.send(&envelope("b")).await.expect("sent");
         assert_eq!(server.connections(), connections, "{line}");
     }
-    assert_eq!(server.received().len(), 5, "and nothing of one mail gets into another");
+    assert_eq!(server.received().len(), 6, "and nothing of one mail gets into another");
     assert!(server.received().iter().all(|mail| mail.to == ["zoe@example.com"]));
 }
 

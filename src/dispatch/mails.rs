@@ -84,6 +84,9 @@ impl Post {
     }
 
     pub(super) async fn deliver(&self, envelope: &Envelope, job: JobId, permit: Permit, clock: &Clock) -> Delivery {
+        if permit.is_trial() {
+            self.mailer.close_kept();
+        }
         match self.mailer.send(envelope).await {
             Ok(_) => {
                 permit.taken();

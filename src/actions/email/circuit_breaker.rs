@@ -157,6 +157,11 @@ impl CircuitBreaker {
 }
 
 impl Permit {
+    /// It is for the one attempt that finds out whether an outage is over.
+    pub fn is_trial(&self) -> bool {
+        self.is_trial
+    }
+
     /// The relay has taken a mail.
     pub fn taken(self) {
         self.breaker.state().taken += 1;

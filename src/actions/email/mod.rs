@@ -132,6 +132,13 @@ impl Mailer {
         }
     }
 
+    /// Closes the connections that no mail uses: a server process that has refused everything may go on doing so.
+    pub fn close_kept(&self) {
+        if let Way::Smtp(relay) = &self.0 {
+            relay.close_kept();
+        }
+    }
+
     /// Closes the connections whose time is over. Returns when the next one's will be, unless a mail uses it.
     pub fn close_idle(&self) -> Option<Duration> {
         match &self.0 {

@@ -39,11 +39,13 @@ impl Connection {
 pub(super) struct Pool {
     lifetimes: Lifetimes,
     kept: Mutex<Vec<Connection>>,
+    /// Connections that are older than this are not kept any more.
+    cleared_at: Mutex<Option<Instant>>,
 }
 
 impl Pool {
     pub fn new(lifetimes: Lifetimes) -> Self {
-        Self { lifetimes, kept: Mutex::default() }
+        Self { lifetimes, kept: Mutex::default(), cleared_at: Mutex::default() }
     }
 
     fn kept(&self) -> MutexGuard<'_, Vec<Connection>> {
@@ -61,16 +63,27 @@ impl Pool {
     pub fn keep(&self, mut connection: Connection) -> Result<(), Connection> {
         connection.used_at = Instant::now();
         connection.mails += 1;
+        let is_over = connection.mails >= self.lifetimes.mails || self.left(&connection).is_none();
+        if is_over || self.is_outdated(&connection) {
+            return Err(connection);
+        }
         let mut kept = self.kept();
-        if connection.mails >= self.lifetimes.mails || self.left(&connection).is_none() || kept.len() >= MAX_KEPT {
+        if kept.len() >= MAX_KEPT {
             return Err(connection);
         }
         kept.push(connection);
         Ok(())
     }
 
+    /// Closes all connections, and those in use when they come back.
     pub fn clear(&self) {
+        *self.cleared_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.kept().clear();
+    }
+
+    fn is_outdated(&self, connection: &Connection) -> bool {
+        let cleared_at = *self.cleared_at.lock().unwrap_or_else(PoisonError::into_inner);
+        cleared_at.is_some_and(|at| connection.opened_at <= at)
     }
 
     /// Closes the connections whose time is over. Returns when the next one's will be.

@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
 use super::{
-    Cause, Party, Security, SendError, Sent, Smtp,
+    Cause, Party, Scope, Security, SendError, Sent, Smtp,
     connection::Connector,
     conversation::{Conversation, Reply},
     pool::{Connection, Lifetimes, Pool},
@@ -80,6 +80,14 @@ impl Relay {
     async fn after(&self, mut connection: Connection, sent: Result<Sent, SendError>) -> Result<Sent, SendError> {
         let goes_on = match &sent {
             Ok(_) => true,
+            // Once the relay's settings are mended, a process that serves an old connection may go on refusing.
+            Err(error) if matches!(error.scope, Scope::Relay(_)) => {
+                self.pool.clear();
+                if error.is_answer {
+                    self.leave(connection.conversation).await;
+                }
+                return sent;
+            }
             // The server has refused this mail, and goes on to the next.
             Err(error) => error.is_answer && self.says_ok(connection.conversation.say(Rset)).await,
         };
@@ -166,6 +174,10 @@ impl Relay {
     /// Says goodbye. No mail depends on the answer.
     async fn leave(&self, mut conversation: Conversation) {
         let _ = timeout(self.steps.patience.min(COURTESY), conversation.say(Quit)).await;
+    }
+
+    pub fn close_kept(&self) {
+        self.pool.clear();
     }
 
     /// Closes the connections whose time is over. Returns when the next one's will be.
