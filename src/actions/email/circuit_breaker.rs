@@ -69,6 +69,8 @@ struct Open {
     outage: Outage,
     /// What the refusals have in common, where the cause is [`Cause::Everyone`].
     fingerprint: Option<String>,
+    /// Only a mail can show whether it is over.
+    needs_mail: bool,
     until: Instant,
     pauses: u32,
     is_tried: bool,
@@ -99,10 +101,7 @@ impl CircuitBreaker {
         }
         open.is_tried = true;
         let permit = Permit { breaker: Arc::clone(self), failures, is_trial: true };
-        match open.outage.cause {
-            Cause::Unreachable | Cause::Login => Admission::Connection(permit),
-            _ => Admission::OneMail(permit),
-        }
+        if open.needs_mail { Admission::OneMail(permit) } else { Admission::Connection(permit) }
     }
 
     /// For one of the mails that [`Admission::Mails`] has let begin.
@@ -199,6 +198,7 @@ impl Permit {
         state.outage = Some(Open {
             outage,
             fingerprint,
+            needs_mail: !error.is_before_mails(),
             until: Instant::now() + Duration::from_millis(pause_ms),
             pauses: pauses.saturating_add(1),
             is_tried: false,
@@ -220,6 +220,7 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actions::email::Scope;
 
     const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -232,7 +233,8 @@ mod tests {
     }
 
     fn refused() -> SendError {
-        SendError { class: Class::Permanent, ..SendError::retry("relay:25 said to the recipient: 554") }
+        let said = "relay:25 said to the recipient: 554";
+        SendError::made_up(Class::Permanent, Scope::Relay(Cause::Client), None, said)
     }
 
     fn rests(breaker: &Arc<CircuitBreaker>) -> bool {

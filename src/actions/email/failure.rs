@@ -90,7 +90,11 @@ impl SendError {
         let doubt = if is_in_doubt { format!("; {IN_DOUBT}") } else { String::new() };
         let text = one_line(&format!("{}: {what}{hint}{doubt}", steps.server), MAX_CHARS);
         // Up to the sender every mail begins alike.
-        let scope = if step <= Step::Sender { Scope::Relay(Cause::Unreachable) } else { Scope::Message };
+        let scope = match step {
+            Step::Sender => Scope::Relay(Cause::Unavailable),
+            step if step < Step::Sender => Scope::Relay(Cause::Unreachable),
+            _ => Scope::Message,
+        };
         Self { scope, is_in_doubt, step: Some(step), ..Self::retry(text) }
     }
 
@@ -150,6 +154,11 @@ impl SendError {
         let code = Some(ReplyCode::of(reply));
         // 421: it hangs up.
         Self { log, scope, code, is_stale, step: Some(step), is_answer: reply.code != 421, ..Self::new(class, text) }
+    }
+
+    /// No mail had begun: a connection without a mail shows whether it is over.
+    pub fn is_before_mails(&self) -> bool {
+        self.step.is_none_or(|step| step < Step::Sender)
     }
 
     /// The relay had accepted the sender.
