@@ -7,7 +7,7 @@ mod domains;
 mod mails;
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -46,7 +46,7 @@ const REFUSED: Duration = Duration::from_secs(1);
 
 /// How a channel's jobs leave.
 pub enum Way {
-    Post(Post),
+    Post(Box<Post>),
     Webhook(Webhook),
     Chat(Chat),
 }
@@ -165,7 +165,7 @@ impl Dispatcher {
     }
 
     async fn claim(&self, max: usize) -> Result<Vec<Attempt>, Refused> {
-        let Way::Post(Post { domains: Some(domains), .. }) = &self.way else {
+        let Some(domains) = self.domains() else {
             return self.store.claim(&self.channel, max).await;
         };
         let domains = || domains.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,10 +177,15 @@ impl Dispatcher {
         claimed
     }
 
+    fn domains(&self) -> Option<&Mutex<Domains>> {
+        let Way::Post(post) = &self.way else { return None };
+        post.domains.as_ref()
+    }
+
     fn until_due(&self) -> Duration {
         let longest = Duration::from_millis(if self.clock.is_moved_by_hand() { 50 } else { 60_000 });
         let Some(mut due_at) = self.store.next_due(&self.channel) else { return longest };
-        if let Way::Post(Post { domains: Some(domains), .. }) = &self.way {
+        if let Some(domains) = self.domains() {
             let next_at = domains.lock().unwrap_or_else(PoisonError::into_inner).next_at();
             due_at = next_at.map_or(due_at, |next_at| next_at.min(due_at));
         }

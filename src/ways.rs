@@ -62,7 +62,7 @@ pub fn open(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Vec<Open>, Strin
     if let Some(email) = &config.email
         && let Some(post) = post(email, extra_roots)?
     {
-        ways.push(Open { channel: Channel::Email, workers: email.concurrency, way: Way::Post(post) });
+        ways.push(Open { channel: Channel::Email, workers: email.concurrency, way: Way::Post(Box::new(post)) });
     }
     for (name, webhook) in &config.webhooks {
         let wrong = |what: &str, why: String| format!("webhooks.{name}{what}: {why}");

@@ -231,7 +231,8 @@ mod tests {
             server.write_all(b"250 ok\r\n").await.expect("written");
             let mut lines = Lines::new(Box::new(client));
             let mut heard = [0; 100];
-            lines.read(&mut heard).await.expect("a line");
+            let length = lines.read(&mut heard).await.expect("a line");
+            assert_eq!(&heard[..length], b"250 ok\r\n");
             match said {
                 Some(said) => server.write_all(said).await.expect("written"),
                 None => drop(server),

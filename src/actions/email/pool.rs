@@ -60,19 +60,19 @@ impl Pool {
     }
 
     /// Keeps a connection for the next mail, or returns one that has served for long enough.
-    pub fn keep(&self, mut connection: Connection) -> Result<(), Connection> {
+    pub fn keep(&self, mut connection: Connection) -> Option<Connection> {
         connection.used_at = Instant::now();
         connection.mails += 1;
         let is_over = connection.mails >= self.lifetimes.mails || self.left(&connection).is_none();
         if is_over || self.is_outdated(&connection) {
-            return Err(connection);
+            return Some(connection);
         }
         let mut kept = self.kept();
         if kept.len() >= MAX_KEPT {
-            return Err(connection);
+            return Some(connection);
         }
         kept.push(connection);
-        Ok(())
+        None
     }
 
     /// Closes all connections, and those in use when they come back.

@@ -91,7 +91,7 @@ impl Relay {
             // The server has refused this mail, and goes on to the next.
             Err(error) => error.is_answer && self.says_ok(connection.conversation.say(Rset)).await,
         };
-        if goes_on && let Err(finished) = self.pool.keep(connection) {
+        if goes_on && let Some(finished) = self.pool.keep(connection) {
             self.leave(finished.conversation).await;
         }
         sent
@@ -100,7 +100,7 @@ impl Relay {
     /// A connection for the next mail, and no mail yet.
     pub async fn connect_ahead(&self) -> Result<(), SendError> {
         let connection = Connection::new(self.connect().await?);
-        if let Err(finished) = self.pool.keep(connection) {
+        if let Some(finished) = self.pool.keep(connection) {
             self.leave(finished.conversation).await;
         }
         Ok(())
