@@ -179,6 +179,7 @@ impl App {
             statuses: config.statuses.clone(),
             policy: policy(&config),
             channels: ways::channels(&config),
+            relays: ways::relays(&ways),
             confirms: config.provider.api_key.is_some(),
             patience_ms: milliseconds(config.provider.patience),
             config_changed: Box::new(move || origin.as_ref().is_some_and(|origin| origin.has_changed())),

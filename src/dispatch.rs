@@ -4,6 +4,7 @@
 //! before it begins; how it ended is durable before anything else happens to the job.
 
 mod domains;
+mod mails;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -16,16 +17,17 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub use self::domains::Domains;
+use self::mails::Delivery;
+pub use self::{domains::Domains, mails::Post};
 use crate::{
     actions::{
         answer::Ended,
         chat::Chat,
-        email::{Class, Envelope, Mailer, Party, SendError},
+        email::{Admission, Envelope, Party, Permit, Scope},
         webhook::Webhook,
     },
     clock::Clock,
-    decide::{Attempt, Case, Receipt},
+    decide::{Attempt, Case, Command, Receipt},
     outbox::{Channel, Job, Letter, Outcome, Said, Trouble},
     rulebook::Rulebook,
     rules::Action,
@@ -42,18 +44,9 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// How long to wait after the store has refused to begin an attempt, or to record its end.
 const REFUSED: Duration = Duration::from_secs(1);
 
-/// What mails are sent with.
-pub struct Post {
-    pub mailer: Mailer,
-    pub from: Party,
-    pub reply_to: Option<Party>,
-    /// `None`: mails to one domain may leave all at once.
-    pub domains: Option<Mutex<Domains>>,
-}
-
 /// How a channel's jobs leave.
 pub enum Way {
-    Post(Post),
+    Post(Box<Post>),
     Webhook(Webhook),
     Chat(Chat),
 }
@@ -76,10 +69,12 @@ impl Dispatcher {
         let free = Arc::new(Semaphore::new(this.workers));
         let mut changed = this.store.jobs_changed();
         let mut under_way = JoinSet::new();
+        // Connections without a mail, by which it is found out whether the relay is back. Nothing waits for their end.
+        let mut trials = JoinSet::new();
         while !*stop.borrow() {
             changed.mark_unchanged();
-            let refused = this.begin(&free, &mut under_way).await;
-            let wait = if refused { REFUSED } else { this.until_due() };
+            let refused = this.begin(&free, &mut under_way, &mut trials).await;
+            let wait = if refused { REFUSED } else { this.rests_for().unwrap_or_else(|| this.until_due()) };
             let wait = this.close_idle().map_or(wait, |idle| wait.min(idle));
             let busy = free.available_permits() == 0;
             tokio::select! {
@@ -88,6 +83,8 @@ impl Dispatcher {
                 _ = changed.changed(), if !busy && !refused => {}
                 () = sleep(wait), if !busy => {}
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
+                Some(_) = trials.join_next(), if !trials.is_empty() => {}
+                () = this.tried_by_hand() => {}
             }
             while under_way.try_join_next().is_some() {}
         }
@@ -97,11 +94,29 @@ impl Dispatcher {
         }
     }
 
-    /// Begins what is due, as far as there are workers. Says whether the store refused.
-    async fn begin(self: &Arc<Self>, free: &Arc<Semaphore>, under_way: &mut JoinSet<()>) -> bool {
-        let workers = free.available_permits();
+    /// Begins due jobs, as many as there are free workers and the relay is let have. Returns whether the store refused.
+    async fn begin(
+        self: &Arc<Self>,
+        free: &Arc<Semaphore>,
+        under_way: &mut JoinSet<()>,
+        trials: &mut JoinSet<()>,
+    ) -> bool {
+        let mut workers = free.available_permits();
         if workers == 0 {
             return false;
+        }
+        let mut trial = None;
+        if let Way::Post(post) = &self.way {
+            match post.breaker.admit() {
+                Admission::Mails => {}
+                Admission::OneMail(permit) => (workers, trial) = (1, Some(permit)),
+                Admission::Connection(permit) => {
+                    let this = Arc::clone(self);
+                    trials.spawn(async move { this.try_connection(permit).await });
+                    return false;
+                }
+                Admission::Nothing => return false,
+            }
         }
         match self.claim(workers).await {
             Err(refused) => {
@@ -110,10 +125,11 @@ impl Dispatcher {
             }
             Ok(attempts) => {
                 for attempt in attempts {
-                    let (this, permit) = (Arc::clone(self), Arc::clone(free).try_acquire_owned());
+                    let (this, worker) = (Arc::clone(self), Arc::clone(free).try_acquire_owned());
+                    let permit = trial.take();
                     under_way.spawn(async move {
-                        let _permit = permit;
-                        this.attempt(attempt).await;
+                        let _worker = worker;
+                        this.attempt(attempt, permit).await;
                     });
                 }
                 false
@@ -121,8 +137,35 @@ impl Dispatcher {
         }
     }
 
+    /// Finds out whether a relay that could not be reached takes connections and the login again.
+    async fn try_connection(&self, permit: Permit) {
+        let Way::Post(post) = &self.way else { return };
+        match post.mailer.connect().await {
+            Ok(()) => permit.reached(),
+            Err(error) => {
+                if let Scope::Relay(cause) = error.scope {
+                    permit.failed(cause, &error, None, self.clock.now());
+                }
+            }
+        }
+    }
+
+    /// How long the relay is left alone; `None`: mails may begin.
+    fn rests_for(&self) -> Option<Duration> {
+        let Way::Post(post) = &self.way else { return None };
+        post.breaker.rests_for()
+    }
+
+    /// Resolves when an operator wants a relay tried that is left alone.
+    async fn tried_by_hand(&self) {
+        match &self.way {
+            Way::Post(post) => post.breaker.changed().await,
+            Way::Webhook(_) | Way::Chat(_) => std::future::pending().await,
+        }
+    }
+
     async fn claim(&self, max: usize) -> Result<Vec<Attempt>, Refused> {
-        let Way::Post(Post { domains: Some(domains), .. }) = &self.way else {
+        let Some(domains) = self.domains() else {
             return self.store.claim(&self.channel, max).await;
         };
         let domains = || domains.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,10 +177,15 @@ impl Dispatcher {
         claimed
     }
 
+    fn domains(&self) -> Option<&Mutex<Domains>> {
+        let Way::Post(post) = &self.way else { return None };
+        post.domains.as_ref()
+    }
+
     fn until_due(&self) -> Duration {
         let longest = Duration::from_millis(if self.clock.is_moved_by_hand() { 50 } else { 60_000 });
         let Some(mut due_at) = self.store.next_due(&self.channel) else { return longest };
-        if let Way::Post(Post { domains: Some(domains), .. }) = &self.way {
+        if let Some(domains) = self.domains() {
             let next_at = domains.lock().unwrap_or_else(PoisonError::into_inner).next_at();
             due_at = next_at.map_or(due_at, |next_at| next_at.min(due_at));
         }
@@ -153,24 +201,49 @@ impl Dispatcher {
         Some(post.mailer.close_idle()? + Duration::from_millis(20))
     }
 
-    async fn attempt(&self, attempt: Attempt) {
-        let Ended { outcome, log } = match timeout(LONGEST_ATTEMPT, self.act(&attempt)).await {
-            Ok(ended) => ended,
+    async fn attempt(&self, attempt: Attempt, trial: Option<Permit>) {
+        let delivery = match timeout(LONGEST_ATTEMPT, self.act(&attempt, trial)).await {
+            Ok(delivery) => delivery,
             Err(_) => {
                 let error = "it took longer than 5 minutes".to_owned();
-                Ended { log: error.clone(), outcome: Outcome::Retry { error, after_ms: None } }
+                Ended { log: error.clone(), outcome: Outcome::Retry { error, after_ms: None } }.into()
             }
         };
+        let Ended { outcome, log } = delivery.ended.clone();
         // What happened outside has to be known inside: it is tried until it is recorded, or the process ends and it is in
         // doubt.
         loop {
             match self.store.finish(&attempt, outcome.clone()).await {
-                Ok(receipt) => return self.tell(&attempt, &outcome, &receipt, &log),
+                Ok(receipt) => {
+                    self.tell(&attempt, &outcome, &receipt, &log);
+                    break;
+                }
                 Err(Refused::Closed) => return,
                 Err(refused) => {
                     tracing::error!(job = %attempt.job.id(), %refused, "the end of an attempt can't be recorded yet");
                     sleep(REFUSED).await;
                 }
+            }
+        }
+        if let Way::Post(post) = &self.way {
+            let recalled = post.recorded(delivery, (attempt.customer.clone(), attempt.job.id()));
+            self.recall(recalled).await;
+        }
+    }
+
+    /// Queues jobs again whose refusals turned out to be about every mail.
+    async fn recall(&self, jobs: Vec<mails::Refused>) {
+        if !jobs.is_empty() {
+            tracing::info!(channel = %self.channel, jobs = jobs.len(), "problems are queued again: the relay refuses every mail");
+        }
+        for (customer, job) in jobs {
+            let command = Command::Recall { customer, job };
+            while let Err(refused) = self.store.submit(command.clone()).await {
+                if refused == Refused::Closed {
+                    return;
+                }
+                tracing::error!(%job, %refused, "a job can't be queued again yet");
+                sleep(REFUSED).await;
             }
         }
     }
@@ -184,6 +257,8 @@ impl Dispatcher {
                 "gone"
             }
             (Outcome::Done, _) => "done",
+            // The circuit breaker logs it once for all mails.
+            (Outcome::Deferred { .. }, _) => "deferred",
             (Outcome::Retry { .. }, Receipt::GaveUp) => {
                 tracing::error!(%job, %rule, %channel, error = log, "a job has become a problem: 24 hours of trying are over");
                 "exhausted"
@@ -200,29 +275,32 @@ impl Dispatcher {
         self.metrics.attempted(&channel.to_string(), name);
     }
 
-    async fn act(&self, attempt: &Attempt) -> Ended {
+    async fn act(&self, attempt: &Attempt, trial: Option<Permit>) -> Delivery {
         let job = &attempt.job;
         match (&self.way, &job.order.action, &job.letter, job.order.said.as_deref()) {
             (Way::Post(post), Action::Email { template, .. }, Some(letter), _) => {
                 match self.envelope(post, job, template, letter) {
-                    Ok(envelope) => send(&post.mailer, &envelope).await,
-                    Err(error) => Ended::failed(Trouble::Unrenderable, error),
+                    Ok(envelope) => {
+                        let permit = trial.unwrap_or_else(|| post.breaker.permit());
+                        post.deliver(&envelope, job.id(), permit, &self.clock).await
+                    }
+                    Err(error) => Ended::failed(Trouble::Unrenderable, error).into(),
                 }
             }
             (Way::Webhook(webhook), Action::Webhook { .. }, ..) => {
-                webhook.send(&attempt.customer, job, self.clock.now()).await
+                webhook.send(&attempt.customer, job, self.clock.now()).await.into()
             }
             (Way::Chat(chat), Action::Chat { .. }, _, Some(Said::Text(text))) => {
-                chat.send(text, self.clock.now()).await
+                chat.send(text, self.clock.now()).await.into()
             }
             (_, action @ Action::Email { .. }, ..) => {
                 let error = format!("{action} can't be carried out: nothing is known of whom it goes to");
-                Ended::failed(Trouble::Unrenderable, error)
+                Ended::failed(Trouble::Unrenderable, error).into()
             }
             (_, action, ..) => {
                 let error =
                     format!("{action} can't be carried out: what it should say could not be made when it was ordered");
-                Ended::failed(Trouble::Unrenderable, error)
+                Ended::failed(Trouble::Unrenderable, error).into()
             }
         }
     }
@@ -246,20 +324,5 @@ impl Dispatcher {
             message_id: format!("<{}@{domain}>", job.id()),
             date: self.clock.now(),
         })
-    }
-}
-
-async fn send(mailer: &Mailer, envelope: &Envelope) -> Ended {
-    match mailer.send(envelope).await {
-        Ok(_) => Ended::done(),
-        Err(SendError { class, text: error, log, is_of_relay, is_in_doubt, .. }) => {
-            let error = if is_in_doubt { format!("{error}, and goes again under the same Message-ID") } else { error };
-            let outcome = match class {
-                // What happens to all mails is not this one's problem.
-                Class::Permanent if !is_of_relay => Outcome::Failed { trouble: Trouble::Refused, error },
-                Class::Permanent | Class::Retry => Outcome::Retry { error, after_ms: None },
-            };
-            Ended { outcome, log }
-        }
     }
 }

@@ -121,6 +121,11 @@ struct ReloadLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ChannelLabels {
+    channel: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
 }
@@ -148,6 +153,7 @@ pub struct Metrics {
     records: Gauge,
     view_behind: Gauge,
     braked: Gauge,
+    relay_down: Family<ChannelLabels, Gauge>,
     store_bytes: Gauge,
 }
 
@@ -175,6 +181,7 @@ impl Default for Metrics {
             records: Gauge::default(),
             view_behind: Gauge::default(),
             braked: Gauge::default(),
+            relay_down: Family::default(),
             store_bytes: Gauge::default(),
         };
         registry.register("callbacks", "Callbacks by how they were answered", new.callbacks.clone());
@@ -223,6 +230,11 @@ impl Default for Metrics {
         registry.register("customers", "Customers known", new.customers.clone());
         registry.register("records", "The number of the latest durable record", new.records.clone());
         registry.register("channels_braked", "Channels that their brakes have paused", new.braked.clone());
+        registry.register(
+            "relay_down",
+            "1 while a channel's mail relay is down or refuses every mail",
+            new.relay_down.clone(),
+        );
         registry.register("view_behind", "Customers that the view has yet to be given", new.view_behind.clone());
         registry.register_with_unit("store", "What the store takes on the disk", Unit::Bytes, new.store_bytes.clone());
         Self { registry, ..new }
@@ -295,6 +307,10 @@ impl Metrics {
     pub fn reloaded(&self, loaded: bool) {
         self.reloads.get_or_create(&ReloadLabels { result: if loaded { "loaded" } else { "refused" } }).inc();
         self.rules_refused.set(i64::from(!loaded));
+    }
+
+    pub fn relay_is_down(&self, channel: &str, is_down: bool) {
+        self.relay_down.get_or_create(&ChannelLabels { channel: channel.to_owned() }).set(i64::from(is_down));
     }
 
     /// The text of `/metrics`.

@@ -2,14 +2,14 @@
 //!
 //! They share nothing: a target that hangs has connections, workers and a queue of its own, and holds up nobody else.
 
-use std::sync::Mutex;
+use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
 use crate::{
     actions::{
         chat::Chat,
-        email::{Mailer, MailerConfig, Transport},
+        email::{CircuitBreaker, Mailer, MailerConfig, Transport},
         webhook::{Key, Keys, Webhook},
     },
     config::{self, Config},
@@ -46,6 +46,15 @@ pub fn brakes(config: &Config) -> Vec<(Channel, Brake)> {
     email.chain(webhooks).chain(chats).filter_map(|(channel, brake)| Some((channel, brake?))).collect()
 }
 
+/// The circuit breakers of the channels that send through a mail relay.
+pub fn relays(ways: &[Open]) -> Vec<(Channel, Arc<CircuitBreaker>)> {
+    let breaker = |open: &Open| match &open.way {
+        Way::Post(post) => Some((open.channel.clone(), Arc::clone(&post.breaker))),
+        Way::Webhook(_) | Way::Chat(_) => None,
+    };
+    ways.iter().filter_map(breaker).collect()
+}
+
 /// All of them. An error is what the configuration says that can't be.
 pub fn open(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Vec<Open>, String> {
     let reach = |private| Reach { private, extra_roots: extra_roots.to_vec(), ..Reach::default() };
@@ -53,7 +62,7 @@ pub fn open(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Vec<Open>, Strin
     if let Some(email) = &config.email
         && let Some(post) = post(email, extra_roots)?
     {
-        ways.push(Open { channel: Channel::Email, workers: email.concurrency, way: Way::Post(post) });
+        ways.push(Open { channel: Channel::Email, workers: email.concurrency, way: Way::Post(Box::new(post)) });
     }
     for (name, webhook) in &config.webhooks {
         let wrong = |what: &str, why: String| format!("webhooks.{name}{what}: {why}");
@@ -93,8 +102,12 @@ pub fn post(email: &config::Email, extra_roots: &[Vec<u8>]) -> Result<Option<Pos
     let Some(transport) = &email.transport else { return Ok(None) };
     let is_smtp = matches!(transport, Transport::Smtp(_));
     let between_ms = email.per_domain.filter(|_| is_smtp).map(|between| i64::try_from(between.as_millis()));
-    let domains = between_ms.and_then(Result::ok).map(|between_ms| Mutex::new(Domains::new(between_ms)));
-    let config = MailerConfig { extra_roots: extra_roots.to_vec(), ..MailerConfig::new(transport.clone()) };
+    let domains = between_ms.and_then(Result::ok).map(Domains::new);
+    let config = MailerConfig {
+        extra_roots: extra_roots.to_vec(),
+        hello: email.hello.clone(),
+        ..MailerConfig::new(transport.clone())
+    };
     let mailer = Mailer::new(config).map_err(|error| format!("email.transport: {error}"))?;
-    Ok(Some(Post { mailer, from: email.from.clone(), reply_to: email.reply_to.clone(), domains }))
+    Ok(Some(Post::new(mailer, email.from.clone(), email.reply_to.clone(), domains)))
 }

@@ -4,11 +4,13 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+
 use kyc_rules::{
-    actions::email::{Class, Envelope, Mailer, MailerConfig, Party, SendError, Transport},
+    actions::email::{Cause, Class, Envelope, Hello, Mailer, MailerConfig, Party, Scope, SendError, Transport},
     clock::Timestamp,
 };
-use support::smtp::{Act, Certificate, Setup, SmtpServer, Stage, Tls};
+use support::smtp::{Act, Certificate, Hangup, Setup, SmtpServer, Stage, Tls};
 
 fn envelope(id: &str) -> Envelope {
     Envelope {
@@ -103,19 +105,127 @@ async fn a_mail_that_is_refused_costs_no_connection_unless_the_server_hangs_up()
     let server = SmtpServer::start().await;
     let mailer = mailer(&server.url());
     for (stage, line, connections) in [
-        (Stage::MailFrom, "451 4.3.0 later", 1),
+        (Stage::RcptTo, "451 4.3.0 later", 1),
         (Stage::RcptTo, "550 5.1.1 unknown", 1),
         (Stage::Data, "554 5.5.1 no", 1),
         (Stage::Content, "552 5.3.4 too big", 1),
-        (Stage::RcptTo, "421 4.3.2 closing", 2),
+        (Stage::Content, "421 4.3.2 closing", 2),
+        // What is said to every mail may be said to this connection for ever.
+        (Stage::MailFrom, "451 4.3.0 later", 3),
     ] {
         server.then(stage, Act::Say(line));
         mailer.send(&envelope("a")).await.expect_err(line);
         mailer.send(&envelope("b")).await.expect("sent");
         assert_eq!(server.connections(), connections, "{line}");
     }
-    assert_eq!(server.received().len(), 5, "and nothing of one mail gets into another");
+    assert_eq!(server.received().len(), 6, "and nothing of one mail gets into another");
     assert!(server.received().iter().all(|mail| mail.to == ["zoe@example.com"]));
+}
+
+#[tokio::test]
+async fn what_a_server_says_to_a_connection_that_nobody_uses_costs_the_next_mail_nothing() {
+    for (unasked, hangup) in [
+        ("221 2.0.0 idle for too long", Hangup::Yes),
+        ("221 2.0.0 idle for too long", Hangup::No),
+        ("421 4.4.2 timeout", Hangup::Yes),
+        ("250 2.0.0 ok", Hangup::No),
+        ("354 go on", Hangup::No),
+        ("550 5.1.1 unknown", Hangup::No),
+        ("what?", Hangup::No),
+        ("", Hangup::Yes),
+    ] {
+        for kept in [1, 4] {
+            let script = vec![(Stage::Content, Act::KeepThen(unasked, hangup)); kept];
+            let server = SmtpServer::scripted(&script).await;
+            let transport = Transport::parse(&server.url()).expect("a transport");
+            // The default patience: an answer that is waited for in vain would fail the test.
+            let mailer = Mailer::new(MailerConfig::new(transport)).expect("a mailer");
+            let names: Vec<String> = (0..kept).map(|nth| format!("a{nth}")).collect();
+            let sent = join_all(names.iter().map(|id| async { mailer.send(&envelope(id)).await })).await;
+            assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+            while server.unasked() < kept {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let next = tokio::time::timeout(Duration::from_secs(4), mailer.send(&envelope("b"))).await;
+            next.expect("at once").unwrap_or_else(|error| panic!("{unasked:?} {hangup:?}: {error}"));
+            assert_eq!(server.received().len(), kept + 1, "{unasked:?} {hangup:?}");
+            assert_eq!(server.received()[kept].connection, kept + 1, "{unasked:?} {hangup:?}: a new connection");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_has_had_enough_of_a_connection_gets_the_same_mail_over_a_new_one() {
+    for stage in [Stage::MailFrom, Stage::RcptTo, Stage::Data] {
+        for act in [Act::Say("421 4.7.0 too many messages in this connection"), Act::Drop, Act::Say("221 bye")] {
+            let server = SmtpServer::start().await;
+            let mailer = mailer(&server.url());
+            mailer.send(&envelope("a")).await.expect("sent");
+            server.then(stage, act.clone());
+            mailer.send(&envelope("b")).await.unwrap_or_else(|error| panic!("{stage:?} {act:?}: {error}"));
+            assert_eq!((server.received().len(), server.connections()), (2, 2), "{stage:?} {act:?}");
+            // A new connection that ends in this way ends the attempt.
+            let server = SmtpServer::scripted(&[(stage, act.clone())]).await;
+            let error = crate::mailer(&server.url()).send(&envelope("c")).await.expect_err("not taken");
+            assert_eq!((error.class, server.connections()), (Class::Retry, 1), "{stage:?} {act:?}");
+        }
+    }
+    let error = failure(&[(Stage::RcptTo, Act::Say("421 4.7.0 too many errors"))]).await;
+    assert_eq!(error.scope, Scope::Relay(Cause::Unavailable), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_serves_so_many_mails_and_lives_so_long() {
+    let server = SmtpServer::start().await;
+    let config = || MailerConfig::new(Transport::parse(&server.url()).expect("a transport"));
+    assert_eq!((config().max_age, config().max_mails), (Duration::from_secs(120), 100));
+    let few = Mailer::new(MailerConfig { max_mails: 2, ..config() }).expect("a mailer");
+    for id in ["a", "b", "c", "d", "e"] {
+        few.send(&envelope(id)).await.expect("sent");
+    }
+    let over: Vec<usize> = server.received().iter().map(|mail| mail.connection).collect();
+    assert_eq!(over, [1, 1, 2, 2, 3]);
+    assert_eq!(server.commands().iter().filter(|line| *line == "QUIT").count(), 2, "a finished one says goodbye");
+    let max_age = Duration::from_millis(300);
+    let young = Mailer::new(MailerConfig { max_age, ..config() }).expect("a mailer");
+    let began = Instant::now();
+    young.send(&envelope("f")).await.expect("sent");
+    while began.elapsed() < max_age + Duration::from_millis(20) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let _ = young.close_idle();
+    }
+    assert_eq!(young.close_idle(), None, "closed, although it was not idle for long");
+    young.send(&envelope("g")).await.expect("sent");
+    assert_eq!(server.received()[6].connection, 5);
+}
+
+#[tokio::test]
+async fn ehlo_says_what_is_configured_or_a_full_name_or_an_address() {
+    let server = SmtpServer::start().await;
+    let config = MailerConfig::new(Transport::parse(&server.url()).expect("a transport"));
+    Mailer::new(config.clone()).expect("a mailer").send(&envelope("a")).await.expect("sent");
+    let hello = Some(Hello::parse("kyc.shop.example").expect("a name"));
+    Mailer::new(MailerConfig { hello, ..config }).expect("a mailer").send(&envelope("b")).await.expect("sent");
+    let commands = server.commands();
+    let said: Vec<&str> = commands.iter().filter_map(|line| line.strip_prefix("EHLO ")).collect();
+    assert!(said[0] == "[127.0.0.1]" || said[0].contains('.') && !said[0].starts_with("localhost"), "{said:?}");
+    assert_eq!(said[1], "kyc.shop.example");
+}
+
+#[tokio::test]
+async fn a_probe_of_the_sender_goes_as_far_as_the_recipient_and_sends_nothing() {
+    let server = SmtpServer::start().await;
+    let sender = Party::new(None, "kyc@shop.example");
+    let said = mailer(&server.url()).probe_sender(&sender).await.expect("accepted");
+    assert!(said.ends_with("connected, no TLS, on this machine, no login configured"), "{said}");
+    let commands = server.commands();
+    let commands: Vec<&str> = commands.iter().map(|line| line.split(':').next().unwrap_or(line)).collect();
+    assert_eq!(commands[1..], ["MAIL FROM", "RCPT TO", "RSET", "QUIT"]);
+    server.then(Stage::RcptTo, Act::Say("554 5.7.1 <kyc@shop.example>: Relay access denied"));
+    let error = mailer(&server.url()).probe_sender(&sender).await.expect_err("refused");
+    assert_eq!(error.scope, Scope::Relay(Cause::Client));
+    assert!(!error.text.contains('@'), "{error}");
+    assert_eq!(server.received(), []);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ mod support;
 
 use std::{
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,7 @@ use kyc_rules::{
     actions::webhook::{Key, Keys, Webhook},
     clock::Timestamp,
     kyc::CustomerId,
-    outbound::{Client, Lookup, Reach, Target},
+    outbound::{Client, Lookup, Reach, Request, Target},
     outbox::{Job, Outcome, Trouble},
 };
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ use support::{
     service::{Service, Shop, is_there},
     smtp::Certificate,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const RULES: &str = "  - {id: told, when: any -> any, do: [{webhook: {to: shop, event: kyc.changed}}]}\n";
 const KEY: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -59,7 +60,7 @@ async fn answered(reply: Reply) -> Outcome {
 fn error(outcome: &Outcome) -> &str {
     match outcome {
         Outcome::Done => "",
-        Outcome::Retry { error, .. } | Outcome::Failed { error, .. } => error,
+        Outcome::Retry { error, .. } | Outcome::Deferred { error } | Outcome::Failed { error, .. } => error,
     }
 }
 
@@ -359,4 +360,68 @@ async fn a_port_that_takes_connections_and_speaks_no_tls_is_told_from_one_that_d
     let target = Target::parse(&format!("https://{address}/")).expect("a target");
     let failure = Client::new(quick()).expect("a client").connect(&target).await.expect_err("no TLS");
     assert_eq!(failure.text, said);
+}
+
+/// A target that answers 204 to all, and says over which connection each request came. After an answer it says this unasked.
+async fn plain_target(unasked: &'static [u8]) -> (String, Arc<Mutex<Vec<usize>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let shown = Arc::clone(&seen);
+    tokio::spawn(async move {
+        for nth in 1.. {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let seen = Arc::clone(&seen);
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                while let Ok(1..) = stream.read(&mut bytes).await {
+                    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.expect("written");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    stream.write_all(unasked).await.expect("written");
+                    seen.lock().expect("requests").push(nth);
+                }
+            });
+        }
+    });
+    (url, shown)
+}
+
+async fn requested(url: &str, client: &Client, seen: &Mutex<Vec<usize>>, count: usize) {
+    let request = Request { method: http::Method::GET, headers: http::HeaderMap::new(), body: bytes::Bytes::new() };
+    let answer = client.send(&Target::parse(url).expect("a target"), request).await.expect("an answer");
+    assert_eq!(answer.status, 204, "its own answer");
+    while seen.lock().expect("requests").len() < count {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // What came unasked is read by then.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_asked_for_is_not_the_next_requests() {
+    let (url, seen) = plain_target(b"HTTP/1.1 500 Never\r\ncontent-length: 0\r\n\r\n").await;
+    let client = Client::new(reach()).expect("a client");
+    for count in 1..=3 {
+        requested(&url, &client, &seen, count).await;
+    }
+    assert_eq!(*seen.lock().expect("requests"), [1, 2, 3], "each over a new connection");
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_and_not_for_ever() {
+    assert_eq!(Reach::default().max_age, Duration::from_secs(120));
+    let (url, seen) = plain_target(b"").await;
+    let max_age = Duration::from_secs(2);
+    let client = Client::new(Reach { max_age, ..reach() }).expect("a client");
+    let began = Instant::now();
+    requested(&url, &client, &seen, 1).await;
+    requested(&url, &client, &seen, 2).await;
+    if began.elapsed() < max_age {
+        assert_eq!(*seen.lock().expect("requests"), [1, 1], "kept");
+    }
+    while began.elapsed() < max_age {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    requested(&url, &client.clone(), &seen, 3).await;
+    assert_ne!(seen.lock().expect("requests")[2], 1, "a moved name is followed");
 }

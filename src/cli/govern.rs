@@ -89,7 +89,8 @@ fn govern(config: Option<&Path>, path: &str, output: &mut Output) -> Result<(), 
         Some(count) if count > 0 => format!(", {count} that wait may go"),
         _ => String::new(),
     };
-    output.either(&answer, format_args!("{said}{before}{dropped}{released}"));
+    let tried = if answer["relay_tried"] == true { ", and its relay is tried now" } else { "" };
+    output.either(&answer, format_args!("{said}{before}{dropped}{released}{tried}"));
     Ok(())
 }
 

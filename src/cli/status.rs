@@ -63,6 +63,18 @@ fn print(status: &Value, output: &mut Output) {
     for brake in status["brakes"].as_array().into_iter().flatten() {
         output.line(format_args!("brake      {}: {}", text(&brake["channel"]), text(&brake["said"])));
     }
+    for relay in status["relays"].as_array().into_iter().flatten() {
+        let again = match relay["again_in_s"].as_u64().unwrap_or_default() {
+            0 => String::new(),
+            seconds => format!(", tried again in {seconds} s"),
+        };
+        output.line(format_args!(
+            "relay      no {} leaves since {}{again}: {}",
+            text(&relay["channel"]),
+            text(&relay["since"]),
+            text(&relay["reason"])
+        ));
+    }
     if status["clock_in_doubt"] == true {
         output.line(
             "clock      has jumped: timers and limits wait until `kyc-rules resume --clock`, or 15 minutes have passed",

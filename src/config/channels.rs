@@ -8,7 +8,7 @@ use super::{Chat, Directory, Email, Lookup, Provider, Webhook, reader::Reader, v
 use crate::{
     actions::{
         chat::Kind,
-        email::{Party, Transport},
+        email::{Hello, Party, Transport},
         webhook::Key,
     },
     decide::Brake,
@@ -22,7 +22,7 @@ const PER_DOMAIN: Duration = Duration::from_millis(100);
 const CACHE: Duration = Duration::from_mins(10);
 
 pub(super) fn email(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<Email> {
-    const KEYS: &[&str] = &["from", "transport", "reply_to", "brake", "concurrency", "per_domain"];
+    const KEYS: &[&str] = &["from", "transport", "hello", "reply_to", "brake", "concurrency", "per_domain"];
     let fields = reader.section(node, "`email`", KEYS)?;
     let from = fields.need("from", reader.report);
     let transport = fields.need("transport", reader.report);
@@ -40,6 +40,7 @@ pub(super) fn email(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Opt
             Transport::File(path) => Transport::File(reader.beside(path)),
             smtp @ Transport::Smtp(_) => smtp,
         }),
+        hello: reader.form(fields.get("hello"), "`email.hello`", Hello::parse),
         reply_to: reader.form(fields.get("reply_to"), "`email.reply_to`", party),
         brake: brake.unwrap_or(Some(Brake::default())),
         concurrency: concurrency.and_then(|count| usize::try_from(count).ok()).unwrap_or(CONCURRENCY),

@@ -33,7 +33,7 @@ pub use fill::Unfilled;
 use crate::{
     actions::{
         chat,
-        email::{Party, Transport},
+        email::{Hello, Party, Transport},
     },
     decide::Brake,
     http::{Access, Limits},
@@ -152,6 +152,8 @@ pub struct Email {
     pub from: Party,
     /// `None` only where it was left unfilled.
     pub transport: Option<Transport>,
+    /// What EHLO says; `None`: the machine's full name, or else the connection's local address.
+    pub hello: Option<Hello>,
     pub reply_to: Option<Party>,
     /// `None`: switched off.
     pub brake: Option<Brake>,
@@ -317,6 +319,7 @@ impl Config {
             email: Some(Email {
                 from: Party::new(Some("Example Shop"), "kyc@shop.example"),
                 transport: Some(Transport::File(directory.join("mail"))),
+                hello: None,
                 reply_to: None,
                 brake: Some(Brake::default()),
                 concurrency: channels::CONCURRENCY,

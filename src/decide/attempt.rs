@@ -247,6 +247,7 @@ pub fn end(case: &Case, who: &CustomerId, id: JobId, attempt: u32, outcome: &Out
             let fate = Fate { last_error: Some(short(error)), ..job.fate.clone() };
             fate.problem(*trouble, short(error))
         }
+        Outcome::Deferred { error } => Fate { last_error: Some(short(error)), ..job.fate.unattempted(given.now) },
         Outcome::Retry { error, after_ms } => {
             let fate = Fate { last_error: Some(short(error)), ..job.fate.clone() };
             let since = job.fate.first_attempt_at.unwrap_or(given.now);
@@ -264,6 +265,15 @@ pub fn end(case: &Case, who: &CustomerId, id: JobId, attempt: u32, outcome: &Out
         }
     };
     settle(who, Kind::Outcome, id, fate, None, receipt)
+}
+
+/// A refusal that made the job a problem was about every job of the channel: it is queued again.
+pub fn recall(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Decision {
+    let Some(job) = case.job(id) else { return Decision::nothing(Receipt::Gone) };
+    if job.fate.state != State::Problem || job.fate.trouble != Some(Trouble::Refused) {
+        return Decision::nothing(Receipt::Unchanged);
+    }
+    settle(who, Kind::Outcome, id, job.fate.unattempted(given.now), None, Receipt::Recorded)
 }
 
 /// An attempt that nobody knows the end of is repeated: the other side tells by the id that it is the same.

@@ -98,6 +98,11 @@ pub enum Command {
         attempt: u32,
         outcome: Outcome,
     },
+    /// A refusal has turned out to be about every job of the channel.
+    Recall {
+        customer: CustomerId,
+        job: JobId,
+    },
     /// The merchant's directory has said whom to write to, or why it names nobody.
     LookedUp {
         customer: CustomerId,
@@ -144,6 +149,7 @@ impl Command {
             | Self::Backlog { customer, .. }
             | Self::Attempt { customer, .. }
             | Self::Finish { customer, .. }
+            | Self::Recall { customer, .. }
             | Self::Doubt { customer, .. }
             | Self::LookedUp { customer, .. }
             | Self::Contact { customer, .. }
@@ -161,6 +167,7 @@ impl Command {
         match self {
             Self::Attempt { job, .. }
             | Self::Finish { job, .. }
+            | Self::Recall { job, .. }
             | Self::Doubt { job, .. }
             | Self::Retry { job, .. }
             | Self::Drop { job, .. } => Some(*job),
@@ -299,6 +306,7 @@ pub fn decide(case: &Case, command: &Command, given: Given<'_>) -> Decision {
         Command::Finish { customer, job, attempt, outcome } => {
             attempt::end(case, customer, *job, *attempt, outcome, given)
         }
+        Command::Recall { customer, job } => attempt::recall(case, customer, *job, given),
         Command::Doubt { customer, job } => attempt::doubt(case, customer, *job, given),
         Command::LookedUp { customer, found } => look_up::looked_up(case, customer, found, given),
         Command::Contact { customer, contact } => operate::contact(case, customer, contact, given),

@@ -123,3 +123,37 @@ fn however_long_a_server_wants_to_be_left_alone_it_is_tried_once_more_in_the_end
     assert_eq!(receipt, Receipt::GaveUp);
     assert_eq!(world.open()[0].fate.reason.as_deref(), Some("gave up after 2 attempts in 24 hours: it said 503"));
 }
+
+#[test]
+fn an_attempt_that_is_deferred_or_recalled_does_not_count() {
+    let mut world = World::new(RULES);
+    world.comes("CREATED", None, &[]);
+    let deferred = || Outcome::Deferred { error: "554 5.7.1 client host rejected".to_owned() };
+    for _ in 0..50 {
+        world.now = world.now.plus_ms(MINUTE);
+        assert!(matches!(tried(&mut world, 0), Receipt::Go(_)));
+        world.now = world.now.plus_ms(MINUTE);
+        ended(&mut world, 0, deferred());
+        let fate = &world.open()[0].fate;
+        assert_eq!((fate.state, fate.attempts, fate.next_at), (State::Queued, 0, world.now));
+        assert_eq!((fate.first_attempt_at, fate.last_error.as_deref()), (None, Some("554 5.7.1 client host rejected")));
+    }
+    // One attempt that counts; then the hours of trying stand still.
+    tried(&mut world, 0);
+    ended(&mut world, 0, later());
+    world.now = world.now.plus_ms(2 * TRYING_MS);
+    tried(&mut world, 0);
+    ended(&mut world, 0, deferred());
+    let job = world.open()[0].id();
+    assert_eq!((world.open()[0].fate.attempts, world.open()[0].fate.state), (1, State::Queued));
+    tried(&mut world, 0);
+    ended(&mut world, 0, Outcome::Failed { trouble: Trouble::Refused, error: "554".to_owned() });
+    let recall = Command::Recall { customer: World::who(), job };
+    assert_eq!(world.submit(&recall), Receipt::Recorded);
+    let fate = &world.open()[0].fate;
+    assert_eq!((fate.state, fate.attempts, fate.trouble), (State::Queued, 1, None));
+    assert_eq!(world.submit(&recall), Receipt::Unchanged, "it is no problem any more");
+    tried(&mut world, 0);
+    ended(&mut world, 0, Outcome::Failed { trouble: Trouble::Unrenderable, error: "no".to_owned() });
+    assert_eq!(world.submit(&recall), Receipt::Unchanged, "that is about this job");
+}

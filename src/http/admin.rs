@@ -21,6 +21,7 @@ mod govern;
 mod history;
 mod jobs;
 mod names;
+mod relays;
 mod shape;
 mod traffic;
 mod unanswered;
@@ -43,6 +44,7 @@ use super::{
     token::{Hosts, Token},
 };
 use crate::{
+    actions::email::CircuitBreaker,
     clock::{Clock, Timestamp},
     contacts,
     decide::{Command, Policy, Receipt},
@@ -85,6 +87,8 @@ pub struct Admin {
     pub policy: Policy,
     /// The ways out that are configured.
     pub channels: Vec<Channel>,
+    /// The circuit breakers of those that send through a mail relay.
+    pub relays: Vec<(Channel, Arc<CircuitBreaker>)>,
     /// Whether callbacks are confirmed with the provider's API.
     pub confirms: bool,
     /// How long a callback may wait for a decision before it is the problem `unanswered`, in milliseconds.
@@ -268,6 +272,9 @@ impl Admin {
         let figures =
             self.house.store().map(|store| Figures { unanswered: self.count_unanswered(store), ..store.figures() });
         self.metrics.key_refused(self.house.wrong_key().is_some());
+        for (channel, breaker) in &self.relays {
+            self.metrics.relay_is_down(&channel.to_string(), breaker.outage().is_some());
+        }
         let refused = [&*self.refused.public, &*self.refused.admin];
         let mut response = Response::new(self.metrics.text(figures.as_ref(), &refused).into());
         let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

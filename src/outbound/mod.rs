@@ -12,10 +12,11 @@ mod address;
 mod connect;
 mod failure;
 mod resolver;
+mod rotating;
 mod target;
 pub mod tls;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -24,6 +25,7 @@ use reqwest::redirect::Policy;
 pub use address::{Unfit, unfit};
 pub use failure::{Failure, FailureKind};
 pub use resolver::{Looking, Lookup};
+use rotating::Rotating;
 pub use target::Target;
 
 /// How much of an answer is read; the rest is left lying.
@@ -42,6 +44,8 @@ pub struct Reach {
     pub timeout: Duration,
     /// Certificates to trust beside the system's, each in PEM.
     pub extra_roots: Vec<Vec<u8>>,
+    /// How long a connection is used again.
+    pub max_age: Duration,
     /// Says which addresses a name has; `None`: the system does.
     pub lookup: Option<Lookup>,
 }
@@ -53,6 +57,7 @@ impl Default for Reach {
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(15),
             extra_roots: Vec::new(),
+            max_age: Duration::from_mins(2),
             lookup: None,
         }
     }
@@ -101,7 +106,7 @@ pub enum End {
 /// Connections of its own, so that whoever hangs holds up nobody else's.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    http: Arc<Rotating>,
     names: resolver::Filtering,
     extra_roots: Vec<Vec<u8>>,
     private: bool,
@@ -121,18 +126,21 @@ impl Client {
         let told = |error: &dyn std::error::Error| ClientError(format!("no HTTPS: {}", failure::innermost(error)));
         let tls = tls::trusting(&reach.extra_roots).map_err(|error| told(&*error))?;
         let names = resolver::Filtering::new(reach.private, reach.lookup);
-        let http = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .no_proxy()
-            .redirect(Policy::none())
-            .connect_timeout(reach.connect_timeout)
-            .timeout(reach.timeout)
-            .tls_backend_preconfigured(tls)
-            .dns_resolver(names.clone())
-            .build()
-            .map_err(|error| told(&error))?;
         let timeouts = failure::Timeouts { connect: reach.connect_timeout, whole: reach.timeout };
-        Ok(Self { http, names, extra_roots: reach.extra_roots, private: reach.private, timeouts })
+        let resolving = names.clone();
+        let build = move || {
+            reqwest::Client::builder()
+                .user_agent(USER_AGENT)
+                .no_proxy()
+                .redirect(Policy::none())
+                .connect_timeout(timeouts.connect)
+                .timeout(timeouts.whole)
+                .tls_backend_preconfigured(tls.clone())
+                .dns_resolver(resolving.clone())
+                .build()
+        };
+        let http = Rotating::new(reach.max_age, build).map_err(|error| told(&error))?;
+        Ok(Self { http: Arc::new(http), names, extra_roots: reach.extra_roots, private: reach.private, timeouts })
     }
 
     fn may_send_to(&self, target: &Target) -> Result<(), Failure> {
@@ -151,6 +159,7 @@ impl Client {
         self.may_send_to(target)?;
         let sent = self
             .http
+            .current()
             .request(request.method, target.url().clone())
             .headers(request.headers)
             .body(request.body)

@@ -126,6 +126,15 @@ impl Fate {
         Self { first_attempt_at: self.first_attempt_at.map(|first| first.plus_ms(waited_ms)), ..self.clone() }
     }
 
+    /// As before the attempt that has begun at `next_at`, and due now.
+    #[must_use]
+    pub fn unattempted(&self, now: Timestamp) -> Self {
+        let attempts = self.attempts.saturating_sub(1);
+        let before = self.standing_still(now);
+        let first_attempt_at = before.first_attempt_at.filter(|_| attempts > 0);
+        Self { attempts, first_attempt_at, ..before.queued(now) }
+    }
+
     pub fn queued(&self, next_at: Timestamp) -> Self {
         Self { state: State::Queued, next_at, reason: None, trouble: None, held_since: None, ..self.clone() }
     }
@@ -147,6 +156,10 @@ pub enum Outcome {
     Retry {
         error: String,
         after_ms: Option<i64>,
+    },
+    /// The channel takes nothing at present, whatever the job: it is queued again, and the attempt does not count.
+    Deferred {
+        error: String,
     },
     /// Trying again can't help.
     Failed {

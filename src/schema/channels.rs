@@ -34,6 +34,14 @@ pub(super) fn email() -> Value {
                     &["file:./mail", "smtps://user:${SMTP_PASSWORD}@mail.shop.example", "smtp://localhost:25?tls=none"],
                 ),
             ),
+            key(
+                "hello",
+                form(
+                    "What EHLO says. Without it: the machine's full name, or else the connection's local address.",
+                    r"(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?|\[(?:[0-9.]+|IPv6:[0-9A-Fa-f:.]+)\]",
+                    "write as kyc.shop.example",
+                ),
+            ),
             key("reply_to", party("Where answers go.")),
             key(
                 "brake",

@@ -60,6 +60,8 @@ const CONFIG_SLIPS: &[(&str, &str)] = &[
     ("brake: 500 per 30m", "brake: 0 per 30m"),
     ("concurrency: 8", "concurrency: 65"),
     ("per_domain: 100 per 1m", "per_domain: 100"),
+    ("hello: kyc.shop.example", "hello: vm"),
+    ("hello: kyc.shop.example", "hello: \"[::1]\""),
     ("webhooks:\n  shop", "webhooks:\n  the shop"),
     ("url: http://127.0.0.1:9/hooks", "url: ftp://127.0.0.1:9/hooks"),
     ("url: http://127.0.0.1:9/hooks", "uri: http://127.0.0.1:9/hooks"),

@@ -4,6 +4,7 @@
 
 pub mod dns;
 pub mod hooks;
+pub mod postfix;
 pub mod provider;
 pub mod service;
 pub mod smtp;

@@ -29,6 +29,8 @@ pub struct Received {
     pub encrypted: bool,
     /// Who had logged in.
     pub user: Option<String>,
+    /// Over which connection, in the order in which they were opened.
+    pub connection: usize,
 }
 
 impl Received {
@@ -106,6 +108,14 @@ pub enum Act {
     KeepAndDrop,
     /// Take it in, but answer only after this long. Only for `Content`.
     Slow(Duration),
+    /// Take it in and answer; a little later say this unasked, and close the connection if wanted. Only for `Content`.
+    KeepThen(&'static str, Hangup),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hangup {
+    Yes,
+    No,
 }
 
 #[derive(Clone, Default)]
@@ -200,6 +210,8 @@ struct Records {
     received: Vec<Received>,
     connections: usize,
     open: usize,
+    unasked: usize,
+    commands: Vec<String>,
     script: VecDeque<(Stage, Act)>,
 }
 
@@ -227,19 +239,25 @@ impl SmtpServer {
     }
 
     pub async fn with(setup: Setup) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::at("127.0.0.1:0".parse().expect("an address"), setup).await
+    }
+
+    /// One that listens here.
+    pub async fn at(address: SocketAddr, setup: Setup) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let records =
             Arc::new(Mutex::new(Records { script: setup.script.iter().cloned().collect(), ..Records::default() }));
         let shared = records.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                {
+                let connection = {
                     let mut records = shared.lock().expect("records");
                     records.connections += 1;
                     records.open += 1;
-                }
-                tokio::spawn(talk(stream, setup.clone(), shared.clone()));
+                    records.connections
+                };
+                tokio::spawn(talk(stream, connection, setup.clone(), shared.clone()));
             }
         });
         Self { address, records, task }
@@ -256,6 +274,16 @@ impl SmtpServer {
 
     pub fn connections(&self) -> usize {
         self.records.lock().expect("records").connections
+    }
+
+    /// How often something was said unasked, or a connection closed.
+    pub fn unasked(&self) -> usize {
+        self.records.lock().expect("records").unasked
+    }
+
+    /// Every command of all connections, in the order in which they came.
+    pub fn commands(&self) -> Vec<String> {
+        self.records.lock().expect("records").commands.clone()
     }
 
     /// How many connections nobody has closed yet.
@@ -306,15 +334,16 @@ struct Over;
 struct Session {
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
+    connection: usize,
     setup: Setup,
     records: Arc<Mutex<Records>>,
     encrypted: bool,
     user: Option<String>,
 }
 
-async fn talk(stream: TcpStream, setup: Setup, records: Arc<Mutex<Records>>) {
+async fn talk(stream: TcpStream, connection: usize, setup: Setup, records: Arc<Mutex<Records>>) {
     let (stream, shared) = (Box::new(stream), records.clone());
-    let mut session = Session { stream, buffer: Vec::new(), setup, records, encrypted: false, user: None };
+    let mut session = Session { stream, buffer: Vec::new(), connection, setup, records, encrypted: false, user: None };
     let _ = session.run().await;
     shared.lock().expect("records").open -= 1;
 }
@@ -328,6 +357,7 @@ impl Session {
         let (mut from, mut to) = (String::new(), Vec::new());
         loop {
             let line = self.line().await?;
+            self.records.lock().expect("records").commands.push(line.clone());
             let verb = line.split([' ', ':']).next().unwrap_or_default().to_uppercase();
             match &*verb {
                 "EHLO" => {
@@ -394,7 +424,8 @@ impl Session {
             data.push_str("\r\n");
         }
         let (encrypted, user) = (self.encrypted, self.user.clone());
-        let received = Received { from: from.to_owned(), to: to.to_vec(), data, encrypted, user };
+        let connection = self.connection;
+        let received = Received { from: from.to_owned(), to: to.to_vec(), data, encrypted, user, connection };
         let keep = |session: &Self| session.records.lock().expect("records").received.push(received);
         match self.next(Stage::Content) {
             None => {
@@ -409,6 +440,19 @@ impl Session {
             Some(Act::KeepAndDrop) => {
                 keep(self);
                 Err(Over)
+            }
+            Some(Act::KeepThen(unasked, hangup)) => {
+                keep(self);
+                self.say("250 2.0.0 queued as TEST").await?;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                if !unasked.is_empty() {
+                    self.say(unasked).await?;
+                }
+                if hangup == Hangup::Yes {
+                    let _ = self.stream.shutdown().await;
+                }
+                self.records.lock().expect("records").unasked += 1;
+                if hangup == Hangup::Yes { Err(Over) } else { Ok(()) }
             }
             Some(act) => self.act(act).await,
         }
@@ -461,7 +505,7 @@ impl Session {
                 self.say(later).await
             }
             Act::Hang => std::future::pending().await,
-            Act::Drop | Act::KeepAndDrop | Act::Slow(_) => Err(Over),
+            Act::Drop | Act::KeepAndDrop | Act::Slow(_) | Act::KeepThen(..) => Err(Over),
         }
     }
 

@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lettre::transport::smtp::extension::ClientId;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     net::{TcpStream, lookup_host},
@@ -19,8 +18,9 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    MailerError, Security, SendError, Smtp,
+    Cause, Hello, MailerError, Security, SendError, Smtp,
     conversation::{Broken, Conversation, Opening, Reply},
+    hello::Names,
     lines::Stream,
     steps::{Step, Steps},
 };
@@ -31,12 +31,11 @@ pub(super) struct Connector {
     port: u16,
     security: Security,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    /// Who we are.
-    hello: ClientId,
+    names: Names,
 }
 
 impl Connector {
-    pub fn new(server: &Smtp, extra_roots: &[Vec<u8>]) -> Result<Self, MailerError> {
+    pub fn new(server: &Smtp, extra_roots: &[Vec<u8>], hello: Option<Hello>) -> Result<Self, MailerError> {
         let tls = match server.security {
             Security::Loopback => None,
             Security::Implicit | Security::StartTls => Some(tls_to(&server.host, extra_roots)?),
@@ -46,13 +45,15 @@ impl Connector {
             port: server.port,
             security: server.security,
             tls,
-            hello: ClientId::default(),
+            names: Names::new(hello),
         })
     }
 
     /// A server that waits for a login or a mail.
     pub async fn connect(&self, steps: &Steps) -> Result<Conversation, SendError> {
         let tcp = steps.within(Step::Connect, self.tcp(steps.patience)).await?;
+        let local = steps.within(Step::Connect, async { Ok(tcp.local_addr()?) }).await?;
+        let hello = self.names.hello(local).await;
         let stream: Box<dyn Stream> = match self.security {
             Security::Implicit => steps.within(Step::Tls, self.encrypted(Box::new(tcp))).await?,
             Security::StartTls | Security::Loopback => Box::new(tcp),
@@ -60,22 +61,22 @@ impl Connector {
         let mut opening = Opening::over(stream);
         steps.answered(Step::Greeting, opening.reply()).await?;
         let stream = match self.security {
-            Security::StartTls => self.upgraded(steps, opening).await?,
+            Security::StartTls => self.upgraded(steps, opening, &hello.to_string()).await?,
             Security::Implicit | Security::Loopback => {
                 steps.within(Step::Hello, async { opening.into_stream() }).await?
             }
         };
-        let begun = steps.within(Step::Hello, Conversation::begin(stream, &self.hello)).await?;
+        let begun = steps.within(Step::Hello, Conversation::begin(stream, &hello)).await?;
         begun.map_err(|reply| SendError::said(steps, Step::Hello, &reply))
     }
 
     /// Agrees on TLS in the open, and forgets all that was said there.
-    async fn upgraded(&self, steps: &Steps, mut opening: Opening) -> Result<Box<dyn Stream>, SendError> {
-        let hello = format!("EHLO {}", self.hello);
-        let offers = steps.answered(Step::Hello, opening.say(&hello)).await?;
+    async fn upgraded(&self, steps: &Steps, mut opening: Opening, hello: &str) -> Result<Box<dyn Stream>, SendError> {
+        let offers = steps.answered(Step::Hello, opening.say(&format!("EHLO {hello}"))).await?;
         if !offers_tls(&offers) {
             return Err(steps.lacks(
                 "the server offers no STARTTLS, and nothing is sent without TLS (smtps:// or another port, perhaps)",
+                Cause::Unreachable,
             ));
         }
         steps.answered(Step::StartTls, opening.say("STARTTLS")).await?;

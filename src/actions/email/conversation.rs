@@ -18,7 +18,7 @@ use lettre::transport::smtp::{
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-use super::lines::{Lines, Stream, Unasked};
+use super::lines::{HungUp, Lines, Stream, Unasked};
 
 /// So many lines of a reply are kept, and so many are read.
 const MAX_LINES: usize = 100;
@@ -32,12 +32,15 @@ pub(super) enum Broken {
     NoSmtp,
     /// More came than was asked for.
     Unasked,
+    /// The server had closed the connection before this was said.
+    HungUp,
 }
 
 impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Self {
         match error.get_ref() {
             Some(inner) if inner.is::<Unasked>() => Self::Unasked,
+            Some(inner) if inner.is::<HungUp>() => Self::HungUp,
             _ => Self::Io(error),
         }
     }
@@ -109,7 +112,11 @@ fn parsed(line: &str) -> Option<(u16, bool, &str)> {
 }
 
 /// With a server that has been told who we are.
-pub(super) struct Conversation(AsyncSmtpConnection);
+pub(super) struct Conversation {
+    smtp: AsyncSmtpConnection,
+    /// What EHLO said.
+    pub hello: String,
+}
 
 impl Conversation {
     /// Goes on after the greeting. A reply instead: the server did not like who we are.
@@ -117,28 +124,28 @@ impl Conversation {
         // lettre waits for a greeting, which has been heard.
         let lines = Lines::after("220 heard", stream);
         match AsyncSmtpConnection::connect_with_transport(Box::new(lines), hello).await {
-            Ok(connection) => Ok(Ok(Self(connection))),
+            Ok(smtp) => Ok(Ok(Self { smtp, hello: hello.to_string() })),
             Err(error) => replied(Err(error)).map(Err),
         }
     }
 
     pub async fn say(&mut self, command: impl fmt::Display) -> Result<Reply, Broken> {
-        replied(self.0.command(command).await)
+        replied(self.smtp.command(command).await)
     }
 
     /// Says a whole mail, and the dot behind it.
     pub async fn say_content(&mut self, content: &[u8]) -> Result<Reply, Broken> {
-        replied(self.0.message(content).await)
+        replied(self.smtp.message(content).await)
     }
 
     /// What the server says in the end; `None`: it offers no way that is known here.
     pub async fn log_in(&mut self, user: &str, password: &str) -> Result<Option<Reply>, Broken> {
         const KNOWN: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
-        if self.0.server_info().get_auth_mechanism(&KNOWN).is_none() {
+        if self.smtp.server_info().get_auth_mechanism(&KNOWN).is_none() {
             return Ok(None);
         }
         let credentials = Credentials::new(user.to_owned(), password.to_owned());
-        replied(self.0.auth(&KNOWN, &credentials).await).map(Some)
+        replied(self.smtp.auth(&KNOWN, &credentials).await).map(Some)
     }
 }
 
@@ -168,6 +175,7 @@ fn broken(error: &Error) -> Broken {
         if let Some(io) = error.downcast_ref::<io::Error>() {
             return match io.get_ref() {
                 Some(inner) if inner.is::<Unasked>() => Broken::Unasked,
+                Some(inner) if inner.is::<HungUp>() => Broken::HungUp,
                 _ => Broken::Io(io::Error::new(io.kind(), io.to_string())),
             };
         }

@@ -3,9 +3,11 @@
 use std::{fmt, io, time::Duration};
 
 use super::{
-    Envelope, Security,
+    Cause, Party, ReplyCode, Scope, Security,
     conversation::{Broken, Reply},
+    scope::scope_of,
     steps::{Step, Steps},
+    streak::fingerprint,
 };
 use crate::{actions::one_line, outbound::tls};
 
@@ -26,12 +28,19 @@ pub struct SendError {
     pub text: String,
     /// The same without a word of the server's: it may repeat subjects, names, addresses, and the log is read by others.
     pub log: String,
-    /// It failed before any mail came into it: the same happens to all.
-    pub is_of_relay: bool,
-    /// Nobody knows whether the mail has arrived.
+    /// Whether it is about this mail or about every mail.
+    pub scope: Scope,
+    /// The relay's answer, where it was a refusal.
+    pub code: Option<ReplyCode>,
+    /// Equal for two mails that were refused for the same reason. Empty where nothing was said.
+    pub fingerprint: String,
+    /// The mail may have arrived.
     pub is_in_doubt: bool,
+    pub(super) step: Option<Step>,
     /// The server has answered, and the conversation may go on.
     pub(super) is_answer: bool,
+    /// The connection had ended, or was about to, before anything of the mail's text was sent over it.
+    pub(super) is_stale: bool,
 }
 
 impl fmt::Display for SendError {
@@ -45,13 +54,26 @@ impl std::error::Error for SendError {}
 /// What nobody knows when the answer to a whole mail is missing.
 const IN_DOUBT: &str = "it may have arrived";
 
+const CLOSED: &str = "the connection was closed midway";
+
 /// Where TLS is expected at once, nobody says the first word in the open.
 const EXPECTS_TLS: &str = "smtps:// instead of smtp://, perhaps: port 465 usually wants it";
 
 impl SendError {
     pub(super) fn new(class: Class, text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { class, log: text.clone(), text, is_of_relay: false, is_in_doubt: false, is_answer: false }
+        Self {
+            class,
+            log: text.clone(),
+            text,
+            scope: Scope::Message,
+            code: None,
+            fingerprint: String::new(),
+            is_in_doubt: false,
+            step: None,
+            is_answer: false,
+            is_stale: false,
+        }
     }
 
     pub(super) fn retry(text: impl Into<String>) -> Self {
@@ -67,7 +89,13 @@ impl SendError {
         let is_in_doubt = step == Step::Content;
         let doubt = if is_in_doubt { format!("; {IN_DOUBT}") } else { String::new() };
         let text = one_line(&format!("{}: {what}{hint}{doubt}", steps.server), MAX_CHARS);
-        Self { is_of_relay: step.is_before_mails(), is_in_doubt, ..Self::retry(text) }
+        // Up to the sender every mail begins alike.
+        let scope = match step {
+            Step::Sender => Scope::Relay(Cause::Unavailable),
+            step if step < Step::Sender => Scope::Relay(Cause::Unreachable),
+            _ => Scope::Message,
+        };
+        Self { scope, is_in_doubt, step: Some(step), ..Self::retry(text) }
     }
 
     pub(super) fn timed_out(steps: &Steps, step: Step, after: Duration) -> Self {
@@ -94,15 +122,18 @@ impl SendError {
                 "more came with the go-ahead to STARTTLS than that: somebody on the way may be writing into the connection"
                     .to_owned()
             }
-            // It is looked for before anything more is said, so that no mail can have arrived.
-            Broken::Unasked if step == Step::Content => return Self::broken(steps, Step::Announce, broken),
+            // Both are looked for before anything more is said, so that no mail can have arrived.
+            Broken::Unasked | Broken::HungUp if step == Step::Content => {
+                return Self::broken(steps, Step::Announce, broken);
+            }
             Broken::Unasked => "more came than was asked for".to_owned(),
+            Broken::HungUp => CLOSED.to_owned(),
         };
-        Self::unanswered(steps, step, &what)
+        Self { is_stale: step.is_before_content(), ..Self::unanswered(steps, step, &what) }
     }
 
-    pub(super) fn lacking(steps: &Steps, what: &str) -> Self {
-        Self { is_of_relay: true, ..Self::retry(format!("{}: {what}", steps.server)) }
+    pub(super) fn lacking(steps: &Steps, what: &str, cause: Cause) -> Self {
+        Self { scope: Scope::Relay(cause), ..Self::retry(format!("{}: {what}", steps.server)) }
     }
 
     /// An answer that is not the one the step goes on with.
@@ -110,21 +141,54 @@ impl SendError {
         let code = reply.code;
         let log = format!("{} said {}: {code}", steps.server, step.to_what());
         let text = one_line(&format!("{log} {}", steps.told(reply)), MAX_CHARS);
-        let is_of_relay = step.is_before_mails();
+        let scope = scope_of(step, reply);
+        // Such a connection ends, or its answers are out of step.
+        let is_stale = step.is_before_content() && (code == 421 || !(400..600).contains(&code));
         if !(400..600).contains(&code) {
             let is_in_doubt = step == Step::Content;
             let doubt = if is_in_doubt { format!("; {IN_DOUBT}") } else { String::new() };
             let odd = |said: &str| format!("{said}, which makes no sense there{doubt}");
-            return Self { log: odd(&log), is_of_relay, is_in_doubt, ..Self::retry(odd(&text)) };
+            return Self { log: odd(&log), scope, is_in_doubt, is_stale, step: Some(step), ..Self::retry(odd(&text)) };
         }
         let class = if code >= 500 { Class::Permanent } else { Class::Retry };
+        let code = Some(ReplyCode::of(reply));
         // 421: it hangs up.
-        Self { log, is_of_relay, is_answer: code != 421, ..Self::new(class, text) }
+        Self { log, scope, code, is_stale, step: Some(step), is_answer: reply.code != 421, ..Self::new(class, text) }
+    }
+
+    /// No mail had begun: a connection without a mail shows whether it is over.
+    pub fn is_before_mails(&self) -> bool {
+        self.step.is_none_or(|step| step < Step::Sender)
+    }
+
+    /// The relay had accepted the sender.
+    pub fn is_after_sender(&self) -> bool {
+        self.step.is_some_and(|step| step > Step::Sender)
+    }
+
+    /// The relay gave no answer, or none that makes sense.
+    pub fn is_unanswered(&self) -> bool {
+        self.step.is_some() && self.code.is_none()
+    }
+
+    /// For tests: at the recipient.
+    #[cfg(test)]
+    pub fn made_up(class: Class, scope: Scope, code: Option<ReplyCode>, text: &str) -> Self {
+        let fingerprint = text.to_owned();
+        Self { scope, code, fingerprint, step: Some(Step::Recipient), ..Self::new(class, text) }
+    }
+
+    /// For the log and the pages, with the enhanced code.
+    pub(super) fn coded_log(&self) -> String {
+        match self.code.and_then(|code| code.enhanced) {
+            Some((class, subject, detail)) => format!("{} {class}.{subject}.{detail}", self.log),
+            None => self.log.clone(),
+        }
     }
 
     /// The same without the addresses that servers like to repeat.
-    pub(super) fn without(mut self, envelope: &Envelope) -> Self {
-        for (address, instead) in [(&envelope.to.email, "the recipient"), (&envelope.from.email, "the sender")] {
+    pub(super) fn without(mut self, from: &Party, to: &Party) -> Self {
+        for (address, instead) in [(&to.email, "the recipient"), (&from.email, "the sender")] {
             let lower = self.text.to_ascii_lowercase();
             let address = address.to_ascii_lowercase();
             if !address.is_empty() && lower.contains(&address) {
@@ -142,6 +206,9 @@ impl SendError {
         let words = self.text.split(' ');
         self.text =
             words.map(|word| if word.contains('@') { "(an address)" } else { word }).collect::<Vec<_>>().join(" ");
+        if self.code.is_some() {
+            self.fingerprint = fingerprint(&self.text, &to.email);
+        }
         self
     }
 }
@@ -160,9 +227,7 @@ fn cause(step: Step, error: &io::Error) -> String {
     }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "nothing answers on this port".to_owned(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
-            "the connection was closed midway".to_owned()
-        }
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => CLOSED.to_owned(),
         _ => error.to_string(),
     }
 }
@@ -175,7 +240,7 @@ mod tests {
     fn addresses_that_a_server_repeats_are_taken_out() {
         let envelope = crate::actions::email::message::tests::envelope();
         let said = "x said to the recipient: 550 <ADA@example.com>: unknown (for KYC@shop.example, bcc z@y.example)";
-        let error = SendError::retry(said).without(&envelope);
+        let error = SendError::retry(said).without(&envelope.from, &envelope.to);
         assert_eq!(
             error.text,
             "x said to the recipient: 550 <the recipient>: unknown (for the sender, bcc (an address)"

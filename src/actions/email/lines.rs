@@ -33,6 +33,18 @@ impl fmt::Display for Unasked {
 
 impl std::error::Error for Unasked {}
 
+/// The other side has closed the connection.
+#[derive(Debug)]
+pub(super) struct HungUp;
+
+impl fmt::Display for HungUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection is closed")
+    }
+}
+
+impl std::error::Error for HungUp {}
+
 pub(super) struct Lines {
     stream: BufReader<Box<dyn Stream>>,
     /// The beginning of a line whose end has not come yet, and whether all of it is kept.
@@ -112,9 +124,18 @@ impl AsyncRead for Lines {
 
 impl AsyncWrite for Lines {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, said: &[u8]) -> Poll<io::Result<usize>> {
-        // A server may say no in the middle of a mail; behind an answer nothing has to come.
-        if std::mem::take(&mut self.has_answered) && !self.is_quiet() {
-            return Poll::Ready(Err(io::Error::other(Unasked)));
+        // A server may say no in the middle of a mail; behind an answer nothing has to come. A kept connection may have lain for a
+        // while since then: what has come meanwhile, a goodbye or the end, is looked for now.
+        if std::mem::take(&mut self.has_answered) {
+            if !self.is_quiet() {
+                return Poll::Ready(Err(io::Error::other(Unasked)));
+            }
+            match Pin::new(&mut self.stream).poll_fill_buf(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok([])) => return Poll::Ready(Err(io::Error::other(HungUp))),
+                Poll::Ready(Ok(_)) => return Poll::Ready(Err(io::Error::other(Unasked))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
         }
         Pin::new(self.stream.get_mut()).poll_write(cx, said)
     }
@@ -201,6 +222,25 @@ mod tests {
         let mut said = Vec::new();
         server.read_to_end(&mut said).await.expect("closed");
         assert_eq!(said, b"");
+    }
+
+    #[tokio::test]
+    async fn what_has_come_since_the_last_answer_is_found_before_anything_is_said() {
+        for said in [Some(b"221 bye\r\n".as_slice()), Some(b"250 ok\r\n"), None] {
+            let (mut server, client) = duplex(1_000);
+            server.write_all(b"250 ok\r\n").await.expect("written");
+            let mut lines = Lines::new(Box::new(client));
+            let mut heard = [0; 100];
+            let length = lines.read(&mut heard).await.expect("a line");
+            assert_eq!(&heard[..length], b"250 ok\r\n");
+            match said {
+                Some(said) => server.write_all(said).await.expect("written"),
+                None => drop(server),
+            }
+            let error = lines.write_all(b"MAIL\r\n").await.expect_err("nothing is said");
+            let inner = error.get_ref().expect("a cause");
+            assert!(if said.is_some() { inner.is::<Unasked>() } else { inner.is::<HungUp>() }, "{said:?}: {error}");
+        }
     }
 
     #[test]

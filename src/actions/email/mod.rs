@@ -3,27 +3,38 @@
 //! A [`Mailer`] sends one [`Envelope`] once. The same `Message-ID` stands in every attempt of a job, so that a mail sent
 //! twice after a lost answer is told as one. No address, secret or text of a mail is logged here.
 
+mod circuit_breaker;
 mod connection;
 mod conversation;
 mod eml;
 mod encoded;
 mod failure;
+mod hello;
 mod lines;
 mod message;
-mod rest;
+mod pool;
+mod scope;
 mod secrets;
 mod smtp;
 mod steps;
+mod streak;
 mod transport;
 
 use std::{fmt, time::Duration};
 
+pub use circuit_breaker::{Admission, CircuitBreaker, Outage, Permit};
 use connection::Connector;
 pub use failure::{Class, SendError};
+pub use hello::Hello;
 pub use message::{Envelope, Party, PartyError};
+use pool::Lifetimes;
+pub use scope::{Cause, ReplyCode, Scope};
+pub use streak::Streak;
 pub use transport::{Security, Smtp, Transport, TransportError};
 
 const KEPT_FOR: Duration = Duration::from_secs(30);
+const MAX_AGE: Duration = Duration::from_mins(2);
+const MAX_MAILS: u32 = 100;
 
 /// How mails are sent.
 #[derive(Clone, Debug)]
@@ -31,15 +42,29 @@ pub struct MailerConfig {
     pub transport: Transport,
     /// How long one step of the conversation may take; the server gets four times as long to take the text in.
     pub step_timeout: Duration,
-    /// How long a connection that nobody uses is kept for the next mail.
+    /// How long an unused connection is kept for the next mail.
     pub kept_for: Duration,
+    /// How long a connection lives, used or not.
+    pub max_age: Duration,
+    /// How many mails go over one connection.
+    pub max_mails: u32,
+    /// What EHLO says; `None`: this machine's full name, or else the connection's local address.
+    pub hello: Option<Hello>,
     /// Certificates to trust beside the system's, each in PEM: for a relay with a certificate of the house's own.
     pub extra_roots: Vec<Vec<u8>>,
 }
 
 impl MailerConfig {
     pub fn new(transport: Transport) -> Self {
-        Self { transport, step_timeout: Duration::from_secs(30), kept_for: KEPT_FOR, extra_roots: Vec::new() }
+        Self {
+            transport,
+            step_timeout: Duration::from_secs(30),
+            kept_for: KEPT_FOR,
+            max_age: MAX_AGE,
+            max_mails: MAX_MAILS,
+            hello: None,
+            extra_roots: Vec::new(),
+        }
     }
 }
 
@@ -74,23 +99,47 @@ impl Mailer {
     pub fn new(config: MailerConfig) -> Result<Self, MailerError> {
         let way = match config.transport {
             Transport::Smtp(server) => {
-                let connector = Connector::new(&server, &config.extra_roots)?;
-                Way::Smtp(Box::new(smtp::Relay::new(server, connector, config.step_timeout, config.kept_for)))
+                let connector = Connector::new(&server, &config.extra_roots, config.hello)?;
+                let lifetimes = Lifetimes { idle: config.kept_for, age: config.max_age, mails: config.max_mails };
+                Way::Smtp(Box::new(smtp::Relay::new(server, connector, config.step_timeout, lifetimes)))
             }
             Transport::File(path) => Way::Eml(eml::Directory::new(path)?),
         };
         Ok(Self(way))
     }
 
-    /// Goes as far as a mail would, without one: the connection, TLS and the login, or the directory. Returns how far that is.
+    /// The connection, TLS and the login, or the directory; no mail. Returns what was found, for the operator.
     pub async fn probe(&self) -> Result<String, SendError> {
         match &self.0 {
-            Way::Smtp(relay) => relay.probe().await,
+            Way::Smtp(relay) => relay.probe(None).await,
             Way::Eml(directory) => directory.probe(),
         }
     }
 
-    /// Closes the connections that nobody has used for too long. Returns when there will be another, if nobody uses it.
+    /// Likewise, and goes on as far as a mail from this sender to itself would before its text. No mail is sent.
+    pub async fn probe_sender(&self, sender: &Party) -> Result<String, SendError> {
+        match &self.0 {
+            Way::Smtp(relay) => relay.probe(Some(sender)).await.map_err(|error| error.without(sender, sender)),
+            Way::Eml(directory) => directory.probe(),
+        }
+    }
+
+    /// Opens a connection, logs in, and keeps it for the next mail.
+    pub async fn connect(&self) -> Result<(), SendError> {
+        match &self.0 {
+            Way::Smtp(relay) => relay.connect_ahead().await,
+            Way::Eml(directory) => directory.probe().map(|_| ()),
+        }
+    }
+
+    /// Closes the connections that no mail uses: a server process that has refused everything may go on doing so.
+    pub fn close_kept(&self) {
+        if let Way::Smtp(relay) = &self.0 {
+            relay.close_kept();
+        }
+    }
+
+    /// Closes the connections whose time is over. Returns when the next one's will be, unless a mail uses it.
     pub fn close_idle(&self) -> Option<Duration> {
         match &self.0 {
             Way::Smtp(relay) => relay.close_idle(),
@@ -102,7 +151,7 @@ impl Mailer {
     pub async fn send(&self, envelope: &Envelope) -> Result<Sent, SendError> {
         let message = message::build(envelope)?;
         match &self.0 {
-            Way::Smtp(relay) => relay.send(&message).await.map_err(|error| error.without(envelope)),
+            Way::Smtp(relay) => relay.send(&message).await.map_err(|error| error.without(&envelope.from, &envelope.to)),
             Way::Eml(directory) => directory.write(envelope, message.formatted()).await,
         }
     }

@@ -1,41 +1,38 @@
-//! The conversation with a relay, step by step, so that whoever reads of a failure knows at which one.
+//! The conversation with a relay, step by step, so that a failure names the step.
 //!
-//! Connections are kept for the next mail here and not by lettre's own pool: that one takes a connection back whose sending was cut
-//! off midway, and the next mail would read the answers meant for the one before. Here a connection comes back only after every
-//! command has had its answer, also where that was a refusal; everything else closes it.
+//! Connections are kept in a pool of our own: lettre's takes a connection back whose sending was cut off midway, and the next mail
+//! would read the answers meant for the one before. Here a connection comes back only after every command has had its answer, also
+//! where that was a refusal; everything else closes it.
+//!
+//! A kept connection may have ended meanwhile, or be about to. If that shows before a mail's text was sent, the same attempt goes on
+//! over a new connection; a new connection that fails in this way fails the attempt.
 
-use std::{
-    fmt,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
 use lettre::{
-    Message,
+    Address, Message,
     transport::smtp::commands::{Data, Mail, Noop, Quit, Rcpt, Rset},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
 use super::{
-    Security, SendError, Sent, Smtp,
+    Cause, Party, Scope, Security, SendError, Sent, Smtp,
     connection::Connector,
     conversation::{Conversation, Reply},
-    rest::Rest,
+    pool::{Connection, Lifetimes, Pool},
     secrets::Secrets,
     steps::{Step, Steps},
 };
 
-/// As many as mails may be sent at once.
-const MAX_KEPT: usize = 64;
+/// How long a kept connection may take to show that it works, and a finished one to say goodbye.
+const COURTESY: Duration = Duration::from_secs(5);
 
 pub(super) struct Relay {
     login: Option<(String, SecretString)>,
     connector: Connector,
     steps: Steps,
-    rest: Rest,
-    kept_for: Duration,
-    kept: Mutex<Vec<(Conversation, Instant)>>,
+    pool: Pool,
 }
 
 impl fmt::Debug for Relay {
@@ -45,30 +42,26 @@ impl fmt::Debug for Relay {
 }
 
 impl Relay {
-    pub fn new(server: Smtp, connector: Connector, patience: Duration, kept_for: Duration) -> Self {
+    pub fn new(server: Smtp, connector: Connector, patience: Duration, lifetimes: Lifetimes) -> Self {
         let steps = Steps {
             server: format!("{}:{}", server.host, server.port),
             security: server.security,
             patience,
             secrets: Secrets::of(server.login.as_ref()),
         };
-        let (rest, kept) = (Rest::default(), Mutex::new(Vec::new()));
-        Self { login: server.login, connector, steps, rest, kept_for, kept }
+        Self { login: server.login, connector, steps, pool: Pool::new(lifetimes) }
     }
 
     pub async fn send(&self, message: &Message) -> Result<Sent, SendError> {
-        let mut conversation = match self.kept().await {
-            Some(conversation) => conversation,
-            None => self.connect_in_turn().await?,
-        };
-        let sent = self.talk(&mut conversation, message).await;
-        match &sent {
-            Ok(_) => self.keep(conversation),
-            // The server has said no to this mail, and goes on to the next.
-            Err(error) if error.is_answer => self.begin_anew(conversation).await,
-            Err(_) => {}
+        if let Some(mut kept) = self.kept().await {
+            match self.talk(&mut kept.conversation, message).await {
+                Err(error) if error.is_stale => drop(kept),
+                sent => return self.after(kept, sent).await,
+            }
         }
-        sent
+        let mut connection = Connection::new(self.connect().await?);
+        let sent = self.talk(&mut connection.conversation, message).await;
+        self.after(connection, sent).await
     }
 
     async fn talk(&self, conversation: &mut Conversation, message: &Message) -> Result<Sent, SendError> {
@@ -83,35 +76,64 @@ impl Relay {
         Ok(Sent { answer: format!("{} {}", reply.code, steps.told(&reply)) })
     }
 
-    async fn begin_anew(&self, mut conversation: Conversation) {
-        if matches!(timeout(self.steps.patience, conversation.say(Rset)).await, Ok(Ok(Reply { code: 200..300, .. }))) {
-            self.keep(conversation);
+    /// Keeps or closes a connection, by how a mail went over it.
+    async fn after(&self, mut connection: Connection, sent: Result<Sent, SendError>) -> Result<Sent, SendError> {
+        let goes_on = match &sent {
+            Ok(_) => true,
+            // Once the relay's settings are mended, a process that serves an old connection may go on refusing.
+            Err(error) if matches!(error.scope, Scope::Relay(_)) => {
+                self.pool.clear();
+                if error.is_answer {
+                    self.leave(connection.conversation).await;
+                }
+                return sent;
+            }
+            // The server has refused this mail, and goes on to the next.
+            Err(error) => error.is_answer && self.says_ok(connection.conversation.say(Rset)).await,
+        };
+        if goes_on && let Some(finished) = self.pool.keep(connection) {
+            self.leave(finished.conversation).await;
         }
+        sent
     }
 
-    /// A connection for a mail, unless the relay has failed just now.
-    async fn connect_in_turn(&self) -> Result<Conversation, SendError> {
-        let turn = self.rest.turn()?;
-        let connected = self.connect().await;
-        match &connected {
-            Ok(_) => turn.went_well(),
-            Err(error) => turn.failed(error),
+    /// A connection for the next mail, and no mail yet.
+    pub async fn connect_ahead(&self) -> Result<(), SendError> {
+        let connection = Connection::new(self.connect().await?);
+        if let Some(finished) = self.pool.keep(connection) {
+            self.leave(finished.conversation).await;
         }
-        connected
+        Ok(())
     }
 
-    /// A connection as for a mail, and no mail. It is always tried.
-    pub async fn probe(&self) -> Result<String, SendError> {
+    /// A connection as for a mail, with a sender and a recipient where one is named, and no mail.
+    pub async fn probe(&self, sender: Option<&Party>) -> Result<String, SendError> {
         let mut conversation = self.connect().await?;
-        // Whether it takes leave well is nothing that a mail depends on.
-        let _ = timeout(self.steps.patience, conversation.say(Quit)).await;
+        let accepted = match sender {
+            Some(sender) => {
+                self.announce(&mut conversation, sender).await.map(|()| "accepts a sender and a recipient, ")
+            }
+            None => Ok(""),
+        };
+        let hello = conversation.hello.clone();
+        self.leave(conversation).await;
         let tls = match self.steps.security {
             Security::Implicit => "TLS",
             Security::StartTls => "STARTTLS",
             Security::Loopback => "no TLS, on this machine",
         };
         let login = if self.login.is_some() { "logged in" } else { "no login configured" };
-        Ok(format!("{}: connected, {tls}, {login}", self.steps.server))
+        Ok(format!("{}: {}EHLO {hello}; connected, {tls}, {login}", self.steps.server, accepted?))
+    }
+
+    /// As far as a mail from this address to itself would go before its text.
+    async fn announce(&self, conversation: &mut Conversation, sender: &Party) -> Result<(), SendError> {
+        let address: Address = sender.mailbox().map_err(SendError::retry)?.email;
+        let from = Mail::new(Some(address.clone()), Vec::new());
+        self.steps.answered(Step::Sender, conversation.say(from)).await?;
+        self.steps.answered(Step::Recipient, conversation.say(Rcpt::new(address, Vec::new()))).await?;
+        self.says_ok(conversation.say(Rset)).await;
+        Ok(())
     }
 
     async fn connect(&self) -> Result<Conversation, SendError> {
@@ -123,6 +145,7 @@ impl Relay {
                 None => {
                     return Err(self.steps.lacks(
                         "the server offers no way to log in that is known here (PLAIN, LOGIN); it may want TLS",
+                        Cause::Login,
                     ));
                 }
             };
@@ -130,31 +153,35 @@ impl Relay {
         Ok(conversation)
     }
 
-    /// A connection from before that still answers.
-    async fn kept(&self) -> Option<Conversation> {
+    /// A kept connection that still answers. What came over it unasked shows when something is said.
+    async fn kept(&self) -> Option<Connection> {
         loop {
-            let (mut conversation, since) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-            let is_fresh = since.elapsed() < self.kept_for;
-            let limit = self.steps.patience.min(Duration::from_secs(5));
-            if is_fresh && matches!(timeout(limit, conversation.say(Noop)).await, Ok(Ok(Reply { code: 200..300, .. })))
-            {
-                return Some(conversation);
+            let mut connection = self.pool.take()?;
+            let limit = self.steps.patience.min(COURTESY);
+            match timeout(limit, connection.conversation.say(Noop)).await {
+                Ok(Ok(Reply { code: 250, .. })) => return Some(connection),
+                Ok(_) => {}
+                // Silence: the others are as old, and waiting for each of them would take as long again.
+                Err(_) => self.pool.clear(),
             }
         }
     }
 
-    /// Closes those that nobody has used for too long. Returns when there will be another.
-    pub fn close_idle(&self) -> Option<Duration> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(_, since)| since.elapsed() < self.kept_for);
-        kept.iter().map(|(_, since)| self.kept_for.saturating_sub(since.elapsed())).min()
+    async fn says_ok(&self, saying: impl Future<Output = Result<Reply, super::conversation::Broken>>) -> bool {
+        matches!(timeout(self.steps.patience, saying).await, Ok(Ok(Reply { code: 200..300, .. })))
     }
 
-    fn keep(&self, conversation: Conversation) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(_, since)| since.elapsed() < self.kept_for);
-        if kept.len() < MAX_KEPT {
-            kept.push((conversation, Instant::now()));
-        }
+    /// Says goodbye. No mail depends on the answer.
+    async fn leave(&self, mut conversation: Conversation) {
+        let _ = timeout(self.steps.patience.min(COURTESY), conversation.say(Quit)).await;
+    }
+
+    pub fn close_kept(&self) {
+        self.pool.clear();
+    }
+
+    /// Closes the connections whose time is over. Returns when the next one's will be.
+    pub fn close_idle(&self) -> Option<Duration> {
+        self.pool.close_expired()
     }
 }

@@ -3,7 +3,7 @@
 //! | step | goes on with |
 //! | --- | --- |
 //! | `DATA` | 354 |
-//! | all others | 2xx |
+//! | all others | 2xx, but for 221, which is a goodbye |
 //!
 //! 4xx and 5xx are a no. Whatever else is said makes no sense there, and nothing is built on it: it counts like silence.
 
@@ -12,12 +12,12 @@ use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    Security, SendError,
+    Cause, Security, SendError,
     conversation::{Broken, Reply},
     secrets::Secrets,
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     Connect,
     /// From the first byte.
@@ -48,15 +48,15 @@ impl Step {
         }
     }
 
-    /// Before any mail comes into it: a failure is the relay's and not the mail's.
-    pub fn is_before_mails(self) -> bool {
-        !matches!(self, Self::Sender | Self::Recipient | Self::Announce | Self::Content)
+    /// A mail has begun, and nothing of its text was sent.
+    pub fn is_before_content(self) -> bool {
+        matches!(self, Self::Sender | Self::Recipient | Self::Announce)
     }
 
     fn goes_on_with(self, code: u16) -> bool {
         match self {
             Self::Announce => code == 354,
-            _ => (200..300).contains(&code),
+            _ => (200..300).contains(&code) && code != 221,
         }
     }
 }
@@ -92,8 +92,8 @@ impl Steps {
     }
 
     /// It does not offer what is needed.
-    pub fn lacks(&self, what: &str) -> SendError {
-        SendError::lacking(self, what)
+    pub fn lacks(&self, what: &str, cause: Cause) -> SendError {
+        SendError::lacking(self, what, cause)
     }
 
     /// What was said, without what it may repeat of the login.

@@ -139,6 +139,10 @@ fn judged(status: &Value) -> Found {
     if !paused.is_empty() {
         odd.push(format!("paused: {}", paused.join(", ")));
     }
+    for relay in status["relays"].as_array().into_iter().flatten() {
+        let text = |key: &str| relay[key].as_str().unwrap_or_default();
+        odd.push(format!("no {} leaves since {}: {}", text("channel"), text("since"), text("reason")));
+    }
     if status["rules"]["error"].is_object() {
         odd.push("the rules on the disk are refused: `kyc-rules status`".to_owned());
     }

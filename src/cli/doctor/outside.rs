@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Found;
 use crate::{
-    actions::email::{Mailer, MailerConfig, Transport},
+    actions::email::{Class, Mailer, MailerConfig, Scope, SendError, Transport},
     clock::{Clock, Timestamp},
     config::Config,
     decide::Answer,
@@ -27,19 +27,34 @@ const NOTED_MS: i64 = 30_000;
 const WRONG_MS: i64 = 5 * 60_000;
 
 pub async fn mail(config: &Config) -> Found {
-    let Some(transport) = config.email.as_ref().and_then(|email| email.transport.clone()) else {
+    let Some(email) = &config.email else {
+        return Found::warn("mail", "the configuration says nothing about sending mails");
+    };
+    let Some(transport) = email.transport.clone() else {
         return Found::warn("mail", "the configuration says nothing about sending mails");
     };
     let is_file = matches!(transport, Transport::File(_));
     let step_timeout = Duration::from_secs(10);
-    let mailer = match Mailer::new(MailerConfig { step_timeout, ..MailerConfig::new(transport) }) {
+    let hello = email.hello.clone();
+    let mailer = match Mailer::new(MailerConfig { step_timeout, hello, ..MailerConfig::new(transport) }) {
         Ok(mailer) => mailer,
         Err(error) => return Found::fail("mail", error.to_string()),
     };
-    match mailer.probe().await {
+    match mailer.probe_sender(&email.from).await {
         Ok(said) if is_file => Found::warn("mail", said),
         Ok(said) => Found::ok("mail", said),
-        Err(error) => Found::fail("mail", error.text),
+        Err(SendError { text, scope: Scope::Relay(cause), .. }) => {
+            Found::fail("mail", format!("{text}; {}", cause.advice()))
+        }
+        // The relay may send all the same: it knows the sender's own mailboxes, and this address is none of them.
+        Err(SendError { text, scope: Scope::Recipient, .. }) => Found::warn(
+            "mail",
+            format!("{text}: the sender's own address takes no mail, so no bounce and no answer arrives"),
+        ),
+        Err(SendError { text, class: Class::Retry, .. }) => {
+            Found::warn("mail", format!("{text}, to a mail from the sender to itself; it may go well later"))
+        }
+        Err(SendError { text, .. }) => Found::fail("mail", format!("{text}, to a mail from the sender to itself")),
     }
 }
 

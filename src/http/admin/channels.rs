@@ -74,7 +74,8 @@ impl Admin {
             }
         }
         let waiting = self.waiting_in(&channel).await?;
-        let mut said = self.govern(Act::ResumeChannel(channel)).await?;
+        let mut said = self.govern(Act::ResumeChannel(channel.clone())).await?;
+        said["relay_tried"] = json!(self.try_relay(&channel));
         said["dropped"] = json!(dropped);
         said["released"] = json!(waiting.values().sum::<u64>());
         Ok(answer(StatusCode::OK, &said))
@@ -159,7 +160,7 @@ impl Admin {
             json!({"problem": "clock", "reason": reason})
         });
         let unanswered = self.unanswered_in_all()?.into_iter().chain(self.unanswered_timers());
-        Ok(key.into_iter().chain(unanswered).chain(clock).chain(gone).collect())
+        Ok(key.into_iter().chain(self.relay_problems()).chain(unanswered).chain(clock).chain(gone).collect())
     }
 
     async fn problems(&self, query: JobsQuery) -> Answered {

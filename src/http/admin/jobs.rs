@@ -75,6 +75,7 @@ struct Chosen {
 type Act = fn(CustomerId, JobId) -> Command;
 
 const RETRY: Act = |customer, job| Command::Retry { customer, job };
+const RETRIED: &str = "retried";
 const DROP: Act = |customer, job| Command::Drop { customer, job };
 
 pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
@@ -91,7 +92,7 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
     let retry_all = warp::path!("jobs" / "retry")
         .and(warp::post())
         .and(capped_body(MAX_BODY_BYTES))
-        .then(answered!(admin, |this, body: Bytes| this.act_on_problems(body, "retried", RETRY)));
+        .then(answered!(admin, |this, body: Bytes| this.act_on_problems(body, RETRIED, RETRY)));
     let drop_all = warp::path!("jobs" / "drop")
         .and(warp::post())
         .and(capped_body(MAX_BODY_BYTES))
@@ -131,7 +132,9 @@ impl Admin {
         let id = JobId::parse(&id).ok_or_else(|| gone("there is no such job"))?;
         let store = self.store()?;
         let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("there is no such job"))?;
-        match store.submit(command(customer.clone(), id)).await.map_err(refused)? {
+        let command = command(customer.clone(), id);
+        let is_retry = matches!(command, Command::Retry { .. });
+        match store.submit(command).await.map_err(refused)? {
             Receipt::Gone => Err(Problem::new(Kind::Conflict).detail("the job has come to an end")),
             Receipt::NotNow if job.is_flood() => {
                 let detail =
@@ -141,6 +144,9 @@ impl Admin {
             Receipt::NotNow => Err(Problem::new(Kind::Conflict).detail("an attempt is under way")),
             _ => {
                 let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("it is gone"))?;
+                if is_retry {
+                    self.try_relay(&job.order.channel());
+                }
                 Ok(json(StatusCode::OK, &self.waiting()?.shape(&customer, &job)))
             }
         }
@@ -164,6 +170,11 @@ impl Admin {
             if before.is_none() {
                 break;
             }
+        }
+        if !chosen.dry && done == RETRIED {
+            // Those of another channel only are no reason.
+            let tried = |channel: &Channel| filter.channel.as_ref().is_none_or(|only| only == channel);
+            let _ = self.channels.iter().filter(|channel| tried(channel)).filter(|one| self.try_relay(one)).count();
         }
         if acted > 0 {
             tracing::info!(jobs = acted, "problems were {done} by hand");

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     Admin,
+    relays::RelayShape,
     traffic::{CallbacksShape, RefusedShape},
 };
 use crate::{
@@ -40,6 +41,8 @@ pub struct StatusShape {
     paused: PausedShape,
     /// The channels that are paused by their brakes.
     brakes: Vec<BrakeShape>,
+    /// The channels whose mail relays are down or refuse every mail.
+    relays: Vec<RelayShape>,
     /// The clock has jumped, and timers and limits wait until it is accepted.
     clock_in_doubt: bool,
     /// The configuration's file has changed since it was read; a restart takes it in.
@@ -218,6 +221,7 @@ impl StatusShape {
             },
             paused: PausedShape::new(&store.standing().borrow()),
             brakes: BrakeShape::all(&store.standing().borrow()),
+            relays: admin.relays_down(),
             clock_in_doubt: admin.clock.is_in_doubt(),
             config_changed: (admin.config_changed)(),
             ready: admin.house.not_ready().is_none(),

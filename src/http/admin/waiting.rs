@@ -64,7 +64,11 @@ impl Waiting<'_> {
             duplicate_at: None,
         };
         let house = &self.admin.house;
-        Some(match wait(&case, job, given)? {
+        let Some(wait) = wait(&case, job, given) else {
+            let outage = self.admin.outage(&channel)?;
+            return Some(format!("{channel} waits for its relay since {}: {}", outage.since, outage.reason()));
+        };
+        Some(match wait {
             Wait::Channel => {
                 format!("channel {channel} is paused: it goes on with `kyc-rules resume --channel {channel}`")
             }

@@ -214,7 +214,7 @@ pub struct Journal {
 
 impl Journal {
     pub async fn submit(&self, command: Command) -> Result<Receipt, Refused> {
-        let needs_room = !matches!(command, Command::Finish { .. } | Command::Doubt { .. });
+        let needs_room = !matches!(command, Command::Finish { .. } | Command::Recall { .. } | Command::Doubt { .. });
         if needs_room && let Some(refused) = self.trouble() {
             return Err(refused);
         }

@@ -1,0 +1,295 @@
+//! A relay that is down, or refuses every mail, is left alone for a while by all mails together.
+//!
+//! After a failure that is about every mail nothing is sent for a second, after each more for twice as long, up to a minute; then one
+//! trial begins. If the relay could not be reached, the trial is a connection and a login without a mail; otherwise it is one mail. A
+//! mail that the relay takes closes the breaker. Mails wait meanwhile in the outbox, without attempts.
+//!
+//! It holds the one [`Outage`] that `status`, `problems` and the metrics show. It is in memory only: after a restart the first mails
+//! find the outage again.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::{
+    sync::Notify,
+    time::{Duration, Instant},
+};
+
+use super::{Cause, Class, SendError};
+use crate::clock::Timestamp;
+
+const FIRST_PAUSE_MS: u64 = 1_000;
+const LONGEST_PAUSE_MS: u64 = 60_000;
+
+/// Why no mails leave, and since when. Without a word of the relay's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    pub cause: Cause,
+    /// The relay, the step, and the code of its answer.
+    pub said: String,
+    pub since: Timestamp,
+    /// Seconds until the next trial.
+    pub again_in_s: u64,
+}
+
+impl Outage {
+    pub fn reason(&self) -> String {
+        format!("{}; {}", self.said, self.cause.advice())
+    }
+}
+
+/// What may begin now.
+#[derive(Debug)]
+pub enum Admission {
+    /// As many mails as there are workers.
+    Mails,
+    /// A connection without a mail.
+    Connection(Permit),
+    /// One mail.
+    OneMail(Permit),
+    Nothing,
+}
+
+#[derive(Debug, Default)]
+pub struct CircuitBreaker {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    outage: Option<Open>,
+    /// How many failures have counted. Those of attempts that were under way together count as one.
+    failures: u32,
+    /// How many mails the relay has taken.
+    taken: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    outage: Outage,
+    /// What the refusals have in common, where the cause is [`Cause::Everyone`].
+    fingerprint: Option<String>,
+    /// Only a mail can show whether it is over.
+    needs_mail: bool,
+    until: Instant,
+    pauses: u32,
+    is_tried: bool,
+    /// The log says that the relay refuses every mail.
+    is_logged: bool,
+}
+
+/// The right to try the relay once. Dropped without a result, it leaves the breaker as it is.
+#[derive(Debug)]
+pub struct Permit {
+    breaker: Arc<CircuitBreaker>,
+    failures: u32,
+    /// No other permit is out.
+    is_trial: bool,
+}
+
+impl CircuitBreaker {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn admit(self: &Arc<Self>) -> Admission {
+        let mut state = self.state();
+        let failures = state.failures;
+        let Some(open) = &mut state.outage else { return Admission::Mails };
+        if open.is_tried || Instant::now() < open.until {
+            return Admission::Nothing;
+        }
+        open.is_tried = true;
+        let permit = Permit { breaker: Arc::clone(self), failures, is_trial: true };
+        if open.needs_mail { Admission::OneMail(permit) } else { Admission::Connection(permit) }
+    }
+
+    /// For one of the mails that [`Admission::Mails`] has let begin.
+    pub fn permit(self: &Arc<Self>) -> Permit {
+        Permit { breaker: Arc::clone(self), failures: self.state().failures, is_trial: false }
+    }
+
+    /// How long nothing may begin; `None` while mails may.
+    pub fn rests_for(&self) -> Option<Duration> {
+        let state = self.state();
+        let open = state.outage.as_ref()?;
+        let left = open.until.saturating_duration_since(Instant::now());
+        // The end of a trial wakes the dispatcher.
+        if open.is_tried {
+            Some(Duration::from_millis(LONGEST_PAUSE_MS))
+        } else {
+            Some(left).filter(|left| !left.is_zero())
+        }
+    }
+
+    pub fn outage(&self) -> Option<Outage> {
+        let state = self.state();
+        let open = state.outage.as_ref()?;
+        let left = open.until.saturating_duration_since(Instant::now());
+        Some(Outage { again_in_s: left.as_secs(), ..open.outage.clone() })
+    }
+
+    /// An operator wants the next trial now. Returns whether there is an outage.
+    pub fn try_now(&self) -> bool {
+        let mut state = self.state();
+        let Some(open) = &mut state.outage else { return false };
+        (open.until, open.pauses) = (Instant::now(), 0);
+        drop(state);
+        self.changed.notify_one();
+        true
+    }
+
+    /// Resolves when an operator has called [`CircuitBreaker::try_now`].
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Whether the relay gives this answer to every mail at present.
+    pub fn is_known(&self, fingerprint: &str) -> bool {
+        self.state().outage.as_ref().is_some_and(|open| open.fingerprint.as_deref() == Some(fingerprint))
+    }
+
+    /// How many mails the relay has taken.
+    pub fn taken(&self) -> u64 {
+        self.state().taken
+    }
+}
+
+impl Permit {
+    /// It is for the one attempt that finds out whether an outage is over.
+    pub fn is_trial(&self) -> bool {
+        self.is_trial
+    }
+
+    /// The relay has taken a mail.
+    pub fn taken(self) {
+        self.breaker.state().taken += 1;
+        self.reached();
+    }
+
+    /// A trial without a mail went well.
+    pub fn reached(self) {
+        if let Some(open) = self.breaker.state().outage.take() {
+            let cause = open.outage.cause.name();
+            tracing::info!(cause, since = %open.outage.since, "the mail relay takes mails again");
+        }
+    }
+
+    /// It failed for a reason that is about every mail.
+    pub fn failed(self, cause: Cause, error: &SendError, fingerprint: Option<String>, now: Timestamp) {
+        let mut state = self.breaker.state();
+        if self.failures != state.failures {
+            return;
+        }
+        state.failures = state.failures.wrapping_add(1);
+        let before = state.outage.take();
+        let pauses = before.as_ref().map_or(0, |open| open.pauses);
+        let pause_ms = (FIRST_PAUSE_MS << pauses.min(16)).min(LONGEST_PAUSE_MS);
+        let since = before.as_ref().map_or(now, |open| open.outage.since);
+        let refuses = error.class == Class::Permanent;
+        let outage = Outage { cause, said: error.coded_log(), since, again_in_s: 0 };
+        let was_logged = before.as_ref().is_some_and(|open| open.is_logged);
+        if refuses && !was_logged {
+            let (error, advice) = (&outage.said, cause.advice());
+            tracing::error!(error, advice, "the mail relay refuses us; mails wait until it takes them");
+        } else if before.is_none() {
+            tracing::warn!(error = outage.said, "the mail relay takes no mails; they wait until it does");
+        }
+        state.outage = Some(Open {
+            outage,
+            fingerprint,
+            needs_mail: !error.is_before_mails(),
+            until: Instant::now() + Duration::from_millis(pause_ms),
+            pauses: pauses.saturating_add(1),
+            is_tried: false,
+            is_logged: was_logged || refuses,
+        });
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.is_trial
+            && let Some(open) = &mut self.breaker.state().outage
+        {
+            open.is_tried = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actions::email::Scope;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn mail(breaker: &Arc<CircuitBreaker>) -> Permit {
+        match breaker.admit() {
+            Admission::Mails => breaker.permit(),
+            Admission::OneMail(permit) => permit,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused() -> SendError {
+        let said = "relay:25 said to the recipient: 554";
+        SendError::made_up(Class::Permanent, Scope::Relay(Cause::Client), None, said)
+    }
+
+    fn rests(breaker: &Arc<CircuitBreaker>) -> bool {
+        matches!(breaker.admit(), Admission::Nothing)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_failure_nothing_begins_until_one_trial_does() {
+        let breaker = Arc::new(CircuitBreaker::default());
+        let together = [mail(&breaker), mail(&breaker), mail(&breaker)];
+        for permit in together {
+            permit.failed(Cause::Client, &refused(), None, NOW);
+        }
+        for pause_ms in [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000] {
+            assert_eq!(breaker.rests_for(), Some(Duration::from_millis(pause_ms)));
+            tokio::time::sleep(Duration::from_millis(pause_ms - 1)).await;
+            assert!(rests(&breaker));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert_eq!(breaker.rests_for(), None);
+            drop(mail(&breaker));
+            let trial = mail(&breaker);
+            assert!(rests(&breaker), "one trial at a time; one that came to nothing is followed at once");
+            trial.failed(Cause::Client, &refused(), None, NOW.plus_ms(5));
+        }
+        assert_eq!(breaker.outage().map(|outage| (outage.since, outage.again_in_s)), Some((NOW, 60)));
+        assert!(breaker.try_now());
+        assert!(!rests(&breaker), "an operator does not wait");
+        tokio::time::timeout(Duration::from_secs(1), breaker.changed()).await.expect("the dispatcher is woken");
+        mail(&breaker).taken();
+        assert!(breaker.outage().is_none() && !breaker.try_now() && breaker.rests_for().is_none());
+        mail(&breaker).failed(Cause::Client, &refused(), None, NOW);
+        assert_eq!(breaker.rests_for(), Some(Duration::from_secs(1)), "and it begins with a second again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_relay_that_is_away_is_tried_without_a_mail() {
+        for cause in [Cause::Unreachable, Cause::Login] {
+            let breaker = Arc::new(CircuitBreaker::default());
+            mail(&breaker).failed(cause, &SendError::retry("relay:25: nothing answers on this port"), None, NOW);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let Admission::Connection(permit) = breaker.admit() else { panic!("a connection") };
+            assert!(rests(&breaker));
+            permit.reached();
+            assert!(matches!(breaker.admit(), Admission::Mails));
+            assert_eq!(breaker.taken(), 0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_answer_that_everyone_gets_is_known_while_it_lasts() {
+        let breaker = Arc::new(CircuitBreaker::default());
+        mail(&breaker).failed(Cause::Everyone, &refused(), Some("554 no".to_owned()), NOW);
+        assert!(breaker.is_known("554 no") && !breaker.is_known("554 never"));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        mail(&breaker).taken();
+        assert!(!breaker.is_known("554 no"));
+    }
+}

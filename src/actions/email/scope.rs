@@ -1,0 +1,320 @@
+//! What an answer of a relay is about: one mail, one recipient, or every mail.
+//!
+//! Many relays tell a client at `RCPT TO` that they accept nothing from it (Postfix with `smtpd_delay_reject`, its default). Taken for
+//! an answer about the recipient, such an answer would make each mail a problem. Pure: a code, a text and a step in, a scope out.
+//!
+//! What is *not* here: the answer that no code and no known phrase marks. `streak.rs` counts those.
+
+use std::fmt;
+
+use super::{conversation::Reply, steps::Step};
+
+/// What a failed attempt is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// This mail, or nothing that can be told from the answer alone.
+    Message,
+    /// The recipient: the address does not exist, or takes no mail.
+    Recipient,
+    /// Every mail through this relay.
+    Relay(Cause),
+}
+
+/// Why a relay takes no mail at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// No connection, no TLS, no greeting, or no answer.
+    Unreachable,
+    /// It says so itself: 421, no storage, or a temporary refusal of every client.
+    Unavailable,
+    /// It refuses the name in EHLO.
+    Hello,
+    /// It refuses the user or the password.
+    Login,
+    /// It wants a login, or TLS, and got none.
+    LoginMissing,
+    /// It refuses this machine, or does not relay for it.
+    Client,
+    /// It refuses the sender's address or domain.
+    Sender,
+    /// A limit of the account or of the client is reached.
+    Limit,
+    /// It has refused several different recipients in a row with the same text.
+    Everyone,
+}
+
+impl Cause {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Unavailable => "unavailable",
+            Self::Hello => "hello",
+            Self::Login => "login",
+            Self::LoginMissing => "login_missing",
+            Self::Client => "client",
+            Self::Sender => "sender",
+            Self::Limit => "limit",
+            Self::Everyone => "everyone",
+        }
+    }
+
+    /// What it means and what the operator can do, in words of ours.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Unreachable => "the relay gives no answer that mails can be sent with",
+            Self::Unavailable => "the relay takes no mail for the moment",
+            Self::Hello => "the relay refuses the name that EHLO says: set `email.hello` to this machine's full name",
+            Self::Login => "the relay refuses the login in `email.transport`",
+            Self::LoginMissing => "the relay wants a login or TLS: `email.transport` needs a user and a password",
+            Self::Client => "the relay refuses this machine: it must allow the machine's address, or needs a login",
+            Self::Sender => "the relay refuses the sender's address in `email.from`",
+            Self::Limit => "a limit of the relay is reached: wait, or have the limit raised",
+            Self::Everyone => {
+                "the relay refuses all recipients with the same answer; `last_error` of the jobs has its words"
+            }
+        }
+    }
+}
+
+/// `550`, or `550 5.1.1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyCode {
+    pub basic: u16,
+    /// RFC 3463: class, subject, detail.
+    pub enhanced: Option<(u16, u16, u16)>,
+}
+
+impl fmt::Display for ReplyCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.basic)?;
+        match self.enhanced {
+            Some((class, subject, detail)) => write!(f, " {class}.{subject}.{detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ReplyCode {
+    pub(super) fn of(reply: &Reply) -> Self {
+        let first = reply.text.split_whitespace().next().unwrap_or_default();
+        Self { basic: reply.code, enhanced: enhanced(first) }
+    }
+
+    fn detail(self) -> (u16, u16) {
+        self.enhanced.map_or((0, 0), |(_, subject, detail)| (subject, detail))
+    }
+}
+
+/// `5.7.1`, with up to three digits in each part.
+pub(super) fn enhanced(word: &str) -> Option<(u16, u16, u16)> {
+    let mut parts = word.split('.').map(|part| match part.len() {
+        1..=3 if part.bytes().all(|byte| byte.is_ascii_digit()) => part.parse().ok(),
+        _ => None,
+    });
+    let code = (parts.next()??, parts.next()??, parts.next()??);
+    (parts.next().is_none() && matches!(code.0, 2 | 4 | 5)).then_some(code)
+}
+
+/// What a refusal at this step is about.
+pub(super) fn scope_of(step: Step, reply: &Reply) -> Scope {
+    let is_temporary = reply.code < 500;
+    match step {
+        Step::Connect | Step::Tls | Step::Greeting => {
+            Scope::Relay(if is_temporary { Cause::Unavailable } else { Cause::Client })
+        }
+        Step::Hello | Step::StartTls | Step::Upgrade => {
+            Scope::Relay(if is_temporary { Cause::Unavailable } else { Cause::Hello })
+        }
+        Step::LogIn => Scope::Relay(Cause::Login),
+        Step::Sender | Step::Recipient | Step::Announce | Step::Content => in_a_mail(step, reply),
+    }
+}
+
+fn in_a_mail(step: Step, reply: &Reply) -> Scope {
+    let (code, text) = (ReplyCode::of(reply), reply.text.to_ascii_lowercase());
+    if !(400..600).contains(&code.basic) {
+        return Scope::Message;
+    }
+    // The sender is the same in every mail.
+    let otherwise = if step == Step::Sender { Scope::Relay(Cause::Sender) } else { Scope::Message };
+    if step != Step::Sender && is_about_recipient(code) {
+        return Scope::Recipient;
+    }
+    if step != Step::Sender && text.contains("recipient address rejected") {
+        return Scope::Message;
+    }
+    by_code(code).or_else(|| by_text(code, &text)).map_or(otherwise, Scope::Relay)
+}
+
+/// The codes by which a server says that an address is wrong or takes no mail.
+const fn is_about_recipient(code: ReplyCode) -> bool {
+    matches!(code.enhanced, Some((_, 1, 1 | 2 | 3 | 6 | 10) | (_, 2, 1)))
+}
+
+fn by_code(code: ReplyCode) -> Option<Cause> {
+    Some(match (code.basic, code.detail()) {
+        (421, _) | (_, (3, 1 | 2)) => Cause::Unavailable,
+        (504, _) => Cause::Hello,
+        (523 | 530 | 538, _) | (_, (7, 57)) => Cause::LoginMissing,
+        (534 | 535, _) | (_, (7, 8 | 9 | 139)) => Cause::Login,
+        // Google; Microsoft's limits of an account.
+        (_, (4, 5) | (1, 90) | (7, 705)) => Cause::Limit,
+        (_, (1, 7 | 8) | (7, 20..=24 | 26 | 27 | 60)) => Cause::Sender,
+        // The address has no name, or is on a list of Microsoft's.
+        (_, (7, 25 | 501..=503 | 511 | 606..=649 | 708 | 750)) => Cause::Client,
+        _ => return None,
+    })
+}
+
+const HELLO: &[&str] = &["helo command rejected", "ehlo command rejected", "invalid helo", "bad helo", "helo/ehlo"];
+
+const LOGIN_MISSING: &[&str] = &[
+    "authentication required",
+    "authentication is required",
+    "authentication needed",
+    "auth required",
+    "not authenticated",
+    "unauthenticated",
+    "must authenticate",
+    "please authenticate",
+    "authenticate first",
+    "log in first",
+    "login required",
+    "starttls command first",
+    "must issue a starttls",
+];
+
+const SENDER: &[&str] = &[
+    "sender address rejected",
+    "sender rejected",
+    "sender denied",
+    "sender verify failed",
+    "not owned by user",
+    "send as this sender",
+    "sendasdenied",
+];
+
+const CLIENT: &[&str] = &[
+    "client host",
+    "client was not",
+    "relay access denied",
+    "relaying denied",
+    "relay denied",
+    "relaying not",
+    "relay not permitted",
+    "not permitted to relay",
+    "not allowed to relay",
+    "unable to relay",
+    "unsolicited mail originating from your ip",
+    "your ip address",
+    "your host",
+    "sending ip",
+    "reverse dns",
+    "reverse hostname",
+    "ptr record",
+    "host rejected",
+];
+
+/// Of a mailbox, a mail's size or its number of recipients: no limit of the relay's.
+const OTHER_LIMITS: &[&str] = &["mailbox", "inbox", "size", "too large", "too big", "over quota", "user's quota"];
+
+const TOO_MUCH: &[&str] =
+    &["too much mail", "too many messages", "too many recipients from", "throttl", "rate limited", "rate-limited"];
+
+fn by_text(code: ReplyCode, text: &str) -> Option<Cause> {
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
+    let known =
+        [(HELLO, Cause::Hello), (LOGIN_MISSING, Cause::LoginMissing), (SENDER, Cause::Sender), (CLIENT, Cause::Client)];
+    if let Some((_, cause)) = known.iter().find(|(phrases, _)| says(phrases)) {
+        return Some(*cause);
+    }
+    let is_other = code.basic == 552 || matches!(code.detail(), (2, _) | (3, 4) | (5, 3)) || says(OTHER_LIMITS);
+    let is_limit = says(&["limit", "quota", "credit"]) && says(&["exceed", "reached", "out of", "no more"]);
+    ((is_limit || says(TOO_MUCH)) && !is_other).then_some(Cause::Limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(step: Step, said: &str) -> Scope {
+        let (code, text) = said.split_at(3);
+        scope_of(step, &Reply { code: code.parse().expect("a code"), text: text.trim().to_owned() })
+    }
+
+    #[test]
+    fn an_answer_to_every_client_is_told_from_one_about_a_mail() {
+        use Cause::{Client, Hello, Limit, Login, LoginMissing, Sender, Unavailable};
+        for (step, said, cause) in [
+            (Step::Greeting, "554 5.7.1 no SMTP service here", Client),
+            (Step::Greeting, "421 4.7.0 host Error: too many connections from 192.0.2.1", Unavailable),
+            (Step::Hello, "550 5.7.1 who are you", Hello),
+            (Step::LogIn, "535 5.7.8 no", Login),
+            (Step::Sender, "550 5.7.1 no", Sender),
+            (Step::Sender, "450 4.7.1 Error: too much mail from 192.0.2.1", Limit),
+            (Step::Sender, "530 5.7.0 Must issue a STARTTLS command first", LoginMissing),
+            (Step::Recipient, "554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied", Client),
+            (Step::Recipient, "450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.1]", Client),
+            (
+                Step::Recipient,
+                "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.example",
+                Client,
+            ),
+            (Step::Recipient, "554 5.7.1 <ada@customer.example>: Relay access denied", Client),
+            (Step::Recipient, "550 5.7.1 <ada@customer.example>... Relaying denied", Client),
+            (Step::Recipient, "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname", Hello),
+            (Step::Recipient, "450 4.7.1 <vm>: Helo command rejected: Host not found", Hello),
+            (Step::Recipient, "530 5.7.0 Authentication required", LoginMissing),
+            (Step::Recipient, "553 5.7.1 <kyc@shop.example>: Sender address rejected: not logged in", Sender),
+            (Step::Recipient, "450 4.1.8 <kyc@shop.example>: domain not found", Sender),
+            (Step::Recipient, "450 4.7.1 Error: too many recipients from 192.0.2.1", Limit),
+            (Step::Recipient, "550 5.4.5 Daily user sending limit exceeded. For more information", Limit),
+            (Step::Content, "554 5.7.0 Your sending quota for today is exceeded", Limit),
+            (Step::Content, "454 Throttling failure: Daily message quota exceeded.", Limit),
+            (Step::Announce, "451 4.3.1 Insufficient system storage", Unavailable),
+            (Step::Recipient, "421 4.7.0 host Error: too many errors", Unavailable),
+            (Step::Content, "550 5.7.26 unauthenticated mail from shop.example is not accepted", Sender),
+        ] {
+            assert_eq!(scope(step, said), Scope::Relay(cause), "{step:?} {said}");
+        }
+        for said in [
+            "550 5.1.1 <ada@customer.example>: Recipient address rejected: User unknown in local recipient table",
+            "550 5.1.10 RESOLVER.ADR.RecipientNotFound",
+            "450 4.2.1 the user is receiving mail too quickly",
+            "550 5.2.1 The email account that you tried to reach is disabled",
+        ] {
+            assert_eq!(scope(Step::Recipient, said), Scope::Recipient, "{said}");
+        }
+        for (step, said) in [
+            (Step::Recipient, "554 5.7.1 <ada@customer.example>: Recipient address rejected: Access denied"),
+            (Step::Recipient, "504 5.5.2 <ada>: Recipient address rejected: need fully-qualified address"),
+            (Step::Recipient, "552 5.2.2 mailbox quota exceeded"),
+            (Step::Recipient, "452 4.2.2 The recipient's inbox is out of storage space and over quota"),
+            (Step::Recipient, "450 4.2.0 greylisted"),
+            (Step::Recipient, "451 4.3.0 come back later"),
+            (Step::Content, "552 5.3.4 Message size exceeds fixed limit"),
+            (Step::Content, "550 5.7.1 spam"),
+            (Step::Content, "354 go on"),
+        ] {
+            assert_eq!(scope(step, said), Scope::Message, "{said}");
+        }
+    }
+
+    #[test]
+    fn an_enhanced_code_has_three_short_numbers() {
+        for (word, code) in [
+            ("5.7.1", Some((5, 7, 1))),
+            ("4.7.650", Some((4, 7, 650))),
+            ("5.7", None),
+            ("5.7.1.2", None),
+            ("192.0.2", None),
+            ("5.7.1234", None),
+            ("5.x.1", None),
+            ("", None),
+        ] {
+            assert_eq!(enhanced(word), code, "{word}");
+        }
+        let reply = Reply { code: 554, text: "5.7.1 no".to_owned() };
+        assert_eq!(ReplyCode::of(&reply).to_string(), "554 5.7.1");
+    }
+}

@@ -1,0 +1,287 @@
+//! Mails: what a relay's answer means for the job, and what it means for all mails.
+//!
+//! | the answer is about | the job | all mails |
+//! | --- | --- | --- |
+//! | this mail or its recipient | tried again (4xx), or a problem (5xx) | go on |
+//! | every mail | queued as before, at no cost of an attempt | wait until the relay takes one again |
+//! | nobody can tell | as if about this mail | the fifth such refusal in a row with the same text is about every mail: they wait, and the four problems before it are queued again |
+//!
+//! A phrase can mislead: an answer about the content of one mail may read like one about every mail. A job that gets such an answer
+//! again and again, while the relay takes others, is a problem of its own.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::Domains;
+use crate::{
+    actions::{
+        answer::Ended,
+        email::{Cause, CircuitBreaker, Class, Envelope, Mailer, Party, Permit, Scope, SendError, Streak},
+    },
+    clock::Clock,
+    kyc::CustomerId,
+    outbox::{JobId, Outcome, Trouble},
+};
+
+/// So often the relay contradicts itself about one job before its answers are about that job.
+const CONTRADICTIONS: u32 = 2;
+
+/// How many jobs are remembered that got an answer about every mail.
+const MAX_SUSPECTS: usize = 10_000;
+
+/// Names a job, so that it can be queued again.
+pub(super) type Refused = (CustomerId, JobId);
+
+/// What mails are sent with.
+pub struct Post {
+    pub mailer: Mailer,
+    pub from: Party,
+    pub reply_to: Option<Party>,
+    /// `None`: mails to one domain may leave all at once.
+    pub domains: Option<Mutex<Domains>>,
+    pub breaker: Arc<CircuitBreaker>,
+    refusals: Mutex<Refusals>,
+}
+
+#[derive(Default)]
+struct Refusals {
+    refused: Streak<Refused>,
+    unanswered: Streak<Refused>,
+    suspects: HashMap<JobId, Suspect>,
+}
+
+/// A job that got an answer about every mail.
+struct Suspect {
+    /// How many mails the relay had taken then.
+    taken: u64,
+    contradictions: u32,
+}
+
+/// How an attempt ended, and what is to be done once that is on record.
+pub(super) struct Delivery {
+    pub ended: Ended,
+    /// What the refusal says, where it makes the job a problem and may yet turn out to be about every mail.
+    refusal: Option<String>,
+    recalled: Vec<Refused>,
+}
+
+impl From<Ended> for Delivery {
+    fn from(ended: Ended) -> Self {
+        Self { ended, refusal: None, recalled: Vec::new() }
+    }
+}
+
+impl Post {
+    pub fn new(mailer: Mailer, from: Party, reply_to: Option<Party>, domains: Option<Domains>) -> Self {
+        let (breaker, refusals) = (Arc::default(), Mutex::default());
+        Self { mailer, from, reply_to, domains: domains.map(Mutex::new), breaker, refusals }
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn deliver(&self, envelope: &Envelope, job: JobId, permit: Permit, clock: &Clock) -> Delivery {
+        if permit.is_trial() {
+            self.mailer.close_kept();
+        }
+        match self.mailer.send(envelope).await {
+            Ok(_) => {
+                permit.taken();
+                let mut refusals = self.refusals();
+                refusals.refused.end();
+                refusals.unanswered.end();
+                refusals.suspects.remove(&job);
+                Ended::done().into()
+            }
+            Err(error) => self.judged(error, &envelope.to.email, job, permit, clock),
+        }
+    }
+
+    fn judged(&self, error: SendError, recipient: &str, job: JobId, permit: Permit, clock: &Clock) -> Delivery {
+        let rest = |permit: Permit, cause: Cause, fingerprint: Option<String>| {
+            permit.failed(cause, &error, fingerprint, clock.now());
+        };
+        match error.scope {
+            Scope::Relay(cause) if !self.is_contradicted(&error, cause, job) => {
+                rest(permit, cause, None);
+                deferred(error).into()
+            }
+            Scope::Message if error.class == Class::Permanent && error.code.is_some() => {
+                let fingerprint = error.fingerprint.clone();
+                let mut refusals = self.refusals();
+                let is_complete = refusals.refused.refused(&fingerprint, recipient);
+                if !is_complete && !self.breaker.is_known(&fingerprint) {
+                    return Delivery { refusal: Some(fingerprint), ..ended(error).into() };
+                }
+                let recalled = refusals.refused.recalled();
+                drop(refusals);
+                rest(permit, Cause::Everyone, Some(fingerprint));
+                Delivery { recalled, ..deferred(error).into() }
+            }
+            Scope::Message if error.is_unanswered() => {
+                if self.refusals().unanswered.refused("", recipient) {
+                    rest(permit, Cause::Unavailable, None);
+                }
+                ended(error).into()
+            }
+            Scope::Relay(_) | Scope::Message | Scope::Recipient => ended(error).into(),
+        }
+    }
+
+    /// Whether the relay takes other mails while it tells this job, again and again, that it takes none. Limits come and go, so they
+    /// don't count.
+    fn is_contradicted(&self, error: &SendError, cause: Cause, job: JobId) -> bool {
+        let is_doubtful = error.is_after_sender()
+            && matches!(cause, Cause::Hello | Cause::LoginMissing | Cause::Client | Cause::Sender);
+        if !is_doubtful {
+            return false;
+        }
+        let taken = self.breaker.taken();
+        let suspects = &mut self.refusals().suspects;
+        if suspects.len() >= MAX_SUSPECTS {
+            suspects.clear();
+        }
+        let suspect = suspects.entry(job).or_insert(Suspect { taken, contradictions: 0 });
+        if taken > suspect.taken {
+            *suspect = Suspect { taken, contradictions: suspect.contradictions + 1 };
+        }
+        let is_contradicted = suspect.contradictions >= CONTRADICTIONS;
+        if is_contradicted {
+            suspects.remove(&job);
+        }
+        is_contradicted
+    }
+
+    /// After the end of an attempt is on record. Returns the jobs to be queued again, since their refusals were about every mail.
+    pub(super) fn recorded(&self, delivery: Delivery, job: Refused) -> Vec<Refused> {
+        let Delivery { refusal, mut recalled, .. } = delivery;
+        if let Some(fingerprint) = refusal {
+            let mut refusals = self.refusals();
+            refusals.refused.recorded(&fingerprint, job);
+            recalled.append(&mut refusals.refused.recalled());
+        }
+        recalled
+    }
+}
+
+fn text(error: &SendError) -> String {
+    match error.is_in_doubt {
+        true => format!("{error}, and goes again under the same Message-ID"),
+        false => error.to_string(),
+    }
+}
+
+fn ended(error: SendError) -> Ended {
+    let text = text(&error);
+    let outcome = match error.class {
+        Class::Permanent => Outcome::Failed { trouble: Trouble::Refused, error: text },
+        Class::Retry => Outcome::Retry { error: text, after_ms: None },
+    };
+    Ended { outcome, log: error.log }
+}
+
+fn deferred(error: SendError) -> Ended {
+    Ended { outcome: Outcome::Deferred { error: text(&error) }, log: error.log }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actions::email::{Admission, MailerConfig, ReplyCode, Transport};
+
+    fn post() -> Post {
+        let transport = Transport::parse("smtp://127.0.0.1:1?tls=none").expect("a transport");
+        let mailer = Mailer::new(MailerConfig::new(transport)).expect("a mailer");
+        Post::new(mailer, Party::new(None, "kyc@shop.example"), None, None)
+    }
+
+    fn permit(post: &Post) -> Permit {
+        match post.breaker.admit() {
+            Admission::OneMail(permit) | Admission::Connection(permit) => permit,
+            Admission::Mails | Admission::Nothing => post.breaker.permit(),
+        }
+    }
+
+    fn id(nth: u8) -> JobId {
+        JobId::from_bytes([nth; 16])
+    }
+
+    fn customer() -> CustomerId {
+        CustomerId::new("C-1").expect("an id")
+    }
+
+    fn refusal(scope: Scope) -> SendError {
+        let code = Some(ReplyCode { basic: 554, enhanced: Some((5, 7, 1)) });
+        SendError::made_up(Class::Permanent, scope, code, "554 5.7.1 no")
+    }
+
+    fn judged(post: &Post, error: SendError, nth: u8) -> Delivery {
+        post.judged(error, &format!("c{nth}@customer.example"), id(nth), permit(post), &Clock::default())
+    }
+
+    #[tokio::test]
+    async fn the_fifth_refusal_in_a_row_calls_back_those_before_it_also_one_that_is_recorded_later() {
+        let post = post();
+        let mut last = None;
+        for nth in 0..4 {
+            let delivery = judged(&post, refusal(Scope::Message), nth);
+            assert!(matches!(delivery.ended.outcome, Outcome::Failed { .. }), "{nth}");
+            assert!(post.breaker.outage().is_none());
+            match nth {
+                3 => last = Some(delivery),
+                _ => assert_eq!(post.recorded(delivery, (customer(), id(nth))), []),
+            }
+        }
+        let fifth = judged(&post, refusal(Scope::Message), 4);
+        assert!(matches!(fifth.ended.outcome, Outcome::Deferred { .. }));
+        assert_eq!(post.breaker.outage().map(|outage| outage.cause), Some(Cause::Everyone));
+        let three: Vec<Refused> = (0..3).map(|nth| (customer(), id(nth))).collect();
+        assert_eq!(post.recorded(fifth, (customer(), id(4))), three);
+        assert_eq!(post.recorded(last.expect("the fourth"), (customer(), id(3))), [(customer(), id(3))]);
+    }
+
+    #[tokio::test]
+    async fn recipients_that_do_not_exist_make_no_streak_and_neither_do_refusals_with_a_success_between() {
+        let post = post();
+        for nth in 0..20 {
+            let delivery = judged(&post, refusal(Scope::Recipient), nth);
+            assert!(matches!(delivery.ended.outcome, Outcome::Failed { .. }));
+        }
+        for nth in 0..20 {
+            judged(&post, refusal(Scope::Message), nth);
+            if nth % 4 == 3 {
+                post.refusals().refused.end();
+            }
+        }
+        assert!(post.breaker.outage().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_job_that_alone_is_told_that_nothing_is_taken_becomes_a_problem() {
+        let post = post();
+        for (taken_before, is_problem) in [(0, false), (0, false), (1, false), (0, false), (3, true)] {
+            (0..taken_before).for_each(|_| permit(&post).taken());
+            let delivery = judged(&post, refusal(Scope::Relay(Cause::Client)), 1);
+            assert_eq!(matches!(delivery.ended.outcome, Outcome::Failed { .. }), is_problem);
+        }
+        for _ in 0..9 {
+            permit(&post).taken();
+            let delivery = judged(&post, refusal(Scope::Relay(Cause::Limit)), 2);
+            assert!(matches!(delivery.ended.outcome, Outcome::Deferred { .. }), "a limit comes and goes");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_answers_none_of_five_mails_rests_and_each_mail_is_tried_again() {
+        let post = post();
+        for nth in 0..5 {
+            assert!(post.breaker.outage().is_none());
+            let delivery = judged(&post, SendError::made_up(Class::Retry, Scope::Message, None, "no answer"), nth);
+            assert!(matches!(delivery.ended.outcome, Outcome::Retry { .. }));
+        }
+        assert_eq!(post.breaker.outage().map(|outage| outage.cause), Some(Cause::Unavailable));
+    }
+}

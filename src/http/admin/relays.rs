@@ -1,0 +1,58 @@
+//! Mail relays that are down or refuse every mail: what is shown of them, and trying them at once.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Admin;
+use crate::{actions::email::Outage, outbox::Channel};
+
+/// A channel whose mails wait for its relay. Without a word of the relay's, which may repeat addresses.
+#[derive(Serialize)]
+pub(super) struct RelayShape {
+    channel: String,
+    since: String,
+    /// `unreachable`, `login`, `client`, ….
+    cause: &'static str,
+    reason: String,
+    /// Seconds until the next trial.
+    again_in_s: u64,
+}
+
+impl RelayShape {
+    fn new(channel: &Channel, outage: &Outage) -> Self {
+        Self {
+            channel: channel.to_string(),
+            since: outage.since.to_string(),
+            cause: outage.cause.name(),
+            reason: outage.reason(),
+            again_in_s: outage.again_in_s,
+        }
+    }
+}
+
+impl Admin {
+    pub(super) fn outage(&self, channel: &Channel) -> Option<Outage> {
+        self.relays.iter().find(|(of, _)| of == channel).and_then(|(_, breaker)| breaker.outage())
+    }
+
+    pub(super) fn relays_down(&self) -> Vec<RelayShape> {
+        let down = self.relays.iter().filter_map(|(channel, breaker)| Some((channel, breaker.outage()?)));
+        down.map(|(channel, outage)| RelayShape::new(channel, &outage)).collect()
+    }
+
+    /// As problems of the service, one a channel.
+    pub(super) fn relay_problems(&self) -> impl Iterator<Item = Value> {
+        self.relays_down().into_iter().map(|RelayShape { channel, since, cause, reason, .. }| {
+            let reason = format!(
+                "no {channel} leaves since {since}: {reason}; what waits goes by itself once the relay takes it, \
+                 and `kyc-rules resume --channel {channel}` tries at once"
+            );
+            json!({"problem": "relay", "channel": channel, "since": since, "cause": cause, "reason": reason})
+        })
+    }
+
+    /// Tries the channel's relay at once, if it is left alone. Returns whether it was.
+    pub(super) fn try_relay(&self, channel: &Channel) -> bool {
+        self.relays.iter().any(|(of, breaker)| of == channel && breaker.try_now())
+    }
+}

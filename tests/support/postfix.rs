@@ -1,0 +1,180 @@
+//! A real Postfix on loopback, with a configuration, a queue and processes of its own. It delivers to a maildir.
+//!
+//! Needs root, as Postfix does, and nothing of `/etc/postfix`.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::{PermissionsExt, chown},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const MASTER: &str = "pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+proxymap unix - - n - - proxymap
+error unix - - n - - error
+retry unix - - n - - error
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+";
+
+pub struct Postfix {
+    dir: tempfile::TempDir,
+    pub address: SocketAddr,
+    master: Child,
+}
+
+/// Whether Postfix can be started here. In CI it has to be; elsewhere a test that needs it says loudly that it was skipped.
+pub fn is_there() -> bool {
+    let is_installed = Path::new("/usr/sbin/postfix").exists() && user("postfix").is_some();
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    let missing = match (is_installed, is_root) {
+        (true, true) => return true,
+        (false, _) => "Postfix is missing on this machine",
+        (true, false) => "Postfix needs root",
+    };
+    assert!(std::env::var_os("CI").is_none(), "{missing}, and this is CI");
+    eprintln!("SKIPPED, and not tested: {missing}");
+    false
+}
+
+/// A user's ids.
+fn user(name: &str) -> Option<(u32, u32)> {
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let mut fields = users.lines().find(|line| line.starts_with(&format!("{name}:")))?.split(':').skip(2);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+impl Postfix {
+    /// With these settings beside those that a relay needs, one a line.
+    pub fn start(settings: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (user, group) = user("postfix").expect("Postfix's user");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+        for name in ["etc", "queue", "data", "mail"] {
+            fs::create_dir(dir.path().join(name)).expect("a directory");
+        }
+        for name in ["data", "mail"] {
+            chown(dir.path().join(name), Some(user), Some(group)).expect("an owner");
+        }
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+        write_main(dir.path(), (user, group), settings);
+        let master = format!("{address} inet n - n - - smtpd\n{MASTER}");
+        fs::write(dir.path().join("etc/master.cf"), master).expect("written");
+        let master = postfix(dir.path(), "start-fg").stdin(Stdio::null()).spawn().expect("Postfix starts");
+        let this = Self { dir, address, master };
+        let began = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            assert!(began.elapsed() < PATIENCE, "Postfix does not listen: {}", this.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+        this
+    }
+
+    /// From now on these settings hold, for new connections.
+    pub fn reconfigure(&self, settings: &str) {
+        write_main(self.dir.path(), user("postfix").expect("Postfix's user"), settings);
+        let reloads = || self.log().matches("reload -- version").count();
+        let before = reloads();
+        assert!(postfix(self.dir.path(), "reload").status().expect("runs").success());
+        let began = Instant::now();
+        while reloads() == before {
+            assert!(began.elapsed() < PATIENCE, "Postfix does not reload: {}", self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("smtp://{}?tls=none", self.address)
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Waits until the log has this in it.
+    pub async fn logs(&self, part: &str) {
+        let began = Instant::now();
+        while !self.log().contains(part) {
+            assert!(began.elapsed() < PATIENCE, "{part:?} is not in the log: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The mails in the maildir, once there are this many.
+    pub async fn delivered(&self, count: usize) -> Vec<String> {
+        let began = Instant::now();
+        loop {
+            let found = self.mails();
+            if found.len() >= count {
+                return found.iter().map(|path| fs::read_to_string(path).expect("a mail")).collect();
+            }
+            assert!(began.elapsed() < PATIENCE, "{} mails came, not {count}: {}", found.len(), self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn mails(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.dir.path().join("mail/inbox/new")).into_iter().flatten();
+        entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    }
+}
+
+impl Drop for Postfix {
+    fn drop(&mut self) {
+        let _ = postfix(self.dir.path(), "abort").status();
+        let _ = self.master.wait();
+    }
+}
+
+fn postfix(dir: &Path, command: &str) -> Command {
+    let mut postfix = Command::new("/usr/sbin/postfix");
+    postfix.arg("-c").arg(dir.join("etc")).arg(command).stdout(Stdio::null()).stderr(Stdio::null());
+    postfix
+}
+
+fn write_main(dir: &Path, (user, group): (u32, u32), settings: &str) {
+    let dir_text = dir.display();
+    let main = format!(
+        "compatibility_level = 3.6
+queue_directory = {dir_text}/queue
+data_directory = {dir_text}/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = {dir_text}/log
+maillog_file_prefixes = {dir_text}
+myhostname = relay.test.example
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_error_sleep_time = 0
+smtpd_client_event_limit_exceptions =
+alias_maps =
+local_recipient_maps =
+virtual_mailbox_domains = customer.example, shop.example
+virtual_mailbox_base = {dir_text}/mail
+virtual_mailbox_maps = static:inbox/
+virtual_uid_maps = static:{user}
+virtual_gid_maps = static:{group}
+virtual_minimum_uid = 1
+{settings}
+"
+    );
+    fs::write(dir.join("etc/main.cf"), main).expect("written");
+}
