@@ -37,3 +37,4 @@ pub mod telemetry;
 pub mod template;
 pub mod timers;
 pub mod ways;
+pub mod zone;

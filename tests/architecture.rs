@@ -7,7 +7,7 @@ use std::{
 
 /// From the ground up. Rooms on one floor don't name each other.
 const FLOORS: &[&[&str]] = &[
-    &["clock", "source", "pace"],
+    &["clock", "source", "pace", "zone"],
     &["kyc", "template"],
     &["rules"],
     &["outbox", "schema", "graph"],

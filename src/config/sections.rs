@@ -13,6 +13,7 @@ use crate::{
     source::{Fields, Node, Value},
     telemetry::LogFormat,
     template::Brand,
+    zone,
 };
 
 const KEYS: &[&str] = &[
@@ -80,7 +81,7 @@ pub(super) fn read(root: &Node<'_>, mut reader: Reader<'_, '_>) -> Config {
 }
 
 fn timezone(name: &str) -> Result<TimeZone, String> {
-    TimeZone::get(name).map_err(|_| format!("`{name}` is no time zone; write as `Europe/Berlin`"))
+    zone::named(name).ok_or_else(|| format!("`{name}` is no time zone; write as `Europe/Berlin`"))
 }
 
 fn data(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Data {

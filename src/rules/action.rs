@@ -119,6 +119,21 @@ impl Action {
         }
     }
 
+    /// How long a mail waits before its first attempt, in milliseconds.
+    pub fn settle_ms(&self) -> i64 {
+        match self {
+            Self::Email { settle, .. } => settle.unwrap_or_default(),
+            Self::Webhook { .. } | Self::Chat { .. } | Self::Tag(_) | Self::Untag(_) | Self::Record => 0,
+        }
+    }
+
+    pub fn quiet_hours(&self) -> Option<QuietHours> {
+        match self {
+            Self::Email { quiet_hours, .. } => *quiet_hours,
+            Self::Webhook { .. } | Self::Chat { .. } | Self::Tag(_) | Self::Untag(_) | Self::Record => None,
+        }
+    }
+
     pub fn mails_customer(&self) -> bool {
         matches!(self, Self::Email { to: Recipient::Customer, .. })
     }
@@ -129,7 +144,12 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind(), self.name()).and_then(|()| match self {
             Self::Email { to: Recipient::Address(address), .. } => write!(f, " to {address}"),
-            _ => Ok(()),
+            Self::Email { to: Recipient::Customer, .. }
+            | Self::Webhook { .. }
+            | Self::Chat { .. }
+            | Self::Tag(_)
+            | Self::Untag(_)
+            | Self::Record => Ok(()),
         })
     }
 }
