@@ -18,7 +18,7 @@ use crate::{
 pub struct World<'a> {
     rules: &'a RuleSet,
     standing: &'a Standing,
-    policy: &'a Policy,
+    policy: Policy,
     key: JobKey,
     who: CustomerId,
     /// What would be sent is made, too.
@@ -51,19 +51,20 @@ pub(super) struct Lost {
 impl<'a> World<'a> {
     pub fn new(
         (rules, standing): (&'a RuleSet, &'a Standing),
-        policy: &'a Policy,
+        policy: &Policy,
         who: CustomerId,
         now: Timestamp,
     ) -> Self {
         let key = JobKey::new(&[0; 32]);
         let (case, seen) = (Case::default(), Seen::default());
+        let policy = policy.for_simulation();
         Self { rules, standing, policy, key, who, renders: true, now, number: 1, case, seen }
     }
 
     /// A world that begins in the middle of a life, and in which only it is noted that something leaves, not what it says.
     pub fn silent(
         rules: (&'a RuleSet, &'a Standing),
-        policy: &'a Policy,
+        policy: &Policy,
         who: CustomerId,
         now: Timestamp,
         case: Case,
@@ -172,7 +173,7 @@ impl<'a> World<'a> {
             now: self.now,
             number: self.number,
             rules: self.rules,
-            policy: self.policy,
+            policy: &self.policy,
             key: &self.key,
             standing: self.standing,
             clock_in_doubt: false,
@@ -209,7 +210,9 @@ impl<'a> World<'a> {
                         let after = match action {
                             Action::Tag(name) => tags.with(name).ok().flatten(),
                             Action::Untag(name) => tags.without(name),
-                            _ => None,
+                            Action::Email { .. } | Action::Webhook { .. } | Action::Chat { .. } | Action::Record => {
+                                None
+                            }
                         };
                         // A customer who is marked already has not been marked.
                         if let Some(after) = after {
@@ -219,7 +222,7 @@ impl<'a> World<'a> {
                     }
                 }
                 Ruled::Shadow => self.would_have(rule, &mut counted),
-                Ruled::No | Ruled::Undecidable | Ruled::Limited => {}
+                Ruled::No | Ruled::Undecidable | Ruled::Limited | Ruled::Paused => {}
             }
         }
         self.seen.more_rulings |= effects.more_rules > 0;

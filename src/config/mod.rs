@@ -7,6 +7,7 @@
 mod channels;
 mod fill;
 mod mask;
+mod policy;
 mod reader;
 mod sections;
 mod values;

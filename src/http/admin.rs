@@ -82,8 +82,6 @@ pub struct Admin {
     pub policy: Policy,
     /// The ways out that are configured.
     pub channels: Vec<Channel>,
-    /// Whether callbacks are confirmed with the provider's API.
-    pub confirms: bool,
     /// Says whether the configuration's file is another than the one that was read.
     pub config_changed: Box<dyn Fn() -> bool + Send + Sync>,
 }

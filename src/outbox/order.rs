@@ -111,7 +111,15 @@ impl Order {
             (Action::Email { template, to, .. }, Action::Email { template: newer, to: newer_to, .. }) => {
                 template == newer && to == newer_to
             }
-            _ => false,
+            (
+                Action::Email { .. }
+                | Action::Webhook { .. }
+                | Action::Chat { .. }
+                | Action::Tag(_)
+                | Action::Untag(_)
+                | Action::Record,
+                _,
+            ) => false,
         }
     }
 

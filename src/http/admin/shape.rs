@@ -162,7 +162,7 @@ impl StatusShape {
             store: StoreShape { engine: store.engine(), customers, bytes, records: durable, view_behind: behind },
             jobs: JobsShape { queued, held, running, problem },
             provider: ProviderShape {
-                confirm: admin.confirms,
+                confirm: admin.policy.confirms,
                 questions: asked_about,
                 again_in_s: provider.as_ref().map(|trouble| trouble.again_in_s),
                 error: provider.map(|trouble| trouble.text),
@@ -264,8 +264,8 @@ struct RulingShape {
 }
 
 impl RulingShape {
-    fn new(Ruling { id, outcome, why }: Ruling) -> Self {
-        Self { id: id.to_string(), outcome: outcome.name(), why: why.map(Into::into) }
+    fn new(ruling: Ruling) -> Self {
+        Self { id: ruling.id.to_string(), outcome: ruling.outcome.name(), why: ruling.reason() }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Admin, Problem, shape::JobShape};
 use crate::{
     clock::Timestamp,
-    decide::{Given, Policy, Standing, Wait, wait},
+    decide::{Given, Standing, Wait, wait},
     kyc::CustomerId,
     outbox::{Job, JobKey, State},
     pace::Trouble,
@@ -19,19 +19,16 @@ pub struct Waiting<'a> {
     store: &'a Store,
     rules: Arc<RuleSet>,
     standing: Arc<Standing>,
-    policy: Policy,
     now: Timestamp,
 }
 
 impl Admin {
     pub(super) fn waiting(&self) -> Result<Waiting<'_>, Problem> {
-        let looks_up = self.house.lookups().map(|lookups| lookups.cache_ms());
         Ok(Waiting {
             admin: self,
             store: self.store()?,
             rules: self.rulebook()?.current(),
             standing: self.standing()?,
-            policy: Policy { looks_up, confirms: self.confirms, ..self.policy.clone() },
             now: self.clock.now(),
         })
     }
@@ -56,7 +53,7 @@ impl Waiting<'_> {
             now: self.now,
             number: 0,
             rules: &self.rules,
-            policy: &self.policy,
+            policy: &self.admin.policy,
             // Nothing is ordered.
             key: &JobKey::new(&[0; 32]),
             standing: &self.standing,

@@ -1,0 +1,93 @@
+//! A data directory read as it lies on the disk, for commands that only read and while no process writes there.
+//!
+//! Nothing is made, locked, changed or recorded: no view, no rights, no torn end, no record of an opening. What the last process
+//! had not acknowledged is passed over; a record that is damaged or missing is an error, as it is on opening.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    open::{OpenError, read_rule_set},
+    scan::scan,
+};
+use crate::{
+    kyc::{Contact, CustomerId},
+    source::Files,
+    store::record::{self, Record},
+};
+
+pub struct Snapshot {
+    path: PathBuf,
+    /// The number of the last record.
+    last: u64,
+    active_set: Option<String>,
+}
+
+impl Snapshot {
+    /// Reads every record once. `None`: there is no store in this directory.
+    pub fn open(path: &Path) -> Result<Option<Self>, OpenError> {
+        let journal = path.join("journal");
+        match fs::metadata(&journal) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error(&journal)(error)),
+        }
+        let mut snapshot = Self { path: path.to_owned(), last: 0, active_set: None };
+        let (mut last, mut active_set) = (0, None);
+        snapshot.each(&mut |record| {
+            last = record.header.n;
+            if record.effects.who.is_none() && record.effects.set.is_some() {
+                active_set = record.effects.set;
+            }
+        })?;
+        (snapshot.last, snapshot.active_set) = (last, active_set.map(String::from));
+        Ok(Some(snapshot))
+    }
+
+    pub const fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// The hash of the rule set that was active last.
+    pub fn active_set(&self) -> Option<&str> {
+        self.active_set.as_deref()
+    }
+
+    /// The texts of a rule set that a record names.
+    pub fn rule_set(&self, hash: &str) -> Result<Option<Files>, OpenError> {
+        let dir = self.path.join("rule-sets");
+        read_rule_set(&dir, hash).map_err(io_error(&dir))
+    }
+
+    /// Hands over each record in order.
+    pub fn each(&self, each: &mut dyn FnMut(Record)) -> Result<(), OpenError> {
+        let journal = self.path.join("journal");
+        let scanned = scan(&journal, &mut |header, line| {
+            let unreadable =
+                || io::Error::other(format!("record {} is of a version that this one can't read", header.n));
+            each(record::decode(line).map_err(|_| unreadable())?);
+            Ok(())
+        });
+        scanned.map_err(io_error(&journal))?.map_err(OpenError::Damage)?;
+        Ok(())
+    }
+
+    /// Each customer's contact, in the order of their ids.
+    pub fn contacts(&self) -> Result<BTreeMap<CustomerId, Contact>, OpenError> {
+        let mut contacts = BTreeMap::new();
+        self.each(&mut |Record { effects, .. }| {
+            if let (Some(who), Some(contact)) = (effects.who, effects.contact) {
+                contacts.insert(who, contact);
+            }
+        })?;
+        Ok(contacts)
+    }
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let doing = format!("reading {}", path.display());
+    move |error| OpenError::Io { doing, error }
+}
