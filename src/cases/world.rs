@@ -11,7 +11,7 @@ use crate::{
         next_timer,
     },
     kyc::CustomerId,
-    outbox::{JobId, JobKey, Outcome, Said, State, Trouble},
+    outbox::{JobId, JobKey, Order, Outcome, Said, State, Trouble},
     rules::{Action, Rule, RuleId, RuleSet},
 };
 
@@ -142,30 +142,38 @@ impl<'a> World<'a> {
     fn attempt(&mut self, attempt: Attempt) {
         let job = attempt.job;
         let (id, number) = (job.id(), job.fate.attempts);
-        let outcome = match (&job.order.action, &job.letter) {
-            (Action::Email { template, .. }, Some(letter)) if self.renders => {
-                match self.rules.templates().render_mail(template, letter.locale.as_deref(), &letter.facts) {
-                    Ok(mail) => {
-                        let left = Left::of(&job.order.rule, &job.order.action, self.now, Some(&letter.address));
-                        let (subject, text) = (Some(mail.subject), Some(mail.text));
-                        self.seen.left.extend(left.map(|left| Left { subject, text, ..left }));
-                        Outcome::Done
+        let action = &job.order.action;
+        let outcome = match action {
+            Action::Email { template, .. } => match &job.letter {
+                Some(letter) if self.renders => {
+                    match self.rules.templates().render_mail(template, letter.locale.as_deref(), &letter.facts) {
+                        Ok(mail) => {
+                            let left = Left::of(&job.order.rule, action, self.now, Some(&letter.address));
+                            let (subject, text) = (Some(mail.subject), Some(mail.text));
+                            self.seen.left.extend(left.map(|left| Left { subject, text, ..left }));
+                            Outcome::Done
+                        }
+                        Err(error) => Outcome::Failed { trouble: Trouble::Unrenderable, error: error.to_string() },
                     }
-                    Err(error) => Outcome::Failed { trouble: Trouble::Unrenderable, error: error.to_string() },
                 }
-            }
-            (action, _) => {
+                Some(_) | None => self.leaves(&job.order, None),
+            },
+            Action::Webhook { .. } | Action::Chat { .. } | Action::Tag(_) | Action::Untag(_) | Action::Record => {
                 let text = match job.order.said.as_deref() {
                     Some(Said::Text(text)) => Some(text.plain()),
-                    _ => None,
+                    Some(Said::Facts(_)) | None => None,
                 };
-                let left = Left::of(&job.order.rule, action, self.now, None);
-                self.seen.left.extend(left.map(|left| Left { text, ..left }));
-                Outcome::Done
+                self.leaves(&job.order, text)
             }
         };
         let customer = attempt.customer;
         self.submit(&Command::Finish { customer, job: id, attempt: number, outcome });
+    }
+
+    fn leaves(&mut self, order: &Order, text: Option<String>) -> Outcome {
+        let left = Left::of(&order.rule, &order.action, self.now, None);
+        self.seen.left.extend(left.map(|left| Left { text, ..left }));
+        Outcome::Done
     }
 
     fn submit(&mut self, command: &Command) -> Receipt {

@@ -44,7 +44,8 @@ impl Backtest {
             let standings = [&in_force, &edited].map(|rules| Standing::since(rules, since));
             let sides = (Side::new(&in_force, &standings[0]), Side::new(&edited, &standings[1]));
             let living = Living::new(sides.0, sides.1, &policy, since);
-            live(living, &history, output).await.map(|living| living.end(until))
+            let report = live(living, &history, output).await?.end(until);
+            Ok(Report { paused: history.paused_rules().await?, ..report })
         })?;
         if output.is_json() {
             output.json(&report);
@@ -85,6 +86,10 @@ fn show(report: &Report, output: &mut Output) {
         "{} callbacks of {} customers, from {} to {}\n",
         report.callbacks, report.customers, report.since, report.until
     ));
+    if !report.paused.is_empty() {
+        let paused = report.paused.join(", ");
+        output.line(format_args!("paused by an operator now, and counted here as if they were not: {paused}\n"));
+    }
     if report.rules.is_empty() {
         output.line("nothing left, and nothing would have left");
         return;

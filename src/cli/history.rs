@@ -77,6 +77,19 @@ impl History {
         }
     }
 
+    /// The rules that operators have paused.
+    pub async fn paused_rules(&self) -> Result<Vec<String>, Failure> {
+        match self {
+            Self::Server(client) => {
+                let status = client.get("status").await?;
+                Ok(status["paused"]["rules"].as_object().into_iter().flatten().map(|(rule, _)| rule.clone()).collect())
+            }
+            Self::Snapshot(snapshot) => {
+                Ok(snapshot.standing().paused_rules().map(|(rule, _)| rule.to_string()).collect())
+            }
+        }
+    }
+
     /// How many records there are.
     pub async fn count(&self) -> Result<u64, Failure> {
         match self {

@@ -74,8 +74,6 @@ pub struct Config {
     pub directory: Directory,
     pub provider: Provider,
     pub store: Store,
-    /// How long history is kept before it is dropped.
-    pub history: Duration,
     pub reload: Reload,
     pub log: Log,
 }
@@ -278,7 +276,6 @@ impl Default for Config {
                 reconcile_final: Some(Duration::from_hours(7 * 24)),
             },
             store: Store { min_free_bytes: 256 << 20, view_cache_bytes: 32 << 20 },
-            history: Duration::from_hours(400 * 24),
             reload: Reload { tests: ReloadTests::Enforce, blast_limit: None },
             log: Log { format: LogFormat::Text, level: "info".to_owned() },
         }

@@ -82,7 +82,6 @@ fn every_key_is_read() {
     assert_eq!(config.provider.api, "https://api.xgateway.tech");
     assert_eq!(config.provider.reconcile, None, "off");
     assert_eq!((config.store.min_free_bytes, config.store.view_cache_bytes), (1 << 30, 64 << 20));
-    assert_eq!(config.history, Duration::from_hours(90 * 24));
     assert_eq!((config.reload.tests, config.reload.blast_limit), (ReloadTests::Warn, Some(100)));
     assert_eq!((config.log.format, &*config.log.level), (LogFormat::Json, "debug"));
 }

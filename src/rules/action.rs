@@ -134,6 +134,19 @@ impl Action {
         }
     }
 
+    /// The address of a mail that does not go to the customer.
+    pub fn fixed_address(&self) -> Option<&str> {
+        match self {
+            Self::Email { to: Recipient::Address(address), .. } => Some(address),
+            Self::Email { to: Recipient::Customer, .. }
+            | Self::Webhook { .. }
+            | Self::Chat { .. }
+            | Self::Tag(_)
+            | Self::Untag(_)
+            | Self::Record => None,
+        }
+    }
+
     pub fn mails_customer(&self) -> bool {
         matches!(self, Self::Email { to: Recipient::Customer, .. })
     }
@@ -142,15 +155,8 @@ impl Action {
 /// `email reminder`, `chat kyc-ops`, `record`.
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind(), self.name()).and_then(|()| match self {
-            Self::Email { to: Recipient::Address(address), .. } => write!(f, " to {address}"),
-            Self::Email { to: Recipient::Customer, .. }
-            | Self::Webhook { .. }
-            | Self::Chat { .. }
-            | Self::Tag(_)
-            | Self::Untag(_)
-            | Self::Record => Ok(()),
-        })
+        write!(f, "{} {}", self.kind(), self.name())?;
+        self.fixed_address().map_or(Ok(()), |address| write!(f, " to {address}"))
     }
 }
 

@@ -149,7 +149,10 @@ impl Admin {
         let standing = self.standing()?;
         let braked = standing.braked_channels().filter(|(channel, ..)| channels.contains(channel));
         let brakes: Vec<Value> = braked
-            .map(|(channel, _, braked)| serde_json::json!({"channel": channel, "said": braked.to_string()}))
+            .map(|(channel, _, braked)| {
+                let (said, hint) = (braked.to_string(), braked.advice(channel));
+                serde_json::json!({"channel": channel, "said": said, "hint": hint})
+            })
             .collect();
         let rule = rule.to_string();
         let shape =

@@ -97,6 +97,8 @@ pub struct BrakeShape {
     orders: Vec<OrdersShape>,
     /// All that in a line.
     said: String,
+    /// How an operator goes on.
+    hint: String,
 }
 
 #[derive(Serialize)]
@@ -106,12 +108,21 @@ struct OrdersShape {
 }
 
 impl BrakeShape {
+    pub fn is_of(&self, channel: &Channel) -> bool {
+        self.channel == channel.to_string()
+    }
+
+    pub fn said(&self) -> &str {
+        &self.said
+    }
+
     pub fn all(standing: &Standing) -> Vec<Self> {
         let shape = |(channel, since, braked): (&Channel, Timestamp, &Braked)| Self {
             channel: channel.to_string(),
             since: moment(since),
             brake: braked.brake.to_string(),
             said: braked.to_string(),
+            hint: braked.advice(channel),
             orders: braked
                 .orders
                 .iter()

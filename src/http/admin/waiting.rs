@@ -62,9 +62,12 @@ impl Waiting<'_> {
         };
         let house = &self.admin.house;
         Some(match wait(&case, job, given)? {
-            Wait::Channel => {
-                format!("channel {channel} is paused: it goes on with `kyc-rules resume --channel {channel}`")
-            }
+            Wait::Channel => match self.standing.braked(&channel) {
+                Some(braked) => {
+                    format!("channel {channel} is paused by its brake: {braked}; {}", braked.advice(&channel))
+                }
+                None => format!("channel {channel} is paused: it goes on with `kyc-rules resume --channel {channel}`"),
+            },
             Wait::Turn(until) => {
                 format!("an earlier one to the same target is still on its way; it waits until {until} at most")
             }

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
     scan::scan,
 };
 use crate::{
+    decide::Standing,
     kyc::{Contact, CustomerId},
     source::Files,
     store::record::{self, Record},
@@ -24,6 +26,7 @@ pub struct Snapshot {
     /// The number of the last record.
     last: u64,
     active_set: Option<String>,
+    standing: Arc<Standing>,
 }
 
 impl Snapshot {
@@ -35,16 +38,16 @@ impl Snapshot {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io_error(&journal)(error)),
         }
-        let mut snapshot = Self { path: path.to_owned(), last: 0, active_set: None };
-        let (mut last, mut active_set) = (0, None);
-        snapshot.each(&mut |record| {
-            last = record.header.n;
-            if record.effects.who.is_none() && record.effects.set.is_some() {
-                active_set = record.effects.set;
+        let empty = Self { path: path.to_owned(), last: 0, active_set: None, standing: Arc::default() };
+        let (mut last, mut active_set, mut standing) = (0, None, Arc::default());
+        empty.each(&mut |Record { header, effects }| {
+            last = header.n;
+            if effects.who.is_none() {
+                active_set = effects.set.or(active_set.take());
+                standing = effects.standing.unwrap_or(std::mem::take(&mut standing));
             }
         })?;
-        (snapshot.last, snapshot.active_set) = (last, active_set.map(String::from));
-        Ok(Some(snapshot))
+        Ok(Some(Self { last, active_set: active_set.map(String::from), standing, ..empty }))
     }
 
     pub const fn last(&self) -> u64 {
@@ -54,6 +57,11 @@ impl Snapshot {
     /// The hash of the rule set that was active last.
     pub fn active_set(&self) -> Option<&str> {
         self.active_set.as_deref()
+    }
+
+    /// What holds for all customers.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// The texts of a rule set that a record names.
