@@ -3,18 +3,18 @@
 //! Of what has happened, the record says what became of the rules whose trigger matched; the others follow from the change and the
 //! rule set. Of a made-up event, the same `decide` says it as of a real one. Nothing in here does anything to anybody.
 
-use std::collections::BTreeSet;
+mod recorded;
+
+pub use recorded::{event_in_words, of_event};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
     decide::{self, CameDue, Case, Command, Effects, Given, Policy, Ruling, Standing},
-    kyc::{
-        Change, Codes, Contact, Customer, CustomerId, Details, Edge, Observation, Processing, Source, Status, Verdict,
-    },
+    kyc::{Codes, Contact, Customer, CustomerId, Observation, Processing, Source, Status},
     outbox::{Job, JobKey},
-    rules::{Mode, RuleId, RuleSet, Stay, Trigger},
+    rules::{Mode, RuleSet, Stay, Trigger},
     source::Duration,
 };
 
@@ -151,92 +151,8 @@ pub fn ask(
     })
 }
 
-/// Every rule of the set: those that a record names, and those that the event did not trigger. `before` is what was known of the
-/// customer before the event, where that is at hand.
-pub fn of_event(rules: &RuleSet, effects: &Effects, before: Option<&Customer>) -> Vec<Explained> {
-    let triggered = triggered(rules, effects, before);
-    let explained = rules.rules().iter().map(|rule| {
-        let named = effects.rules.iter().find(|ruling| ruling.id == rule.id);
-        let (outcome, why) = match named {
-            Some(ruling) => (ruling.outcome.name(), ruling.reason()),
-            None if triggered.contains(&rule.id) => ("unrecorded", Some(unrecorded(effects))),
-            None => ("untriggered", Some(waits_for(&rule.triggers))),
-        };
-        Explained { rule: rule.id.to_string(), outcome, why }
-    });
-    explained.collect()
-}
-
-/// Why the record of an event does not name a rule whose trigger matches the event.
-fn unrecorded(effects: &Effects) -> String {
-    let earlier = "an earlier version wrote this record and left out rules that were paused";
-    match (effects.more_rules, &effects.came_due) {
-        (0, None) => earlier.to_owned(),
-        (0, Some(_)) => format!(
-            "this duration had passed before the timer was live (`kyc-rules backlog` shows it), or a longer duration of the \
-             rule had passed as well, or {earlier}"
-        ),
-        (more, _) => {
-            format!("the record names only some of the rules that did not fire, and {more} more were passed over")
-        }
-    }
-}
-
-/// The rules whose trigger matches the event of a record, as far as the record and what was known before tell.
-fn triggered(rules: &RuleSet, effects: &Effects, before: Option<&Customer>) -> BTreeSet<RuleId> {
-    if let Some(due) = &effects.came_due {
-        // A backlog is sent for one rule alone, which the record names.
-        let timers = rules.timers_of(&due.stay).filter(|timer| timer.after.ms() == due.after_ms && !due.backlog);
-        return timers.map(|timer| timer.rule.clone()).collect();
-    }
-    let (Some(verdict), Some(now)) = (effects.verdict, &effects.now) else { return BTreeSet::new() };
-    let change = match (verdict, before) {
-        (Verdict::Moved | Verdict::Updated, Some(before)) => Change::of(Some(before), &as_observed(now)),
-        (Verdict::Moved, None) if now.from.is_none() => Change::of(None, &as_observed(now)),
-        // Of what was before, the record has the status alone.
-        (Verdict::Moved, None) => Change {
-            at: now.status.clone(),
-            status: Some(Edge { from: now.from.clone(), to: now.status.clone() }),
-            processing: None,
-            details: Details::default(),
-        },
-        (Verdict::Updated, None) => return BTreeSet::new(),
-        (Verdict::Duplicate | Verdict::Pending | Verdict::Stale | Verdict::Unconfirmed | Verdict::Imported, _) => {
-            return BTreeSet::new();
-        }
-    };
-    rules.matching(&change).map(|rule| rule.id.clone()).collect()
-}
-
-/// An observation that says what is remembered.
-fn as_observed(now: &Customer) -> Observation {
-    Observation {
-        source: Source::Callback,
-        status: now.status.clone(),
-        processing: now.processing.clone(),
-        missing_docs: now.missing_docs.clone(),
-        reject_labels: now.reject_labels.clone(),
-        message: now.message.clone(),
-    }
-}
-
 fn waits_for(triggers: &[Trigger]) -> String {
     format!("waits for {}", triggers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", or "))
-}
-
-/// What a record's event was, as rules name it.
-pub fn event_in_words(effects: &Effects) -> String {
-    if let Some(due) = &effects.came_due {
-        return format!("{} for {}", due.stay, due.after());
-    }
-    let Some(now) = &effects.now else { return effects.kind.name().to_owned() };
-    match effects.verdict {
-        Some(Verdict::Moved) => match &now.from {
-            Some(from) => format!("{from} -> {}", now.status),
-            None => format!("new -> {}", now.status),
-        },
-        _ => format!("{} -> {}", now.status, now.status),
-    }
 }
 
 fn changed_in_words(before: Option<&Customer>, after: Option<&Customer>) -> String {
@@ -350,9 +266,7 @@ impl<'a> Stage<'a> {
             }
         }
     }
-}
 
-impl Stage<'_> {
     /// No rule that is not paused waits for this duration, so nothing would be recorded.
     fn only_paused(&self, rules: &RuleSet, lasted: &Duration) -> Effects {
         let status = self.case.customer.as_ref().map(|customer| Stay::Status(customer.status.clone()));
