@@ -132,11 +132,9 @@ async fn the_history_says_what_was_paused_when_it_was_decided_whatever_is_paused
     let paused = format!("sorry paused by an operator since {since}");
     assert_eq!(explained(&service, "C-1").await, [paused.clone(), off.clone(), shadow.clone(), gone.clone()]);
     assert_eq!(explained(&service, "C-2").await, ["sorry fired ".to_owned(), off, shadow, gone]);
-    let timeline = service.get("customers/C-1").await["timeline"][0]["rules"].clone();
-    assert_eq!(
-        timeline[0],
-        json!({"id": "sorry", "outcome": "paused", "why": format!("by an operator since {since}")})
-    );
+    let entry = service.get("customers/C-1").await["timeline"][0].clone();
+    assert_eq!(entry["paused"][0], json!({"id": "sorry", "why": format!("by an operator since {since}")}));
+    assert_eq!((&entry["paused"][1]["id"], &entry["rules"][0]["id"]), (&json!("off"), &json!("try")));
     let (code, said, _) = service.command(&shop, &["customers", "show", "C-1"]);
     assert!(code == Some(0) && said.contains(&format!("sorry paused: by an operator since {since}")), "{said}");
     let (_, said, _) = service.command(&shop, &["explain", "C-1"]);

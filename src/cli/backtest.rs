@@ -39,7 +39,7 @@ impl Backtest {
         let until = Clock::default().now();
         let since = until.plus_ms(-length.ms());
         let report = settings::block_on(async {
-            let history = History::find(&config)?;
+            let history = History::find(&config).await?;
             let in_force = in_force(&history, &config).await?;
             let standings = [&in_force, &edited].map(|rules| Standing::since(rules, since));
             let sides = (Side::new(&in_force, &standings[0]), Side::new(&edited, &standings[1]));

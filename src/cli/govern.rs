@@ -184,8 +184,12 @@ fn done(rule: &str, sent: &Value) -> String {
     let mut said = format!("{rule} did it for {} customers", sent["sent"]);
     for brake in sent["brakes"].as_array().into_iter().flatten() {
         let text = |key: &str| brake[key].as_str().unwrap_or_default();
-        let (channel, why, hint) = (text("channel"), text("said"), text("hint"));
-        let _ = write!(said, "\nbut {channel} is paused by its brake: {why}\n  what has not left yet is kept: {hint}");
+        let (channel, why) = (text("channel"), text("said"));
+        let _ = write!(
+            said,
+            "\nbut {channel} is paused by its brake: {why}\n  what has not left yet is kept: mend the rules, then \
+             `kyc-rules resume --channel {channel} [--drop-rule RULE]`"
+        );
     }
     said
 }

@@ -1,8 +1,6 @@
 //! The recorded history for commands that only read it: through the running server, or from the data directory itself while no
 //! process writes there. Neither way records anything.
 
-use std::path::Path;
-
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -39,14 +37,22 @@ struct WireRecord {
 }
 
 impl History {
-    pub fn find(config: &Config) -> Result<Self, Failure> {
+    /// Within the runtime alone, which comes with what a client needs.
+    pub async fn find(config: &Config) -> Result<Self, Failure> {
         let data = app::data_dir(config).map_err(|error| Failure::new(Exit::Config, error))?;
         if is_in_use(data) {
             return settings::client_of(config).map(Self::Server);
         }
-        match Snapshot::open(data).map_err(|error| Failure::new(Exit::Io, error))? {
-            Some(snapshot) => Ok(Self::Snapshot(snapshot)),
-            None => Err(nothing_there(data)),
+        Snapshot::open(data).map(Self::Snapshot).map_err(|error| Failure::new(Exit::Io, error))
+    }
+
+    /// What to tell an operator where there is no store yet.
+    pub fn nothing_there(&self) -> Option<String> {
+        match self {
+            Self::Server(_) => None,
+            Self::Snapshot(snapshot) => {
+                (snapshot.last() == 0).then(|| format!("there is no store in {} yet", snapshot.path().display()))
+            }
         }
     }
 
@@ -119,11 +125,6 @@ impl History {
             }
         }
     }
-}
-
-fn nothing_there(data: &Path) -> Failure {
-    let text = format!("there is no store in {} yet: neither a server nor an import has been here", data.display());
-    Failure::new(Exit::Failed, text)
 }
 
 async fn page(client: &Client, from: u64) -> Result<Vec<Recorded>, Failure> {

@@ -112,10 +112,7 @@ impl Output {
     /// Asks the operator whether to go on. Without a terminal a flag has to say it.
     pub fn asks(&mut self, question: impl fmt::Display) -> Result<bool, Failure> {
         if self.json || !io::stdin().is_terminal() {
-            return Err(Failure::new(
-                Exit::Usage,
-                format_args!("{question} There is no terminal to ask on; add --yes to go on without a question"),
-            ));
+            return Err(Failure::new(Exit::Usage, format_args!("{question} Nobody can be asked here; say --yes")));
         }
         self.text(format_args!("{question} [y/N] "));
         self.flush()?;

@@ -150,8 +150,7 @@ impl Admin {
         let braked = standing.braked_channels().filter(|(channel, ..)| channels.contains(channel));
         let brakes: Vec<Value> = braked
             .map(|(channel, _, braked)| {
-                let (said, hint) = (braked.to_string(), braked.advice(channel));
-                serde_json::json!({"channel": channel, "said": said, "hint": hint})
+                serde_json::json!({"channel": channel, "said": braked.to_string(), "hint": braked.advice(channel)})
             })
             .collect();
         let rule = rule.to_string();

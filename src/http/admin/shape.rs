@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Admin;
 use crate::{
     clock::Timestamp,
-    decide::{Braked, CameDue, Case, Ruling, Standing},
+    decide::{Braked, CameDue, Case, Ruled, Ruling, Standing},
     kyc::{Codes, Contact, Customer, CustomerId, Observation, Processing, Status, Verdict},
     outbox::{Channel, Job},
     rulebook::Loaded,
@@ -229,6 +229,8 @@ struct EntryShape {
     backlog: bool,
     rule_set: Option<String>,
     rules: Vec<RulingShape>,
+    /// Rules whose trigger matched and that were paused. Beside `rules`, whose outcomes scripts know as a closed list.
+    paused: Vec<PausedRuleShape>,
     repeats: u32,
     /// What a callback claims that has changed nothing so far.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -271,6 +273,13 @@ fn unsaid(customer: &Customer) -> Vec<&'static str> {
 struct RulingShape {
     id: String,
     outcome: &'static str,
+    why: Option<String>,
+}
+
+#[derive(Serialize)]
+struct PausedRuleShape {
+    id: String,
+    /// By whom, and since when.
     why: Option<String>,
 }
 
@@ -320,6 +329,8 @@ impl EntryShape {
             Stay::Processing(processing) => Some(processing.to_string()),
             Stay::Status(_) => None,
         });
+        let (paused, ruled): (Vec<Ruling>, Vec<Ruling>) =
+            entry.effects.rules.iter().cloned().partition(|ruling| ruling.outcome == Ruled::Paused);
         let claims = matches!(entry.verdict(), Some(Verdict::Pending | Verdict::Stale | Verdict::Unconfirmed));
         Self {
             said: entry.effects.saw.clone().filter(|_| claims).map(SaidShape::new),
@@ -334,7 +345,11 @@ impl EntryShape {
             backlog: due.is_some_and(|due| due.backlog),
             rule_set: entry.effects.set.as_deref().map(str::to_owned),
             repeats: entry.effects.repeats,
-            rules: entry.effects.rules.into_iter().map(RulingShape::new).collect(),
+            rules: ruled.into_iter().map(RulingShape::new).collect(),
+            paused: paused
+                .iter()
+                .map(|ruling| PausedRuleShape { id: ruling.id.to_string(), why: ruling.reason() })
+                .collect(),
         }
     }
 }

@@ -30,14 +30,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads every record once. `None`: there is no store in this directory.
-    pub fn open(path: &Path) -> Result<Option<Self>, OpenError> {
-        let journal = path.join("journal");
-        match fs::metadata(&journal) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io_error(&journal)(error)),
-        }
+    /// Reads every record once. Where there is no store yet, there are no records.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
         let empty = Self { path: path.to_owned(), last: 0, active_set: None, standing: Arc::default() };
         let (mut last, mut active_set, mut standing) = (0, None, Arc::default());
         empty.each(&mut |Record { header, effects }| {
@@ -47,9 +41,14 @@ impl Snapshot {
                 standing = effects.standing.unwrap_or(std::mem::take(&mut standing));
             }
         })?;
-        Ok(Some(Self { last, active_set: active_set.map(String::from), standing, ..empty }))
+        Ok(Self { last, active_set: active_set.map(String::from), standing, ..empty })
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The number of the last record; 0: there is none.
     pub const fn last(&self) -> u64 {
         self.last
     }
@@ -73,6 +72,9 @@ impl Snapshot {
     /// Hands over each record in order.
     pub fn each(&self, each: &mut dyn FnMut(Record)) -> Result<(), OpenError> {
         let journal = self.path.join("journal");
+        if fs::metadata(&journal).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Ok(());
+        }
         let scanned = scan(&journal, &mut |header, line| {
             let unreadable =
                 || io::Error::other(format!("record {} is of a version that this one can't read", header.n));
