@@ -14,6 +14,7 @@ macro_rules! answered {
     }};
 }
 
+mod brakes;
 mod channels;
 mod confirm;
 mod explain;

@@ -10,10 +10,9 @@ use warp::{Filter, Rejection, reply::Response};
 
 use super::{
     Admin, Answered, MAX_PAGE, Part,
+    brakes::BrakeShape,
     jobs::{self, JobsQuery},
-    malformed, refused,
-    shape::BrakeShape,
-    unprocessable, unreadable,
+    malformed, refused, unprocessable, unreadable,
 };
 use crate::{
     decide::{Act, Command, Receipt},

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Admin;
+use super::{Admin, brakes::BrakeShape};
 use crate::{
     clock::Timestamp,
-    decide::{Braked, CameDue, Case, Ruled, Ruling, Standing},
+    decide::{CameDue, Case, Ruled, Ruling, Standing},
     kyc::{Codes, Contact, Customer, CustomerId, Observation, Processing, Status, Verdict},
-    outbox::{Channel, Job},
+    outbox::Job,
     rulebook::Loaded,
     rules::Stay,
     store::{Entry, Figures, Page, Store, settled},
@@ -83,53 +83,6 @@ impl PausedShape {
             rules: standing.paused_rules().map(|(rule, since)| (rule.to_string(), moment(since))).collect(),
             channels: standing.paused_channels().map(|(channel, since)| (channel.to_string(), moment(since))).collect(),
         }
-    }
-}
-
-/// A channel that its brake has paused: a person must look at it.
-#[derive(Serialize)]
-pub struct BrakeShape {
-    channel: String,
-    since: String,
-    /// As configured: `1000 per 1h`.
-    brake: String,
-    /// How much each rule had ordered, the most first.
-    orders: Vec<OrdersShape>,
-    /// All that in a line.
-    said: String,
-    /// How an operator goes on.
-    hint: String,
-}
-
-#[derive(Serialize)]
-struct OrdersShape {
-    rule: String,
-    count: u32,
-}
-
-impl BrakeShape {
-    pub fn is_of(&self, channel: &Channel) -> bool {
-        self.channel == channel.to_string()
-    }
-
-    pub fn said(&self) -> &str {
-        &self.said
-    }
-
-    pub fn all(standing: &Standing) -> Vec<Self> {
-        let shape = |(channel, since, braked): (&Channel, Timestamp, &Braked)| Self {
-            channel: channel.to_string(),
-            since: moment(since),
-            brake: braked.brake.to_string(),
-            said: braked.to_string(),
-            hint: braked.advice(channel),
-            orders: braked
-                .orders
-                .iter()
-                .map(|(rule, count)| OrdersShape { rule: rule.to_string(), count: *count })
-                .collect(),
-        };
-        standing.braked_channels().map(shape).collect()
     }
 }
 
