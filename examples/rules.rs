@@ -9,7 +9,7 @@ use std::{env, error::Error, path::Path};
 
 use kyc_rules::{
     clock::Clock,
-    decide::Policy,
+    decide::{Policy, Standing},
     explain::{Asked, ask},
     rules::{Context, RuleSet},
     rules_dir,
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err(render(&compiled.diagnostics, &sources.directory(&dir, &files), false).into());
     };
     let question = Asked { from, to, ..Asked::default() }.question()?;
-    let answer = ask(&rules, &Policy::default(), Clock::default().now(), &question)?;
+    let answer = ask(&rules, &Policy::default(), &Standing::default(), Clock::default().now(), &question)?;
     println!("{}", answer.event);
     for rule in answer.rules.iter().filter(|rule| rule.outcome != "untriggered") {
         println!("  {:<12} {} {}", rule.outcome, rule.rule, rule.why.as_deref().unwrap_or_default());

@@ -177,10 +177,9 @@ impl App {
             started_at,
             attributes: config.directory.attributes.clone(),
             statuses: config.statuses.clone(),
-            policy: policy(&config),
+            policy: Policy::of(&config),
             channels: ways::channels(&config),
             relays: ways::relays(&ways),
-            confirms: config.provider.api_key.is_some(),
             patience_ms: milliseconds(config.provider.patience),
             config_changed: Box::new(move || origin.as_ref().is_some_and(|origin| origin.has_changed())),
         });
@@ -244,22 +243,12 @@ pub fn data_dir(config: &Config) -> Result<&Path, AppError> {
     }
 }
 
-/// What the configuration says about decisions.
-pub fn policy(config: &Config) -> Policy {
-    Policy {
-        timezone: config.timezone.clone(),
-        attributes: config.directory.attributes.clone().into(),
-        confirms: false,
-        looks_up: None,
-    }
-}
-
 /// What the configuration says about reading rules.
 fn reading(config: &Config) -> Reading {
     Reading {
         dir: config.rules.clone(),
         context: context(config),
-        policy: policy(config),
+        policy: Policy::of(config),
         blast_limit: config.reload.blast_limit,
         failing_tests: match config.reload.tests {
             ReloadTests::Enforce => FailingTests::Refuse,

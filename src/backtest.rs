@@ -73,6 +73,8 @@ pub struct Report {
     pub fewer: Vec<Change>,
     pub fewer_count: u64,
     pub worst: Option<Worst>,
+    /// Rules that an operator has paused now. Both sides count them as live, so that an operator sees what they would do.
+    pub paused: Vec<String>,
 }
 
 /// A history being lived again.
@@ -181,6 +183,7 @@ impl<'a> Backtest<'a> {
             fewer: Vec::new(),
             fewer_count: 0,
             worst: None,
+            paused: Vec::new(),
         };
         let mut everybody: Vec<(CustomerId, Case)> = std::mem::take(&mut self.cases).into_iter().collect();
         everybody.sort_by(|one, other| one.0.cmp(&other.0));

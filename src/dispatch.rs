@@ -277,31 +277,31 @@ impl Dispatcher {
 
     async fn act(&self, attempt: &Attempt, trial: Option<Permit>) -> Delivery {
         let job = &attempt.job;
-        match (&self.way, &job.order.action, &job.letter, job.order.said.as_deref()) {
-            (Way::Post(post), Action::Email { template, .. }, Some(letter), _) => {
-                match self.envelope(post, job, template, letter) {
+        let action = &job.order.action;
+        let unfit = |why: &str| {
+            Delivery::from(Ended::failed(Trouble::Unrenderable, format!("{action} can't be carried out: {why}")))
+        };
+        let unsaid = "what it should say could not be made when it was ordered";
+        match action {
+            Action::Email { template, .. } => match (&self.way, &job.letter) {
+                (Way::Post(post), Some(letter)) => match self.envelope(post, job, template, letter) {
                     Ok(envelope) => {
                         let permit = trial.unwrap_or_else(|| post.breaker.permit());
                         post.deliver(&envelope, job.id(), permit, &self.clock).await
                     }
                     Err(error) => Ended::failed(Trouble::Unrenderable, error).into(),
-                }
-            }
-            (Way::Webhook(webhook), Action::Webhook { .. }, ..) => {
-                webhook.send(&attempt.customer, job, self.clock.now()).await.into()
-            }
-            (Way::Chat(chat), Action::Chat { .. }, _, Some(Said::Text(text))) => {
-                chat.send(text, self.clock.now()).await.into()
-            }
-            (_, action @ Action::Email { .. }, ..) => {
-                let error = format!("{action} can't be carried out: nothing is known of whom it goes to");
-                Ended::failed(Trouble::Unrenderable, error).into()
-            }
-            (_, action, ..) => {
-                let error =
-                    format!("{action} can't be carried out: what it should say could not be made when it was ordered");
-                Ended::failed(Trouble::Unrenderable, error).into()
-            }
+                },
+                (Way::Post(_) | Way::Webhook(_) | Way::Chat(_), _) => unfit("nothing is known of whom it goes to"),
+            },
+            Action::Webhook { .. } => match &self.way {
+                Way::Webhook(webhook) => webhook.send(&attempt.customer, job, self.clock.now()).await.into(),
+                Way::Post(_) | Way::Chat(_) => unfit(unsaid),
+            },
+            Action::Chat { .. } => match (&self.way, job.order.said.as_deref()) {
+                (Way::Chat(chat), Some(Said::Text(text))) => chat.send(text, self.clock.now()).await.into(),
+                (Way::Post(_) | Way::Webhook(_) | Way::Chat(_), _) => unfit(unsaid),
+            },
+            Action::Tag(_) | Action::Untag(_) | Action::Record => unfit(unsaid),
         }
     }
 

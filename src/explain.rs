@@ -3,12 +3,16 @@
 //! Of what has happened, the record says what became of the rules whose trigger matched; the others follow from the change and the
 //! rule set. Of a made-up event, the same `decide` says it as of a real one. Nothing in here does anything to anybody.
 
+mod recorded;
+
+pub use recorded::{event_in_words, of_event};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
     decide::{self, CameDue, Case, Command, Effects, Given, Policy, Ruling, Standing},
-    kyc::{Codes, Contact, Customer, CustomerId, Observation, Processing, Source, Status, Verdict},
+    kyc::{Codes, Contact, Customer, CustomerId, Observation, Processing, Source, Status},
     outbox::{Job, JobKey},
     rules::{Mode, RuleSet, Stay, Trigger},
     source::Duration,
@@ -88,7 +92,7 @@ impl Asked {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explained {
     pub rule: String,
-    /// `fired`, `no`, `undecidable`, `shadow`, `limited`, `paused` or `untriggered`.
+    /// `fired`, `no`, `undecidable`, `shadow`, `limited`, `paused`, `untriggered`, or `unrecorded`: the record does not tell.
     pub outcome: &'static str,
     pub why: Option<String>,
 }
@@ -105,9 +109,16 @@ pub struct Answer {
     pub tags: Option<Codes>,
 }
 
-/// What the rules would make of it.
-pub fn ask(rules: &RuleSet, policy: &Policy, now: Timestamp, question: &Question) -> Result<Answer, String> {
-    let mut stage = Stage::new(policy, now);
+/// What the rules would make of it. `standing` has the rules that operators have paused.
+pub fn ask(
+    rules: &RuleSet,
+    policy: &Policy,
+    standing: &Standing,
+    now: Timestamp,
+    question: &Question,
+) -> Result<Answer, String> {
+    let policy = policy.for_simulation();
+    let mut stage = Stage::new(&policy, standing, now);
     stage.prepare(question)?;
     let before = stage.case.customer.clone();
     let effects = match &question.lasted {
@@ -133,44 +144,15 @@ pub fn ask(rules: &RuleSet, policy: &Policy, now: Timestamp, question: &Question
         Some(lasted) => format!("{} for {lasted}", question.to),
     };
     Ok(Answer {
-        rules: of_event(rules, &Standing::default(), &effects.rules),
+        rules: of_event(rules, &effects, before.as_ref()),
         event,
         jobs: effects.ordered(0, stage.now).collect(),
         tags: effects.tags,
     })
 }
 
-/// Every rule of the set: those that a record names, and those that the event did not trigger.
-pub fn of_event(rules: &RuleSet, standing: &Standing, rulings: &[Ruling]) -> Vec<Explained> {
-    let explained = rules.rules().iter().map(|rule| {
-        let named = rulings.iter().find(|ruling| ruling.id == rule.id);
-        let (outcome, why) = match named {
-            Some(ruling) => (ruling.outcome.name(), ruling.why.as_deref().map(str::to_owned)),
-            None if standing.mode(rule) == Mode::Paused => ("paused", None),
-            None => ("untriggered", Some(waits_for(&rule.triggers))),
-        };
-        Explained { rule: rule.id.to_string(), outcome, why }
-    });
-    explained.collect()
-}
-
 fn waits_for(triggers: &[Trigger]) -> String {
     format!("waits for {}", triggers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", or "))
-}
-
-/// What a record's event was, as rules name it.
-pub fn event_in_words(effects: &Effects) -> String {
-    if let Some(due) = &effects.came_due {
-        return format!("{} for {}", due.stay, due.after());
-    }
-    let Some(now) = &effects.now else { return effects.kind.name().to_owned() };
-    match effects.verdict {
-        Some(Verdict::Moved) => match &now.from {
-            Some(from) => format!("{from} -> {}", now.status),
-            None => format!("new -> {}", now.status),
-        },
-        _ => format!("{} -> {}", now.status, now.status),
-    }
 }
 
 fn changed_in_words(before: Option<&Customer>, after: Option<&Customer>) -> String {
@@ -188,13 +170,14 @@ fn changed_in_words(before: Option<&Customer>, after: Option<&Customer>) -> Stri
 struct Stage<'a> {
     case: Case,
     policy: &'a Policy,
+    standing: &'a Standing,
     now: Timestamp,
     number: u64,
 }
 
 impl<'a> Stage<'a> {
-    fn new(policy: &'a Policy, now: Timestamp) -> Self {
-        Self { case: Case::default(), policy, now, number: 0 }
+    fn new(policy: &'a Policy, standing: &'a Standing, now: Timestamp) -> Self {
+        Self { case: Case::default(), policy, standing, now, number: 0 }
     }
 
     fn who() -> Option<CustomerId> {
@@ -252,7 +235,7 @@ impl<'a> Stage<'a> {
 
     /// `None` where nothing is to be written: a duplicate, or nothing is due.
     fn submit(&mut self, rules: &RuleSet, command: Option<Command>) -> Option<Effects> {
-        let standing = Standing::since(rules, Timestamp(i64::MIN));
+        let standing = self.standing.for_made_up(rules);
         let given = Given {
             now: self.now,
             number: self.number + 1,
@@ -276,13 +259,24 @@ impl<'a> Stage<'a> {
             let Some(effects) =
                 self.submit(rules, Self::who().map(|customer| Command::Timer { customer, confirmed: true }))
             else {
-                // No rule waits for it.
-                return Some(Effects::default());
+                return Some(self.only_paused(rules, lasted));
             };
             if effects.came_due.as_ref().is_some_and(is_it) {
                 return Some(effects);
             }
         }
+    }
+
+    /// No rule that is not paused waits for this duration, so nothing would be recorded.
+    fn only_paused(&self, rules: &RuleSet, lasted: &Duration) -> Effects {
+        let status = self.case.customer.as_ref().map(|customer| Stay::Status(customer.status.clone()));
+        let timers = status.iter().flat_map(|stay| rules.timers_of(stay));
+        let timers = timers.filter(|timer| timer.after.ms() == lasted.ms());
+        let paused = timers
+            .filter_map(|timer| rules.rules().get(timer.index))
+            .filter(|rule| self.standing.mode(rule) == Mode::Paused)
+            .map(|rule| Ruling::paused(&rule.id, self.standing.paused_since(&rule.id)));
+        Effects { rules: paused.collect(), ..Effects::default() }
     }
 }
 
@@ -308,7 +302,8 @@ mod tests {
         let compiled = RuleSet::compile(&files, &Context::assumed_by(&files));
         let rules = compiled.set.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics));
         let question = asked.question().expect("a question");
-        ask(&rules, &Policy::default(), Timestamp(1_795_419_000_000), &question).expect("an answer")
+        ask(&rules, &Policy::default(), &Standing::default(), Timestamp(1_795_419_000_000), &question)
+            .expect("an answer")
     }
 
     fn move_to(from: &str, to: &str) -> Asked {
@@ -334,7 +329,7 @@ mod tests {
                 "untriggered waits for SOFT_KYC_FAILED -> SOFT_KYC_FAILED",
                 "untriggered waits for SOFT_KYC_FAILED for 48h, 5d",
                 "untriggered waits for processing none -> VERIFICATION_IN_PROGRESS",
-                "paused",
+                "paused by `mode: paused` in its file",
             ]
         );
         assert_eq!(answer.jobs.len(), 1);

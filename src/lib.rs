@@ -38,3 +38,4 @@ pub mod template;
 pub mod timers;
 pub mod untrusted;
 pub mod ways;
+pub mod zone;

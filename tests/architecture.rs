@@ -7,7 +7,7 @@ use std::{
 
 /// From the ground up. Rooms on one floor don't name each other.
 const FLOORS: &[&[&str]] = &[
-    &["clock", "source", "pace", "untrusted"],
+    &["clock", "source", "pace", "untrusted", "zone"],
     &["kyc", "template"],
     &["rules"],
     &["outbox", "schema", "graph"],
@@ -154,4 +154,206 @@ fn every_file_says_what_it_is_for() {
 fn the_reader_of_paths_finds_what_is_named() {
     let code = "use crate::{\n    clock::Timestamp,\n    kyc::{A, B},\n};\nfn f() { crate::store::x() }";
     assert_eq!(named(code), ["clock", "kyc", "store"]);
+}
+
+/// The enumerations whose variants each `match` names, so that the compiler finds each place when one is added.
+const NAMED_IN_FULL: &[&str] = &["Action", "Channel"];
+
+/// Where `Self` is one of them.
+const HOMES: &[(&str, &str)] = &[("rules/action.rs", "Action"), ("outbox/channel.rs", "Channel")];
+
+/// Code without what stands in quotes: the braces in there open nothing.
+fn unquoted(code: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = code.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' => {
+                while let Some(inside) = rest.next().filter(|c| *c != '"') {
+                    if inside == '\\' {
+                        rest.next();
+                    }
+                }
+                plain.push_str("\"\"");
+            }
+            '\'' => {
+                let ahead: Vec<char> = rest.clone().take(4).collect();
+                let length = match ahead.as_slice() {
+                    ['\\', _, '\'', ..] => 3,
+                    ['\\', 'u', ..] => rest.clone().position(|c| c == '\'').map_or(0, |end| end + 1),
+                    [_, '\'', ..] => 2,
+                    // A lifetime.
+                    _ => 0,
+                };
+                rest.by_ref().take(length).for_each(drop);
+                plain.push(' ');
+            }
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// The patterns of each `match`, with their guards.
+fn matches(code: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for (at, word) in code.match_indices("match ") {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+            continue;
+        }
+        let Some(body) = body(&code[at + word.len()..]) else { continue };
+        found.push(patterns(body));
+    }
+    found
+}
+
+/// What stands between the braces that follow the scrutinee.
+fn body(code: &str) -> Option<&str> {
+    let (mut depth, mut begin) = (0_i32, None);
+    for (at, c) in code.char_indices() {
+        match (c, begin) {
+            ('(' | '[', None) => depth += 1,
+            (')' | ']', None) => depth -= 1,
+            ('{', None) if depth == 0 => {
+                begin = Some(at + 1);
+                depth = 1;
+            }
+            ('{', Some(_)) => depth += 1,
+            ('}', Some(begin)) => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(&code[begin..at]);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn patterns(body: &str) -> Vec<String> {
+    let (mut depth, mut pattern, mut found, mut in_pattern) = (0_i32, String::new(), Vec::new(), true);
+    let mut rest = body.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            _ => {}
+        }
+        if in_pattern && depth == 0 && c == '=' && rest.peek() == Some(&'>') {
+            rest.next();
+            found.push(std::mem::take(&mut pattern).trim().to_owned());
+            in_pattern = false;
+        } else if in_pattern {
+            pattern.push(c);
+        } else if depth == 0 && (c == ',' || c == '}') {
+            while rest.peek().is_some_and(|c| c.is_whitespace() || *c == ',') {
+                rest.next();
+            }
+            in_pattern = true;
+        }
+    }
+    found
+}
+
+/// The alternatives of a pattern, each as the parts of its tuple.
+fn parts(pattern: &str) -> Vec<Vec<String>> {
+    let pattern = pattern.split(" if ").next().unwrap_or_default().trim();
+    let inner = |one: &str| one.strip_prefix('(').and_then(|one| one.strip_suffix(')')).map(str::to_owned);
+    let tuple = |one: String| inner(&one).map_or_else(|| vec![one.clone()], |inner| split(&inner, ','));
+    split(pattern, '|').into_iter().map(tuple).collect()
+}
+
+/// Splits where nothing is open.
+fn split(text: &str, at: char) -> Vec<String> {
+    let (mut depth, mut found) = (0_i32, vec![String::new()]);
+    for c in text.chars() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            _ => {}
+        }
+        if c == at && depth == 0 {
+            found.push(String::new());
+        } else if let Some(last) = found.last_mut() {
+            last.push(c);
+        }
+    }
+    found.into_iter().map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+/// `_`, or a name that takes whatever there is.
+fn is_wild(part: &str) -> bool {
+    let is_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
+    part.starts_with(|c: char| c == '_' || c.is_ascii_lowercase())
+        && part.chars().all(is_name)
+        && !matches!(part, "true" | "false")
+}
+
+/// The pattern of a match over this enumeration that takes variants which it does not name.
+fn wild<'p>(patterns: &'p [String], of: &str) -> Option<&'p String> {
+    let names = |part: &str| {
+        let word = |at: usize| !part[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        // Its own variants, not those of something that is inside of another.
+        part.match_indices(&format!("{of}::"))
+            .any(|(at, _)| at == 0 || part[..at].ends_with("@ ") || word(at) && part[..at].ends_with('&'))
+    };
+    let all: Vec<_> = patterns.iter().flat_map(|pattern| parts(pattern)).collect();
+    let longest = all.iter().map(Vec::len).max().unwrap_or_default();
+    let place = (0..longest).find(|place| all.iter().any(|parts| parts.get(*place).is_some_and(|part| names(part))))?;
+    let takes_all = |parts: &Vec<String>| {
+        let rest = parts.iter().position(|part| part == "..").is_some_and(|at| at <= place);
+        let alone = longest > 1 && parts.len() == 1 && is_wild(&parts[0]);
+        rest || alone || parts.get(place).is_some_and(|part| is_wild(part))
+    };
+    patterns.iter().find(|pattern| parts(pattern).iter().any(takes_all))
+}
+
+#[test]
+fn no_arm_takes_actions_or_channels_that_are_not_named() {
+    let mut wrong = Vec::new();
+    for (path, _, code) in files() {
+        let home = HOMES.iter().find(|(file, _)| path.ends_with(file)).map(|(_, of)| *of);
+        for patterns in matches(&unquoted(&code)) {
+            for of in NAMED_IN_FULL {
+                let own = wild(&patterns, "Self").filter(|_| home == Some(*of));
+                if let Some(wild) = wild(&patterns, of).or(own) {
+                    wrong.push(format!("{}: `{wild} =>` beside {of}: {patterns:?}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn an_arm_that_takes_the_rest_is_found() {
+    let code =
+        "let x = match f(|a| { a }) { Action::Tag(_) => \"}\", Action::Email { to, .. } if to => { 1 } _ => 2, };";
+    let found = matches(&unquoted(code));
+    assert_eq!(found, [["Action::Tag(_)", "Action::Email { to, .. } if to", "_"]]);
+    let takes_rest = |patterns: &[&str]| {
+        let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+        wild(&patterns, "Action").is_some()
+    };
+    for takes_the_rest in [
+        &["Action::Tag(_)", "_"][..],
+        &["Action::Tag(_)", "other"],
+        &["(Action::Tag(_), Some(x))", "(action, _)"],
+        &["(None, Action::Tag(_))", "(None, _)"],
+        &["(Action::Tag(_), 1)", "(..)"],
+        &["Action::Tag(_) | Action::Record", "_ if x"],
+    ] {
+        assert!(takes_rest(takes_the_rest), "{takes_the_rest:?}");
+    }
+    for whole in [
+        &["Action::Tag(_)", "Action::Record"][..],
+        &["(Action::Tag(_), Some(x))", "(Action::Tag(_) | Action::Record, _)"],
+        &["Some(Action::Record)", "_"],
+        &["Fraction::Half", "_"],
+        &["Kind::of(Action::Record)", "_"],
+    ] {
+        assert!(!takes_rest(whole), "{whole:?}");
+    }
 }

@@ -57,7 +57,35 @@ async fn past_the_brake_nothing_leaves_until_a_person_says_so() {
     assert!(service.command(&shop, &["status"]).1.contains("brake      email: more than 3 per 1h"));
     assert_eq!(shop.mails().len(), 3);
 
+    // Each waiting mail says why it waits, and how an operator goes on.
+    let jobs = service.get("jobs?state=queued").await;
+    let reason = jobs["jobs"][0]["reason"].as_str().expect("a reason").to_owned();
+    for part in [
+        "channel email is paused by its brake: more than 3 per 1h were ordered: sorry 3, bye 1",
+        "`kyc-rules resume --channel email --drop-rule sorry` drops what sorry has ordered",
+        "It counts and asks first",
+    ] {
+        assert!(reason.contains(part), "{reason}");
+    }
+    assert!(said.contains("--drop-rule sorry") && service.log().contains("--drop-rule sorry"), "{said}");
+    // Nobody can be asked here, so nothing goes.
     let (code, said, error) = service.command(&shop, &["resume", "--channel", "email"]);
+    assert_eq!(code, Some(2), "{said}{error}");
+    assert!(said.contains("sorry  3        goes"), "{said}");
+    assert!(error.contains("Resume email and let 3 jobs go?") && error.contains("say --yes"), "{error}");
+    let (code, said, _) = service.command(&shop, &["resume", "--channel", "email", "--json"]);
+    assert_eq!((code, &*said), (Some(2), ""));
+    let (status, problem) = service.ask("POST", "channels/email/resume", None).await;
+    assert_eq!(status, 409);
+    let detail = problem["detail"].as_str().expect("a detail");
+    assert!(detail.contains("3 jobs would go: sorry 3. Repeat with `confirm=3`"), "{detail}");
+    assert_eq!(service.ask("POST", "channels/email/resume?confirm=2", None).await.0, 409);
+    let (_, dry) = service.ask("POST", "channels/email/resume?dry=true&drop_rule=sorry", None).await;
+    assert_eq!((&dry["drops"], &dry["releases"]), (&json!(3), &json!(0)));
+    assert_eq!(dry["waiting"], json!([{"rule": "sorry", "count": 3, "drop": true}]));
+    assert_eq!(service.get("status").await["brakes"][0]["channel"], "email");
+    assert_eq!(shop.mails().len(), 3);
+    let (code, said, error) = service.command(&shop, &["resume", "--channel", "email", "--yes"]);
     assert_eq!((code, said.trim()), (Some(0), "channel email resumed by hand, 3 that wait may go"), "{error}");
     done(&service, 6).await;
     // It counts anew from then on.
@@ -83,7 +111,7 @@ async fn a_restart_forgets_neither_what_was_ordered_nor_that_it_is_paused_nor_th
     let service = shop.start().ready().await;
     assert_eq!(service.get("status").await["brakes"][0]["channel"], "email");
     assert_eq!(shop.mails().len(), 3);
-    service.ask("POST", "channels/email/resume", None).await;
+    assert_eq!(service.ask("POST", "channels/email/resume?confirm=1", None).await.0, 200);
     done(&service, 4).await;
     service.kill();
     let service = shop.start().ready().await;

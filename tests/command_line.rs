@@ -126,12 +126,15 @@ async fn what_is_asked_for_as_json_comes_as_json() {
     let service = shop.start().ready().await;
     service.contact("C-1", "ada@customer.example").await;
     let file = shop.path("out.csv").display().to_string();
-    let (_, said, noted) = service.command(&shop, &["--json", "customers", "export", &file]);
+    let (code, said, noted) = service.command(&shop, &["--json", "customers", "export", &file]);
+    assert_eq!(code, Some(0), "{noted}");
     assert_eq!((json_of(&said), &*noted), (json!({"contacts": 1, "file": file}), ""));
-    let (_, said, _) = service.command(&shop, &["--json", "customers", "export"]);
+    let (code, said, failed) = service.command(&shop, &["--json", "customers", "export"]);
+    assert_eq!(code, Some(0), "{failed}");
     assert_eq!(json_of(&said)["email"], "ada@customer.example");
     let new = shop.path("new").display().to_string();
-    let (_, said, _) = service.command(&shop, &["--json", "init", &new]);
+    let (code, said, failed) = service.command(&shop, &["--json", "init", &new]);
+    assert_eq!(code, Some(0), "{failed}");
     assert!(json_of(&said)["config"].as_str().is_some_and(|path| path.ends_with("kyc-rules.yaml")), "{said}");
     for (arguments, exit) in [
         (&["--json", "customers", "show", "nobody"][..], 1),

@@ -1,7 +1,10 @@
 //! What merchants read when their configuration is wrong: each `tests/cases/config/NAME.yaml` beside the exact text in
 //! `NAME.txt`. After a change of wording `UPDATE=1 cargo test --test config` writes the texts anew, to be read like code.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use kyc_rules::{
     config::{Config, Loaded, Unfilled},
@@ -66,4 +69,36 @@ fn no_message_and_no_debug_output_shows_a_secret() {
     for secret in ["a-secret", "p@ss", "hooks.slack.com", "sesame", "0123456789"] {
         assert!(!debug.contains(secret), "{secret}: {debug}");
     }
+}
+
+fn sources(dir: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("readable") {
+        let path = entry.expect("entry").path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+/// A key that nothing reads promises what the program does not do.
+#[test]
+fn each_value_of_the_configuration_is_read_somewhere() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let declared = fs::read_to_string(src.join("config/mod.rs")).expect("text");
+    let field = |line: &str| Some(line.strip_prefix("    pub ")?.split_once(": ")?.0.to_owned());
+    let fields: Vec<String> = declared.lines().filter_map(field).filter(|name| !name.contains(' ')).collect();
+    assert!(fields.len() > 40 && fields.contains(&"view_cache_bytes".to_owned()), "{fields:?}");
+    let mut paths = Vec::new();
+    sources(&src, &mut paths);
+    paths.retain(|path| path.file_name() != Some("tests.rs".as_ref()) && !path.ends_with("config/sections.rs"));
+    let code: String = paths.iter().map(|path| fs::read_to_string(path).expect("text")).collect();
+    let is_read = |name: &String| {
+        let read = format!(".{name}");
+        code.match_indices(&read)
+            .any(|(at, _)| !code[at + read.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    let unread: Vec<_> = fields.iter().filter(|name| !is_read(name)).collect();
+    assert!(unread.is_empty(), "{unread:?}");
 }

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::service::Shop;
+use support::service::{Service, Shop};
 
 const RULES: &str = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: sorry}, {tag: failed}]}\n";
 const REMIND: &str = "  - {id: remind, when: SOFT_KYC_FAILED for 1s, do: [{email: hello}]}\n";
@@ -101,4 +101,65 @@ async fn mails_that_a_save_would_let_go_count_too() {
     shop.rules(&late);
     let refused = service.until("status", |status| !status["rules"]["error"].is_null()).await;
     assert!(refused["rules"]["error"]["text"].as_str().is_some_and(|text| text.contains("sorry: 1")), "{refused}");
+}
+
+/// What `explain` says of each rule in the customer's latest event.
+async fn explained(service: &Service, customer: &str) -> Vec<String> {
+    let said = service.get(&format!("explain?customer={customer}")).await;
+    let rules = said["events"][0]["rules"].as_array().expect("rules").clone();
+    let text = |rule: &Value, key: &str| rule[key].as_str().unwrap_or_default().to_owned();
+    rules.iter().map(|rule| format!("{} {} {}", text(rule, "rule"), text(rule, "outcome"), text(rule, "why"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_history_says_what_was_paused_when_it_was_decided_whatever_is_paused_now() {
+    let rules = format!(
+        "{RULES}  - {{id: off, mode: paused, when: any -> SOFT_KYC_FAILED, do: record}}\n  \
+         - {{id: try, mode: shadow, when: any -> SOFT_KYC_FAILED, do: [{{email: hello}}]}}\n  \
+         - {{id: gone, mode: paused, when: FULL_USER -> any, do: record}}\n"
+    );
+    let shop = Shop::new(&rules);
+    let service = shop.start().ready().await;
+    assert_eq!(service.command(&shop, &["pause", "sorry"]).0, Some(0));
+    let since = service.get("status").await["paused"]["rules"]["sorry"].as_str().expect("a time").to_owned();
+    service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
+    assert_eq!(service.command(&shop, &["resume", "sorry"]).0, Some(0));
+    service.callback("C-2", "SOFT_KYC_FAILED", json!({})).await;
+    assert_eq!(service.command(&shop, &["pause", "try"]).0, Some(0));
+    let off = "off paused by `mode: paused` in its file".to_owned();
+    let shadow = "try shadow would have ordered: email hello".to_owned();
+    let gone = "gone untriggered waits for FULL_USER -> any".to_owned();
+    let paused = format!("sorry paused by an operator since {since}");
+    assert_eq!(explained(&service, "C-1").await, [paused.clone(), off.clone(), shadow.clone(), gone.clone()]);
+    assert_eq!(explained(&service, "C-2").await, ["sorry fired ".to_owned(), off, shadow, gone]);
+    let entry = service.get("customers/C-1").await["timeline"][0].clone();
+    assert_eq!(entry["paused"][0], json!({"id": "sorry", "why": format!("by an operator since {since}")}));
+    assert_eq!((&entry["paused"][1]["id"], &entry["rules"][0]["id"]), (&json!("off"), &json!("try")));
+    let (code, said, _) = service.command(&shop, &["customers", "show", "C-1"]);
+    assert!(code == Some(0) && said.contains(&format!("sorry paused: by an operator since {since}")), "{said}");
+    let (_, said, _) = service.command(&shop, &["explain", "C-1"]);
+    assert!(said.contains(&format!("    paused       sorry: by an operator since {since}")), "{said}");
+    // What would become of an event now is another question.
+    let event = json!({"from": "new", "to": "SOFT_KYC_FAILED"});
+    let (_, made_up) = service.ask("POST", "explain", Some(event)).await;
+    assert_eq!((&made_up["rules"][0]["outcome"], &made_up["rules"][2]["outcome"]), (&json!("fired"), &json!("paused")));
+    let (_, report) = service.ask("POST", "backtest", Some(json!({"since": "1h"}))).await;
+    assert_eq!(report["paused"], json!(["try"]));
+    let line = shop.journal().into_iter().find(|record| record["who"] == "C-1").expect("a record").to_string();
+    assert!(line.len() < 450, "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timer_that_comes_due_names_the_rule_that_was_paused_beside_those_that_were_not() {
+    let shop = Shop::new(
+        "  - {id: remind, when: SOFT_KYC_FAILED for 1s, do: record}\n  \
+         - {id: nudge, when: SOFT_KYC_FAILED for 1s, do: record}\n",
+    );
+    let service = shop.start().ready().await;
+    assert_eq!(service.command(&shop, &["pause", "remind"]).0, Some(0));
+    service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
+    service.until("explain?customer=C-1", |said| said["events"][0]["source"] == "timer").await;
+    assert_eq!(service.command(&shop, &["resume", "remind"]).0, Some(0));
+    let said = explained(&service, "C-1").await;
+    assert!(said[0].starts_with("remind paused by an operator since ") && said[1] == "nudge fired ", "{said:?}");
 }

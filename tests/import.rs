@@ -2,10 +2,16 @@
 
 mod support;
 
-use std::fs;
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use serde_json::json;
-use support::service::Shop;
+use support::{hooks::HookServer, service::Shop};
 
 const RULES: &str = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: sorry}]}\n";
 
@@ -98,4 +104,69 @@ async fn the_admin_api_takes_nothing_that_a_file_may_not_say() {
             service.post(support::service::signed("C-1 ", status, more).to_string()).await.expect("an answer");
         assert_eq!(code, 400, "{problem}");
     }
+}
+
+/// Every file and directory below one: its bytes, its rights and when it was changed.
+fn tree(dir: &Path) -> BTreeMap<PathBuf, (Vec<u8>, u32, SystemTime)> {
+    let mut found = BTreeMap::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).expect("readable") {
+            let path = entry.expect("entry").path();
+            let about = fs::metadata(&path).expect("metadata");
+            let bytes = if about.is_dir() { Vec::new() } else { fs::read(&path).expect("read") };
+            if about.is_dir() {
+                dirs.push(path.clone());
+            }
+            found.insert(path, (bytes, about.permissions().mode(), about.modified().expect("a time")));
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_without_a_server_changes_no_byte_of_the_store() {
+    let shop = shop();
+    let (status, said, wrong) = shop.run(&["customers", "export"]);
+    assert!(
+        status.success() && said.starts_with("id,email") && wrong.contains("there is no store in"),
+        "{said}{wrong}"
+    );
+    assert!(!shop.path("data").exists(), "a command that only reads makes nothing");
+    let service = shop.start().ready().await;
+    service.contact("C-1", "ada@customer.example").await;
+    service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
+    service.until_jobs("C-1", &["done"]).await;
+    service.contact("C-2", "old@customer.example").await;
+    service.contact("C-2", "eve@customer.example").await;
+    // An unclean end leaves what an opening would write anew, and rights that it would take away.
+    service.kill();
+    let set =
+        fs::read_dir(shop.path("data/rule-sets")).expect("readable").next().expect("a set").expect("entry").path();
+    fs::set_permissions(&set, fs::Permissions::from_mode(0o644)).expect("changed");
+    let before = tree(&shop.path("data"));
+    let (status, said, wrong) = shop.run(&["customers", "export"]);
+    assert_eq!(status.code(), Some(0), "{wrong}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("C-")).count(), 2, "{said}");
+    assert!(said.contains("C-1,ada@customer.example") && said.contains("C-2,eve@customer.example"), "{said}");
+    let (status, _, wrong) = shop.run(&["backtest", "--since", "1h"]);
+    assert_eq!(status.code(), Some(0), "{wrong}");
+    let after = tree(&shop.path("data"));
+    let changed: Vec<_> =
+        after.iter().filter(|(path, is)| before.get(*path) != Some(is)).map(|(path, _)| path).collect();
+    assert!(changed.is_empty() && before.len() == after.len(), "{changed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_import_without_a_server_says_of_a_customer_is_as_fresh_as_what_the_shop_says() {
+    let server = HookServer::start().await;
+    let mut shop = shop();
+    let url = server.url("/customers/{id}");
+    shop.more = format!("directory: {{lookup: {{url: \"{url}\", cache: 1h, private: true}}}}\n");
+    let (code, said, wrong) = import(&shop, "", "id,email\nC-1,ada@customer.example\n");
+    assert!(code == Some(0) && said.contains("into the data directory"), "{said}{wrong}");
+    let service = shop.start().ready().await;
+    service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
+    service.until_jobs("C-1", &["done"]).await;
+    assert!(server.calls().is_empty(), "{:?}", server.calls().len());
 }

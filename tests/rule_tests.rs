@@ -188,6 +188,18 @@ fn a_first_start_over_failing_tests_is_refused() {
 }
 
 #[test]
+fn in_tests_and_made_up_events_each_callback_counts_as_confirmed_and_each_contact_as_told() {
+    let mut shop = shop("first");
+    shop.more = "provider: {api_key: 0123456789abcdef}\n\
+                 directory: {lookup: {url: \"https://shop.example/customers/{id}\", cache: 1h}}\n"
+        .to_owned();
+    let (status, said, wrong) = shop.run(&["test"]);
+    assert!(status.code() == Some(0) && said.contains("2 tests passed"), "{said}{wrong}");
+    let (status, said, wrong) = shop.run(&["explain", "--from", "CREATED", "--to", "FULL_USER"]);
+    assert!(status.code() == Some(0) && said.contains("greet  fired"), "{said}{wrong}");
+}
+
+#[test]
 fn the_shipped_rules_pass_their_tests_and_a_test_fires_each() {
     let dir = tempfile::tempdir().expect("a directory");
     let output = Command::new(env!("CARGO_BIN_EXE_kyc-rules"))

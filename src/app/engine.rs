@@ -13,7 +13,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use super::{AppError, data_dir, milliseconds, policy, reading};
+use super::{AppError, data_dir, milliseconds, reading};
 use crate::{
     clock::Clock,
     config::Config,
@@ -129,11 +129,7 @@ impl Engine {
         let (metrics, recorder) = (Arc::clone(&self.metrics), self.recorder.clone());
         Options {
             clock: self.clock.clone(),
-            policy: Policy {
-                confirms: self.config.provider.api_key.is_some(),
-                looks_up: self.shop.as_ref().map(|(_, cache_ms)| *cache_ms),
-                ..policy(&self.config)
-            },
+            policy: Policy::of(&self.config),
             brakes: ways::brakes(&self.config),
             min_free_bytes: self.config.store.min_free_bytes,
             view_cache_bytes: self.config.store.view_cache_bytes,

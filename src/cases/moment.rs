@@ -11,6 +11,7 @@ use super::test::{Moment, Start};
 use crate::{
     clock::Timestamp,
     source::{Node, Report, did_you_mean},
+    zone,
 };
 
 const WRITE_AS: &str = "write as `2026-03-03T21:30[Europe/Lisbon]`, `2026-03-03T21:30` or `2026-03-03T21:30Z`";
@@ -49,7 +50,7 @@ fn read(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Written>
     let pieces = Pieces::parse(text).ok().filter(|pieces| pieces.time().is_some());
     if let Some(name) = pieces.as_ref().and_then(unknown_zone) {
         let at = text.find(&name).map_or(node.span.clone(), |at| node.part(at..at + name.len(), report));
-        let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        let known = zone::names();
         let note = report.error("time", at, format!("{what}: `{name}` is no time zone"));
         match did_you_mean(&name, known.iter().map(String::as_str)) {
             Some(meant) => note.label(format!("did you mean {meant}?")),
@@ -57,9 +58,11 @@ fn read(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Written>
         };
         return None;
     }
-    let read = pieces.and_then(|pieces| match (pieces.time_zone_annotation(), pieces.to_numeric_offset()) {
+    let read = pieces.and_then(|pieces| match (named_zone(&pieces), pieces.to_numeric_offset()) {
         // An offset that the zone does not have at this time is refused here.
-        (Some(_), _) => text.parse().ok().map(Written::Zoned),
+        (Some(name), Some(_)) => zone::parse(text, name).map(Written::Zoned),
+        (Some(name), None) => zoned(&pieces, name).map(Written::Zoned),
+        _ if pieces.time_zone_annotation().is_some() => text.parse().ok().map(Written::Zoned),
         (None, Some(offset)) => {
             let zone = TimeZone::fixed(offset);
             text.parse().ok().map(|at: jiff::Timestamp| Written::Zoned(at.to_zoned_datetime(zone)))
@@ -79,15 +82,26 @@ fn read(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Written>
 fn at_odds(text: &str) -> Option<(DateTime, String)> {
     let pieces = Pieces::parse(text).ok()?;
     pieces.to_numeric_offset()?;
-    let zone = pieces.to_time_zone().ok()??;
+    let zone = zone::named(named_zone(&pieces)?)?;
     Some((pieces.date().to_datetime(pieces.time()?), zone.iana_name()?.to_owned()))
 }
 
-fn unknown_zone(pieces: &Pieces<'_>) -> Option<String> {
+/// The instant at which the clocks in this zone first show the time.
+fn zoned(pieces: &Pieces<'_>, name: &str) -> Option<ZonedDateTime> {
+    let zone = zone::named(name)?;
+    let instant = zone::first_instant(&zone, pieces.date().to_datetime(pieces.time()?))?;
+    Some(instant.to_zoned_datetime(zone))
+}
+
+fn named_zone<'n>(pieces: &'n Pieces<'_>) -> Option<&'n str> {
     match pieces.time_zone_annotation()?.kind() {
-        TimeZoneAnnotationKind::Named(name) if TimeZone::get(name.as_str()).is_err() => Some(name.as_str().to_owned()),
+        TimeZoneAnnotationKind::Named(name) => Some(name.as_str()),
         _ => None,
     }
+}
+
+fn unknown_zone(pieces: &Pieces<'_>) -> Option<String> {
+    named_zone(pieces).filter(|name| zone::named(name).is_none()).map(str::to_owned)
 }
 
 impl Start {

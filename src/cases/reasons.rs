@@ -72,8 +72,9 @@ fn lost(expected: &Expected, seen: &Seen, start: &Start) -> Option<String> {
 /// What became of the rule when it was last looked at.
 fn ruled(expected: &Expected, seen: &Seen, start: &Start) -> Option<String> {
     let (at, ruling) = seen.rulings.iter().rev().find(|(_, ruling)| ruling.id == expected.rule)?;
-    let (at, why) = (start.shown(*at), ruling.why.as_deref());
+    let (at, why) = (start.shown(*at), ruling.reason());
     Some(match (ruling.outcome, why) {
+        (Ruled::Paused, _) => format!("the rule was paused at {at}"),
         (Ruled::No, Some(why)) => format!("the rule did not fire at {at}: {why}"),
         (Ruled::Undecidable, Some(why)) => format!("nobody could tell at {at}: {why}"),
         (Ruled::Limited | Ruled::Fired, Some(why)) => format!("the rule fired at {at}: {why}"),

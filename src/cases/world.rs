@@ -11,14 +11,14 @@ use crate::{
         next_timer,
     },
     kyc::CustomerId,
-    outbox::{JobId, JobKey, Outcome, Said, State, Trouble},
+    outbox::{JobId, JobKey, Order, Outcome, Said, State, Trouble},
     rules::{Action, Rule, RuleId, RuleSet},
 };
 
 pub struct World<'a> {
     rules: &'a RuleSet,
     standing: &'a Standing,
-    policy: &'a Policy,
+    policy: Policy,
     key: JobKey,
     who: CustomerId,
     /// What would be sent is made, too.
@@ -51,19 +51,20 @@ pub(super) struct Lost {
 impl<'a> World<'a> {
     pub fn new(
         (rules, standing): (&'a RuleSet, &'a Standing),
-        policy: &'a Policy,
+        policy: &Policy,
         who: CustomerId,
         now: Timestamp,
     ) -> Self {
         let key = JobKey::new(&[0; 32]);
         let (case, seen) = (Case::default(), Seen::default());
+        let policy = policy.for_simulation();
         Self { rules, standing, policy, key, who, renders: true, now, number: 1, case, seen }
     }
 
     /// A world that begins in the middle of a life, and in which only it is noted that something leaves, not what it says.
     pub fn silent(
         rules: (&'a RuleSet, &'a Standing),
-        policy: &'a Policy,
+        policy: &Policy,
         who: CustomerId,
         now: Timestamp,
         case: Case,
@@ -141,30 +142,38 @@ impl<'a> World<'a> {
     fn attempt(&mut self, attempt: Attempt) {
         let job = attempt.job;
         let (id, number) = (job.id(), job.fate.attempts);
-        let outcome = match (&job.order.action, &job.letter) {
-            (Action::Email { template, .. }, Some(letter)) if self.renders => {
-                match self.rules.templates().render_mail(template, letter.locale.as_deref(), &letter.facts) {
-                    Ok(mail) => {
-                        let left = Left::of(&job.order.rule, &job.order.action, self.now, Some(&letter.address));
-                        let (subject, text) = (Some(mail.subject), Some(mail.text));
-                        self.seen.left.extend(left.map(|left| Left { subject, text, ..left }));
-                        Outcome::Done
+        let action = &job.order.action;
+        let outcome = match action {
+            Action::Email { template, .. } => match &job.letter {
+                Some(letter) if self.renders => {
+                    match self.rules.templates().render_mail(template, letter.locale.as_deref(), &letter.facts) {
+                        Ok(mail) => {
+                            let left = Left::of(&job.order.rule, action, self.now, Some(&letter.address));
+                            let (subject, text) = (Some(mail.subject), Some(mail.text));
+                            self.seen.left.extend(left.map(|left| Left { subject, text, ..left }));
+                            Outcome::Done
+                        }
+                        Err(error) => Outcome::Failed { trouble: Trouble::Unrenderable, error: error.to_string() },
                     }
-                    Err(error) => Outcome::Failed { trouble: Trouble::Unrenderable, error: error.to_string() },
                 }
-            }
-            (action, _) => {
+                Some(_) | None => self.leaves(&job.order, None),
+            },
+            Action::Webhook { .. } | Action::Chat { .. } | Action::Tag(_) | Action::Untag(_) | Action::Record => {
                 let text = match job.order.said.as_deref() {
                     Some(Said::Text(text)) => Some(text.plain()),
-                    _ => None,
+                    Some(Said::Facts(_)) | None => None,
                 };
-                let left = Left::of(&job.order.rule, action, self.now, None);
-                self.seen.left.extend(left.map(|left| Left { text, ..left }));
-                Outcome::Done
+                self.leaves(&job.order, text)
             }
         };
         let customer = attempt.customer;
         self.submit(&Command::Finish { customer, job: id, attempt: number, outcome });
+    }
+
+    fn leaves(&mut self, order: &Order, text: Option<String>) -> Outcome {
+        let left = Left::of(&order.rule, &order.action, self.now, None);
+        self.seen.left.extend(left.map(|left| Left { text, ..left }));
+        Outcome::Done
     }
 
     fn submit(&mut self, command: &Command) -> Receipt {
@@ -172,7 +181,7 @@ impl<'a> World<'a> {
             now: self.now,
             number: self.number,
             rules: self.rules,
-            policy: self.policy,
+            policy: &self.policy,
             key: &self.key,
             standing: self.standing,
             clock_in_doubt: false,
@@ -209,7 +218,9 @@ impl<'a> World<'a> {
                         let after = match action {
                             Action::Tag(name) => tags.with(name).ok().flatten(),
                             Action::Untag(name) => tags.without(name),
-                            _ => None,
+                            Action::Email { .. } | Action::Webhook { .. } | Action::Chat { .. } | Action::Record => {
+                                None
+                            }
                         };
                         // A customer who is marked already has not been marked.
                         if let Some(after) = after {
@@ -219,7 +230,7 @@ impl<'a> World<'a> {
                     }
                 }
                 Ruled::Shadow => self.would_have(rule, &mut counted),
-                Ruled::No | Ruled::Undecidable | Ruled::Limited => {}
+                Ruled::No | Ruled::Undecidable | Ruled::Limited | Ruled::Paused => {}
             }
         }
         self.seen.more_rulings |= effects.more_rules > 0;

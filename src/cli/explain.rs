@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::{Exit, Failure, Output, client::part, offline::Offline, output::table, settings};
 use crate::{
     clock::Clock,
+    decide::Standing,
     explain::{Answer, Asked, ask},
     kyc::Contact,
     outbox::Job,
-    rules::Action,
     source::Duration,
 };
 
@@ -89,7 +89,7 @@ impl Explain {
         let Self { from, lasted, visit, docs, labels, message, processing, tags, .. } = self;
         let asked = Asked { from, to, visit, docs, labels, message, processing, tags, contact, lasted };
         let question = asked.question().map_err(wrong)?;
-        let answer = ask(&rules, &policy, Clock::default().now(), &question).map_err(wrong)?;
+        let answer = ask(&rules, &policy, &Standing::default(), Clock::default().now(), &question).map_err(wrong)?;
         if output.is_json() {
             let orders: Vec<String> = answer.jobs.iter().map(order).collect();
             output.json(&json!({"event": answer.event, "rules": answer.rules, "orders": orders, "tags": answer.tags}));
@@ -121,15 +121,13 @@ impl Explain {
 
 /// What a job would do, and when.
 fn order(job: &Job) -> String {
-    let settle = match &job.order.action {
-        Action::Email { settle: Some(settle_ms), .. } => format!(", after {}", Duration::text_of(*settle_ms)),
-        _ => String::new(),
+    let action = &job.order.action;
+    let settle = match action.settle_ms() {
+        0 => String::new(),
+        settle_ms => format!(", after {}", Duration::text_of(settle_ms)),
     };
-    let quiet = match &job.order.action {
-        Action::Email { quiet_hours: Some(hours), .. } => format!(", not in {hours}"),
-        _ => String::new(),
-    };
-    format!("{} by rule {}{settle}{quiet}", job.order.action, job.order.rule)
+    let quiet = action.quiet_hours().map(|hours| format!(", not in {hours}")).unwrap_or_default();
+    format!("{action} by rule {}{settle}{quiet}", job.order.rule)
 }
 
 fn show(answer: &Answer, output: &mut Output) {

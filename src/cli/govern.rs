@@ -24,7 +24,7 @@ pub struct Resume {
     #[arg(required_unless_present_any = ["channel", "clock"], conflicts_with_all = ["channel", "clock"])]
     rule: Option<String>,
 
-    /// `email`, `webhook:NAME` or `chat:NAME`.
+    /// `email`, `webhook:NAME` or `chat:NAME`. Where its brake has paused it, what would go is counted and asked about first.
     #[arg(long, conflicts_with = "clock")]
     channel: Option<String>,
 
@@ -35,6 +35,10 @@ pub struct Resume {
     /// The clock has jumped, and is right as it stands now.
     #[arg(long)]
     clock: bool,
+
+    /// Resume a channel that its brake has paused without asking.
+    #[arg(long, requires = "channel")]
+    yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -59,17 +63,64 @@ impl Pause {
 
 impl Resume {
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        if self.clock {
-            return accept_clock(config, output);
-        }
-        let path = match (&self.rule, &self.channel) {
-            (_, Some(channel)) => {
-                let drop = self.drop_rule.as_ref().map(|rule| format!("?drop_rule={}", part(rule)));
-                format!("channels/{}/resume{}", part(channel), drop.unwrap_or_default())
+        match (&self.channel, &self.rule) {
+            _ if self.clock => accept_clock(config, output),
+            (Some(channel), _) => self.channel(config, channel, output),
+            (None, rule) => {
+                govern(config, &format!("rules/{}/resume", part(rule.as_deref().unwrap_or_default())), output)
             }
-            (rule, None) => format!("rules/{}/resume", part(rule.as_deref().unwrap_or_default())),
-        };
-        govern(config, &path, output)
+        }
+    }
+
+    /// What a brake has stopped is counted and asked about first.
+    fn channel(&self, config: Option<&Path>, channel: &str, output: &mut Output) -> Result<(), Failure> {
+        let drop = self.drop_rule.as_ref().map(|rule| format!("&drop_rule={}", part(rule))).unwrap_or_default();
+        let path = format!("channels/{}/resume", part(channel));
+        let would = post(config, &format!("{path}?dry=true{drop}"))?;
+        let releases = would["releases"].as_u64().unwrap_or_default();
+        let mut confirm = "all".to_owned();
+        if !would["brake"].is_null() && !self.yes {
+            if !output.is_json() {
+                show_waiting(&would, output);
+            }
+            if !output.asks(question(channel, &would))? {
+                output.either(&would, "nothing was done");
+                return Ok(());
+            }
+            confirm = releases.to_string();
+        }
+        govern(config, &format!("{path}?confirm={confirm}{drop}"), output)
+    }
+}
+
+fn question(channel: &str, would: &Value) -> String {
+    let jobs = |key: &str| match would[key].as_u64().unwrap_or_default() {
+        1 => "1 job".to_owned(),
+        count => format!("{count} jobs"),
+    };
+    match would["drops"].as_u64().unwrap_or_default() {
+        0 => format!("Resume {channel} and let {} go?", jobs("releases")),
+        _ => format!("Resume {channel}, drop {} and let {} go?", jobs("drops"), jobs("releases")),
+    }
+}
+
+/// Why the brake has paused the channel, and what waits in it.
+fn show_waiting(would: &Value, output: &mut Output) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let brake = &would["brake"];
+    output.line(format_args!(
+        "{} is paused by its brake since {}: {}\n",
+        text(&would["channel"]),
+        text(&brake["since"]),
+        text(&brake["said"])
+    ));
+    let row = |of: &Value| {
+        let becomes = if of["drop"] == true { "dropped" } else { "goes" };
+        vec![text(&of["rule"]), of["count"].to_string(), becomes.to_owned()]
+    };
+    let rows: Vec<Vec<String>> = would["waiting"].as_array().into_iter().flatten().map(row).collect();
+    if !rows.is_empty() {
+        output.line(format_args!("{}\n", table(&["rule", "waiting", ""], &rows)));
     }
 }
 

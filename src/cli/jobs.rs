@@ -74,8 +74,7 @@ impl Problems {
             let text = |key: &str| brake[key].as_str().unwrap_or_default();
             let (channel, since, said) = (text("channel"), text("since"), text("said"));
             output.line(format_args!("{channel} is paused by its brake since {since}: {said}"));
-            output
-                .line(format_args!("  mend the rules, then `kyc-rules resume --channel {channel} [--drop-rule RULE]`"));
+            output.line(format_args!("  {}", text("hint")));
         }
         if !found.jobs.is_empty()
             || found.hint().is_some()

@@ -12,6 +12,7 @@ mod explain;
 mod filters;
 mod govern;
 mod graph;
+mod history;
 mod init;
 mod jobs;
 mod legible;

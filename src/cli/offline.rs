@@ -38,7 +38,7 @@ impl Offline {
         let config = configuration.as_ref().and_then(|loaded| loaded.config.as_ref());
         let mut offline = Self {
             dir: rules.map(Path::to_owned).or_else(|| config.map(|config| config.rules.clone())),
-            policy: config.map(app::policy).unwrap_or_default(),
+            policy: config.map(Policy::of).unwrap_or_default(),
             diagnostics: configuration.iter().flat_map(|loaded| loaded.diagnostics.iter().cloned()).collect(),
             configuration,
             files: Files::default(),

@@ -109,7 +109,7 @@ impl Output {
         }
     }
 
-    /// Asks a person whether to go on. Where nobody can answer, a flag has to.
+    /// Asks the operator whether to go on. Without a terminal a flag has to say it.
     pub fn asks(&mut self, question: impl fmt::Display) -> Result<bool, Failure> {
         if self.json || !io::stdin().is_terminal() {
             return Err(Failure::new(Exit::Usage, format_args!("{question} Nobody can be asked here; say --yes")));

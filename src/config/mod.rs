@@ -7,6 +7,7 @@
 mod channels;
 mod fill;
 mod mask;
+mod policy;
 mod reader;
 mod sections;
 mod values;
@@ -73,8 +74,6 @@ pub struct Config {
     pub directory: Directory,
     pub provider: Provider,
     pub store: Store,
-    /// How long history is kept before it is dropped.
-    pub history: Duration,
     pub reload: Reload,
     pub log: Log,
 }
@@ -282,7 +281,6 @@ impl Default for Config {
                 patience: Duration::from_hours(1),
             },
             store: Store { min_free_bytes: 256 << 20, view_cache_bytes: 32 << 20 },
-            history: Duration::from_hours(400 * 24),
             reload: Reload { tests: ReloadTests::Enforce, blast_limit: None },
             log: Log { format: LogFormat::Text, level: "info".to_owned() },
         }

@@ -13,6 +13,7 @@ use crate::{
     source::{Fields, Node, Value},
     telemetry::LogFormat,
     template::Brand,
+    zone,
 };
 
 const KEYS: &[&str] = &[
@@ -56,6 +57,7 @@ pub(super) fn read(root: &Node<'_>, mut reader: Reader<'_, '_>) -> Config {
         let message = format!("`callback.listen` and `admin.listen` are both {}", admin.listen);
         reader.report.error("value", span, message).label("each needs a port of its own");
     }
+    refuse_retention(fields.get("retention"), reader);
     Config {
         source: None,
         data: data(fields.get("data"), reader),
@@ -73,14 +75,13 @@ pub(super) fn read(root: &Node<'_>, mut reader: Reader<'_, '_>) -> Config {
         directory: channels::directory(fields.get("directory"), reader),
         provider: channels::provider(&fields, plain.provider, reader),
         store: store(fields.get("store"), plain.store, reader),
-        history: history(fields.get("retention"), reader).unwrap_or(plain.history),
         reload: reload(fields.get("reload"), plain.reload, reader),
         log: log(fields.get("log"), plain.log, reader),
     }
 }
 
 fn timezone(name: &str) -> Result<TimeZone, String> {
-    TimeZone::get(name).map_err(|_| format!("`{name}` is no time zone; write as `Europe/Berlin`"))
+    zone::named(name).ok_or_else(|| format!("`{name}` is no time zone; write as `Europe/Berlin`"))
 }
 
 fn data(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Data {
@@ -184,10 +185,13 @@ fn store(node: Option<&Node<'_>>, plain: Store, reader: &mut Reader<'_, '_>) -> 
     }
 }
 
-fn history(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<std::time::Duration> {
-    let fields = reader.section(node, "`retention`", &["history"])?;
-    let time = |text: &str| text.parse::<crate::source::Duration>().map_err(|why| format!("`{text}` {why}"));
-    reader.form(fields.get("history"), "`retention.history`", time).map(|time| time.as_std())
+/// Nothing is dropped in this version. A merchant who writes a time here relies on it, so it is refused.
+fn refuse_retention(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) {
+    let Some(fields) = reader.section(node, "`retention`", &["history"]) else { return };
+    if let Some(entry) = fields.entry("history") {
+        let message = "`retention.history` is not in this version: history is kept for good";
+        reader.report.error("unsupported", entry.key_span.clone(), message).label("remove the line");
+    }
 }
 
 fn reload(node: Option<&Node<'_>>, plain: Reload, reader: &mut Reader<'_, '_>) -> Reload {

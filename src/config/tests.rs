@@ -5,7 +5,10 @@ use std::path::Path;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::actions::email::{Security, Smtp};
+use crate::{
+    actions::email::{Security, Smtp},
+    decide::Policy,
+};
 
 const CASES: &str = "tests/cases/config";
 
@@ -83,9 +86,22 @@ fn every_key_is_read() {
     assert_eq!(config.provider.api, "https://api.xgateway.tech");
     assert_eq!((config.provider.reconcile, config.provider.patience), (None, Duration::from_mins(30)), "off");
     assert_eq!((config.store.min_free_bytes, config.store.view_cache_bytes), (1 << 30, 64 << 20));
-    assert_eq!(config.history, Duration::from_hours(90 * 24));
     assert_eq!((config.reload.tests, config.reload.blast_limit), (ReloadTests::Warn, Some(100)));
     assert_eq!((config.log.format, &*config.log.level), (LogFormat::Json, "debug"));
+}
+
+#[test]
+fn one_policy_has_all_that_the_configuration_says_about_decisions() {
+    let policy = Policy::of(&case("every-key.yaml"));
+    assert_eq!(policy.timezone.iana_name(), Some("Europe/Vienna"));
+    assert_eq!(*policy.attributes, ["plan", "segment"]);
+    assert!(policy.confirms);
+    assert_eq!(policy.looks_up, Some(3_600_000));
+    let simulated = policy.for_simulation();
+    assert_eq!((simulated.confirms, simulated.looks_up), (false, None), "no API answers in a simulation");
+    assert_eq!(simulated.attributes, policy.attributes);
+    let plain = Policy::of(&Config::default());
+    assert_eq!((plain.confirms, plain.looks_up), (false, None));
 }
 
 #[test]

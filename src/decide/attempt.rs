@@ -7,8 +7,8 @@ use crate::{
     clock::Timestamp,
     kyc::CustomerId,
     outbox::{Fate, Job, JobId, Letter, Outcome, State, TRYING_MS, Trouble, pause_after},
-    rules::{Action, Facts, Holds, Mode, QuietHours},
-    untrusted,
+    rules::{Action, Facts, Holds, Mode},
+    untrusted, zone,
 };
 
 /// How long a job may wait for its rule to be live again.
@@ -114,10 +114,8 @@ pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
 }
 
 fn go(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) -> Decision {
-    let letter = match &job.order.action {
-        Action::Email { .. } if !is_written(case, job) => letter_for(case, who, job, given).map(Box::new),
-        _ => None,
-    };
+    let is_mail = matches!(job.order.action, Action::Email { .. });
+    let letter = (is_mail && !is_written(case, job)).then(|| letter_for(case, who, job, given)).flatten().map(Box::new);
     let waited = job.fate.standing_still(given.now);
     let fate = Fate {
         state: State::Running,
@@ -201,31 +199,13 @@ fn gate(case: &Case, job: &Job, given: Given<'_>) -> Gate {
         }
     }
     let Some(contact) = &case.contact else { return Gate::NoContact };
-    if let Action::Email { quiet_hours: Some(quiet), .. } = &order.action {
-        let zone = contact.timezone.as_deref().and_then(|name| jiff::tz::TimeZone::get(name).ok());
-        if let Some(end) = quiet_until(*quiet, given.now, zone.as_ref().unwrap_or(&given.policy.timezone)) {
+    if let Some(quiet) = order.action.quiet_hours() {
+        let zone = contact.timezone.as_deref().and_then(zone::named);
+        if let Some(end) = quiet.end(given.now, zone.as_ref().unwrap_or(&given.policy.timezone)) {
             return Gate::Until(end);
         }
     }
     Gate::Open
-}
-
-/// When the quiet hours end that it is in now, by the clocks of this zone; `None` outside them.
-fn quiet_until(quiet: QuietHours, now: Timestamp, zone: &jiff::tz::TimeZone) -> Option<Timestamp> {
-    let local = now.to_jiff().to_zoned_datetime(zone.clone());
-    let minute = |at: jiff::civil::Time| u16::try_from(i32::from(at.hour()) * 60 + i32::from(at.minute())).unwrap_or(0);
-    if !quiet.holds_at(minute(local.time())) {
-        return None;
-    }
-    let next = jiff::civil::time(
-        i8::try_from(quiet.until / 60).unwrap_or(0),
-        i8::try_from(quiet.until % 60).unwrap_or(0),
-        0,
-        0,
-    );
-    let days = [Ok(local.date()), local.date().tomorrow(), local.date().tomorrow().and_then(|day| day.tomorrow())];
-    let ends = days.into_iter().flatten().filter_map(|day| day.to_datetime(next).to_zoned_datetime(zone.clone()).ok());
-    ends.map(|end| Timestamp::from(end.timestamp())).find(|end| *end > now)
 }
 
 pub fn end(case: &Case, who: &CustomerId, id: JobId, attempt: u32, outcome: &Outcome, given: Given<'_>) -> Decision {

@@ -48,6 +48,19 @@ pub struct Braked {
     pub orders: Vec<(RuleId, u32)>,
 }
 
+impl Braked {
+    /// How an operator goes on, with the rule that ordered the most.
+    pub fn advice(&self, channel: &Channel) -> String {
+        let Some((rule, _)) = self.orders.first() else {
+            return format!("`kyc-rules resume --channel {channel}` counts what waits and asks before it lets it go");
+        };
+        format!(
+            "mend rule {rule}; then `kyc-rules resume --channel {channel} --drop-rule {rule}` drops what {rule} has ordered and \
+             lets the rest go, and without `--drop-rule {rule}` everything goes. It counts and asks first"
+        )
+    }
+}
+
 /// `more than 1000 per 1h were ordered: sorry 990, hello 11`.
 impl fmt::Display for Braked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

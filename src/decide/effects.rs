@@ -87,6 +87,8 @@ pub enum Ruled {
     Shadow,
     /// Fired, and its limits dropped all that it ordered.
     Limited,
+    /// Its file or an operator had paused it: its condition was not looked at.
+    Paused,
 }
 
 impl Ruled {
@@ -97,23 +99,44 @@ impl Ruled {
             Self::Undecidable => "undecidable",
             Self::Shadow => "shadow",
             Self::Limited => "limited",
+            Self::Paused => "paused",
         }
     }
 }
 
-/// The outcome of one rule in one event. In a record it is an array: id, outcome, and why.
+/// The outcome of one rule in one event. In a record it is an array: id, outcome, and why or since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruling {
     pub id: RuleId,
     pub outcome: Ruled,
     pub why: Option<Box<str>>,
+    /// Since when an operator had paused the rule. `None` with [`Ruled::Paused`]: its file says `mode: paused`.
+    pub paused_since: Option<Timestamp>,
+}
+
+impl Ruling {
+    pub fn paused(id: &RuleId, paused_since: Option<Timestamp>) -> Self {
+        Self { id: id.clone(), outcome: Ruled::Paused, why: None, paused_since }
+    }
+
+    /// Why the outcome is this one, for an operator. `None`: the outcome says it all.
+    pub fn reason(&self) -> Option<String> {
+        match (self.outcome, self.paused_since) {
+            (Ruled::Paused, Some(since)) => Some(format!("by an operator since {since}")),
+            (Ruled::Paused, None) => Some("by `mode: paused` in its file".to_owned()),
+            (Ruled::Fired | Ruled::No | Ruled::Undecidable | Ruled::Shadow | Ruled::Limited, _) => {
+                self.why.as_deref().map(str::to_owned)
+            }
+        }
+    }
 }
 
 impl Serialize for Ruling {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match &self.why {
-            None => (&self.id, self.outcome).serialize(to),
-            Some(why) => (&self.id, self.outcome, why).serialize(to),
+        match (&self.why, self.paused_since) {
+            (None, None) => (&self.id, self.outcome).serialize(to),
+            (None, Some(since)) => (&self.id, self.outcome, since).serialize(to),
+            (Some(why), _) => (&self.id, self.outcome, why).serialize(to),
         }
     }
 }
@@ -124,11 +147,13 @@ impl<'de> Deserialize<'de> for Ruling {
         #[serde(untagged)]
         enum Parts {
             Why(RuleId, Ruled, Box<str>),
+            Since(RuleId, Ruled, Timestamp),
             Plain(RuleId, Ruled),
         }
         Ok(match Parts::deserialize(from)? {
-            Parts::Why(id, outcome, why) => Self { id, outcome, why: Some(why) },
-            Parts::Plain(id, outcome) => Self { id, outcome, why: None },
+            Parts::Why(id, outcome, why) => Self { id, outcome, why: Some(why), paused_since: None },
+            Parts::Since(id, outcome, since) => Self { id, outcome, why: None, paused_since: Some(since) },
+            Parts::Plain(id, outcome) => Self { id, outcome, why: None, paused_since: None },
         })
     }
 }

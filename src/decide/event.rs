@@ -83,31 +83,34 @@ impl<'a> Event<'a> {
             }
             let Some((rule, step)) = triggered.next() else { break };
             let mode = self.given.standing.mode(rule);
-            if mode == Mode::Paused {
-                continue;
-            }
             let first = acted.iter().find(|first| first.group.is_some() && first.group == rule.group);
-            let ruling = match (first, rule.condition.check(&facts)) {
-                (Some(first), _) => {
-                    let group = rule.group.as_deref().unwrap_or_default();
-                    (Ruled::No, Some(format!("group {group}: {} has acted", first.id)))
-                }
-                (None, Holds::No(line)) => (Ruled::No, Some(rule.condition.why(line, &facts))),
-                (None, Holds::Undecidable(line)) => (Ruled::Undecidable, Some(rule.condition.why(line, &facts))),
-                (None, Holds::Yes) => {
-                    if mode == Mode::Live {
-                        acted.push(rule);
+            let ruling = if mode == Mode::Paused {
+                (Ruled::Paused, None)
+            } else if let Some(first) = first {
+                let group = rule.group.as_deref().unwrap_or_default();
+                (Ruled::No, Some(format!("group {group}: {} has acted", first.id)))
+            } else {
+                match rule.condition.check(&facts) {
+                    Holds::No(line) => (Ruled::No, Some(rule.condition.why(line, &facts))),
+                    Holds::Undecidable(line) => (Ruled::Undecidable, Some(rule.condition.why(line, &facts))),
+                    Holds::Yes => {
+                        if mode == Mode::Live {
+                            acted.push(rule);
+                        }
+                        self.act(rule, step, mode == Mode::Shadow, effects)
                     }
-                    self.act(rule, step, mode == Mode::Shadow, effects)
                 }
             };
-            let fired = !matches!(ruling.0, Ruled::No | Ruled::Undecidable);
+            let fired = !matches!(ruling.0, Ruled::No | Ruled::Undecidable | Ruled::Paused);
             if !fired && passed_over == MAX_PASSED_OVER || effects.rules.len() >= MAX_ORDERS + MAX_PASSED_OVER {
                 effects.more_rules = effects.more_rules.saturating_add(1);
                 continue;
             }
             passed_over += usize::from(!fired);
-            effects.rules.push(Ruling { id: rule.id.clone(), outcome: ruling.0, why: ruling.1.map(Into::into) });
+            effects.rules.push(match ruling {
+                (Ruled::Paused, _) => Ruling::paused(&rule.id, self.given.standing.paused_since(&rule.id)),
+                (outcome, why) => Ruling { id: rule.id.clone(), outcome, why: why.map(Into::into), paused_since: None },
+            });
         }
     }
 
@@ -118,7 +121,8 @@ impl<'a> Event<'a> {
             match action {
                 Action::Record => ordered.push("record".to_owned()),
                 Action::Tag(name) | Action::Untag(name) => {
-                    if !shadow && let Some(tags) = self.tagged(action, name, effects) {
+                    let adds = matches!(action, Action::Tag(_));
+                    if !shadow && let Some(tags) = self.tagged(adds, name, effects) {
                         effects.tags = Some(tags);
                     }
                     ordered.push(action.to_string());
@@ -150,13 +154,10 @@ impl<'a> Event<'a> {
         }
     }
 
-    fn tagged(&self, action: &Action, name: &str, effects: &Effects) -> Option<Codes> {
+    fn tagged(&self, adds: bool, name: &str, effects: &Effects) -> Option<Codes> {
         let tags = effects.tags.as_ref().unwrap_or(&self.case.tags);
-        match action {
-            // A customer with more marks than there is room for keeps those they have.
-            Action::Tag(_) => tags.with(name).ok().flatten(),
-            _ => tags.without(name),
-        }
+        // A customer who has as many tags as there is room for keeps those.
+        if adds { tags.with(name).ok().flatten() } else { tags.without(name) }
     }
 
     fn order(&self, rule: &Rule, step: u32, action: &Action, id: JobId, effects: &mut Effects) {
@@ -175,10 +176,7 @@ impl<'a> Event<'a> {
                 });
             }
         }
-        let settle = match action {
-            Action::Email { settle: Some(settle_ms), .. } => *settle_ms,
-            _ => 0,
-        };
+        let settle = action.settle_ms();
         let (said, fate) = match said(action, &self.about(rule, step), self.given) {
             Ok(said) if self.is_flooded(effects) => (said.map(Box::new), flood(now)),
             Ok(said) => (said.map(Box::new), Fate::due_at(now.plus_ms(settle))),

@@ -7,6 +7,7 @@ use crate::{
     outbox::Order,
     rules::RuleId,
     template::{CustomerFacts, Facts, Stay},
+    zone,
 };
 
 /// Of whom, and what moved them.
@@ -42,7 +43,7 @@ impl<'a> About<'a> {
         let Self { customer, contact, .. } = *self;
         let zone = contact
             .and_then(|contact| contact.timezone.as_deref())
-            .and_then(|name| jiff::tz::TimeZone::get(name).ok())
+            .and_then(zone::named)
             .unwrap_or_else(|| given.policy.timezone.clone());
         let local = |at: Timestamp| at.to_jiff().to_zoned_datetime(zone.clone()).to_string();
         let lasted_ms = given.now.since_ms(customer.entered_at);

@@ -37,6 +37,8 @@ pub fn said(action: &Action, about: &About<'_>, given: Given<'_>) -> Result<Opti
 pub fn kept(action: &Action) -> Action {
     match action {
         Action::Chat { to, limit, .. } => Action::Chat { to: to.clone(), text: "".into(), limit: *limit },
-        other => other.clone(),
+        Action::Email { .. } | Action::Webhook { .. } | Action::Tag(_) | Action::Untag(_) | Action::Record => {
+            action.clone()
+        }
     }
 }

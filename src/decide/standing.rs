@@ -202,6 +202,22 @@ impl Standing {
         self.rules.iter().map(|(rule, since)| (rule, *since))
     }
 
+    /// Since when an operator has paused this rule; `None`: no operator has.
+    pub fn paused_since(&self, rule: &RuleId) -> Option<Timestamp> {
+        self.rules.get(rule).copied()
+    }
+
+    /// These rules, live since ever, with the pauses of operators: how a made-up event finds them.
+    #[must_use]
+    pub fn for_made_up(&self, rules: &RuleSet) -> Self {
+        Self { rules: self.rules.clone(), ..Self::default() }.with_rules(rules, Timestamp(i64::MIN))
+    }
+
+    /// Why this channel's brake has paused it; `None`: it has not.
+    pub fn braked(&self, channel: &Channel) -> Option<&Braked> {
+        self.braked.get(channel)
+    }
+
     /// The channels that are paused, and since when.
     pub fn paused_channels(&self) -> impl Iterator<Item = (&Channel, Timestamp)> {
         self.channels.iter().map(|(channel, since)| (channel, *since))

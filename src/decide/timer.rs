@@ -230,9 +230,15 @@ pub fn timer(case: &Case, who: &CustomerId, confirmed: bool, given: Given<'_>) -
         to: customer.status.clone(),
         backlog: false,
     };
-    let rules: Vec<(&Rule, u32)> =
-        due.timers.iter().filter_map(|timer| Some((given.rules.rules().get(timer.index)?, timer.step))).collect();
-    fire(case, who, customer, came_due, timers, rules, given)
+    // In file order; with the rules that this event would trigger if they were not paused, for the history.
+    let paused = given.rules.timers_of(&due.stay).filter(|timer| timer.after.ms() == due.after_ms);
+    let paused = paused.filter(|timer| {
+        given.rules.rules().get(timer.index).is_some_and(|rule| given.standing.mode(rule) == Mode::Paused)
+    });
+    let triggered: BTreeMap<usize, u32> =
+        due.timers.iter().copied().chain(paused).map(|timer| (timer.index, timer.step)).collect();
+    let rules = triggered.into_iter().filter_map(|(index, step)| Some((given.rules.rules().get(index)?, step)));
+    fire(case, who, customer, came_due, timers, rules.collect(), given)
 }
 
 /// The longest duration of a rule that has passed for this customer without the rule having been looked at, and when it did:

@@ -77,11 +77,6 @@ impl Lookups {
         Self { shop, store, clock, metrics, cache_ms, pace, asked: Mutex::default() }
     }
 
-    /// How long an answer is fresh.
-    pub const fn cache_ms(&self) -> i64 {
-        self.cache_ms
-    }
-
     /// What is wrong with the shop's API, if it is in trouble.
     pub fn trouble(&self) -> Option<Trouble> {
         self.pace.trouble()

@@ -13,7 +13,6 @@ use crate::{
     clock::Timestamp,
     decide::Case,
     outbox::{Job, JobId},
-    rules::{Action, Recipient},
 };
 
 /// Past so many domains, those that nobody waits for are forgotten.
@@ -168,10 +167,10 @@ impl Domains {
 
 /// Where a mail would go by what is known now; `None`: nobody knows.
 fn domain_of(case: &Case, job: &Job) -> Option<String> {
-    let address = match (&job.letter, &job.order.action) {
+    let address = match (&job.letter, job.order.action.fixed_address()) {
         (Some(letter), _) => &letter.address,
-        (None, Action::Email { to: Recipient::Address(address), .. }) => &**address,
-        (None, _) => case.contact.as_ref()?.email.as_str(),
+        (None, Some(address)) => address,
+        (None, None) => case.contact.as_ref()?.email.as_str(),
     };
     address.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase())
 }

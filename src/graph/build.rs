@@ -81,7 +81,7 @@ fn does(action: &Action) -> String {
     match action {
         Action::Webhook { to, event } => format!("webhook {to}: {event}"),
         Action::Record => "record".to_owned(),
-        other => other.to_string(),
+        Action::Email { .. } | Action::Chat { .. } | Action::Tag(_) | Action::Untag(_) => action.to_string(),
     }
 }
 

@@ -14,6 +14,7 @@ macro_rules! answered {
     }};
 }
 
+mod brakes;
 mod channels;
 mod confirm;
 mod explain;
@@ -89,8 +90,6 @@ pub struct Admin {
     pub channels: Vec<Channel>,
     /// The circuit breakers of those that send through a mail relay.
     pub relays: Vec<(Channel, Arc<CircuitBreaker>)>,
-    /// Whether callbacks are confirmed with the provider's API.
-    pub confirms: bool,
     /// How long a callback may wait for a decision before it is the problem `unanswered`, in milliseconds.
     pub patience_ms: i64,
     /// Says whether the configuration's file is another than the one that was read.

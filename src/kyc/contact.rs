@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::zone;
+
 const MAX_TEXT_BYTES: usize = 200;
 const MAX_ATTRIBUTES: usize = 16;
 const MAX_TOTAL_BYTES: usize = 2048;
@@ -126,7 +128,7 @@ impl Contact {
         let email = mail_address(&self.email)?;
         let timezone = text("timezone", self.timezone)?;
         if let Some(name) = &timezone
-            && jiff::tz::TimeZone::get(name).is_err()
+            && zone::named(name).is_none()
         {
             return Err(wrong_value("timezone", name, "is no time zone; write a name as Europe/Berlin"));
         }

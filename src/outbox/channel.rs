@@ -19,7 +19,8 @@ impl Channel {
         match action {
             Action::Webhook { to, .. } => Self::Webhook((**to).into()),
             Action::Chat { to, .. } => Self::Chat((**to).into()),
-            _ => Self::Email,
+            // The others never become jobs; they would take no channel at all.
+            Action::Email { .. } | Action::Tag(_) | Action::Untag(_) | Action::Record => Self::Email,
         }
     }
 

@@ -107,12 +107,9 @@ impl Order {
 
     /// The mail of the same template to the same recipient, which a newer one replaces as long as it is untried.
     pub fn is_same_mail(&self, other: &Action) -> bool {
-        match (&self.action, other) {
-            (Action::Email { template, to, .. }, Action::Email { template: newer, to: newer_to, .. }) => {
-                template == newer && to == newer_to
-            }
-            _ => false,
-        }
+        let Action::Email { template, to, .. } = &self.action else { return false };
+        let Action::Email { template: newer, to: newer_to, .. } = other else { return false };
+        template == newer && to == newer_to
     }
 
     pub fn channel(&self) -> Channel {

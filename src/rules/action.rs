@@ -119,6 +119,34 @@ impl Action {
         }
     }
 
+    /// How long a mail waits before its first attempt, in milliseconds.
+    pub fn settle_ms(&self) -> i64 {
+        match self {
+            Self::Email { settle, .. } => settle.unwrap_or_default(),
+            Self::Webhook { .. } | Self::Chat { .. } | Self::Tag(_) | Self::Untag(_) | Self::Record => 0,
+        }
+    }
+
+    pub fn quiet_hours(&self) -> Option<QuietHours> {
+        match self {
+            Self::Email { quiet_hours, .. } => *quiet_hours,
+            Self::Webhook { .. } | Self::Chat { .. } | Self::Tag(_) | Self::Untag(_) | Self::Record => None,
+        }
+    }
+
+    /// The address of a mail that does not go to the customer.
+    pub fn fixed_address(&self) -> Option<&str> {
+        match self {
+            Self::Email { to: Recipient::Address(address), .. } => Some(address),
+            Self::Email { to: Recipient::Customer, .. }
+            | Self::Webhook { .. }
+            | Self::Chat { .. }
+            | Self::Tag(_)
+            | Self::Untag(_)
+            | Self::Record => None,
+        }
+    }
+
     pub fn mails_customer(&self) -> bool {
         matches!(self, Self::Email { to: Recipient::Customer, .. })
     }
@@ -127,10 +155,8 @@ impl Action {
 /// `email reminder`, `chat kyc-ops`, `record`.
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind(), self.name()).and_then(|()| match self {
-            Self::Email { to: Recipient::Address(address), .. } => write!(f, " to {address}"),
-            _ => Ok(()),
-        })
+        write!(f, "{} {}", self.kind(), self.name())?;
+        self.fixed_address().map_or(Ok(()), |address| write!(f, " to {address}"))
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     channels,
-    filled::{default, duration, form, size, some, whole, word},
+    filled::{default, form, size, some, whole, word},
     forms,
     shape::{self, any, examples, key, map, text, with},
 };
@@ -73,14 +73,6 @@ pub(super) fn file() -> Value {
                     ),
                     key("view_cache", default(size("What the view may keep in memory."), "32MB")),
                 ],
-            ),
-        ),
-        key(
-            "retention",
-            map(
-                "How long what is kept.",
-                &[],
-                [key("history", default(duration("How long history is kept before it is dropped."), "400d"))],
             ),
         ),
         key(

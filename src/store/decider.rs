@@ -128,8 +128,9 @@ impl Decider {
                 continue;
             }
             if let Some(braked) = self.brakes.count(&channel, &job.order.rule, written.header.at) {
+                let advice = braked.advice(&channel);
                 let act = Act::Brake(channel, braked);
-                tracing::error!("{act}; `kyc-rules resume --channel` goes on");
+                tracing::error!("{act}; {advice}");
                 pauses.extend(self.govern(&act, durable));
             }
         }

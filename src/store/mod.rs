@@ -23,7 +23,7 @@ use std::{
 pub use answers::{Figures, Page, Refused, StoreError};
 pub use filter::{JobFilter, Since};
 pub use journal::make_dir as make_private_dir;
-pub use journal::{Damage, Journal, OpenError, Progress, Step, is_in_use};
+pub use journal::{Damage, Journal, OpenError, Progress, Snapshot, Step, is_in_use};
 pub use memory::Memory;
 pub use options::{Interrupt, Options, Recorder};
 pub use stays::{Overdue, StayPlace};

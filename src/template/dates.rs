@@ -1,6 +1,6 @@
 //! The filter `date`: the day of a time, as people write it in the mail's language.
 
-use jiff::civil::Date;
+use jiff::{civil::Date, fmt::temporal::Pieces};
 
 use super::locale;
 
@@ -109,16 +109,9 @@ pub(super) fn date(time: &str, tag: &str) -> Option<String> {
     })
 }
 
-/// The day that the clock on the wall showed: a time with an offset keeps its own.
+/// The day as the text shows it: the day of the clocks where it was written, whichever zone or offset that was.
 fn day(time: &str) -> Option<Date> {
-    if let Ok(zoned) = time.parse::<jiff::ZonedDateTime>() {
-        return Some(zoned.date());
-    }
-    if let Ok(date) = time.parse::<Date>() {
-        return Some(date);
-    }
-    let at = time.parse::<jiff::Timestamp>().ok()?;
-    Some(at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date())
+    Pieces::parse(time).ok().map(|pieces| pieces.date())
 }
 
 #[cfg(test)]

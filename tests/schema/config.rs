@@ -79,7 +79,7 @@ const CONFIG_SLIPS: &[(&str, &str)] = &[
     ("patience: 30m", "patience: off"),
     ("min_free: 1GB", "min_free: 1024"),
     ("view_cache: 64MB", "view_cache: lots"),
-    ("history: 90d", "history: 0d"),
+    ("log: {format", "retention: {history: 400d}\nlog: {format"),
     ("tests: warn", "tests: no"),
     ("blast_limit: 100", "blast_limit: -1"),
     ("format: json", "format: yaml"),

@@ -10,9 +10,9 @@ use std::{
 use clap::Args;
 use serde_json::json;
 
-use super::{Format, way::Way};
+use super::Format;
 use crate::{
-    cli::{Exit, Failure, Output, settings},
+    cli::{Exit, Failure, Output, history::History, settings},
     contacts,
 };
 
@@ -29,12 +29,13 @@ pub struct Export {
 impl Export {
     pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
         let config = settings::load_without_secrets(given)?;
-        let entries = settings::block_on(async {
-            let way = Way::find(&config).await?;
-            let entries = way.contacts().await;
-            way.close().await;
-            entries
+        let (entries, nothing) = settings::block_on(async {
+            let history = History::find(&config).await?;
+            Ok((history.contacts().await?, history.nothing_there()))
         })?;
+        if let Some(nothing) = nothing {
+            output.note(nothing);
+        }
         let format = match (&self.file, self.format) {
             (None, None) if output.is_json() => contacts::Format::Ndjson,
             (file, said) => Format::of(said, file.as_deref().unwrap_or(Path::new(""))),

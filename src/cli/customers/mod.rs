@@ -5,8 +5,6 @@ mod import;
 mod show;
 mod way;
 
-pub(super) use self::way::Way;
-
 use std::path::Path;
 
 use clap::{Subcommand, ValueEnum};

@@ -116,6 +116,9 @@ fn print(customer: &Value, output: &mut Output) {
             let why = rule["why"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
             output.line(format_args!("      {} {}{why}", text(&rule["id"]), text(&rule["outcome"])));
         }
+        for rule in entry["paused"].as_array().into_iter().flatten() {
+            output.line(format_args!("      {} paused: {}", text(&rule["id"]), text(&rule["why"])));
+        }
     }
     if timeline.is_empty() {
         output.line("  nothing");

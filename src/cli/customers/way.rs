@@ -1,17 +1,16 @@
-//! The way to the store: through the running server, or into the data directory itself while no server has it.
+//! The way into the store: through the running server, or into the data directory itself while no server has it.
 
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     app,
     cli::{Exit, Failure, client::Client, serve, settings},
     config::Config,
     contacts::Entry,
-    decide::Receipt,
-    kyc::{Contact, CustomerId},
+    decide::{Policy, Receipt},
     store::{OpenError, Options, Progress, Store},
 };
 
@@ -29,7 +28,7 @@ impl Way {
         let data = app::data_dir(config).map_err(|error| Failure::new(Exit::Config, error))?.to_owned();
         serve::private_files();
         let options = Options {
-            policy: app::policy(config),
+            policy: Policy::of(config),
             min_free_bytes: config.store.min_free_bytes,
             view_cache_bytes: config.store.view_cache_bytes,
             ..Options::default()
@@ -59,54 +58,9 @@ impl Way {
         }
     }
 
-    /// All customers who have a contact, in the order of their ids.
-    pub async fn contacts(&self) -> Result<Vec<Entry>, Failure> {
-        match self {
-            Self::Server(client) => contacts_of_server(client).await,
-            Self::Store(store) => contacts_of_store(store).await,
-        }
-    }
-
     pub async fn close(self) {
         if let Self::Store(store) = self {
             store.close().await;
-        }
-    }
-}
-
-async fn contacts_of_server(client: &Client) -> Result<Vec<Entry>, Failure> {
-    let unreadable = |error: serde_json::Error| Failure::new(Exit::Failed, format!("the server's answer: {error}"));
-    let mut entries = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let after = cursor.as_deref().map(|cursor| format!("&cursor={}", crate::cli::client::part(cursor)));
-        let page = client.get(&format!("customers?limit=1000{}", after.unwrap_or_default())).await?;
-        for row in page["customers"].as_array().into_iter().flatten().filter(|row| row["contact"] != Value::Null) {
-            let id: CustomerId = serde_json::from_value(row["id"].clone()).map_err(unreadable)?;
-            let contact: Contact = serde_json::from_value(row["contact"].clone()).map_err(unreadable)?;
-            entries.push(Entry::new(id, contact));
-        }
-        cursor = page["next"].as_str().map(str::to_owned);
-        if cursor.is_none() {
-            return Ok(entries);
-        }
-    }
-}
-
-async fn contacts_of_store(store: &Store) -> Result<Vec<Entry>, Failure> {
-    let unreadable = |error: crate::store::StoreError| Failure::new(Exit::Io, error);
-    let mut entries = Vec::new();
-    let mut after = None;
-    loop {
-        let page = store.customers(after.as_ref(), 1000).await.map_err(unreadable)?;
-        for id in page.rows {
-            if let Some(contact) = store.customer(&id).map_err(unreadable)?.and_then(|case| case.contact.clone()) {
-                entries.push(Entry::new(id, contact));
-            }
-        }
-        after = page.next;
-        if after.is_none() {
-            return Ok(entries);
         }
     }
 }

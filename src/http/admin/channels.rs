@@ -4,16 +4,15 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::join_all;
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use warp::{Filter, Rejection, reply::Response};
 
 use super::{
     Admin, Answered, MAX_PAGE, Part,
+    brakes::BrakeShape,
     jobs::{self, JobsQuery},
-    refused,
-    shape::BrakeShape,
-    unprocessable, unreadable,
+    malformed, refused, unprocessable, unreadable,
 };
 use crate::{
     decide::{Act, Command, Receipt},
@@ -32,6 +31,41 @@ use crate::{
 struct ResumeQuery {
     /// What this rule has ordered and has not left is dropped first.
     drop_rule: Option<String>,
+    /// Nothing is done: the answer says what would be.
+    #[serde(default)]
+    dry: bool,
+    /// Of a channel that its brake has paused: how many jobs may go at most, or `all`.
+    confirm: Option<String>,
+}
+
+/// What resuming a channel would do.
+#[derive(Serialize)]
+struct ResumeShape {
+    channel: Channel,
+    paused: bool,
+    /// Why its brake has paused it; `None`: it has not.
+    brake: Option<BrakeShape>,
+    /// How many jobs of each rule wait in it.
+    waiting: Vec<WaitingShape>,
+    drops: u64,
+    releases: u64,
+}
+
+#[derive(Serialize)]
+struct WaitingShape {
+    rule: RuleId,
+    count: u64,
+    drop: bool,
+}
+
+impl ResumeShape {
+    fn text(&self) -> String {
+        let rules: Vec<String> =
+            self.waiting.iter().filter(|of| !of.drop).map(|of| format!("{} {}", of.rule, of.count)).collect();
+        let rules = if rules.is_empty() { String::new() } else { format!(": {}", rules.join(", ")) };
+        let jobs = if self.releases == 1 { "job" } else { "jobs" };
+        format!("{} {jobs} would go{rules}", self.releases)
+    }
 }
 
 pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
@@ -63,22 +97,45 @@ impl Admin {
         Ok(answer(StatusCode::OK, &self.govern(Act::PauseChannel(channel)).await?))
     }
 
-    async fn resume_channel(&self, Part(name): Part, ResumeQuery { drop_rule }: ResumeQuery) -> Answered {
+    /// A channel that its brake has paused is resumed only for a number of jobs that the caller has seen.
+    async fn resume_channel(&self, Part(name): Part, query: ResumeQuery) -> Answered {
         let channel = self.channel(&name)?;
-        let mut dropped = 0;
-        if let Some(rule) = drop_rule {
-            dropped = self.drop_of_rule(&channel, &jobs::rule(&rule)?).await?;
-            if dropped == 0 {
-                // Whoever mistypes the rule that must not mail everybody has not meant that everybody be mailed.
-                return Err(unprocessable(self.nothing_of(&channel, &rule).await?));
-            }
+        let rule = query.drop_rule.as_deref().map(jobs::rule).transpose()?;
+        let would = self.would_resume(&channel, rule.as_ref()).await?;
+        if let Some(rule) = rule.as_ref().filter(|_| would.drops == 0) {
+            // A mistyped rule does not mean that its mails may go.
+            return Err(unprocessable(self.nothing_of(&channel, rule.as_str()).await?));
         }
+        if query.dry {
+            return Ok(answer(StatusCode::OK, &would));
+        }
+        confirmed(&would, query.confirm.as_deref())?;
+        let dropped = match &rule {
+            Some(rule) => self.drop_of_rule(&channel, rule).await?,
+            None => 0,
+        };
         let waiting = self.waiting_in(&channel).await?;
         let mut said = self.govern(Act::ResumeChannel(channel.clone())).await?;
         said["relay_tried"] = json!(self.try_relay(&channel));
         said["dropped"] = json!(dropped);
         said["released"] = json!(waiting.values().sum::<u64>());
         Ok(answer(StatusCode::OK, &said))
+    }
+
+    async fn would_resume(&self, channel: &Channel, drop: Option<&RuleId>) -> Result<ResumeShape, Problem> {
+        let standing = self.standing()?;
+        let waiting = self.waiting_in(channel).await?.into_iter();
+        let waiting: Vec<WaitingShape> =
+            waiting.map(|(rule, count)| WaitingShape { drop: Some(&rule) == drop, rule, count }).collect();
+        let count = |drop: bool| waiting.iter().filter(|of| of.drop == drop).map(|of| of.count).sum();
+        Ok(ResumeShape {
+            channel: channel.clone(),
+            paused: standing.is_paused(channel),
+            brake: BrakeShape::all(&standing).into_iter().find(|brake| brake.is_of(channel)),
+            drops: count(true),
+            releases: count(false),
+            waiting,
+        })
     }
 
     async fn nothing_of(&self, channel: &Channel, rule: &str) -> Result<String, Problem> {
@@ -172,4 +229,24 @@ impl Admin {
         problems["service"] = json!(self.of_the_service()?);
         Ok(answer(StatusCode::OK, &problems))
     }
+}
+
+/// Whether the caller has seen how many jobs a braked channel lets go.
+fn confirmed(would: &ResumeShape, confirm: Option<&str>) -> Result<(), Problem> {
+    let Some(brake) = &would.brake else { return Ok(()) };
+    let (channel, releases) = (&would.channel, would.releases);
+    let missing = match confirm {
+        None => format!("channel {channel} is paused by its brake ({})", brake.said()),
+        Some("all") => return Ok(()),
+        Some(count) => {
+            let count: u64 =
+                count.parse().map_err(|_| malformed("confirm: write a number of jobs, or `all`".to_owned()))?;
+            if releases <= count {
+                return Ok(());
+            }
+            format!("more jobs wait in channel {channel} than the {count} that were confirmed")
+        }
+    };
+    let text = format!("{missing}; {}. Repeat with `confirm={releases}`, or `confirm=all`", would.text());
+    Err(Problem::new(Kind::Conflict).detail(text))
 }

@@ -13,14 +13,13 @@ use super::{
     unreadable,
 };
 use crate::{
-    decide::Standing,
     explain::{Asked, Explained, ask, event_in_words, of_event},
     http::{
         body::capped_body,
         query::query,
         reply::{Kind, Problem, json as answer},
     },
-    kyc::Verdict,
+    kyc::{Customer, Verdict},
     store::{Entry, settled},
 };
 
@@ -59,24 +58,25 @@ impl Admin {
         let page = settled(store.timeline(&id, query.before, PAGE).map_err(unreadable)?);
         let jobs = store.jobs_of(&id).map_err(unreadable)?;
         let (mut events, waiting) = (Vec::new(), self.waiting()?);
-        for entry in page.rows {
+        for (nth, entry) in page.rows.iter().enumerate() {
             if entry.verdict().is_some() || entry.effects.came_due.is_some() {
                 let ordered = jobs.iter().filter(|job| entry.ordered(job));
                 let shapes = ordered.map(|job| waiting.shape(&id, job)).collect();
-                events.push(self.explained(entry, shapes)?);
+                let before = page.rows[nth + 1..].iter().find_map(|earlier| earlier.effects.now.as_ref());
+                events.push(self.explained(entry, before, shapes)?);
             }
         }
         Ok(answer(StatusCode::OK, &json!({"customer": id, "events": events, "next": page.next})))
     }
 
-    fn explained(&self, entry: Entry, jobs: Vec<JobShape>) -> Result<EventShape, Problem> {
+    fn explained(&self, entry: &Entry, before: Option<&Customer>, jobs: Vec<JobShape>) -> Result<EventShape, Problem> {
         let event = event_in_words(&entry.effects);
         let set = match entry.effects.set.as_deref() {
             Some(hash) => self.rulebook()?.set(hash).map_err(unreadable)?,
             None => None,
         };
-        // What people had paused then is not kept; the rulings say what was looked at.
-        let rules = set.map(|set| of_event(&set, &Standing::default(), &entry.effects.rules));
+        // What was paused, in shadow or over its limit then is in the record; what is so by now does not count.
+        let rules = set.map(|set| of_event(&set, &entry.effects, before));
         Ok(EventShape {
             number: entry.number,
             at: entry.at.to_string(),
@@ -93,7 +93,8 @@ impl Admin {
         let asked: Asked = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
         let question = asked.question().map_err(unprocessable)?;
         let set = self.rulebook()?.current();
-        let said = ask(&set, &self.policy, self.clock.now(), &question).map_err(unprocessable)?;
+        let standing = self.standing()?;
+        let said = ask(&set, &self.policy, &standing, self.clock.now(), &question).map_err(unprocessable)?;
         let jobs: Vec<String> = said.jobs.iter().map(|job| job.order.action.to_string()).collect();
         let shape = json!({"event": said.event, "rules": said.rules, "orders": jobs, "tags": said.tags, "rule_set": set.hash()});
         Ok(answer(StatusCode::OK, &shape))

@@ -146,7 +146,9 @@ impl Admin {
         let standing = self.standing()?;
         let braked = standing.braked_channels().filter(|(channel, ..)| channels.contains(channel));
         let brakes: Vec<Value> = braked
-            .map(|(channel, _, braked)| serde_json::json!({"channel": channel, "said": braked.to_string()}))
+            .map(|(channel, _, braked)| {
+                serde_json::json!({"channel": channel, "said": braked.to_string(), "hint": braked.advice(channel)})
+            })
             .collect();
         let rule = rule.to_string();
         let shape =

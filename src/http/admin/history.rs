@@ -10,7 +10,7 @@ use warp::{Filter, Rejection, reply::Response};
 
 use super::{Admin, Answered, MAX_PAGE, Part, RecordsQuery, malformed, unprocessable, unreadable};
 use crate::{
-    backtest::{Backtest, Recorded, Side},
+    backtest::{Backtest, Recorded, Report, Side},
     decide::Standing,
     http::{
         body::capped_body,
@@ -117,6 +117,7 @@ impl Admin {
             // Whoever else is served by this thread goes first.
             tokio::task::yield_now().await;
         }
-        Ok(answer(StatusCode::OK, &backtest.end(until)))
+        let paused = self.standing()?.paused_rules().map(|(rule, _)| rule.to_string()).collect();
+        Ok(answer(StatusCode::OK, &Report { paused, ..backtest.end(until) }))
     }
 }

@@ -7,14 +7,15 @@ use serde_json::Value;
 
 use super::{
     Admin,
+    brakes::BrakeShape,
     relays::RelayShape,
     traffic::{CallbacksShape, RefusedShape},
 };
 use crate::{
     clock::Timestamp,
-    decide::{Braked, CameDue, Case, Ruling, Standing},
+    decide::{CameDue, Case, Ruled, Ruling, Standing},
     kyc::{Codes, Contact, Customer, CustomerId, Observation, Processing, Status, Verdict},
-    outbox::{Channel, Job},
+    outbox::Job,
     provider::Round,
     rulebook::Loaded,
     rules::Stay,
@@ -103,42 +104,6 @@ impl PausedShape {
     }
 }
 
-/// A channel that its brake has paused: a person must look at it.
-#[derive(Serialize)]
-pub struct BrakeShape {
-    channel: String,
-    since: String,
-    /// As configured: `1000 per 1h`.
-    brake: String,
-    /// How much each rule had ordered, the most first.
-    orders: Vec<OrdersShape>,
-    /// All that in a line.
-    said: String,
-}
-
-#[derive(Serialize)]
-struct OrdersShape {
-    rule: String,
-    count: u32,
-}
-
-impl BrakeShape {
-    pub fn all(standing: &Standing) -> Vec<Self> {
-        let shape = |(channel, since, braked): (&Channel, Timestamp, &Braked)| Self {
-            channel: channel.to_string(),
-            since: moment(since),
-            brake: braked.brake.to_string(),
-            said: braked.to_string(),
-            orders: braked
-                .orders
-                .iter()
-                .map(|(rule, count)| OrdersShape { rule: rule.to_string(), count: *count })
-                .collect(),
-        };
-        standing.braked_channels().map(shape).collect()
-    }
-}
-
 #[derive(Serialize)]
 struct ProviderShape {
     confirm: bool,
@@ -206,7 +171,7 @@ impl StatusShape {
             callbacks: CallbacksShape::new(&admin.metrics, &admin.refused.public),
             admin: AdminShape { refused: RefusedShape::all(&admin.refused.admin) },
             provider: ProviderShape {
-                confirm: admin.confirms,
+                confirm: admin.policy.confirms,
                 questions: asked_about,
                 unanswered: admin.count_unanswered(store),
                 patience: Duration::text_of(admin.patience_ms),
@@ -268,6 +233,8 @@ struct EntryShape {
     backlog: bool,
     rule_set: Option<String>,
     rules: Vec<RulingShape>,
+    /// Rules whose trigger matched and that were paused. Beside `rules`, whose outcomes scripts know as a closed list.
+    paused: Vec<PausedRuleShape>,
     repeats: u32,
     /// What a callback claims that has changed nothing so far.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -313,9 +280,16 @@ struct RulingShape {
     why: Option<String>,
 }
 
+#[derive(Serialize)]
+struct PausedRuleShape {
+    id: String,
+    /// By whom, and since when.
+    why: Option<String>,
+}
+
 impl RulingShape {
-    fn new(Ruling { id, outcome, why }: Ruling) -> Self {
-        Self { id: id.to_string(), outcome: outcome.name(), why: why.map(Into::into) }
+    fn new(ruling: Ruling) -> Self {
+        Self { id: ruling.id.to_string(), outcome: ruling.outcome.name(), why: ruling.reason() }
     }
 }
 
@@ -366,6 +340,8 @@ impl EntryShape {
             Stay::Processing(processing) => Some(processing.to_string()),
             Stay::Status(_) => None,
         });
+        let (paused, ruled): (Vec<Ruling>, Vec<Ruling>) =
+            entry.effects.rules.iter().cloned().partition(|ruling| ruling.outcome == Ruled::Paused);
         let claims = matches!(entry.verdict(), Some(Verdict::Pending | Verdict::Stale | Verdict::Unconfirmed));
         Self {
             said: entry.effects.saw.clone().filter(|_| claims).map(SaidShape::new),
@@ -380,7 +356,11 @@ impl EntryShape {
             backlog: due.is_some_and(|due| due.backlog),
             rule_set: entry.effects.set.as_deref().map(str::to_owned),
             repeats: entry.effects.repeats,
-            rules: entry.effects.rules.into_iter().map(RulingShape::new).collect(),
+            rules: ruled.into_iter().map(RulingShape::new).collect(),
+            paused: paused
+                .iter()
+                .map(|ruling| PausedRuleShape { id: ruling.id.to_string(), why: ruling.reason() })
+                .collect(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Admin, Problem, shape::JobShape};
 use crate::{
     clock::Timestamp,
-    decide::{Given, Policy, Standing, Wait, wait},
+    decide::{Given, Standing, Wait, wait},
     kyc::CustomerId,
     outbox::{Job, JobKey, State},
     pace::Trouble,
@@ -19,19 +19,16 @@ pub struct Waiting<'a> {
     store: &'a Store,
     rules: Arc<RuleSet>,
     standing: Arc<Standing>,
-    policy: Policy,
     now: Timestamp,
 }
 
 impl Admin {
     pub(super) fn waiting(&self) -> Result<Waiting<'_>, Problem> {
-        let looks_up = self.house.lookups().map(|lookups| lookups.cache_ms());
         Ok(Waiting {
             admin: self,
             store: self.store()?,
             rules: self.rulebook()?.current(),
             standing: self.standing()?,
-            policy: Policy { looks_up, confirms: self.confirms, ..self.policy.clone() },
             now: self.clock.now(),
         })
     }
@@ -56,7 +53,7 @@ impl Waiting<'_> {
             now: self.now,
             number: 0,
             rules: &self.rules,
-            policy: &self.policy,
+            policy: &self.admin.policy,
             // Nothing is ordered.
             key: &JobKey::new(&[0; 32]),
             standing: &self.standing,
@@ -69,9 +66,12 @@ impl Waiting<'_> {
             return Some(format!("{channel} waits for its relay since {}: {}", outage.since, outage.reason()));
         };
         Some(match wait {
-            Wait::Channel => {
-                format!("channel {channel} is paused: it goes on with `kyc-rules resume --channel {channel}`")
-            }
+            Wait::Channel => match self.standing.braked(&channel) {
+                Some(braked) => {
+                    format!("channel {channel} is paused by its brake: {braked}; {}", braked.advice(&channel))
+                }
+                None => format!("channel {channel} is paused: it goes on with `kyc-rules resume --channel {channel}`"),
+            },
             Wait::Turn(until) => {
                 format!("an earlier one to the same target is still on its way; it waits until {until} at most")
             }

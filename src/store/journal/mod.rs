@@ -13,6 +13,7 @@ mod reader;
 mod replay;
 mod scan;
 mod segment;
+mod snapshot;
 mod writer;
 
 use std::{
@@ -34,6 +35,7 @@ pub use self::{
     open::{OpenError, Progress, is_in_use},
     scan::Damage,
     segment::make_dir,
+    snapshot::Snapshot,
     writer::Step,
 };
 use super::{

@@ -1,0 +1,155 @@
+//! The recorded history for commands that only read it: through the running server, or from the data directory itself while no
+//! process writes there. Neither way records anything.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    Exit, Failure,
+    client::{Client, part},
+    settings,
+};
+use crate::{
+    app,
+    backtest::Recorded,
+    clock::Timestamp,
+    config::Config,
+    contacts::Entry,
+    decide::Effects,
+    kyc::{Contact, CustomerId},
+    source::Files,
+    store::{Snapshot, is_in_use},
+};
+
+/// How many records, or customers, one answer of the server has.
+const PAGE: usize = 1_000;
+
+pub enum History {
+    Server(Client),
+    Snapshot(Snapshot),
+}
+
+#[derive(Deserialize)]
+struct WireRecord {
+    n: u64,
+    at: Timestamp,
+    effects: Effects,
+}
+
+impl History {
+    /// Within the runtime alone, which comes with what a client needs.
+    pub async fn find(config: &Config) -> Result<Self, Failure> {
+        let data = app::data_dir(config).map_err(|error| Failure::new(Exit::Config, error))?;
+        if is_in_use(data) {
+            return settings::client_of(config).map(Self::Server);
+        }
+        Snapshot::open(data).map(Self::Snapshot).map_err(|error| Failure::new(Exit::Io, error))
+    }
+
+    /// What to tell an operator where there is no store yet.
+    pub fn nothing_there(&self) -> Option<String> {
+        match self {
+            Self::Server(_) => None,
+            Self::Snapshot(snapshot) => {
+                (snapshot.last() == 0).then(|| format!("there is no store in {} yet", snapshot.path().display()))
+            }
+        }
+    }
+
+    /// All customers who have a contact, in the order of their ids.
+    pub async fn contacts(&self) -> Result<Vec<Entry>, Failure> {
+        match self {
+            Self::Server(client) => contacts_of_server(client).await,
+            Self::Snapshot(snapshot) => {
+                let contacts = snapshot.contacts().map_err(|error| Failure::new(Exit::Io, error))?;
+                Ok(contacts.into_iter().map(|(id, contact)| Entry::new(id, contact)).collect())
+            }
+        }
+    }
+
+    /// The texts of the rule set that decides now.
+    pub async fn rules_in_force(&self) -> Result<Option<Files>, Failure> {
+        match self {
+            Self::Server(client) => {
+                let status = client.get("status").await?;
+                let hash = status["rules"]["hash"].as_str().unwrap_or_default();
+                let set = client.get(&format!("rule-sets/{hash}")).await?;
+                Ok(serde_json::from_value(set["files"].clone()).ok())
+            }
+            Self::Snapshot(snapshot) => {
+                let Some(hash) = snapshot.active_set() else { return Ok(None) };
+                snapshot.rule_set(hash).map_err(|error| Failure::new(Exit::Io, error))
+            }
+        }
+    }
+
+    /// The rules that operators have paused.
+    pub async fn paused_rules(&self) -> Result<Vec<String>, Failure> {
+        match self {
+            Self::Server(client) => {
+                let status = client.get("status").await?;
+                Ok(status["paused"]["rules"].as_object().into_iter().flatten().map(|(rule, _)| rule.clone()).collect())
+            }
+            Self::Snapshot(snapshot) => {
+                Ok(snapshot.standing().paused_rules().map(|(rule, _)| rule.to_string()).collect())
+            }
+        }
+    }
+
+    /// How many records there are.
+    pub async fn count(&self) -> Result<u64, Failure> {
+        match self {
+            Self::Server(client) => Ok(client.get("status").await?["store"]["records"].as_u64().unwrap_or_default()),
+            Self::Snapshot(snapshot) => Ok(snapshot.last()),
+        }
+    }
+
+    /// Hands over the records in order, up to number `last`.
+    pub async fn each(&self, last: u64, each: &mut dyn FnMut(&Recorded)) -> Result<(), Failure> {
+        match self {
+            Self::Server(client) => {
+                let mut from = 1;
+                while from <= last {
+                    let records = page(client, from).await?;
+                    let Some(latest) = records.last() else { break };
+                    from = latest.number + 1;
+                    records.iter().for_each(&mut *each);
+                }
+                Ok(())
+            }
+            Self::Snapshot(snapshot) => {
+                let records = snapshot.each(&mut |record| {
+                    each(&Recorded { number: record.header.n, at: record.header.at, effects: record.effects });
+                });
+                records.map_err(|error| Failure::new(Exit::Io, error))
+            }
+        }
+    }
+}
+
+async fn page(client: &Client, from: u64) -> Result<Vec<Recorded>, Failure> {
+    let page: Value = client.get(&format!("records?from={from}&limit={PAGE}")).await?;
+    let unreadable = |error| Failure::new(Exit::Failed, format!("the server's records can't be read: {error}"));
+    let records: Vec<WireRecord> = serde_json::from_value(page["records"].clone()).map_err(unreadable)?;
+    let record = |wire: WireRecord| Recorded { number: wire.n, at: wire.at, effects: wire.effects };
+    Ok(records.into_iter().map(record).collect())
+}
+
+async fn contacts_of_server(client: &Client) -> Result<Vec<Entry>, Failure> {
+    let unreadable = |error: serde_json::Error| Failure::new(Exit::Failed, format!("the server's answer: {error}"));
+    let mut entries = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let after = cursor.as_deref().map(|cursor| format!("&cursor={}", part(cursor)));
+        let page = client.get(&format!("customers?limit={PAGE}{}", after.unwrap_or_default())).await?;
+        for row in page["customers"].as_array().into_iter().flatten().filter(|row| row["contact"] != Value::Null) {
+            let id: CustomerId = serde_json::from_value(row["id"].clone()).map_err(unreadable)?;
+            let contact: Contact = serde_json::from_value(row["contact"].clone()).map_err(unreadable)?;
+            entries.push(Entry::new(id, contact));
+        }
+        cursor = page["next"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            return Ok(entries);
+        }
+    }
+}

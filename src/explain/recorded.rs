@@ -1,0 +1,195 @@
+//! What a record says of each rule, and what follows of the rules that it does not name.
+//!
+//! Which rules were paused, in shadow or over a limit is told by the record alone: what is paused by now does not count.
+
+use std::collections::BTreeSet;
+
+use super::{Explained, waits_for};
+use crate::{
+    decide::Effects,
+    kyc::{Change, Customer, Details, Edge, Observation, Source, Verdict},
+    rules::{RuleId, RuleSet},
+};
+
+/// Every rule of the set: those that a record names, and those that the event did not trigger. `before` is what was known of the
+/// customer before the event, where that is at hand.
+pub fn of_event(rules: &RuleSet, effects: &Effects, before: Option<&Customer>) -> Vec<Explained> {
+    let triggered = triggered(rules, effects, before);
+    let explained = rules.rules().iter().map(|rule| {
+        let named = effects.rules.iter().find(|ruling| ruling.id == rule.id);
+        let (outcome, why) = match named {
+            Some(ruling) => (ruling.outcome.name(), ruling.reason()),
+            None if triggered.contains(&rule.id) => ("unrecorded", Some(unrecorded(effects))),
+            None => ("untriggered", Some(waits_for(&rule.triggers))),
+        };
+        Explained { rule: rule.id.to_string(), outcome, why }
+    });
+    explained.collect()
+}
+
+/// Why the record of an event does not name a rule whose trigger matches the event.
+fn unrecorded(effects: &Effects) -> String {
+    let earlier = "an earlier version wrote this record and left out rules that were paused";
+    match (effects.more_rules, &effects.came_due) {
+        (0, None) => earlier.to_owned(),
+        (0, Some(_)) => format!(
+            "this duration had passed before the timer was live (`kyc-rules backlog` shows it), or a longer duration of the \
+             rule had passed as well, or {earlier}"
+        ),
+        (more, _) => {
+            format!("the record names only some of the rules that did not fire, and {more} more were passed over")
+        }
+    }
+}
+
+/// The rules whose trigger matches the event of a record, as far as the record and what was known before tell.
+fn triggered(rules: &RuleSet, effects: &Effects, before: Option<&Customer>) -> BTreeSet<RuleId> {
+    if let Some(due) = &effects.came_due {
+        // A backlog is sent for one rule alone, which the record names.
+        let timers = rules.timers_of(&due.stay).filter(|timer| timer.after.ms() == due.after_ms && !due.backlog);
+        return timers.map(|timer| timer.rule.clone()).collect();
+    }
+    let (Some(verdict), Some(now)) = (effects.verdict, &effects.now) else { return BTreeSet::new() };
+    let change = match (verdict, before) {
+        (Verdict::Moved | Verdict::Updated, Some(before)) => Change::of(Some(before), &as_observed(now)),
+        (Verdict::Moved, None) if now.from.is_none() => Change::of(None, &as_observed(now)),
+        // Of what was before, the record has the status alone.
+        (Verdict::Moved, None) => Change {
+            at: now.status.clone(),
+            status: Some(Edge { from: now.from.clone(), to: now.status.clone() }),
+            processing: None,
+            details: Details::default(),
+        },
+        (Verdict::Updated, None) => return BTreeSet::new(),
+        (Verdict::Duplicate | Verdict::Pending | Verdict::Stale | Verdict::Unconfirmed | Verdict::Imported, _) => {
+            return BTreeSet::new();
+        }
+    };
+    rules.matching(&change).map(|rule| rule.id.clone()).collect()
+}
+
+/// An observation that says what is remembered.
+fn as_observed(now: &Customer) -> Observation {
+    Observation {
+        source: Source::Callback,
+        status: now.status.clone(),
+        processing: now.processing.clone(),
+        missing_docs: now.missing_docs.clone(),
+        reject_labels: now.reject_labels.clone(),
+        message: now.message.clone(),
+    }
+}
+
+/// What a record's event was, as rules name it.
+pub fn event_in_words(effects: &Effects) -> String {
+    if let Some(due) = &effects.came_due {
+        return format!("{} for {}", due.stay, due.after());
+    }
+    let Some(now) = &effects.now else { return effects.kind.name().to_owned() };
+    match effects.verdict {
+        Some(Verdict::Moved) => match &now.from {
+            Some(from) => format!("{from} -> {}", now.status),
+            None => format!("new -> {}", now.status),
+        },
+        _ => format!("{} -> {}", now.status, now.status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::Timestamp,
+        decide::{CameDue, Kind, Ruled, Ruling},
+        kyc::{Codes, CustomerId, Processing, Status},
+        rules::{Context, Stay},
+        source::Files,
+    };
+
+    const RULES: &str = "
+  - {id: moved, when: any -> SOFT_KYC_FAILED, do: record}
+  - {id: other, when: any -> FULL_USER, do: record}
+  - {id: same, when: SOFT_KYC_FAILED -> SOFT_KYC_FAILED, do: record}
+  - {id: working, when: processing any -> VERIFICATION_IN_PROGRESS, do: record}
+  - {id: soon, when: SOFT_KYC_FAILED for 1h, do: record}
+  - {id: late, when: SOFT_KYC_FAILED for 2h, do: record}
+";
+
+    fn rules() -> RuleSet {
+        let mut files = Files::default();
+        files.insert("kyc.yaml".to_owned(), format!("format: 1\nrules:{RULES}"));
+        RuleSet::compile(&files, &Context::assumed_by(&files)).set.expect("right rules")
+    }
+
+    fn seen(status: Status, processing: Processing, docs: &[&str], before: Option<&Customer>) -> Customer {
+        let saw = Observation {
+            source: Source::Callback,
+            status,
+            processing: Some(processing),
+            missing_docs: Some(Codes::new(docs.iter().copied()).expect("docs")),
+            reject_labels: Some(Codes::EMPTY),
+            message: Some("".into()),
+        };
+        Customer::after(before, &saw, &Change::of(before, &saw), Timestamp(1))
+    }
+
+    fn effects(verdict: Verdict, now: &Customer) -> Effects {
+        let who = CustomerId::new("C-1").expect("id");
+        Effects { verdict: Some(verdict), now: Some(now.clone()), ..Effects::of(Kind::Callback, &who) }
+    }
+
+    /// The rules of which the record does not tell what became of them.
+    fn unrecorded(effects: &Effects, before: Option<&Customer>) -> Vec<String> {
+        let explained = of_event(&rules(), effects, before).into_iter();
+        explained.filter(|one| one.outcome == "unrecorded").map(|one| one.rule).collect()
+    }
+
+    #[test]
+    fn of_a_rule_that_an_earlier_version_left_out_it_says_that_it_is_not_known() {
+        let pending = seen(Status::KycPending, Processing::None, &[], None);
+        let failed = seen(Status::SoftKycFailed, Processing::None, &[], Some(&pending));
+        let moved = effects(Verdict::Moved, &failed);
+        assert_eq!(unrecorded(&moved, Some(&pending)), ["moved"]);
+        assert_eq!(unrecorded(&moved, None), ["moved"], "the record has the status before");
+        let named = Effects { rules: vec![Ruling::paused(&RuleId::new("moved").expect("id"), None)], ..moved.clone() };
+        assert!(unrecorded(&named, Some(&pending)).is_empty());
+        let working = Processing::from_wire(Some("VERIFICATION_IN_PROGRESS")).expect("a name");
+        let updated = seen(Status::SoftKycFailed, working, &["SELFIE"], Some(&failed));
+        assert_eq!(unrecorded(&effects(Verdict::Updated, &updated), Some(&failed)), ["same", "working"]);
+        assert!(unrecorded(&effects(Verdict::Duplicate, &failed), Some(&failed)).is_empty());
+        let more = Effects { more_rules: 3, ..moved };
+        let why = of_event(&rules(), &more, Some(&pending)).swap_remove(0).why;
+        assert!(why.as_deref().is_some_and(|why| why.contains("3 more were passed over")), "{why:?}");
+    }
+
+    #[test]
+    fn a_timer_tells_of_the_rules_that_wait_for_as_long() {
+        let due = CameDue {
+            stay: Stay::Status(Status::SoftKycFailed),
+            after_ms: 3_600_000,
+            at: Timestamp(1),
+            from: None,
+            to: Status::SoftKycFailed,
+            backlog: false,
+        };
+        let of = |backlog| Effects { came_due: Some(CameDue { backlog, ..due.clone() }), ..Effects::mark(Kind::Timer) };
+        assert_eq!(unrecorded(&of(false), None), ["soon"]);
+        assert!(unrecorded(&of(true), None).is_empty(), "a backlog is of one rule");
+    }
+
+    #[test]
+    fn what_is_written_of_a_paused_rule_is_short_and_comes_back() {
+        let rule = RuleId::new("remind").expect("id");
+        for (ruling, written) in [
+            (Ruling::paused(&rule, Some(Timestamp(1_795_460_439_066))), r#"["remind","paused",1795460439066]"#),
+            (Ruling::paused(&rule, None), r#"["remind","paused"]"#),
+            (
+                Ruling { why: Some("visit >= 3: is 1".into()), outcome: Ruled::No, ..Ruling::paused(&rule, None) },
+                r#"["remind","no","visit >= 3: is 1"]"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&ruling).expect("JSON"), written);
+            assert_eq!(serde_json::from_str::<Ruling>(written).expect("read"), ruling);
+        }
+    }
+}
