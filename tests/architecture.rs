@@ -7,13 +7,13 @@ use std::{
 
 /// From the ground up. Rooms on one floor don't name each other.
 const FLOORS: &[&[&str]] = &[
-    &["clock", "source", "pace"],
+    &["clock", "source", "pace", "stack"],
     &["kyc", "template"],
     &["rules"],
     &["outbox", "schema", "graph"],
     &["decide"],
     &["cases", "explain"],
-    &["backtest"],
+    &["backtest", "judge"],
     &["store", "outbound"],
     &["telemetry", "actions", "rules_dir", "shipped", "contacts", "impact"],
     &["rulebook", "directory"],
@@ -27,8 +27,10 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// What is pure, and what it never says outside its tests.
-const PURE: &[&str] =
-    &["source", "kyc", "template", "rules", "schema", "graph", "outbox", "decide", "cases", "explain", "backtest"];
+const PURE: &[&str] = &[
+    "source", "kyc", "template", "rules", "schema", "graph", "outbox", "decide", "cases", "explain", "backtest",
+    "judge",
+];
 const IMPURE_WORDS: &[&str] =
     &["async ", "tokio::", "sled::", "warp::", "reqwest::", "std::fs", "std::net", "std::thread", "SystemTime"];
 
