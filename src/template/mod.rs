@@ -22,6 +22,8 @@ mod tokens;
 mod values;
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod tests;
 
 use std::{
