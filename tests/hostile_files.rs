@@ -120,8 +120,8 @@ impl Dice {
     fn piece(&mut self, text: &str) -> String {
         match self.roll(3) {
             0 => {
-                let (a, b) = (self.place(text), self.place(text));
-                text[a.min(b)..a.max(b).min(a.min(b) + 200)].char_indices().map(|(_, c)| c).collect()
+                let at = self.place(text);
+                text[at..].chars().take(self.roll(200)).collect()
             }
             _ => PIECES[self.roll(PIECES.len())].to_owned(),
         }

@@ -107,6 +107,20 @@ async fn until_tagged(service: &Service, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_held_open_for_long_is_named_in_the_log() {
+    let shop = Shop::new(&tags("old"));
+    let service = shop.start().ready().await;
+    let mut file = fs::File::create(shop.path("rules/kyc.yaml")).expect("opened");
+    file.write_all(b"format: 1\n").expect("written");
+    let began = Instant::now();
+    while !service.log().contains("rules/kyc.yaml is open for writing") {
+        assert!(began.elapsed() < Duration::from_secs(30) + PATIENCE, "nothing is said: {}", service.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(service.get("status").await["rules"]["error"], json!(null), "nothing was judged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_of_git_is_refused_and_named() {
     let shop = Shop::new(&tags("first"));
     let service = shop.start().ready().await;
