@@ -14,6 +14,7 @@ use super::{
     file::{CODE, Part},
     guard,
     markdown::Fault,
+    operands,
     scan::{Kind, words},
     tokens::blocks,
 };
@@ -228,7 +229,7 @@ fn place(part: &Part<'_>, error: &Error) -> Range<usize> {
     let (start, end) = (part.offset, part.offset + part.source.len());
     if let Some(range) = error.range() {
         // minijinja has read the text with the guards in it.
-        let guards = guard::places(&blocks(part.source));
+        let guards = operands::places(&blocks(part.source));
         let range = guard::unguarded(range.start, &guards)..guard::unguarded(range.end, &guards);
         let range = (start + range.start).min(end)..(start + range.end).min(end);
         let trimmed = part.file.get(range.clone()).map_or(0, |code| code.len() - code.trim_end().len());

@@ -15,6 +15,7 @@ mod labels;
 mod load;
 mod locale;
 mod markdown;
+mod operands;
 mod phrase;
 mod scan;
 mod text;
