@@ -24,7 +24,8 @@ use crate::{
         admin::{self, Admin},
         callback::{self, Intake},
     },
-    rulebook::{FailingTests, Reading, StartError},
+    judge::{FailingTests, Terms},
+    rulebook::{Marker, Reading, StartError},
     rules::Context,
     store::{OpenError, Recorder},
     telemetry::{ListenerRefusals, Metrics},
@@ -244,12 +245,20 @@ pub fn data_dir(config: &Config) -> Result<&Path, AppError> {
 }
 
 /// What the configuration says about reading rules.
-fn reading(config: &Config) -> Reading {
+fn reading(config: &Config, data: &Path) -> Reading {
     Reading {
         dir: config.rules.clone(),
+        terms: terms(config),
+        blast_limit: config.reload.blast_limit,
+        marker: Marker::find(data),
+    }
+}
+
+/// What the configuration says that a verdict about rules depends on.
+pub fn terms(config: &Config) -> Terms {
+    Terms {
         context: context(config),
         policy: Policy::of(config),
-        blast_limit: config.reload.blast_limit,
         failing_tests: match config.reload.tests {
             ReloadTests::Enforce => FailingTests::Refuse,
             ReloadTests::Warn => FailingTests::Warn,

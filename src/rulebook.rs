@@ -1,29 +1,36 @@
 //! The rules in force: loaded as a whole or not at all, and found again by their hash.
 //!
-//! A set is read, checked, compiled and tested before anything changes; then the store makes it the active one, in order with the
-//! decisions. What is refused changes nothing, and is said in the log, in `status` and in a metric. The store keeps the last
-//! good set, so that a restart over broken files runs it, and says so.
+//! A set is judged (`judge.rs`) before anything changes; then the store makes it the active one, in order with the decisions. What is
+//! refused changes nothing, and is said in the log, in `status` and in a metric. A start runs the last good set from the store, and
+//! judges the files after that, so that files which end the process do not keep it from starting (`marker.rs`).
+
+mod marker;
 
 use std::{
     collections::HashMap,
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 
 use crate::{
-    cases::Tests,
     clock::{Clock, Timestamp},
-    decide::Policy,
     impact::Impact,
+    judge::{self, Terms},
     rules::{Context, RuleSet},
-    rules_dir,
+    rules_dir::{self, Rest},
     source::{Diagnostic, Files, Sources, render},
     store::{Refused, Store, StoreError},
     telemetry::Metrics,
 };
+
+pub use marker::Marker;
+
+/// How long a reload waits for files that are open for writing before it says so.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many earlier sets are kept compiled, for mails whose first attempt was under one of them.
 const MAX_EARLIER: usize = 16;
@@ -62,21 +69,11 @@ impl From<Refused> for StartError {
 #[derive(Clone)]
 pub struct Reading {
     pub dir: PathBuf,
-    pub context: Context,
-    /// As decisions have it; for the tests.
-    pub policy: Policy,
-    pub failing_tests: FailingTests,
+    pub terms: Terms,
     /// A reload that would order more jobs at once than this is refused; `None`: none is.
     pub blast_limit: Option<u64>,
-}
-
-/// What becomes of rules whose tests fail, or can't be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailingTests {
-    /// They are as wrong as rules that can't be read.
-    Refuse,
-    /// They are loaded, with a warning.
-    Warn,
+    /// Says across a crash which set was being judged.
+    pub marker: Marker,
 }
 
 /// What a reload came to.
@@ -90,6 +87,10 @@ pub enum Reload {
     Unchanged,
     /// Everything stays as it was. The text is what the merchant reads.
     Refused {
+        text: String,
+    },
+    /// Nothing was read: a file is open for writing, or git is at work. The text names it.
+    Waits {
         text: String,
     },
     /// The store could not take it.
@@ -109,6 +110,7 @@ pub struct Loaded {
 /// The rules in force.
 pub struct Rulebook {
     reading: Reading,
+    rest: Rest,
     store: Store,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -129,38 +131,56 @@ fn shown(diagnostics: &[Diagnostic], files: &Files, dir: &Path) -> String {
 }
 
 impl Rulebook {
-    /// Reads the directory and makes what is in there the active set; or the last good one, where that is wrong.
+    /// Runs the last good set from the store; [`Rulebook::begin`] then judges the files. Where there is none, the files are judged at
+    /// once, and have to be right.
     pub async fn start(
         reading: Reading,
+        rest: Rest,
         store: Store,
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
-        let now = clock.now();
-        let (set, error) = match read_and_test(&reading).await {
-            Ok(set) => (set, None),
-            Err(text) => match last_good(&store, &reading.context)? {
-                Some(set) => (set, Some((now, text))),
-                None => return Err(StartError::Wrong(text)),
-            },
+        let last = last_good(&store, &reading.terms.context).await?;
+        let set = match last {
+            Some(set) => set,
+            None => {
+                if let Err(why) = rest.released(PATIENCE).await {
+                    tracing::warn!(why, "the rules are read all the same: there are no earlier ones to run");
+                }
+                let set = read_and_judge(&reading).await.map_err(StartError::Wrong)?;
+                metrics.reloaded(true);
+                set
+            }
         };
-        if let Some((_, text)) = &error {
-            tracing::error!("the rules are refused; the last good ones run on\n{text}");
-        }
-        metrics.reloaded(error.is_none());
         let set = Arc::new(set);
         store.activate(Arc::clone(&set)).await?;
         tracing::info!(hash = set.hash(), rules = set.rules().len(), "the rules are loaded");
+        let loaded_at = clock.now();
         Ok(Self {
             reading,
+            rest,
             store,
             clock,
             metrics,
             current: ArcSwap::new(set),
-            told: Mutex::new(Told { loaded_at: now, error }),
+            told: Mutex::new(Told { loaded_at, error: None }),
             earlier: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// Judges the files for the first time after a start.
+    pub async fn begin(&self) -> Reload {
+        let reload = self.reload().await;
+        if matches!(reload, Reload::Refused { .. }) {
+            tracing::error!("the rules on the disk are refused; the last good ones run on");
+        }
+        reload
+    }
+
+    /// The service stops: a judgement that is cut short was no fault of the files.
+    pub fn stop(&self) {
+        self.reading.marker.stop();
     }
 
     pub fn current(&self) -> Arc<RuleSet> {
@@ -178,10 +198,15 @@ impl Rulebook {
         }
     }
 
-    /// Reads the directory; swaps the whole set, or nothing.
+    /// Reads the directory once its files are whole; swaps the whole set, or nothing.
     pub async fn reload(&self) -> Reload {
         let _turn = self.turn.lock().await;
-        match read_and_test(&self.reading).await {
+        if let Err(why) = self.rest.released(PATIENCE).await {
+            let text = format!("the rules are not read before their files are whole: {why}");
+            tracing::warn!("{text}");
+            return Reload::Waits { text };
+        }
+        match read_and_judge(&self.reading).await {
             Err(text) => self.refuse(text),
             Ok(set) if set.hash() == self.current.load().hash() => {
                 self.tell(|told| told.error = None);
@@ -192,18 +217,22 @@ impl Rulebook {
         }
     }
 
-    /// These files, or those in the directory, as a set that nobody makes the active one; or everything that is wrong with them.
-    pub async fn edited(&self, files: Option<Files>) -> Result<Arc<RuleSet>, String> {
+    /// These files, or those in the directory, as a set that does not become the active one; or everything that is wrong with them.
+    /// With `judged` their tests are run as a reload runs them, and refuse the set as there.
+    pub async fn edited(&self, files: Option<Files>, judged: bool) -> Result<Arc<RuleSet>, String> {
         let reading = self.reading.clone();
         let work = move || {
             let files = match files {
                 Some(files) => files,
-                None => {
-                    rules_dir::read(&reading.dir).map_err(|wrong| shown(&wrong, &Files::default(), &reading.dir))?
-                }
+                None => read_files(&reading)?,
             };
-            let compiled = RuleSet::compile(&files, &reading.context);
-            compiled.set.map(Arc::new).ok_or_else(|| shown(&compiled.diagnostics, &files, &reading.dir))
+            let verdict = match judged {
+                true => judge::judge(&files, &reading.terms),
+                false => judge::read(&files, &reading.terms),
+            };
+            let is_refused = judged && verdict.is_refused();
+            let text = verdict.text(&files, &reading.dir.display().to_string());
+            verdict.rules.filter(|_| !is_refused).map(Arc::new).ok_or(text)
         };
         let failed = |error| Err(format!("reading the rules failed: {error}"));
         tokio::task::spawn_blocking(work).await.unwrap_or_else(failed)
@@ -282,18 +311,24 @@ impl Rulebook {
             return Ok(Some(Arc::clone(set)));
         }
         let Some(files) = self.store.rule_set(hash)? else { return Ok(None) };
-        let Some(set) = RuleSet::compile(&files, &self.reading.context).set.map(Arc::new) else { return Ok(None) };
+        let Some(set) = RuleSet::compile(&files, &self.reading.terms.context).set.map(Arc::new) else {
+            return Ok(None);
+        };
         self.keep(Arc::clone(&set));
         Ok(Some(set))
     }
 }
 
+fn read_files(reading: &Reading) -> Result<Files, String> {
+    rules_dir::read(&reading.dir).map_err(|wrong| shown(&wrong, &Files::default(), &reading.dir))
+}
+
 /// Off the threads that answer callbacks: a large directory takes its time.
-async fn read_and_test(reading: &Reading) -> Result<RuleSet, String> {
+async fn read_and_judge(reading: &Reading) -> Result<RuleSet, String> {
     let reading = reading.clone();
     let work = move || {
-        let files = rules_dir::read(&reading.dir).map_err(|wrong| shown(&wrong, &Files::default(), &reading.dir))?;
-        let set = compile(&files, &reading)?;
+        let files = read_files(&reading)?;
+        let set = judged(&files, &reading)?;
         let overlooked = rules_dir::overlooked(&reading.dir);
         if !overlooked.is_empty() {
             let text = shown(&overlooked, &Files::default(), &reading.dir);
@@ -305,32 +340,35 @@ async fn read_and_test(reading: &Reading) -> Result<RuleSet, String> {
 }
 
 /// The set, if nothing is wrong with it or its tests; or everything that is, as a merchant reads it.
-fn compile(files: &Files, reading: &Reading) -> Result<RuleSet, String> {
-    let compiled = RuleSet::compile(files, &reading.context);
-    let (tests, of_tests) = Tests::read(files, compiled.set.as_ref(), &reading.context);
-    let (mut diagnostics, strict) = (compiled.diagnostics, reading.failing_tests == FailingTests::Refuse);
-    diagnostics.extend(of_tests);
-    let text = shown(&diagnostics, files, &reading.dir);
-    let Some(set) = compiled.set.filter(|_| tests.is_some() || !strict) else { return Err(text) };
-    if tests.is_none() {
+fn judged(files: &Files, reading: &Reading) -> Result<RuleSet, String> {
+    let hash = files.hash();
+    if let Some(refusal) = reading.marker.refusal(&hash) {
+        return Err(refusal);
+    }
+    reading
+        .marker
+        .set(&hash)
+        .map_err(|error| format!("the data directory can't be written, and nothing is judged: {error}"))?;
+    let verdict = judge::judge(files, &reading.terms);
+    reading.marker.clear();
+    let text = verdict.text(files, &reading.dir.display().to_string());
+    let is_refused = verdict.is_refused();
+    let Some(set) = verdict.rules.filter(|_| !is_refused) else { return Err(text) };
+    if verdict.tests.is_none() {
         tracing::warn!("the tests of the rules can't be read, and are not run\n{text}");
-    } else if !diagnostics.is_empty() {
-        tracing::warn!("the rules have warnings\n{text}");
+    } else if !text.is_empty() {
+        tracing::warn!("the rules are right, and there are warnings\n{text}");
     }
-    let results = tests.unwrap_or_default().run(&set, &reading.policy).shown_in(&reading.dir.display().to_string());
-    if results.failed() == 0 {
-        return Ok(set);
-    }
-    let text = results.text();
-    if strict {
-        return Err(format!("the tests of the rules fail\n\n{text}"));
-    }
-    tracing::warn!("the tests of the rules fail, and the rules are loaded all the same\n{text}");
     Ok(set)
 }
 
-fn last_good(store: &Store, context: &Context) -> Result<Option<RuleSet>, StoreError> {
-    let Some(hash) = store.active_set() else { return Ok(None) };
-    let Some(files) = store.rule_set(&hash)? else { return Ok(None) };
-    Ok(RuleSet::compile(&files, context).set)
+async fn last_good(store: &Store, context: &Context) -> Result<Option<RuleSet>, StartError> {
+    let (store, context) = (store.clone(), context.clone());
+    let work = move || {
+        let Some(hash) = store.active_set() else { return Ok(None) };
+        let Some(files) = store.rule_set(&hash)? else { return Ok(None) };
+        Ok(RuleSet::compile(&files, &context).set)
+    };
+    let failed = |error| Err(StartError::Store(format!("reading the last good rules failed: {error}")));
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(failed)
 }

@@ -1,38 +1,27 @@
-//! The directory in which merchants keep their rules: read as a whole, and watched for changes.
+//! The directory in which merchants keep their rules: read as a whole, at a moment when nobody writes, and watched for changes.
 //!
-//! It is the directory that is watched, not files: editors write beside and rename, `git checkout` replaces, and deployments
-//! swap a symbolic link. A look at names, sizes and times once a second catches what no event tells.
+//! The directory is watched, not files: editors write beside and rename, `git checkout` replaces, and deployments swap a symbolic link.
+//! A look at names, sizes and times once a second catches changes without an event.
 
+mod activity;
+mod identity;
+mod lock;
 mod overlooked;
 mod reading;
+mod watch;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Duration,
-};
-
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep, timeout},
 };
 
 pub use overlooked::overlooked;
+pub use watch::{Rest, Watch};
 
 use crate::source::{Diagnostic, Files};
 
 /// More than anybody writes by hand.
 const MAX_TOTAL_BYTES: u64 = 256 << 20;
-
-/// How often it is looked whether something has changed, whatever events say.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// How long it must be quiet after an event, so that a save of many files is read once.
-const QUIET: Duration = Duration::from_millis(100);
-
-/// Quiet or not, so long after the first event it is read.
-const PATIENCE: Duration = Duration::from_millis(1_000);
 
 /// Hidden, or an editor's.
 fn is_left_alone(name: &str) -> bool {
@@ -81,8 +70,25 @@ fn list(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
+/// How often a directory that changes while it is read is read again.
+const MAX_READINGS: usize = 10;
+
 /// Reads the directory; or says everything that can't be read. What else lies there is [`overlooked`].
+///
+/// The files are all of one moment: where one of them has changed while they were read, they are read again.
 pub fn read(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
+    for _ in 0..MAX_READINGS {
+        let before = identity::of(dir);
+        let files = read_once(dir);
+        if identity::of(dir) == before {
+            return files;
+        }
+    }
+    let moving = Diagnostic::error("file", shown(dir), "the files change while they are read");
+    Err(vec![moving.help("wait until the program that writes them has finished")])
+}
+
+fn read_once(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
     let shown = shown(dir);
     let paths = list(dir).map_err(|error| {
         let unreadable = Diagnostic::error("file", shown.clone(), format!("can't be read: {error}"));
@@ -112,76 +118,6 @@ pub fn read(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
     if wrong.is_empty() { Ok(files) } else { Err(wrong) }
 }
 
-/// What tells one state of the directory from the next without reading it.
-#[derive(PartialEq, Eq)]
-struct Look(Vec<(String, u64, i128, u64)>);
-
-fn look(dir: &Path) -> Option<Look> {
-    use std::os::unix::fs::MetadataExt;
-    let mut seen = Vec::new();
-    for (name, path) in list(dir).ok()? {
-        let metadata = fs::metadata(path).ok()?;
-        let changed = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-        seen.push((name, metadata.len(), changed, metadata.ino()));
-    }
-    Some(Look(seen))
-}
-
-/// Says when the directory has changed.
-pub struct Watch {
-    dir: PathBuf,
-    /// Dropped, it stops. `None` where the system can't watch: then looking has to do.
-    _watcher: Option<RecommendedWatcher>,
-    events: mpsc::Receiver<()>,
-    seen: Option<Look>,
-}
-
-impl Watch {
-    pub fn new(dir: &Path) -> Self {
-        let (tell, events) = mpsc::channel(1);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // Looking at the directory is an event, too, and must not lead to the next look. One waiting event says all.
-            if !event.is_ok_and(|event| event.kind.is_access()) {
-                let _ = tell.try_send(());
-            }
-        });
-        let watcher = watcher.and_then(|mut watcher| {
-            watcher.watch(dir, RecursiveMode::Recursive)?;
-            Ok(watcher)
-        });
-        let watcher = watcher
-            .inspect_err(|error| tracing::warn!(%error, "the rules can't be watched; they are looked at every second"))
-            .ok();
-        Self { dir: dir.to_owned(), _watcher: watcher, events, seen: look(dir) }
-    }
-
-    /// Resolves when something in there is different and has come to rest.
-    pub async fn changed(&mut self) {
-        loop {
-            // An error here is the second that has passed, or a watcher that is gone.
-            if let Ok(None) = timeout(LOOK_EVERY, self.events.recv()).await {
-                sleep(LOOK_EVERY).await;
-            }
-            let first = Instant::now();
-            let mut now = look(&self.dir);
-            if now == self.seen {
-                continue;
-            }
-            while first.elapsed() < PATIENCE {
-                sleep(QUIET).await;
-                let later = look(&self.dir);
-                let rests = later == now;
-                now = later;
-                if rests {
-                    break;
-                }
-            }
-            self.seen = now;
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,26 +134,6 @@ mod tests {
         {
             assert!(!is_ours(path), "{path}");
         }
-    }
-
-    #[tokio::test]
-    async fn renames_and_swapped_links_are_seen() {
-        let dir = tempfile::tempdir().expect("directory");
-        for version in ["one", "two"] {
-            fs::create_dir(dir.path().join(version)).expect("made");
-            fs::write(dir.path().join(version).join("kyc.yaml"), version).expect("written");
-        }
-        let link = dir.path().join("rules");
-        std::os::unix::fs::symlink(dir.path().join("one"), &link).expect("linked");
-        let mut watch = Watch::new(&link);
-        fs::write(link.join("kyc.yaml.new"), "three").expect("written");
-        fs::rename(link.join("kyc.yaml.new"), link.join("kyc.yaml")).expect("renamed");
-        watch.changed().await;
-        assert_eq!(read(&link).expect("readable").get("kyc.yaml"), Some("three"));
-        std::os::unix::fs::symlink(dir.path().join("two"), dir.path().join("next")).expect("linked");
-        fs::rename(dir.path().join("next"), &link).expect("swapped");
-        watch.changed().await;
-        assert_eq!(read(&link).expect("readable").get("kyc.yaml"), Some("two"));
     }
 
     #[test]

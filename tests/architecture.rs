@@ -7,13 +7,13 @@ use std::{
 
 /// From the ground up. Rooms on one floor don't name each other.
 const FLOORS: &[&[&str]] = &[
-    &["clock", "source", "pace", "untrusted", "zone"],
+    &["clock", "source", "pace", "stack", "untrusted", "zone"],
     &["kyc", "template"],
     &["rules"],
     &["outbox", "schema", "graph"],
     &["decide"],
     &["cases", "explain"],
-    &["backtest"],
+    &["backtest", "judge"],
     &["store", "outbound"],
     &["telemetry", "actions", "rules_dir", "shipped", "contacts", "impact"],
     &["rulebook", "directory"],
@@ -39,6 +39,7 @@ const PURE: &[&str] = &[
     "cases",
     "explain",
     "backtest",
+    "judge",
     "untrusted",
 ];
 const IMPURE_WORDS: &[&str] =

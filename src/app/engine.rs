@@ -9,8 +9,9 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{oneshot, watch},
     task::{JoinHandle, JoinSet},
+    time::{sleep, timeout},
 };
 
 use super::{AppError, data_dir, milliseconds, reading};
@@ -22,13 +23,16 @@ use crate::{
     dispatch::Dispatcher,
     house::House,
     provider::{Api, Asker, PatienceWatch, Reconcile},
-    rulebook::Rulebook,
+    rulebook::{Reload, Rulebook},
     rules_dir::Watch,
     store::{Options, Progress, Recorder, Store},
     telemetry::Metrics,
     timers::Timers,
     ways,
 };
+
+/// How long a start waits for the verdict about the files before it takes callbacks with the last good rules.
+const FIRST_JUDGEMENT: Duration = Duration::from_secs(10);
 
 /// What opens behind the listeners.
 pub struct Engine {
@@ -48,6 +52,7 @@ pub struct Running {
     /// Workers, timers and questions to the provider.
     tasks: JoinSet<()>,
     reloader: JoinHandle<()>,
+    rulebook: Arc<Rulebook>,
     stop: watch::Sender<bool>,
 }
 
@@ -70,7 +75,8 @@ impl Engine {
         // It begins before the rules are read: what is saved meanwhile is seen as a change.
         let watch = Watch::new(&self.config.rules);
         let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.metrics));
-        let rulebook = match Rulebook::start(reading(&self.config), store.clone(), clock, metrics).await {
+        let reading = reading(&self.config, &data);
+        let rulebook = match Rulebook::start(reading, watch.rest(), store.clone(), clock, metrics).await {
             Ok(rulebook) => Arc::new(rulebook),
             Err(error) => {
                 store.close().await;
@@ -78,7 +84,8 @@ impl Engine {
             }
         };
         let (stop, stopped) = watch::channel(false);
-        let reloader = tokio::spawn(reload_on_change(watch, Arc::clone(&rulebook)));
+        let (begun, first) = oneshot::channel();
+        let reloader = tokio::spawn(reload_on_change(watch, Arc::clone(&rulebook), begun));
         let lookups = self.shop.take().map(|(shop, cache_ms)| {
             Arc::new(Lookups::new(shop, cache_ms, store.clone(), self.clock.clone(), Arc::clone(&self.metrics)))
         });
@@ -120,9 +127,11 @@ impl Engine {
         for dispatcher in self.dispatchers(&store, &rulebook) {
             tasks.spawn(dispatcher.run(stopped.clone()));
         }
-        self.house.open(store.clone(), rulebook, asker, lookups);
+        // Callbacks are decided by the files where these are judged soon; else the last good rules decide meanwhile.
+        let _ = timeout(FIRST_JUDGEMENT, first).await;
+        self.house.open(store.clone(), Arc::clone(&rulebook), asker, lookups);
         tracing::info!(data = %data.display(), customers = store.figures().customers, "callbacks are taken");
-        Ok(Running { store, tasks, reloader, stop })
+        Ok(Running { store, tasks, reloader, rulebook, stop })
     }
 
     fn options(&self) -> Options {
@@ -170,6 +179,7 @@ impl Engine {
 impl Running {
     pub async fn stop(mut self) {
         self.reloader.abort();
+        self.rulebook.stop();
         let _ = self.stop.send(true);
         let mut well = true;
         while let Some(ended) = self.tasks.join_next().await {
@@ -202,10 +212,16 @@ async fn tell_progress(progress: Arc<Progress>) {
     }
 }
 
-/// Loads the rules anew whenever their directory changes, or a SIGHUP comes.
-async fn reload_on_change(mut watch: Watch, rulebook: Arc<Rulebook>) {
+/// Judges the files once, then loads the rules anew whenever their directory changes, or a SIGHUP comes.
+async fn reload_on_change(mut watch: Watch, rulebook: Arc<Rulebook>, begun: oneshot::Sender<()>) {
     let mut hangups = signal(SignalKind::hangup()).ok();
+    let mut reload = rulebook.begin().await;
+    let _ = begun.send(());
     loop {
+        while matches!(reload, Reload::Failed(_) | Reload::Waits { .. }) {
+            sleep(Duration::from_secs(1)).await;
+            reload = rulebook.reload().await;
+        }
         let hangup = async {
             match &mut hangups {
                 Some(hangups) => hangups.recv().await,
@@ -216,8 +232,6 @@ async fn reload_on_change(mut watch: Watch, rulebook: Arc<Rulebook>) {
             () = watch.changed() => {}
             _ = hangup => tracing::info!("SIGHUP: the rules are loaded anew"),
         }
-        while matches!(rulebook.reload().await, crate::rulebook::Reload::Failed(_)) {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+        reload = rulebook.reload().await;
     }
 }

@@ -7,6 +7,12 @@ use crate::{
     source::{Diagnostic, Document, Files, Node, Report, bounded},
 };
 
+/// One warning for all rules, where there are no tests.
+pub fn no_tests(rules: &RuleSet) -> Diagnostic {
+    let message = format!("no test fires any rule here ({}): there are no tests", rules.rules().len());
+    Diagnostic::warning("untested", "", message).help("tests lie beside the rules, in files as kyc.test.yaml")
+}
+
 /// One for each of these rules, at its id.
 pub fn untested(ids: &[RuleId], rules: &RuleSet) -> Vec<Diagnostic> {
     let ids: BTreeSet<&RuleId> = ids.iter().collect();

@@ -28,7 +28,7 @@ mod test_reading;
 mod tests;
 mod world;
 
-pub use coverage::untested;
+pub use coverage::{no_tests, untested};
 pub use left::Left;
 pub use results::{Difference, Failure, Results, Tested};
 pub use world::World;
@@ -37,6 +37,7 @@ use crate::{
     decide::Policy,
     rules::{Context, RuleSet},
     source::{Diagnostic, Files, bounded},
+    stack::deep,
 };
 
 /// The tests of one directory, in the order of their files.
@@ -80,7 +81,7 @@ impl Tests {
 
     /// Lives every test through. The rules must be those that the tests were read with.
     pub fn run(&self, rules: &RuleSet, policy: &Policy) -> Results {
-        run::run(&self.0, rules, policy)
+        deep(|| run::run(&self.0, rules, policy))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     comparison,
-    results::{Failure, Results, Tested},
+    results::{Difference, Failure, Results, Tested},
     test::{Does, Test},
     world::World,
 };
@@ -14,10 +14,14 @@ use crate::{
     rules::{Mode, RuleId, RuleSet},
 };
 
+/// How much all tests of a directory may cost together, as [`World::worked`] counts: 20,000 mails.
+const MAX_WORK: u64 = if cfg!(test) { 100_000 } else { 1_000_000 };
+
 pub(super) fn run(tests: &[Test], rules: &RuleSet, policy: &Policy) -> Results {
     let mut fired = BTreeSet::new();
     let standing = standing(rules);
-    let tested = tests.iter().map(|test| one(test, (rules, &standing), policy, &mut fired)).collect();
+    let mut room = MAX_WORK;
+    let tested = tests.iter().map(|test| one(test, (rules, &standing), policy, &mut fired, &mut room)).collect();
     // A paused rule can't be fired by any test.
     let silent = rules.rules().iter().filter(|rule| rule.mode != Mode::Paused && !fired.contains(&rule.id));
     Results { tests: tested, untested: silent.map(|rule| rule.id.clone()).collect() }
@@ -33,6 +37,7 @@ fn one(
     (rules, standing_of_all): (&RuleSet, &Standing),
     policy: &Policy,
     fired: &mut BTreeSet<RuleId>,
+    room: &mut u64,
 ) -> Tested {
     let part = test.rules.as_ref().map(|ids| rules.only(ids));
     let part = part.map(|rules| (standing(&rules), rules));
@@ -45,7 +50,13 @@ fn one(
     let mut failures = Vec::new();
     // Where the last look was.
     let mut since = None;
+    let room_before = *room;
     for step in &test.steps {
+        *room = room_before.saturating_sub(world.worked());
+        if *room == 0 {
+            failures.push(too_much(step.line, test, &world));
+            break;
+        }
         match &step.does {
             Does::Callback(saw) => world.happens(&Command::Observe { customer: customer(), saw: saw.clone() }),
             Does::Wait(duration) => world.pass(duration.ms()),
@@ -70,5 +81,14 @@ fn one(
             }
         }
     }
+    *room = room_before.saturating_sub(world.worked());
     Tested { name: test.name.clone(), file: test.file.to_string(), line: test.line, failures }
+}
+
+/// The tests cost too much to be run to their end.
+fn too_much(line: u32, test: &Test, world: &World<'_>) -> Failure {
+    let why = "the tests of this directory do so much that they are not run any further: callbacks, days and mails"
+        .to_owned();
+    let differences = vec![Difference { expected: None, got: None, why: Some(why), text: None }];
+    Failure { line, at: test.start.shown(world.now()), zone: test.start.zone_name(), differences }
 }

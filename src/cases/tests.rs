@@ -313,6 +313,23 @@ fn a_thousand_tests_take_about_a_second() {
 }
 
 #[test]
+fn tests_that_never_end_are_not_run_to_their_end() {
+    let one = steps(
+        "callback: {status: SOFT_KYC_FAILED, docsMissing: [SELFIE]}\nwait: 2m\ncallback: {status: FULL_USER}\nwait: 1m\nexpect: nothing",
+    );
+    let stories: Vec<String> = (0..500).map(|nth| one.replace("a story", &format!("story {nth}"))).collect();
+    let mut files = files(&stories.concat());
+    let text = files.get("kyc.test.yaml").expect("tests").to_owned();
+    for nth in 0..5 {
+        files.insert(format!("more-{nth}.test.yaml"), text.clone());
+    }
+    let rules = RuleSet::compile(&files, &context()).set.expect("rules");
+    let results = Tests::read(&files, Some(&rules), &context()).0.expect("tests").run(&rules, &Policy::default());
+    let last = results.tests.last().and_then(|test| test.failures.last()).expect("it was not run");
+    assert!(last.differences[0].why.as_deref().is_some_and(|why| why.contains("not run any further")), "{last:?}");
+}
+
+#[test]
 fn nothing_that_is_written_makes_it_panic() {
     let whole = files(&steps(
         "callback: {status: CREATED, docsMissing: [SELFIE]}\nwait: 2d\nexpect: [{rule: welcome, email: hello, at: 2026-03-03T18:00}]",

@@ -15,6 +15,9 @@ use crate::{
     rules::{Action, Rule, RuleId, RuleSet},
 };
 
+/// What it costs to render a mail, where a command costs 1.
+const MAIL_COST: u64 = 50;
+
 pub struct World<'a> {
     rules: &'a RuleSet,
     standing: &'a Standing,
@@ -28,6 +31,7 @@ pub struct World<'a> {
     number: u64,
     case: Case,
     seen: Seen,
+    worked: u64,
 }
 
 /// What has happened since somebody last looked.
@@ -58,7 +62,7 @@ impl<'a> World<'a> {
         let key = JobKey::new(&[0; 32]);
         let (case, seen) = (Case::default(), Seen::default());
         let policy = policy.for_simulation();
-        Self { rules, standing, policy, key, who, renders: true, now, number: 1, case, seen }
+        Self { rules, standing, policy, key, who, renders: true, now, number: 1, case, seen, worked: 0 }
     }
 
     /// A world that begins in the middle of a life, and in which only it is noted that something leaves, not what it says.
@@ -87,6 +91,11 @@ impl<'a> World<'a> {
 
     pub(super) const fn rules(&self) -> &'a RuleSet {
         self.rules
+    }
+
+    /// How much it has cost so far: commands, the rules they met, and mails.
+    pub(super) const fn worked(&self) -> u64 {
+        self.worked
     }
 
     /// What has happened since this was last asked.
@@ -146,6 +155,7 @@ impl<'a> World<'a> {
         let outcome = match action {
             Action::Email { template, .. } => match &job.letter {
                 Some(letter) if self.renders => {
+                    self.worked += MAIL_COST;
                     match self.rules.templates().render_mail(template, letter.locale.as_deref(), &letter.facts) {
                         Ok(mail) => {
                             let left = Left::of(&job.order.rule, action, self.now, Some(&letter.address));
@@ -188,7 +198,9 @@ impl<'a> World<'a> {
             duplicate_at: None,
         };
         let Decision { effects, receipt } = decide(&self.case, command, given);
+        self.worked += 1;
         if let Some(effects) = effects {
+            self.worked += effects.rules.len() as u64 + u64::from(effects.more_rules);
             self.see(&effects);
             self.case.apply(self.number, self.now, &effects);
             self.number += 1;

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::{Exit, Failure, Output, offline::Offline, settings};
 use crate::{
     app,
-    cases::untested,
     config::Config,
     http::{TlsConfig, TlsError},
     source::{Diagnostic, Severity, github, json as as_json, render},
@@ -46,21 +45,13 @@ enum Format {
 
 impl Check {
     pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let mut offline = Offline::read(given, self.rules.as_deref())?;
+        let mut offline = Offline::judged(given, self.rules.as_deref())?;
         if let Some(loaded) = &offline.configuration {
             let missing = loaded.config.iter().flat_map(app::unsupported);
             let missing = missing.map(|text| Diagnostic::error("unsupported", loaded.file.clone(), text));
             offline.diagnostics.extend(missing);
             let wrong = loaded.config.as_ref().and_then(certificate);
             offline.diagnostics.extend(wrong);
-        }
-        // Whether tests pass is for `test` to say; here they tell which rules they reach.
-        if let (Some(rules), Some(tests)) = (&offline.rules, &offline.tests) {
-            let found = match tests.is_empty() {
-                true => no_tests(&offline.dir(), rules.rules().len()),
-                false => untested(&tests.run(rules, &offline.policy).untested, rules),
-            };
-            offline.diagnostics.extend(found);
         }
         self.report(&offline, output)?;
         if self.against_running { against_running(given, &offline, output) } else { Ok(()) }
@@ -129,12 +120,6 @@ fn show_impact(answer: &Value, output: &mut Output) {
     for (rule, count) in impact["at_once"].as_object().into_iter().flatten() {
         output.line(format_args!("    {rule}: {count}"));
     }
-}
-
-/// One word for all rules, rather than one for each.
-fn no_tests(dir: &str, rules: usize) -> Vec<Diagnostic> {
-    let message = format!("no test fires any rule here ({rules}): there are no tests");
-    vec![Diagnostic::warning("untested", dir, message).help("tests lie beside the rules, in files as kyc.test.yaml")]
 }
 
 pub fn counted(count: usize, what: &str) -> String {

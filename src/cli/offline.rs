@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use super::{Exit, Failure, settings};
 use crate::{
     app,
-    cases::Tests,
+    cases::{Results, Tests},
     config::{Config, Loaded, Unfilled},
     decide::Policy,
+    judge::{self, Terms, Verdict},
     rules::{Context, RuleSet},
     rules_dir,
     source::{Diagnostic, Files, Severity, Sources, render},
@@ -23,6 +24,8 @@ pub struct Offline {
     pub rules: Option<RuleSet>,
     /// `None` where anything is wrong with the tests.
     pub tests: Option<Tests>,
+    /// How the tests went; `None` where they were not run.
+    pub results: Option<Results>,
     /// What is to be said about all of it.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -31,6 +34,19 @@ impl Offline {
     /// Reads the configuration and this directory, or the configured one. Variables that are not set stay unfilled, so that it
     /// works where nobody has the secrets.
     pub fn read(given: Option<&Path>, rules: Option<&Path>) -> Result<Self, Failure> {
+        Self::asked(given, rules, judge::read)
+    }
+
+    /// The same, with the verdict that a reload would come to.
+    pub fn judged(given: Option<&Path>, rules: Option<&Path>) -> Result<Self, Failure> {
+        Self::asked(given, rules, judge::judge)
+    }
+
+    fn asked(
+        given: Option<&Path>,
+        rules: Option<&Path>,
+        ask: impl FnOnce(&Files, &Terms) -> Verdict,
+    ) -> Result<Self, Failure> {
         let configuration = match (Config::find(given), rules) {
             (None, Some(_)) => None,
             _ => Some(settings::read(&settings::find(given)?, Unfilled::Allow)?),
@@ -44,29 +60,33 @@ impl Offline {
             files: Files::default(),
             rules: None,
             tests: None,
+            results: None,
         };
-        offline.compile();
+        offline.ask(ask);
         Ok(offline)
     }
 
-    fn compile(&mut self) {
+    fn ask(&mut self, ask: impl FnOnce(&Files, &Terms) -> Verdict) {
         let Some(dir) = &self.dir else { return };
         match rules_dir::read(dir) {
             Err(wrong) => self.diagnostics.extend(wrong),
             Ok(files) => {
-                let context = match &self.configuration {
-                    None => Context::assumed_by(&files),
+                let terms = match &self.configuration {
+                    None => Terms { context: Context::assumed_by(&files), ..Terms::default() },
                     // What the rules may name is not known until the configuration is right.
                     Some(loaded) => match &loaded.config {
-                        Some(config) => app::context(config),
+                        Some(config) => app::terms(config),
                         None => return,
                     },
                 };
-                let compiled = RuleSet::compile(&files, &context);
-                let (tests, found) = Tests::read(&files, compiled.set.as_ref(), &context);
-                self.diagnostics.extend(compiled.diagnostics.into_iter().chain(found));
+                let verdict = ask(&files, &terms);
+                self.diagnostics.extend(verdict.diagnostics());
                 self.diagnostics.extend(rules_dir::overlooked(dir));
-                (self.files, self.rules, self.tests) = (files, compiled.set, tests);
+                let shown = dir.display().to_string();
+                let whole = self.diagnostics.iter_mut().filter(|one| one.file.is_empty() && one.code == "untested");
+                whole.for_each(|one| one.file.clone_from(&shown));
+                self.results = verdict.results.map(|results| results.shown_in(&shown));
+                (self.files, self.rules, self.tests) = (files, verdict.rules, verdict.tests);
             }
         }
     }

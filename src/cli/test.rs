@@ -75,7 +75,10 @@ fn listed(ids: &[RuleId]) -> String {
 
 /// What is wrong has to be mended first. Warnings are for `check`.
 fn unreadable(offline: &mut Offline, output: &mut Output) -> Failure {
-    offline.diagnostics.retain(|one| one.severity == Severity::Error);
+    // Where tests that can't be read are only warned of, these warnings are the reason.
+    if offline.count(Severity::Error) > 0 {
+        offline.diagnostics.retain(|one| one.severity == Severity::Error);
+    }
     let (found, sources) = (&offline.diagnostics, offline.sources());
     if output.is_json() {
         json(found, &sources).iter().for_each(|one| output.json(one));

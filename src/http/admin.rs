@@ -379,6 +379,7 @@ impl Admin {
                 Ok(json(StatusCode::OK, &shape))
             }
             Reload::Refused { text } => Err(unprocessable(text)),
+            Reload::Waits { text } => Err(Problem::new(Kind::Conflict).detail(text)),
             Reload::Failed(why) => Err(refused(why)),
         }
     }

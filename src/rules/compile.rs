@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     source::{Diagnostic, Document, Files, Node, Report, Severity, Value, bounded},
+    stack::deep,
     template::{Options, Templates},
 };
 
@@ -29,6 +30,10 @@ pub struct Compiled {
 impl RuleSet {
     /// Reads every file. Pure and total.
     pub fn compile(files: &Files, context: &Context) -> Compiled {
+        deep(|| Self::compiled(files, context))
+    }
+
+    fn compiled(files: &Files, context: &Context) -> Compiled {
         let mut diagnostics = Vec::new();
         let labels = label_codes(files);
         let names = Names::new(context, files, labels);

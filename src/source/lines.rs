@@ -13,6 +13,18 @@ impl Lines {
     pub fn line(&self, at: usize) -> u32 {
         u32::try_from(self.0.partition_point(|end| *end < at) + 1).unwrap_or(u32::MAX)
     }
+
+    /// What a line of this text holds, without the spaces around it; lines count from 1.
+    pub fn span(&self, text: &str, line: u32) -> Option<std::ops::Range<usize>> {
+        let nth = usize::try_from(line).ok()?.checked_sub(1)?;
+        let start = match nth.checked_sub(1) {
+            None => 0,
+            Some(before) => self.0.get(before)? + 1,
+        };
+        let written = text.get(start..self.0.get(nth).copied().unwrap_or(text.len()))?;
+        let start = start + written.len() - written.trim_start().len();
+        Some(start..start + written.trim().len())
+    }
 }
 
 #[cfg(test)]
@@ -23,5 +35,8 @@ mod tests {
     fn a_line_ends_with_its_line_break() {
         let lines = Lines::of("a\nb\n\nc");
         assert_eq!([0, 1, 2, 3, 4, 5, 99].map(|at| lines.line(at)), [1, 1, 2, 2, 3, 4, 4]);
+        let text = "a\n  b \n\nc";
+        let spans = [0, 1, 2, 3, 4, 5].map(|line| Lines::of(text).span(text, line).map(|span| &text[span]));
+        assert_eq!(spans, [None, Some("a"), Some("b"), Some(""), Some("c"), None]);
     }
 }

@@ -5,6 +5,7 @@
 //! [`render()`] shows the [`Diagnostic`]s with file, line, column and caret. Nothing in here knows a rule or does I/O.
 
 mod comment;
+mod conflict;
 mod diagnostic;
 mod duration;
 mod fields;
@@ -19,6 +20,7 @@ mod tree;
 mod typed;
 mod yaml;
 
+pub use conflict::conflicts;
 pub use diagnostic::{Diagnostic, Severity, bounded};
 pub use duration::{Duration, DurationError};
 pub use fields::Fields;

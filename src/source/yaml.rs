@@ -23,7 +23,7 @@
 
 use saphyr_parser::{Event, Parser};
 
-use super::{Node, Report, syntax, tree::Tree};
+use super::{Node, Report, conflicts, syntax, tree::Tree};
 
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 
@@ -42,6 +42,13 @@ impl<'t> Document<'t> {
             report
                 .error("size", 0..0, format!("this file has {kib} KiB; at most {} are read", MAX_FILE_BYTES / 1024))
                 .help("split it into several files");
+            return None;
+        }
+        let conflicts = conflicts(report.file(), text);
+        if !conflicts.is_empty() {
+            for conflict in conflicts {
+                report.add(conflict);
+            }
             return None;
         }
         let mut tree = Tree::new(report);

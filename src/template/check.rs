@@ -12,8 +12,11 @@ use super::{
     engine::{FILTERS, FUNCTIONS, TAGS, TESTS},
     facts::{MAY_BE_MISSING, NAMES},
     file::{CODE, Part},
+    guard,
     markdown::Fault,
+    operands,
     scan::{Kind, words},
+    tokens::blocks,
 };
 use crate::source::Diagnostic;
 
@@ -161,6 +164,7 @@ fn found_in(part: &Part<'_>, rendered: &Rendered) -> Vec<Diagnostic> {
                 .help("write Markdown here; what surrounds all mails stands in templates/layout.html"),
             Fault::Address => Diagnostic::error(CODE, part.path, "a link in a mail needs a whole address")
                 .help("begin with https://, mailto: or `{{ brand.url }}`; what comes from outside can't be an address"),
+            Fault::Depth => Diagnostic::error(CODE, part.path, "lists and quotes are nested more than 32 deep"),
         };
         match part.source.find(piece.lines().next().unwrap_or_default()).filter(|_| !piece.is_empty()) {
             Some(at) => error.at(part.offset + at..part.offset + at + piece.lines().next().unwrap_or_default().len()),
@@ -186,7 +190,7 @@ pub(super) fn complaint(part: &Part<'_>, error: &Error) -> Diagnostic {
             }
         },
         ErrorKind::OutOfFuel => diagnostic("the template does not come to an end".into())
-            .help("a loop runs too often, or too much is printed"),
+            .help("a loop runs too often, a list grows too large, or too much is printed"),
         ErrorKind::TemplateNotFound | ErrorKind::BadInclude => {
             diagnostic("other templates are not available: a template stands alone".into())
         }
@@ -224,6 +228,9 @@ fn missing_at<'t>(part: &Part<'t>, failed: &Range<usize>) -> Option<(&'t str, Ra
 fn place(part: &Part<'_>, error: &Error) -> Range<usize> {
     let (start, end) = (part.offset, part.offset + part.source.len());
     if let Some(range) = error.range() {
+        // minijinja has read the text with the guards in it.
+        let guards = operands::places(&blocks(part.source));
+        let range = guard::unguarded(range.start, &guards)..guard::unguarded(range.end, &guards);
         let range = (start + range.start).min(end)..(start + range.end).min(end);
         let trimmed = part.file.get(range.clone()).map_or(0, |code| code.len() - code.trim_end().len());
         if range.start < range.end && part.file.is_char_boundary(range.start) && part.file.is_char_boundary(range.end) {

@@ -10,6 +10,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 use super::{
     dates,
     file::Part,
+    guard,
     labels::{Labels, joined},
     values,
 };
@@ -138,6 +139,7 @@ fn bare() -> Environment<'static> {
     for filter in REMOVED {
         env.remove_filter(filter);
     }
+    env.add_filter(guard::FILTER, guard::weigh);
     env
 }
 
@@ -146,7 +148,7 @@ pub(super) fn for_mails(labels: Arc<Labels>) -> Environment<'static> {
     let mut env = bare();
     env.set_auto_escape_callback(|_| AutoEscape::Custom(Cow::Borrowed("markdown")));
     env.set_formatter(values::print);
-    env.add_filter("words", move |state: &State<'_, '_>, value: &Value| words(&labels, locale_of(state), value));
+    env.add_filter("words", move |state: &State<'_, '_>, value: &Value| words(&labels, state, value));
     env.add_filter("date", |state: &State<'_, '_>, time: &str| {
         dates::date(time, locale_of(state)).ok_or_else(|| {
             Error::new(ErrorKind::InvalidOperation, "`date` takes a time, as `now` or `stay.entered_at`")
@@ -185,10 +187,15 @@ pub(super) fn locale_of<'s>(state: &'s State<'_, '_>) -> &'s str {
     state.name().rsplit('.').next().unwrap_or_default()
 }
 
-fn words(labels: &Labels, locale: &str, value: &Value) -> Result<String, Error> {
+fn words(labels: &Labels, state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
+    let locale = locale_of(state);
     let code = |value: &Value| {
         let code = value.as_str().map(|code| labels.words(Some(locale), code));
-        code.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "`words` takes a code or a list of codes"))
+        let words =
+            code.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "`words` takes a code or a list of codes"))?;
+        // Of a list minijinja knows only the whole.
+        state.consume_fuel(1 + (words.len() / 64) as u64)?;
+        Ok::<_, Error>(words)
     };
     match value.kind() {
         ValueKind::Seq | ValueKind::Iterable => {

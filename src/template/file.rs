@@ -37,12 +37,15 @@ impl Part<'_> {
     }
 }
 
+/// A file of `templates/` that is read.
+pub(super) fn is_mail(path: &str) -> bool {
+    let name = path.strip_prefix("templates/").filter(|name| !is_scratch(name));
+    path != LAYOUT && name.is_some_and(|name| name.ends_with(".md") || name.ends_with(".html"))
+}
+
 /// The file, where it is a mail's; `None` where it is nothing of ours.
 pub(super) fn read<'t>(path: &'t str, text: &'t str) -> Result<Option<File<'t>>, Box<Diagnostic>> {
-    let Some(file_name) = path.strip_prefix("templates/").filter(|name| !is_scratch(name)) else { return Ok(None) };
-    if path == LAYOUT || !(file_name.ends_with(".md") || file_name.ends_with(".html")) {
-        return Ok(None);
-    }
+    let Some(file_name) = path.strip_prefix("templates/").filter(|_| is_mail(path)) else { return Ok(None) };
     let wrong = |message: String| Box::new(Diagnostic::error(CODE, path, message));
     let Some((name, locale)) = name_of(file_name) else {
         return Err(Box::new(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use saphyr_parser::{Event, Parser, Span};
 
 use super::locale;
-use crate::source::{Diagnostic, Files};
+use crate::source::{Diagnostic, Files, conflicts};
 
 const CODE: &str = "labels";
 const MAX_BYTES: usize = 256 * 1024;
@@ -30,6 +30,11 @@ impl Labels {
                 );
                 continue;
             };
+            let conflicts = conflicts(path, text);
+            if !conflicts.is_empty() {
+                wrong.extend(conflicts);
+                continue;
+            }
             match parse(path, text) {
                 Ok(map) => labels.by_locale.entry(tag).or_default().extend(map),
                 Err(error) => wrong.push(*error),

@@ -54,8 +54,27 @@ pub(super) fn text(markdown: &str, values: &Values) -> String {
     format!("{}\n", lines.join("\n").trim_end())
 }
 
+/// How deep lists, quotes and the like can be nested; each level costs a copy of what is in it.
+const MAX_DEPTH: usize = 32;
+
+/// Whether something is nested too deep to be written.
+pub(super) fn is_too_deep(markdown: &str) -> bool {
+    let mut depth = 0_usize;
+    Parser::new(markdown).any(|event| {
+        match event {
+            Event::Start(_) => depth += 1,
+            Event::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > MAX_DEPTH
+    })
+}
+
 /// What in this Markdown has no place in a mail: the piece of text, and why.
 pub(super) fn faults(markdown: &str, values: &Values) -> Vec<(String, Fault)> {
+    if is_too_deep(markdown) {
+        return vec![(String::new(), Fault::Depth)];
+    }
     let mut faults = Vec::new();
     for event in Parser::new(markdown) {
         match event {
@@ -77,6 +96,7 @@ pub(super) fn faults(markdown: &str, values: &Values) -> Vec<(String, Fault)> {
 pub(super) enum Fault {
     Html,
     Address,
+    Depth,
 }
 
 enum Shape {

@@ -4,19 +4,26 @@
 //! from outside is text in every part of a mail, never structure (`values.rs`). Whatever can be wrong with a template is found
 //! by [`Templates::compile`], in every language and for a customer of whom nothing is known, so that rendering does not fail.
 
+mod bounds;
 mod check;
 mod dates;
 mod engine;
 mod facts;
 mod file;
+mod guard;
 mod labels;
+mod load;
 mod locale;
 mod markdown;
+mod operands;
 mod phrase;
 mod scan;
 mod text;
+mod tokens;
 mod values;
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;
 
@@ -37,7 +44,10 @@ use self::{
     markdown::Fault,
     values::Values,
 };
-use crate::source::{Diagnostic, Files};
+use crate::{
+    source::{Diagnostic, Files, conflicts},
+    stack::deep,
+};
 
 /// What the configuration says about templates.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +137,10 @@ impl Templates {
 
     /// The templates, labels and layout among these files; or all that is wrong with any of them.
     pub fn compile(files: &Files, options: &Options<'_>) -> Result<Self, Vec<Diagnostic>> {
+        deep(|| Self::compiled(files, options))
+    }
+
+    fn compiled(files: &Files, options: &Options<'_>) -> Result<Self, Vec<Diagnostic>> {
         let mut wrong = Vec::new();
         let labels = Arc::new(Labels::read(files, options.default_locale, &mut wrong));
         let mut templates = Self::empty(labels, options.brand, options.default_locale);
@@ -136,16 +150,19 @@ impl Templates {
         let names = check::Names::of_mails(options.attributes);
         let mut by_name: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
         for (path, text) in files.iter() {
+            let conflicts = if file::is_mail(path) { conflicts(path, text) } else { Vec::new() };
             match file::read(path, text) {
                 Ok(None) => {}
+                _ if !conflicts.is_empty() => {
+                    wrong.extend(conflicts);
+                    add_name(path, &mut by_name);
+                }
                 Ok(Some(file)) => {
                     templates.add(&file, &names, &samples, &mut wrong);
                     by_name.entry(file.name.to_owned()).or_default().push((file.locale, path.to_owned()));
                 }
                 Err(error) => {
-                    if let Some((name, tag)) = path.strip_prefix("templates/").and_then(file::name_of) {
-                        by_name.entry(name.to_owned()).or_default().push((tag, path.to_owned()));
-                    }
+                    add_name(path, &mut by_name);
                     wrong.push(*error);
                 }
             }
@@ -179,6 +196,10 @@ impl Templates {
 
     /// The mail, in the customer's language or the nearest there is.
     pub fn render_mail(&self, template: &str, locale: Option<&str>, facts: &Facts) -> Result<Mail, RenderError> {
+        deep(|| self.mail(template, locale, facts))
+    }
+
+    fn mail(&self, template: &str, locale: Option<&str>, facts: &Facts) -> Result<Mail, RenderError> {
         let failed = |text: String| RenderError { template: template.to_owned(), text };
         let locales = self.names.get(template).ok_or_else(|| failed("there is no such template".into()))?;
         let locale = locale::chain(locale, &self.default_locale)
@@ -190,6 +211,9 @@ impl Templates {
         let subject = render(&self.mails, &id("subject", template, &locale), &context).map_err(error)?;
         let subject = values::tidy(&subject.values.in_text(&subject.text)).trim().to_owned();
         let body = render(&self.mails, &id("body", template, &locale), &context).map_err(error)?;
+        if markdown::is_too_deep(&body.text) {
+            return Err(failed("lists and quotes are nested too deep".into()));
+        }
         let content = markdown::html(&body.text, &body.values);
         let html = self.page(&subject, &locale, content).map_err(error)?;
         Ok(Mail { subject, text: markdown::text(&body.text, &body.values), html, locale })
@@ -214,8 +238,8 @@ impl Templates {
         }
         for (kind, part) in [("subject", &file.subject), ("body", &file.body)] {
             let id = id(kind, file.name, &file.locale);
-            if let Err(error) = self.mails.add_template_owned(id.clone(), engine::prepared(part)) {
-                wrong.push(check::complaint(part, &error));
+            if let Err(error) = load::load(&mut self.mails, id.clone(), part, &engine::prepared(part)) {
+                wrong.push(*error);
                 continue;
             }
             let unknown = check::names(part, &self.mails, &id, names);
@@ -229,9 +253,12 @@ impl Templates {
     fn add_layout(&mut self, files: &Files, wrong: &mut Vec<Diagnostic>) {
         let text = files.get(LAYOUT).unwrap_or(include_str!("default_layout.html"));
         let part = Part { path: LAYOUT, file: text, offset: 0, source: text };
-        if let Err(error) = self.layout.add_template_owned(LAYOUT, text.to_owned()) {
-            wrong.push(check::complaint(&part, &error));
-            return;
+        let conflicts = conflicts(LAYOUT, text);
+        if !conflicts.is_empty() {
+            return wrong.extend(conflicts);
+        }
+        if let Err(error) = load::load(&mut self.layout, LAYOUT.to_owned(), &part, text) {
+            return wrong.push(*error);
         }
         let unknown = check::names(&part, &self.layout, LAYOUT, &check::Names::of_layout());
         if unknown.is_empty() {
@@ -249,10 +276,21 @@ impl Templates {
     }
 }
 
+/// A file that can't be read is one that is there.
+fn add_name(path: &str, by_name: &mut BTreeMap<String, Vec<(String, String)>>) {
+    if let Some((name, tag)) = path.strip_prefix("templates/").and_then(file::name_of) {
+        by_name.entry(name.to_owned()).or_default().push((tag, path.to_owned()));
+    }
+}
+
 fn render(mails: &Environment<'_>, id: &str, context: &Value) -> Result<Rendered, Error> {
     let captured = mails.get_template(id)?.render_captured(context.clone())?;
     let values = captured.state().get_extension::<Values>().cloned().unwrap_or_default();
-    Ok(Rendered { text: captured.into_output(), values })
+    let text = captured.into_output();
+    if values.length_of(&text) > values::MAX_BYTES {
+        return Err(values::too_long());
+    }
+    Ok(Rendered { text, values })
 }
 
 /// How a template is known to minijinja; the locale stands last, for the filters.

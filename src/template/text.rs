@@ -5,17 +5,21 @@ use minijinja::Value;
 use super::{
     Facts, Phrase, RenderError, Templates, check, facts,
     file::{CODE, Part},
-    id, render,
+    id, load, render,
 };
-use crate::source::Diagnostic;
+use crate::{source::Diagnostic, stack::deep};
 
 impl Templates {
     /// Takes a text in, or says what is wrong with it; the spans are in the text, the file is not named.
     pub fn add_text(&mut self, text: &str, attributes: &[String]) -> Vec<Diagnostic> {
+        deep(|| self.text_added(text, attributes))
+    }
+
+    fn text_added(&mut self, text: &str, attributes: &[String]) -> Vec<Diagnostic> {
         let part = Part { path: "", file: text, offset: 0, source: text };
         let id = self.id_of_text(text);
-        if let Err(error) = self.mails.add_template_owned(id.clone(), text.to_owned()) {
-            return vec![check::complaint(&part, &error)];
+        if let Err(error) = load::load(&mut self.mails, id.clone(), &part, text) {
+            return vec![*error];
         }
         let unknown = check::names(&part, &self.mails, &id, &check::Names::of_mails(attributes));
         if !unknown.is_empty() {
@@ -42,7 +46,7 @@ impl Templates {
     /// What a text says, in the default language.
     pub fn render_text(&self, text: &str, facts: &Facts) -> Result<Phrase, RenderError> {
         let failed = |text: String| RenderError { template: "text".to_owned(), text };
-        let rendered = render(&self.mails, &self.id_of_text(text), &facts.context(&self.brand));
+        let rendered = deep(|| render(&self.mails, &self.id_of_text(text), &facts.context(&self.brand)));
         let rendered = rendered.map_err(|error| failed(error.to_string()))?;
         match rendered.is_blank() {
             true => Err(failed("nothing is left of it".to_owned())),

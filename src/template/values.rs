@@ -18,6 +18,8 @@ use super::Phrase;
 const FIRST: u32 = 0xF_0000;
 /// How many values one mail can print.
 const MAX: usize = 10_000;
+/// How many bytes they can have together, and a text with its values in it.
+pub(super) const MAX_BYTES: usize = 1 << 20;
 
 const IN_ADDRESS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const IN_MAILTO: &AsciiSet = &IN_ADDRESS.remove(b'@');
@@ -61,8 +63,21 @@ impl Values {
         let mark = code
             .and_then(char::from_u32)
             .ok_or_else(|| Error::new(ErrorKind::OutOfFuel, format!("prints more than {MAX} values")))?;
+        if self.0.iter().map(|printed| printed.text.len()).sum::<usize>() + text.len() > MAX_BYTES {
+            return Err(too_long());
+        }
         self.0.push(Printed { text, is_address });
         Ok(mark)
+    }
+
+    /// How many bytes the text has with its values in it.
+    pub fn length_of(&self, text: &str) -> usize {
+        if !text.contains(is_mark) {
+            return text.len();
+        }
+        text.chars()
+            .map(|c| if is_mark(c) { self.get(c).map_or(0, |printed| printed.text.len()) } else { c.len_utf8() })
+            .sum()
     }
 
     fn get(&self, mark: char) -> Option<&Printed> {
@@ -112,6 +127,10 @@ impl Values {
     }
 }
 
+pub(super) fn too_long() -> Error {
+    Error::new(ErrorKind::OutOfFuel, "the text grows too long")
+}
+
 /// Text on one line, without what could disturb the text around it: control characters, and the marks that turn the
 /// direction of what follows.
 pub(super) fn tidy(text: &str) -> String {
@@ -153,6 +172,9 @@ pub(super) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Val
     let is_address = value.downcast_object_ref::<Address>().is_some();
     let values = state.get_or_insert_extension(Values::default());
     let text = value.to_string();
+    if values.length_of(&text) > MAX_BYTES {
+        return Err(too_long());
+    }
     let text = tidy(&values.in_text(&text));
     if text.is_empty() {
         return Ok(());

@@ -24,7 +24,7 @@ pub fn configuration(path: &Path, warnings: usize) -> Found {
 }
 
 pub fn rules(given: Option<&Path>) -> Result<Found, Failure> {
-    let offline = Offline::read(given, None)?;
+    let offline = Offline::judged(given, None)?;
     let (dir, errors) = (offline.dir(), offline.count(Severity::Error));
     Ok(match &offline.rules {
         Some(rules) if errors == 0 => Found::ok("rules", format!("{dir}: {}", counted(rules.rules().len(), "rule"))),

@@ -85,7 +85,7 @@ impl Admin {
     async fn impact(&self, body: Bytes) -> Answered {
         let Saved { rules } = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
         let rulebook = self.rulebook()?;
-        let edited = rulebook.edited(rules).await.map_err(unprocessable)?;
+        let edited = rulebook.edited(rules, true).await.map_err(unprocessable)?;
         let limit = rulebook.blast_limit();
         let most = limit.unwrap_or(MOST_COUNTED);
         let impact = rulebook.impact(&edited, most).await.map_err(unreadable)?;
@@ -99,7 +99,7 @@ impl Admin {
         let Edited { rules, since } = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
         let length: Duration = since.parse().map_err(|why| unprocessable(format!("since: `{since}` {why}")))?;
         let (store, rulebook) = (self.store()?, self.rulebook()?);
-        let edited: Arc<RuleSet> = rulebook.edited(rules).await.map_err(unprocessable)?;
+        let edited: Arc<RuleSet> = rulebook.edited(rules, false).await.map_err(unprocessable)?;
         let (in_force, policy, until) = (rulebook.current(), self.policy.clone(), self.clock.now());
         let since = until.plus_ms(-length.ms());
         let standings = [&in_force, &edited].map(|rules| Standing::since(rules, since));

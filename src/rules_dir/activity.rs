@@ -1,0 +1,210 @@
+//! What inotify has told of the directory: when something last changed, and which files are open for writing.
+//!
+//! An opening does not say what it is for. A file is open for writing where it is open and has been changed since it was last closed
+//! by a writer. A change of a file that nobody has been seen to open is one whose end can't be seen: a look a second later decides.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use notify::{
+    Event, EventKind,
+    event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, RenameMode},
+};
+
+/// How long nothing may happen before the files are at rest.
+pub(super) const QUIET: Duration = Duration::from_millis(500);
+
+/// The same where the end of a change can't be seen, or events were lost.
+pub(super) const LONG_QUIET: Duration = Duration::from_secs(1);
+
+/// More open files than a directory of rules has; beyond it the longer quiet has to do.
+const MAX_OPEN: usize = 10_000;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Handles {
+    open: u32,
+    is_changed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Activity {
+    files: HashMap<PathBuf, Handles>,
+    last: Instant,
+    /// The end of a change since the last rest can't be seen.
+    is_unsure: bool,
+    /// What is known of the file that was last moved away, by the event's number.
+    moved: Option<(usize, Handles)>,
+}
+
+impl Activity {
+    pub fn new(now: Instant) -> Self {
+        Self { files: HashMap::new(), last: now.checked_sub(LONG_QUIET).unwrap_or(now), is_unsure: false, moved: None }
+    }
+
+    /// Something has changed that no event told, or events were lost.
+    pub fn unseen(&mut self, now: Instant) {
+        self.last = now;
+        self.is_unsure = true;
+    }
+
+    /// The directory is another one: what is known of open files is of the old one.
+    pub fn begin_anew(&mut self, now: Instant) {
+        self.files.clear();
+        self.unseen(now);
+    }
+
+    /// Answers whether the event may mean a change.
+    pub fn take(&mut self, event: &notify::Result<Event>, now: Instant) -> bool {
+        let Ok(event) = event else {
+            self.unseen(now);
+            return true;
+        };
+        if event.need_rescan() {
+            self.begin_anew(now);
+            return true;
+        }
+        let is_git = |path: &PathBuf| path.components().any(|part| part.as_os_str() == ".git");
+        if event.paths.iter().all(is_git) && !event.paths.is_empty() {
+            return false;
+        }
+        let is_change =
+            !event.kind.is_access() || event.kind == EventKind::Access(AccessKind::Close(AccessMode::Write));
+        if is_change {
+            self.last = now;
+        }
+        for path in &event.paths {
+            self.note(path, event);
+        }
+        is_change
+    }
+
+    fn note(&mut self, path: &Path, event: &Event) {
+        let is_new = !self.files.contains_key(path);
+        if is_new && self.files.len() >= MAX_OPEN {
+            self.is_unsure = true;
+            return;
+        }
+        let file = self.files.entry(path.to_owned()).or_default();
+        match event.kind {
+            EventKind::Access(AccessKind::Open(_)) => file.open = file.open.saturating_add(1),
+            EventKind::Access(AccessKind::Close(mode)) => {
+                file.open = file.open.saturating_sub(1);
+                if mode == AccessMode::Write {
+                    file.is_changed = false;
+                }
+            }
+            EventKind::Create(CreateKind::File) => file.is_changed = true,
+            EventKind::Modify(ModifyKind::Data(_)) => file.is_changed = true,
+            EventKind::Remove(RemoveKind::File) => *file = Handles::default(),
+            EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
+                let handles = self.files.remove(path).unwrap_or_default();
+                self.moved = event.tracker().map(|number| (number, handles));
+                return;
+            }
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
+                let moved = self.moved.take().filter(|(number, _)| Some(*number) == event.tracker());
+                *file = moved.map(|(_, handles)| handles).unwrap_or_default();
+                // Whether a program has a file from elsewhere open can't be seen.
+                self.is_unsure |= moved.is_none();
+            }
+            _ => {}
+        }
+        if file.open == 0 && !file.is_changed {
+            self.files.remove(path);
+        }
+    }
+
+    /// A file that is open for writing.
+    pub fn held(&self) -> Option<&Path> {
+        let counts = |path: &Path| path.file_name().is_some_and(|name| !super::is_left_alone(&name.to_string_lossy()));
+        let open = self.files.iter().filter(|(path, file)| file.open > 0 && file.is_changed && counts(path));
+        open.map(|(path, _)| path.as_path()).min()
+    }
+
+    /// How long it still has to be quiet.
+    pub fn noise(&self, now: Instant) -> Duration {
+        // The end of the writing is not seen where its beginning was not.
+        let is_unsure = self.is_unsure || self.files.values().any(|file| file.is_changed && file.open == 0);
+        let quiet = if is_unsure { LONG_QUIET } else { QUIET };
+        (self.last + quiet).saturating_duration_since(now)
+    }
+
+    /// The files are at rest: the next change is judged by itself.
+    pub fn rests(&mut self) {
+        self.is_unsure = false;
+        // Files that were changed without having been opened have no end to wait for.
+        self.files.retain(|_, file| file.open > 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::DataChange;
+
+    use super::*;
+
+    const OPEN: EventKind = EventKind::Access(AccessKind::Open(AccessMode::Any));
+    const READ: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Read));
+    const WRITTEN: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    const DATA: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+
+    fn told(activity: &mut Activity, kinds: &[EventKind], path: &str, now: Instant) {
+        for kind in kinds {
+            activity.take(&Ok(Event::new(*kind).add_path(path.into())), now);
+        }
+    }
+
+    #[test]
+    fn a_file_is_held_from_its_first_change_to_its_closing() {
+        let now = Instant::now();
+        let mut activity = Activity::new(now);
+        told(&mut activity, &[OPEN, DATA], "rules/kyc.yaml", now);
+        assert_eq!(activity.held(), Some(Path::new("rules/kyc.yaml")));
+        // A reader comes and goes.
+        told(&mut activity, &[OPEN, READ], "rules/kyc.yaml", now);
+        assert!(activity.held().is_some());
+        told(&mut activity, &[DATA, WRITTEN], "rules/kyc.yaml", now);
+        assert_eq!(activity.held(), None);
+        assert_eq!(activity.noise(now), QUIET);
+        assert_eq!(activity.noise(now + QUIET), Duration::ZERO);
+        // An editor has its own file open all day.
+        told(&mut activity, &[OPEN, DATA], "rules/.kyc.yaml.swp", now);
+        assert_eq!(activity.held(), None);
+        told(&mut activity, &[OPEN, DATA], "rules/kyc.yaml.tmp", now);
+        assert!(activity.held().is_some());
+        told(&mut activity, &[EventKind::Remove(RemoveKind::File)], "rules/kyc.yaml.tmp", now);
+        assert_eq!(activity.held(), None);
+    }
+
+    #[test]
+    fn where_the_end_of_a_change_is_not_seen_quiet_is_longer() {
+        let now = Instant::now();
+        let mut activity = Activity::new(now);
+        assert_eq!(activity.noise(now), Duration::ZERO);
+        told(&mut activity, &[DATA], "rules/kyc.yaml", now);
+        assert_eq!((activity.held(), activity.noise(now)), (None, LONG_QUIET));
+        activity.rests();
+        told(&mut activity, &[EventKind::Create(CreateKind::File), OPEN, DATA, WRITTEN], "rules/kyc.yaml", now);
+        assert_eq!(activity.noise(now), QUIET);
+        let moved = |mode, number| {
+            Ok(Event::new(EventKind::Modify(ModifyKind::Name(mode)))
+                .set_tracker(number)
+                .add_path("rules/a.yaml".into()))
+        };
+        told(&mut activity, &[OPEN, DATA], "rules/a.yaml", now);
+        activity.take(&moved(RenameMode::From, 1), now);
+        activity.take(&moved(RenameMode::To, 1), now);
+        assert!(activity.held().is_some(), "it is open under its new name");
+        told(&mut activity, &[WRITTEN], "rules/a.yaml", now);
+        assert_eq!((activity.held(), activity.noise(now)), (None, QUIET));
+        activity.take(&moved(RenameMode::To, 2), now);
+        assert_eq!(activity.noise(now), LONG_QUIET);
+        let lost = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+        assert!(activity.take(&Ok(lost), now));
+        assert_eq!(activity.noise(now), LONG_QUIET);
+        assert!(!activity.take(&Ok(Event::new(DATA).add_path("rules/.git/index".into())), now));
+    }
+}

@@ -1,0 +1,62 @@
+//! A thread with a stack of its own size, for work whose depth a file decides.
+//!
+//! A stack overflow ends the process, and a tokio worker, a test thread and the main thread have stacks of different sizes. Rules and
+//! templates are bounded in depth before they are read (`source/tree.rs`, `template/bounds.rs`), and [`deep`] gives this bounded work the
+//! same stack in every command and thread.
+
+use std::{cell::Cell, panic::resume_unwind, thread};
+
+/// Far more than the bounded depth needs, in a build without optimisation too. The kernel gives memory only to pages in use.
+const STACK_BYTES: usize = 64 << 20;
+
+thread_local! {
+    static IS_DEEP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs the work on a thread with the large stack, and waits for it. A thread that has the large stack runs it itself.
+///
+/// A panic of the work goes on in the caller. Where the system gives no thread, the caller runs the work.
+pub fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    if IS_DEEP.get() {
+        return work();
+    }
+    let mut waiting = Some(work);
+    let done = thread::scope(|scope| {
+        let run = || {
+            IS_DEEP.set(true);
+            waiting.take().map(|work| work())
+        };
+        let spawned = thread::Builder::new().name("deep".to_owned()).stack_size(STACK_BYTES).spawn_scoped(scope, run);
+        spawned.ok().and_then(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    match (done, waiting) {
+        (Some(done), _) => done,
+        (None, Some(work)) => work(),
+        (None, None) => unreachable!("the work was taken, so the thread has returned its result or panicked"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame of at least a kilobyte a call.
+    fn dive(depth: usize) -> u64 {
+        let room = std::hint::black_box([depth as u8; 1024]);
+        if depth == 0 { u64::from(room[0]) } else { dive(depth - 1) + u64::from(room[512] & 1) }
+    }
+
+    #[test]
+    fn work_that_needs_megabytes_of_stack_is_done_and_nests() {
+        let small =
+            thread::Builder::new().stack_size(128 << 10).spawn(|| deep(|| deep(|| dive(20_000)))).expect("spawned");
+        assert_eq!(small.join().expect("no overflow"), 10_000);
+        assert!(!IS_DEEP.get());
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller() {
+        let caught = std::panic::catch_unwind(|| deep(|| -> u8 { panic!("as said") }));
+        assert_eq!(caught.expect_err("panicked").downcast_ref::<&str>(), Some(&"as said"));
+    }
+}

@@ -1,0 +1,91 @@
+//! Values in a template stay small: minijinja's fuel does not see all of them.
+//!
+//! A list is added to another one without a copy, a list may hold itself many times over, and printing or comparing it then takes memory
+//! and time that no fuel pays for. So the filter [`FILTER`] is written behind each operand that may be a list or a map before minijinja
+//! gets the text. It makes a list of what would be counted out later, and refuses what is too large or too deep.
+
+use std::borrow::Cow;
+
+use minijinja::{Error, ErrorKind, State, Value, value::ValueKind};
+
+use super::{operands::places, tokens::Block};
+
+/// No name that a merchant can write: `check.rs` refuses it.
+pub(super) const FILTER: &str = "__w";
+const WRITTEN: &str = "|__w";
+
+/// Entries of a list or map, with those of the lists and maps in it, and 64 bytes of text as one.
+const MAX_ENTRIES: usize = 10_000;
+const MAX_DEPTH: usize = 8;
+
+/// The text with the filter behind each operand that may be large.
+pub(super) fn guarded<'t>(text: &'t str, blocks: &[Block<'_>]) -> Cow<'t, str> {
+    let places = places(blocks);
+    if places.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut guarded = String::with_capacity(text.len() + places.len() * WRITTEN.len());
+    let mut from = 0;
+    for place in places {
+        guarded.push_str(&text[from..place]);
+        guarded.push_str(WRITTEN);
+        from = place;
+    }
+    guarded.push_str(&text[from..]);
+    Cow::Owned(guarded)
+}
+
+/// The place in the text for a place in the guarded text.
+pub(super) fn unguarded(at: usize, places: &[usize]) -> usize {
+    let mut removed = 0;
+    for place in places {
+        let begins = place + removed;
+        if at <= begins {
+            break;
+        }
+        removed += WRITTEN.len().min(at - begins);
+    }
+    at - removed
+}
+
+/// The filter: the value as it is, if it is small.
+pub(super) fn weigh(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
+    let mut room = MAX_ENTRIES;
+    let weighed = match value.kind() {
+        ValueKind::Iterable => {
+            let mut items = Vec::new();
+            for item in value.try_iter()? {
+                take(&item, 1, &mut room)?;
+                items.push(item);
+            }
+            Value::from(items)
+        }
+        ValueKind::Seq | ValueKind::Map => {
+            take(&value, 0, &mut room)?;
+            value
+        }
+        _ => return Ok(value),
+    };
+    state.consume_fuel(((MAX_ENTRIES - room) / 16) as u64)?;
+    Ok(weighed)
+}
+
+fn take(value: &Value, depth: usize, room: &mut usize) -> Result<(), Error> {
+    let too_much = || Error::new(ErrorKind::OutOfFuel, "a list or map grows too large or too deep");
+    let weight = 1 + value.as_str().map_or(0, |text| text.len() / 64);
+    *room = room.checked_sub(weight).ok_or_else(too_much)?;
+    if !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map) {
+        return Ok(());
+    }
+    if depth >= MAX_DEPTH {
+        return Err(too_much());
+    }
+    let is_map = value.kind() == ValueKind::Map;
+    for item in value.try_iter()? {
+        take(&item, depth + 1, room)?;
+        if is_map {
+            take(&value.get_item(&item)?, depth + 1, room)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! Where the operands of a template's expressions end, of those that may be a list or a map.
+//!
+//! It follows minijinja's grammar as far as that needs: an operand is a name, a literal or brackets, with its attributes, items, calls,
+//! filters and tests. Names that get a value (`set x`, `for x in`, parameters) are none.
+
+use std::collections::BTreeSet;
+
+use super::tokens::{Block, Kind, Token};
+
+/// What a rendering knows from the start; none of it is large.
+const GIVEN: &[&str] = &[
+    "brand",
+    "content",
+    "customer",
+    "from",
+    "locale",
+    "loop",
+    "message",
+    "missing_docs",
+    "now",
+    "reject_labels",
+    "rule",
+    "stay",
+    "step",
+    "subject",
+    "tags",
+    "to",
+    "visit",
+];
+const CONSTANTS: &[&str] = &["true", "True", "false", "False", "none", "None"];
+/// Filters whose result is a text or a number.
+const SCALAR_FILTERS: &[&str] = &[
+    "abs",
+    "bool",
+    "capitalize",
+    "count",
+    "date",
+    "float",
+    "indent",
+    "int",
+    "join",
+    "length",
+    "lower",
+    "replace",
+    "round",
+    "string",
+    "title",
+    "trim",
+    "upper",
+    "words",
+];
+
+/// The ends of these operands, in order.
+pub(super) fn places(blocks: &[Block<'_>]) -> Vec<usize> {
+    const BINDING: &[&str] = &["set", "for", "with", "macro", "call"];
+    // Some of these names are only used there. To weigh what is small costs little.
+    let bound = blocks.iter().filter(|block| block.tag().is_some_and(|tag| BINDING.contains(&tag)));
+    let bound: BTreeSet<&str> = bound
+        .flat_map(|block| &block.tokens)
+        .filter(|token| token.kind == Kind::Name)
+        .map(|token| token.text)
+        .collect();
+    let mut places = Vec::new();
+    for block in blocks {
+        let scan = Scan { bound: &bound, places: &mut places, levels: vec![Level::default()], next: Next::Any };
+        scan.block(block);
+    }
+    places
+}
+
+/// One pair of brackets, or what stands outside of all.
+#[derive(Default)]
+struct Level {
+    /// An operand is being read; whether it may be large.
+    operand: Option<bool>,
+    /// Where what has been read of it ends.
+    end: usize,
+    /// Names stand here that get a value, up to `=` or `in`.
+    binds: bool,
+    /// After a comma names stand here again.
+    is_parameters: bool,
+    /// What stands in front of the brackets together with them may be large.
+    is_large: bool,
+}
+
+/// What the next token is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Any,
+    /// Of an attribute or an item, behind a dot.
+    Item,
+    FilterName,
+    TestName,
+}
+
+struct Scan<'s, 't> {
+    bound: &'s BTreeSet<&'t str>,
+    places: &'s mut Vec<usize>,
+    levels: Vec<Level>,
+    next: Next,
+}
+
+impl Scan<'_, '_> {
+    fn block(mut self, block: &Block<'_>) {
+        let tokens = &*block.tokens;
+        let mut skip = 0;
+        let tag = block.tag();
+        match tag {
+            None if block.is_statement => return,
+            None => {}
+            Some("if" | "elif" | "do") => skip = 1,
+            Some("for" | "set" | "with") => {
+                skip = 1;
+                self.top().binds = true;
+                self.top().is_parameters = tag == Some("with");
+            }
+            Some("macro") => skip = 2,
+            Some("call") => skip = 1,
+            Some("filter") => {
+                skip = 1;
+                self.next = Next::FilterName;
+            }
+            Some(_) => return,
+        }
+        let takes_parameters =
+            matches!(tag, Some("macro" | "call")) && tokens.get(skip).is_some_and(|token| token.text == "(");
+        for (nth, token) in tokens.iter().enumerate().skip(skip) {
+            if takes_parameters && nth == skip {
+                self.levels.push(Level { binds: true, is_parameters: true, ..Level::default() });
+            } else {
+                self.take(token, tag);
+            }
+        }
+        // A call block and `do` end with a call, and nothing may stand behind that.
+        if !matches!(tag, Some("call" | "do")) {
+            self.finish();
+        }
+    }
+
+    fn top(&mut self) -> &mut Level {
+        if self.levels.is_empty() {
+            self.levels.push(Level::default());
+        }
+        let last = self.levels.len() - 1;
+        &mut self.levels[last]
+    }
+
+    /// The operand is at its end.
+    fn finish(&mut self) {
+        let level = self.top();
+        let end = level.end;
+        if level.operand.take() == Some(true) {
+            self.places.push(end);
+        }
+    }
+
+    fn take(&mut self, token: &Token<'_>, tag: Option<&str>) {
+        if self.top().binds {
+            return self.bind(token, tag);
+        }
+        match (std::mem::replace(&mut self.next, Next::Any), token.kind) {
+            (Next::FilterName, Kind::Name) => return self.operand(!SCALAR_FILTERS.contains(&token.text), token),
+            (Next::TestName, Kind::Name) if token.text == "not" => {
+                self.next = Next::TestName;
+                return;
+            }
+            (Next::TestName, Kind::Name) => return self.operand(false, token),
+            (Next::Item, Kind::Name | Kind::Literal) => {
+                self.top().end = token.end();
+                return;
+            }
+            _ => {}
+        }
+        match token.kind {
+            Kind::Name => self.name(token, tag),
+            Kind::Literal => {
+                // Strings side by side are one.
+                let is_large = self.top().operand.unwrap_or(false);
+                self.operand(is_large, token);
+            }
+            Kind::Sign => self.sign(token),
+        }
+    }
+
+    fn operand(&mut self, is_large: bool, token: &Token<'_>) {
+        let level = self.top();
+        level.operand = Some(is_large);
+        level.end = token.end();
+    }
+
+    fn bind(&mut self, token: &Token<'_>, tag: Option<&str>) {
+        let is_outside = self.levels.len() == 1;
+        match token.text {
+            "=" => self.top().binds = false,
+            "in" if is_outside && tag == Some("for") => self.top().binds = false,
+            "|" if is_outside && tag == Some("set") => {
+                self.top().binds = false;
+                self.next = Next::FilterName;
+            }
+            "(" => self.levels.push(Level { binds: true, ..Level::default() }),
+            ")" => self.close(token, false),
+            _ => {}
+        }
+    }
+
+    fn name(&mut self, token: &Token<'_>, tag: Option<&str>) {
+        match token.text {
+            "and" | "or" | "not" | "in" | "if" | "else" => self.finish(),
+            "recursive" if tag == Some("for") && self.top().operand.is_some() => self.finish(),
+            "is" => {
+                self.finish();
+                self.next = Next::TestName;
+            }
+            name => {
+                self.finish();
+                let is_given = GIVEN.contains(&name) && !self.bound.contains(name);
+                self.operand(!is_given && !CONSTANTS.contains(&name), token);
+            }
+        }
+    }
+
+    fn sign(&mut self, token: &Token<'_>) {
+        match token.text {
+            "(" | "[" | "{" => {
+                // Behind a small operand they are its arguments or its item; alone they are a group, a list or a map.
+                let is_large = self.top().operand != Some(false);
+                self.levels.push(Level { is_large, ..Level::default() });
+            }
+            ")" | "]" | "}" => {
+                self.finish();
+                self.close(token, true);
+            }
+            "," => {
+                self.finish();
+                let level = self.top();
+                level.binds = level.is_parameters;
+            }
+            // The name of an argument.
+            "=" => self.top().operand = None,
+            "." => self.next = Next::Item,
+            "|" => {
+                self.finish();
+                self.next = Next::FilterName;
+            }
+            _ => self.finish(),
+        }
+    }
+
+    fn close(&mut self, token: &Token<'_>, is_operand: bool) {
+        if self.levels.len() > 1
+            && let Some(inner) = self.levels.pop()
+            && is_operand
+        {
+            self.operand(inner.is_large, token);
+        }
+    }
+}
