@@ -5,6 +5,7 @@
 //! Shutdown is an argument: a test stops the service as a signal would.
 
 mod engine;
+mod room;
 
 use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
 
@@ -60,6 +61,7 @@ impl From<StartError> for AppError {
         match error {
             StartError::Wrong(text) => Self::Rules(text),
             StartError::Store(text) => Self::Io(text),
+            StartError::NoRoom => Self::Io(error.to_string()),
         }
     }
 }

@@ -34,27 +34,27 @@ pub enum StartError {
     /// The rules are wrong, and no earlier set is in the store. The text is what the merchant reads.
     Wrong(String),
     Store(String),
+    /// The disk has no room to keep them; it may have later.
+    NoRoom,
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wrong(text) | Self::Store(text) => f.write_str(text),
+            Self::NoRoom => f.write_str("there is too little free space on the disk to keep the rules"),
         }
     }
 }
 
 impl std::error::Error for StartError {}
 
-impl From<StoreError> for StartError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error.to_string())
-    }
-}
-
 impl From<Refused> for StartError {
     fn from(error: Refused) -> Self {
-        Self::Store(error.to_string())
+        match error {
+            Refused::NoSpace => Self::NoRoom,
+            other => Self::Store(format!("the rules can't be made the active ones: {other}")),
+        }
     }
 }
 
@@ -139,9 +139,14 @@ impl Rulebook {
         let now = clock.now();
         let (set, error) = match read_and_test(&reading).await {
             Ok(set) => (set, None),
-            Err(text) => match last_good(&store, &reading.context)? {
-                Some(set) => (set, Some((now, text))),
-                None => return Err(StartError::Wrong(text)),
+            Err(text) => match last_good(&store, &reading.context) {
+                Ok(Some(set)) => (set, Some((now, text))),
+                Ok(None) => return Err(StartError::Wrong(text)),
+                Err(error) => {
+                    let both = "the rules are wrong, and the last good ones in the store can't be used";
+                    let todo = "Correct the rules, and they are used; or restore the file";
+                    return Err(StartError::Store(format!("{both}: {error}\n{todo}\n\n{}", text.trim_end())));
+                }
             },
         };
         if let Some((_, text)) = &error {
@@ -331,6 +336,7 @@ fn compile(files: &Files, reading: &Reading) -> Result<RuleSet, String> {
 
 fn last_good(store: &Store, context: &Context) -> Result<Option<RuleSet>, StoreError> {
     let Some(hash) = store.active_set() else { return Ok(None) };
-    let Some(files) = store.rule_set(&hash)? else { return Ok(None) };
+    let missing = || StoreError(format!("the file of rule set {hash}, which was active last, is missing"));
+    let files = store.rule_set(&hash)?.ok_or_else(missing)?;
     Ok(RuleSet::compile(&files, context).set)
 }
