@@ -309,3 +309,83 @@ async fn a_directory_of_0_1_without_its_key_or_its_first_segment_is_refused() {
     assert!(matches!(refusal(dir.path()).await, OpenError::FirstSegment { found: Some(2), expected: 1, .. }));
     assert!(!dir.path().join("witness.json").exists(), "nothing is converted before it was looked at");
 }
+
+#[tokio::test]
+async fn a_view_that_does_not_open_is_given_up() {
+    let dir = some_store().await;
+    // sled reads this file first, and nobody ever writes into it.
+    let conf = dir.path().join("view/conf");
+    fs::remove_file(&conf).expect("removed");
+    assert!(std::process::Command::new("mkfifo").arg(&conf).status().expect("mkfifo runs").success());
+    let hasty = Options { view_patience: std::time::Duration::from_millis(300), ..options() };
+    match Store::open(dir.path(), &hasty, Arc::new(Progress::default())).await {
+        Err(error @ OpenError::Late { .. }) => assert!(error.to_string().contains("view"), "{error}"),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it opened"),
+    }
+    fs::remove_dir_all(dir.path().join("view")).expect("removed");
+    open(dir.path()).await.close().await;
+}
+
+/// Lets every call into the view hang once the store is open.
+struct Hangs(std::sync::atomic::AtomicBool);
+
+impl kyc_rules::store::DiskObserver for Hangs {
+    fn before(&self, operation: kyc_rules::store::Operation<'_>) -> std::io::Result<()> {
+        while operation == kyc_rules::store::Operation::ApplyView && self.0.load(std::sync::atomic::Ordering::SeqCst) {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_that_does_not_come_back_ends_the_store() {
+    let dir = tempfile::tempdir().expect("directory");
+    let hangs = Arc::new(Hangs(true.into()));
+    let options = Options {
+        view_patience: std::time::Duration::from_millis(500),
+        disk: kyc_rules::store::Disk::observed(Arc::clone(&hangs) as Arc<dyn kyc_rules::store::DiskObserver>),
+        ..options()
+    };
+    let (store, _) = Store::open(dir.path(), &options, Arc::new(Progress::default())).await.expect("opens");
+    let mut nth = 0;
+    let refused = loop {
+        let receipt = store.submit(Command::Tag { customer: id("C-1"), name: format!("t{nth}").into() }).await;
+        nth += 1;
+        match receipt {
+            Err(refused) => break refused,
+            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+        }
+    };
+    assert_eq!(refused, kyc_rules::store::Refused::Closed, "with a process of its own it would have ended with 74");
+    hangs.0.store(false, std::sync::atomic::Ordering::SeqCst);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn an_opening_without_room_for_its_copy_says_so_and_opens_when_there_is() {
+    let dir = some_store().await;
+    // As after a kill: the witness does not know of the end.
+    let path = dir.path().join("witness.json");
+    let witness = fs::read_to_string(&path).expect("a witness");
+    let line: serde_json::Value = serde_json::from_str(&witness).expect("JSON");
+    let mut lags = line.as_object().expect("an object").clone();
+    lags.remove("c");
+    lags["last"] = 1.into();
+    let bytes = kyc_rules::store::record::with_checksum(&serde_json::to_vec(&lags).expect("JSON"));
+    fs::write(&path, bytes).expect("written");
+    let before = content(dir.path());
+    let full = Options { min_free_bytes: u64::MAX, ..options() };
+    match Store::open(dir.path(), &full, Arc::new(Progress::default())).await {
+        Err(error @ OpenError::NoRoom { needed_bytes: u64::MAX, .. }) => {
+            assert!(error.to_string().contains("free space"), "{error}");
+        }
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it opened"),
+    }
+    assert_eq!(content(dir.path()), before);
+    let store = open(dir.path()).await;
+    assert_eq!(store.figures().customers, 200);
+    store.close().await;
+}

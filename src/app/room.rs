@@ -79,3 +79,43 @@ fn has_room(data: &Path, needed_bytes: u64) -> bool {
     // Where it can't be asked for, opening finds out.
     free_bytes(data).map_or(true, |free| free >= needed_bytes.max(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::atomic::{AtomicBool, Ordering},
+    };
+
+    use super::*;
+    use crate::store::{Disk, DiskObserver, Operation};
+
+    struct Full(AtomicBool);
+
+    impl DiskObserver for Full {
+        fn before(&self, operation: Operation<'_>) -> io::Result<()> {
+            let writes = matches!(operation, Operation::Write { .. });
+            if writes && self.0.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_opening_on_a_full_disk_waits_says_so_and_goes_on_by_itself() {
+        let dir = tempfile::tempdir().expect("directory");
+        let full = Arc::new(Full(true.into()));
+        let disk = Disk::observed(Arc::clone(&full) as Arc<dyn DiskObserver>);
+        let options = Options { disk, min_free_bytes: 0, ..Options::default() };
+        let progress = Arc::new(Progress::default());
+        let making_room = async {
+            while progress.waits().is_none() {
+                sleep(Duration::from_millis(5)).await;
+            }
+            assert!(progress.waits().expect("it waits").contains("free space"));
+            full.0.store(false, Ordering::SeqCst);
+        };
+        let (opened, ()) = tokio::join!(open(dir.path(), &options, &progress), making_room);
+        let (store, _) = opened.expect("there is room now");
+        assert_eq!(progress.waits(), None);
+        store.close().await;
+    }
+}

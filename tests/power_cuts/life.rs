@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
@@ -26,6 +27,9 @@ use super::{
 pub const DATA: &str = "shop/data";
 
 const CUSTOMERS: usize = 4;
+
+/// For so long the store may refuse what is healthy again.
+const PATIENCE: Duration = Duration::from_secs(60);
 const STATUSES: [&str; 3] = ["KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,13 +216,17 @@ async fn load(store: &Store, recorder: &Recorder, found: Vec<u64>, steps: u64) -
     let writers = found.into_iter().enumerate().map(|(customer, found)| async move {
         for nth in found + 1..=found + steps.div_ceil(1 + customer as u64) {
             recorder.note(Event::Asked(customer, nth));
+            let began = Instant::now();
             loop {
                 match store.submit(observe(customer, nth)).await {
                     Ok(Receipt::Seen(Verdict::Moved)) => break recorder.note(Event::Answered(customer, nth)),
                     Ok(other) => return Err(format!("{}: observation {nth} is {other:?}", id(customer))),
                     Err(Refused::Closed) => return Ok(()),
+                    Err(refused) if began.elapsed() > PATIENCE => {
+                        return Err(format!("{}: observation {nth} is refused for good: {refused}", id(customer)));
+                    }
                     // Nothing of it has happened, and it comes again.
-                    Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }
         }

@@ -241,7 +241,7 @@ impl Journal {
     pub async fn submit(&self, command: Command) -> Result<Receipt, Refused> {
         let needs_room = !matches!(command, Command::Finish { .. } | Command::Doubt { .. });
         if needs_room && let Some(refused) = self.trouble() {
-            return Err(refused);
+            return Err(if self.shared.queue.is_closed() { Refused::Closed } else { refused });
         }
         self.put(|reply| Item::Command { command, reply }).await
     }

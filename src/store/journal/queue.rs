@@ -53,6 +53,11 @@ impl Queue {
         Ok(())
     }
 
+    /// Nothing more is taken.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// All that waits. Nothing, when nothing has come for so long; `None`: it is abandoned.
     pub fn take(&self, patience: Duration) -> Option<Vec<Item>> {
         let mut waiting = self.lock();
