@@ -5,6 +5,7 @@
 //! Shutdown is an argument: a test stops the service as a signal would.
 
 mod engine;
+mod room;
 
 use std::{fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -61,6 +62,7 @@ impl From<StartError> for AppError {
         match error {
             StartError::Wrong(text) => Self::Rules(text),
             StartError::Store(text) => Self::Io(text),
+            StartError::NoRoom => Self::Io(error.to_string()),
         }
     }
 }

@@ -67,6 +67,9 @@ impl House {
     pub fn not_ready(&self) -> Option<String> {
         match self.store() {
             None => {
+                if let Some(why) = self.progress.waits() {
+                    return Some(why);
+                }
                 let (done, of) = (&self.progress.done, &self.progress.of);
                 let (done, of) = (done.load(Ordering::Relaxed), of.load(Ordering::Relaxed));
                 Some(format!("the store is being opened: {done} of {of} records are in the view"))

@@ -41,27 +41,27 @@ pub enum StartError {
     /// The rules are wrong, and no earlier set is in the store. The text is what the merchant reads.
     Wrong(String),
     Store(String),
+    /// The disk has no room to keep them; it may have later.
+    NoRoom,
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wrong(text) | Self::Store(text) => f.write_str(text),
+            Self::NoRoom => f.write_str("there is too little free space on the disk to keep the rules"),
         }
     }
 }
 
 impl std::error::Error for StartError {}
 
-impl From<StoreError> for StartError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error.to_string())
-    }
-}
-
 impl From<Refused> for StartError {
     fn from(error: Refused) -> Self {
-        Self::Store(error.to_string())
+        match error {
+            Refused::NoSpace => Self::NoRoom,
+            other => Self::Store(format!("the rules can't be made the active ones: {other}")),
+        }
     }
 }
 
@@ -140,14 +140,20 @@ impl Rulebook {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
-        let last = last_good(&store, &reading.terms.context).await?;
+        let (last, lost) = match last_good(&store, &reading.terms.context).await {
+            Ok(set) => (set, None),
+            Err(error) => {
+                tracing::error!(%error, "the last good rules can't be used; the files on the disk are judged instead");
+                (None, Some(error))
+            }
+        };
         let set = match last {
             Some(set) => set,
             None => {
                 if let Err(why) = rest.released(PATIENCE).await {
                     tracing::warn!(why, "the rules are read all the same: there are no earlier ones to run");
                 }
-                let set = read_and_judge(&reading).await.map_err(StartError::Wrong)?;
+                let set = read_and_judge(&reading).await.map_err(|text| wrong(text, lost.as_ref()))?;
                 metrics.reloaded(true);
                 set
             }
@@ -362,13 +368,27 @@ fn judged(files: &Files, reading: &Reading) -> Result<RuleSet, String> {
     Ok(set)
 }
 
-async fn last_good(store: &Store, context: &Context) -> Result<Option<RuleSet>, StartError> {
+/// The set that was active last; `None`: no set was ever active, or this version refuses its texts.
+async fn last_good(store: &Store, context: &Context) -> Result<Option<RuleSet>, StoreError> {
     let (store, context) = (store.clone(), context.clone());
     let work = move || {
         let Some(hash) = store.active_set() else { return Ok(None) };
-        let Some(files) = store.rule_set(&hash)? else { return Ok(None) };
+        let missing = || StoreError(format!("the file of rule set {hash}, which was active last, is missing"));
+        let files = store.rule_set(&hash)?.ok_or_else(missing)?;
         Ok(RuleSet::compile(&files, &context).set)
     };
-    let failed = |error| Err(StartError::Store(format!("reading the last good rules failed: {error}")));
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(failed)
+    let ended = |error: tokio::task::JoinError| Err(StoreError(format!("reading the last good rules failed: {error}")));
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(ended)
+}
+
+/// Why a start has no rules to run. `lost`: why the last good ones can't be used.
+fn wrong(text: String, lost: Option<&StoreError>) -> StartError {
+    match lost {
+        None => StartError::Wrong(text),
+        Some(error) => StartError::Store(format!(
+            "the rules are wrong, and the last good ones in the store can't be used: {error}\n\
+             Correct the rules, and they are used; or restore the file\n\n{}",
+            text.trim_end()
+        )),
+    }
 }

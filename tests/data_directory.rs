@@ -61,3 +61,60 @@ async fn a_lost_view_is_made_again_and_that_is_said() {
     let service = shop.start().ready().await;
     assert!(!service.log().contains("made again"), "{}", service.log());
 }
+
+/// Starts a server that must end by itself. Returns its exit code and what it said.
+fn refused(shop: &Shop) -> (Option<i32>, String) {
+    let (status, _, said) = shop.run(&["serve"]);
+    (status.code(), said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_or_changed_ends_the_start_with_74() {
+    let shop = Shop::new(RULES);
+    let service = shop.start().ready().await;
+    service.callback("C-1", "FULL_USER", json!({})).await;
+    let hash = service.get("status").await["rules"]["hash"].as_str().expect("a hash").to_owned();
+    service.stop();
+    for name in ["journal/00000000000000000001.jsonl", "witness.json", "job.key"] {
+        let (path, away) = (shop.path("data").join(name), shop.path("away"));
+        fs::rename(&path, &away).expect("moved");
+        let (code, said) = refused(&shop);
+        assert_eq!(code, Some(74), "{name}: {said}");
+        assert!(said.contains("Restore"), "{name}: {said}");
+        fs::rename(&away, &path).expect("moved");
+    }
+    let set = shop.path(&format!("data/rule-sets/{hash}.json"));
+    let kept = fs::read_to_string(&set).expect("kept");
+    fs::write(&set, kept.replace("mark", "mork")).expect("edited");
+    shop.rules("  - {id: x, when: nonsense}\n");
+    let (code, said) = refused(&shop);
+    assert_eq!(code, Some(74), "{said}");
+    assert!(said.contains(&hash) && said.contains("kyc.yaml:"), "both are named: {said}");
+    shop.rules(RULES);
+    let service = shop.start().ready().await;
+    assert_eq!(service.get("customers/C-1").await["status"], "FULL_USER");
+    assert_eq!(fs::read_to_string(&set).expect("kept"), kept, "loading the rules has written it again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_without_room_for_its_copy_answers_503_and_says_why() {
+    let shop = Shop::new(RULES);
+    let service = shop.start().ready().await;
+    service.callback("C-1", "FULL_USER", json!({})).await;
+    service.kill();
+    let command = shop.command();
+    let config = fs::read_to_string(shop.path("kyc-rules.yaml")).expect("a configuration");
+    shop.write("kyc-rules.yaml", &config.replace("min_free: 1MB", "min_free: 1000000GB"));
+    let service = support::service::Service::start(command);
+    service.logs("too little free space").await;
+    let (status, problem) =
+        service.post(support::service::signed("C-2", "FULL_USER", json!({})).to_string()).await.expect("an answer");
+    assert_eq!(status, 503, "{problem}");
+    let (status, problem) = service.ask("GET", "status", None).await;
+    assert_eq!(status, 503);
+    assert!(problem["detail"].as_str().expect("why").contains("free space"), "{problem}");
+    let (ended, log) = service.stop();
+    assert!(ended.success(), "{log}");
+    let service = shop.start().ready().await;
+    assert_eq!(service.get("customers/C-1").await["status"], "FULL_USER");
+}

@@ -263,7 +263,7 @@ fn stop_at(step: Step, nth: usize) -> Options {
 #[tokio::test]
 async fn a_kill_between_any_two_steps_loses_nothing_that_was_answered() {
     const STATUSES: [&str; 3] = ["KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER"];
-    for step in Step::ALL.iter().filter(|step| !matches!(step, Step::Sealed | Step::Joined)) {
+    for step in Step::ALL.iter().filter(|step| !matches!(step, Step::Sealed | Step::Joined | Step::Witnessed)) {
         for nth in [1, 2, 5, 9] {
             let dir = tempfile::tempdir().expect("directory");
             let store = open(dir.path(), &stop_at(*step, nth)).await;
@@ -303,15 +303,19 @@ async fn a_kill_between_any_two_steps_loses_nothing_that_was_answered() {
     }
 }
 
+/// The segments, without the file that names the format.
 fn journal_files(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(dir.join("journal"))
         .expect("journal")
         .map(|entry| entry.expect("entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl") && !path.ends_with(MARKER))
         .collect();
     files.sort();
     files
 }
+
+/// What names the journal's format.
+const MARKER: &str = "00000000000000000000.jsonl";
 
 #[tokio::test]
 async fn segments_are_sealed_and_read_through() {
@@ -339,7 +343,7 @@ async fn segments_are_sealed_and_read_through() {
 #[tokio::test]
 async fn a_kill_while_a_segment_is_sealed_loses_nothing() {
     let message: Box<str> = "x".repeat(480).into();
-    for step in [Step::Sealed, Step::Joined] {
+    for step in [Step::Sealed, Step::Joined, Step::Witnessed] {
         let dir = tempfile::tempdir().expect("directory");
         let store = open(dir.path(), &stop_at(step, 0)).await;
         let mut answered = 0;
@@ -360,10 +364,12 @@ async fn a_kill_while_a_segment_is_sealed_loses_nothing() {
     }
 }
 
-/// A journal of a clean run, without its view, and what its customers were last.
+/// A journal of a clean run, without its view, and what its customers were last. Its witness is of the opening: it lags, as
+/// after a kill.
 async fn some_journal() -> (tempfile::TempDir, BTreeMap<String, String>) {
     let dir = tempfile::tempdir().expect("directory");
     let store = open(dir.path(), &options()).await;
+    let witness = fs::read(dir.path().join("witness.json")).expect("a witness");
     let mut last = BTreeMap::new();
     for n in 0..12 {
         let (customer, status) = (format!("C-{}", n % 5), ["KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER"][n % 3]);
@@ -372,6 +378,7 @@ async fn some_journal() -> (tempfile::TempDir, BTreeMap<String, String>) {
     }
     store.close().await;
     fs::remove_dir_all(dir.path().join("view")).expect("removed");
+    fs::write(dir.path().join("witness.json"), witness).expect("written");
     (dir, last)
 }
 
@@ -483,10 +490,11 @@ async fn a_view_that_is_gone_cut_or_scribbled_over_is_made_again() {
     }
 }
 
-#[tokio::test]
-async fn a_view_ahead_of_the_journal_is_refused_with_both_numbers() {
+/// Ten customers, and the witness as it was on opening. The journal is cut behind its sixth line.
+async fn cut_journal() -> (tempfile::TempDir, Vec<u8>) {
     let dir = tempfile::tempdir().expect("directory");
     let store = open(dir.path(), &options()).await;
+    let witness = fs::read(dir.path().join("witness.json")).expect("a witness");
     for n in 0..10 {
         seen(&store, &format!("C-{n}"), "KYC_PENDING").await;
     }
@@ -495,10 +503,32 @@ async fn a_view_ahead_of_the_journal_is_refused_with_both_numbers() {
     let bytes = fs::read(&file).expect("bytes");
     let end = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(5).expect("six lines").0;
     fs::write(&file, &bytes[..=end]).expect("cut");
+    (dir, witness)
+}
+
+#[tokio::test]
+async fn a_view_ahead_of_the_journal_is_refused_with_both_numbers() {
+    let (dir, witness) = cut_journal().await;
+    fs::write(dir.path().join("witness.json"), witness).expect("it lags");
     match try_open(dir.path(), &options()).await {
         Err(OpenError::Ahead { view: 12, journal: 6 }) => {}
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("acknowledged records are gone, and it opened"),
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_ends_before_what_was_durable_is_refused_also_without_a_view() {
+    let (dir, _) = cut_journal().await;
+    for view_is_there in [true, false] {
+        match try_open(dir.path(), &options()).await {
+            Err(OpenError::End { found: 6, expected: 12, .. }) => {}
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("acknowledged records are gone, and it opened"),
+        }
+        if view_is_there {
+            fs::remove_dir_all(dir.path().join("view")).expect("removed");
+        }
     }
 }
 

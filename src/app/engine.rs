@@ -14,7 +14,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{AppError, data_dir, milliseconds, reading};
+use super::{AppError, data_dir, milliseconds, reading, room};
 use crate::{
     clock::Clock,
     config::Config,
@@ -62,7 +62,7 @@ impl Engine {
         let data = data_dir(&self.config)?.to_owned();
         let progress = Arc::clone(&self.house.progress);
         let told = tokio::spawn(tell_progress(Arc::clone(&progress)));
-        let opened = Store::open(&data, &options, progress).await;
+        let opened = room::open(&data, &options, &progress).await;
         told.abort();
         let (store, in_doubt) = opened.map_err(AppError::Open)?;
         if in_doubt > 0 {
@@ -76,7 +76,9 @@ impl Engine {
         let watch = Watch::new(&self.config.rules);
         let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.metrics));
         let reading = reading(&self.config, &data);
-        let rulebook = match Rulebook::start(reading, watch.rest(), store.clone(), clock, metrics).await {
+        let start =
+            || Rulebook::start(reading.clone(), watch.rest(), store.clone(), clock.clone(), Arc::clone(&metrics));
+        let rulebook = match room::start(start, &self.house.progress).await {
             Ok(rulebook) => Arc::new(rulebook),
             Err(error) => {
                 store.close().await;
@@ -142,13 +144,13 @@ impl Engine {
             brakes: ways::brakes(&self.config),
             min_free_bytes: self.config.store.min_free_bytes,
             view_cache_bytes: self.config.store.view_cache_bytes,
-            interrupt: None,
             recorder: Some(Arc::new(move |header, effects| {
                 metrics.recorded(effects);
                 if let Some(recorder) = &recorder {
                     recorder(header, effects);
                 }
             })),
+            ..Options::default()
         }
     }
 

@@ -22,8 +22,10 @@ use std::{
 
 pub use answers::{Figures, Page, Refused, StoreError};
 pub use filter::{JobFilter, Since};
-pub use journal::make_dir as make_private_dir;
-pub use journal::{Damage, Journal, OpenError, Progress, Snapshot, Step, is_in_use};
+pub use journal::{
+    Damage, Disk, DiskObserver, Journal, OpenError, Operation, Progress, SegmentSizes, Snapshot, Step, free_bytes,
+    is_in_use, make_private_dir,
+};
 pub use memory::Memory;
 pub use options::{Interrupt, Options, Recorder};
 pub use stays::{Overdue, StayPlace};

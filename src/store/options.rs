@@ -1,8 +1,8 @@
 //! How a store is kept, and who is told of what it does.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Step, record};
+use super::{Disk, SegmentSizes, Step, record};
 use crate::{
     clock::Clock,
     decide::{Brake, Effects, Policy},
@@ -20,6 +20,12 @@ pub struct Options {
     pub min_free_bytes: u64,
     /// What sled may keep in memory, in bytes.
     pub view_cache_bytes: u64,
+    /// For so long sled may take to open an empty view; more for a large one, and four times as long to flush one.
+    pub view_patience: Duration,
+    /// How large the journal's segments are.
+    pub segments: SegmentSizes,
+    /// What the journal is written through. A test can record every operation, and let any fail.
+    pub disk: Disk,
     /// Called between the steps of a commit. For tests that stop or fail there.
     pub interrupt: Option<Interrupt>,
     /// Called for each record that has become durable, in their order, by the thread that writes: it has to be quick.
@@ -40,6 +46,9 @@ impl Default for Options {
             brakes: Vec::new(),
             min_free_bytes: 256 << 20,
             view_cache_bytes: 32 << 20,
+            view_patience: Duration::from_secs(30),
+            segments: SegmentSizes::default(),
+            disk: Disk::default(),
             interrupt: None,
             recorder: None,
         }

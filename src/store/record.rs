@@ -56,17 +56,34 @@ pub fn encode(into: &mut Vec<u8>, header: Header, effects: &Effects) -> serde_js
     let brace = into.len();
     serde_json::to_writer(&mut *into, effects)?;
     into.remove(brace);
+    finish(into, start);
+    Ok(())
+}
+
+/// The text of one JSON object that is not empty as a line with a checksum, like a record's.
+pub fn with_checksum(object: &[u8]) -> Vec<u8> {
+    let mut line = b"{\"c\":\"00000000\",".to_vec();
+    line.extend_from_slice(object.strip_prefix(b"{").unwrap_or(object));
+    finish(&mut line, 0);
+    line
+}
+
+/// Fills in the checksum of the line that begins at `start`, and ends the line.
+fn finish(into: &mut Vec<u8>, start: usize) {
     let sum = crc32c::crc32c(&into[start + PREFIX_BYTES..]);
     let digits = format!("{sum:08x}");
     into[start + 6..start + 14].copy_from_slice(digits.as_bytes());
     into.push(b'\n');
-    Ok(())
+}
+
+/// Whether the checksum of a line (without its newline) is right.
+pub fn is_whole(line: &[u8]) -> bool {
+    claimed_sum(line).is_some_and(|sum| crc32c::crc32c(&line[PREFIX_BYTES..]) == sum)
 }
 
 /// The header of a line (without its newline) whose checksum is right.
 pub fn verify(line: &[u8]) -> Result<Header, Broken> {
-    let sum = claimed_sum(line).ok_or(Broken::Checksum)?;
-    if crc32c::crc32c(&line[PREFIX_BYTES..]) != sum {
+    if !is_whole(line) {
         return Err(Broken::Checksum);
     }
     header(line).ok_or(Broken::Unreadable)

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Shared, replay::ReplayError};
+use super::{Shared, disk::Operation, replay::ReplayError};
 use crate::store::view::ViewError;
 
 /// What comes within this time goes to the view together.
@@ -104,8 +104,17 @@ impl Signals {
     }
 }
 
-/// Until the store is closed.
+/// Until the store is closed. Then the view is closed, too: sled writes once more.
 pub fn run(shared: &Arc<Shared>) {
+    apply(shared);
+    if !shared.signals.lock().dead {
+        let _closes = shared.watchdog.works();
+        shared.set_view(None);
+    }
+    shared.watchdog.close();
+}
+
+fn apply(shared: &Arc<Shared>) {
     while shared.signals.wait() {
         if let Err(ViewError(error)) = flush(shared) {
             tracing::error!(error, "the view has failed; it is thrown away and made again from the journal");
@@ -130,10 +139,14 @@ pub fn run(shared: &Arc<Shared>) {
 fn flush(shared: &Shared) -> Result<(), ViewError> {
     let view = shared.view().ok_or_else(|| ViewError("there is none".to_owned()))?;
     let (touched, mark) = shared.hot_mut().begin_flush();
+    let works = shared.watchdog.works();
+    shared.disk.before(Operation::ApplyView).map_err(|error| ViewError(error.to_string()))?;
     view.apply(touched.iter(), &mark, &|worked| {
+        shared.watchdog.goes_on();
         let gives_way = shared.is_busy() && shared.hot().waiting_bytes() < FAR_BEHIND_BYTES;
         shared.signals.give_way(worked, gives_way);
     })?;
+    drop(works);
     drop(touched);
     shared.hot_mut().end_flush();
     shared.signals.lock().hurry = false;

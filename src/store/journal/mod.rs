@@ -1,19 +1,28 @@
 //! The engine for one machine: a journal that is the truth, and a view of it in sled.
 //!
-//! `data/journal/` holds the records, `data/view/` the latest of everything, `data/rule-sets/` each rule set that a record names,
-//! `data/LOCK` is held by the one process that writes here. What is here at all times: nothing is visible or answered that is
+//! `data/journal/` holds the records, `data/witness.json` says where they begin and end, `data/view/` has the latest of everything,
+//! `data/rule-sets/` each rule set that a record names, `data/job.key` makes the ids of jobs, `data/LOCK` is held by the one
+//! process that writes here. What is here at all times: nothing is visible or answered that is
 //! not durable, and the view never knows more than the journal.
 
 mod ahead;
 mod applier;
+mod disk;
+mod key;
+mod marker;
 mod open;
+mod open_error;
 mod private;
 mod queue;
 mod reader;
 mod replay;
+mod rule_files;
 mod scan;
 mod segment;
 mod snapshot;
+mod tail;
+mod watchdog;
+mod witness;
 mod writer;
 
 use std::{
@@ -30,11 +39,17 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 
-use self::{ahead::Ahead, applier::Signals, queue::Queue, reader::Reader, replay::ReplayError, writer::Item};
+use self::{
+    ahead::Ahead, applier::Signals, disk::is_no_room, queue::Queue, reader::Reader, replay::ReplayError,
+    watchdog::Watchdog, writer::Item,
+};
 pub use self::{
-    open::{OpenError, Progress, is_in_use},
+    ahead::free_bytes,
+    disk::{Disk, DiskObserver, Operation, make_private_dir},
+    open::{Progress, is_in_use},
+    open_error::OpenError,
     scan::Damage,
-    segment::make_dir,
+    segment::SegmentSizes,
     snapshot::Snapshot,
     writer::Step,
 };
@@ -62,6 +77,7 @@ struct Shared {
     /// Names the process in marks, for whoever reads the journal.
     process: String,
     clock: Clock,
+    disk: Disk,
     interrupt: Option<Interrupt>,
     recorder: Option<Recorder>,
     view_cache_bytes: u64,
@@ -71,6 +87,8 @@ struct Shared {
     hot: RwLock<Hot>,
     view: RwLock<Option<Arc<View>>>,
     signals: Signals,
+    /// Looks whether sled comes back.
+    watchdog: Arc<Watchdog>,
     /// The number up to which the view is complete.
     applied: watch::Sender<u64>,
     /// Counts up when jobs change.
@@ -191,18 +209,35 @@ impl Shared {
 
     /// Throws the view away and makes it again from the journal; meanwhile there is none, and nothing is decided.
     fn rebuild_view(&self) -> Result<(), ReplayError> {
+        let path = self.path.join("view");
+        let opens = self.watchdog.opens(&path);
         if let Some(view) = self.view() {
             self.set_view(None);
             drop(view);
         }
-        let path = self.path.join("view");
         View::throw_away(&path)?;
+        self.disk.before(Operation::OpenView)?;
         let view = View::open(&path, self.view_cache_bytes)?;
+        drop(opens);
+        let _works = self.watchdog.works();
         let durable = self.hot().durable();
-        replay::replay(&self.journal_dir, &view, durable, &|_| {})?;
+        replay::replay(&self.disk, &self.journal_dir, &view, durable, &|_| self.watchdog.goes_on())?;
         self.set_view(Some(Arc::new(view)));
         tracing::info!(durable, "the view is whole again");
         Ok(())
+    }
+
+    /// The disk has failed: the process ends at once, without an answer and without cleaning up, and the next start finds out
+    /// what is on the disk. Where a test watches, only the threads of the store end.
+    fn end(&self, why: &str) {
+        if self.interrupt.is_none() && !self.disk.is_observed() {
+            tracing::error!("{why}; the process ends, so that nothing is built on what may not be durable");
+            std::process::exit(74);
+        }
+        self.signals.kill();
+        self.ahead.close();
+        self.watchdog.close();
+        self.queue.abandon();
     }
 }
 
@@ -218,18 +253,18 @@ impl Journal {
     pub async fn submit(&self, command: Command) -> Result<Receipt, Refused> {
         let needs_room = !matches!(command, Command::Finish { .. } | Command::Recall { .. } | Command::Doubt { .. });
         if needs_room && let Some(refused) = self.trouble() {
-            return Err(refused);
+            return Err(if self.shared.queue.is_closed() { Refused::Closed } else { refused });
         }
         self.put(|reply| Item::Command { command, reply }).await
     }
 
     pub async fn activate(&self, rules: Arc<RuleSet>) -> Result<(), Refused> {
         let dir = self.shared.path.join("rule-sets");
-        let keep = Arc::clone(&rules);
-        let kept = tokio::task::spawn_blocking(move || open::keep_rule_set(&dir, keep.hash(), keep.files())).await;
+        let (disk, keep) = (self.shared.disk.clone(), Arc::clone(&rules));
+        let kept = tokio::task::spawn_blocking(move || rule_files::keep(&disk, &dir, keep.hash(), keep.files())).await;
         if let Err(error) = kept.map_err(io::Error::other).and_then(|kept| kept) {
             tracing::error!(%error, "the rule set could not be kept");
-            return Err(Refused::NoSpace);
+            return Err(if is_no_room(&error) { Refused::NoSpace } else { Refused::Failed });
         }
         self.put(|reply| Item::Activate { rules, reply }).await.map(|_| ())
     }
@@ -423,8 +458,7 @@ impl Journal {
     }
 
     pub fn rule_set(&self, hash: &str) -> Result<Option<Files>, StoreError> {
-        open::read_rule_set(&self.shared.path.join("rule-sets"), hash)
-            .map_err(|error| StoreError(format!("rule set {hash}: {error}")))
+        rule_files::read(&self.shared.disk, &self.shared.path.join("rule-sets"), hash).map_err(StoreError)
     }
 
     pub fn figures(&self) -> Figures {
@@ -439,6 +473,7 @@ impl Journal {
     }
 
     pub async fn close(&self) {
+        self.shared.ahead.closing();
         // A writer that is gone already has nothing left to write.
         let _ = self.put(|reply| Item::Close { reply }).await;
         self.shared.signals.close();

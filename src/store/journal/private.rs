@@ -6,7 +6,7 @@ use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 /// The directories and files of ours below the data directory; whatever else lies there is not ours to change.
 const DIRECTORIES: [&str; 3] = ["journal", "rule-sets", "view"];
-const FILES: [&str; 3] = ["LOCK", "job.key", "admin.token"];
+const FILES: [&str; 4] = ["LOCK", "job.key", "admin.token", "witness.json"];
 
 /// Takes every right from group and others. Answers of how many files and directories.
 pub fn tighten(data: &Path) -> io::Result<usize> {

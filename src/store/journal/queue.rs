@@ -22,6 +22,8 @@ struct Waiting {
     items: Vec<Item>,
     bytes: usize,
     closed: bool,
+    /// The disk has failed: the writer is to end.
+    abandoned: bool,
     /// The writer sleeps, and has to be woken.
     asleep: bool,
 }
@@ -51,27 +53,35 @@ impl Queue {
         Ok(())
     }
 
-    /// All that waits. Nothing, when nothing has come for so long.
-    pub fn take(&self, patience: Duration) -> Vec<Item> {
+    /// Nothing more is taken.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// All that waits. Nothing, when nothing has come for so long; `None`: it is abandoned.
+    pub fn take(&self, patience: Duration) -> Option<Vec<Item>> {
         let mut waiting = self.lock();
-        if waiting.items.is_empty() {
+        if waiting.items.is_empty() && !waiting.abandoned {
             waiting.asleep = true;
             waiting = self
                 .came
-                .wait_timeout_while(waiting, patience, |waiting| waiting.items.is_empty())
+                .wait_timeout_while(waiting, patience, |waiting| waiting.items.is_empty() && !waiting.abandoned)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
             waiting.asleep = false;
         }
         waiting.bytes = 0;
-        std::mem::take(&mut waiting.items)
+        let items = std::mem::take(&mut waiting.items);
+        (!waiting.abandoned).then_some(items)
     }
 
     /// Nothing more is taken; what waits is dropped, and whoever waits for it hears so.
     pub fn abandon(&self) {
         let mut waiting = self.lock();
-        waiting.closed = true;
+        (waiting.closed, waiting.abandoned) = (true, true);
         waiting.items.clear();
+        drop(waiting);
+        self.came.notify_all();
     }
 }
 

@@ -54,11 +54,14 @@ impl Reader {
     /// Up to `max` records in their order, from this number (or the oldest there is) up to `last`, which the caller knows to be
     /// durable. Fewer where a segment ends.
     pub fn read_on(&self, first: u64, last: u64, max: usize) -> io::Result<Vec<Record>> {
-        let (number, file) = {
+        let (number, last, file) = {
             let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
             let oldest = segments.keys().next().copied().unwrap_or(first);
             let number = first.max(oldest);
-            (number, segments.range(..=number).next_back().map(|(_, file)| Arc::clone(file)))
+            let file = segments.range(..=number).next_back().map(|(_, file)| Arc::clone(file));
+            // A seal may be missing; where the next segment begins, this one has ended.
+            let next = number.checked_add(1).and_then(|after| segments.range(after..).next()).map(|(next, _)| *next);
+            (number, next.map_or(last, |next| last.min(next - 1)), file)
         };
         let Some(file) = file.filter(|_| number <= last) else { return Ok(Vec::new()) };
         let Some((offset, _)) = locate(&file, number)? else { return Err(damaged(number)) };

@@ -1,8 +1,8 @@
 //! The journal, applied to the view: what was durable and is not in there yet, or all of it.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{io, ops::Range, path::Path, sync::Arc};
 
-use super::{scan::Damage, segment};
+use super::{disk::Disk, scan::Damage, segment};
 use crate::store::{
     decider::touch,
     hot::Hot,
@@ -41,7 +41,7 @@ impl From<io::Error> for ReplayError {
 }
 
 /// Brings the view from its own mark up to record `last`, and tells `progress` how far it has come.
-pub fn replay(dir: &Path, view: &View, last: u64, progress: &dyn Fn(u64)) -> Result<Hot, ReplayError> {
+pub fn replay(disk: &Disk, dir: &Path, view: &View, last: u64, progress: &dyn Fn(u64)) -> Result<Hot, ReplayError> {
     let mark = view.mark()?;
     let mut hot = Hot::default();
     hot.set_customers(mark.customers);
@@ -54,8 +54,9 @@ pub fn replay(dir: &Path, view: &View, last: u64, progress: &dyn Fn(u64)) -> Res
     for (nth, (first, path)) in segments.iter().enumerate() {
         let next = segments.get(nth + 1).map_or(last + 1, |(next, _)| *next);
         if next > mark.applied + 1 {
-            let bytes = fs::read(path)?;
-            replay_segment(path, *first, &bytes, last, view, &mut hot, progress)?;
+            let bytes = disk.read(path)?;
+            // A seal may be missing; where the next segment begins, this one has ended.
+            replay_segment(path, *first..next, &bytes, view, &mut hot, progress)?;
         }
     }
     flush(view, &mut hot)?;
@@ -65,15 +66,14 @@ pub fn replay(dir: &Path, view: &View, last: u64, progress: &dyn Fn(u64)) -> Res
 
 fn replay_segment(
     path: &Path,
-    first: u64,
+    numbers: Range<u64>,
     bytes: &[u8],
-    last: u64,
     view: &View,
     hot: &mut Hot,
     progress: &dyn Fn(u64),
 ) -> Result<(), ReplayError> {
     let mut offset = 0;
-    for (line, number) in bytes.split(|byte| *byte == b'\n').zip(first..=last) {
+    for (line, number) in bytes.split(|byte| *byte == b'\n').zip(numbers) {
         if record::is_seal(line) {
             break;
         }

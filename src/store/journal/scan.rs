@@ -1,17 +1,18 @@
 //! The rules of opening: where a journal ends, and whether what follows was ever acknowledged.
 //!
 //! The first line that doesn't verify ends the log if no later valid line proves that it was durable: what follows was never
-//! acknowledged, and is cut. If one does, the disk has lost something: that is damage, and nobody guesses about it.
+//! acknowledged, and is cut. If one does, the disk has lost something: that is damage, and nobody guesses about it. A segment
+//! that is followed by another needs no seal: that the next one begins with the expected number proves that nothing is missing.
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
-use super::segment;
+use super::disk::Disk;
 use crate::{
     decide::Kind,
-    store::record::{self, Header, Record},
+    store::record::{self, Record},
 };
 
 /// Something acknowledged can't be read any more.
@@ -39,9 +40,9 @@ pub struct Scanned {
     pub first: u64,
     /// The number after its last record.
     pub next: u64,
-    /// Where its last whole line ends.
+    /// Where its last record's line ends.
     pub end: u64,
-    /// How many bytes behind that are no newlines: never acknowledged, to be cut.
+    /// How many bytes behind that, and behind the seal, are no newlines: never acknowledged, to be cut.
     pub torn: u64,
     /// Its last line says that it is complete.
     pub sealed: bool,
@@ -49,43 +50,29 @@ pub struct Scanned {
     pub last_kind: Option<Kind>,
 }
 
-/// Looks at every line of every segment and hands each record's line to `each`.
-pub fn scan(
-    dir: &Path,
-    each: &mut dyn FnMut(Header, &[u8]) -> io::Result<()>,
-) -> io::Result<Result<Vec<Scanned>, Damage>> {
-    let segments = segment::list(dir)?;
-    let count = segments.len();
-    let mut scanned = Vec::with_capacity(count);
-    let mut expected = segments.first().map_or(1, |(first, _)| *first);
-    for (nth, (first, path)) in segments.into_iter().enumerate() {
-        let damage = |offset, number, what| Damage { file: path.clone(), offset, number, what };
-        if first != expected {
-            return Ok(Err(damage(0, expected, "the segment before this one is missing")));
+/// Looks at every line of these segments, which follow one another.
+pub fn scan(disk: &Disk, segments: &[(u64, PathBuf)]) -> io::Result<Result<Vec<Scanned>, Damage>> {
+    let mut scanned: Vec<Scanned> = Vec::with_capacity(segments.len());
+    for (first, path) in segments {
+        if let Some(before) = scanned.last().filter(|before| before.next != *first) {
+            let (file, offset, number) = (before.path.clone(), before.end, before.next);
+            return Ok(Err(match before.sealed {
+                true => {
+                    Damage { file: path.clone(), offset: 0, number, what: "the segment before this one is missing" }
+                }
+                false => Damage { file, offset, number, what: "the records up to the next segment are missing" },
+            }));
         }
-        let bytes = fs::read(&path)?;
-        let one = match scan_one(&path, first, &bytes, each)? {
-            Ok(one) => one,
+        match scan_one(path, *first, &disk.read(path)?) {
+            Ok(one) => scanned.push(one),
             Err(damage) => return Ok(Err(damage)),
-        };
-        // A segment is sealed, durably, before the next one joins.
-        if nth + 1 < count && (!one.sealed) {
-            return Ok(Err(damage(one.end, one.next, "the records up to the segment's seal are missing")));
         }
-        expected = one.next;
-        scanned.push(one);
     }
     Ok(Ok(scanned))
 }
 
-fn scan_one(
-    path: &Path,
-    first: u64,
-    bytes: &[u8],
-    each: &mut dyn FnMut(Header, &[u8]) -> io::Result<()>,
-) -> io::Result<Result<Scanned, Damage>> {
-    let mut next = first;
-    let mut end = 0;
+fn scan_one(path: &Path, first: u64, bytes: &[u8]) -> Result<Scanned, Damage> {
+    let (mut next, mut end, mut rest_at) = (first, 0, 0);
     let mut last_line: Option<&[u8]> = None;
     let mut sealed = false;
     while let Some(length) = bytes[end..].iter().position(|byte| *byte == b'\n') {
@@ -94,23 +81,22 @@ fn scan_one(
         if header.n != next {
             break;
         }
+        rest_at = end + length + 1;
         if record::is_seal(line) {
             sealed = true;
-            end += length + 1;
             break;
         }
-        each(header, line)?;
         last_line = Some(line);
         next += 1;
-        end += length + 1;
+        end = rest_at;
     }
-    let rest = &bytes[end..];
+    let rest = &bytes[rest_at..];
     let torn = rest.iter().rposition(|byte| *byte != b'\n').map_or(0, |last| last + 1);
     if proven(rest).is_some_and(|durable| durable >= next) {
         let what = "a later record proves that it was written";
-        return Ok(Err(Damage { file: path.to_owned(), offset: end as u64, number: next, what }));
+        return Err(Damage { file: path.to_owned(), offset: end as u64, number: next, what });
     }
-    Ok(Ok(Scanned {
+    Ok(Scanned {
         path: path.to_owned(),
         first,
         next,
@@ -118,7 +104,7 @@ fn scan_one(
         torn: torn as u64,
         sealed,
         last_kind: last_line.and_then(|line| record::decode(line).ok()).map(|record: Record| record.effects.kind),
-    }))
+    })
 }
 
 /// The last number that whole records in `rest` prove durable. They are found where they begin, not where a line does: a
@@ -133,7 +119,7 @@ fn proven(rest: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::Timestamp, decide::Effects};
+    use crate::{clock::Timestamp, decide::Effects, store::record::Header};
 
     const RECORDS: u64 = 6;
 
@@ -150,7 +136,7 @@ mod tests {
     }
 
     fn scanned(bytes: &[u8]) -> Result<Scanned, Damage> {
-        scan_one(Path::new("1.jsonl"), 1, bytes, &mut |_, _| Ok(())).expect("nothing is read from a disk")
+        scan_one(Path::new("1.jsonl"), 1, bytes)
     }
 
     #[test]
@@ -167,5 +153,49 @@ mod tests {
                 Ok(scanned) => assert_eq!((scanned.next, before), (RECORDS, RECORDS - 1), "bit {bit}"),
             }
         }
+    }
+
+    /// Segments of these records each, with a seal or without.
+    fn segments(dir: &Path, counts: &[(u64, bool)]) -> Vec<(u64, PathBuf)> {
+        let mut segments = Vec::new();
+        let mut n = 1;
+        for (count, sealed) in counts {
+            let (first, mut bytes) = (n, Vec::new());
+            let header = |n| Header { n, d: n - 1, p: 0, at: Timestamp::from_millis(1_795_419_000_000) };
+            for _ in 0..*count {
+                record::encode(&mut bytes, header(n), &Effects::mark(Kind::Callback)).expect("encoded");
+                n += 1;
+            }
+            if *sealed {
+                record::encode(&mut bytes, header(n), &Effects::mark(Kind::Sealed)).expect("encoded");
+            }
+            bytes.extend_from_slice(&[b'\n'; 64]);
+            let path = dir.join(super::super::segment::name_of(first));
+            std::fs::write(&path, bytes).expect("written");
+            segments.push((first, path));
+        }
+        segments
+    }
+
+    #[test]
+    fn a_missing_seal_is_no_damage_and_missing_records_are() {
+        let dir = tempfile::tempdir().expect("directory");
+        let looked = |segments: &[(u64, PathBuf)]| scan(&Disk::default(), segments).expect("readable");
+        let whole = segments(dir.path(), &[(3, true), (2, false), (4, true), (1, false)]);
+        let scanned = looked(&whole).expect("the second has no seal, and the third begins where it ends");
+        assert_eq!(scanned.iter().map(|one| one.next).collect::<Vec<_>>(), [4, 6, 10, 11]);
+        assert_eq!(scanned.iter().map(|one| one.sealed).collect::<Vec<_>>(), [true, false, true, false]);
+
+        let gap = [&whole[..1], &whole[2..]].concat();
+        let damage = looked(&gap).expect_err("the second is gone");
+        assert_eq!((damage.number, damage.what), (4, "the segment before this one is missing"));
+
+        let cut = segments(dir.path(), &[(3, true), (2, false), (4, true), (1, false)]);
+        let bytes = std::fs::read(&cut[1].1).expect("bytes");
+        let line = bytes.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
+        std::fs::write(&cut[1].1, &bytes[..line]).expect("cut");
+        let damage = looked(&cut).expect_err("a record is gone");
+        assert_eq!((damage.number, damage.offset), (5, line as u64));
+        assert_eq!(damage.file, cut[1].1);
     }
 }

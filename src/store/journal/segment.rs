@@ -4,46 +4,50 @@
 //! a rename and an fsync of the directory, before any record goes in. Nothing in here knows what a record means.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
-pub const SMALLEST_BYTES: u64 = 1 << 20;
-pub const LARGEST_BYTES: u64 = 64 << 20;
+use super::disk::{Disk, DiskFile};
+
+/// How large segments are, in bytes: each twice as large as the one before it, between these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentSizes {
+    pub smallest: u64,
+    pub largest: u64,
+}
+
+impl Default for SegmentSizes {
+    fn default() -> Self {
+        Self { smallest: 1 << 20, largest: 64 << 20 }
+    }
+}
+
+impl SegmentSizes {
+    /// How large the segment after one of this size is.
+    pub fn next(&self, size: u64) -> u64 {
+        size.saturating_mul(2).clamp(self.smallest, self.largest)
+    }
+}
 
 const SUFFIX: &str = ".jsonl";
 
 /// Room for the line that seals a segment.
 pub const SEAL_BYTES: u64 = 256;
 
-/// A private directory, with those above it that are missing.
-pub fn make_dir(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// Makes renames and new files in a directory last.
-pub fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Creates a private file, or empties it.
-pub fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)
-}
-
 pub fn name_of(first: u64) -> String {
     format!("{first:020}{SUFFIX}")
 }
 
-/// The journal's segments, by the number of their first record.
+/// The journal's segments, by the number of their first record. Number 0 is no segment: it says which format this is.
 pub fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if let Some(first) = name.strip_suffix(SUFFIX).and_then(|digits| digits.parse().ok()) {
+        let first = name.strip_suffix(SUFFIX).and_then(|digits| digits.parse().ok());
+        if let Some(first) = first.filter(|first| *first > 0) {
             found.push((first, path));
         }
     }
@@ -51,71 +55,71 @@ pub fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// Removes what a process that ended had not finished: files that never joined.
-pub fn remove_unfinished(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "tmp") {
-            fs::remove_file(path)?;
-        }
-    }
-    Ok(())
-}
-
-/// How large the segment after one of this size is.
-pub fn next_size(size: u64) -> u64 {
-    size.saturating_mul(2).clamp(SMALLEST_BYTES, LARGEST_BYTES)
-}
-
 /// A file filled with newlines, durable, under a name that is no segment's.
 #[derive(Debug)]
 pub struct Prepared {
     path: PathBuf,
-    file: File,
+    file: DiskFile,
     size: u64,
 }
 
 impl Prepared {
-    /// Begins with `head`, and goes on with newlines up to `size`.
-    pub fn write(dir: &Path, name: &str, head: &[u8], size: u64) -> io::Result<Self> {
+    /// Begins with `head`, and goes on with newlines up to `size`. What could not be written whole is removed: it takes room.
+    pub fn write(disk: &Disk, dir: &Path, name: &str, head: &[u8], size: u64) -> io::Result<Self> {
         let path = dir.join(name);
-        let mut file = create(&path)?;
         let size = size.max(head.len() as u64 + SEAL_BYTES);
-        file.write_all(head)?;
-        let blank = vec![b'\n'; 256 * 1024];
-        let mut left = size - head.len() as u64;
-        while left > 0 {
-            let part = usize::try_from(left).map_or(blank.len(), |left| left.min(blank.len()));
-            file.write_all(&blank[..part])?;
-            left -= part as u64;
+        let file = disk.create(&path)?;
+        match fill(&file, head, size) {
+            Ok(()) => Ok(Self { path, file, size }),
+            Err(error) => {
+                let _ = disk.remove(&path);
+                Err(error)
+            }
         }
-        file.sync_all()?;
-        Ok(Self { path, file, size })
     }
 
     /// Joins the journal as the segment that begins with this number.
-    pub fn join(self, dir: &Path, first: u64, written: u64) -> io::Result<Segment> {
-        let path = dir.join(name_of(first));
-        fs::rename(&self.path, &path)?;
-        sync_dir(dir)?;
-        Ok(Segment { file: self.file, size: self.size, written })
+    pub fn join(self, disk: &Disk, dir: &Path, first: u64, written: u64) -> io::Result<Segment> {
+        disk.rename(&self.path, &dir.join(name_of(first)))?;
+        disk.sync_dir(dir)?;
+        Ok(Segment { file: self.file, first, size: self.size, written })
     }
+}
+
+fn fill(file: &DiskFile, head: &[u8], size: u64) -> io::Result<()> {
+    if !head.is_empty() {
+        file.write_all_at(head, 0)?;
+    }
+    let blank = vec![b'\n'; 256 * 1024];
+    let mut at = head.len() as u64;
+    while at < size {
+        let part = usize::try_from(size - at).map_or(blank.len(), |left| left.min(blank.len()));
+        file.write_all_at(&blank[..part], at)?;
+        at += part as u64;
+    }
+    file.sync()
 }
 
 /// The segment that records go into.
 #[derive(Debug)]
 pub struct Segment {
-    file: File,
+    file: DiskFile,
+    first: u64,
     size: u64,
     written: u64,
 }
 
 impl Segment {
     /// Goes on in a segment that ended in good order.
-    pub fn resume(path: &Path, written: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        let size = file.metadata()?.len();
-        Ok(Self { file, size, written })
+    pub fn resume(disk: &Disk, path: &Path, first: u64, written: u64) -> io::Result<Self> {
+        let file = disk.open(path)?;
+        let size = file.length()?;
+        Ok(Self { file, first, size, written })
+    }
+
+    /// The number of its first record.
+    pub const fn first(&self) -> u64 {
+        self.first
     }
 
     pub const fn size(&self) -> u64 {
@@ -135,10 +139,10 @@ impl Segment {
     }
 
     pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync()
     }
 
     pub fn reader(&self) -> io::Result<File> {
-        self.file.try_clone()
+        self.file.reader()
     }
 }

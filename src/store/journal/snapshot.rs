@@ -10,10 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    open::{OpenError, read_rule_set},
-    scan::scan,
-};
+use super::{disk::Disk, open_error::OpenError, rule_files, scan::Scanned, tail};
 use crate::{
     decide::Standing,
     kyc::{Contact, CustomerId},
@@ -23,6 +20,8 @@ use crate::{
 
 pub struct Snapshot {
     path: PathBuf,
+    disk: Disk,
+    segments: Vec<Scanned>,
     /// The number of the last record.
     last: u64,
     active_set: Option<String>,
@@ -32,16 +31,22 @@ pub struct Snapshot {
 impl Snapshot {
     /// Reads every record once. Where there is no store yet, there are no records.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let empty = Self { path: path.to_owned(), last: 0, active_set: None, standing: Arc::default() };
+        let (disk, journal) = (Disk::default(), path.join("journal"));
+        let segments = match fs::metadata(&journal) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            _ => tail::look(&disk, path, &journal)?.scanned,
+        };
+        let unread =
+            Self { path: path.to_owned(), disk, segments, last: 0, active_set: None, standing: Arc::default() };
         let (mut last, mut active_set, mut standing) = (0, None, Arc::default());
-        empty.each(&mut |Record { header, effects }| {
+        unread.each(&mut |Record { header, effects }| {
             last = header.n;
             if effects.who.is_none() {
                 active_set = effects.set.or(active_set.take());
                 standing = effects.standing.unwrap_or(std::mem::take(&mut standing));
             }
         })?;
-        Ok(Self { last, active_set: active_set.map(String::from), standing, ..empty })
+        Ok(Self { last, active_set: active_set.map(String::from), standing, ..unread })
     }
 
     pub fn path(&self) -> &Path {
@@ -66,22 +71,22 @@ impl Snapshot {
     /// The texts of a rule set that a record names.
     pub fn rule_set(&self, hash: &str) -> Result<Option<Files>, OpenError> {
         let dir = self.path.join("rule-sets");
-        read_rule_set(&dir, hash).map_err(io_error(&dir))
+        rule_files::read(&self.disk, &dir, hash).map_err(|text| reading(&dir, io::Error::other(text)))
     }
 
     /// Hands over each record in order.
     pub fn each(&self, each: &mut dyn FnMut(Record)) -> Result<(), OpenError> {
-        let journal = self.path.join("journal");
-        if fs::metadata(&journal).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            return Ok(());
+        for segment in &self.segments {
+            let failed = |error| reading(&segment.path, error);
+            let bytes = self.disk.read(&segment.path).map_err(failed)?;
+            let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !record::is_seal(line));
+            for (line, number) in lines.zip(segment.first..segment.next) {
+                let record = record::decode(line).ok().filter(|record| record.header.n == number);
+                let unreadable =
+                    || failed(io::Error::other(format!("record {number} is of a version that this one can't read")));
+                each(record.ok_or_else(unreadable)?);
+            }
         }
-        let scanned = scan(&journal, &mut |header, line| {
-            let unreadable =
-                || io::Error::other(format!("record {} is of a version that this one can't read", header.n));
-            each(record::decode(line).map_err(|_| unreadable())?);
-            Ok(())
-        });
-        scanned.map_err(io_error(&journal))?.map_err(OpenError::Damage)?;
         Ok(())
     }
 
@@ -97,7 +102,6 @@ impl Snapshot {
     }
 }
 
-fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
-    let doing = format!("reading {}", path.display());
-    move |error| OpenError::Io { doing, error }
+fn reading(path: &Path, error: io::Error) -> OpenError {
+    OpenError::io(format_args!("reading {}", path.display()), error)
 }

@@ -10,7 +10,9 @@ use tokio::sync::oneshot;
 
 use super::{
     Shared,
-    segment::{Segment, next_size},
+    disk::is_no_room,
+    segment::{Segment, SegmentSizes},
+    witness::Witness,
 };
 use crate::{
     decide::{Act, Case, Command, Effects, Kind, Receipt},
@@ -37,13 +39,23 @@ pub enum Step {
     Answered,
     /// The segment is sealed, durably; the next one has not joined.
     Sealed,
-    /// The next segment has joined; nothing is in it.
+    /// The next segment has joined, durably; nothing is in it.
     Joined,
+    /// The witness names the next segment, durably.
+    Witnessed,
 }
 
 impl Step {
-    pub const ALL: &[Step] =
-        &[Self::Decided, Self::Written, Self::Synced, Self::Published, Self::Answered, Self::Sealed, Self::Joined];
+    pub const ALL: &[Step] = &[
+        Self::Decided,
+        Self::Written,
+        Self::Synced,
+        Self::Published,
+        Self::Answered,
+        Self::Sealed,
+        Self::Joined,
+        Self::Witnessed,
+    ];
 }
 
 /// So much is written at once at most, in bytes.
@@ -89,14 +101,16 @@ pub struct Writer {
     shared: Arc<Shared>,
     decider: Decider,
     segment: Segment,
+    sizes: SegmentSizes,
+    witness: Witness,
     durable: u64,
     batch: Batch,
 }
 
 impl Writer {
-    pub fn new(shared: Arc<Shared>, decider: Decider, segment: Segment) -> Self {
+    pub fn new(shared: Arc<Shared>, decider: Decider, segment: Segment, witness: Witness, sizes: SegmentSizes) -> Self {
         let durable = decider.next() - 1;
-        Self { shared, decider, segment, durable, batch: Batch::default() }
+        Self { shared, decider, segment, sizes, witness, durable, batch: Batch::default() }
     }
 
     /// Until it is told to close, or the disk fails.
@@ -105,7 +119,7 @@ impl Writer {
         self.add(opened)?;
         self.commit()?;
         loop {
-            let items = self.shared.queue.take(IDLE);
+            let Some(items) = self.shared.queue.take(IDLE) else { return Ok(()) };
             if items.is_empty() {
                 self.write_repeats()?;
             }
@@ -122,6 +136,7 @@ impl Writer {
                         self.write_repeats()?;
                         self.commit()?;
                         self.mark(Kind::Closed)?;
+                        self.say_closed()?;
                         let _ = reply.send(Ok(Receipt::Recorded));
                         return Ok(());
                     }
@@ -278,17 +293,39 @@ impl Writer {
         self.segment.sync().map_err(|error| Fatal { doing: "sealing a segment", error })?;
         self.interrupt(Step::Sealed)?;
         // The one that is ready is twice as large as this one, and the one after it twice as large as that.
-        let size = next_size(next_size(self.segment.size()));
+        let size = self.sizes.next(self.sizes.next(self.segment.size()));
         self.segment = self
             .shared
             .ahead
             .take(size)
-            .and_then(|prepared| prepared.join(&self.shared.journal_dir, first, 0))
+            .and_then(|prepared| prepared.join(&self.shared.disk, &self.shared.journal_dir, first, 0))
             .map_err(|error| Fatal { doing: "beginning a segment", error })?;
         self.shared
             .reader
             .joined(first, &self.segment)
             .map_err(|error| Fatal { doing: "beginning a segment", error })?;
-        self.interrupt(Step::Joined)
+        self.interrupt(Step::Joined)?;
+        self.write_witness().map_err(|error| Fatal { doing: "writing the journal's witness", error })?;
+        self.interrupt(Step::Witnessed)
+    }
+
+    /// The witness names the present segment and the last durable record. Waits for as long as there is no room for it.
+    fn write_witness(&mut self) -> io::Result<()> {
+        (self.witness.active, self.witness.last) = (self.segment.first(), self.durable);
+        let (witness, shared) = (&self.witness, &self.shared);
+        shared.ahead.repeat_until_there_is_room(|| witness.write(&shared.disk, &shared.path))
+    }
+
+    /// The witness proves that the closing record is on the disk. Where it can't say so for lack of room, the next start takes
+    /// the end for an unclean one.
+    fn say_closed(&mut self) -> Result<(), Fatal> {
+        (self.witness.active, self.witness.last) = (self.segment.first(), self.durable);
+        match self.witness.write(&self.shared.disk, &self.shared.path) {
+            Err(error) if is_no_room(&error) => {
+                tracing::warn!(%error, "the journal's witness can't be written on closing; the next start takes longer");
+                Ok(())
+            }
+            written => written.map_err(|error| Fatal { doing: "writing the journal's witness", error }),
+        }
     }
 }

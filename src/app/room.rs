@@ -1,0 +1,121 @@
+//! Opening when the disk has no room for what opening writes: wait, say so, and try again.
+//!
+//! After an unclean end the last segment of the journal is copied before anything is built on it. A disk that is too full for the
+//! copy is no reason to end: the listeners answer 503 meanwhile, and the provider comes again.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+
+use crate::{
+    rulebook::StartError,
+    store::{OpenError, Options, Progress, Store, free_bytes},
+};
+
+/// How often the free space is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often opening is tried again where free space is reported and yet there was none, as with a quota, in looks.
+const LOOKS_BETWEEN: u32 = 5;
+
+/// Opens the store, as soon as there is room for that. Returns how many attempts are in doubt, too.
+pub async fn open(data: &Path, options: &Options, progress: &Arc<Progress>) -> Result<(Store, usize), OpenError> {
+    let mut has_waited = false;
+    loop {
+        match Store::open(data, options, Arc::clone(progress)).await {
+            Err(error @ OpenError::NoRoom { needed_bytes, .. }) => {
+                let text = error.to_string();
+                if progress.waits().as_ref() != Some(&text) {
+                    tracing::error!("{text}: callbacks are refused, and opening is tried again when there is");
+                }
+                progress.wait_for(Some(text));
+                has_waited = true;
+                wait(data, needed_bytes).await;
+            }
+            opened => {
+                progress.wait_for(None);
+                if has_waited && opened.is_ok() {
+                    tracing::info!("there is enough free space on the disk again; the store is open");
+                }
+                return opened;
+            }
+        }
+    }
+}
+
+/// Loads the rules, as soon as there is room to keep them.
+pub async fn start<T, F: Future<Output = Result<T, StartError>>>(
+    load: impl Fn() -> F,
+    progress: &Progress,
+) -> Result<T, StartError> {
+    loop {
+        match load().await {
+            Err(error @ StartError::NoRoom) => {
+                progress.wait_for(Some(error.to_string()));
+                sleep(LOOK * LOOKS_BETWEEN).await;
+            }
+            started => {
+                progress.wait_for(None);
+                return started;
+            }
+        }
+    }
+}
+
+/// Until so much is free.
+async fn wait(data: &Path, needed_bytes: u64) {
+    let mut looks = 0;
+    loop {
+        let had_room = has_room(data, needed_bytes);
+        sleep(LOOK).await;
+        looks += 1;
+        if has_room(data, needed_bytes) && (!had_room || looks >= LOOKS_BETWEEN) {
+            return;
+        }
+    }
+}
+
+fn has_room(data: &Path, needed_bytes: u64) -> bool {
+    // Where it can't be asked for, opening finds out.
+    free_bytes(data).map_or(true, |free| free >= needed_bytes.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::atomic::{AtomicBool, Ordering},
+    };
+
+    use super::*;
+    use crate::store::{Disk, DiskObserver, Operation};
+
+    struct Full(AtomicBool);
+
+    impl DiskObserver for Full {
+        fn before(&self, operation: Operation<'_>) -> io::Result<()> {
+            let writes = matches!(operation, Operation::Write { .. });
+            if writes && self.0.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_opening_on_a_full_disk_waits_says_so_and_goes_on_by_itself() {
+        let dir = tempfile::tempdir().expect("directory");
+        let full = Arc::new(Full(true.into()));
+        let disk = Disk::observed(Arc::clone(&full) as Arc<dyn DiskObserver>);
+        let options = Options { disk, min_free_bytes: 0, ..Options::default() };
+        let progress = Arc::new(Progress::default());
+        let making_room = async {
+            while progress.waits().is_none() {
+                sleep(Duration::from_millis(5)).await;
+            }
+            assert!(progress.waits().expect("it waits").contains("free space"));
+            full.0.store(false, Ordering::SeqCst);
+        };
+        let (opened, ()) = tokio::join!(open(dir.path(), &options, &progress), making_room);
+        let (store, _) = opened.expect("there is room now");
+        assert_eq!(progress.waits(), None);
+        store.close().await;
+    }
+}

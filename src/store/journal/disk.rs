@@ -1,0 +1,253 @@
+//! The file operations that durability depends on: create, write, sync, rename, remove, make a directory, sync a directory.
+//!
+//! Everything that the journal writes goes through a [`Disk`]. In production a call costs one look at an empty option. A test
+//! gives an observer, which hears of each operation before it is done and may refuse it, as a disk would: from what it has
+//! recorded, the test builds what may be left after a power cut. No decision about the journal is made here.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// One operation on the disk. A file that is open for writing has a number of its own, which a rename does not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation<'a> {
+    MakeDir {
+        path: &'a Path,
+    },
+    SyncDir {
+        path: &'a Path,
+    },
+    Read {
+        path: &'a Path,
+    },
+    /// Makes a file, or empties the one that is there.
+    Create {
+        path: &'a Path,
+        file: u64,
+    },
+    /// Opens a file that is there for writing.
+    Open {
+        path: &'a Path,
+        file: u64,
+    },
+    Write {
+        file: u64,
+        offset: u64,
+        bytes: &'a [u8],
+    },
+    Sync {
+        file: u64,
+    },
+    Rename {
+        from: &'a Path,
+        to: &'a Path,
+    },
+    Remove {
+        path: &'a Path,
+    },
+    /// The view is opened. Its own operations are sled's, and are not observed.
+    OpenView,
+    /// The view is given what is durable, and flushed.
+    ApplyView,
+}
+
+/// Told of each operation before it is done, by the thread that does it.
+pub trait DiskObserver: Send + Sync {
+    /// `Err`: the operation is not done, and this is what the disk said.
+    fn before(&self, operation: Operation<'_>) -> io::Result<()>;
+}
+
+/// Where the journal is written.
+#[derive(Clone, Default)]
+pub struct Disk {
+    observer: Option<Arc<dyn DiskObserver>>,
+    files: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disk").field("observed", &self.is_observed()).finish()
+    }
+}
+
+impl Disk {
+    pub fn observed(observer: Arc<dyn DiskObserver>) -> Self {
+        Self { observer: Some(observer), files: Arc::default() }
+    }
+
+    /// A test watches.
+    pub const fn is_observed(&self) -> bool {
+        self.observer.is_some()
+    }
+
+    /// For what is done elsewhere: [`Operation::OpenView`] and [`Operation::ApplyView`].
+    pub fn before(&self, operation: Operation<'_>) -> io::Result<()> {
+        match &self.observer {
+            Some(observer) => observer.before(operation),
+            None => Ok(()),
+        }
+    }
+
+    /// A private directory. Its name lasts only after its parent has been synced.
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        self.before(Operation::MakeDir { path })?;
+        fs::DirBuilder::new().mode(0o700).create(path)
+    }
+
+    /// A private directory that lasts, with those above it that are missing. A level is made only after the one above it lasts:
+    /// so whatever was interrupted, only the name of the lowest level that is there may be lost, and that one is synced again.
+    pub fn make_dirs(&self, path: &Path) -> io::Result<()> {
+        if !path.is_dir() {
+            let above = parent(path);
+            if above != path {
+                self.make_dirs(above)?;
+            }
+            match self.make_dir(path) {
+                // Another process may have been faster. What is no directory is said by the next operation in it.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+                made => made?,
+            }
+        }
+        self.sync_parent(path)
+    }
+
+    /// Makes the name of a directory last. A parent that this user may not read, or a file system that syncs no directories,
+    /// can't be synced by anybody: that is no failure of the disk.
+    fn sync_parent(&self, path: &Path) -> io::Result<()> {
+        let path = fs::canonicalize(path)?;
+        let Some(parent) = path.parent() else { return Ok(()) };
+        match self.sync_dir(parent) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => {
+                tracing::debug!(%error, parent = %parent.display(), "the directory above can't be synced");
+                Ok(())
+            }
+            synced => synced,
+        }
+    }
+
+    /// Makes renames and new files in a directory last.
+    pub fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.before(Operation::SyncDir { path })?;
+        File::open(path)?.sync_all()
+    }
+
+    pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.before(Operation::Read { path })?;
+        fs::read(path)
+    }
+
+    /// Creates a private file, or empties it.
+    pub fn create(&self, path: &Path) -> io::Result<DiskFile> {
+        let id = self.next_file();
+        self.before(Operation::Create { path, file: id })?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        Ok(DiskFile { file, id, disk: self.clone() })
+    }
+
+    /// Opens a file that is there for writing.
+    pub fn open(&self, path: &Path) -> io::Result<DiskFile> {
+        let id = self.next_file();
+        self.before(Operation::Open { path, file: id })?;
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Ok(DiskFile { file, id, disk: self.clone() })
+    }
+
+    fn next_file(&self) -> u64 {
+        self.files.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.before(Operation::Rename { from, to })?;
+        fs::rename(from, to)
+    }
+
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        self.before(Operation::Remove { path })?;
+        fs::remove_file(path)
+    }
+
+    /// Puts a whole file in its place, durably: written aside, synced, renamed, the directory synced.
+    pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let aside = path.with_extension("tmp");
+        let written = self.create(&aside).and_then(|file| {
+            file.write_all_at(bytes, 0)?;
+            file.sync()
+        });
+        if let Err(error) = written {
+            // What is half there takes room that may be what is missing.
+            let _ = self.remove(&aside);
+            return Err(error);
+        }
+        self.rename(&aside, path)?;
+        self.sync_dir(parent(path))
+    }
+}
+
+/// The directory that holds a path; `.` where the path is one name.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
+}
+
+/// A file that is open for writing.
+#[derive(Debug)]
+pub struct DiskFile {
+    file: File,
+    id: u64,
+    disk: Disk,
+}
+
+impl DiskFile {
+    pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.disk.before(Operation::Write { file: self.id, offset, bytes })?;
+        self.file.write_all_at(bytes, offset)
+    }
+
+    /// Content and length are on the disk. The name is so only after the directory has been synced.
+    pub fn sync(&self) -> io::Result<()> {
+        self.disk.before(Operation::Sync { file: self.id })?;
+        self.file.sync_data()
+    }
+
+    pub fn length(&self) -> io::Result<u64> {
+        self.file.metadata().map(|metadata| metadata.len())
+    }
+
+    pub fn reader(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+}
+
+/// Whether an error says that there is no room, rather than that the disk has failed.
+pub fn is_no_room(error: &io::Error) -> bool {
+    // A limit on the size of files is one on room, too.
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
+
+/// A private directory that lasts, with those above it that are missing.
+pub fn make_private_dir(path: &Path) -> io::Result<()> {
+    Disk::default().make_dirs(path)
+}
+
+/// Removes what a process that ended had not finished: files that were never renamed to their name.
+pub fn remove_unfinished(disk: &Disk, dir: &Path) -> io::Result<()> {
+    let mut unfinished: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "tmp") {
+            unfinished.push(path);
+        }
+    }
+    unfinished.iter().try_for_each(|path| disk.remove(path))
+}

@@ -1,0 +1,91 @@
+//! `data/rule-sets/`: the texts of each rule set that a record names, under the hash of these texts.
+//!
+//! The name says what the content has to be, and it is held against the content each time: a file that somebody has edited, or
+//! that the disk has harmed, never decides anything under a name that is not its own.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::disk::Disk;
+use crate::source::Files;
+
+fn path_of(dir: &Path, hash: &str) -> PathBuf {
+    dir.join(format!("{hash}.json"))
+}
+
+/// Keeps a rule set's texts under its hash, durably. A file that is there already and holds something else is written again.
+pub fn keep(disk: &Disk, dir: &Path, hash: &str, files: &Files) -> io::Result<()> {
+    let path = path_of(dir, hash);
+    match disk.read(&path) {
+        // The process that wrote it may have ended before its name lasted.
+        Ok(bytes) if is_of(hash, &bytes).is_some() => return disk.sync_dir(dir),
+        Ok(_) => {
+            tracing::warn!(file = %path.display(), "the stored rule set is not what its name says; it is written again")
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    disk.replace(&path, &serde_json::to_vec(files)?)
+}
+
+/// The texts of the rule set with this hash; `None`: no file has its name. An error says what to do.
+pub fn read(disk: &Disk, dir: &Path, hash: &str) -> Result<Option<Files>, String> {
+    if !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(None);
+    }
+    let path = path_of(dir, hash);
+    match disk.read(&path) {
+        Ok(bytes) => is_of(hash, &bytes).map(Some).ok_or_else(|| {
+            format!(
+                "{} is damaged or was edited: its content is not that of rule set {hash}. Restore it from a backup; if the files \
+                 in the rules' directory are those of this set, loading them writes it again",
+                path.display()
+            )
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+/// The texts, if they are those of this hash.
+fn is_of(hash: &str, bytes: &[u8]) -> Option<Files> {
+    serde_json::from_slice(bytes).ok().filter(|files: &Files| files.hash() == hash)
+}
+
+/// Whether any set is kept here: then there were records.
+pub fn are_there(dir: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(dir)? {
+        if entry?.path().extension().is_some_and(|extension| extension == "json") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_held_against_its_name() {
+        let dir = tempfile::tempdir().expect("directory");
+        let disk = Disk::default();
+        let files = |text: &str| -> Files { [("kyc.yaml".to_owned(), text.to_owned())].into_iter().collect() };
+        let (one, other) = (files("one"), files("other"));
+        let hash = one.hash();
+        assert_eq!(read(&disk, dir.path(), &hash), Ok(None));
+        keep(&disk, dir.path(), &hash, &one).expect("kept");
+        assert_eq!(read(&disk, dir.path(), &hash), Ok(Some(one.clone())));
+        let path = path_of(dir.path(), &hash);
+        for harm in [serde_json::to_vec(&other).expect("JSON"), b"{\"kyc.yaml\":\"on".to_vec(), Vec::new()] {
+            fs::write(&path, harm).expect("written");
+            let error = read(&disk, dir.path(), &hash).expect_err("changed");
+            assert!(error.contains(&hash) && error.contains("Restore"), "{error}");
+        }
+        keep(&disk, dir.path(), &hash, &one).expect("kept");
+        assert_eq!(read(&disk, dir.path(), &hash), Ok(Some(one)), "it is written again");
+        assert_eq!(read(&disk, dir.path(), "../../etc/passwd"), Ok(None));
+    }
+}

@@ -1,0 +1,253 @@
+//! One life of a store on a modelled disk: opened, compared with what was answered, loaded, ended.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use kyc_rules::{
+    clock::{Clock, Timestamp},
+    decide::{Command, Receipt},
+    kyc::{CustomerId, Observation, Source, Status, Verdict},
+    store::{self, OpenError, Options, Progress, Refused, SegmentSizes, Store},
+};
+use proptest::{
+    prelude::{Rng, RngExt},
+    test_runner::TestRng,
+};
+
+use super::{
+    model::Model,
+    recorder::{Event, Fault, Recorder},
+};
+
+/// The data directory, below the disk's root. Neither directory is there at first.
+pub const DATA: &str = "shop/data";
+
+const CUSTOMERS: usize = 4;
+
+/// For so long the store may refuse what is healthy again.
+const PATIENCE: Duration = Duration::from_secs(60);
+const STATUSES: [&str; 3] = ["KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// In good order.
+    Closed,
+    /// In good order, and then the power goes.
+    ClosedAndCut,
+    /// At any moment; the system and what it has not written yet go on.
+    Killed,
+    /// The power goes at any moment.
+    Cut,
+}
+
+pub struct Plan {
+    pub steps: u64,
+    pub fault: Option<Fault>,
+    pub end: End,
+}
+
+/// A disk, and what is known about the store on it.
+pub struct Disk {
+    model: Model,
+    /// A view of an earlier moment.
+    view: Option<tempfile::TempDir>,
+    /// Of each customer, how many observations must be there, and how many may be.
+    least: Vec<u64>,
+    most: Vec<u64>,
+    /// Customers of before.
+    others: u64,
+    answered: u64,
+}
+
+fn id(customer: usize) -> CustomerId {
+    CustomerId::new(&format!("P-{customer}")).expect("id")
+}
+
+fn observe(customer: usize, nth: u64) -> Command {
+    let status = Status::from_wire(Some(STATUSES[(nth % 3) as usize])).expect("status");
+    let message = Some(format!("{nth}").into());
+    let saw = Observation {
+        source: Source::Callback,
+        status,
+        processing: None,
+        missing_docs: None,
+        reject_labels: None,
+        message,
+    };
+    Command::Observe { customer: id(customer), saw }
+}
+
+impl Disk {
+    pub fn of(model: Model, others: u64) -> Self {
+        Self { model, view: None, least: vec![0; CUSTOMERS], most: vec![0; CUSTOMERS], others, answered: 0 }
+    }
+
+    /// One life. `Err`: something is wrong with what was found.
+    pub async fn live(&mut self, plan: Plan, random: &mut TestRng) -> Result<(), String> {
+        let root = self.show(random);
+        let path = root.path().canonicalize().expect("there");
+        let recorder = Arc::new(Recorder::new(&path, plan.fault));
+        let data = path.join(DATA);
+        let before_close = match try_open(&data, &recorder).await {
+            Err(error) => {
+                let may = plan.fault.is_some() && recorder.has_failed();
+                if !may || !matches!(error, OpenError::Io { .. } | OpenError::NoRoom { .. } | OpenError::View(_)) {
+                    return Err(format!("it does not open: {error}"));
+                }
+                recorder.count()
+            }
+            Ok(store) => {
+                let found = self.found(&store)?;
+                recorder.note(Event::Opened(found.clone()));
+                load(&store, &recorder, found, plan.steps).await?;
+                let before_close = recorder.count();
+                store.close().await;
+                before_close
+            }
+        };
+        let events = recorder.events();
+        let is_whole = matches!(plan.end, End::Closed | End::ClosedAndCut);
+        let count = match is_whole {
+            true => events.len(),
+            // Half of the time at the very end of what was asked, where the most is under way.
+            false if random.random_bool(0.5) => before_close,
+            false => random.next_u64() as usize % (events.len() + 1),
+        };
+        self.happened(&events[..count]);
+        if is_whole && !recorder.has_failed() {
+            self.view = keep_view(&data);
+        }
+        if matches!(plan.end, End::Cut | End::ClosedAndCut) {
+            self.model = self.model.cut(random);
+        }
+        self.model.close_all();
+        Ok(())
+    }
+
+    /// Opens a last time. Returns how many observations were answered in all.
+    pub async fn check(&mut self, random: &mut TestRng) -> Result<u64, String> {
+        self.live(Plan { steps: 1, fault: None, end: End::Closed }, random).await?;
+        Ok(self.answered)
+    }
+
+    /// The disk as the system sees it, with a view or without.
+    fn show(&self, random: &mut TestRng) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("directory");
+        self.model.show(root.path());
+        if let Some(view) = self.view.as_ref().filter(|_| random.random_bool(0.5)) {
+            let data = root.path().join(DATA);
+            if data.is_dir() {
+                copy_view(view.path(), &data.join("view"));
+            }
+        }
+        root
+    }
+
+    /// How many observations of each customer are there: none is missing, and none that was not asked for is there.
+    fn found(&self, store: &Store) -> Result<Vec<u64>, String> {
+        let unreadable = |error: store::StoreError| error.to_string();
+        let mut found = Vec::new();
+        for customer in 0..CUSTOMERS {
+            let rows = store.timeline(&id(customer), None, 100_000).map_err(unreadable)?.rows;
+            let moves: Vec<_> = rows.iter().rev().filter(|entry| entry.verdict() == Some(Verdict::Moved)).collect();
+            let count = moves.len() as u64;
+            let (least, most) = (self.least[customer], self.most[customer]);
+            if count < least || count > most {
+                return Err(format!("{}: {count} observations are there, {least} to {most} should be", id(customer)));
+            }
+            for (entry, nth) in moves.iter().zip(1..) {
+                let to = entry.edge().map(|(_, to)| to.name().to_owned());
+                if to.as_deref() != Some(STATUSES[nth % 3]) {
+                    return Err(format!("{}: observation {nth} is {to:?}", id(customer)));
+                }
+            }
+            let case = store.customer(&id(customer)).map_err(unreadable)?;
+            let message = case.and_then(|case| case.customer.as_ref()?.message.clone());
+            let last = message.map_or(Ok(0), |message| message.parse()).unwrap_or(u64::MAX);
+            if last != count {
+                return Err(format!("{}: the history has {count} observations, and memory {last}", id(customer)));
+            }
+            found.push(count);
+        }
+        let customers = store.figures().customers;
+        let expected = self.others + found.iter().filter(|count| **count > 0).count() as u64;
+        if customers != expected {
+            return Err(format!("{customers} customers are there, and {expected} should be"));
+        }
+        Ok(found)
+    }
+
+    fn happened(&mut self, events: &[Event]) {
+        for event in events {
+            match event {
+                Event::Done(done) => self.model.apply(done),
+                Event::Opened(found) => {
+                    self.least.clone_from(found);
+                    self.most.clone_from(found);
+                }
+                Event::Asked(customer, nth) => self.most[*customer] = *nth,
+                Event::Answered(customer, nth) => {
+                    self.least[*customer] = *nth;
+                    self.answered += 1;
+                }
+            }
+        }
+    }
+}
+
+async fn try_open(data: &Path, recorder: &Arc<Recorder>) -> Result<Store, OpenError> {
+    let options = Options {
+        clock: Clock::manual(Timestamp(1_795_419_000_000)),
+        min_free_bytes: 0,
+        view_cache_bytes: 1 << 20,
+        segments: SegmentSizes { smallest: 2 << 10, largest: 8 << 10 },
+        disk: store::Disk::observed(Arc::clone(recorder) as Arc<dyn store::DiskObserver>),
+        ..Options::default()
+    };
+    Store::open(data, &options, Arc::new(Progress::default())).await.map(|(store, _)| store)
+}
+
+/// Hands observations in, of all customers at once, until there were enough or the store takes no more.
+async fn load(store: &Store, recorder: &Recorder, found: Vec<u64>, steps: u64) -> Result<(), String> {
+    let writers = found.into_iter().enumerate().map(|(customer, found)| async move {
+        for nth in found + 1..=found + steps.div_ceil(1 + customer as u64) {
+            recorder.note(Event::Asked(customer, nth));
+            let began = Instant::now();
+            loop {
+                match store.submit(observe(customer, nth)).await {
+                    Ok(Receipt::Seen(Verdict::Moved)) => break recorder.note(Event::Answered(customer, nth)),
+                    Ok(other) => return Err(format!("{}: observation {nth} is {other:?}", id(customer))),
+                    Err(Refused::Closed) => return Ok(()),
+                    Err(refused) if began.elapsed() > PATIENCE => {
+                        return Err(format!("{}: observation {nth} is refused for good: {refused}", id(customer)));
+                    }
+                    // Nothing of it has happened, and it comes again.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        }
+        Ok(())
+    });
+    join_all(writers).await.into_iter().collect()
+}
+
+fn keep_view(data: &Path) -> Option<tempfile::TempDir> {
+    let kept = tempfile::tempdir().expect("directory");
+    let view = data.join("view");
+    view.is_dir().then(|| copy_view(&view, kept.path()))?;
+    Some(kept)
+}
+
+fn copy_view(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("listed") {
+        let path: PathBuf = entry.expect("entry").path();
+        if path.is_file() {
+            std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("copied");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Power cuts and failing system calls. Whatever was answered, or read after opening, is there after every one of them.
+//!
+//! A store writes through a recorder. At a random moment the process ends or the power goes; from the operations so far the test
+//! builds what the disk may hold, opens that, and compares it with what was answered. Several such lives follow one another on the
+//! same disk. sled's own operations are not recorded: the view is there, gone, or an old one.
+//!
+//! `KYC_RULES_POWER_CUT_ROUNDS=10000 cargo test --test power_cuts -- --nocapture` for a long run; `KYC_RULES_POWER_CUT_SEED`
+//! takes the same random choices again (threads may still interleave otherwise).
+
+mod life;
+mod model;
+mod recorder;
+
+use std::path::Path;
+
+use proptest::{
+    prelude::{Rng, RngExt},
+    test_runner::{RngAlgorithm, TestRng},
+};
+
+use self::{
+    life::{Disk, End, Plan},
+    model::Model,
+    recorder::Fault,
+};
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+fn seeded(seed: u64) -> TestRng {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
+}
+
+/// Runs this many rounds, each with a seed of its own, and says which one failed.
+async fn rounds(name: &str, few: u64, round: impl AsyncFn(&mut TestRng) -> Result<u64, String>) {
+    let rounds = number("KYC_RULES_POWER_CUT_ROUNDS").unwrap_or(few);
+    let first = number("KYC_RULES_POWER_CUT_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 20);
+    let mut answered = 0;
+    for seed in first..first + rounds {
+        match round(&mut seeded(seed)).await {
+            Ok(count) => answered += count,
+            Err(error) => panic!("{name}: KYC_RULES_POWER_CUT_SEED={seed} KYC_RULES_POWER_CUT_ROUNDS=1: {error}"),
+        }
+    }
+    println!("{name}: {answered} observations were answered in {rounds} rounds from KYC_RULES_POWER_CUT_SEED={first}");
+    assert!(answered > rounds, "the load was no load");
+}
+
+/// What version 0.1 has left, by `tests/data/v0.1`.
+fn version_0_1() -> Model {
+    let mut model = Model::new();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v0.1/data");
+    for below in ["", "journal", "rule-sets"] {
+        for entry in std::fs::read_dir(from.join(below)).expect("recorded") {
+            let path = entry.expect("entry").path();
+            if path.is_file() {
+                let name = path.strip_prefix(&from).expect("below");
+                model.put(&Path::new(life::DATA).join(name), &std::fs::read(&path).expect("bytes"));
+            }
+        }
+    }
+    model
+}
+
+fn begin(random: &mut TestRng) -> Disk {
+    match random.random_bool(0.2) {
+        true => Disk::of(version_0_1(), 12),
+        false => Disk::of(Model::new(), 0),
+    }
+}
+
+fn end(random: &mut TestRng) -> End {
+    match random.next_u32() % 8 {
+        0 => End::Closed,
+        1 | 2 => End::Killed,
+        3 => End::ClosedAndCut,
+        _ => End::Cut,
+    }
+}
+
+async fn cuts(random: &mut TestRng) -> Result<u64, String> {
+    let mut disk = begin(random);
+    for _ in 0..4 {
+        let plan = Plan { steps: 1 + random.next_u64() % 30, fault: None, end: end(random) };
+        disk.live(plan, random).await?;
+    }
+    disk.check(random).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_answered_is_lost_in_a_power_cut() {
+    rounds("power cuts", 25, cuts).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_answered_is_lost_when_a_system_call_fails() {
+    rounds("failing system calls", 25, async |random| {
+        let mut disk = begin(random);
+        for _ in 0..4 {
+            let full = random.random_bool(0.3);
+            let fault = Fault {
+                nth: 1 + random.next_u64() % 120,
+                count: if full { 1 + random.next_u64() % 3 } else { 1 },
+                kind: if full { std::io::ErrorKind::StorageFull } else { std::io::Error::from_raw_os_error(5).kind() },
+            };
+            let plan = Plan { steps: 1 + random.next_u64() % 30, fault: Some(fault), end: end(random) };
+            disk.live(plan, random).await?;
+        }
+        disk.check(random).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_forgets_its_syncs_is_noticed() {
+    let mut random = seeded(1);
+    for _ in 0..200 {
+        let mut disk = Disk::of(Model::forgetful(), 0);
+        for _ in 0..4 {
+            let plan = Plan { steps: 10, fault: None, end: End::Cut };
+            if disk.live(plan, &mut random).await.is_err() {
+                return;
+            }
+        }
+    }
+    panic!("this test would not notice a journal that is never synced");
+}

@@ -1,0 +1,112 @@
+//! Records every operation of a store on its disk, beside what was asked and answered, and lets operations fail.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use kyc_rules::store::{DiskObserver, Operation};
+
+use super::model::Done;
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    Done(Done),
+    /// The store has opened; so many observations of each customer are there.
+    Opened(Vec<u64>),
+    /// An observation of a customer was handed in, the nth of this customer.
+    Asked(usize, u64),
+    Answered(usize, u64),
+}
+
+/// Which operation fails, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    pub nth: u64,
+    /// So many operations in a row that write something; a read or a sync fails once.
+    pub count: u64,
+    pub kind: io::ErrorKind,
+}
+
+#[derive(Default)]
+struct State {
+    events: Vec<Event>,
+    operations: u64,
+    failed: u64,
+}
+
+pub struct Recorder {
+    root: PathBuf,
+    fault: Option<Fault>,
+    state: Mutex<State>,
+}
+
+impl Recorder {
+    pub fn new(root: &Path, fault: Option<Fault>) -> Self {
+        Self { root: root.to_owned(), fault, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn note(&self, event: Event) {
+        self.lock().events.push(event);
+    }
+
+    pub fn count(&self) -> usize {
+        self.lock().events.len()
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        self.lock().events.clone()
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.lock().failed > 0
+    }
+
+    /// The path below the root; `None`: it is elsewhere.
+    fn below(&self, path: &Path) -> Option<PathBuf> {
+        path.strip_prefix(&self.root).ok().map(Path::to_owned)
+    }
+}
+
+impl DiskObserver for Recorder {
+    fn before(&self, operation: Operation<'_>) -> io::Result<()> {
+        let mut state = self.lock();
+        state.operations += 1;
+        let needs_room = matches!(
+            operation,
+            Operation::MakeDir { .. } | Operation::Create { .. } | Operation::Write { .. } | Operation::Rename { .. }
+        );
+        let fails = self.fault.filter(|fault| {
+            let full = fault.kind == io::ErrorKind::StorageFull;
+            state.operations >= fault.nth && state.failed < fault.count && (!full || needs_room)
+        });
+        let failed = fails.is_some();
+        let done = match operation {
+            Operation::SyncDir { path } => self.below(path).map(|path| Done::SyncDir { path, failed }),
+            Operation::Sync { file } => Some(Done::Sync { file, failed }),
+            _ if failed => None,
+            Operation::MakeDir { path } => self.below(path).map(Done::MakeDir),
+            Operation::Create { path, file } => self.below(path).map(|path| Done::Create { path, file }),
+            Operation::Open { path, file } => self.below(path).map(|path| Done::Open { path, file }),
+            Operation::Write { file, offset, bytes } => Some(Done::Write { file, offset, bytes: bytes.into() }),
+            Operation::Rename { from, to } => {
+                self.below(from).zip(self.below(to)).map(|(from, to)| Done::Rename { from, to })
+            }
+            Operation::Remove { path } => self.below(path).map(Done::Remove),
+            Operation::Read { .. } | Operation::OpenView | Operation::ApplyView => None,
+        };
+        state.events.extend(done.map(Event::Done));
+        match fails {
+            Some(fault) => {
+                state.failed += 1;
+                Err(fault.kind.into())
+            }
+            None => Ok(()),
+        }
+    }
+}
