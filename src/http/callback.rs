@@ -132,12 +132,12 @@ impl Intake {
             }
             Err(Refused::Failed) => {
                 self.metrics.answered(Answer::failed);
-                self.refusals.note(Refusal::failed, "decision", &Refused::Failed);
+                self.refusals.note(Refusal::failed, "decision", Refused::Failed);
                 Problem::new(Kind::Internal).response()
             }
             Err(refused) => {
                 self.metrics.answered(Answer::unavailable);
-                self.refusals.note(Refusal::unavailable, "store", &refused);
+                self.refusals.note(Refusal::unavailable, "store", refused);
                 Problem::new(Kind::Unavailable).detail(refused.to_string()).retry_after_s(RETRY_AFTER_S).response()
             }
         }

@@ -46,7 +46,8 @@ fn target(method: &Method, uri: &Uri, headers: &HeaderMap) -> Checked {
         return wrong("this is no proxy, and CONNECT leads nowhere");
     }
     let path = uri.path();
-    if !path.starts_with('/') && !(method == Method::OPTIONS && path == "*") {
+    let is_path = path.starts_with('/') || (method == Method::OPTIONS && path == "*");
+    if !is_path {
         return wrong("has to be a path that begins with a slash");
     }
     let Some(authority) = uri.authority() else { return Ok(()) };

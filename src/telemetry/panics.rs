@@ -4,6 +4,7 @@
 //! would write every message, each time.
 
 use std::{
+    any::Any,
     backtrace::{Backtrace, BacktraceStatus},
     collections::HashMap,
     panic::{PanicHookInfo, set_hook},
@@ -30,7 +31,7 @@ pub fn log_panics() {
 }
 
 fn say(panic: &PanicHookInfo<'_>, (file, line, column): &(String, u32, u32), left_out: u64) {
-    let message = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(not shown: it may contain data)");
+    let message = shown(panic.payload());
     let thread = thread::current();
     let thread = thread.name().unwrap_or("unnamed");
     let backtrace = Backtrace::capture();
@@ -38,5 +39,26 @@ fn say(panic: &PanicHookInfo<'_>, (file, line, column): &(String, u32, u32), lef
         tracing::error!(at = %format_args!("{file}:{line}:{column}"), thread, left_out, "panicked: {message}\n{backtrace}");
     } else {
         tracing::error!(at = %format_args!("{file}:{line}:{column}"), thread, left_out, "panicked: {message}");
+    }
+}
+
+/// A literal of the source, or else nothing of the message.
+fn shown(payload: &(dyn Any + Send)) -> &'static str {
+    payload.downcast_ref::<&'static str>().copied().unwrap_or("(not shown: it may contain data)")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn only_a_literal_of_the_source_is_shown() {
+        let of = |payload: Box<dyn Any + Send>| shown(&*payload);
+        let customer = String::from("C-77");
+        assert_eq!(of(catch_unwind(|| panic!("a literal")).expect_err("panics")), "a literal");
+        let formatted = catch_unwind(|| panic!("{customer} is unknown")).expect_err("panics");
+        assert_eq!(of(formatted), "(not shown: it may contain data)");
     }
 }

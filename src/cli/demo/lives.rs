@@ -17,8 +17,8 @@ pub enum Step {
     Again(usize),
     /// A callback with a hash that is not the provider's.
     Forged(Said),
-    /// A callback about something else than KYC.
-    OtherType,
+    /// A callback of a type that the provider does not document.
+    UnknownType,
     /// So many minutes pass.
     Minutes(i64),
     /// The shop tells the customer's address.
@@ -54,7 +54,7 @@ const A_WHILE: Step = Step::Minutes(5);
 const A_DAY: Step = Step::Minutes(25 * 60);
 
 pub fn all() -> Vec<Life> {
-    use Step::{Again, Callback, Contact, Forged, OtherType};
+    use Step::{Again, Callback, Contact, Forged, UnknownType};
     vec![
         Life {
             title: "the straight way",
@@ -157,10 +157,10 @@ pub fn all() -> Vec<Life> {
             steps: vec![says("KYC_NEEDED"), A_WHILE, Contact("Ivan", "ivan@customer.example", "en"), A_WHILE],
         },
         Life {
-            title: "not from the provider, or not about KYC",
+            title: "not from the provider, or of an unknown type",
             id: "mallory",
             contact: None,
-            steps: vec![Forged(Said { status: Some("FULL_USER"), ..Said::default() }), OtherType],
+            steps: vec![Forged(Said { status: Some("FULL_USER"), ..Said::default() }), UnknownType],
         },
     ]
 }

@@ -93,9 +93,13 @@ impl<'a> Narrator<'a> {
                     body["hash"] = json!(crate::kyc::hash_of(life.id, &crate::kyc::Secret::new("guessed")));
                     self.refused(life.id, "a forged FULL_USER", provider.send(&body).await?);
                 }
-                Step::OtherType => {
-                    let body = json!({"callbackType": "transaction", "customerId": life.id, "amount": 5});
-                    self.refused(life.id, "a callback about a transaction", provider.send(&body).await?);
+                Step::UnknownType => {
+                    let body = json!({"callbackType": "card_payment", "customerId": life.id});
+                    self.refused(
+                        life.id,
+                        "a callback of a type that the provider does not document",
+                        provider.send(&body).await?,
+                    );
                 }
                 Step::Minutes(minutes) => self.wait(life.id, *minutes).await?,
                 Step::Contact(name, email, locale) => {
