@@ -6,13 +6,17 @@ use std::{fs, path::Path};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity(Vec<(String, u64, i128, i128, u64)>);
 
-/// `None`: the directory or one of its files can't be looked at.
+/// `None`: the directory can't be listed.
 pub(super) fn of(dir: &Path) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
     let ns = |seconds: i64, ns: i64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
     let mut seen = Vec::new();
     for (name, path) in super::list(dir).ok()? {
-        let metadata = fs::metadata(path).ok()?;
+        // A link to nowhere, or a file that has just gone, does not hide what happens to the others.
+        let Ok(metadata) = fs::metadata(path) else {
+            seen.push((name, 0, 0, 0, 0));
+            continue;
+        };
         // The time of the last change of the inode can't be set back by the one who writes.
         let modified = ns(metadata.mtime(), metadata.mtime_nsec());
         let changed = ns(metadata.ctime(), metadata.ctime_nsec());
