@@ -35,6 +35,7 @@ fn seeded(seed: u64) -> TestRng {
 }
 
 /// Runs this many rounds, each with a seed of its own, and says which one failed.
+#[expect(clippy::print_stdout, reason = "a long run says how much it has shown")]
 async fn rounds(name: &str, few: u64, round: impl AsyncFn(&mut TestRng) -> Result<u64, String>) {
     let rounds = number("KYC_RULES_POWER_CUT_ROUNDS").unwrap_or(few);
     let first = number("KYC_RULES_POWER_CUT_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 20);
