@@ -11,7 +11,7 @@ use crate::{
     cases::{Left, World},
     clock::Timestamp,
     decide::{Case, Command, Effects, Kind, Memory, Policy, Standing},
-    kyc::{Customer, CustomerId, Observation, Source, Verdict},
+    kyc::{CustomerId, Verdict},
     outbox::{JobId, State},
     rules::RuleSet,
 };
@@ -278,7 +278,7 @@ fn commands(who: &CustomerId, before: &Case, effects: &Effects) -> Vec<Command> 
             commands.push(Command::Import { customer: customer(), contact: None, memory: Some(Box::new(memory)) });
         }
         (Some(Verdict::Moved | Verdict::Updated), Some(now)) => {
-            let saw = effects.saw.clone().unwrap_or_else(|| saw_of(now));
+            let saw = effects.saw.clone().unwrap_or_else(|| now.as_observed());
             commands.push(Command::Observe { customer: customer(), saw });
         }
         _ => {}
@@ -292,16 +292,4 @@ fn commands(who: &CustomerId, before: &Case, effects: &Effects) -> Vec<Command> 
         commands.extend(removed.map(|tag| Command::Untag { customer: customer(), name: tag.into() }));
     }
     commands
-}
-
-/// What the source said, where the record does not say it again.
-fn saw_of(now: &Customer) -> Observation {
-    Observation {
-        source: Source::Callback,
-        status: now.status.clone(),
-        processing: now.processing.clone(),
-        missing_docs: now.missing_docs.clone(),
-        reject_labels: now.reject_labels.clone(),
-        message: now.message.clone(),
-    }
 }

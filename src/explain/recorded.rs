@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::{Explained, waits_for};
 use crate::{
     decide::Effects,
-    kyc::{Change, Customer, Details, Edge, Observation, Source, Verdict},
+    kyc::{Change, Customer, Details, Edge, Verdict},
     rules::{RuleId, RuleSet},
 };
 
@@ -51,8 +51,8 @@ fn triggered(rules: &RuleSet, effects: &Effects, before: Option<&Customer>) -> B
     }
     let (Some(verdict), Some(now)) = (effects.verdict, &effects.now) else { return BTreeSet::new() };
     let change = match (verdict, before) {
-        (Verdict::Moved | Verdict::Updated, Some(before)) => Change::of(Some(before), &as_observed(now)),
-        (Verdict::Moved, None) if now.from.is_none() => Change::of(None, &as_observed(now)),
+        (Verdict::Moved | Verdict::Updated, Some(before)) => Change::of(Some(before), &now.as_observed()),
+        (Verdict::Moved, None) if now.from.is_none() => Change::of(None, &now.as_observed()),
         // Of what was before, the record has the status alone.
         (Verdict::Moved, None) => Change {
             at: now.status.clone(),
@@ -66,18 +66,6 @@ fn triggered(rules: &RuleSet, effects: &Effects, before: Option<&Customer>) -> B
         }
     };
     rules.matching(&change).map(|rule| rule.id.clone()).collect()
-}
-
-/// An observation that says what is remembered.
-fn as_observed(now: &Customer) -> Observation {
-    Observation {
-        source: Source::Callback,
-        status: now.status.clone(),
-        processing: now.processing.clone(),
-        missing_docs: now.missing_docs.clone(),
-        reject_labels: now.reject_labels.clone(),
-        message: now.message.clone(),
-    }
 }
 
 /// What a record's event was, as rules name it.
@@ -101,7 +89,7 @@ mod tests {
     use crate::{
         clock::Timestamp,
         decide::{CameDue, Kind, Ruled, Ruling},
-        kyc::{Codes, CustomerId, Processing, Status},
+        kyc::{Codes, CustomerId, Observation, Processing, Source, Status},
         rules::{Context, Stay},
         source::Files,
     };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Codes, Observation, Processing, Status, observation::said};
+use super::{Change, Codes, Observation, Processing, Source, Status, observation::said};
 use crate::clock::Timestamp;
 
 /// How many statuses a customer's visits are counted for; only forged callbacks come near it. Past it the count that is
@@ -57,6 +57,18 @@ impl Visits {
 }
 
 impl Customer {
+    /// What is remembered, as a callback would say it.
+    pub fn as_observed(&self) -> Observation {
+        Observation {
+            source: Source::Callback,
+            status: self.status.clone(),
+            processing: self.processing.clone(),
+            missing_docs: self.missing_docs.clone(),
+            reject_labels: self.reject_labels.clone(),
+            message: self.message.clone(),
+        }
+    }
+
     /// Which visit to the present status this is, from 1.
     pub fn visit(&self) -> u32 {
         self.visits.of(&self.status)

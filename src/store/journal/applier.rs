@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Shared, disk::Operation, replay::ReplayError};
+use super::{disk::Operation, replay::ReplayError, shared::Shared};
 use crate::store::view::ViewError;
 
 /// What comes within this time goes to the view together.

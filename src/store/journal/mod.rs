@@ -19,6 +19,7 @@ mod replay;
 mod rule_files;
 mod scan;
 mod segment;
+mod shared;
 mod snapshot;
 mod tail;
 mod watchdog;
@@ -28,21 +29,13 @@ mod writer;
 use std::{
     fs::File,
     io,
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
-    time::Instant,
 };
 
 use tokio::sync::{oneshot, watch};
 
-use self::{
-    ahead::Ahead, applier::Signals, disk::is_no_room, queue::Queue, reader::Reader, replay::ReplayError,
-    watchdog::Watchdog, writer::Item,
-};
 pub use self::{
     ahead::free_bytes,
     disk::{Disk, DiskObserver, Operation, make_private_dir},
@@ -53,193 +46,21 @@ pub use self::{
     snapshot::Snapshot,
     writer::Step,
 };
+use self::{disk::is_no_room, shared::Shared, writer::Item};
 use super::{
-    Figures, Interrupt, JobFilter, Overdue, Page, Place, Recorder, Refused, StayPlace, StoreError,
-    decider::Written,
-    hot::Hot,
+    Figures, JobFilter, Overdue, Page, Place, Refused, StayPlace, StoreError,
     memory::page,
     record::Record,
     view::{View, ViewError},
 };
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::Timestamp,
     decide::{Act, Case, Command, Receipt, Standing},
     kyc::CustomerId,
     outbox::{Channel, Job, JobId},
     rules::{RuleSet, Stay},
     source::Files,
 };
-
-/// What the threads of an open journal share.
-struct Shared {
-    path: PathBuf,
-    journal_dir: PathBuf,
-    /// Names the process in marks, for whoever reads the journal.
-    process: String,
-    clock: Clock,
-    disk: Disk,
-    interrupt: Option<Interrupt>,
-    recorder: Option<Recorder>,
-    view_cache_bytes: u64,
-    queue: Queue,
-    ahead: Ahead,
-    reader: Reader,
-    hot: RwLock<Hot>,
-    view: RwLock<Option<Arc<View>>>,
-    signals: Signals,
-    /// Looks whether sled comes back.
-    watchdog: Arc<Watchdog>,
-    /// The number up to which the view is complete.
-    applied: watch::Sender<u64>,
-    /// Counts up when jobs change.
-    jobs: watch::Sender<u64>,
-    /// What holds for all customers.
-    standing: watch::Sender<Arc<Standing>>,
-    /// How many records the latest commits had, each half of it forgotten with the next: more than a few, and callbacks pour in.
-    pouring: AtomicUsize,
-    /// When the latest was, in milliseconds since `opened`.
-    committed_ms: AtomicU64,
-    opened: Instant,
-    /// Woken when the view has taken something.
-    room: (Mutex<()>, Condvar),
-}
-
-impl Shared {
-    fn hot(&self) -> RwLockReadGuard<'_, Hot> {
-        self.hot.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn hot_mut(&self) -> RwLockWriteGuard<'_, Hot> {
-        self.hot.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn view(&self) -> Option<Arc<View>> {
-        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_view(&self, view: Option<Arc<View>>) {
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
-    }
-
-    /// What is known of a customer, by everything that is durable.
-    fn case(&self, id: &CustomerId) -> Result<Option<Arc<Case>>, ViewError> {
-        if let Some(case) = self.hot().case(id) {
-            return Ok(Some(Arc::clone(case)));
-        }
-        let view = self.view().ok_or_else(|| ViewError("the view is being made again".to_owned()))?;
-        let found = view.case(id);
-        if found.is_err() {
-            // The thread that keeps the view finds the same error, and makes it again.
-            self.signals.behind();
-        }
-        Ok(found?.map(Arc::new))
-    }
-
-    /// A customer's job, by everything that is durable.
-    fn job(&self, customer: &CustomerId, id: JobId) -> Result<Option<Arc<Job>>, ViewError> {
-        if let Some(job) = self.hot().job(customer, id) {
-            return Ok(Some(Arc::clone(job)));
-        }
-        let view = self.view().ok_or_else(|| ViewError("the view is being made again".to_owned()))?;
-        let found = view.job(id)?.filter(|(owner, _)| owner == customer);
-        Ok(found.map(|(_, job)| Arc::new(job)))
-    }
-
-    /// Callbacks pour in faster than one by one.
-    fn is_busy(&self) -> bool {
-        let since_ms = self.elapsed_ms().saturating_sub(self.committed_ms.load(Ordering::Relaxed));
-        self.pouring.load(Ordering::Relaxed) >= 8 && since_ms < 50
-    }
-
-    fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// Makes visible what has just become durable.
-    fn publish(&self, written: impl Iterator<Item = Written>, durable: u64, activated: Option<String>) {
-        let mut jobs_changed = activated.is_some();
-        let mut standing = None;
-        let written: Vec<Written> = written.collect();
-        self.pouring.store(self.pouring.load(Ordering::Relaxed) / 2 + written.len(), Ordering::Relaxed);
-        self.committed_ms.store(self.elapsed_ms(), Ordering::Relaxed);
-        if let Some(recorder) = &self.recorder {
-            written.iter().for_each(|one| recorder(&one.header, &one.effects));
-        }
-        let mut hot = self.hot_mut();
-        for one in written {
-            if let Some((who, touched)) = one.touched {
-                jobs_changed |= !touched.jobs.is_empty() || touched.case.question.is_some();
-                hot.publish(&who, touched);
-            } else if one.effects.standing.is_some() {
-                standing = one.effects.standing;
-                hot.set_standing(one.header.n);
-            }
-        }
-        hot.set_durable(durable);
-        if let Some(hash) = activated {
-            hot.set_active(&hash);
-        }
-        if let Some(standing) = standing {
-            jobs_changed = true;
-            hot.look_at_held(self.clock.now());
-            self.standing.send_replace(standing);
-        }
-        drop(hot);
-        self.signals.behind();
-        if jobs_changed {
-            self.jobs.send_modify(|count| *count = count.wrapping_add(1));
-        }
-    }
-
-    /// Holds the writer up for as long as the view is too far behind.
-    fn wait_for_room_in_memory(&self) {
-        if self.hot().waiting_bytes() < applier::MAX_WAITING_BYTES {
-            return;
-        }
-        self.signals.hurry();
-        let guard = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |(): &mut ()| self.hot().waiting_bytes() >= applier::MAX_WAITING_BYTES;
-        drop(self.room.1.wait_timeout_while(guard, std::time::Duration::from_secs(30), full));
-    }
-
-    fn made_room(&self) {
-        drop(self.room.0.lock().unwrap_or_else(PoisonError::into_inner));
-        self.room.1.notify_all();
-    }
-
-    /// Throws the view away and makes it again from the journal; meanwhile there is none, and nothing is decided.
-    fn rebuild_view(&self) -> Result<(), ReplayError> {
-        let path = self.path.join("view");
-        let opens = self.watchdog.opens(&path);
-        if let Some(view) = self.view() {
-            self.set_view(None);
-            drop(view);
-        }
-        View::throw_away(&path)?;
-        self.disk.before(Operation::OpenView)?;
-        let view = View::open(&path, self.view_cache_bytes)?;
-        drop(opens);
-        let _works = self.watchdog.works();
-        let durable = self.hot().durable();
-        replay::replay(&self.disk, &self.journal_dir, &view, durable, &|_| self.watchdog.goes_on())?;
-        self.set_view(Some(Arc::new(view)));
-        tracing::info!(durable, "the view is whole again");
-        Ok(())
-    }
-
-    /// The disk has failed: the process ends at once, without an answer and without cleaning up, and the next start finds out
-    /// what is on the disk. Where a test watches, only the threads of the store end.
-    fn end(&self, why: &str) {
-        if self.interrupt.is_none() && !self.disk.is_observed() {
-            tracing::error!("{why}; the process ends, so that nothing is built on what may not be durable");
-            std::process::exit(74);
-        }
-        self.signals.kill();
-        self.ahead.close();
-        self.watchdog.close();
-        self.queue.abandon();
-    }
-}
 
 /// An open journal.
 pub struct Journal {

@@ -19,7 +19,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Journal, Shared,
+    Journal,
     ahead::{Ahead, free_bytes},
     applier::{self, Signals},
     disk::{Operation, remove_unfinished},
@@ -29,6 +29,7 @@ use super::{
     queue::Queue,
     reader::Reader,
     replay::{ReplayError, replay},
+    shared::Shared,
     tail,
     watchdog::Watchdog,
     witness::{FORMAT, Witness},

@@ -9,9 +9,9 @@ use std::{collections::HashMap, fmt, io, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 use super::{
-    Shared,
     disk::is_no_room,
     segment::{Segment, SegmentSizes},
+    shared::Shared,
     witness::Witness,
 };
 use crate::{

@@ -1,0 +1,205 @@
+//! What the threads of an open journal share: reads by everything that is durable, and what a commit makes visible.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    ahead::Ahead,
+    applier::{self, Signals},
+    disk::{Disk, Operation},
+    queue::Queue,
+    reader::Reader,
+    replay::{self, ReplayError},
+    watchdog::Watchdog,
+};
+use crate::{
+    clock::Clock,
+    decide::{Case, Standing},
+    kyc::CustomerId,
+    outbox::{Job, JobId},
+    store::{
+        Interrupt, Recorder,
+        decider::Written,
+        hot::Hot,
+        view::{View, ViewError},
+    },
+};
+
+/// What the threads of an open journal share.
+pub(super) struct Shared {
+    pub(super) path: PathBuf,
+    pub(super) journal_dir: PathBuf,
+    /// Names the process in marks, for whoever reads the journal.
+    pub(super) process: String,
+    pub(super) clock: Clock,
+    pub(super) disk: Disk,
+    pub(super) interrupt: Option<Interrupt>,
+    pub(super) recorder: Option<Recorder>,
+    pub(super) view_cache_bytes: u64,
+    pub(super) queue: Queue,
+    pub(super) ahead: Ahead,
+    pub(super) reader: Reader,
+    pub(super) hot: RwLock<Hot>,
+    pub(super) view: RwLock<Option<Arc<View>>>,
+    pub(super) signals: Signals,
+    /// Looks whether sled comes back.
+    pub(super) watchdog: Arc<Watchdog>,
+    /// The number up to which the view is complete.
+    pub(super) applied: watch::Sender<u64>,
+    /// Counts up when jobs change.
+    pub(super) jobs: watch::Sender<u64>,
+    /// What holds for all customers.
+    pub(super) standing: watch::Sender<Arc<Standing>>,
+    /// How many records the latest commits had, each half of it forgotten with the next: more than a few, and callbacks pour in.
+    pub(super) pouring: AtomicUsize,
+    /// When the latest was, in milliseconds since `opened`.
+    pub(super) committed_ms: AtomicU64,
+    pub(super) opened: Instant,
+    /// Woken when the view has taken something.
+    pub(super) room: (Mutex<()>, Condvar),
+}
+
+impl Shared {
+    pub(super) fn hot(&self) -> RwLockReadGuard<'_, Hot> {
+        self.hot.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn hot_mut(&self) -> RwLockWriteGuard<'_, Hot> {
+        self.hot.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn view(&self) -> Option<Arc<View>> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_view(&self, view: Option<Arc<View>>) {
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+    }
+
+    /// What is known of a customer, by everything that is durable.
+    pub(super) fn case(&self, id: &CustomerId) -> Result<Option<Arc<Case>>, ViewError> {
+        if let Some(case) = self.hot().case(id) {
+            return Ok(Some(Arc::clone(case)));
+        }
+        let view = self.view().ok_or_else(|| ViewError("the view is being made again".to_owned()))?;
+        let found = view.case(id);
+        if found.is_err() {
+            // The thread that keeps the view finds the same error, and makes it again.
+            self.signals.behind();
+        }
+        Ok(found?.map(Arc::new))
+    }
+
+    /// A customer's job, by everything that is durable.
+    pub(super) fn job(&self, customer: &CustomerId, id: JobId) -> Result<Option<Arc<Job>>, ViewError> {
+        if let Some(job) = self.hot().job(customer, id) {
+            return Ok(Some(Arc::clone(job)));
+        }
+        let view = self.view().ok_or_else(|| ViewError("the view is being made again".to_owned()))?;
+        let found = view.job(id)?.filter(|(owner, _)| owner == customer);
+        Ok(found.map(|(_, job)| Arc::new(job)))
+    }
+
+    /// Callbacks pour in faster than one by one.
+    pub(super) fn is_busy(&self) -> bool {
+        let since_ms = self.elapsed_ms().saturating_sub(self.committed_ms.load(Ordering::Relaxed));
+        self.pouring.load(Ordering::Relaxed) >= 8 && since_ms < 50
+    }
+
+    pub(super) fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Makes visible what has just become durable.
+    pub(super) fn publish(&self, written: impl Iterator<Item = Written>, durable: u64, activated: Option<String>) {
+        let mut jobs_changed = activated.is_some();
+        let mut standing = None;
+        let written: Vec<Written> = written.collect();
+        self.pouring.store(self.pouring.load(Ordering::Relaxed) / 2 + written.len(), Ordering::Relaxed);
+        self.committed_ms.store(self.elapsed_ms(), Ordering::Relaxed);
+        if let Some(recorder) = &self.recorder {
+            written.iter().for_each(|one| recorder(&one.header, &one.effects));
+        }
+        let mut hot = self.hot_mut();
+        for one in written {
+            if let Some((who, touched)) = one.touched {
+                jobs_changed |= !touched.jobs.is_empty() || touched.case.question.is_some();
+                hot.publish(&who, touched);
+            } else if one.effects.standing.is_some() {
+                standing = one.effects.standing;
+                hot.set_standing(one.header.n);
+            }
+        }
+        hot.set_durable(durable);
+        if let Some(hash) = activated {
+            hot.set_active(&hash);
+        }
+        if let Some(standing) = standing {
+            jobs_changed = true;
+            hot.look_at_held(self.clock.now());
+            self.standing.send_replace(standing);
+        }
+        drop(hot);
+        self.signals.behind();
+        if jobs_changed {
+            self.jobs.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
+    /// Holds the writer up for as long as the view is too far behind.
+    pub(super) fn wait_for_room_in_memory(&self) {
+        if self.hot().waiting_bytes() < applier::MAX_WAITING_BYTES {
+            return;
+        }
+        self.signals.hurry();
+        let guard = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |(): &mut ()| self.hot().waiting_bytes() >= applier::MAX_WAITING_BYTES;
+        drop(self.room.1.wait_timeout_while(guard, Duration::from_secs(30), full));
+    }
+
+    pub(super) fn made_room(&self) {
+        drop(self.room.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.room.1.notify_all();
+    }
+
+    /// Throws the view away and makes it again from the journal; meanwhile there is none, and nothing is decided.
+    pub(super) fn rebuild_view(&self) -> Result<(), ReplayError> {
+        let path = self.path.join("view");
+        let opens = self.watchdog.opens(&path);
+        if let Some(view) = self.view() {
+            self.set_view(None);
+            drop(view);
+        }
+        View::throw_away(&path)?;
+        self.disk.before(Operation::OpenView)?;
+        let view = View::open(&path, self.view_cache_bytes)?;
+        drop(opens);
+        let _works = self.watchdog.works();
+        let durable = self.hot().durable();
+        replay::replay(&self.disk, &self.journal_dir, &view, durable, &|_| self.watchdog.goes_on())?;
+        self.set_view(Some(Arc::new(view)));
+        tracing::info!(durable, "the view is whole again");
+        Ok(())
+    }
+
+    /// The disk has failed: the process ends at once, without an answer and without cleaning up, and the next start finds out
+    /// what is on the disk. Where a test watches, only the threads of the store end.
+    pub(super) fn end(&self, why: &str) {
+        if self.interrupt.is_none() && !self.disk.is_observed() {
+            tracing::error!("{why}; the process ends, so that nothing is built on what may not be durable");
+            std::process::exit(74);
+        }
+        self.signals.kill();
+        self.ahead.close();
+        self.watchdog.close();
+        self.queue.abandon();
+    }
+}
