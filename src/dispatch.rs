@@ -291,7 +291,7 @@ impl Dispatcher {
                     }
                     Err(error) => Ended::failed(Trouble::Unrenderable, error).into(),
                 },
-                (Way::Post(_) | Way::Webhook(_) | Way::Chat(_), _) => unfit("nothing is known of whom it goes to"),
+                (Way::Post(_) | Way::Webhook(_) | Way::Chat(_), _) => unfit("its recipient is not known"),
             },
             Action::Webhook { .. } => match &self.way {
                 Way::Webhook(webhook) => webhook.send(&attempt.customer, job, self.clock.now()).await.into(),

@@ -78,7 +78,7 @@ impl House {
         }
     }
 
-    /// Likewise, or why callbacks that are taken can't be decided.
+    /// Why no callback can be taken, or why callbacks that are taken can't be decided.
     pub fn not_ready_deep(&self) -> Option<String> {
         self.not_ready().or_else(|| self.wrong_key())
     }

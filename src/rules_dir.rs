@@ -1,4 +1,4 @@
-//! The directory in which merchants keep their rules: read as a whole, at a moment when nobody writes, and watched for changes.
+//! The directory in which merchants keep their rules: read as a whole, at a moment when no process writes, and watched for changes.
 //!
 //! The directory is watched, not files: editors write beside and rename, `git checkout` replaces, and deployments swap a symbolic link.
 //! A look at names, sizes and times once a second catches changes without an event.

@@ -16,7 +16,7 @@ pub fn lines(text: &str, max: usize) -> Cow<'_, str> {
     if cut.contains(harmful) { cut.replace(harmful, " ").into() } else { cut.into() }
 }
 
-/// Likewise, and `…` where something was cut.
+/// As [`lines`], and `…` where text was cut.
 pub fn excerpt(text: &str, max: usize) -> String {
     let cut = lines(text, max);
     if cut.chars().count() < text.chars().count() { format!("{cut}…") } else { cut.into_owned() }

@@ -68,7 +68,7 @@ async fn past_the_brake_nothing_leaves_until_a_person_says_so() {
         assert!(reason.contains(part), "{reason}");
     }
     assert!(said.contains("--drop-rule sorry") && service.log().contains("--drop-rule sorry"), "{said}");
-    // Nobody can be asked here, so nothing goes.
+    // Without a terminal there is no answer to a question, so no job goes.
     let (code, said, error) = service.command(&shop, &["resume", "--channel", "email"]);
     assert_eq!(code, Some(2), "{said}{error}");
     assert!(said.contains("sorry  3        goes"), "{said}");

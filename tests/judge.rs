@@ -31,7 +31,7 @@ fn hash_of_files(shop: &Shop) -> String {
     rules_dir::read(&shop.path("rules")).expect("readable").hash()
 }
 
-/// Sends customers for so long, and answers all tags that any of them got.
+/// Sends customers for this time, and returns all tags that any of them got.
 async fn tagged_meanwhile(service: &Service, prefix: &str, so_long: Duration) -> Vec<Value> {
     let began = Instant::now();
     let mut tags = Vec::new();
@@ -192,7 +192,7 @@ fn a_first_start_over_files_that_ended_the_process_is_refused_and_says_what_to_d
     let (status, _, errors) = shop.run(&["serve"]);
     assert_eq!(status.code(), Some(78), "{errors}");
     assert!(errors.contains("the process ended while it judged these files"), "{errors}");
-    // Whoever knows better removes the file.
+    // An operator who knows better removes the file.
     fs::remove_file(shop.path("data/judging")).expect("removed");
     let mut child = shop.command().arg("serve").stderr(Stdio::null()).spawn().expect("starts");
     let began = Instant::now();

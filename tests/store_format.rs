@@ -313,7 +313,7 @@ async fn a_directory_of_0_1_without_its_key_or_its_first_segment_is_refused() {
 #[tokio::test]
 async fn a_view_that_does_not_open_is_given_up() {
     let dir = some_store().await;
-    // sled reads this file first, and nobody ever writes into it.
+    // sled reads this file first, and no process ever writes into it.
     let conf = dir.path().join("view/conf");
     fs::remove_file(&conf).expect("removed");
     assert!(std::process::Command::new("mkfifo").arg(&conf).status().expect("mkfifo runs").success());

@@ -160,7 +160,7 @@ async fn all_of_them_are_acted_on_after_a_count_and_a_question() {
     until_unanswered(&service, 60).await;
     for arguments in [&["refresh", "--all"][..], &["refresh", "--all", "--believe"]] {
         let (code, shown, errors) = service.command(&shop, arguments);
-        assert_eq!(code, Some(2), "nobody can be asked: {errors}");
+        assert_eq!(code, Some(2), "there is no terminal: {errors}");
         assert!(shown.contains("callbacks of 60 customers have waited longer than 300ms"), "{shown}");
         assert!(
             shown.contains("and 55 more") && errors.contains("60 customers") && errors.contains("--yes"),

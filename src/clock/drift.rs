@@ -18,7 +18,7 @@ use super::Timestamp;
 /// How far the clocks may drift apart, in milliseconds.
 const MAX_DRIFT_MS: i64 = 5 * 60_000;
 
-/// A drift that has lasted so long is the new time, in milliseconds.
+/// The age at which a drift is accepted as the new time, in milliseconds.
 const ACCEPTED_AFTER_MS: i64 = 15 * 60_000;
 
 /// Where Linux names the present start of the machine.

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | this mail or its recipient | tried again (4xx), or a problem (5xx) | go on |
 //! | every mail | queued as before, at no cost of an attempt | wait until the relay takes one again |
-//! | nobody can tell | as if about this mail | the fifth such refusal in a row with the same text is about every mail: they wait, and the four problems before it are queued again |
+//! | can't be told | as if about this mail | the fifth such refusal in a row with the same text is about every mail: they wait, and the four problems before it are queued again |
 //!
 //! A phrase can mislead: an answer about the content of one mail may read like one about every mail. A job that gets such an answer
 //! again and again, while the relay takes others, is a problem of its own.

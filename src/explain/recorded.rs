@@ -1,6 +1,6 @@
 //! What a record says of each rule, and what follows of the rules that it does not name.
 //!
-//! Which rules were paused, in shadow or over a limit is told by the record alone: what is paused by now does not count.
+//! The record alone says which rules were paused, in shadow or over a limit. Pauses of today do not count.
 
 use std::collections::BTreeSet;
 

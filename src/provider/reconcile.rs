@@ -34,9 +34,9 @@ pub struct Round {
     /// It was about the customers who are verified, or have failed for good.
     pub settled: bool,
     pub ended_at: Timestamp,
-    /// The number of customers of whom the API said something.
+    /// The number of customers with an answer of the API.
     pub answered: u64,
-    /// Those among them of whom it said that it knows nothing: 404, or a `null` status.
+    /// The number of these customers that the API does not know: 404, or a `null` status.
     pub unknown: u64,
     /// The number of customers about whom it gave no answer that can be used.
     pub failed: u64,

@@ -1,7 +1,7 @@
 //! What inotify has told of the directory: when something last changed, and which files are open for writing.
 //!
 //! An opening does not say what it is for. A file is open for writing where it is open and has been changed since it was last closed
-//! by a writer. A change of a file that nobody has been seen to open is one whose end can't be seen: a look a second later decides.
+//! by a writer. The end of a change can't be seen where no opening was seen: a look a second later decides.
 
 use std::{
     collections::HashMap,

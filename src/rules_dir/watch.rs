@@ -78,7 +78,7 @@ impl Rest {
         })
     }
 
-    /// Waits for the end of what holds the files, at most so long; then says what it is.
+    /// Waits until nothing holds the files, up to this time. Past it, says what holds them.
     ///
     /// It does not wait for quiet: who asks for a reload says that the files are whole.
     pub async fn released(&self, patience: Duration) -> Result<(), String> {

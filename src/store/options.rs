@@ -20,7 +20,7 @@ pub struct Options {
     pub min_free_bytes: u64,
     /// What sled may keep in memory, in bytes.
     pub view_cache_bytes: u64,
-    /// For so long sled may take to open an empty view; more for a large one, and four times as long to flush one.
+    /// The deadline for sled to open an empty view. A large view gets more, a flush four times as much.
     pub view_patience: Duration,
     /// How large the journal's segments are.
     pub segments: SegmentSizes,

@@ -58,7 +58,7 @@ refusals! {
     /// The hash is right, so the provider has changed the shape of its callbacks.
     malformed_signed = ERROR 400 "a callback with a right hash could not be read: the provider has changed the shape of its callbacks",
     unknown_type = WARN 422 "a callback had a callbackType that the provider does not document",
-    /// Likewise, and the hash is right by the formula of KYC callbacks.
+    /// The body fails its shape, and its hash is right by the formula of KYC callbacks.
     unknown_type_signed = ERROR 422 "a callback with a right hash had a callbackType that is not known: the provider has a new type of callback",
     too_large = WARN 413 "a body was larger than 64 KiB",
     body_timeout = WARN 408 "a body did not arrive in time",

@@ -28,7 +28,7 @@ pub const DATA: &str = "shop/data";
 
 const CUSTOMERS: usize = 4;
 
-/// For so long the store may refuse what is healthy again.
+/// The time for which the store may go on refusing after the disk is healthy again.
 const PATIENCE: Duration = Duration::from_secs(60);
 const STATUSES: [&str; 3] = ["KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER"];
 

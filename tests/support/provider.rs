@@ -15,7 +15,7 @@ use tokio::{
 
 pub const KEY: &str = "an-api-key";
 
-/// The id in all of the provider's answers, whoever is asked about.
+/// The id in all of the provider's answers, for every customer.
 pub const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
 /// How it answers.

@@ -116,7 +116,7 @@ impl Mailer {
         }
     }
 
-    /// Likewise, and goes on as far as a mail from this sender to itself would before its text. No mail is sent.
+    /// Looks at the relay as far as a mail from this sender to itself would go before its text. No mail is sent.
     pub async fn probe_sender(&self, sender: &Party) -> Result<String, SendError> {
         match &self.0 {
             Way::Smtp(relay) => relay.probe(Some(sender)).await.map_err(|error| error.without(sender, sender)),

@@ -87,7 +87,7 @@ impl fmt::Display for OpenError {
             }
             Self::WitnessMissing(path) => write!(
                 f,
-                "{} is missing: without it nobody can tell whether the journal's first and last segments are all there. \
+                "{} is missing: without it the program can't tell whether the journal's first and last segments are all there. \
                  Restore it from the backup that the journal is from",
                 path.display()
             ),

@@ -58,7 +58,7 @@ impl Queue {
         self.lock().closed
     }
 
-    /// All that waits. Nothing, when nothing has come for so long; `None`: it is abandoned.
+    /// All items that wait. Empty after this time without an item; `None` when the queue is abandoned.
     pub fn take(&self, patience: Duration) -> Option<Vec<Item>> {
         let mut waiting = self.lock();
         if waiting.items.is_empty() && !waiting.abandoned {

@@ -1,6 +1,6 @@
 //! `data/rule-sets/`: the texts of each rule set that a record names, under the hash of these texts.
 //!
-//! The name says what the content has to be, and it is held against the content each time: a file that somebody has edited, or
+//! The name says what the content has to be, and each read compares it with the content: a file that was edited, or
 //! that the disk has harmed, never decides anything under a name that is not its own.
 
 use std::{

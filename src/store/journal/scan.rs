@@ -1,7 +1,7 @@
 //! The rules of opening: where a journal ends, and whether what follows was ever acknowledged.
 //!
 //! The first line that doesn't verify ends the log if no later valid line proves that it was durable: what follows was never
-//! acknowledged, and is cut. If one does, the disk has lost something: that is damage, and nobody guesses about it. A segment
+//! acknowledged, and is cut. If one does, the disk has lost something: that is damage, and the program does not guess. A segment
 //! that is followed by another needs no seal: that the next one begins with the expected number proves that nothing is missing.
 
 use std::{

@@ -37,7 +37,7 @@ use crate::{
 pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) journal_dir: PathBuf,
-    /// Names the process in marks, for whoever reads the journal.
+    /// Names the process in marks, for a person who reads the journal.
     pub(super) process: String,
     pub(super) clock: Clock,
     pub(super) disk: Disk,

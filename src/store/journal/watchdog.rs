@@ -102,7 +102,7 @@ impl Watchdog {
         let (done, ended) = mpsc::sync_channel(1);
         let this = Arc::clone(self);
         thread::Builder::new().name("view-open".to_owned()).spawn(move || {
-            // Nobody may wait for it any more.
+            // The caller may have gone.
             let _ = done.send(work(&this));
         })?;
         loop {
