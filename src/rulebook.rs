@@ -291,7 +291,11 @@ impl Rulebook {
     fn refuse(&self, text: String) -> Reload {
         tracing::error!("the rules are refused; everything stays as it was\n{text}");
         self.metrics.reloaded(false);
-        self.tell(|told| told.error = Some((self.clock.now(), text.clone())));
+        let now = self.clock.now();
+        self.tell(|told| {
+            let since = told.error.as_ref().map_or(now, |(since, _)| *since);
+            told.error = Some((since, text.clone()));
+        });
         Reload::Refused { text }
     }
 

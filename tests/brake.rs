@@ -31,6 +31,26 @@ async fn done(service: &Service, count: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_hint_names_the_rule_whose_jobs_wait_and_not_the_one_with_the_most_orders_before() {
+    let shop = shop();
+    let service = shop.start().ready().await;
+    enter(&service, 0..3, "FULL_USER").await;
+    done(&service, 3).await;
+    enter(&service, 3..6, "SOFT_KYC_FAILED").await;
+    let status = service.until("status", |said| said["jobs"]["queued"] == 3).await;
+    assert_eq!(status["brakes"][0]["orders"][0]["rule"], "bye");
+    let jobs = service.get("jobs?state=queued").await;
+    let problems = service.get("problems").await;
+    for said in [&status["brakes"][0]["hint"], &problems["brakes"][0]["hint"], &jobs["jobs"][0]["reason"]] {
+        let said = said.as_str().expect("a hint");
+        assert!(said.contains("--drop-rule sorry") && !said.contains("--drop-rule bye"), "{said}");
+    }
+    let (code, said, error) =
+        service.command(&shop, &["resume", "--channel", "email", "--drop-rule", "sorry", "--yes"]);
+    assert_eq!(code, Some(0), "{said}{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn past_the_brake_nothing_leaves_until_a_person_says_so() {
     let shop = shop();
     let service = shop.start().ready().await;
@@ -134,6 +154,10 @@ async fn what_a_wrong_rule_has_ordered_is_dropped_and_the_rest_goes() {
     service.until("status", |said| said["jobs"]["queued"] == 6).await;
     let (code, _, error) = service.command(&shop, &["resume", "--drop-rule", "sorry"]);
     assert_eq!(code, Some(2), "{error}");
+    for ignored in [&["--drop-rule", "sorry"][..], &["--yes"]] {
+        let (code, _, error) = service.command(&shop, &[&["resume", "bye"], ignored].concat());
+        assert_eq!(code, Some(2), "{error}");
+    }
     let (code, _, error) = service.command(&shop, &["resume", "--channel", "email", "--drop-rule", "sory"]);
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("was not resumed. Did you mean sorry? What waits is of bye (2), sorry (4)"), "{error}");

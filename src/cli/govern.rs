@@ -29,7 +29,7 @@ pub struct Resume {
     channel: Option<String>,
 
     /// First drop what this rule has ordered of the channel and has not left.
-    #[arg(long, value_name = "RULE", requires = "channel")]
+    #[arg(long, value_name = "RULE", requires = "channel", conflicts_with = "rule")]
     drop_rule: Option<String>,
 
     /// The clock has jumped, and is right as it stands now.
@@ -37,7 +37,7 @@ pub struct Resume {
     clock: bool,
 
     /// Resume a channel that its brake has paused without asking.
-    #[arg(long, requires = "channel")]
+    #[arg(long, requires = "channel", conflicts_with = "rule")]
     yes: bool,
 }
 

@@ -49,13 +49,14 @@ pub struct Braked {
 }
 
 impl Braked {
-    /// How an operator goes on, with the rule that ordered the most.
-    pub fn advice(&self, channel: &Channel) -> String {
-        let Some((rule, _)) = self.orders.first() else {
+    /// How an operator goes on. `rule`: the one with the most jobs that wait, which may not be the one with the most orders before
+    /// the brake.
+    pub fn advice(&self, channel: &Channel, rule: Option<&RuleId>) -> String {
+        let Some(rule) = rule else {
             return format!("`kyc-rules resume --channel {channel}` counts what waits and asks before it lets it go");
         };
         format!(
-            "mend rule {rule}; then `kyc-rules resume --channel {channel} --drop-rule {rule}` drops what {rule} has ordered and \
+            "most of what waits is of rule {rule}: if it is wrong, mend it; then `kyc-rules resume --channel {channel} --drop-rule {rule}` drops what {rule} has ordered and \
              lets the rest go, and without `--drop-rule {rule}` everything goes. It counts and asks first"
         )
     }

@@ -283,7 +283,7 @@ impl Admin {
 
     async fn status(&self) -> Answered {
         let store = self.store()?;
-        let shape = StatusShape::new(self, store, &self.rulebook()?.loaded());
+        let shape = StatusShape::new(self, store, &self.rulebook()?.loaded(), &self.most_waiting().await?);
         Ok(json(StatusCode::OK, &shape))
     }
 
@@ -311,7 +311,7 @@ impl Admin {
         };
         let timeline = store.timeline(&id, query.before, PAGE).map_err(unreadable)?;
         let filter = JobFilter { customer: Some(id.clone()), ..JobFilter::default() };
-        let (jobs, waiting) = (store.jobs(&filter, None, PAGE).await.map_err(unreadable)?, self.waiting()?);
+        let (jobs, waiting) = (store.jobs(&filter, None, PAGE).await.map_err(unreadable)?, self.waiting().await?);
         let jobs = jobs.rows.iter().map(|(who, job)| waiting.shape(who, job)).collect();
         let pending = self.pending(&id, &case);
         Ok(json(StatusCode::OK, &CustomerShape::new(&id, &case, pending, timeline, jobs)))

@@ -128,7 +128,7 @@ impl Decider {
                 continue;
             }
             if let Some(braked) = self.brakes.count(&channel, &job.order.rule, written.header.at) {
-                let advice = braked.advice(&channel);
+                let advice = braked.advice(&channel, Some(&job.order.rule));
                 let act = Act::Brake(channel, braked);
                 tracing::error!("{act}; {advice}");
                 pauses.extend(self.govern(&act, durable));

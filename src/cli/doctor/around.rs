@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{Found, callbacks};
 use crate::{
     app,
+    cases::Results,
     cli::{Failure, check::counted, offline::Offline, settings},
     clock::Clock,
     config::Config,
@@ -26,7 +27,12 @@ pub fn configuration(path: &Path, warnings: usize) -> Found {
 pub fn rules(given: Option<&Path>) -> Result<Found, Failure> {
     let offline = Offline::judged(given, None)?;
     let (dir, errors) = (offline.dir(), offline.count(Severity::Error));
+    let failing = offline.results.as_ref().map_or(0, Results::failed);
     Ok(match &offline.rules {
+        Some(_) if errors == 0 && failing > 0 => {
+            let text = format!("{dir}: {}, which `kyc-rules test` names", counted(failing, "failing test"));
+            Found::warn("rules", text)
+        }
         Some(rules) if errors == 0 => Found::ok("rules", format!("{dir}: {}", counted(rules.rules().len(), "rule"))),
         _ => Found::fail("rules", format!("{dir}: {}, which `kyc-rules check` names", counted(errors, "error"))),
     })

@@ -114,7 +114,7 @@ impl Admin {
             Some(rule) => self.drop_of_rule(&channel, rule).await?,
             None => 0,
         };
-        let waiting = self.waiting_in(&channel).await?;
+        let waiting = self.waiting_in(&channel, usize::MAX).await?;
         let mut said = self.govern(Act::ResumeChannel(channel.clone())).await?;
         said["relay_tried"] = json!(self.try_relay(&channel));
         said["dropped"] = json!(dropped);
@@ -123,15 +123,15 @@ impl Admin {
     }
 
     async fn would_resume(&self, channel: &Channel, drop: Option<&RuleId>) -> Result<ResumeShape, Problem> {
-        let standing = self.standing()?;
-        let waiting = self.waiting_in(channel).await?.into_iter();
+        let (standing, most_waiting) = (self.standing()?, self.most_waiting().await?);
+        let waiting = self.waiting_in(channel, usize::MAX).await?.into_iter();
         let waiting: Vec<WaitingShape> =
             waiting.map(|(rule, count)| WaitingShape { drop: Some(&rule) == drop, rule, count }).collect();
         let count = |drop: bool| waiting.iter().filter(|of| of.drop == drop).map(|of| of.count).sum();
         Ok(ResumeShape {
             channel: channel.clone(),
             paused: standing.is_paused(channel),
-            brake: BrakeShape::all(&standing).into_iter().find(|brake| brake.is_of(channel)),
+            brake: BrakeShape::all(&standing, &most_waiting).into_iter().find(|brake| brake.is_of(channel)),
             drops: count(true),
             releases: count(false),
             waiting,
@@ -139,7 +139,7 @@ impl Admin {
     }
 
     async fn nothing_of(&self, channel: &Channel, rule: &str) -> Result<String, Problem> {
-        let waiting = self.waiting_in(channel).await?;
+        let waiting = self.waiting_in(channel, usize::MAX).await?;
         let names = waiting.iter().map(|(rule, count)| format!("{rule} ({count})")).collect::<Vec<_>>().join(", ");
         let names = if names.is_empty() { "no rule".to_owned() } else { names };
         let meant = did_you_mean(rule, waiting.keys().map(RuleId::as_str));
@@ -149,20 +149,21 @@ impl Admin {
         ))
     }
 
-    /// How much of each rule waits for its turn.
-    async fn waiting_in(&self, channel: &Channel) -> Result<BTreeMap<RuleId, u64>, Problem> {
+    /// How many jobs of each rule wait, by about so many of the newest.
+    pub(super) async fn waiting_in(&self, channel: &Channel, at_most: usize) -> Result<BTreeMap<RuleId, u64>, Problem> {
         let store = self.store()?;
-        let mut waiting = BTreeMap::new();
+        let (mut waiting, mut looked_at) = (BTreeMap::new(), 0);
         for state in [State::Queued, State::Held] {
             let filter = JobFilter { state: Some(state), channel: Some(channel.clone()), ..JobFilter::default() };
             let mut before: Option<Place> = None;
             loop {
                 let page = store.jobs(&filter, before, MAX_PAGE).await.map_err(unreadable)?;
+                looked_at += page.rows.len();
                 for (_, job) in page.rows {
                     *waiting.entry(job.order.rule).or_default() += 1;
                 }
                 before = page.next;
-                if before.is_none() {
+                if before.is_none() || looked_at >= at_most {
                     break;
                 }
             }
@@ -225,7 +226,7 @@ impl Admin {
         let mut problems: Value = self.list(query.of_problems()).await?;
         problems["unanswered"] = json!(unanswered);
         let standing = self.standing()?;
-        problems["brakes"] = json!(BrakeShape::all(&standing));
+        problems["brakes"] = json!(BrakeShape::all(&standing, &self.most_waiting().await?));
         problems["service"] = json!(self.of_the_service()?);
         Ok(answer(StatusCode::OK, &problems))
     }

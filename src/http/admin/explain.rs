@@ -57,7 +57,7 @@ impl Admin {
         }
         let page = settled(store.timeline(&id, query.before, PAGE).map_err(unreadable)?);
         let jobs = store.jobs_of(&id).map_err(unreadable)?;
-        let (mut events, waiting) = (Vec::new(), self.waiting()?);
+        let (mut events, waiting) = (Vec::new(), self.waiting().await?);
         for (nth, entry) in page.rows.iter().enumerate() {
             if entry.verdict().is_some() || entry.effects.came_due.is_some() {
                 let ordered = jobs.iter().filter(|job| entry.ordered(job));

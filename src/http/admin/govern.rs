@@ -143,11 +143,12 @@ impl Admin {
                 }
             }
         }
-        let standing = self.standing()?;
+        let (standing, most_waiting) = (self.standing()?, self.most_waiting().await?);
         let braked = standing.braked_channels().filter(|(channel, ..)| channels.contains(channel));
         let brakes: Vec<Value> = braked
             .map(|(channel, _, braked)| {
-                serde_json::json!({"channel": channel, "said": braked.to_string(), "hint": braked.advice(channel)})
+                let hint = braked.advice(channel, most_waiting.get(channel));
+                serde_json::json!({"channel": channel, "said": braked.to_string(), "hint": hint})
             })
             .collect();
         let rule = rule.to_string();

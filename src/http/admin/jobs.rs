@@ -117,7 +117,7 @@ impl Admin {
         let is_first = before.is_none();
         let max = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
         let Page { rows, next } = self.store()?.jobs(&filter, before, max).await.map_err(unreadable)?;
-        let waiting = self.waiting()?;
+        let waiting = self.waiting().await?;
         let jobs: Vec<JobShape> = rows.iter().map(|(who, job)| waiting.shape(who, job)).collect();
         let next = next.map(|(number, index)| format!("{number}.{index}"));
         let mut shape = serde_json::json!({"jobs": jobs, "next": next});
@@ -147,7 +147,7 @@ impl Admin {
                 if is_retry {
                     self.try_relay(&job.order.channel());
                 }
-                Ok(json(StatusCode::OK, &self.waiting()?.shape(&customer, &job)))
+                Ok(json(StatusCode::OK, &self.waiting().await?.shape(&customer, &job)))
             }
         }
     }

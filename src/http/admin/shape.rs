@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Admin,
-    brakes::BrakeShape,
+    brakes::{BrakeShape, MostWaiting},
     relays::RelayShape,
     traffic::{CallbacksShape, RefusedShape},
 };
@@ -150,7 +150,7 @@ struct DirectoryShape {
 }
 
 impl StatusShape {
-    pub fn new(admin: &Admin, store: &Store, loaded: &Loaded) -> Self {
+    pub fn new(admin: &Admin, store: &Store, loaded: &Loaded, most_waiting: &MostWaiting) -> Self {
         let Figures { customers, bytes, queued, held, running, problem, durable, behind, asked_about, .. } =
             store.figures();
         let provider = admin.house.asker().and_then(|asker| asker.trouble());
@@ -185,7 +185,7 @@ impl StatusShape {
                 error: directory.map(|trouble| trouble.text),
             },
             paused: PausedShape::new(&store.standing().borrow()),
-            brakes: BrakeShape::all(&store.standing().borrow()),
+            brakes: BrakeShape::all(&store.standing().borrow(), most_waiting),
             relays: admin.relays_down(),
             clock_in_doubt: admin.clock.is_in_doubt(),
             config_changed: (admin.config_changed)(),

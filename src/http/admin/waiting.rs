@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Admin, Problem, shape::JobShape};
+use super::{Admin, Problem, brakes::MostWaiting, shape::JobShape};
 use crate::{
     clock::Timestamp,
     decide::{Given, Standing, Wait, wait},
@@ -19,16 +19,18 @@ pub struct Waiting<'a> {
     store: &'a Store,
     rules: Arc<RuleSet>,
     standing: Arc<Standing>,
+    most_waiting: MostWaiting,
     now: Timestamp,
 }
 
 impl Admin {
-    pub(super) fn waiting(&self) -> Result<Waiting<'_>, Problem> {
+    pub(super) async fn waiting(&self) -> Result<Waiting<'_>, Problem> {
         Ok(Waiting {
             admin: self,
             store: self.store()?,
             rules: self.rulebook()?.current(),
             standing: self.standing()?,
+            most_waiting: self.most_waiting().await?,
             now: self.clock.now(),
         })
     }
@@ -68,7 +70,10 @@ impl Waiting<'_> {
         Some(match wait {
             Wait::Channel => match self.standing.braked(&channel) {
                 Some(braked) => {
-                    format!("channel {channel} is paused by its brake: {braked}; {}", braked.advice(&channel))
+                    format!(
+                        "channel {channel} is paused by its brake: {braked}; {}",
+                        braked.advice(&channel, self.most_waiting.get(&channel))
+                    )
                 }
                 None => format!("channel {channel} is paused: it goes on with `kyc-rules resume --channel {channel}`"),
             },
