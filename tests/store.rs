@@ -510,11 +510,22 @@ async fn cut_journal() -> (tempfile::TempDir, Vec<u8>) {
 async fn a_view_ahead_of_the_journal_is_refused_with_both_numbers() {
     let (dir, witness) = cut_journal().await;
     fs::write(dir.path().join("witness.json"), witness).expect("it lags");
+    // A torn line behind the end: whether it may be cut is not known before the view was asked.
+    let newest = journal_files(dir.path()).pop().expect("a segment");
+    let mut bytes = fs::read(&newest).expect("readable");
+    bytes.extend_from_slice(b"{\"c\":\"torn");
+    fs::write(&newest, bytes).expect("written");
+    let files = || -> Vec<_> {
+        let files = journal_files(dir.path()).into_iter().chain([dir.path().join("witness.json")]);
+        files.map(|file| fs::read(file).expect("readable")).collect()
+    };
+    let before = files();
     match try_open(dir.path(), &options()).await {
         Err(OpenError::Ahead { view: 12, journal: 6 }) => {}
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("acknowledged records are gone, and it opened"),
     }
+    assert_eq!(files(), before, "a refused start changes nothing");
 }
 
 #[tokio::test]

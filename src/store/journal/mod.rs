@@ -12,6 +12,7 @@ mod key;
 mod marker;
 mod open;
 mod open_error;
+mod open_view;
 mod private;
 mod queue;
 mod reader;

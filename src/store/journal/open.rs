@@ -20,15 +20,15 @@ use tokio::sync::watch;
 
 use super::{
     Journal,
-    ahead::{Ahead, free_bytes},
+    ahead::Ahead,
     applier::{self, Signals},
-    disk::{Operation, remove_unfinished},
+    disk::remove_unfinished,
     key, marker,
     open_error::OpenError,
+    open_view::ViewOpening,
     private::tighten,
     queue::Queue,
     reader::Reader,
-    replay::{ReplayError, replay},
     shared::Shared,
     tail,
     watchdog::Watchdog,
@@ -38,16 +38,10 @@ use super::{
 use crate::{
     clock::Timestamp,
     decide::Standing,
-    outbox::State,
-    store::{
-        Options,
-        decider::Decider,
-        hot::Hot,
-        view::{View, ViewError},
-    },
+    store::{Options, decider::Decider, view::ViewError},
 };
 
-fn io_error(doing: impl std::fmt::Display) -> impl FnOnce(io::Error) -> OpenError {
+pub(super) fn io_error(doing: impl std::fmt::Display) -> impl FnOnce(io::Error) -> OpenError {
     move |error| OpenError::io(doing, error)
 }
 
@@ -91,14 +85,17 @@ impl Journal {
         let mut found = tail::look(disk, path, &journal_dir)?;
         let last = found.last();
         let (key, fingerprint) = key::open(disk, path, found.witness.as_ref(), last)?;
+        progress.of.store(last, Ordering::Relaxed);
+        let watchdog = Arc::new(Watchdog::new(options.view_patience));
+        let opening = ViewOpening { data: path, last, options, progress, watchdog: &watchdog };
+        // It may know records that the journal has lost; until that is excluded, nothing of the journal is changed.
+        let view = opening.open()?;
         let segment = tail::go_on(disk, &journal_dir, &mut found, &options.segments, options.min_free_bytes)?;
         let witness =
             Witness { format: FORMAT, first: 1, base: None, active: segment.first(), last, job_key: fingerprint };
         witness.write(disk, path).map_err(io_error("writing the journal's witness"))?;
         marker::ensure(disk, &journal_dir).map_err(io_error("marking the journal's format"))?;
-        progress.of.store(last, Ordering::Relaxed);
-        let watchdog = Arc::new(Watchdog::new(options.view_patience));
-        let (view, hot) = open_view(path, last, options, progress, &watchdog)?;
+        let (view, hot) = opening.fill(view)?;
         let reader = Reader::open(&found.scanned).map_err(io_error("opening the journal"))?;
         let standing = read_standing(&reader, hot.standing())?;
         options.clock.resume(standing.clock(), latest_record_at(&reader, last)?);
@@ -207,88 +204,4 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 /// Whether a process writes to this data directory just now. Nothing is made or changed for the look.
 pub fn is_in_use(path: &Path) -> bool {
     File::open(path.join("LOCK")).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
-/// The view, complete up to the journal's end, and the jobs that are not final.
-fn open_view(
-    data: &Path,
-    last: u64,
-    options: &Options,
-    progress: &Arc<Progress>,
-    watchdog: &Arc<Watchdog>,
-) -> Result<(View, Hot), OpenError> {
-    let path = data.join("view");
-    let attempt = || {
-        let (opening, path) = (options.clone(), path.clone());
-        let (journal_dir, progress) = (data.join("journal"), Arc::clone(progress));
-        let attempt = watchdog.run(move |watchdog| try_view(&path, &journal_dir, last, &opening, &progress, watchdog));
-        attempt.map_err(ReplayError::Io)
-    };
-    let failed = |error| match error {
-        ReplayError::View(ViewError(error)) => OpenError::View(error),
-        ReplayError::Io(error) => OpenError::io("reading the journal", error),
-        ReplayError::Damage(damage) => OpenError::Damage(damage),
-        ReplayError::Ahead { view } => OpenError::Ahead { view, journal: last },
-    };
-    let late = |after| OpenError::Late { path: path.clone(), after };
-    let error = match attempt().map_err(failed)?.map_err(late)? {
-        Err(ReplayError::View(ViewError(error))) => error,
-        other => return other.map_err(failed),
-    };
-    // On a full disk sled can open no view, and another one would not fare better.
-    let needed_bytes = options.min_free_bytes.max(VIEW_ROOM_BYTES);
-    if free_bytes(data).is_ok_and(|free| free < needed_bytes) {
-        tracing::error!(error, "the view can't be used");
-        return Err(OpenError::NoRoom { doing: format!("opening the view in {}", path.display()), needed_bytes });
-    }
-    tracing::warn!(error, "the view can't be used; it is made again from the journal");
-    View::throw_away(&path).map_err(io_error("throwing the view away"))?;
-    attempt().map_err(failed)?.map_err(late)?.map_err(failed)
-}
-
-/// With less than this free, an error of the view is taken for one about room, in bytes. sled's file grows by this at once.
-const VIEW_ROOM_BYTES: u64 = 8 << 20;
-
-fn try_view(
-    path: &Path,
-    journal_dir: &Path,
-    last: u64,
-    options: &Options,
-    progress: &Progress,
-    watchdog: &Watchdog,
-) -> Result<(View, Hot), ReplayError> {
-    let opens = watchdog.opens(path);
-    options.disk.before(Operation::OpenView)?;
-    let view = View::open(path, options.view_cache_bytes)?;
-    drop(opens);
-    let _works = watchdog.works();
-    let mark = view.mark()?;
-    if mark.applied > last {
-        return Err(ReplayError::Ahead { view: mark.applied });
-    }
-    progress.done.store(mark.applied, Ordering::Relaxed);
-    let began = Instant::now();
-    let mut hot = replay(&options.disk, journal_dir, &view, last, &|number| {
-        progress.done.store(number, Ordering::Relaxed);
-        watchdog.goes_on();
-    })?;
-    if mark.applied == 0 && last > 0 {
-        let seconds = began.elapsed().as_secs_f32();
-        tracing::info!(records = last, seconds, "the view was made again from the journal");
-    }
-    for state in State::ALL.iter().filter(|state| !state.is_final()) {
-        for row in view.jobs(Some(*state), None) {
-            let (who, job) = row?;
-            hot.index(&who, &job);
-            watchdog.goes_on();
-        }
-    }
-    for id in view.asked_about() {
-        let id = id?;
-        if let Some(case) = view.case(&id)? {
-            hot.index_question(&id, &case);
-        }
-        watchdog.goes_on();
-    }
-    Ok((view, hot))
 }
