@@ -58,7 +58,9 @@ pub fn capped_body(max: usize) -> impl Filter<Extract = (Bytes,), Error = Reject
             let mut read = pin!(read_capped(body, declared, max));
             let beyond = || announced.as_ref().is_some_and(|announced| announced.bytes() > max as u64);
             let read = poll_fn(|cx| match read.as_mut().poll(cx) {
-                Poll::Pending if beyond() => Poll::Ready(Err(BodyError::TooLarge { max })),
+                Poll::Pending | Poll::Ready(Err(BodyError::Broken)) if beyond() => {
+                    Poll::Ready(Err(BodyError::TooLarge { max }))
+                }
                 polled => polled,
             });
             read.await.map_err(|error| Problem::from(error).reject())

@@ -283,7 +283,9 @@ fn allowed_by_the_system(connections: usize) -> usize {
     if soft >= wanted {
         return connections;
     }
-    let fewer = usize::try_from(soft.saturating_sub(RESERVED)).unwrap_or(connections).max(64).min(connections);
+    // Where there is next to nothing, two listeners take half of it together.
+    let left = soft.saturating_sub(RESERVED).max(soft / 4);
+    let fewer = usize::try_from(left).unwrap_or(connections).min(connections);
     tracing::warn!(open_files = soft, connections = fewer, "the limit of open files allows fewer connections");
     fewer
 }

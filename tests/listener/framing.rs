@@ -119,7 +119,14 @@ async fn a_length_beside_a_transfer_coding_is_refused() {
 async fn a_chunk_beyond_the_cap_is_refused_before_it_comes() {
     let server = Server::start(patient()).await;
     let head = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for chunks in ["3e9\r\n", "ffffffffffffffff\r\n", "FFFFFFFF;name=value\r\n{", "3\r\nabc\r\n3e6\r\n", "3e8\r\nabc"] {
+    for chunks in [
+        "3e9\r\n",
+        "ffffffffffffffff\r\n",
+        "10000000000000000\r\n",
+        "FFFFFFFF;name=value\r\n{",
+        "3\r\nabc\r\n3e6\r\n",
+        "3e8\r\nabc",
+    ] {
         let mut peer = server.connect().await;
         peer.say(head).await;
         peer.say(chunks).await;
