@@ -217,3 +217,25 @@ async fn an_api_that_wants_to_be_left_alone_ends_the_asking_and_an_operator_may_
     assert!(code == Some(0) && shown.contains("callbacks of 3 customers are decided"), "{shown}{errors}");
     assert_eq!(service.get("customers/C-3").await["status"], "FULL_USER");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_code_is_at_every_customer_whom_the_answer_about_another_one_keeps_waiting() {
+    let (shop, provider) = shop("300ms").await;
+    for (status, code) in [(401, "c401"), (500, "c500")] {
+        let body = json!({"success": false, "errors": [{"code": code, "message": "no"}]}).to_string();
+        provider.behaves(Manner::Says(status, body));
+        let service = shop.start().ready().await;
+        for nth in 0..12 {
+            service.callback(&format!("C-{nth}"), "FULL_USER", json!({})).await;
+        }
+        let has_code = |one: &Value| one["code"] == code;
+        let all =
+            |said: &Value| said["unanswered"].as_array().is_some_and(|all| all.len() == 12 && all.iter().all(has_code));
+        let problems = service.until("problems", all).await;
+        let service_entries = problems["service"].as_array().expect("entries");
+        assert_eq!(service_entries.len(), if status == 401 { 2 } else { 1 }, "{problems}");
+        assert!(service_entries.iter().all(has_code), "{problems}");
+        assert_eq!(service.get("status").await["provider"]["code"], code);
+        service.kill();
+    }
+}

@@ -187,8 +187,8 @@ impl Asker {
     }
 
     fn resting(&self, again_ms: i64) -> Asked {
-        let error = self.trouble().map(|trouble| trouble.text).unwrap_or_default();
-        Asked::Failed { error: AskError::Resting(error.into()), again_ms }
+        let cause = self.trouble().map(Cause::from).unwrap_or_default();
+        Asked::Failed { error: AskError::Resting(cause), again_ms }
     }
 
     async fn question(&self, turn: Turn<'_>, customer: &CustomerId) -> Result<Answer, Asked> {
@@ -208,14 +208,10 @@ impl Asker {
             }
             Err(error @ AskError::Odd(cause)) => {
                 tracing::warn!(%error, "the provider's API gives an answer about a customer that decides nothing");
-                turn.odd(about, &cause.text).max(ODD_AGAIN_MS)
+                turn.odd(about, &cause.text, cause.code.as_deref()).max(ODD_AGAIN_MS)
             }
-            Err(AskError::Key(cause)) => {
-                turn.failed(about, Failure { text: cause.text.clone(), lasting: true, after_ms: None })
-            }
-            Err(AskError::Later { cause, after_ms }) => {
-                turn.failed(about, Failure { text: cause.text.clone(), lasting: false, after_ms: *after_ms })
-            }
+            Err(AskError::Key(cause)) => turn.failed(about, failure(cause, true, None)),
+            Err(AskError::Later { cause, after_ms }) => turn.failed(about, failure(cause, false, *after_ms)),
             Err(AskError::Resting(_)) => 0,
         };
         if let Err(error) = &answer {
@@ -284,4 +280,8 @@ impl Asker {
         let due_ms = self.store.next_ask().map(|at| at.since_ms(self.clock.now()));
         Duration::from_millis(due_ms.unwrap_or(longest_ms).clamp(20, longest_ms).unsigned_abs())
     }
+}
+
+fn failure(cause: &Cause, lasting: bool, after_ms: Option<i64>) -> Failure {
+    Failure { text: cause.text.clone(), code: cause.code.clone(), lasting, after_ms }
 }

@@ -117,6 +117,8 @@ struct ProviderShape {
     reconcile: Vec<RoundShape>,
     /// What is wrong with its API, and in how many seconds it is asked again.
     error: Option<String>,
+    /// The provider's error code of that error.
+    code: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     again_in_s: Option<u64>,
 }
@@ -177,6 +179,7 @@ impl StatusShape {
                 patience: Duration::text_of(admin.patience_ms),
                 reconcile: rounds.into_iter().map(RoundShape::new).collect(),
                 again_in_s: provider.as_ref().map(|trouble| trouble.again_in_s),
+                code: provider.as_ref().and_then(|trouble| trouble.code.clone()),
                 error: provider.map(|trouble| trouble.text),
             },
             directory: DirectoryShape {

@@ -169,7 +169,7 @@ impl Admin {
     fn cause(&self, customer: &CustomerId, case: Option<&Case>) -> Cause {
         let asker = self.house.asker();
         let said = asker.and_then(|asker| asker.last_error(customer));
-        let trouble = || asker.and_then(|asker| asker.trouble()).map(|trouble| trouble.text.into());
+        let trouble = || asker.and_then(|asker| asker.trouble()).map(Cause::from);
         let contact = || {
             case?.question.as_ref().filter(|question| question.contact)?;
             self.house.lookups()?.trouble().map(|trouble| format!("the shop's API: {}", trouble.text).into())
@@ -278,7 +278,7 @@ impl Admin {
 
 /// Why the API is left alone.
 fn resting(asker: &Asker) -> Cause {
-    asker.trouble().map(|trouble| trouble.text).unwrap_or_else(|| "the provider's API is left alone".to_owned()).into()
+    asker.trouble().map_or_else(|| "the provider's API is left alone".to_owned().into(), Cause::from)
 }
 
 fn moment(text: &str) -> Result<Timestamp, Problem> {
