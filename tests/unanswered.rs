@@ -140,9 +140,45 @@ async fn a_due_timer_that_the_api_keeps_waiting_is_a_problem_too() {
     assert_eq!(problems["service"][0]["code"], "db_violation", "{problems}");
     let (_, shown, _) = service.command(&shop, &["problems"]);
     assert!(shown.contains("timers of 1 customer are due and wait longer than 500ms"), "{shown}");
+    service.logs("timers are due and wait longer than `provider.patience`").await;
+    assert!(service.metrics().await.contains("kyc_rules_customers_timers_unanswered 1"));
+    let (_, shown, _) = service.command(&shop, &["status"]);
+    assert!(shown.contains("unanswered: timers of 1 customer are due and wait longer than 500ms"), "{shown}");
+    assert_eq!(service.get("status").await["provider"]["unanswered_timers"], 1);
+    let dns = NameServer::knowing(&[]).await.address.to_string();
+    let (_, json, _) = service.command(&shop, &["--json", "doctor", "--dns", &dns]);
+    assert!(json.contains("due timers of 1 customer wait for the provider's API"), "{json}");
     provider.behaves(Manner::Truthful);
     service.until_jobs("C-1", &["done"]).await;
     service.until("problems", |problems| problems["service"] == json!([])).await;
+    service.logs("no timer waits longer").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_about_every_customer_that_fails_is_in_status_and_doctor() {
+    let (mut shop, provider) = shop("1h").await;
+    shop.more = shop.more.replace("api_key:", "reconcile: 1s, api_key:");
+    provider.knows("C-1", "KYC_PENDING", &[]);
+    let service = shop.start().ready().await;
+    service.callback("C-1", "KYC_PENDING", json!({})).await;
+    service.until("customers/C-1", |said| said["status"] == "KYC_PENDING").await;
+    provider.behaves(Manner::Says(400, REFUSED.to_owned()));
+    service.until("status", |status| status["provider"]["reconcile"][0]["failed"] == 1).await;
+    let (_, shown, _) = service.command(&shop, &["status"]);
+    assert!(shown.contains("reconcile: 0 of 1 customers answered until "), "{shown}");
+    let dns = NameServer::knowing(&[]).await.address.to_string();
+    let (_, json, _) = service.command(&shop, &["--json", "doctor", "--dns", &dns]);
+    assert!(json.contains("the last round of `provider.reconcile` has no answer about 1 customer"), "{json}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_why_where_no_answer_has_failed() {
+    let (shop, _provider) = shop("300ms").await;
+    let service = shop.start().ready().await;
+    service.callback("C-1", "FULL_USER", json!({})).await;
+    until_unanswered(&service, 1).await;
+    service.logs("callbacks have waited longer than `provider.patience`").await;
+    assert!(service.log().contains("does not know the customer; it is asked again at"), "{}", service.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,6 +111,8 @@ struct ProviderShape {
     questions: u64,
     /// Customers whose callbacks have waited longer than `patience`: the problem `unanswered`.
     unanswered: u64,
+    /// Customers whose due timers have waited longer than `patience` for its API: the problem `unanswered_timers`.
+    unanswered_timers: u64,
     /// As configured: `1h`.
     patience: String,
     /// The latest rounds of asking about every customer.
@@ -176,6 +178,7 @@ impl StatusShape {
                 confirm: admin.policy.confirms,
                 questions: asked_about,
                 unanswered: admin.count_unanswered(store),
+                unanswered_timers: admin.count_late_timers(),
                 patience: Duration::text_of(admin.patience_ms),
                 reconcile: rounds.into_iter().map(RoundShape::new).collect(),
                 again_in_s: provider.as_ref().map(|trouble| trouble.again_in_s),

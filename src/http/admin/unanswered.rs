@@ -23,7 +23,7 @@ use crate::{
         reply::{Problem, json as answer},
     },
     kyc::CustomerId,
-    provider::{Asked, Asker, Cause},
+    provider::{self, Asked, Asker, Cause},
     source,
     store::Store,
 };
@@ -91,6 +91,12 @@ impl Admin {
 
     pub(super) fn count_unanswered(&self, store: &Store) -> u64 {
         store.count_waiting_since(self.impatient_at())
+    }
+
+    /// The number of customers whose due timers the provider's API keeps waiting for longer than `provider.patience`.
+    pub(super) fn count_late_timers(&self) -> u64 {
+        let late = self.house.asker().and_then(|asker| asker.late_timers.since(self.impatient_at()));
+        late.map_or(0, |(count, _)| count)
     }
 
     /// Those that the list of problems is asked for.
@@ -167,21 +173,7 @@ impl Admin {
 
     /// What keeps a customer's callbacks.
     fn cause(&self, customer: &CustomerId, case: Option<&Case>) -> Cause {
-        let asker = self.house.asker();
-        let said = asker.and_then(|asker| asker.last_error(customer));
-        let trouble = || asker.and_then(|asker| asker.trouble()).map(Cause::from);
-        let contact = || {
-            case?.question.as_ref().filter(|question| question.contact)?;
-            self.house.lookups()?.trouble().map(|trouble| format!("the shop's API: {}", trouble.text).into())
-        };
-        said.or_else(trouble).or_else(contact).unwrap_or_else(|| match case.and_then(|case| case.question.as_ref()) {
-            Some(question) if question.asked > 0 => format!(
-                "the provider's API repeats what is remembered or does not know the customer; it is asked again at {}",
-                question.next_at
-            )
-            .into(),
-            _ => "there is no answer yet since the service was started".to_owned().into(),
-        })
+        provider::cause(self.house.asker().map(Arc::as_ref), self.house.lookups().map(Arc::as_ref), customer, case)
     }
 
     async fn refresh_all(&self, body: Bytes) -> Answered {
