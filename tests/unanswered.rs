@@ -149,9 +149,34 @@ async fn a_due_timer_that_the_api_keeps_waiting_is_a_problem_too() {
     let (_, json, _) = service.command(&shop, &["--json", "doctor", "--dns", &dns]);
     assert!(json.contains("due timers of 1 customer wait for the provider's API"), "{json}");
     provider.behaves(Manner::Truthful);
+    assert_eq!(service.command(&shop, &["refresh", "C-1"]).0, Some(0), "an operator does not wait for the pause");
     service.until_jobs("C-1", &["done"]).await;
     service.until("problems", |problems| problems["service"] == json!([])).await;
     service.logs("no timer waits longer").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_customer_has_one_pace_whatever_asks_and_a_new_callback_asks_at_once() {
+    // Timers are looked at again after 5 s, so the problem comes after the second look.
+    let (mut shop, provider) = shop("6s").await;
+    shop.more = shop.more.replace("api_key:", "reconcile: 8s, api_key:");
+    shop.rules(
+        "  - {id: late, when: SOFT_KYC_FAILED for 2s, do: [{email: bye}]}\n  \
+         - {id: later, when: SOFT_KYC_FAILED for 2100ms, do: [{email: hello}]}\n",
+    );
+    provider.knows("C-1", "SOFT_KYC_FAILED", &[]);
+    let service = shop.start().ready().await;
+    service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
+    service.until("customers/C-1", |said| said["status"] == "SOFT_KYC_FAILED").await;
+    provider.behaves(Manner::Says(400, REFUSED.to_owned()));
+    let asked = provider.asked().len();
+    service.until("problems", |problems| problems["service"][0]["problem"] == "unanswered_timers").await;
+    service.until("status", |status| status["provider"]["reconcile"][0]["failed"] == 1).await;
+    assert_eq!(provider.asked().len(), asked + 1, "{}", service.log());
+    assert_eq!(service.log().matches("that decides nothing").count(), 1, "{}", service.log());
+    service.callback("C-1", "FULL_USER", json!({})).await;
+    service.until("status", |_| provider.asked().len() == asked + 2).await;
+    assert_eq!(service.log().matches("that decides nothing").count(), 1, "{}", service.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

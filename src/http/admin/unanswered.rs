@@ -246,7 +246,7 @@ impl Admin {
             if asker.rests_for_ms().is_some() {
                 return Acted::Stopped(resting(asker));
             }
-            let asked = timeout(LONGEST, asker.ask(&customer)).await.ok();
+            let asked = timeout(LONGEST, asker.ask_in_turn(&customer)).await.ok();
             self.outcome(store, customer, asked, until)
         });
         acted.extend(rest.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
