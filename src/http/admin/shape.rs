@@ -242,6 +242,9 @@ struct EntryShape {
     /// Rules whose trigger matched and that were paused. Beside `rules`, whose outcomes scripts know as a closed list.
     paused: Vec<PausedRuleShape>,
     repeats: u32,
+    /// What an operator did, in words: `believed by hand`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
     /// What a callback claims that has changed nothing so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     said: Option<SaidShape>,
@@ -362,6 +365,7 @@ impl EntryShape {
             backlog: due.is_some_and(|due| due.backlog),
             rule_set: entry.effects.set.as_deref().map(str::to_owned),
             repeats: entry.effects.repeats,
+            note: entry.effects.note.as_deref().map(str::to_owned),
             rules: ruled.into_iter().map(RulingShape::new).collect(),
             paused: paused
                 .iter()
