@@ -71,6 +71,8 @@ struct RefreshAll {
 /// What acting on one customer has come to.
 enum Acted {
     Decided,
+    /// They were decided by something else meanwhile: the service asks by itself, too.
+    Meanwhile,
     Waits(CustomerId, Cause),
     /// It was not tried: the API is left alone.
     Stopped(Cause),
@@ -195,10 +197,11 @@ impl Admin {
         let next = page.get(PAGE - 1).map(|(since, customer)| format!("{}.{customer}", since.millis()));
         let count = page.len();
         let acted = self.act_on(store, page, how.believe, until, after.is_none()).await?;
-        let (mut done, mut examples, mut stopped) = (0, Vec::new(), None);
+        let (mut done, mut meanwhile, mut examples, mut stopped) = (0, 0, Vec::new(), None);
         for one in acted {
             match one {
                 Acted::Decided => done += 1,
+                Acted::Meanwhile => meanwhile += 1,
                 Acted::Waits(customer, cause) if examples.len() < EXAMPLES => {
                     examples.push(json!({"customer": customer, "reason": cause.full(), "code": cause.code}));
                 }
@@ -210,8 +213,10 @@ impl Admin {
             tracing::info!(customers = done, believed = how.believe, "waiting callbacks were decided by hand");
         }
         let next = next.filter(|_| stopped.is_none());
-        let shape =
-            json!({"count": count, "done": done, "dry": false, "next": next, "stopped": stopped, "examples": examples});
+        let shape = json!({
+            "count": count, "done": done, "meanwhile": meanwhile, "dry": false, "next": next, "stopped": stopped,
+            "examples": examples,
+        });
         Ok(answer(StatusCode::OK, &shape))
     }
 
@@ -237,7 +242,8 @@ impl Admin {
             if believe {
                 let believed = store.submit(Command::Believe { customer: customer.clone() }).await;
                 return match believed {
-                    Ok(Receipt::Seen(_) | Receipt::Unchanged) => Acted::Decided,
+                    Ok(Receipt::Seen(_)) => Acted::Decided,
+                    Ok(Receipt::Unchanged) => Acted::Meanwhile,
                     Ok(_) => self.outcome(store, customer, None, until),
                     Err(refused) => Acted::Stopped(refused.to_string().into()),
                 };
@@ -264,7 +270,7 @@ impl Admin {
             _ if waits => self.cause(&customer, case.as_deref()),
             _ => return Acted::Decided,
         };
-        if waits { Acted::Waits(customer, cause) } else { Acted::Decided }
+        if waits { Acted::Waits(customer, cause) } else { Acted::Meanwhile }
     }
 }
 
