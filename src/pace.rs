@@ -67,14 +67,23 @@ struct State {
     in_a_row: HashSet<String>,
     /// How often in a row each has failed.
     failing: HashMap<String, u32>,
-    /// What is wrong, and whether it will not go by itself.
-    trouble: Option<(String, bool)>,
+    trouble: Option<Wrong>,
+}
+
+/// The failure that a service is in trouble for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wrong {
+    text: String,
+    code: Option<Box<str>>,
+    lasting: bool,
 }
 
 /// What is wrong with a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub text: String,
+    /// The error code of the answer.
+    pub code: Option<Box<str>>,
     /// It will not go by itself: a key or an address is wrong.
     pub lasting: bool,
     /// When it is asked again, in seconds from now.
@@ -85,6 +94,8 @@ pub struct Trouble {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub text: String,
+    /// The error code of the answer, if it has one.
+    pub code: Option<Box<str>>,
     /// It will not go by itself.
     pub lasting: bool,
     /// The service wants to be left alone, for so long.
@@ -152,9 +163,10 @@ impl Pace {
 
     pub fn trouble(&self) -> Option<Trouble> {
         let state = self.state();
-        let (text, lasting) = state.trouble.clone()?;
+        let Wrong { text, code, lasting } = state.trouble.clone()?;
         Some(Trouble {
             text,
+            code,
             lasting,
             again_in_s: state.rests_until().saturating_duration_since(Instant::now()).as_secs(),
         })
@@ -174,7 +186,7 @@ impl Turn<'_> {
 
     /// There was no answer. Returns how long this one is to wait, at least.
     pub fn failed(self, about: &str, failure: Failure) -> i64 {
-        let Failure { text, lasting, after_ms } = failure;
+        let Failure { text, code, lasting, after_ms } = failure;
         let mut state = self.pace.state();
         let pause_ms = state.failed(about);
         let is_closed = lasting || after_ms.is_some();
@@ -184,9 +196,11 @@ impl Turn<'_> {
         let pauses = is_news && (is_closed || state.in_a_row.len() >= IN_A_ROW);
         let paused_ms = if pauses { state.pause(is_closed, after_ms) } else { 0 };
         let pause_ms = state.comes_again_in(pause_ms);
-        let before = state.trouble.replace((text.clone(), lasting));
+        let wrong = Wrong { text: text.clone(), code, lasting };
+        let is_told = state.trouble.as_ref() == Some(&wrong);
+        state.trouble = Some(wrong);
         drop(state);
-        if before.is_none_or(|before| before != (text.clone(), lasting)) || paused_ms >= TOLD_MS {
+        if !is_told || paused_ms >= TOLD_MS {
             let (whom, pause_s) = (self.pace.whom, paused_ms.max(pause_ms) / 1_000);
             tracing::warn!(error = text, pause_s, "{whom} gives no answer; it is asked again");
         }
@@ -194,11 +208,11 @@ impl Turn<'_> {
     }
 
     /// There was an answer that nobody can use. It says nothing about others, unless it is the same with several in a row.
-    pub fn odd(self, about: &str, text: &str) -> i64 {
+    pub fn odd(self, about: &str, text: &str, code: Option<&str>) -> i64 {
         let mut state = self.pace.state();
         let pause_ms = state.failed(about);
         if state.in_a_row.len() >= IN_A_ROW {
-            state.trouble = Some((text.to_owned(), false));
+            state.trouble = Some(Wrong { text: text.to_owned(), code: code.map(Into::into), lasting: false });
         }
         signed(pause_ms)
     }
@@ -275,7 +289,7 @@ mod tests {
     }
 
     fn failure() -> Failure {
-        Failure { text: "it answers 500".to_owned(), lasting: false, after_ms: None }
+        Failure { text: "it answers 500".to_owned(), code: None, lasting: false, after_ms: None }
     }
 
     async fn turn<'p>(pace: &'p Pace, about: &str) -> Turn<'p> {
@@ -388,8 +402,8 @@ mod tests {
     async fn what_nobody_understands_is_trouble_when_it_is_all_there_is() {
         let pace = pace();
         for (customer, told) in [("C-1", false), ("C-2", false), ("C-3", true)] {
-            turn(&pace, customer).await.odd(customer, "it is no JSON");
-            assert_eq!(pace.trouble().is_some(), told);
+            turn(&pace, customer).await.odd(customer, "it is no JSON", Some("c1"));
+            assert_eq!(pace.trouble().map(|trouble| trouble.code), told.then(|| Some("c1".into())));
             assert!(pace.rests_for_ms().is_none());
         }
     }

@@ -148,6 +148,7 @@ pub struct Metrics {
     jobs: Family<StateLabels, Gauge>,
     waiting: Gauge,
     unanswered: Gauge,
+    timers_unanswered: Gauge,
     key_refused: Gauge,
     customers: Gauge,
     records: Gauge,
@@ -176,6 +177,7 @@ impl Default for Metrics {
             jobs: Family::default(),
             waiting: Gauge::default(),
             unanswered: Gauge::default(),
+            timers_unanswered: Gauge::default(),
             key_refused: Gauge::default(),
             customers: Gauge::default(),
             records: Gauge::default(),
@@ -221,6 +223,11 @@ impl Default for Metrics {
             "customers_unanswered",
             "Customers whose callbacks have waited longer than provider.patience",
             new.unanswered.clone(),
+        );
+        registry.register(
+            "customers_timers_unanswered",
+            "Customers whose due timers have waited longer than provider.patience for the provider's API",
+            new.timers_unanswered.clone(),
         );
         registry.register(
             "provider_key_refused",
@@ -298,6 +305,11 @@ impl Metrics {
     /// Whether the provider's API refuses the key just now.
     pub fn key_refused(&self, refused: bool) {
         self.key_refused.set(i64::from(refused));
+    }
+
+    /// The number of customers whose due timers wait too long for the provider's API.
+    pub fn timers_unanswered(&self, customers: u64) {
+        self.timers_unanswered.set(signed(customers));
     }
 
     pub fn asked(&self, service: Service, outcome: Asked) {

@@ -141,8 +141,9 @@ async fn an_answer_that_lies_in_shape_decides_nothing_and_a_person_may() {
         r#"{"success":false,"data":{"status":"FULL_USER"},"errors":[{"code":"busy"}]}"#,
     ] {
         provider.behaves(Manner::Says(200, body.to_owned()));
-        let service = shop.start().ready().await;
+        // A restart asks at once about the callback that waits.
         let asked = provider.asked().len();
+        let service = shop.start().ready().await;
         service.callback("C-1", "FULL_USER", json!({})).await;
         service.until("status", |_| provider.asked().len() > asked).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -156,6 +157,13 @@ async fn an_answer_that_lies_in_shape_decides_nothing_and_a_person_may() {
     assert_eq!(said, "C-1: moved; status FULL_USER\n");
     let jobs = service.until_jobs("C-1", &["done"]).await;
     assert_eq!(jobs[0]["rule"], "hello");
+    let timeline = service.get("customers/C-1").await["timeline"].clone();
+    let notes: Vec<&Value> = timeline.as_array().expect("entries").iter().map(|entry| &entry["note"]).collect();
+    assert_eq!(notes.iter().filter(|note| **note == "believed by hand").count(), 1, "{timeline}");
+    for command in [&["customers", "show", "C-1"][..], &["explain", "C-1"]] {
+        let (_, shown, _) = service.command(&shop, command);
+        assert!(shown.contains("new -> FULL_USER (believed by hand)"), "{command:?}: {shown}");
+    }
     let (code, _, errors) = service.command(&shop, &["refresh", "C-1", "--believe"]);
     assert!(code == Some(1) && errors.contains("no callback of this customer waits"), "{errors}");
 }

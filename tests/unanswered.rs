@@ -140,9 +140,70 @@ async fn a_due_timer_that_the_api_keeps_waiting_is_a_problem_too() {
     assert_eq!(problems["service"][0]["code"], "db_violation", "{problems}");
     let (_, shown, _) = service.command(&shop, &["problems"]);
     assert!(shown.contains("timers of 1 customer are due and wait longer than 500ms"), "{shown}");
+    service.logs("timers are due and wait longer than `provider.patience`").await;
+    assert!(service.metrics().await.contains("kyc_rules_customers_timers_unanswered 1"));
+    let (_, shown, _) = service.command(&shop, &["status"]);
+    assert!(shown.contains("unanswered: timers of 1 customer are due and wait longer than 500ms"), "{shown}");
+    assert_eq!(service.get("status").await["provider"]["unanswered_timers"], 1);
+    let dns = NameServer::knowing(&[]).await.address.to_string();
+    let (_, json, _) = service.command(&shop, &["--json", "doctor", "--dns", &dns]);
+    assert!(json.contains("due timers of 1 customer wait for the provider's API"), "{json}");
     provider.behaves(Manner::Truthful);
+    assert_eq!(service.command(&shop, &["refresh", "C-1"]).0, Some(0), "an operator does not wait for the pause");
     service.until_jobs("C-1", &["done"]).await;
     service.until("problems", |problems| problems["service"] == json!([])).await;
+    service.logs("no timer waits longer").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_customer_has_one_pace_whatever_asks_and_a_new_callback_asks_at_once() {
+    // Timers are looked at again after 5 s, so the problem comes after the second look.
+    let (mut shop, provider) = shop("6s").await;
+    shop.more = shop.more.replace("api_key:", "reconcile: 8s, api_key:");
+    shop.rules(
+        "  - {id: late, when: SOFT_KYC_FAILED for 2s, do: [{email: bye}]}\n  \
+         - {id: later, when: SOFT_KYC_FAILED for 2100ms, do: [{email: hello}]}\n",
+    );
+    provider.knows("C-1", "SOFT_KYC_FAILED", &[]);
+    let service = shop.start().ready().await;
+    service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
+    service.until("customers/C-1", |said| said["status"] == "SOFT_KYC_FAILED").await;
+    provider.behaves(Manner::Says(400, REFUSED.to_owned()));
+    let asked = provider.asked().len();
+    service.until("problems", |problems| problems["service"][0]["problem"] == "unanswered_timers").await;
+    service.until("status", |status| status["provider"]["reconcile"][0]["failed"] == 1).await;
+    assert_eq!(provider.asked().len(), asked + 1, "{}", service.log());
+    assert_eq!(service.log().matches("that decides nothing").count(), 1, "{}", service.log());
+    service.callback("C-1", "FULL_USER", json!({})).await;
+    service.until("status", |_| provider.asked().len() == asked + 2).await;
+    assert_eq!(service.log().matches("that decides nothing").count(), 1, "{}", service.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_about_every_customer_that_fails_is_in_status_and_doctor() {
+    let (mut shop, provider) = shop("1h").await;
+    shop.more = shop.more.replace("api_key:", "reconcile: 1s, api_key:");
+    provider.knows("C-1", "KYC_PENDING", &[]);
+    let service = shop.start().ready().await;
+    service.callback("C-1", "KYC_PENDING", json!({})).await;
+    service.until("customers/C-1", |said| said["status"] == "KYC_PENDING").await;
+    provider.behaves(Manner::Says(400, REFUSED.to_owned()));
+    service.until("status", |status| status["provider"]["reconcile"][0]["failed"] == 1).await;
+    let (_, shown, _) = service.command(&shop, &["status"]);
+    assert!(shown.contains("reconcile: 0 of 1 customers answered until "), "{shown}");
+    let dns = NameServer::knowing(&[]).await.address.to_string();
+    let (_, json, _) = service.command(&shop, &["--json", "doctor", "--dns", &dns]);
+    assert!(json.contains("the last round of `provider.reconcile` has no answer about 1 customer"), "{json}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_why_where_no_answer_has_failed() {
+    let (shop, _provider) = shop("300ms").await;
+    let service = shop.start().ready().await;
+    service.callback("C-1", "FULL_USER", json!({})).await;
+    until_unanswered(&service, 1).await;
+    service.logs("callbacks have waited longer than `provider.patience`").await;
+    assert!(service.log().contains("does not know the customer; it is asked again at"), "{}", service.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,8 +243,9 @@ async fn all_of_them_are_acted_on_after_a_count_and_a_question() {
     }
     let (code, json, errors) = service.command(&shop, &["--json", "refresh", "--all", "--yes"]);
     // The service asks again by itself, too, after a minute.
-    let done = said(&json)["done"].as_u64().expect("a count");
-    assert!(code == Some(0) && (1..=20).contains(&done), "{json}{errors}");
+    let number = |key: &str| said(&json)[key].as_u64().expect("a count");
+    assert!(code == Some(0) && number("done") + number("meanwhile") == 20, "{json}{errors}");
+    assert_eq!(number("count"), number("done") + number("meanwhile") + number("waiting"), "{json}");
     until_unanswered(&service, 40).await;
     assert_eq!(said(&json)["examples"][0]["code"], "db_violation");
     assert_eq!(service.get("customers/C-0").await["status"], "SOFT_KYC_FAILED");
@@ -216,4 +278,26 @@ async fn an_api_that_wants_to_be_left_alone_ends_the_asking_and_an_operator_may_
     let (code, shown, errors) = service.command(&shop, &["refresh", "--all", "--believe", "--yes"]);
     assert!(code == Some(0) && shown.contains("callbacks of 3 customers are decided"), "{shown}{errors}");
     assert_eq!(service.get("customers/C-3").await["status"], "FULL_USER");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_code_is_at_every_customer_whom_the_answer_about_another_one_keeps_waiting() {
+    let (shop, provider) = shop("300ms").await;
+    for (status, code) in [(401, "c401"), (500, "c500")] {
+        let body = json!({"success": false, "errors": [{"code": code, "message": "no"}]}).to_string();
+        provider.behaves(Manner::Says(status, body));
+        let service = shop.start().ready().await;
+        for nth in 0..12 {
+            service.callback(&format!("C-{nth}"), "FULL_USER", json!({})).await;
+        }
+        let has_code = |one: &Value| one["code"] == code;
+        let all =
+            |said: &Value| said["unanswered"].as_array().is_some_and(|all| all.len() == 12 && all.iter().all(has_code));
+        let problems = service.until("problems", all).await;
+        let service_entries = problems["service"].as_array().expect("entries");
+        assert_eq!(service_entries.len(), if status == 401 { 2 } else { 1 }, "{problems}");
+        assert!(service_entries.iter().all(has_code), "{problems}");
+        assert_eq!(service.get("status").await["provider"]["code"], code);
+        service.kill();
+    }
 }

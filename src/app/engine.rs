@@ -118,6 +118,7 @@ impl Engine {
             store: store.clone(),
             clock: self.clock.clone(),
             asker: asker.clone(),
+            lookups: lookups.clone(),
             patience_ms: milliseconds(self.config.provider.patience),
         };
         tasks.spawn(patience.run(stopped.clone()));

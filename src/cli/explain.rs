@@ -185,7 +185,8 @@ fn of_customer(customer: &str, config: Option<&Path>, output: &mut Output) -> Re
 fn show_event(event: &Value, output: &mut Output) {
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let what = event["verdict"].as_str().or(event["source"].as_str()).unwrap_or_default();
-    output.line(format_args!("{}  {what}  {}", text(event, "at"), text(event, "event")));
+    let note = event["note"].as_str().map(|note| format!(" ({note})")).unwrap_or_default();
+    output.line(format_args!("{}  {what}  {}{note}", text(event, "at"), text(event, "event")));
     for rule in event["rules"].as_array().into_iter().flatten() {
         let why = rule["why"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
         output.line(format_args!("    {:<12} {}{why}", text(rule, "outcome"), text(rule, "rule")));

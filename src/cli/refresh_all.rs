@@ -26,15 +26,17 @@ pub fn run(config: Option<&Path>, believe: bool, yes: bool, output: &mut Output)
         output.either(&found, "nothing was done");
         return Ok(());
     }
-    let acted = settings::block_on(act(config, believe, &found["until"]))?;
+    let mut acted = settings::block_on(act(config, believe, &found["until"]))?;
+    acted.complete(count);
     let text = format!("callbacks of {} are decided{}", customers(acted.done), acted.rest());
     let shape = json!({
-        "count": acted.count, "done": acted.done, "dry": false, "stopped": acted.stopped, "examples": acted.examples,
+        "count": acted.count, "done": acted.done, "meanwhile": acted.meanwhile, "waiting": acted.waiting(), "dry": false,
+        "stopped": acted.stopped, "examples": acted.examples,
     });
     output.either(&shape, text);
     match acted.stopped {
         Some(why) => Err(Failure::new(Exit::Unavailable, format_args!("the rest was left as it is: {why}"))),
-        None if acted.done == 0 => Err(Failure::new(Exit::Failed, "")),
+        None if acted.done == 0 && acted.waiting() > 0 => Err(Failure::new(Exit::Failed, "")),
         None => Ok(()),
     }
 }
@@ -67,11 +69,13 @@ fn show(count: u64, patience: &str, found: &Value, output: &mut Output) {
     output.line("");
 }
 
-/// What came of all pages.
+/// What came of all pages: `count` is the sum of `done`, `meanwhile` and those that still wait.
 #[derive(Default)]
 struct Acted {
     count: u64,
     done: u64,
+    /// Decided by the service itself, between the count and the request.
+    meanwhile: u64,
     /// Why the rest was not tried.
     stopped: Option<String>,
     /// Some of those that still wait, and why.
@@ -79,14 +83,31 @@ struct Acted {
 }
 
 impl Acted {
+    /// Of this number of customers. Those that no page had any more were decided meanwhile, where all pages were gone through.
+    fn complete(&mut self, counted: u64) {
+        let left_out = counted.saturating_sub(self.count);
+        self.count += left_out;
+        if self.stopped.is_none() {
+            self.meanwhile += left_out;
+        }
+    }
+
+    fn waiting(&self) -> u64 {
+        self.count.saturating_sub(self.done).saturating_sub(self.meanwhile)
+    }
+
     fn rest(&self) -> String {
-        let left = self.count.saturating_sub(self.done);
+        let meanwhile = match self.meanwhile {
+            0 => String::new(),
+            count => format!("; those of {} were decided meanwhile", customers(count)),
+        };
         let why = self.examples.first().and_then(|one| one["reason"].as_str());
-        match (left, why) {
+        let waiting = match (self.waiting(), why) {
             (0, _) => String::new(),
             (left, None) => format!("; those of {} still wait", customers(left)),
             (left, Some(why)) => format!("; those of {} still wait: {why}", customers(left)),
-        }
+        };
+        meanwhile + &waiting
     }
 }
 
@@ -99,6 +120,7 @@ async fn act(config: Option<&Path>, believe: bool, until: &Value) -> Result<Acte
         let page = client.post_json(PATH, &json!({"believe": believe, "until": until, "cursor": cursor})).await?;
         acted.count += page["count"].as_u64().unwrap_or_default();
         acted.done += page["done"].as_u64().unwrap_or_default();
+        acted.meanwhile += page["meanwhile"].as_u64().unwrap_or_default();
         acted.examples.extend(page["examples"].as_array().into_iter().flatten().cloned());
         acted.examples.truncate(5);
         acted.stopped = page["stopped"].as_str().map(str::to_owned);
@@ -106,5 +128,24 @@ async fn act(config: Option<&Path>, believe: bool, until: &Value) -> Result<Acte
         if cursor.is_null() {
             return Ok(acted);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_result_adds_up_to_the_customers_that_were_counted() {
+        let acted = |count, done, stopped: Option<&str>| {
+            let mut acted = Acted { count, done, stopped: stopped.map(str::to_owned), ..Acted::default() };
+            acted.complete(60);
+            (acted.rest(), acted.count, acted.done + acted.meanwhile + acted.waiting())
+        };
+        assert_eq!(acted(50, 50, None), ("; those of 10 customers were decided meanwhile".to_owned(), 60, 60));
+        let both = "; those of 10 customers were decided meanwhile; those of 1 customer still wait".to_owned();
+        assert_eq!(acted(50, 49, None), (both, 60, 60));
+        assert_eq!(acted(50, 20, Some("429")), ("; those of 40 customers still wait".to_owned(), 60, 60));
+        assert_eq!(acted(60, 60, None), (String::new(), 60, 60));
     }
 }

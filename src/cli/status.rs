@@ -108,7 +108,20 @@ fn print(status: &Value, output: &mut Output) {
             ));
         }
     }
+    if let Some(count @ 1..) = status["provider"]["unanswered_timers"].as_u64() {
+        let whose = if count == 1 { "1 customer".to_owned() } else { format!("{count} customers") };
+        output.line(format_args!(
+            "           unanswered: timers of {whose} are due and wait longer than {patience} for its API, see `kyc-rules problems`"
+        ));
+    }
     for round in status["provider"]["reconcile"].as_array().into_iter().flatten() {
+        if let Some(failed @ 1..) = round["failed"].as_u64() {
+            let (at, answered) = (text(&round["at"]), round["answered"].as_u64().unwrap_or_default());
+            let all = answered.saturating_add(failed);
+            output.line(format_args!(
+                "           reconcile: {answered} of {all} customers answered until {at}; the others stay as they were"
+            ));
+        }
         if let Some(unknown @ 1..) = round["unknown"].as_u64() {
             let (at, answered) = (text(&round["at"]), &round["answered"]);
             output.line(format_args!(

@@ -128,7 +128,7 @@ impl Lookups {
                 Err("the shop does not know this customer".into())
             }
             Ok(Answer::Odd(why)) => {
-                turn.odd(about, &format!("its answers can't be used: {why}"));
+                turn.odd(about, &format!("its answers can't be used: {why}"), None);
                 tracing::warn!(why, "the directory's answer about a customer can't be used");
                 Err(format!("the shop's answer can't be used: {why}").into())
             }

@@ -61,7 +61,7 @@ impl Shop {
         let Some(id) = customer.in_url() else {
             return Ok(Answer::Odd("it was not asked, since no URL can name this id".to_owned()));
         };
-        let wrong = |text: String| Failure { text, lasting: true, after_ms: None };
+        let wrong = |text: String| Failure { text, code: None, lasting: true, after_ms: None };
         let target = Target::parse(&self.url.replace("{id}", &id)).map_err(wrong)?;
         let request = Request { method: Method::GET, headers: self.headers.clone(), body: Bytes::new() };
         let answer = self.client.send(&target, request).await.map_err(no_answer)?;
@@ -82,16 +82,19 @@ impl Shop {
             }
             // That is about all of our questions.
             StatusCode::TOO_MANY_REQUESTS => {
-                Err(Failure { text, lasting: false, after_ms: asked_for_ms(&answer.headers).or(Some(0)) })
+                Err(Failure { text, code: None, lasting: false, after_ms: asked_for_ms(&answer.headers).or(Some(0)) })
             }
-            _ if status.is_redirection() => {
-                Err(Failure { text: format!("{text}; redirects are not followed"), lasting: false, after_ms: None })
-            }
-            _ => Err(Failure { text, lasting: false, after_ms: asked_for_ms(&answer.headers) }),
+            _ if status.is_redirection() => Err(Failure {
+                text: format!("{text}; redirects are not followed"),
+                code: None,
+                lasting: false,
+                after_ms: None,
+            }),
+            _ => Err(Failure { text, code: None, lasting: false, after_ms: asked_for_ms(&answer.headers) }),
         }
     }
 }
 
 fn no_answer(failure: outbound::Failure) -> Failure {
-    Failure { lasting: failure.kind == FailureKind::Unfit, text: failure.text, after_ms: None }
+    Failure { code: None, lasting: failure.kind == FailureKind::Unfit, text: failure.text, after_ms: None }
 }

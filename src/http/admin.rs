@@ -271,6 +271,7 @@ impl Admin {
         let figures =
             self.house.store().map(|store| Figures { unanswered: self.count_unanswered(store), ..store.figures() });
         self.metrics.key_refused(self.house.wrong_key().is_some());
+        self.metrics.timers_unanswered(self.count_late_timers());
         for (channel, breaker) in &self.relays {
             self.metrics.relay_is_down(&channel.to_string(), breaker.outage().is_some());
         }

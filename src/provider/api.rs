@@ -10,7 +10,7 @@ use crate::{
     decide,
     kyc::{ApiError, CustomerId, read_answer, read_error},
     outbound::{Answer, Client, End, Failure, MAX_ANSWER_BYTES, Reach, Request, Target},
-    pace::asked_for_ms,
+    pace::{Trouble, asked_for_ms},
 };
 
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
@@ -47,6 +47,13 @@ impl Cause {
 impl From<String> for Cause {
     fn from(text: String) -> Self {
         Self { text, ..Self::default() }
+    }
+}
+
+/// The last failure of the API, as the cause for a customer about whom it is not asked.
+impl From<Trouble> for Cause {
+    fn from(Trouble { text, code, .. }: Trouble) -> Self {
+        Self { text, code, message: None }
     }
 }
 

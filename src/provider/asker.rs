@@ -21,7 +21,7 @@ use crate::{
     kyc::CustomerId,
     pace::{Failure, Pace, Trouble, Turn},
     store::{Refused, Store},
-    telemetry::{self, Metrics, Service},
+    telemetry::{self, Metrics, Service, Throttle},
 };
 
 /// Questions under way at once, and the least time between two: 20 a second.
@@ -68,6 +68,8 @@ pub struct Asker {
     /// Customers about whom a question is under way: one at a time for each.
     under_way: Mutex<HashSet<CustomerId>>,
     last_errors: LastErrors,
+    /// For the log's line about answers that decide nothing.
+    odd: Throttle,
     /// Customers whose due timers wait for an answer.
     pub late_timers: LateTimers,
     /// The latest rounds of [`super::Reconcile`], by whether they were about final statuses.
@@ -86,6 +88,7 @@ impl Asker {
             pace,
             under_way: Mutex::default(),
             last_errors: LastErrors::default(),
+            odd: Throttle::default(),
             late_timers: LateTimers::default(),
             rounds: Mutex::default(),
         }
@@ -115,8 +118,18 @@ impl Asker {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner).insert(round.settled, round);
     }
 
-    /// Asks about one customer, in turn with all others.
+    /// Asks about one customer, in turn with all others. A customer about whom the last answer could not be used is asked about again
+    /// after a pause, whatever asks: a callback, a timer or `provider.reconcile`.
     pub async fn ask(&self, customer: &CustomerId) -> Asked {
+        let newest = self.newest_waiting(customer);
+        if let Some((error, again_ms)) = self.last_errors.rests(customer, newest, self.clock.now()) {
+            return Asked::Failed { error, again_ms };
+        }
+        self.ask_in_turn(customer).await
+    }
+
+    /// Asks about one customer in turn with all others, and without that pause: for an operator who asks about many.
+    pub async fn ask_in_turn(&self, customer: &CustomerId) -> Asked {
         match self.turn(customer).await {
             Ok(turn) => self.ask_in(turn, customer).await,
             Err(resting) => resting,
@@ -180,18 +193,25 @@ impl Asker {
         self.pace.turn(customer.as_str()).await.map_err(|again_ms| {
             let resting = self.resting(again_ms);
             if let Asked::Failed { error, .. } = &resting {
-                self.last_errors.note(customer, error);
+                self.last_errors.note_resting(customer, error, self.clock.now());
             }
             resting
         })
     }
 
+    /// The record of the customer's newest callback that waits for an answer.
+    fn newest_waiting(&self, customer: &CustomerId) -> Option<u64> {
+        let case = self.store.customer(customer).ok().flatten()?;
+        case.question.as_ref()?.waiting.last().map(|pending| pending.number)
+    }
+
     fn resting(&self, again_ms: i64) -> Asked {
-        let error = self.trouble().map(|trouble| trouble.text).unwrap_or_default();
-        Asked::Failed { error: AskError::Resting(error.into()), again_ms }
+        let cause = self.trouble().map(Cause::from).unwrap_or_default();
+        Asked::Failed { error: AskError::Resting(cause), again_ms }
     }
 
     async fn question(&self, turn: Turn<'_>, customer: &CustomerId) -> Result<Answer, Asked> {
+        let newest = self.newest_waiting(customer);
         let (answer, about) = (self.api.ask(customer).await, customer.as_str());
         let outcome = match &answer {
             Ok(Answer::Known(_)) => telemetry::Asked::answered,
@@ -207,19 +227,21 @@ impl Asker {
                 0
             }
             Err(error @ AskError::Odd(cause)) => {
-                tracing::warn!(%error, "the provider's API gives an answer about a customer that decides nothing");
-                turn.odd(about, &cause.text).max(ODD_AGAIN_MS)
+                if let Some(left_out) = self.odd.pass() {
+                    tracing::warn!(
+                        %error,
+                        left_out,
+                        "the provider's API gives an answer about a customer that decides nothing"
+                    );
+                }
+                turn.odd(about, &cause.text, cause.code.as_deref()).max(ODD_AGAIN_MS)
             }
-            Err(AskError::Key(cause)) => {
-                turn.failed(about, Failure { text: cause.text.clone(), lasting: true, after_ms: None })
-            }
-            Err(AskError::Later { cause, after_ms }) => {
-                turn.failed(about, Failure { text: cause.text.clone(), lasting: false, after_ms: *after_ms })
-            }
+            Err(AskError::Key(cause)) => turn.failed(about, failure(cause, true, None)),
+            Err(AskError::Later { cause, after_ms }) => turn.failed(about, failure(cause, false, *after_ms)),
             Err(AskError::Resting(_)) => 0,
         };
         if let Err(error) = &answer {
-            self.last_errors.note(customer, error);
+            self.last_errors.note(customer, error, newest, self.clock.now().plus_ms(again_ms));
         }
         answer.map_err(|error| Asked::Failed { error, again_ms })
     }
@@ -284,4 +306,8 @@ impl Asker {
         let due_ms = self.store.next_ask().map(|at| at.since_ms(self.clock.now()));
         Duration::from_millis(due_ms.unwrap_or(longest_ms).clamp(20, longest_ms).unsigned_abs())
     }
+}
+
+fn failure(cause: &Cause, lasting: bool, after_ms: Option<i64>) -> Failure {
+    Failure { text: cause.text.clone(), code: cause.code.clone(), lasting, after_ms }
 }

@@ -10,8 +10,10 @@ mod last_errors;
 mod late_timers;
 mod patience;
 mod reconcile;
+mod waits;
 
 pub use api::{Api, AskError, Cause};
 pub use asker::{Asked, Asker};
 pub use patience::PatienceWatch;
 pub use reconcile::{Reconcile, Round};
+pub use waits::cause;

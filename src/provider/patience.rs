@@ -1,15 +1,21 @@
-//! Says in the log that callbacks have waited longer than `provider.patience` for a decision, and when that is over.
+//! Says in the log that callbacks, or timers that are due, have waited longer than `provider.patience` for a decision, and when that is
+//! over.
 //!
 //! Which callbacks those are follows from the store: the time of the oldest waiting callback of each customer. Nothing else is kept,
-//! so the problem `unanswered` outlives a restart.
+//! so the problem `unanswered` outlives a restart. Timers that wait are in memory: [`Asker::late_timers`].
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
-use super::Asker;
+use super::{Asker, cause};
 use crate::{
     clock::{Clock, Timestamp},
+    directory::Lookups,
+    kyc::CustomerId,
     store::Store,
 };
 
@@ -19,25 +25,60 @@ const LONGEST_MS: i64 = 60_000;
 /// Delay after a change before the store is looked at again, while callbacks wait too long.
 const AFTER_CHANGE: Duration = Duration::from_secs(1);
 
-/// Watches for callbacks that nothing decides.
+/// Least time between two ERROR lines about the same thing.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+/// Watches for callbacks that nothing decides, and for timers that the provider's API keeps waiting.
 pub struct PatienceWatch {
     pub store: Store,
     pub clock: Clock,
     /// For the last error; `None`: there is no key for the provider's API.
     pub asker: Option<Arc<Asker>>,
+    pub lookups: Option<Arc<Lookups>>,
     pub patience_ms: i64,
+}
+
+/// What the log has said of a number of customers.
+#[derive(Debug, Default)]
+struct Told {
+    /// The number in the latest ERROR line; 0: none, or that it is over.
+    count: u64,
+    at: Option<Instant>,
+}
+
+/// A line for the log.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Error,
+    Over,
+}
+
+impl Told {
+    /// An ERROR for the first customers, and again each time that their number has doubled.
+    fn line(&mut self, count: u64) -> Option<Line> {
+        if count == 0 {
+            return (std::mem::take(&mut self.count) > 0).then_some(Line::Over);
+        }
+        let is_due = self.at.is_none_or(|at| at.elapsed() >= BETWEEN_LINES);
+        if self.count > 0 && (count < self.count.saturating_mul(2) || !is_due) {
+            return None;
+        }
+        *self = Self { count, at: Some(Instant::now()) };
+        Some(Line::Error)
+    }
 }
 
 impl PatienceWatch {
     /// Until `stop` says true.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut changed = self.store.jobs_changed();
-        let mut told = 0;
+        let (mut callbacks, mut timers) = (Told::default(), Told::default());
         while !*stop.borrow() {
             changed.mark_unchanged();
-            let count = self.store.count_waiting_since(self.clock.now().plus_ms(-self.patience_ms));
-            self.tell(told, count);
-            told = count;
+            let until = self.clock.now().plus_ms(-self.patience_ms);
+            let count = self.store.count_waiting_since(until);
+            self.tell_of_callbacks(&mut callbacks, count);
+            self.tell_of_timers(&mut timers, until);
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
                 () = sleep(self.until_next_look(count)) => {}
@@ -56,18 +97,60 @@ impl PatienceWatch {
         Duration::from_millis(due_ms.clamp(20, longest_ms).unsigned_abs())
     }
 
-    fn tell(&self, before: u64, now: u64) {
-        if now > 0 && before == 0 {
-            let oldest = self.store.waiting_since(Timestamp(i64::MAX), None, 1);
-            let cause = oldest.first().and_then(|(_, customer)| self.asker.as_ref()?.last_error(customer));
-            let error = cause.map(|cause| cause.text).unwrap_or_default();
-            tracing::error!(
-                customers = now,
-                error,
-                "callbacks have waited longer than `provider.patience` and are not decided: see `kyc-rules problems`"
-            );
-        } else if now == 0 && before > 0 {
-            tracing::info!("no callback waits longer than `provider.patience` any more");
+    fn tell_of_callbacks(&self, told: &mut Told, count: u64) {
+        match told.line(count) {
+            Some(Line::Error) => {
+                let oldest = self.store.waiting_since(Timestamp(i64::MAX), None, 1);
+                let error = oldest.first().map(|(_, customer)| self.why(customer)).unwrap_or_default();
+                tracing::error!(
+                    customers = count,
+                    error,
+                    "callbacks have waited longer than `provider.patience` and are not decided: see `kyc-rules problems`"
+                );
+            }
+            Some(Line::Over) => tracing::info!("no callback waits longer than `provider.patience` any more"),
+            None => {}
         }
+    }
+
+    fn tell_of_timers(&self, told: &mut Told, until: Timestamp) {
+        let late = self.asker.as_ref().and_then(|asker| asker.late_timers.since(until));
+        match (told.line(late.as_ref().map_or(0, |(count, _)| *count)), late) {
+            (Some(Line::Error), Some((count, oldest))) => {
+                tracing::error!(
+                    customers = count,
+                    error = self.why(&oldest),
+                    "timers are due and wait longer than `provider.patience` for the provider's API: see `kyc-rules problems`"
+                );
+            }
+            (Some(Line::Over), _) => tracing::info!("no timer waits longer than `provider.patience` any more"),
+            _ => {}
+        }
+    }
+
+    /// As the log may have it.
+    fn why(&self, customer: &CustomerId) -> String {
+        let case = self.store.customer(customer).ok().flatten();
+        cause(self.asker.as_deref(), self.lookups.as_deref(), customer, case.as_deref()).text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_for_the_first_customer_and_for_each_doubling_of_their_number() {
+        let mut told = Told::default();
+        assert_eq!(told.line(0), None);
+        assert_eq!(told.line(1), Some(Line::Error));
+        assert_eq!(told.line(60), None, "at once after the line before");
+        tokio::time::advance(BETWEEN_LINES).await;
+        assert_eq!(told.line(60), Some(Line::Error));
+        tokio::time::advance(BETWEEN_LINES).await;
+        assert_eq!([told.line(60), told.line(119), told.line(10)], [None, None, None]);
+        assert_eq!(told.line(120), Some(Line::Error));
+        assert_eq!([told.line(0), told.line(0)], [Some(Line::Over), None]);
+        assert_eq!(told.line(1), Some(Line::Error));
     }
 }

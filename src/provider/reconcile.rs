@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
 
-use super::{Asked, Asker};
+use super::{AskError, Asked, Asker};
 use crate::{
     clock::{Clock, Timestamp},
     kyc::{CustomerId, Status},
@@ -115,6 +115,8 @@ async fn round(asker: &Asker, store: &Store, settled: bool) -> Result<Round, Sto
                         round.unknown += u64::from(!known);
                         break;
                     }
+                    // The same question gets the same answer for a while.
+                    Asked::Failed { error: AskError::Odd(_), .. } => break,
                     // A minute or more is for those who are asked about for a reason of their own.
                     Asked::Failed { again_ms, .. } => {
                         sleep(Duration::from_millis(again_ms.clamp(0, 5_000).unsigned_abs())).await

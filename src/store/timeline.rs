@@ -63,11 +63,12 @@ pub fn settled(page: Page<Entry, u64>) -> Page<Entry, u64> {
             callback.answered_by = Some(answer.number);
             if Some(*verdict) == change {
                 told = true;
-                let Effects { now, rules, more_rules, set, .. } = &answer.effects;
+                let Effects { now, rules, more_rules, set, note, .. } = &answer.effects;
                 callback.effects.now.clone_from(now);
                 callback.effects.rules.clone_from(rules);
                 callback.effects.set.clone_from(set);
                 callback.effects.more_rules = *more_rules;
+                callback.effects.note.clone_from(note);
             }
         }
         if told {

@@ -111,7 +111,8 @@ fn print(customer: &Value, output: &mut Output) {
             _ => text(&entry["to"]),
         };
         let what = entry["verdict"].as_str().or(entry["source"].as_str()).unwrap_or_default();
-        output.line(format_args!("  {}  {what}  {edge}", text(&entry["at"])));
+        let note = entry["note"].as_str().map(|note| format!(" ({note})")).unwrap_or_default();
+        output.line(format_args!("  {}  {what}  {edge}{note}", text(&entry["at"])));
         for rule in entry["rules"].as_array().into_iter().flatten() {
             let why = rule["why"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
             output.line(format_args!("      {} {}{why}", text(&rule["id"]), text(&rule["outcome"])));

@@ -137,6 +137,21 @@ fn judged(status: &Value) -> Found {
     if let Some(count @ 1..) = status["provider"]["unanswered"].as_u64().and_then(|count| usize::try_from(count).ok()) {
         odd.push(format!("callbacks of {} are unanswered: `kyc-rules problems`", counted(count, "customer")));
     }
+    let late = status["provider"]["unanswered_timers"].as_u64().and_then(|count| usize::try_from(count).ok());
+    if let Some(count @ 1..) = late {
+        odd.push(format!(
+            "due timers of {} wait for the provider's API: `kyc-rules problems`",
+            counted(count, "customer")
+        ));
+    }
+    for round in status["provider"]["reconcile"].as_array().into_iter().flatten() {
+        if let Some(failed @ 1..) = round["failed"].as_u64().and_then(|count| usize::try_from(count).ok()) {
+            odd.push(format!(
+                "the last round of `provider.reconcile` has no answer about {}",
+                counted(failed, "customer")
+            ));
+        }
+    }
     if let Some(error) = status["provider"]["error"].as_str() {
         odd.push(format!("the provider's API gives no answer that can be used: {error}"));
     }

@@ -211,7 +211,7 @@ impl Admin {
             json!({"problem": "channel_gone", "reason": reason})
         });
         let key = self.house.asker().and_then(|asker| asker.trouble()).filter(|trouble| trouble.lasting);
-        let key = key.map(|trouble| json!({"problem": "provider_key", "reason": trouble.text}));
+        let key = key.map(|trouble| json!({"problem": "provider_key", "code": trouble.code, "reason": trouble.text}));
         let clock = self.clock.is_in_doubt().then(|| {
             let reason = "the clock has jumped by more than 5 minutes: timers and limits wait for `kyc-rules resume --clock`, \
                           or until it has lasted 15 minutes";

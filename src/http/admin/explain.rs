@@ -32,6 +32,9 @@ struct EventShape {
     verdict: Option<Verdict>,
     /// As rules name it: `KYC_PENDING -> SOFT_KYC_FAILED`, `PENDING_KYC_DATA for 48h`.
     event: String,
+    /// What an operator did, in words: `believed by hand`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
     rule_set: Option<String>,
     rules: Vec<Explained>,
     jobs: Vec<JobShape>,
@@ -83,6 +86,7 @@ impl Admin {
             source: entry.kind.name(),
             verdict: entry.verdict(),
             event,
+            note: entry.effects.note.as_deref().map(str::to_owned),
             rule_set: entry.effects.set.as_deref().map(str::to_owned),
             rules: rules.unwrap_or_default(),
             jobs,

@@ -111,12 +111,16 @@ struct ProviderShape {
     questions: u64,
     /// Customers whose callbacks have waited longer than `patience`: the problem `unanswered`.
     unanswered: u64,
+    /// Customers whose due timers have waited longer than `patience` for its API: the problem `unanswered_timers`.
+    unanswered_timers: u64,
     /// As configured: `1h`.
     patience: String,
     /// The latest rounds of asking about every customer.
     reconcile: Vec<RoundShape>,
     /// What is wrong with its API, and in how many seconds it is asked again.
     error: Option<String>,
+    /// The provider's error code of that error.
+    code: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     again_in_s: Option<u64>,
 }
@@ -174,9 +178,11 @@ impl StatusShape {
                 confirm: admin.policy.confirms,
                 questions: asked_about,
                 unanswered: admin.count_unanswered(store),
+                unanswered_timers: admin.count_late_timers(),
                 patience: Duration::text_of(admin.patience_ms),
                 reconcile: rounds.into_iter().map(RoundShape::new).collect(),
                 again_in_s: provider.as_ref().map(|trouble| trouble.again_in_s),
+                code: provider.as_ref().and_then(|trouble| trouble.code.clone()),
                 error: provider.map(|trouble| trouble.text),
             },
             directory: DirectoryShape {
@@ -236,6 +242,9 @@ struct EntryShape {
     /// Rules whose trigger matched and that were paused. Beside `rules`, whose outcomes scripts know as a closed list.
     paused: Vec<PausedRuleShape>,
     repeats: u32,
+    /// What an operator did, in words: `believed by hand`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
     /// What a callback claims that has changed nothing so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     said: Option<SaidShape>,
@@ -356,6 +365,7 @@ impl EntryShape {
             backlog: due.is_some_and(|due| due.backlog),
             rule_set: entry.effects.set.as_deref().map(str::to_owned),
             repeats: entry.effects.repeats,
+            note: entry.effects.note.as_deref().map(str::to_owned),
             rules: ruled.into_iter().map(RulingShape::new).collect(),
             paused: paused
                 .iter()

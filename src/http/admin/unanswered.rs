@@ -23,7 +23,7 @@ use crate::{
         reply::{Problem, json as answer},
     },
     kyc::CustomerId,
-    provider::{Asked, Asker, Cause},
+    provider::{self, Asked, Asker, Cause},
     source,
     store::Store,
 };
@@ -71,6 +71,8 @@ struct RefreshAll {
 /// What acting on one customer has come to.
 enum Acted {
     Decided,
+    /// They were decided by something else meanwhile: the service asks by itself, too.
+    Meanwhile,
     Waits(CustomerId, Cause),
     /// It was not tried: the API is left alone.
     Stopped(Cause),
@@ -91,6 +93,12 @@ impl Admin {
 
     pub(super) fn count_unanswered(&self, store: &Store) -> u64 {
         store.count_waiting_since(self.impatient_at())
+    }
+
+    /// The number of customers whose due timers the provider's API keeps waiting for longer than `provider.patience`.
+    pub(super) fn count_late_timers(&self) -> u64 {
+        let late = self.house.asker().and_then(|asker| asker.late_timers.since(self.impatient_at()));
+        late.map_or(0, |(count, _)| count)
     }
 
     /// Those that the list of problems is asked for.
@@ -167,21 +175,7 @@ impl Admin {
 
     /// What keeps a customer's callbacks.
     fn cause(&self, customer: &CustomerId, case: Option<&Case>) -> Cause {
-        let asker = self.house.asker();
-        let said = asker.and_then(|asker| asker.last_error(customer));
-        let trouble = || asker.and_then(|asker| asker.trouble()).map(|trouble| trouble.text.into());
-        let contact = || {
-            case?.question.as_ref().filter(|question| question.contact)?;
-            self.house.lookups()?.trouble().map(|trouble| format!("the shop's API: {}", trouble.text).into())
-        };
-        said.or_else(trouble).or_else(contact).unwrap_or_else(|| match case.and_then(|case| case.question.as_ref()) {
-            Some(question) if question.asked > 0 => format!(
-                "the provider's API repeats what is remembered or does not know the customer; it is asked again at {}",
-                question.next_at
-            )
-            .into(),
-            _ => "there is no answer yet since the service was started".to_owned().into(),
-        })
+        provider::cause(self.house.asker().map(Arc::as_ref), self.house.lookups().map(Arc::as_ref), customer, case)
     }
 
     async fn refresh_all(&self, body: Bytes) -> Answered {
@@ -203,10 +197,11 @@ impl Admin {
         let next = page.get(PAGE - 1).map(|(since, customer)| format!("{}.{customer}", since.millis()));
         let count = page.len();
         let acted = self.act_on(store, page, how.believe, until, after.is_none()).await?;
-        let (mut done, mut examples, mut stopped) = (0, Vec::new(), None);
+        let (mut done, mut meanwhile, mut examples, mut stopped) = (0, 0, Vec::new(), None);
         for one in acted {
             match one {
                 Acted::Decided => done += 1,
+                Acted::Meanwhile => meanwhile += 1,
                 Acted::Waits(customer, cause) if examples.len() < EXAMPLES => {
                     examples.push(json!({"customer": customer, "reason": cause.full(), "code": cause.code}));
                 }
@@ -218,8 +213,10 @@ impl Admin {
             tracing::info!(customers = done, believed = how.believe, "waiting callbacks were decided by hand");
         }
         let next = next.filter(|_| stopped.is_none());
-        let shape =
-            json!({"count": count, "done": done, "dry": false, "next": next, "stopped": stopped, "examples": examples});
+        let shape = json!({
+            "count": count, "done": done, "meanwhile": meanwhile, "dry": false, "next": next, "stopped": stopped,
+            "examples": examples,
+        });
         Ok(answer(StatusCode::OK, &shape))
     }
 
@@ -245,7 +242,8 @@ impl Admin {
             if believe {
                 let believed = store.submit(Command::Believe { customer: customer.clone() }).await;
                 return match believed {
-                    Ok(Receipt::Seen(_) | Receipt::Unchanged) => Acted::Decided,
+                    Ok(Receipt::Seen(_)) => Acted::Decided,
+                    Ok(Receipt::Unchanged) => Acted::Meanwhile,
                     Ok(_) => self.outcome(store, customer, None, until),
                     Err(refused) => Acted::Stopped(refused.to_string().into()),
                 };
@@ -254,7 +252,7 @@ impl Admin {
             if asker.rests_for_ms().is_some() {
                 return Acted::Stopped(resting(asker));
             }
-            let asked = timeout(LONGEST, asker.ask(&customer)).await.ok();
+            let asked = timeout(LONGEST, asker.ask_in_turn(&customer)).await.ok();
             self.outcome(store, customer, asked, until)
         });
         acted.extend(rest.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
@@ -272,13 +270,13 @@ impl Admin {
             _ if waits => self.cause(&customer, case.as_deref()),
             _ => return Acted::Decided,
         };
-        if waits { Acted::Waits(customer, cause) } else { Acted::Decided }
+        if waits { Acted::Waits(customer, cause) } else { Acted::Meanwhile }
     }
 }
 
 /// Why the API is left alone.
 fn resting(asker: &Asker) -> Cause {
-    asker.trouble().map(|trouble| trouble.text).unwrap_or_else(|| "the provider's API is left alone".to_owned()).into()
+    asker.trouble().map_or_else(|| "the provider's API is left alone".to_owned().into(), Cause::from)
 }
 
 fn moment(text: &str) -> Result<Timestamp, Problem> {
