@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     source::{Diagnostic, Document, Files, Node, Report, Severity, Value, bounded},
-    stack::deep,
+    stack::{caught, deep},
     template::{Options, Templates},
 };
 
@@ -59,8 +59,15 @@ impl RuleSet {
                 Kind::Other => continue,
             }
             let mut report = Report::new(path, text);
-            let read = rule_reading::read(&names, &mut report);
+            let read = caught("reading", || rule_reading::read(&names, &mut report));
             diagnostics.extend(report.into_diagnostics());
+            let read = match read {
+                Ok(read) => read,
+                Err(panic) => {
+                    diagnostics.push(Diagnostic::error("file", path, panic));
+                    continue;
+                }
+            };
             repeated(path, read.named, &mut ids, &mut diagnostics);
             drafts.extend(read.drafts);
         }

@@ -194,3 +194,23 @@ fn what_merchants_write_is_as_it_was() {
         assert_eq!(mail.html, format!("<p>{html}</p>\n"), "{body}");
     }
 }
+
+#[test]
+fn a_panic_of_the_engine_is_an_error_of_the_template() {
+    // `-step` of the least number, which minijinja does not check.
+    const LEAST: &str = "{{ [1, 2, 3][::-9223372036854775807 - visit] | length }}";
+    let when = "{% if message == 'boom' %}{{ [1, 2, 3][::-9223372036854775807 - visit] | length }}{% endif %}x";
+    let templates = compiled(when, "{{ content }}").expect("no sample says boom");
+    let facts = Facts { message: "boom".into(), visit: 1, ..Facts::default() };
+    assert!(templates.render_mail("a", None, &Facts::default()).is_ok());
+    if cfg!(debug_assertions) {
+        let error = templates.render_mail("a", None, &facts).expect_err("panicked").to_string();
+        assert!(error.contains("rendering panicked"), "{error}");
+        let wrong = compiled(LEAST, "{{ content }}").expect_err("panicked");
+        assert_eq!(wrong[0].file, "templates/a.en.md");
+        assert!(wrong[0].message.contains("rendering panicked"), "{wrong:?}");
+        let wrong =
+            compiled("x", "{{ content }}{{ [1, 2, 3][::-9223372036854775808] | length }}").expect_err("panicked");
+        assert_eq!(wrong[0].file, "templates/layout.html");
+    }
+}
