@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    source::{Diagnostic, Document, Files, Node, Report, Severity, Value, bounded},
+    source::{Diagnostic, Document, Files, Node, Report, Severity, Value, bounded, conflicts},
     stack::{caught, deep},
     template::{Options, Templates},
 };
@@ -43,6 +43,7 @@ impl RuleSet {
             match kind(path) {
                 Kind::Rules => {}
                 Kind::Misnamed(right) => {
+                    diagnostics.extend(conflicts(path, text));
                     diagnostics.push(
                         Diagnostic::error("file", path, "a file that ends in .yml is not read")
                             .help(format!("call it {right}")),
