@@ -133,6 +133,7 @@ impl Engine {
         // Callbacks are decided by the files where these are judged soon; else the last good rules decide meanwhile.
         let _ = timeout(FIRST_JUDGEMENT, first).await;
         self.house.open(store.clone(), Arc::clone(&rulebook), asker, lookups);
+        self.house.progress.wait_for(None);
         tracing::info!(data = %data.display(), customers = store.figures().customers, "callbacks are taken");
         Ok(Running { store, tasks, reloader, rulebook, stop })
     }
