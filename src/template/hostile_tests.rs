@@ -214,3 +214,33 @@ fn a_panic_of_the_engine_is_an_error_of_the_template() {
         assert_eq!(wrong[0].file, "templates/layout.html");
     }
 }
+
+#[test]
+fn each_bound_of_depth_is_as_documented_and_says_what_it_is() {
+    for (open, close) in [
+        ("{% for a in [1] %}", "{% endfor %}"),
+        ("{% with a = 1 %}", "{% endwith %}"),
+        ("{% if 1 %}", "{% endif %}"),
+        ("{% set a %}", "{% endset %}"),
+        ("{% filter upper %}", "{% endfilter %}"),
+    ] {
+        let nested = |depth: usize| format!("y{}x{}", open.repeat(depth), close.repeat(depth));
+        assert_eq!(said(&nested(32)), [""; 0], "{open}");
+        assert_eq!(said(&nested(33)), ["statements are nested more than 32 deep"], "{open}");
+    }
+    for (open, close) in [("{'a': ", "}"), ("[", "]")] {
+        let nested = |depth: usize| format!("{{{{ ({}1{}) | length }}}}", open.repeat(depth), close.repeat(depth));
+        assert_eq!(said(&nested(8)), [""; 0], "{open}");
+        assert_eq!(said(&nested(30)), ["lists and maps are nested more than 8 deep"], "{open}");
+    }
+}
+
+#[test]
+fn templates_that_are_too_large_together_are_refused() {
+    let text = format!("Subject: x\n\n{}\n", "word ".repeat(50_000));
+    let many: Files = (0..17).map(|nth| (format!("templates/t{nth}.en.md"), text.clone())).collect();
+    let options = Options { brand: &Brand::default(), default_locale: "en", attributes: &[] };
+    let wrong = Templates::compile(&many, &options).expect_err("too large");
+    assert_eq!(wrong.len(), 1);
+    assert_eq!(wrong[0].message, "the templates together have more than 4 MB");
+}

@@ -84,6 +84,9 @@ impl fmt::Display for RenderError {
 
 impl std::error::Error for RenderError {}
 
+/// The templates of one set together: each is rendered for several customers before a set is loaded.
+const MAX_BYTES: usize = 4 << 20;
+
 /// What a panic of the template engine is said of.
 const RENDERING: &str = "rendering";
 
@@ -144,6 +147,9 @@ impl Templates {
     }
 
     fn compiled(files: &Files, options: &Options<'_>) -> Result<Self, Vec<Diagnostic>> {
+        if let Some(error) = too_large(files) {
+            return Err(vec![error]);
+        }
         let mut wrong = Vec::new();
         let labels = Arc::new(Labels::read(files, options.default_locale, &mut wrong));
         let mut templates = Self::empty(labels, options.brand, options.default_locale);
@@ -280,6 +286,18 @@ impl Templates {
         }
         wrong.extend(unknown);
     }
+}
+
+/// The template with which all of them together are larger than what is read.
+fn too_large(files: &Files) -> Option<Diagnostic> {
+    let mut bytes = 0;
+    let (path, _) = files.iter().filter(|(path, _)| path.starts_with("templates/")).find(|(_, text)| {
+        bytes += text.len();
+        bytes > MAX_BYTES
+    })?;
+    let most = MAX_BYTES >> 20;
+    let error = Diagnostic::error("size", path, format!("the templates together have more than {most} MB"));
+    Some(error.help("none of them is read: take out what is not used, or make them shorter"))
 }
 
 /// A file that can't be read is one that is there.
