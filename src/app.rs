@@ -194,11 +194,16 @@ impl App {
         let (last, closed) = watch::channel(false);
         let admin_side = tokio::spawn(admin.serve(admin::routes(&side), until(closed)));
 
-        let engine = Engine { config, clock, recorder, house, metrics, ways, shop };
+        let marker = Marker::find(data_dir(&config)?);
+        let engine = Engine { config, clock, recorder, house, metrics, ways, shop, marker: marker.clone() };
         let mut shutdown = std::pin::pin!(shutdown);
         let opened = tokio::select! {
             opened = engine.open() => opened.map(Some),
-            () = &mut shutdown => Ok(None),
+            () = &mut shutdown => {
+                // A judgement of the start goes on in its thread until the process ends.
+                marker.stop();
+                Ok(None)
+            }
         };
         let result = match opened {
             Ok(Some(running)) => {
@@ -247,13 +252,8 @@ pub fn data_dir(config: &Config) -> Result<&Path, AppError> {
 }
 
 /// What the configuration says about reading rules.
-fn reading(config: &Config, data: &Path) -> Reading {
-    Reading {
-        dir: config.rules.clone(),
-        terms: terms(config),
-        blast_limit: config.reload.blast_limit,
-        marker: Marker::find(data),
-    }
+fn reading(config: &Config, marker: Marker) -> Reading {
+    Reading { dir: config.rules.clone(), terms: terms(config), blast_limit: config.reload.blast_limit, marker }
 }
 
 /// What the configuration says that a verdict about rules depends on.

@@ -7,10 +7,13 @@ mod domains;
 mod mails;
 
 use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -31,6 +34,7 @@ use crate::{
     outbox::{Channel, Job, Letter, Outcome, Said, Trouble},
     rulebook::Rulebook,
     rules::Action,
+    stack::literal,
     store::{Refused, Store},
     telemetry::Metrics,
 };
@@ -202,8 +206,10 @@ impl Dispatcher {
     }
 
     async fn attempt(&self, attempt: Attempt, trial: Option<Permit>) {
-        let delivery = match timeout(LONGEST_ATTEMPT, self.act(&attempt, trial)).await {
-            Ok(delivery) => delivery,
+        let acting = AssertUnwindSafe(self.act(&attempt, trial)).catch_unwind();
+        let delivery = match timeout(LONGEST_ATTEMPT, acting).await {
+            Ok(Ok(delivery)) => delivery,
+            Ok(Err(panic)) => panicked(&*panic).into(),
             Err(_) => {
                 let error = "it took longer than 5 minutes".to_owned();
                 Ended { log: error.clone(), outcome: Outcome::Retry { error, after_ms: None } }.into()
@@ -324,5 +330,25 @@ impl Dispatcher {
             message_id: format!("<{}@{domain}>", job.id()),
             date: self.clock.now(),
         })
+    }
+}
+
+/// An attempt that panicked has an end all the same. Whether the message has left is not known, so it is repeated under its id.
+fn panicked(panic: &(dyn Any + Send)) -> Ended {
+    let error = format!("the attempt panicked; this is a fault of this program: {}", literal(panic));
+    Ended { log: error.clone(), outcome: Outcome::Retry { error, after_ms: None } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_attempt_that_panics_is_repeated() {
+        let attempt = AssertUnwindSafe(async { panic!("as said") }).catch_unwind();
+        let panic: Result<(), _> = attempt.await;
+        let ended = panicked(&*panic.expect_err("panicked"));
+        assert!(matches!(&ended.outcome, Outcome::Retry { error, after_ms: None } if error.ends_with(": as said")));
+        assert_eq!(ended.log, "the attempt panicked; this is a fault of this program: as said");
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     decide::Policy,
     rules::{Context, RuleSet},
     source::{Diagnostic, Files, Lines, Severity, Sources, bounded, render},
-    stack::deep,
+    stack::caught,
 };
 
 /// The code of a test that fails; its differences are in [`Results`].
@@ -51,7 +51,7 @@ pub struct Verdict {
 
 /// Judges these files.
 pub fn judge(files: &Files, terms: &Terms) -> Verdict {
-    deep(|| {
+    whole(terms, || {
         let mut verdict = read(files, terms);
         let (Some(rules), Some(tests)) = (&verdict.rules, &verdict.tests) else { return verdict };
         let results = tests.run(rules, &terms.policy);
@@ -69,7 +69,7 @@ pub fn judge(files: &Files, terms: &Terms) -> Verdict {
 
 /// Reads the rules and their tests, and runs no test.
 pub fn read(files: &Files, terms: &Terms) -> Verdict {
-    deep(|| {
+    whole(terms, || {
         let compiled = RuleSet::compile(files, &terms.context);
         let (tests, of_tests) = Tests::read(files, compiled.set.as_ref(), &terms.context);
         Verdict {
@@ -80,6 +80,15 @@ pub fn read(files: &Files, terms: &Terms) -> Verdict {
             of_tests,
             failing_tests: terms.failing_tests,
         }
+    })
+}
+
+/// Judges as a whole. A panic that no part has said of its file, refuses the files too.
+fn whole(terms: &Terms, work: impl FnOnce() -> Verdict + Send) -> Verdict {
+    caught("judging the files", work).unwrap_or_else(|panic| Verdict {
+        of_rules: vec![Diagnostic::error("judge", "", panic)],
+        failing_tests: terms.failing_tests,
+        ..Verdict::default()
     })
 }
 

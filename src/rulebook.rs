@@ -29,6 +29,8 @@ use crate::{
 
 pub use marker::Marker;
 
+use marker::Admission;
+
 /// How long a reload waits for files that are open for writing before it says so.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -153,9 +155,9 @@ impl Rulebook {
                 if let Err(why) = rest.released(PATIENCE).await {
                     tracing::warn!(why, "the rules are read all the same: there are no earlier ones to run");
                 }
-                let set = read_and_judge(&reading).await.map_err(|text| wrong(text, lost.as_ref()))?;
+                let judged = read_and_judge(&reading, None).await.map_err(|text| wrong(text, lost.as_ref()))?;
                 metrics.reloaded(true);
-                set
+                judged.ok_or_else(|| StartError::Wrong("there is no set in force".to_owned()))?
             }
         };
         let set = Arc::new(set);
@@ -212,26 +214,31 @@ impl Rulebook {
             tracing::warn!("{text}");
             return Reload::Waits { text };
         }
-        match read_and_judge(&self.reading).await {
+        let in_force = self.current.load_full();
+        match read_and_judge(&self.reading, Some(in_force.hash())).await {
             Err(text) => self.refuse(text),
-            Ok(set) if set.hash() == self.current.load().hash() => {
+            Ok(Some(set)) if set.hash() != in_force.hash() => self.swap(Arc::new(set)).await,
+            Ok(_) => {
                 self.tell(|told| told.error = None);
                 self.metrics.reloaded(true);
                 Reload::Unchanged
             }
-            Ok(set) => self.swap(Arc::new(set)).await,
         }
     }
 
     /// These files, or those in the directory, as a set that does not become the active one; or everything that is wrong with them.
     /// With `judged` their tests are run as a reload runs them, and refuse the set as there.
     pub async fn edited(&self, files: Option<Files>, judged: bool) -> Result<Arc<RuleSet>, String> {
-        let reading = self.reading.clone();
+        let (reading, in_force) = (self.reading.clone(), self.current());
         let work = move || {
             let files = match files {
                 Some(files) => files,
                 None => read_files(&reading)?,
             };
+            let admission = reading.marker.admit(&files.hash(), Some(in_force.hash()));
+            if let Admission::Refused(refusal) = admission {
+                return Err(refusal);
+            }
             let verdict = match judged {
                 true => judge::judge(&files, &reading.terms),
                 false => judge::read(&files, &reading.terms),
@@ -333,34 +340,35 @@ fn read_files(reading: &Reading) -> Result<Files, String> {
     rules_dir::read(&reading.dir).map_err(|wrong| shown(&wrong, &Files::default(), &reading.dir))
 }
 
-/// Off the threads that answer callbacks: a large directory takes its time.
-async fn read_and_judge(reading: &Reading) -> Result<RuleSet, String> {
-    let reading = reading.clone();
+/// Off the threads that answer callbacks: a large directory takes its time. `None`: the set in force, which is not judged again.
+async fn read_and_judge(reading: &Reading, in_force: Option<&str>) -> Result<Option<RuleSet>, String> {
+    let (reading, in_force) = (reading.clone(), in_force.map(str::to_owned));
     let work = move || {
         let files = read_files(&reading)?;
+        match reading.marker.admit(&files.hash(), in_force.as_deref()) {
+            Admission::Judge => {}
+            Admission::InForce => return Ok(None),
+            Admission::Refused(refusal) => return Err(refusal),
+        }
         let set = judged(&files, &reading)?;
         let overlooked = rules_dir::overlooked(&reading.dir);
         if !overlooked.is_empty() {
             let text = shown(&overlooked, &Files::default(), &reading.dir);
             tracing::warn!("beside the rules lies what is not read\n{text}");
         }
-        Ok(set)
+        Ok(Some(set))
     };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(format!("reading the rules failed: {error}")))
 }
 
 /// The set, if nothing is wrong with it or its tests; or everything that is, as a merchant reads it.
 fn judged(files: &Files, reading: &Reading) -> Result<RuleSet, String> {
-    let hash = files.hash();
-    if let Some(refusal) = reading.marker.refusal(&hash) {
-        return Err(refusal);
-    }
-    reading
+    let judging = reading
         .marker
-        .set(&hash)
+        .begin(&files.hash())
         .map_err(|error| format!("the data directory can't be written, and nothing is judged: {error}"))?;
     let verdict = judge::judge(files, &reading.terms);
-    reading.marker.clear();
+    drop(judging);
     let text = verdict.text(files, &reading.dir.display().to_string());
     let is_refused = verdict.is_refused();
     let Some(set) = verdict.rules.filter(|_| !is_refused) else { return Err(text) };

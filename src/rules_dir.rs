@@ -8,6 +8,7 @@ mod identity;
 mod lock;
 mod overlooked;
 mod reading;
+mod strays;
 mod watch;
 
 use std::{
@@ -100,7 +101,7 @@ fn read_once(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
         return Err(vec![empty]);
     }
     let mut files = Files::default();
-    let mut wrong = Vec::new();
+    let mut wrong = strays::in_conflict(dir, &shown);
     let mut total = 0;
     for (name, path) in paths {
         match reading::text(&path, &format!("{shown}/{name}")) {

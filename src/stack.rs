@@ -4,13 +4,20 @@
 //! templates are bounded in depth before they are read (`source/tree.rs`, `template/bounds.rs`), and [`deep`] gives this bounded work the
 //! same stack in every command and thread.
 
-use std::{cell::Cell, panic::resume_unwind, thread};
+use std::{
+    any::Any,
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    thread,
+};
 
 /// Far more than the bounded depth needs, in a build without optimisation too. The kernel gives memory only to pages in use.
 const STACK_BYTES: usize = 64 << 20;
 
 thread_local! {
     static IS_DEEP: Cell<bool> = const { Cell::new(false) };
+    /// How many calls of [`caught`] the thread is in.
+    static CATCHING: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Runs the work on a thread with the large stack, and waits for it. A thread that has the large stack runs it itself.
@@ -36,6 +43,28 @@ pub fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
+/// The same, for work that runs code of a library on a merchant's text: a panic of the work is an error, which says what panicked.
+pub fn caught<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T, String> {
+    deep(|| {
+        CATCHING.set(CATCHING.get() + 1);
+        let done = catch_unwind(AssertUnwindSafe(work));
+        CATCHING.set(CATCHING.get() - 1);
+        done.map_err(|panic| {
+            format!("{name} panicked; this is a fault of the template engine or of this program: {}", literal(&*panic))
+        })
+    })
+}
+
+/// Whether a panic of this thread becomes an error of [`caught`].
+pub fn is_caught() -> bool {
+    CATCHING.get() > 0
+}
+
+/// A panic's message where it is a literal of the source. Any other message may contain a customer's data.
+pub fn literal(panic: &(dyn Any + Send)) -> &'static str {
+    panic.downcast_ref::<&'static str>().copied().unwrap_or("(not shown: it may contain data)")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +87,16 @@ mod tests {
     fn a_panic_reaches_the_caller() {
         let caught = std::panic::catch_unwind(|| deep(|| -> u8 { panic!("as said") }));
         assert_eq!(caught.expect_err("panicked").downcast_ref::<&str>(), Some(&"as said"));
+    }
+
+    #[test]
+    fn a_caught_panic_is_an_error_that_names_the_work_and_shows_no_data() {
+        assert_eq!(caught("adding", || 1 + 1), Ok(2));
+        let said = caught("reading", || -> u8 { panic!("as said") }).expect_err("panicked");
+        assert!(said.starts_with("reading panicked") && said.ends_with(": as said"), "{said}");
+        let customer = String::from("C-77");
+        let said = caught("reading", || -> u8 { panic!("{customer}") }).expect_err("panicked");
+        assert!(said.ends_with("(not shown: it may contain data)"), "{said}");
+        assert!(!is_caught());
     }
 }

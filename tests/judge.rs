@@ -135,14 +135,12 @@ async fn a_conflict_of_git_is_refused_and_named() {
     assert!(said.contains("error[conflict]") && said.contains("1 error,"), "{said}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_set_that_ended_the_process_does_not_end_its_restart() {
-    let shop = Shop::new(&tags("good"));
-    let service = shop.start().ready().await;
-    let good = service.get("status").await["rules"]["hash"].clone();
-    assert!(!shop.path("data/judging").exists(), "the judgement is over");
+fn marker(shop: &Shop) -> Option<String> {
+    fs::read_to_string(shop.path("data/judging")).ok().map(|text| text.trim().to_owned())
+}
 
-    // So many rules that the process can be killed while it judges them.
+/// So many rules that the process can be ended while it judges them.
+fn many_rules(shop: &Shop) {
     let many: String = (0..2_500)
         .map(|nth| format!("  - {{id: r{nth}, when: any -> FULL_USER, if: {{tags: [t{nth}]}}, do: [tag: many]}}\n"))
         .collect();
@@ -150,13 +148,43 @@ async fn a_set_that_ended_the_process_does_not_end_its_restart() {
         let rules = many.replace("id: r", &format!("id: r{nth}-"));
         shop.write(&format!("rules/more-{nth}.yaml"), &whole(&rules));
     }
+}
+
+/// Runs a command against the running service, with what it says on both outputs.
+fn check(shop: &Shop, service: &Service, arguments: &[&str]) -> (Option<i32>, String) {
+    let config = fs::read_to_string(shop.path("kyc-rules.yaml")).expect("text");
+    let here = format!("admin: {{listen: \"{}\"", service.admin);
+    shop.write("client.yaml", &config.replace("admin: {listen: \"127.0.0.1:0\"", &here));
+    let output = Command::new(env!("CARGO_BIN_EXE_kyc-rules"))
+        .arg("--config")
+        .arg(shop.path("client.yaml"))
+        .args(arguments)
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), said.into_owned())
+}
+
+/// Waits until the process judges.
+fn judges(shop: &Shop, log: impl Fn() -> String) {
     let began = Instant::now();
     while !shop.path("data/judging").exists() {
-        assert!(began.elapsed() < PATIENCE, "it does not judge: {}", service.log());
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(began.elapsed() < PATIENCE, "it does not judge: {}", log());
+        std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_that_ended_the_process_does_not_end_its_restart() {
+    let shop = Shop::new(&tags("good"));
+    let service = shop.start().ready().await;
+    let good = service.get("status").await["rules"]["hash"].clone();
+    assert!(!shop.path("data/judging").exists(), "the judgement is over");
+
+    many_rules(&shop);
+    judges(&shop, || service.log());
     let hash = hash_of_files(&shop);
-    assert_eq!(fs::read_to_string(shop.path("data/judging")).expect("a hash").trim(), hash);
+    assert_eq!(marker(&shop).as_deref(), Some(&*format!("{hash} 1")));
     service.kill();
     assert!(shop.path("data/judging").exists(), "it was killed too late");
 
@@ -169,6 +197,15 @@ async fn a_set_that_ended_the_process_does_not_end_its_restart() {
         service.logs("the last good ones run on").await;
         let (status, problem) = service.ask("POST", "reload", None).await;
         assert_eq!(status, 422, "{problem}");
+        // Each who is asked says the same as the service, or warns.
+        let (code, said) = check(&shop, &service, &["check", "--against-running"]);
+        assert_eq!(code, Some(78), "{said}");
+        assert!(said.contains("error[judging]") && said.contains(&hash), "{said}");
+        let (_, said) = check(&shop, &service, &["--json", "doctor"]);
+        assert!(said.contains("error[judging]"), "{said}");
+        let (code, said) = check(&shop, &service, &["check"]);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("warning[judging]"), "{said}");
         let (status, log) = service.stop();
         assert!(status.success(), "{log}");
     }
@@ -185,15 +222,40 @@ async fn a_set_that_ended_the_process_does_not_end_its_restart() {
 }
 
 #[test]
+fn a_stop_during_the_first_judgement_is_no_fault_of_the_files() {
+    let shop = Shop::new(&tags("first"));
+    many_rules(&shop);
+    let mut child = shop.command().arg("serve").stderr(Stdio::null()).spawn().expect("starts");
+    judges(&shop, String::new);
+    signal(child.id(), "TERM");
+    assert!(child.wait().expect("ended").success());
+    assert_eq!(marker(&shop), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_in_force_are_not_refused_after_a_kill() {
+    let shop = Shop::new(&tags("good"));
+    let service = shop.start().ready().await;
+    let hash = service.get("status").await["rules"]["hash"].clone();
+    service.kill();
+    shop.write("data/judging", &format!("{} 1\n", hash_of_files(&shop)));
+    let service = shop.start().ready().await;
+    let status = service.get("status").await;
+    assert_eq!((&status["rules"]["hash"], &status["rules"]["error"]), (&hash, &json!(null)));
+    assert_eq!(marker(&shop), None);
+    assert_eq!(service.ask("POST", "reload", None).await.0, 200);
+}
+
+#[test]
 fn a_first_start_over_files_that_ended_the_process_is_refused_and_says_what_to_do() {
     let shop = Shop::new(&tags("first"));
     fs::create_dir_all(shop.path("data")).expect("made");
-    shop.write("data/judging", &hash_of_files(&shop));
+    // One end may be a power cut's; the second start tries once more, and a stop is no end of that kind.
+    shop.write("data/judging", &format!("{} 2\n", hash_of_files(&shop)));
     let (status, _, errors) = shop.run(&["serve"]);
     assert_eq!(status.code(), Some(78), "{errors}");
     assert!(errors.contains("the process ended while it judged these files"), "{errors}");
-    // An operator who knows better removes the file.
-    fs::remove_file(shop.path("data/judging")).expect("removed");
+    shop.write("data/judging", &format!("{} 1\n", hash_of_files(&shop)));
     let mut child = shop.command().arg("serve").stderr(Stdio::null()).spawn().expect("starts");
     let began = Instant::now();
     while shop.path("data/rule-sets").read_dir().map_or(0, Iterator::count) == 0 {
@@ -267,18 +329,7 @@ async fn everyone_who_is_asked_comes_to_the_same_verdict() {
         let checks = said["checks"].as_array().expect("checks").clone();
         checks.into_iter().find(|check| check["check"] == "rules").expect("rules")["result"].clone()
     };
-    let check = |shop: &Shop, arguments: &[&str]| {
-        let config = fs::read_to_string(shop.path("kyc-rules.yaml")).expect("text");
-        let here = format!("admin: {{listen: \"{}\"", service.admin);
-        shop.write("client.yaml", &config.replace("admin: {listen: \"127.0.0.1:0\"", &here));
-        let output = Command::new(env!("CARGO_BIN_EXE_kyc-rules"))
-            .arg("--config")
-            .arg(shop.path("client.yaml"))
-            .args(arguments)
-            .output()
-            .expect("runs");
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
-    };
+    let check = |shop: &Shop, arguments: &[&str]| check(shop, &service, arguments);
     assert_eq!(doctor_of_rules(&shop), "ok");
     assert_eq!(check(&shop, &["check", "--against-running"]).0, Some(0));
 

@@ -283,6 +283,27 @@ async fn a_template_that_could_not_be_filled_in_is_mended_and_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_template_at_which_the_engine_panics_is_a_problem_and_no_attempt_without_end() {
+    let shop = Shop::new(RULES);
+    let panics = "{{ [1, 2, 3][::((0 - 9223372036854775807 - visit) if message == 'boom' else 1)] | length }}";
+    shop.write("rules/templates/sorry.en.md", &format!("Subject: sorry\n\nHello {panics}\n"));
+    let service = shop.start().ready().await;
+    service.contact("C-1", "ada@customer.example").await;
+    service.callback("C-1", "SOFT_KYC_FAILED", json!({"kycEndUserErrorMessage": "boom"})).await;
+    let jobs = service.until_jobs("C-1", &["problem"]).await;
+    assert_eq!(jobs[0]["problem"], "unrenderable");
+    assert!(jobs[0]["reason"].as_str().is_some_and(|reason| reason.contains("rendering panicked")), "{jobs:?}");
+    shop.write("rules/templates/sorry.en.md", "Subject: x\n\n{{ [1, 2, 3][::-9223372036854775808] | length }}\n");
+    let status = service.until("status", |status| status["rules"]["error"] != json!(null)).await;
+    let why = status["rules"]["error"]["text"].as_str().expect("why");
+    assert!(why.contains("sorry.en.md") && why.contains("rendering panicked"), "{why}");
+    assert!(!shop.path("data/judging").exists(), "the judgement has ended");
+    let (status, said, errors) = shop.run(&["check"]);
+    assert_eq!(status.code(), Some(78), "{said}");
+    assert!(said.contains("sorry.en.md") && !errors.contains("backtrace"), "{said}{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_problem_of_a_customer_who_has_moved_on_is_none() {
     let (_relay, _shop, service) = six_problems().await;
     for customer in ["C-1", "C-3"] {

@@ -23,7 +23,7 @@ use crate::{
     dispatch::Dispatcher,
     house::House,
     provider::{Api, Asker, PatienceWatch, Reconcile},
-    rulebook::{Reload, Rulebook},
+    rulebook::{Marker, Reload, Rulebook},
     rules_dir::Watch,
     store::{Options, Progress, Recorder, Store},
     telemetry::Metrics,
@@ -44,6 +44,7 @@ pub struct Engine {
     pub ways: Vec<ways::Open>,
     /// The shop's API, and how long its answers are fresh, in milliseconds.
     pub shop: Option<(Shop, i64)>,
+    pub marker: Marker,
 }
 
 /// What has been opened.
@@ -75,7 +76,7 @@ impl Engine {
         // It begins before the rules are read: what is saved meanwhile is seen as a change.
         let watch = Watch::new(&self.config.rules);
         let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.metrics));
-        let reading = reading(&self.config, &data);
+        let reading = reading(&self.config, self.marker.clone());
         let start =
             || Rulebook::start(reading.clone(), watch.rest(), store.clone(), clock.clone(), Arc::clone(&metrics));
         let rulebook = match room::start(start, &self.house.progress).await {
@@ -133,6 +134,7 @@ impl Engine {
         // Callbacks are decided by the files where these are judged soon; else the last good rules decide meanwhile.
         let _ = timeout(FIRST_JUDGEMENT, first).await;
         self.house.open(store.clone(), Arc::clone(&rulebook), asker, lookups);
+        self.house.progress.wait_for(None);
         tracing::info!(data = %data.display(), customers = store.figures().customers, "callbacks are taken");
         Ok(Running { store, tasks, reloader, rulebook, stop })
     }

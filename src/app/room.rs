@@ -43,11 +43,13 @@ pub async fn open(data: &Path, options: &Options, progress: &Arc<Progress>) -> R
     }
 }
 
-/// Loads the rules, as soon as there is room to keep them.
+/// Loads the rules, as soon as there is room to keep them. Callbacks are refused for this reason until the caller takes them.
 pub async fn start<T, F: Future<Output = Result<T, StartError>>>(
     load: impl Fn() -> F,
     progress: &Progress,
 ) -> Result<T, StartError> {
+    let loading = || progress.wait_for(Some("the rules are being loaded".to_owned()));
+    loading();
     loop {
         match load().await {
             Err(error @ StartError::NoRoom) => {
@@ -55,7 +57,7 @@ pub async fn start<T, F: Future<Output = Result<T, StartError>>>(
                 sleep(LOOK * LOOKS_BETWEEN).await;
             }
             started => {
-                progress.wait_for(None);
+                loading();
                 return started;
             }
         }
@@ -117,5 +119,14 @@ mod tests {
         let (store, _) = opened.expect("there is room now");
         assert_eq!(progress.waits(), None);
         store.close().await;
+    }
+
+    #[tokio::test]
+    async fn rules_that_are_being_loaded_are_the_reason_meanwhile() {
+        let progress = Progress::default();
+        let load = || async { Ok(progress.waits()) };
+        let waits = start(load, &progress).await.expect("loaded");
+        assert_eq!(waits.as_deref(), Some("the rules are being loaded"));
+        assert_eq!(progress.waits(), waits, "until callbacks are taken");
     }
 }

@@ -37,7 +37,7 @@ use crate::{
     decide::Policy,
     rules::{Context, RuleSet},
     source::{Diagnostic, Files, bounded},
-    stack::deep,
+    stack::{caught, deep},
 };
 
 /// The tests of one directory, in the order of their files.
@@ -52,7 +52,8 @@ impl Tests {
         let mut diagnostics = Vec::new();
         let mut tests = Some(Vec::new());
         for (path, text) in files.iter().filter(|(path, _)| is_test_file(path)) {
-            let (read, found) = file_reading::read(path, text, &known);
+            let (read, found) = caught("reading", || file_reading::read(path, text, &known))
+                .unwrap_or_else(|panic| (None, vec![Diagnostic::error("file", path, panic)]));
             diagnostics.extend(found);
             match (&mut tests, read) {
                 (Some(tests), Some(read)) => tests.extend(read),

@@ -12,6 +12,7 @@ use crate::{
     clock::Timestamp,
     decide::{Command, Policy, Ruled, Standing},
     rules::{Mode, RuleId, RuleSet},
+    stack::caught,
 };
 
 /// How much all tests of a directory may cost together, as [`World::worked`] counts: 20,000 mails.
@@ -21,10 +22,21 @@ pub(super) fn run(tests: &[Test], rules: &RuleSet, policy: &Policy) -> Results {
     let mut fired = BTreeSet::new();
     let standing = standing(rules);
     let mut room = MAX_WORK;
-    let tested = tests.iter().map(|test| one(test, (rules, &standing), policy, &mut fired, &mut room)).collect();
+    let tested = tests.iter().map(|test| {
+        let tested = caught("the test", || one(test, (rules, &standing), policy, &mut fired, &mut room));
+        tested.unwrap_or_else(|panic| panicked(test, panic))
+    });
+    let tested = tested.collect();
     // A paused rule can't be fired by any test.
     let silent = rules.rules().iter().filter(|rule| rule.mode != Mode::Paused && !fired.contains(&rule.id));
     Results { tests: tested, untested: silent.map(|rule| rule.id.clone()).collect() }
+}
+
+fn panicked(test: &Test, panic: String) -> Tested {
+    let difference = Difference { expected: None, got: None, why: Some(panic), text: None };
+    let at = test.start.shown(test.start.at);
+    let failure = Failure { line: test.line, at, zone: test.start.zone_name(), differences: vec![difference] };
+    Tested { name: test.name.clone(), file: test.file.to_string(), line: test.line, failures: vec![failure] }
 }
 
 /// The rules have always been there, and nobody has paused any.

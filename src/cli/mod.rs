@@ -36,6 +36,8 @@ use clap::{Parser, Subcommand};
 
 pub use output::{Exit, Failure, Output};
 
+use crate::stack;
+
 /// Turns a payment provider's KYC callbacks into mails and other actions, by rules in YAML.
 ///
 /// Exit codes: 0 ok, 1 failed, 2 usage, 69 server or service not reachable, 74 I/O, 78 configuration or rules wrong.
@@ -114,6 +116,13 @@ enum Command {
 impl Cli {
     /// Runs the command, and says how it went.
     pub fn run(self) -> ExitCode {
+        // A panic that becomes an error of a command is said once, as this error.
+        let standard = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !stack::is_caught() {
+                standard(panic);
+            }
+        }));
         let mut output = Output::new(self.json);
         let done = self.dispatch(&mut output);
         let written = output.flush();

@@ -9,6 +9,7 @@ use crate::{
     config::{Config, Loaded, Unfilled},
     decide::Policy,
     judge::{self, Terms, Verdict},
+    rulebook::Marker,
     rules::{Context, RuleSet},
     rules_dir,
     source::{Diagnostic, Files, Severity, Sources, render},
@@ -79,11 +80,16 @@ impl Offline {
                         None => return,
                     },
                 };
+                let configured = self.configuration.as_ref().and_then(|loaded| loaded.config.as_ref());
+                self.diagnostics.extend(configured.and_then(|config| unended(config, &files, dir)));
                 let verdict = ask(&files, &terms);
                 self.diagnostics.extend(verdict.diagnostics());
                 self.diagnostics.extend(rules_dir::overlooked(dir));
                 let shown = dir.display().to_string();
-                let whole = self.diagnostics.iter_mut().filter(|one| one.file.is_empty() && one.code == "untested");
+                let whole = self
+                    .diagnostics
+                    .iter_mut()
+                    .filter(|one| one.file.is_empty() && matches!(one.code, "untested" | "judge"));
                 whole.for_each(|one| one.file.clone_from(&shown));
                 self.results = verdict.results.map(|results| results.shown_in(&shown));
                 (self.files, self.rules, self.tests) = (files, verdict.rules, verdict.tests);
@@ -124,4 +130,15 @@ impl Offline {
     pub fn count(&self, severity: Severity) -> usize {
         self.diagnostics.iter().filter(|one| one.severity == severity).count()
     }
+}
+
+/// What the data directory says about these files: a judgement of the service began and has not ended.
+fn unended(config: &Config, files: &Files, dir: &Path) -> Option<Diagnostic> {
+    let data = app::data_dir(config).ok()?;
+    let is_named = Marker::find(data).names(&files.hash());
+    is_named.then(|| {
+        let warning = "the service judges these files at the moment, or its process ended while it judged them: then it refuses them";
+        Diagnostic::warning("judging", dir.display().to_string(), warning)
+            .help(format!("`kyc-rules status` shows whether it does; change a file, or remove {} and restart it", data.join("judging").display()))
+    })
 }

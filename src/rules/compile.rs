@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    source::{Diagnostic, Document, Files, Node, Report, Severity, Value, bounded},
-    stack::deep,
+    source::{Diagnostic, Document, Files, Node, Report, Severity, Value, bounded, conflicts},
+    stack::{caught, deep},
     template::{Options, Templates},
 };
 
@@ -43,6 +43,7 @@ impl RuleSet {
             match kind(path) {
                 Kind::Rules => {}
                 Kind::Misnamed(right) => {
+                    diagnostics.extend(conflicts(path, text));
                     diagnostics.push(
                         Diagnostic::error("file", path, "a file that ends in .yml is not read")
                             .help(format!("call it {right}")),
@@ -59,8 +60,15 @@ impl RuleSet {
                 Kind::Other => continue,
             }
             let mut report = Report::new(path, text);
-            let read = rule_reading::read(&names, &mut report);
+            let read = caught("reading", || rule_reading::read(&names, &mut report));
             diagnostics.extend(report.into_diagnostics());
+            let read = match read {
+                Ok(read) => read,
+                Err(panic) => {
+                    diagnostics.push(Diagnostic::error("file", path, panic));
+                    continue;
+                }
+            };
             repeated(path, read.named, &mut ids, &mut diagnostics);
             drafts.extend(read.drafts);
         }

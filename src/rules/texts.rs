@@ -11,6 +11,9 @@ use crate::{
 
 use super::{Action, Context, rule_reading::Draft};
 
+/// The different texts of one set together: each is rendered for several customers before a set is loaded.
+const MAX_BYTES: usize = 4 << 20;
+
 /// Mails that nobody sends.
 pub(super) fn without_channel(drafts: &[Draft], context: &Context, into: &mut Vec<Diagnostic>) {
     if context.email {
@@ -37,8 +40,22 @@ pub(super) fn add(
 ) {
     // Many rules may say the same.
     let mut found: HashMap<&str, Vec<Diagnostic>> = HashMap::new();
+    let mut bytes = 0;
     for (draft, action, at) in ordered(drafts) {
         let Action::Chat { text, .. } = action else { continue };
+        if !found.contains_key(&**text) {
+            bytes += text.len();
+        }
+        if bytes > MAX_BYTES {
+            let most = MAX_BYTES >> 20;
+            let error = Diagnostic::error(
+                "size",
+                &*draft.rule.file,
+                format!("the texts in rules together have more than {most} MB"),
+            );
+            into.push(error.at(at.clone()).help("say the same in several rules, or say less"));
+            return;
+        }
         let wrong = found.entry(text).or_insert_with(|| templates.add_text(text, &context.attributes));
         let file = &*draft.rule.file;
         let written = files.get(file).and_then(|whole| whole.get(at.clone()));

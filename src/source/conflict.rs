@@ -39,9 +39,17 @@ pub fn conflicts(path: &str, text: &str) -> Vec<Diagnostic> {
     found
 }
 
+/// How far a marker may be indented: beyond that it is code in Markdown.
+const MAX_INDENT: usize = 3;
+
 /// Seven signs, and then nothing or a space before a name.
 fn is_marker(line: &str, marker: &str) -> bool {
-    line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    let written = line.trim_start_matches(' ');
+    let indent = line.len() - written.len();
+    written
+        .strip_prefix(marker)
+        .filter(|_| indent <= MAX_INDENT)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 #[cfg(test)]
@@ -59,11 +67,19 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_marker_is_none() {
-        for text in
-            ["Heading\n=======\n", "  <<<<<<< HEAD\n", "a >>>>>>> b\n", "<<<<<<<<<\n", "<<<<<<<a\n", "======= x\n", ""]
-        {
+        for text in [
+            "Heading\n=======\n",
+            "    <<<<<<< HEAD\n",
+            "a >>>>>>> b\n",
+            "<<<<<<<<<\n",
+            "<<<<<<<a\n",
+            "======= x\n",
+            "",
+        ] {
             assert_eq!(conflicts("a.md", text), [], "{text}");
         }
-        assert_eq!(conflicts("a.md", ">>>>>>>\n").len(), 1);
+        for text in [">>>>>>>\n", "  <<<<<<< HEAD\n", "   ||||||| base"] {
+            assert_eq!(conflicts("a.md", text).len(), 1, "{text}");
+        }
     }
 }

@@ -4,7 +4,6 @@
 //! would write every message, each time.
 
 use std::{
-    any::Any,
     backtrace::{Backtrace, BacktraceStatus},
     collections::HashMap,
     panic::{PanicHookInfo, set_hook},
@@ -13,6 +12,7 @@ use std::{
 };
 
 use super::Throttle;
+use crate::stack::literal;
 
 /// From here on panics go to the log.
 pub fn log_panics() {
@@ -31,7 +31,7 @@ pub fn log_panics() {
 }
 
 fn say(panic: &PanicHookInfo<'_>, (file, line, column): &(String, u32, u32), left_out: u64) {
-    let message = shown(panic.payload());
+    let message = literal(panic.payload());
     let thread = thread::current();
     let thread = thread.name().unwrap_or("unnamed");
     let backtrace = Backtrace::capture();
@@ -42,20 +42,15 @@ fn say(panic: &PanicHookInfo<'_>, (file, line, column): &(String, u32, u32), lef
     }
 }
 
-/// A literal of the source, or else nothing of the message.
-fn shown(payload: &(dyn Any + Send)) -> &'static str {
-    payload.downcast_ref::<&'static str>().copied().unwrap_or("(not shown: it may contain data)")
-}
-
 #[cfg(test)]
 mod tests {
-    use std::panic::catch_unwind;
+    use std::{any::Any, panic::catch_unwind};
 
     use super::*;
 
     #[test]
     fn only_a_literal_of_the_source_is_shown() {
-        let of = |payload: Box<dyn Any + Send>| shown(&*payload);
+        let of = |payload: Box<dyn Any + Send>| literal(&*payload);
         let customer = String::from("C-77");
         assert_eq!(of(catch_unwind(|| panic!("a literal")).expect_err("panics")), "a literal");
         let formatted = catch_unwind(|| panic!("{customer} is unknown")).expect_err("panics");

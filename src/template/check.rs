@@ -189,6 +189,9 @@ pub(super) fn complaint(part: &Part<'_>, error: &Error) -> Diagnostic {
                 diagnostic(format!("`{code}` does not exist for every customer"))
             }
         },
+        ErrorKind::OutOfFuel if matches!(error.detail(), Some(guard::TOO_LARGE | guard::TOO_DEEP)) => {
+            diagnostic(error.detail().unwrap_or_default().to_owned())
+        }
         ErrorKind::OutOfFuel => diagnostic("the template does not come to an end".into())
             .help("a loop runs too often, a list grows too large, or too much is printed"),
         ErrorKind::TemplateNotFound | ErrorKind::BadInclude => {
@@ -200,6 +203,7 @@ pub(super) fn complaint(part: &Part<'_>, error: &Error) -> Diagnostic {
                 text if text.starts_with("a list is printed") => {
                     Some("write `{{ missing_docs | words }}`, or go through it with `{% for … %}`")
                 }
+                "recursion limit exceeded" => Some("a macro calls itself, or macros call each other, too often"),
                 text if text.starts_with("`none` is printed") => Some("give it words: `{{ … or \"…\" }}`"),
                 _ => None,
             };

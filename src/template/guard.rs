@@ -18,6 +18,9 @@ const WRITTEN: &str = "|__w";
 const MAX_ENTRIES: usize = 10_000;
 const MAX_DEPTH: usize = 8;
 
+pub(super) const TOO_LARGE: &str = "a list or map has more than 10,000 entries, with those of the lists and maps in it";
+pub(super) const TOO_DEEP: &str = "lists and maps are nested more than 8 deep";
+
 /// The text with the filter behind each operand that may be large.
 pub(super) fn guarded<'t>(text: &'t str, blocks: &[Block<'_>]) -> Cow<'t, str> {
     let places = places(blocks);
@@ -71,14 +74,14 @@ pub(super) fn weigh(state: &State<'_, '_>, value: Value) -> Result<Value, Error>
 }
 
 fn take(value: &Value, depth: usize, room: &mut usize) -> Result<(), Error> {
-    let too_much = || Error::new(ErrorKind::OutOfFuel, "a list or map grows too large or too deep");
+    let too_much = || Error::new(ErrorKind::OutOfFuel, TOO_LARGE);
     let weight = 1 + value.as_str().map_or(0, |text| text.len() / 64);
     *room = room.checked_sub(weight).ok_or_else(too_much)?;
     if !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map) {
         return Ok(());
     }
     if depth >= MAX_DEPTH {
-        return Err(too_much());
+        return Err(Error::new(ErrorKind::OutOfFuel, TOO_DEEP));
     }
     let is_map = value.kind() == ValueKind::Map;
     for item in value.try_iter()? {

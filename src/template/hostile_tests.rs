@@ -194,3 +194,53 @@ fn what_merchants_write_is_as_it_was() {
         assert_eq!(mail.html, format!("<p>{html}</p>\n"), "{body}");
     }
 }
+
+#[test]
+fn a_panic_of_the_engine_is_an_error_of_the_template() {
+    // `-step` of the least number, which minijinja does not check.
+    const LEAST: &str = "{{ [1, 2, 3][::-9223372036854775807 - visit] | length }}";
+    let when = "{% if message == 'boom' %}{{ [1, 2, 3][::-9223372036854775807 - visit] | length }}{% endif %}x";
+    let templates = compiled(when, "{{ content }}").expect("no sample says boom");
+    let facts = Facts { message: "boom".into(), visit: 1, ..Facts::default() };
+    assert!(templates.render_mail("a", None, &Facts::default()).is_ok());
+    if cfg!(debug_assertions) {
+        let error = templates.render_mail("a", None, &facts).expect_err("panicked").to_string();
+        assert!(error.contains("rendering panicked"), "{error}");
+        let wrong = compiled(LEAST, "{{ content }}").expect_err("panicked");
+        assert_eq!(wrong[0].file, "templates/a.en.md");
+        assert!(wrong[0].message.contains("rendering panicked"), "{wrong:?}");
+        let wrong =
+            compiled("x", "{{ content }}{{ [1, 2, 3][::-9223372036854775808] | length }}").expect_err("panicked");
+        assert_eq!(wrong[0].file, "templates/layout.html");
+    }
+}
+
+#[test]
+fn each_bound_of_depth_is_as_documented_and_says_what_it_is() {
+    for (open, close) in [
+        ("{% for a in [1] %}", "{% endfor %}"),
+        ("{% with a = 1 %}", "{% endwith %}"),
+        ("{% if 1 %}", "{% endif %}"),
+        ("{% set a %}", "{% endset %}"),
+        ("{% filter upper %}", "{% endfilter %}"),
+    ] {
+        let nested = |depth: usize| format!("y{}x{}", open.repeat(depth), close.repeat(depth));
+        assert_eq!(said(&nested(32)), [""; 0], "{open}");
+        assert_eq!(said(&nested(33)), ["statements are nested more than 32 deep"], "{open}");
+    }
+    for (open, close) in [("{'a': ", "}"), ("[", "]")] {
+        let nested = |depth: usize| format!("{{{{ ({}1{}) | length }}}}", open.repeat(depth), close.repeat(depth));
+        assert_eq!(said(&nested(8)), [""; 0], "{open}");
+        assert_eq!(said(&nested(30)), ["lists and maps are nested more than 8 deep"], "{open}");
+    }
+}
+
+#[test]
+fn templates_that_are_too_large_together_are_refused() {
+    let text = format!("Subject: x\n\n{}\n", "word ".repeat(50_000));
+    let many: Files = (0..17).map(|nth| (format!("templates/t{nth}.en.md"), text.clone())).collect();
+    let options = Options { brand: &Brand::default(), default_locale: "en", attributes: &[] };
+    let wrong = Templates::compile(&many, &options).expect_err("too large");
+    assert_eq!(wrong.len(), 1);
+    assert_eq!(wrong[0].message, "the templates together have more than 4 MB");
+}

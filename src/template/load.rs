@@ -7,6 +7,7 @@ use super::{
     file::{CODE, Part},
     guard,
     tokens::blocks,
+    unpanicked,
 };
 use crate::source::Diagnostic;
 
@@ -23,5 +24,5 @@ pub(super) fn load(
         return Err(Box::new(error.help("give names to its pieces with `{% set name = … %}`, or split it")));
     }
     let guarded = guard::guarded(prepared, &blocks).into_owned();
-    env.add_template_owned(id, guarded).map_err(|error| Box::new(check::complaint(part, &error)))
+    unpanicked(|| env.add_template_owned(id, guarded)).map_err(|error| Box::new(check::complaint(part, &error)))
 }

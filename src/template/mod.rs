@@ -33,7 +33,7 @@ use std::{
     sync::Arc,
 };
 
-use minijinja::{Environment, Error, Value};
+use minijinja::{Environment, Error, ErrorKind, Value};
 
 pub use facts::{Brand, CustomerFacts, Facts, Stay};
 pub use phrase::Phrase;
@@ -46,7 +46,7 @@ use self::{
 };
 use crate::{
     source::{Diagnostic, Files, conflicts},
-    stack::deep,
+    stack::{caught, deep},
 };
 
 /// What the configuration says about templates.
@@ -83,6 +83,12 @@ impl fmt::Display for RenderError {
 }
 
 impl std::error::Error for RenderError {}
+
+/// The templates of one set together: each is rendered for several customers before a set is loaded.
+const MAX_BYTES: usize = 4 << 20;
+
+/// What a panic of the template engine is said of.
+const RENDERING: &str = "rendering";
 
 /// Every template in every language, tried and found right.
 pub struct Templates {
@@ -141,12 +147,16 @@ impl Templates {
     }
 
     fn compiled(files: &Files, options: &Options<'_>) -> Result<Self, Vec<Diagnostic>> {
+        if let Some(error) = too_large(files) {
+            return Err(vec![error]);
+        }
         let mut wrong = Vec::new();
         let labels = Arc::new(Labels::read(files, options.default_locale, &mut wrong));
         let mut templates = Self::empty(labels, options.brand, options.default_locale);
         let samples: Vec<Value> =
             facts::samples(options.attributes).iter().map(|facts| facts.context(&templates.brand)).collect();
-        templates.add_layout(files, &mut wrong);
+        let added = caught(RENDERING, || templates.add_layout(files, &mut wrong));
+        wrong.extend(added.err().map(|panic| Diagnostic::error(CODE, LAYOUT, panic)));
         let names = check::Names::of_mails(options.attributes);
         let mut by_name: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
         for (path, text) in files.iter() {
@@ -158,7 +168,8 @@ impl Templates {
                     add_name(path, &mut by_name);
                 }
                 Ok(Some(file)) => {
-                    templates.add(&file, &names, &samples, &mut wrong);
+                    let added = caught(RENDERING, || templates.add(&file, &names, &samples, &mut wrong));
+                    wrong.extend(added.err().map(|panic| Diagnostic::error(CODE, path, panic)));
                     by_name.entry(file.name.to_owned()).or_default().push((file.locale, path.to_owned()));
                 }
                 Err(error) => {
@@ -196,7 +207,8 @@ impl Templates {
 
     /// The mail, in the customer's language or the nearest there is.
     pub fn render_mail(&self, template: &str, locale: Option<&str>, facts: &Facts) -> Result<Mail, RenderError> {
-        deep(|| self.mail(template, locale, facts))
+        caught(RENDERING, || self.mail(template, locale, facts))
+            .unwrap_or_else(|text| Err(RenderError { template: template.to_owned(), text }))
     }
 
     fn mail(&self, template: &str, locale: Option<&str>, facts: &Facts) -> Result<Mail, RenderError> {
@@ -226,7 +238,7 @@ impl Templates {
             ("brand", self.brand.clone()),
             ("content", Value::from_safe_string(content)),
         ]);
-        self.layout.get_template(LAYOUT)?.render(Value::from(fields))
+        unpanicked(|| self.layout.get_template(LAYOUT)?.render(Value::from(fields)))
     }
 
     fn add(&mut self, file: &File<'_>, names: &check::Names<'_>, samples: &[Value], wrong: &mut Vec<Diagnostic>) {
@@ -276,6 +288,18 @@ impl Templates {
     }
 }
 
+/// The template with which all of them together are larger than what is read.
+fn too_large(files: &Files) -> Option<Diagnostic> {
+    let mut bytes = 0;
+    let (path, _) = files.iter().filter(|(path, _)| path.starts_with("templates/")).find(|(_, text)| {
+        bytes += text.len();
+        bytes > MAX_BYTES
+    })?;
+    let most = MAX_BYTES >> 20;
+    let error = Diagnostic::error("size", path, format!("the templates together have more than {most} MB"));
+    Some(error.help("none of them is read: take out what is not used, or make them shorter"))
+}
+
 /// A file that can't be read is one that is there.
 fn add_name(path: &str, by_name: &mut BTreeMap<String, Vec<(String, String)>>) {
     if let Some((name, tag)) = path.strip_prefix("templates/").and_then(file::name_of) {
@@ -283,10 +307,17 @@ fn add_name(path: &str, by_name: &mut BTreeMap<String, Vec<(String, String)>>) {
     }
 }
 
+/// What minijinja does, with its panics as errors of the template.
+fn unpanicked<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
+    caught(RENDERING, work).unwrap_or_else(|text| Err(Error::new(ErrorKind::InvalidOperation, text)))
+}
+
 fn render(mails: &Environment<'_>, id: &str, context: &Value) -> Result<Rendered, Error> {
-    let captured = mails.get_template(id)?.render_captured(context.clone())?;
-    let values = captured.state().get_extension::<Values>().cloned().unwrap_or_default();
-    let text = captured.into_output();
+    let (text, values) = unpanicked(|| {
+        let captured = mails.get_template(id)?.render_captured(context.clone())?;
+        let values = captured.state().get_extension::<Values>().cloned().unwrap_or_default();
+        Ok((captured.into_output(), values))
+    })?;
     if values.length_of(&text) > values::MAX_BYTES {
         return Err(values::too_long());
     }

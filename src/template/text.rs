@@ -3,16 +3,17 @@
 use minijinja::Value;
 
 use super::{
-    Facts, Phrase, RenderError, Templates, check, facts,
+    Facts, Phrase, RENDERING, RenderError, Templates, check, facts,
     file::{CODE, Part},
     id, load, render,
 };
-use crate::{source::Diagnostic, stack::deep};
+use crate::{source::Diagnostic, stack::caught};
 
 impl Templates {
     /// Takes a text in, or says what is wrong with it; the spans are in the text, the file is not named.
     pub fn add_text(&mut self, text: &str, attributes: &[String]) -> Vec<Diagnostic> {
-        deep(|| self.text_added(text, attributes))
+        caught(RENDERING, || self.text_added(text, attributes))
+            .unwrap_or_else(|panic| vec![Diagnostic::error(CODE, "", panic)])
     }
 
     fn text_added(&mut self, text: &str, attributes: &[String]) -> Vec<Diagnostic> {
@@ -46,8 +47,8 @@ impl Templates {
     /// What a text says, in the default language.
     pub fn render_text(&self, text: &str, facts: &Facts) -> Result<Phrase, RenderError> {
         let failed = |text: String| RenderError { template: "text".to_owned(), text };
-        let rendered = deep(|| render(&self.mails, &self.id_of_text(text), &facts.context(&self.brand)));
-        let rendered = rendered.map_err(|error| failed(error.to_string()))?;
+        let rendered = caught(RENDERING, || render(&self.mails, &self.id_of_text(text), &facts.context(&self.brand)));
+        let rendered = rendered.map_err(failed)?.map_err(|error| failed(error.to_string()))?;
         match rendered.is_blank() {
             true => Err(failed("nothing is left of it".to_owned())),
             false => Ok(rendered.values.phrase(&rendered.text)),

@@ -129,6 +129,13 @@ fn judged(status: &Value) -> Found {
     if status["clock_in_doubt"] == true {
         return Found::fail("server", format!("{running}; its clock has jumped: `kyc-rules resume --clock`"));
     }
+    if let Some(error) = status["rules"]["error"]["text"].as_str() {
+        let first = error.lines().next().unwrap_or_default();
+        return Found::fail(
+            "server",
+            format!("{running}; the rules on the disk are refused (`kyc-rules status`): {first}"),
+        );
+    }
     let mut odd = Vec::new();
     let problems = status["jobs"]["problem"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
     if problems > 0 {
@@ -163,9 +170,6 @@ fn judged(status: &Value) -> Found {
     for relay in status["relays"].as_array().into_iter().flatten() {
         let text = |key: &str| relay[key].as_str().unwrap_or_default();
         odd.push(format!("no {} leaves since {}: {}", text("channel"), text("since"), text("reason")));
-    }
-    if status["rules"]["error"].is_object() {
-        odd.push("the rules on the disk are refused: `kyc-rules status`".to_owned());
     }
     if status["config_changed"] == true {
         odd.push("the configuration has changed since the start".to_owned());

@@ -1,0 +1,86 @@
+//! Files that lie in the rules directory and are not read, such as `README.md`: looked through for conflicts of git only.
+//!
+//! A conflict in one of them says that the directory as a whole is no version of itself.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{is_left_alone, is_ours, reading};
+use crate::source::{Diagnostic, Lines, conflicts};
+
+/// Directories in directories.
+const MAX_DEPTH: usize = 8;
+/// Files that are looked through.
+const MAX_FILES: usize = 2_000;
+
+/// Their paths below the directory, without what is hidden and without links to directories.
+pub(super) fn list(dir: &Path) -> Vec<(String, PathBuf)> {
+    let mut found = Vec::new();
+    let mut folders = vec![(String::new(), dir.to_owned(), 0)];
+    while let Some((prefix, folder, depth)) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(kind) = entry.file_type().ok().filter(|_| !is_left_alone(&name)) else { continue };
+            let shown = format!("{prefix}{name}");
+            if kind.is_dir() && depth < MAX_DEPTH {
+                folders.push((format!("{shown}/"), entry.path(), depth + 1));
+            } else if kind.is_file() && !is_ours(&shown) && found.len() < MAX_FILES {
+                found.push((shown, entry.path()));
+            }
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// An error for each file with a conflict; files that are too large or no text are left out. `shown` names the directory.
+pub(super) fn in_conflict(dir: &Path, shown: &str) -> Vec<Diagnostic> {
+    let conflict = |(name, path): (String, PathBuf)| {
+        let shown = format!("{shown}/{name}");
+        let text = reading::text(&path, &shown).ok()?;
+        let first = conflicts(&shown, &text).into_iter().next()?;
+        let line = first.span.as_ref().map_or(1, |span| Lines::of(&text).line(span.start));
+        // The text is not among those of the set, so that only the message can name the place.
+        let error = Diagnostic::error(first.code, shown, format!("line {line}: {}", first.message));
+        Some(error.help(
+            "keep one version, or take the file out of the directory: it is not read, and its directory is no version",
+        ))
+    };
+    list(dir).into_iter().filter_map(conflict).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_in_any_file_of_the_directory_is_an_error() {
+        let dir = tempfile::tempdir().expect("directory");
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().expect("parent")).expect("made");
+            fs::write(path, text).expect("written");
+        };
+        write("kyc.yaml", "format: 1\n");
+        write("README.md", "Heading\n=======\n");
+        assert!(super::super::read(dir.path()).is_ok());
+        let paths = ["README.md", "notes.txt", "templates/README.txt", "layout.txt", "x.orig", "old/sub.yml"];
+        for path in paths {
+            let before = super::super::identity::of(dir.path());
+            write(path, "a\n  <<<<<<< HEAD\nb\n=======\nc\n>>>>>>> topic\n");
+            assert!(super::super::identity::of(dir.path()) != before, "{path}: a change is seen");
+            let wrong = super::super::read(dir.path()).expect_err("a conflict");
+            assert!(wrong[0].file.ends_with(path) && wrong[0].code == "conflict", "{wrong:?}");
+            assert!(wrong[0].message.starts_with("line 2: git has left a conflict"), "{wrong:?}");
+            fs::remove_file(dir.path().join(path)).expect("removed");
+        }
+        write("image.png", "\u{0}");
+        fs::write(dir.path().join("blob"), [b'<', 0xFF]).expect("written");
+        write(".git/x", "<<<<<<< HEAD\n");
+        write("kyc.yaml~", "<<<<<<< HEAD\n");
+        assert!(super::super::read(dir.path()).is_ok());
+    }
+}
