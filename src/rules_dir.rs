@@ -101,7 +101,7 @@ fn read_once(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
         return Err(vec![empty]);
     }
     let mut files = Files::default();
-    let mut wrong = strays::in_conflict(dir, &shown);
+    let mut wrong: Vec<Diagnostic> = strays::in_conflict(dir, &shown).into_iter().map(|(_, _, error)| error).collect();
     let mut total = 0;
     for (name, path) in paths {
         match reading::text(&path, &format!("{shown}/{name}")) {

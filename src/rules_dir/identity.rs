@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-/// Of each file its name, size, times and inode.
+/// Of each of our files, and of other files with a conflict of git, its name, size, times and inode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity(Vec<(String, u64, i128, i128, u64)>);
 
@@ -11,7 +11,8 @@ pub(super) fn of(dir: &Path) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
     let ns = |seconds: i64, ns: i64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
     let mut seen = Vec::new();
-    for (name, path) in super::list(dir).ok()?.into_iter().chain(super::strays::list(dir)) {
+    let strays = super::strays::in_conflict(dir, "").into_iter().map(|(name, path, _)| (name, path));
+    for (name, path) in super::list(dir).ok()?.into_iter().chain(strays) {
         // A link to nowhere, or a file that has just gone, does not hide what happens to the others.
         let Ok(metadata) = fs::metadata(path) else {
             seen.push((name, 0, 0, 0, 0));

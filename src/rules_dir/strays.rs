@@ -8,27 +8,22 @@ use std::{
 };
 
 use super::{is_left_alone, is_ours, reading};
-use crate::source::{Diagnostic, Lines, conflicts};
+use crate::source::{Diagnostic, Lines, MAX_FILE_BYTES, conflicts};
 
-/// Directories in directories.
-const MAX_DEPTH: usize = 8;
 /// Files that are looked through.
-const MAX_FILES: usize = 2_000;
+const MAX_FILES: usize = 200;
 
-/// Their paths below the directory, without what is hidden and without links to directories.
-pub(super) fn list(dir: &Path) -> Vec<(String, PathBuf)> {
+/// Their paths in the directories of our files, without what is hidden.
+fn list(dir: &Path) -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
-    let mut folders = vec![(String::new(), dir.to_owned(), 0)];
-    while let Some((prefix, folder, depth)) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+    for prefix in ["", "templates/", "labels/"] {
+        let Ok(entries) = fs::read_dir(dir.join(prefix)) else { continue };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let Some(kind) = entry.file_type().ok().filter(|_| !is_left_alone(&name)) else { continue };
-            let shown = format!("{prefix}{name}");
-            if kind.is_dir() && depth < MAX_DEPTH {
-                folders.push((format!("{shown}/"), entry.path(), depth + 1));
-            } else if kind.is_file() && !is_ours(&shown) && found.len() < MAX_FILES {
-                found.push((shown, entry.path()));
+            let path = format!("{prefix}{name}");
+            let is_small = entry.metadata().is_ok_and(|file| file.is_file() && file.len() <= MAX_FILE_BYTES as u64);
+            if is_small && !is_left_alone(&name) && !is_ours(&path) && found.len() < MAX_FILES {
+                found.push((path, entry.path()));
             }
         }
     }
@@ -36,8 +31,8 @@ pub(super) fn list(dir: &Path) -> Vec<(String, PathBuf)> {
     found
 }
 
-/// An error for each file with a conflict; files that are too large or no text are left out. `shown` names the directory.
-pub(super) fn in_conflict(dir: &Path, shown: &str) -> Vec<Diagnostic> {
+/// Each file with a conflict, and an error for it; files that are too large or no text are left out. `shown` names the directory.
+pub(super) fn in_conflict(dir: &Path, shown: &str) -> Vec<(String, PathBuf, Diagnostic)> {
     let conflict = |(name, path): (String, PathBuf)| {
         let shown = format!("{shown}/{name}");
         let text = reading::text(&path, &shown).ok()?;
@@ -45,9 +40,9 @@ pub(super) fn in_conflict(dir: &Path, shown: &str) -> Vec<Diagnostic> {
         let line = first.span.as_ref().map_or(1, |span| Lines::of(&text).line(span.start));
         // The text is not among those of the set, so that only the message can name the place.
         let error = Diagnostic::error(first.code, shown, format!("line {line}: {}", first.message));
-        Some(error.help(
-            "keep one version, or take the file out of the directory: it is not read, and its directory is no version",
-        ))
+        let help =
+            "keep one version, or take the file out of the directory; it is not read, but its directory is no version";
+        Some((name, path, error.help(help)))
     };
     list(dir).into_iter().filter_map(conflict).collect()
 }
@@ -67,7 +62,7 @@ mod tests {
         write("kyc.yaml", "format: 1\n");
         write("README.md", "Heading\n=======\n");
         assert!(super::super::read(dir.path()).is_ok());
-        let paths = ["README.md", "notes.txt", "templates/README.txt", "layout.txt", "x.orig", "old/sub.yml"];
+        let paths = ["README.md", "notes.txt", "templates/README.txt", "layout.txt", "x.orig"];
         for path in paths {
             let before = super::super::identity::of(dir.path());
             write(path, "a\n  <<<<<<< HEAD\nb\n=======\nc\n>>>>>>> topic\n");
@@ -77,9 +72,13 @@ mod tests {
             assert!(wrong[0].message.starts_with("line 2: git has left a conflict"), "{wrong:?}");
             fs::remove_file(dir.path().join(path)).expect("removed");
         }
+        let before = super::super::identity::of(dir.path());
+        write("service.log", "a line\n");
+        assert!(super::super::identity::of(dir.path()) == before, "a file that is not read is no change of the rules");
         write("image.png", "\u{0}");
         fs::write(dir.path().join("blob"), [b'<', 0xFF]).expect("written");
         write(".git/x", "<<<<<<< HEAD\n");
+        write("elsewhere/x", "<<<<<<< HEAD\n");
         write("kyc.yaml~", "<<<<<<< HEAD\n");
         assert!(super::super::read(dir.path()).is_ok());
     }
