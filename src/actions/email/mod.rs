@@ -12,6 +12,7 @@ mod failure;
 mod hello;
 mod lines;
 mod message;
+mod phrases;
 mod pool;
 mod scope;
 mod secrets;
