@@ -21,7 +21,7 @@ use super::{
     Cause, Class, SendError,
     trials::{Rank, Trials},
 };
-use crate::{clock::Timestamp, outbox::JobId};
+use crate::{clock::Timestamp, outbox::JobId, telemetry::Throttle};
 
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 60_000;
@@ -67,6 +67,8 @@ pub enum Admission {
 pub struct CircuitBreaker {
     state: Mutex<State>,
     changed: Notify,
+    refuses: Throttle,
+    takes_none: Throttle,
 }
 
 #[derive(Debug, Default)]
@@ -101,8 +103,10 @@ struct Open {
     new_recipients: u32,
     pauses: u32,
     is_tried: bool,
-    /// The log says that the relay refuses every mail.
+    /// The log says that the relay takes no mails. Where the throttle has left that out, the next failed trial says it.
     is_logged: bool,
+    /// The log says that it refuses them.
+    is_refusal_logged: bool,
 }
 
 /// The right to try the relay once. Dropped without a result, it leaves the breaker as it is.
@@ -223,7 +227,10 @@ impl Permit {
         if let Some(open) = state.outage.take() {
             state.last = Some((open.outage.since, Instant::now()));
             let cause = open.outage.cause.name();
-            tracing::info!(cause, since = %open.outage.since, "the mail relay takes mails again");
+            // Otherwise the log does not say that it took none.
+            if open.is_logged {
+                tracing::info!(cause, since = %open.outage.since, "the mail relay takes mails again");
+            }
         }
     }
 
@@ -257,12 +264,17 @@ impl Permit {
         let since = before.as_ref().map(|open| open.outage.since).or(last_since).unwrap_or(now);
         let refuses = error.class == Class::Permanent;
         let outage = Outage { cause, said: error.coded_log(), since, again_in_s: 0 };
-        let was_logged = before.as_ref().is_some_and(|open| open.is_logged);
-        if refuses && !was_logged {
-            let (error, advice) = (&outage.said, cause.advice());
-            tracing::error!(error, advice, "the mail relay refuses us; mails wait until it takes them");
-        } else if before.is_none() {
-            tracing::warn!(error = outage.said, "the mail relay takes no mails; they wait until it does");
+        let (mut is_logged, mut is_refusal_logged) =
+            before.as_ref().map_or((false, false), |open| (open.is_logged, open.is_refusal_logged));
+        if refuses && !is_refusal_logged {
+            if let Some(left_out) = self.breaker.refuses.pass() {
+                let (error, advice) = (&outage.said, cause.advice());
+                tracing::error!(error, advice, left_out, "the mail relay refuses us; mails wait until it takes them");
+                (is_logged, is_refusal_logged) = (true, true);
+            }
+        } else if !is_logged && let Some(left_out) = self.breaker.takes_none.pass() {
+            tracing::warn!(error = outage.said, left_out, "the mail relay takes no mails; they wait until it does");
+            is_logged = true;
         }
         state.outage = Some(Open {
             outage,
@@ -273,7 +285,8 @@ impl Permit {
             new_recipients,
             pauses: pauses.saturating_add(1),
             is_tried: false,
-            is_logged: was_logged || refuses,
+            is_logged,
+            is_refusal_logged,
         });
     }
 }
