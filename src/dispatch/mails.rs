@@ -348,6 +348,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn recipients_refused_like_everybody_are_problems_once_the_relay_takes_another() {
+        let post = post();
+        (0..5).for_each(|nth| drop(judged(&post, refusal(Scope::Message), nth)));
+        assert_eq!(post.breaker.outage().map(|outage| outage.cause), Some(Cause::Everyone));
+        permit(&post).taken();
+        post.refusals().taken(id(9), true);
+        for nth in 0..5 {
+            let delivery = judged(&post, refusal(Scope::Message), nth);
+            assert!(matches!(delivery.ended.outcome, Outcome::Failed { .. }), "{nth}");
+            assert!(delivery.recalled.is_empty());
+        }
+        assert!(post.breaker.outage().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_text_that_mails_were_taken_after_stops_no_mails_until_none_is_taken() {
+        let post = post();
+        for nth in 0..2 {
+            judged(&post, refusal(Scope::Relay(Cause::Client)), nth);
+            assert!(post.breaker.outage().is_some());
+            permit(&post).taken();
+        }
+        let delivery = judged(&post, refusal(Scope::Relay(Cause::Client)), 2);
+        assert!(matches!(delivery.ended.outcome, Outcome::Deferred { .. }));
+        assert!(post.breaker.outage().is_none());
+        judged(&post, refusal(Scope::Relay(Cause::Client)), 3);
+        assert!(post.breaker.outage().is_some(), "no mail was taken since the last one");
+    }
+
+    #[tokio::test]
     async fn a_job_that_alone_is_told_that_nothing_is_taken_becomes_a_problem() {
         let post = post();
         for (taken_before, is_problem) in [(0, false), (0, false), (1, false), (0, false), (3, true)] {
