@@ -5,6 +5,7 @@
 
 mod domains;
 mod mails;
+mod trials;
 
 use std::{
     any::Any,
@@ -20,8 +21,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use self::mails::Delivery;
 pub use self::{domains::Domains, mails::Post};
+use self::{mails::Delivery, trials::Trial};
 use crate::{
     actions::{
         answer::Ended,
@@ -35,7 +36,7 @@ use crate::{
     rulebook::Rulebook,
     rules::Action,
     stack::literal,
-    store::{Refused, Store},
+    store::{self, Refused, Store},
     telemetry::Metrics,
 };
 
@@ -78,7 +79,7 @@ impl Dispatcher {
         while !*stop.borrow() {
             changed.mark_unchanged();
             let refused = this.begin(&free, &mut under_way, &mut trials).await;
-            let wait = if refused { REFUSED } else { this.rests_for().unwrap_or_else(|| this.until_due()) };
+            let wait = if refused { REFUSED } else { this.pause() };
             let wait = this.close_idle().map_or(wait, |idle| wait.min(idle));
             let busy = free.available_permits() == 0;
             tokio::select! {
@@ -105,7 +106,7 @@ impl Dispatcher {
         under_way: &mut JoinSet<()>,
         trials: &mut JoinSet<()>,
     ) -> bool {
-        let mut workers = free.available_permits();
+        let workers = free.available_permits();
         if workers == 0 {
             return false;
         }
@@ -113,7 +114,8 @@ impl Dispatcher {
         if let Way::Post(post) = &self.way {
             match post.breaker.admit() {
                 Admission::Mails => {}
-                Admission::OneMail(permit) => (workers, trial) = (1, Some(permit)),
+                Admission::OneMail(permit) => trial = Some((permit, Trial::Any)),
+                Admission::NewMail(permit) => trial = Some((permit, Trial::New)),
                 Admission::Connection(permit) => {
                     let this = Arc::clone(self);
                     trials.spawn(async move { this.try_connection(permit).await });
@@ -122,7 +124,11 @@ impl Dispatcher {
                 Admission::Nothing => return false,
             }
         }
-        match self.claim(workers).await {
+        let (mut permit, claimed) = match (&self.way, trial) {
+            (Way::Post(post), Some((permit, trial))) => (Some(permit), self.claim_trial(post, trial).await),
+            (Way::Post(_) | Way::Webhook(_) | Way::Chat(_), _) => (None, self.claim(workers).await),
+        };
+        match claimed {
             Err(refused) => {
                 tracing::warn!(channel = %self.channel, %refused, "attempts can't begin");
                 true
@@ -130,7 +136,7 @@ impl Dispatcher {
             Ok(attempts) => {
                 for attempt in attempts {
                     let (this, worker) = (Arc::clone(self), Arc::clone(free).try_acquire_owned());
-                    let permit = trial.take();
+                    let permit = permit.take();
                     under_way.spawn(async move {
                         let _worker = worker;
                         this.attempt(attempt, permit).await;
@@ -148,16 +154,20 @@ impl Dispatcher {
             Ok(()) => permit.reached(),
             Err(error) => {
                 if let Scope::Relay(cause) = error.scope {
-                    permit.failed(cause, &error, None, self.clock.now());
+                    permit.failed(cause, &error, None, None, self.clock.now());
                 }
             }
         }
     }
 
-    /// How long the relay is left alone; `None`: mails may begin.
-    fn rests_for(&self) -> Option<Duration> {
-        let Way::Post(post) = &self.way else { return None };
-        post.breaker.rests_for()
+    /// How long nothing can begin.
+    fn pause(&self) -> Duration {
+        let Way::Post(post) = &self.way else { return self.until_due() };
+        match post.breaker.rests_for() {
+            None => self.until_due(),
+            Some(rests) if post.breaker.takes_new() => rests.min(self.until_due()),
+            Some(rests) => rests,
+        }
     }
 
     /// Resolves when an operator wants a relay tried that is left alone.
@@ -169,12 +179,22 @@ impl Dispatcher {
     }
 
     async fn claim(&self, max: usize) -> Result<Vec<Attempt>, Refused> {
+        match self.domains() {
+            Some(_) => self.claim_where(max, &|_, _| None).await,
+            None => self.store.claim(&self.channel, max).await,
+        }
+    }
+
+    /// Begins attempts at due jobs for which neither `not_before` nor the space between mails to a domain names a later time.
+    async fn claim_where(&self, max: usize, not_before: &store::NotBefore<'_>) -> Result<Vec<Attempt>, Refused> {
         let Some(domains) = self.domains() else {
-            return self.store.claim(&self.channel, max).await;
+            return self.store.claim_when(&self.channel, max, Some(not_before)).await;
         };
         let domains = || domains.lock().unwrap_or_else(PoisonError::into_inner);
         domains().move_up(self.clock.now(), |job, from, to| self.store.bring_forward(job, from, to));
-        let not_before = |case: &Case, job: &Job| domains().not_before(case, job, self.clock.now());
+        let not_before = |case: &Case, job: &Job| {
+            not_before(case, job).or_else(|| domains().not_before(case, job, self.clock.now()))
+        };
         let claimed = self.store.claim_when(&self.channel, max, Some(&not_before)).await;
         let begun: Vec<_> = claimed.iter().flatten().map(|attempt| attempt.job.id()).collect();
         domains().begun(&begun);

@@ -275,3 +275,58 @@ async fn a_mail_that_a_closing_connection_would_have_cost_leaves_in_its_first_at
     let jobs = service.until_jobs("C-2", &["done"]).await;
     assert_eq!((&jobs[0]["attempts"], &jobs[0]["last_error"]), (&json!(1), &Value::Null));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recipients_that_are_refused_one_by_one_hold_no_others_up() {
+    for (said, ends_as) in [
+        ("550 5.7.1 rejected by policy", Some("problem")),
+        ("550 No such user here", Some("problem")),
+        ("554 5.7.1 Relay access denied", Some("problem")),
+        ("452 4.3.1 Insufficient system storage", None),
+    ] {
+        let relay = SmtpServer::with(Setup { refused: Some(("bad", said)), ..Setup::default() }).await;
+        let (_shop, service) = a_shop(relay.url(), "").await;
+        for nth in 0..12 {
+            order(&service, &format!("BAD-{nth}")).await;
+        }
+        for nth in 0..20 {
+            order(&service, &format!("C-{nth}")).await;
+        }
+        relay.wait_for_within(20, Duration::from_secs(40)).await;
+        for nth in 0..12 {
+            if let Some(state) = ends_as {
+                service.until(&format!("jobs?customer=BAD-{nth}"), |said| said["jobs"][0]["state"] == state).await;
+            }
+        }
+        order(&service, "C-20").await;
+        relay.wait_for_within(21, Duration::from_secs(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_mail_that_reads_like_an_outage_does_not_delay_the_next_one() {
+    let said = "550 5.7.1 Client host rejected";
+    let relay = SmtpServer::with(Setup { refused: Some(("bad", said)), ..Setup::default() }).await;
+    let (_shop, service) = a_shop(relay.url(), "").await;
+    order(&service, "BAD-1").await;
+    service.until("status", |status| status["relays"][0]["again_in_s"].as_u64() >= Some(6)).await;
+    order(&service, "C-1").await;
+    relay.wait_for_within(1, Duration::from_secs(4)).await;
+    service.until("status", |status| status["relays"] == json!([])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_flaps_writes_few_lines_and_is_one_outage() {
+    let turns = ["250 ok", "421 4.3.2 busy", "421 4.3.2 busy"].map(|said| (Stage::MailFrom, Act::Say(said)));
+    let relay = SmtpServer::scripted(&std::iter::repeat_n(turns, 500).flatten().collect::<Vec<_>>()).await;
+    let (_shop, service) = a_shop(relay.url(), "").await;
+    for nth in 0..12 {
+        order(&service, &format!("C-{nth}")).await;
+        relay.wait_for_within(nth + 1, Duration::from_secs(60)).await;
+    }
+    let log = service.log();
+    let lines =
+        |level: &str| log.lines().filter(|line| line.contains(level) && line.contains("the mail relay")).count();
+    assert!((1..=3).contains(&lines(" WARN ")) && lines(" INFO ") <= lines(" WARN "), "{log}");
+    assert_eq!(lines(" ERROR "), 0, "{log}");
+}

@@ -165,14 +165,17 @@ impl Domains {
     }
 }
 
-/// Where a mail would go by what is known now; `None`: nobody knows.
 fn domain_of(case: &Case, job: &Job) -> Option<String> {
-    let address = match (&job.letter, job.order.action.fixed_address()) {
-        (Some(letter), _) => &letter.address,
-        (None, Some(address)) => address,
-        (None, None) => case.contact.as_ref()?.email.as_str(),
-    };
-    address.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase())
+    address_of(case, job)?.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase())
+}
+
+/// Where a mail would go by what is known now; `None`: the address is not known yet.
+pub(super) fn address_of<'a>(case: &'a Case, job: &'a Job) -> Option<&'a str> {
+    match (&job.letter, job.order.action.fixed_address()) {
+        (Some(letter), _) => Some(&letter.address),
+        (None, Some(address)) => Some(address),
+        (None, None) => Some(case.contact.as_ref()?.email.as_str()),
+    }
 }
 
 #[cfg(test)]

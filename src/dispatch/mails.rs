@@ -12,6 +12,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use super::Domains;
@@ -27,6 +28,9 @@ use crate::{
 
 /// So often the relay contradicts itself about one job before its answers are about that job.
 const CONTRADICTIONS: u32 = 2;
+
+/// How long a recipient counts as refused by itself.
+const JUDGED_FOR: Duration = Duration::from_secs(600);
 
 /// How many jobs are remembered that got an answer about every mail.
 const MAX_SUSPECTS: usize = 10_000;
@@ -50,13 +54,67 @@ struct Refusals {
     refused: Streak<Refused>,
     unanswered: Streak<Refused>,
     suspects: HashMap<JobId, Suspect>,
+    /// Likewise by what the answers have in common.
+    texts: HashMap<String, Suspect>,
+    /// The recipients that were refused since the relay took a mail, with what the refusal says.
+    told: HashMap<String, String>,
+    /// Those that were refused like everybody, while the relay took a mail to another recipient after all.
+    judged: HashMap<String, (String, Instant)>,
 }
 
-/// A job that got an answer about every mail.
+impl Refusals {
+    fn taken(&mut self, job: JobId, was_everyone: bool) {
+        self.refused.end();
+        self.unanswered.end();
+        self.suspects.remove(&job);
+        let told = std::mem::take(&mut self.told);
+        if was_everyone {
+            self.judged.retain(|_, (_, at)| at.elapsed() < JUDGED_FOR);
+            self.judged.extend(told.into_iter().map(|(recipient, said)| (recipient, (said, Instant::now()))));
+        }
+    }
+
+    /// Whether this recipient was refused with this text by a relay that took others.
+    fn is_judged(&self, recipient: &str, fingerprint: &str) -> bool {
+        let judged = self.judged.get(&recipient.to_ascii_lowercase());
+        judged.is_some_and(|(said, at)| said == fingerprint && at.elapsed() < JUDGED_FOR)
+    }
+
+    fn tell(&mut self, recipient: &str, fingerprint: &str) {
+        if self.told.len() >= MAX_SUSPECTS {
+            self.told.clear();
+        }
+        self.told.insert(recipient.to_ascii_lowercase(), fingerprint.to_owned());
+    }
+}
+
+/// A job, or a text, of an answer about every mail.
 struct Suspect {
     /// How many mails the relay had taken then.
     taken: u64,
     contradictions: u32,
+}
+
+impl Suspect {
+    /// Another such answer. Returns whether the relay has taken a mail since the last one.
+    fn again(&mut self, taken: u64) -> bool {
+        let is_contradiction = taken > self.taken;
+        if is_contradiction {
+            *self = Self { taken, contradictions: self.contradictions + 1 };
+        }
+        is_contradiction
+    }
+}
+
+/// What an answer that reads like one about every mail is about.
+#[derive(PartialEq, Eq)]
+enum Verdict {
+    /// Every mail.
+    Relay,
+    /// This job, perhaps: the relay takes others.
+    Doubtful,
+    /// This job.
+    Job,
 }
 
 /// How an attempt ended, and what is to be done once that is on record.
@@ -89,11 +147,9 @@ impl Post {
         }
         match self.mailer.send(envelope).await {
             Ok(_) => {
+                let was_everyone = self.breaker.outage().is_some_and(|outage| outage.cause == Cause::Everyone);
                 permit.taken();
-                let mut refusals = self.refusals();
-                refusals.refused.end();
-                refusals.unanswered.end();
-                refusals.suspects.remove(&job);
+                self.refusals().taken(job, was_everyone);
                 Ended::done().into()
             }
             Err(error) => self.judged(error, &envelope.to.email, job, permit, clock),
@@ -102,16 +158,24 @@ impl Post {
 
     fn judged(&self, error: SendError, recipient: &str, job: JobId, permit: Permit, clock: &Clock) -> Delivery {
         let rest = |permit: Permit, cause: Cause, fingerprint: Option<String>| {
-            permit.failed(cause, &error, fingerprint, clock.now());
+            permit.failed(cause, &error, fingerprint, Some((job, recipient)), clock.now());
         };
         match error.scope {
-            Scope::Relay(cause) if !self.is_contradicted(&error, cause, job) => {
-                rest(permit, cause, None);
-                deferred(error).into()
-            }
+            Scope::Relay(cause) => match self.verdict(&error, cause, job) {
+                Verdict::Relay => {
+                    rest(permit, cause, None);
+                    deferred(error).into()
+                }
+                Verdict::Doubtful => deferred(error).into(),
+                Verdict::Job => ended(error).into(),
+            },
             Scope::Message if error.class == Class::Permanent && error.code.is_some() => {
                 let fingerprint = error.fingerprint.clone();
                 let mut refusals = self.refusals();
+                if refusals.is_judged(recipient, &fingerprint) {
+                    return ended(error).into();
+                }
+                refusals.tell(recipient, &fingerprint);
                 let is_complete = refusals.refused.refused(&fingerprint, recipient);
                 if !is_complete && !self.breaker.is_known(&fingerprint) {
                     return Delivery { refusal: Some(fingerprint), ..ended(error).into() };
@@ -127,32 +191,45 @@ impl Post {
                 }
                 ended(error).into()
             }
-            Scope::Relay(_) | Scope::Message | Scope::Recipient => ended(error).into(),
+            Scope::Recipient => {
+                // The relay judges recipients one by one.
+                self.refusals().refused.end();
+                ended(error).into()
+            }
+            Scope::Message => ended(error).into(),
         }
     }
 
     /// Whether the relay takes other mails while it tells this job, again and again, that it takes none. Limits come and go, so they
-    /// don't count.
-    fn is_contradicted(&self, error: &SendError, cause: Cause, job: JobId) -> bool {
-        let is_doubtful = error.is_after_sender()
-            && matches!(cause, Cause::Hello | Cause::LoginMissing | Cause::Client | Cause::Sender);
-        if !is_doubtful {
-            return false;
+    /// don't count. A text that mails were taken after, again and again, stops no mails at once.
+    fn verdict(&self, error: &SendError, cause: Cause, job: JobId) -> Verdict {
+        let may_be_one = match cause {
+            Cause::Hello | Cause::LoginMissing | Cause::Client | Cause::Sender => true,
+            Cause::Unavailable => error.class == Class::Retry,
+            Cause::Unreachable | Cause::Login | Cause::Limit | Cause::Everyone => false,
+        };
+        if !may_be_one || !error.is_after_sender() {
+            return Verdict::Relay;
         }
         let taken = self.breaker.taken();
-        let suspects = &mut self.refusals().suspects;
+        let mut refusals = self.refusals();
+        let Refusals { suspects, texts, .. } = &mut *refusals;
         if suspects.len() >= MAX_SUSPECTS {
             suspects.clear();
         }
-        let suspect = suspects.entry(job).or_insert(Suspect { taken, contradictions: 0 });
-        if taken > suspect.taken {
-            *suspect = Suspect { taken, contradictions: suspect.contradictions + 1 };
+        if texts.len() >= MAX_SUSPECTS {
+            texts.clear();
         }
-        let is_contradicted = suspect.contradictions >= CONTRADICTIONS;
-        if is_contradicted {
+        let new = || Suspect { taken, contradictions: 0 };
+        let text = texts.entry(error.fingerprint.clone()).or_insert_with(new);
+        let is_doubtful = text.again(taken) && text.contradictions >= CONTRADICTIONS;
+        let suspect = suspects.entry(job).or_insert_with(new);
+        suspect.again(taken);
+        if suspect.contradictions >= CONTRADICTIONS {
             suspects.remove(&job);
+            return Verdict::Job;
         }
-        is_contradicted
+        if is_doubtful { Verdict::Doubtful } else { Verdict::Relay }
     }
 
     /// After the end of an attempt is on record. Returns the jobs to be queued again, since their refusals were about every mail.
@@ -200,7 +277,7 @@ mod tests {
 
     fn permit(post: &Post) -> Permit {
         match post.breaker.admit() {
-            Admission::OneMail(permit) | Admission::Connection(permit) => permit,
+            Admission::OneMail(permit) | Admission::NewMail(permit) | Admission::Connection(permit) => permit,
             Admission::Mails | Admission::Nothing => post.breaker.permit(),
         }
     }
@@ -257,6 +334,47 @@ mod tests {
             }
         }
         assert!(post.breaker.outage().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_recipient_between_refusals_ends_their_row() {
+        let post = post();
+        for nth in 0..20 {
+            let scope = if nth % 2 == 0 { Scope::Message } else { Scope::Recipient };
+            let delivery = judged(&post, refusal(scope), nth);
+            assert!(matches!(delivery.ended.outcome, Outcome::Failed { .. }), "{nth}");
+        }
+        assert!(post.breaker.outage().is_none());
+    }
+
+    #[tokio::test]
+    async fn recipients_refused_like_everybody_are_problems_once_the_relay_takes_another() {
+        let post = post();
+        (0..5).for_each(|nth| drop(judged(&post, refusal(Scope::Message), nth)));
+        assert_eq!(post.breaker.outage().map(|outage| outage.cause), Some(Cause::Everyone));
+        permit(&post).taken();
+        post.refusals().taken(id(9), true);
+        for nth in 0..5 {
+            let delivery = judged(&post, refusal(Scope::Message), nth);
+            assert!(matches!(delivery.ended.outcome, Outcome::Failed { .. }), "{nth}");
+            assert!(delivery.recalled.is_empty());
+        }
+        assert!(post.breaker.outage().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_text_that_mails_were_taken_after_stops_no_mails_until_none_is_taken() {
+        let post = post();
+        for nth in 0..2 {
+            judged(&post, refusal(Scope::Relay(Cause::Client)), nth);
+            assert!(post.breaker.outage().is_some());
+            permit(&post).taken();
+        }
+        let delivery = judged(&post, refusal(Scope::Relay(Cause::Client)), 2);
+        assert!(matches!(delivery.ended.outcome, Outcome::Deferred { .. }));
+        assert!(post.breaker.outage().is_none());
+        judged(&post, refusal(Scope::Relay(Cause::Client)), 3);
+        assert!(post.breaker.outage().is_some(), "no mail was taken since the last one");
     }
 
     #[tokio::test]

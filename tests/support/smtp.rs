@@ -126,6 +126,8 @@ pub struct Setup {
     /// Offer only LOGIN, not PLAIN.
     pub only_auth_login: bool,
     pub tls: Tls,
+    /// Recipients whose address contains the first are refused with the second.
+    pub refused: Option<(&'static str, &'static str)>,
 }
 
 #[derive(Clone, Default)]
@@ -378,7 +380,10 @@ impl Session {
                     self.answer(Stage::MailFrom, "250 ok").await?;
                 }
                 "RCPT" => {
-                    if self.answer(Stage::RcptTo, "250 ok").await? {
+                    let refused = self.setup.refused.filter(|(part, _)| address(&line).contains(part));
+                    if let Some((_, said)) = refused {
+                        self.say(said).await?;
+                    } else if self.answer(Stage::RcptTo, "250 ok").await? {
                         to.push(address(&line));
                     }
                 }

@@ -4,6 +4,9 @@
 //! trial begins. If the relay could not be reached, the trial is a connection and a login without a mail; otherwise it is one mail. A
 //! mail that the relay takes closes the breaker. Mails wait meanwhile in the outbox, without attempts.
 //!
+//! An answer to the recipient or to the text may be about that one mail, whatever it says. Then the pause stays a second for the first
+//! 40 recipients, and a mail that the outage was not tried with is tried without waiting for the end of a longer pause.
+//!
 //! It holds the one [`Outage`] that `status`, `problems` and the metrics show. It is in memory only: after a restart the first mails
 //! find the outage again.
 
@@ -14,11 +17,20 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use super::{Cause, Class, SendError};
-use crate::clock::Timestamp;
+use super::{
+    Cause, Class, SendError,
+    trials::{Rank, Trials},
+};
+use crate::{clock::Timestamp, outbox::JobId, telemetry::Throttle};
 
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 60_000;
+
+/// So many different recipients may be refused in an outage before its pauses grow.
+const MAX_NEW_RECIPIENTS: u32 = 40;
+
+/// An outage that begins so soon after the end of another is the same one.
+const SAME_OUTAGE: Duration = Duration::from_secs(60);
 
 /// Why no mails leave, and since when. Without a word of the relay's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +58,8 @@ pub enum Admission {
     Connection(Permit),
     /// One mail.
     OneMail(Permit),
+    /// One mail that the outage was not tried with.
+    NewMail(Permit),
     Nothing,
 }
 
@@ -53,6 +67,8 @@ pub enum Admission {
 pub struct CircuitBreaker {
     state: Mutex<State>,
     changed: Notify,
+    refuses: Throttle,
+    takes_none: Throttle,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +78,16 @@ struct State {
     failures: u32,
     /// How many mails the relay has taken.
     taken: u64,
+    /// The mails that the present outage, or the one before it, was tried with.
+    trials: Trials,
+    /// When the last outage began and ended.
+    last: Option<(Timestamp, Instant)>,
+}
+
+impl State {
+    fn last_since(&self) -> Option<Timestamp> {
+        self.last.filter(|(_, ended_at)| ended_at.elapsed() < SAME_OUTAGE).map(|(since, _)| since)
+    }
 }
 
 #[derive(Debug)]
@@ -72,10 +98,15 @@ struct Open {
     /// Only a mail can show whether it is over.
     needs_mail: bool,
     until: Instant,
+    /// From then on a mail that the outage was not tried with is a trial; `None`: it waits like the others.
+    new_from: Option<Instant>,
+    new_recipients: u32,
     pauses: u32,
     is_tried: bool,
-    /// The log says that the relay refuses every mail.
+    /// The log says that the relay takes no mails. Where the throttle has left that out, the next failed trial says it.
     is_logged: bool,
+    /// The log says that it refuses them.
+    is_refusal_logged: bool,
 }
 
 /// The right to try the relay once. Dropped without a result, it leaves the breaker as it is.
@@ -96,12 +127,17 @@ impl CircuitBreaker {
         let mut state = self.state();
         let failures = state.failures;
         let Some(open) = &mut state.outage else { return Admission::Mails };
-        if open.is_tried || Instant::now() < open.until {
+        let is_resting = Instant::now() < open.until;
+        if open.is_tried || (is_resting && !open.takes_new()) {
             return Admission::Nothing;
         }
         open.is_tried = true;
         let permit = Permit { breaker: Arc::clone(self), failures, is_trial: true };
-        if open.needs_mail { Admission::OneMail(permit) } else { Admission::Connection(permit) }
+        match open.needs_mail {
+            _ if is_resting => Admission::NewMail(permit),
+            true => Admission::OneMail(permit),
+            false => Admission::Connection(permit),
+        }
     }
 
     /// For one of the mails that [`Admission::Mails`] has let begin.
@@ -113,13 +149,25 @@ impl CircuitBreaker {
     pub fn rests_for(&self) -> Option<Duration> {
         let state = self.state();
         let open = state.outage.as_ref()?;
-        let left = open.until.saturating_duration_since(Instant::now());
+        let now = Instant::now();
+        let wakes_at = open.new_from.filter(|at| *at > now).map_or(open.until, |at| at.min(open.until));
+        let left = wakes_at.saturating_duration_since(now);
         // The end of a trial wakes the dispatcher.
         if open.is_tried {
             Some(Duration::from_millis(LONGEST_PAUSE_MS))
         } else {
             Some(left).filter(|left| !left.is_zero())
         }
+    }
+
+    /// Whether a mail that the outage was not tried with may begin, although the others rest.
+    pub fn takes_new(&self) -> bool {
+        self.state().outage.as_ref().is_some_and(|open| !open.is_tried && open.takes_new())
+    }
+
+    /// How well a mail suits as the next trial.
+    pub fn rank(&self, job: JobId, recipient: Option<&str>) -> Rank {
+        self.state().trials.rank(job, recipient)
     }
 
     pub fn outage(&self) -> Option<Outage> {
@@ -155,6 +203,12 @@ impl CircuitBreaker {
     }
 }
 
+impl Open {
+    fn takes_new(&self) -> bool {
+        self.new_from.is_some_and(|at| at <= Instant::now())
+    }
+}
+
 impl Permit {
     /// It is for the one attempt that finds out whether an outage is over.
     pub fn is_trial(&self) -> bool {
@@ -169,40 +223,70 @@ impl Permit {
 
     /// A trial without a mail went well.
     pub fn reached(self) {
-        if let Some(open) = self.breaker.state().outage.take() {
+        let mut state = self.breaker.state();
+        if let Some(open) = state.outage.take() {
+            state.last = Some((open.outage.since, Instant::now()));
             let cause = open.outage.cause.name();
-            tracing::info!(cause, since = %open.outage.since, "the mail relay takes mails again");
+            // Otherwise the log does not say that it took none.
+            if open.is_logged {
+                tracing::info!(cause, since = %open.outage.since, "the mail relay takes mails again");
+            }
         }
     }
 
-    /// It failed for a reason that is about every mail.
-    pub fn failed(self, cause: Cause, error: &SendError, fingerprint: Option<String>, now: Timestamp) {
+    /// It failed for a reason that is about every mail. `mail`: the job and its recipient, where it was a mail.
+    pub fn failed(
+        self,
+        cause: Cause,
+        error: &SendError,
+        fingerprint: Option<String>,
+        mail: Option<(JobId, &str)>,
+        now: Timestamp,
+    ) {
         let mut state = self.breaker.state();
+        let last_since = state.last_since();
+        if state.outage.is_none() && last_since.is_none() {
+            state.trials = Trials::default();
+        }
+        let is_new = mail.is_some_and(|(job, recipient)| state.trials.refused(job, recipient));
         if self.failures != state.failures {
             return;
         }
         state.failures = state.failures.wrapping_add(1);
         let before = state.outage.take();
-        let pauses = before.as_ref().map_or(0, |open| open.pauses);
+        let (mut pauses, mut new_recipients) =
+            before.as_ref().map_or((0, 0), |open| (open.pauses, open.new_recipients));
+        let may_be_one = mail.is_some() && error.is_after_sender() && new_recipients < MAX_NEW_RECIPIENTS;
+        if may_be_one && is_new {
+            (pauses, new_recipients) = (0, new_recipients + 1);
+        }
         let pause_ms = (FIRST_PAUSE_MS << pauses.min(16)).min(LONGEST_PAUSE_MS);
-        let since = before.as_ref().map_or(now, |open| open.outage.since);
+        let since = before.as_ref().map(|open| open.outage.since).or(last_since).unwrap_or(now);
         let refuses = error.class == Class::Permanent;
         let outage = Outage { cause, said: error.coded_log(), since, again_in_s: 0 };
-        let was_logged = before.as_ref().is_some_and(|open| open.is_logged);
-        if refuses && !was_logged {
-            let (error, advice) = (&outage.said, cause.advice());
-            tracing::error!(error, advice, "the mail relay refuses us; mails wait until it takes them");
-        } else if before.is_none() {
-            tracing::warn!(error = outage.said, "the mail relay takes no mails; they wait until it does");
+        let (mut is_logged, mut is_refusal_logged) =
+            before.as_ref().map_or((false, false), |open| (open.is_logged, open.is_refusal_logged));
+        if refuses && !is_refusal_logged {
+            if let Some(left_out) = self.breaker.refuses.pass() {
+                let (error, advice) = (&outage.said, cause.advice());
+                tracing::error!(error, advice, left_out, "the mail relay refuses us; mails wait until it takes them");
+                (is_logged, is_refusal_logged) = (true, true);
+            }
+        } else if !is_logged && let Some(left_out) = self.breaker.takes_none.pass() {
+            tracing::warn!(error = outage.said, left_out, "the mail relay takes no mails; they wait until it does");
+            is_logged = true;
         }
         state.outage = Some(Open {
             outage,
             fingerprint,
             needs_mail: !error.is_before_mails(),
             until: Instant::now() + Duration::from_millis(pause_ms),
+            new_from: may_be_one.then(|| Instant::now() + Duration::from_millis(FIRST_PAUSE_MS)),
+            new_recipients,
             pauses: pauses.saturating_add(1),
             is_tried: false,
-            is_logged: was_logged || refuses,
+            is_logged,
+            is_refusal_logged,
         });
     }
 }
@@ -246,7 +330,7 @@ mod tests {
         let breaker = Arc::new(CircuitBreaker::default());
         let together = [mail(&breaker), mail(&breaker), mail(&breaker)];
         for permit in together {
-            permit.failed(Cause::Client, &refused(), None, NOW);
+            permit.failed(Cause::Client, &refused(), None, None, NOW);
         }
         for pause_ms in [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000] {
             assert_eq!(breaker.rests_for(), Some(Duration::from_millis(pause_ms)));
@@ -257,7 +341,7 @@ mod tests {
             drop(mail(&breaker));
             let trial = mail(&breaker);
             assert!(rests(&breaker), "one trial at a time; one that came to nothing is followed at once");
-            trial.failed(Cause::Client, &refused(), None, NOW.plus_ms(5));
+            trial.failed(Cause::Client, &refused(), None, None, NOW.plus_ms(5));
         }
         assert_eq!(breaker.outage().map(|outage| (outage.since, outage.again_in_s)), Some((NOW, 60)));
         assert!(breaker.try_now());
@@ -265,7 +349,7 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(1), breaker.changed()).await.expect("the dispatcher is woken");
         mail(&breaker).taken();
         assert!(breaker.outage().is_none() && !breaker.try_now() && breaker.rests_for().is_none());
-        mail(&breaker).failed(Cause::Client, &refused(), None, NOW);
+        mail(&breaker).failed(Cause::Client, &refused(), None, None, NOW);
         assert_eq!(breaker.rests_for(), Some(Duration::from_secs(1)), "and it begins with a second again");
     }
 
@@ -273,7 +357,7 @@ mod tests {
     async fn a_relay_that_is_away_is_tried_without_a_mail() {
         for cause in [Cause::Unreachable, Cause::Login] {
             let breaker = Arc::new(CircuitBreaker::default());
-            mail(&breaker).failed(cause, &SendError::retry("relay:25: nothing answers on this port"), None, NOW);
+            mail(&breaker).failed(cause, &SendError::retry("relay:25: nothing answers on this port"), None, None, NOW);
             tokio::time::sleep(Duration::from_secs(1)).await;
             let Admission::Connection(permit) = breaker.admit() else { panic!("a connection") };
             assert!(rests(&breaker));
@@ -286,10 +370,63 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_answer_that_everyone_gets_is_known_while_it_lasts() {
         let breaker = Arc::new(CircuitBreaker::default());
-        mail(&breaker).failed(Cause::Everyone, &refused(), Some("554 no".to_owned()), NOW);
+        mail(&breaker).failed(Cause::Everyone, &refused(), Some("554 no".to_owned()), None, NOW);
         assert!(breaker.is_known("554 no") && !breaker.is_known("554 never"));
         tokio::time::sleep(Duration::from_secs(1)).await;
         mail(&breaker).taken();
         assert!(!breaker.is_known("554 no"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_of_other_recipients_lengthen_no_pause_and_a_new_mail_does_not_wait_for_a_long_one() {
+        let breaker = Arc::new(CircuitBreaker::default());
+        let job = JobId::from_bytes([7; 16]);
+        for nth in 0..MAX_NEW_RECIPIENTS {
+            let to = format!("c{nth}@customer.example");
+            mail(&breaker).failed(Cause::Everyone, &refused(), None, Some((job, &to)), NOW);
+            assert_eq!(breaker.rests_for(), Some(Duration::from_secs(1)), "{nth}");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        mail(&breaker).failed(Cause::Everyone, &refused(), None, Some((job, "more@customer.example")), NOW);
+        assert_eq!(breaker.rests_for(), Some(Duration::from_secs(2)), "by now it is the relay");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(rests(&breaker));
+
+        let breaker = Arc::new(CircuitBreaker::default());
+        for pause_s in [1, 2, 4, 8] {
+            mail(&breaker).failed(Cause::Client, &refused(), None, Some((job, "a@customer.example")), NOW);
+            tokio::time::sleep(Duration::from_millis(999)).await;
+            assert!(rests(&breaker), "one a second");
+            assert_eq!(breaker.rests_for(), Some(Duration::from_millis(1)));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let (Admission::NewMail(permit) | Admission::OneMail(permit)) = breaker.admit() else {
+                panic!("{pause_s}")
+            };
+            assert!(rests(&breaker), "one at a time");
+            drop(permit);
+            tokio::time::sleep(Duration::from_secs(pause_s - 1)).await;
+        }
+        assert_eq!(breaker.rank(job, None), Rank::Tried(4));
+        mail(&breaker).taken();
+        assert!(breaker.outage().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_that_returns_within_a_minute_is_the_same() {
+        let breaker = Arc::new(CircuitBreaker::default());
+        let since = || breaker.outage().map(|outage| outage.since);
+        mail(&breaker).failed(Cause::Client, &refused(), None, None, NOW);
+        for nth in 1..4 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            mail(&breaker).taken();
+            tokio::time::sleep(Duration::from_secs(59)).await;
+            mail(&breaker).failed(Cause::Client, &refused(), None, None, NOW.plus_ms(60_000 * nth));
+            assert_eq!(since(), Some(NOW));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        mail(&breaker).taken();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        mail(&breaker).failed(Cause::Client, &refused(), None, None, NOW.plus_ms(300_000));
+        assert_eq!(since(), Some(NOW.plus_ms(300_000)));
     }
 }

@@ -12,6 +12,7 @@ mod failure;
 mod hello;
 mod lines;
 mod message;
+mod phrases;
 mod pool;
 mod scope;
 mod secrets;
@@ -19,6 +20,7 @@ mod smtp;
 mod steps;
 mod streak;
 mod transport;
+mod trials;
 
 use std::{fmt, time::Duration};
 
@@ -31,6 +33,7 @@ use pool::Lifetimes;
 pub use scope::{Cause, ReplyCode, Scope};
 pub use streak::Streak;
 pub use transport::{Security, Smtp, Transport, TransportError};
+pub use trials::Rank;
 
 const KEPT_FOR: Duration = Duration::from_secs(30);
 const MAX_AGE: Duration = Duration::from_mins(2);

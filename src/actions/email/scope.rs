@@ -7,7 +7,11 @@
 
 use std::fmt;
 
-use super::{conversation::Reply, steps::Step};
+use super::{
+    conversation::Reply,
+    phrases::{by_text, is_about_content, names_unknown_recipient},
+    steps::Step,
+};
 
 /// What a failed attempt is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub enum Cause {
     Unavailable,
     /// It refuses the name in EHLO.
     Hello,
-    /// It refuses the user or the password.
+    /// It refuses the user or the password, or has suspended the account.
     Login,
     /// It wants a login, or TLS, and got none.
     LoginMissing,
@@ -64,7 +68,7 @@ impl Cause {
             Self::Unreachable => "the relay gives no answer that mails can be sent with",
             Self::Unavailable => "the relay takes no mail for the moment",
             Self::Hello => "the relay refuses the name that EHLO says: set `email.hello` to this machine's full name",
-            Self::Login => "the relay refuses the login in `email.transport`",
+            Self::Login => "the relay refuses the login in `email.transport`, or has closed its account",
             Self::LoginMissing => "the relay wants a login or TLS: `email.transport` needs a user and a password",
             Self::Client => "the relay refuses this machine: it must allow the machine's address, or needs a login",
             Self::Sender => "the relay refuses the sender's address in `email.from`",
@@ -96,11 +100,14 @@ impl fmt::Display for ReplyCode {
 
 impl ReplyCode {
     pub(super) fn of(reply: &Reply) -> Self {
-        let first = reply.text.split_whitespace().next().unwrap_or_default();
-        Self { basic: reply.code, enhanced: enhanced(first) }
+        let mut words = reply.text.split_whitespace();
+        let first = words.next().and_then(enhanced);
+        // qmail and its kin end with `(#5.7.1)`.
+        let in_text = || words.find_map(|word| enhanced(word.strip_prefix("(#")?.trim_end_matches(['.', ')'])));
+        Self { basic: reply.code, enhanced: first.or_else(in_text) }
     }
 
-    fn detail(self) -> (u16, u16) {
+    pub(super) fn detail(self) -> (u16, u16) {
         self.enhanced.map_or((0, 0), |(_, subject, detail)| (subject, detail))
     }
 }
@@ -136,27 +143,40 @@ fn in_a_mail(step: Step, reply: &Reply) -> Scope {
         return Scope::Message;
     }
     // The sender is the same in every mail.
-    let otherwise = if step == Step::Sender { Scope::Relay(Cause::Sender) } else { Scope::Message };
-    if step != Step::Sender && is_about_recipient(code) {
+    if step == Step::Sender {
+        return Scope::Relay(by_code(code).or_else(|| by_text(code, &text)).unwrap_or(Cause::Sender));
+    }
+    if is_about_recipient(code) {
         return Scope::Recipient;
     }
-    if step != Step::Sender && text.contains("recipient address rejected") {
+    if text.contains("recipient address rejected") {
         return Scope::Message;
     }
-    by_code(code).or_else(|| by_text(code, &text)).map_or(otherwise, Scope::Relay)
+    if let Some(cause) = by_code(code) {
+        return Scope::Relay(cause);
+    }
+    if is_about_content(code, &text) {
+        return Scope::Message;
+    }
+    match by_text(code, &text) {
+        Some(cause) => Scope::Relay(cause),
+        None if code.detail() == (0, 0) && names_unknown_recipient(&text) => Scope::Recipient,
+        None => Scope::Message,
+    }
 }
 
-/// The codes by which a server says that an address is wrong or takes no mail.
+/// The codes by which a server says that an address is wrong, takes no mail, or takes none from this sender (Microsoft's groups and
+/// mailboxes with a list of senders).
 const fn is_about_recipient(code: ReplyCode) -> bool {
-    matches!(code.enhanced, Some((_, 1, 1 | 2 | 3 | 6 | 10) | (_, 2, 1)))
+    matches!(code.enhanced, Some((_, 1, 1 | 2 | 3 | 6 | 10) | (_, 2, 1) | (_, 7, 124 | 129 | 133..=136)))
 }
 
 fn by_code(code: ReplyCode) -> Option<Cause> {
     Some(match (code.basic, code.detail()) {
         (421, _) | (_, (3, 1 | 2)) => Cause::Unavailable,
         (504, _) => Cause::Hello,
-        (523 | 530 | 538, _) | (_, (7, 57)) => Cause::LoginMissing,
-        (534 | 535, _) | (_, (7, 8 | 9 | 139)) => Cause::Login,
+        (523 | 530 | 538, _) | (_, (7, 10 | 11 | 57)) => Cause::LoginMissing,
+        (534 | 535, _) | (_, (7, 8 | 9 | 13 | 139)) => Cause::Login,
         // Google; Microsoft's limits of an account.
         (_, (4, 5) | (1, 90) | (7, 705)) => Cause::Limit,
         (_, (1, 7 | 8) | (7, 20..=24 | 26 | 27 | 60)) => Cause::Sender,
@@ -164,73 +184,6 @@ fn by_code(code: ReplyCode) -> Option<Cause> {
         (_, (7, 25 | 501..=503 | 511 | 606..=649 | 708 | 750)) => Cause::Client,
         _ => return None,
     })
-}
-
-const HELLO: &[&str] = &["helo command rejected", "ehlo command rejected", "invalid helo", "bad helo", "helo/ehlo"];
-
-const LOGIN_MISSING: &[&str] = &[
-    "authentication required",
-    "authentication is required",
-    "authentication needed",
-    "auth required",
-    "not authenticated",
-    "unauthenticated",
-    "must authenticate",
-    "please authenticate",
-    "authenticate first",
-    "log in first",
-    "login required",
-    "starttls command first",
-    "must issue a starttls",
-];
-
-const SENDER: &[&str] = &[
-    "sender address rejected",
-    "sender rejected",
-    "sender denied",
-    "sender verify failed",
-    "not owned by user",
-    "send as this sender",
-    "sendasdenied",
-];
-
-const CLIENT: &[&str] = &[
-    "client host",
-    "client was not",
-    "relay access denied",
-    "relaying denied",
-    "relay denied",
-    "relaying not",
-    "relay not permitted",
-    "not permitted to relay",
-    "not allowed to relay",
-    "unable to relay",
-    "unsolicited mail originating from your ip",
-    "your ip address",
-    "your host",
-    "sending ip",
-    "reverse dns",
-    "reverse hostname",
-    "ptr record",
-    "host rejected",
-];
-
-/// Of a mailbox, a mail's size or its number of recipients: no limit of the relay's.
-const OTHER_LIMITS: &[&str] = &["mailbox", "inbox", "size", "too large", "too big", "over quota", "user's quota"];
-
-const TOO_MUCH: &[&str] =
-    &["too much mail", "too many messages", "too many recipients from", "throttl", "rate limited", "rate-limited"];
-
-fn by_text(code: ReplyCode, text: &str) -> Option<Cause> {
-    let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
-    let known =
-        [(HELLO, Cause::Hello), (LOGIN_MISSING, Cause::LoginMissing), (SENDER, Cause::Sender), (CLIENT, Cause::Client)];
-    if let Some((_, cause)) = known.iter().find(|(phrases, _)| says(phrases)) {
-        return Some(*cause);
-    }
-    let is_other = code.basic == 552 || matches!(code.detail(), (2, _) | (3, 4) | (5, 3)) || says(OTHER_LIMITS);
-    let is_limit = says(&["limit", "quota", "credit"]) && says(&["exceed", "reached", "out of", "no more"]);
-    ((is_limit || says(TOO_MUCH)) && !is_other).then_some(Cause::Limit)
 }
 
 #[cfg(test)]
@@ -273,6 +226,26 @@ mod tests {
             (Step::Content, "454 Throttling failure: Daily message quota exceeded.", Limit),
             (Step::Announce, "451 4.3.1 Insufficient system storage", Unavailable),
             (Step::Recipient, "421 4.7.0 host Error: too many errors", Unavailable),
+            (
+                Step::Content,
+                "550 Domain shop.example has exceeded the max emails per hour (150/150 (100%)) allowed. Message discarded.",
+                Limit,
+            ),
+            (Step::Recipient, "550 SMTP AUTH is required for message submission on port 587", LoginMissing),
+            (Step::Recipient, "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", Client),
+            (Step::Recipient, "554 5.7.1 Access denied - IP 192.0.2.1 is blacklisted", Client),
+            (
+                Step::Sender,
+                "550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent. Please contact your Internet service \
+                 provider since part of their network is on our block list (S3150).",
+                Client,
+            ),
+            (Step::Content, "554 5.7.1 Connection from 2001:db8::1 refused: listed in a DNSBL", Client),
+            (Step::Content, "554 Message rejected: Sending paused for this account", Limit),
+            (Step::Sender, "550 5.7.10 Encryption needed", LoginMissing),
+            (Step::Sender, "550 5.7.0 Your account is suspended", Login),
+            (Step::Recipient, "550 5.7.0 Your account has been disabled", Login),
+            (Step::Recipient, "550 unknown user, and relaying denied", Client),
             (Step::Content, "550 5.7.26 unauthenticated mail from shop.example is not accepted", Sender),
         ] {
             assert_eq!(scope(step, said), Scope::Relay(cause), "{step:?} {said}");
@@ -282,6 +255,16 @@ mod tests {
             "550 5.1.10 RESOLVER.ADR.RecipientNotFound",
             "450 4.2.1 the user is receiving mail too quickly",
             "550 5.2.1 The email account that you tried to reach is disabled",
+            "550 No such user here",
+            "550 unknown user",
+            "550 User unknown",
+            "550 Requested action not taken: mailbox unavailable",
+            "550 Unrouteable address",
+            "550 The account ada does not exist",
+            "553 recipient rejected",
+            "550 5.0.0 no such user",
+            "550 sorry, no mailbox here by that name (#5.1.1)",
+            "550 5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; authentication required",
         ] {
             assert_eq!(scope(Step::Recipient, said), Scope::Recipient, "{said}");
         }
@@ -294,6 +277,9 @@ mod tests {
             (Step::Recipient, "451 4.3.0 come back later"),
             (Step::Content, "552 5.3.4 Message size exceeds fixed limit"),
             (Step::Content, "550 5.7.1 spam"),
+            (Step::Content, "554 5.6.0 Message contains too many URLs, limit exceeded"),
+            (Step::Content, "554 too many links in the message, limit exceeded"),
+            (Step::Content, "554 5.7.1 The message contains a URL of 192.0.2.1, which is on a block list"),
             (Step::Content, "354 go on"),
         ] {
             assert_eq!(scope(step, said), Scope::Message, "{said}");

@@ -1,0 +1,141 @@
+//! Phrases in the text of a relay's answer, where its code alone does not tell what the answer is about.
+//!
+//! Pure: lower-case text in, a cause out. Relays are configured by people, so that a list of phrases is never complete;
+//! `streak.rs` and the contradictions in `dispatch/mails.rs` judge the rest.
+
+use std::net::IpAddr;
+
+use super::scope::{Cause, ReplyCode};
+
+const HELLO: &[&str] = &["helo command rejected", "ehlo command rejected", "invalid helo", "bad helo", "helo/ehlo"];
+
+const LOGIN_MISSING: &[&str] = &[
+    "authentication required",
+    "authentication is required",
+    "authentication needed",
+    "auth required",
+    "not authenticated",
+    "unauthenticated",
+    "must authenticate",
+    "please authenticate",
+    "authenticate first",
+    "log in first",
+    "login required",
+    "starttls command first",
+    "must issue a starttls",
+    "auth is required",
+    "must be authenticated",
+    "requires authentication",
+    "encryption needed",
+    "encryption required",
+];
+
+const SENDER: &[&str] = &[
+    "sender address rejected",
+    "sender rejected",
+    "sender denied",
+    "sender verify failed",
+    "not owned by user",
+    "send as this sender",
+    "sendasdenied",
+];
+
+const CLIENT: &[&str] = &[
+    "client host",
+    "client was not",
+    "relay access denied",
+    "relaying denied",
+    "relay denied",
+    "relaying not",
+    "relay not permitted",
+    "not permitted to relay",
+    "not allowed to relay",
+    "unable to relay",
+    "unsolicited mail originating from your ip",
+    "your ip address",
+    "your host",
+    "sending ip",
+    "reverse dns",
+    "reverse hostname",
+    "ptr record",
+    "host rejected",
+    "rcpthosts",
+];
+
+/// About this machine only where the text also names an address.
+const BLOCK_LISTS: &[&str] =
+    &["blacklist", "black list", "blocklist", "block list", "blocked", "denylist", "dnsbl", "listed in", "listed at"];
+
+const NO_RECIPIENT: &[&str] = &[
+    "no such user",
+    "no such recipient",
+    "no such mailbox",
+    "unknown user",
+    "user unknown",
+    "unknown recipient",
+    "recipient unknown",
+    "user not found",
+    "mailbox unavailable",
+    "mailbox not found",
+    "unrouteable address",
+    "unroutable address",
+    "does not exist",
+    "doesn't exist",
+    "recipient rejected",
+];
+
+const CONTENT: &[&str] = &["message contains", "mail contains", " url ", "urls", "links", "attachment", "content"];
+
+/// Of a mailbox, a mail's size or its number of recipients: no limit of the relay's.
+const OTHER_LIMITS: &[&str] = &["mailbox", "inbox", "size", "too large", "too big", "over quota", "user's quota"];
+
+const TOO_MUCH: &[&str] = &[
+    "sending paused",
+    "too much mail",
+    "too many messages",
+    "too many recipients from",
+    "throttl",
+    "rate limited",
+    "rate-limited",
+];
+
+/// The text says that the recipient does not exist.
+pub(super) fn names_unknown_recipient(text: &str) -> bool {
+    says(text, NO_RECIPIENT)
+}
+
+/// The code or the text is about what the mail contains.
+pub(super) fn is_about_content(code: ReplyCode, text: &str) -> bool {
+    code.detail().0 == 6 || (says(text, CONTENT) && (says_limit(text) || says(text, BLOCK_LISTS)))
+}
+
+pub(super) fn by_text(code: ReplyCode, text: &str) -> Option<Cause> {
+    let known =
+        [(HELLO, Cause::Hello), (LOGIN_MISSING, Cause::LoginMissing), (SENDER, Cause::Sender), (CLIENT, Cause::Client)];
+    if let Some((_, cause)) = known.iter().find(|(phrases, _)| says(text, phrases)) {
+        return Some(*cause);
+    }
+    if text.contains("your account") && says(text, &["suspended", "disabled", "locked", "blocked", "closed"]) {
+        return Some(Cause::Login);
+    }
+    if says(text, BLOCK_LISTS) && names_address(text) {
+        return Some(Cause::Client);
+    }
+    let is_other = code.basic == 552 || matches!(code.detail(), (2, _) | (3, 4) | (5, 3)) || says(text, OTHER_LIMITS);
+    ((says_limit(text) || says(text, TOO_MUCH)) && !is_other).then_some(Cause::Limit)
+}
+
+fn says(text: &str, phrases: &[&str]) -> bool {
+    phrases.iter().any(|phrase| text.contains(phrase))
+}
+
+fn says_limit(text: &str) -> bool {
+    says(text, &["limit", "quota", "credit", "per minute", "per hour", "per day"])
+        && says(text, &["exceed", "reached", "out of", "no more"])
+}
+
+/// An IP address stands in the text.
+fn names_address(text: &str) -> bool {
+    let is_edge = |c: char| !c.is_ascii_hexdigit() && c != ':';
+    text.split_whitespace().any(|word| word.trim_matches(is_edge).trim_end_matches(':').parse::<IpAddr>().is_ok())
+}

@@ -1,0 +1,78 @@
+//! Which mails an outage has been tried with, so that the next trial is another one.
+//!
+//! An answer that is about one recipient may read like one about every mail. The next trial is then a mail to another recipient,
+//! to another domain if there is one; mails that were tried come again in the order in which they were.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::outbox::JobId;
+
+/// Past so many jobs all are forgotten; an outage is tried less often than that.
+const MAX_TRIED: usize = 10_000;
+
+/// How well a mail suits as the next trial; the least suits best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    NewDomain,
+    NewRecipient,
+    /// The job or its recipient was refused; the number counts the trials before that.
+    Tried(u64),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Trials {
+    next: u64,
+    jobs: HashMap<JobId, u64>,
+    recipients: HashMap<String, u64>,
+    domains: HashSet<String>,
+}
+
+impl Trials {
+    /// A mail was refused. Returns whether its recipient was not refused before.
+    pub fn refused(&mut self, job: JobId, recipient: &str) -> bool {
+        if self.jobs.len().max(self.recipients.len()) >= MAX_TRIED {
+            *self = Self { next: self.next, ..Self::default() };
+        }
+        let recipient = recipient.to_ascii_lowercase();
+        self.next += 1;
+        self.jobs.insert(job, self.next);
+        self.domains.insert(domain(&recipient).to_owned());
+        self.recipients.insert(recipient, self.next).is_none()
+    }
+
+    /// `recipient`: `None` where it is not known yet.
+    pub fn rank(&self, job: JobId, recipient: Option<&str>) -> Rank {
+        let recipient = recipient.map(str::to_ascii_lowercase).unwrap_or_default();
+        let tried = self.jobs.get(&job).max(self.recipients.get(&recipient));
+        match tried {
+            Some(nth) => Rank::Tried(*nth),
+            None if self.domains.contains(domain(&recipient)) => Rank::NewRecipient,
+            None => Rank::NewDomain,
+        }
+    }
+}
+
+fn domain(address: &str) -> &str {
+    address.rsplit_once('@').map_or(address, |(_, domain)| domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_to_another_domain_suits_best_and_tried_ones_come_again_in_turn() {
+        let job = |nth| JobId::from_bytes([nth; 16]);
+        let mut trials = Trials::default();
+        assert!(trials.refused(job(1), "ada@a.example"));
+        assert!(trials.refused(job(2), "bob@a.example"));
+        assert!(!trials.refused(job(3), "ADA@A.example"));
+        let rank = |nth, recipient| trials.rank(job(nth), Some(recipient));
+        assert_eq!(rank(9, "eve@b.example"), Rank::NewDomain);
+        assert_eq!(rank(9, "eve@A.example"), Rank::NewRecipient);
+        assert_eq!(rank(9, "Ada@a.example"), Rank::Tried(3));
+        assert_eq!(rank(2, "eve@b.example"), Rank::Tried(2));
+        assert_eq!(trials.rank(job(9), None), Rank::NewDomain);
+        assert!(Rank::NewDomain < Rank::NewRecipient && Rank::NewRecipient < Rank::Tried(1));
+    }
+}
