@@ -1,13 +1,18 @@
 //! A real Postfix on loopback, with a configuration, a queue and processes of its own. It delivers to a maildir.
 //!
-//! Needs root, as Postfix does, and nothing of `/etc/postfix`.
+//! Needs root, as Postfix does, and nothing of `/etc/postfix`. Its log goes to a socket of the test: Postfix's own
+//! `postlogd` writes to the socket that it reads, and waits for itself for ever when that socket is full.
 
 use std::{
     fs,
     net::{SocketAddr, TcpListener, TcpStream},
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        net::UnixDatagram,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -34,6 +39,7 @@ pub struct Postfix {
     dir: tempfile::TempDir,
     pub address: SocketAddr,
     master: Child,
+    log: Arc<Mutex<String>>,
 }
 
 /// Whether Postfix can be started here. In CI it has to be; elsewhere a test that needs it says loudly that it was skipped.
@@ -63,18 +69,19 @@ impl Postfix {
         let dir = tempfile::tempdir().expect("a directory");
         let (user, group) = user("postfix").expect("Postfix's user");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
-        for name in ["etc", "queue", "data", "mail"] {
+        for name in ["etc", "queue", "queue/public", "data", "mail"] {
             fs::create_dir(dir.path().join(name)).expect("a directory");
         }
-        for name in ["data", "mail"] {
+        for name in ["queue/public", "data", "mail"] {
             chown(dir.path().join(name), Some(user), Some(group)).expect("an owner");
         }
+        let log = listen_to_log(&dir.path().join("queue/public/log-of-test"));
         let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
         write_main(dir.path(), (user, group), settings);
         let master = format!("{address} inet n - n - - smtpd\n{MASTER}");
         fs::write(dir.path().join("etc/master.cf"), master).expect("written");
         let master = postfix(dir.path(), "start-fg").stdin(Stdio::null()).spawn().expect("Postfix starts");
-        let this = Self { dir, address, master };
+        let this = Self { dir, address, master, log };
         let began = Instant::now();
         while TcpStream::connect(address).is_err() {
             assert!(began.elapsed() < PATIENCE, "Postfix does not listen: {}", this.log());
@@ -101,7 +108,7 @@ impl Postfix {
     }
 
     pub fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+        self.log.lock().expect("the log").clone()
     }
 
     /// Waits until the log has this in it.
@@ -134,9 +141,31 @@ impl Postfix {
 
 impl Drop for Postfix {
     fn drop(&mut self) {
-        let _ = postfix(self.dir.path(), "abort").status();
+        // The master leads a process group of its own, which has all of its daemons.
+        let id = fs::read_to_string(self.dir.path().join("queue/pid/master.pid")).unwrap_or_default();
+        if let Ok(id) = id.trim().parse::<u32>() {
+            let _ = Command::new("kill").args(["-KILL", "--", &format!("-{id}")]).stderr(Stdio::null()).status();
+        }
+        let _ = self.master.kill();
         let _ = self.master.wait();
     }
+}
+
+/// Collects what Postfix logs. The thread ends with the test program.
+fn listen_to_log(path: &Path) -> Arc<Mutex<String>> {
+    let socket = UnixDatagram::bind(path).expect("a socket");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).expect("permissions");
+    let log = Arc::new(Mutex::new(String::new()));
+    let into = Arc::clone(&log);
+    thread::spawn(move || {
+        let mut line = vec![0; 65_536];
+        while let Ok(length) = socket.recv(&mut line) {
+            let mut log = into.lock().expect("the log");
+            log.push_str(&String::from_utf8_lossy(&line[..length]));
+            log.push('\n');
+        }
+    });
+    log
 }
 
 fn postfix(dir: &Path, command: &str) -> Command {
@@ -157,6 +186,7 @@ mail_owner = postfix
 setgid_group = postdrop
 maillog_file = {dir_text}/log
 maillog_file_prefixes = {dir_text}
+postlog_service_name = log-of-test
 myhostname = relay.test.example
 mydestination =
 inet_interfaces = 127.0.0.1
