@@ -1,8 +1,9 @@
-//! What one dead target costs the others: how long a webhook to a target that answers takes, from the callback's 200 to its
-//! arrival, beside another target that answers and beside one that takes every connection and never says a word.
+//! Measures how much a dead target slows down other targets: the time from the callback's response 200 to the arrival
+//! of its webhook at a prompt target, next to a target that responds and next to one that accepts every connection and
+//! never responds.
 //!
-//! `cargo bench --bench channels`. The rules, the load and the number of jobs are the same in both; rounds are interleaved, and
-//! only the ratio is worth anything. Options: `-- --callbacks 300 --each-second 50 --rounds 3`.
+//! `cargo bench --bench channels`. Rules, load and number of jobs are the same in both cases; the rounds are
+//! interleaved, and only the ratio is meaningful. Options: `-- --callbacks 300 --each-second 50 --rounds 3`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -33,7 +34,7 @@ struct Plan {
     rounds: usize,
 }
 
-/// When the webhook about each customer had come.
+/// The arrival of the webhook about each customer.
 #[derive(Clone, Default)]
 struct Arrivals(Arc<Mutex<HashMap<String, Instant>>>);
 
@@ -50,11 +51,11 @@ async fn main() {
         rounds: number("--rounds", 3),
     };
     println!("{} callbacks, {} a second, {} rounds", plan.callbacks, plan.each_second, plan.rounds);
-    println!("{:<18} {:>6} {:>10} {:>10}", "beside a target", "round", "p50 ms", "p99 ms");
+    println!("{:<18} {:>6} {:>10} {:>10}", "next to a target", "round", "p50 ms", "p99 ms");
     let mut ratios = Vec::new();
     for round in 1..=plan.rounds {
         let mut medians = Vec::new();
-        for (name, answers) in [("that answers", true), ("that is dead", false)] {
+        for (name, answers) in [("that responds", true), ("that is dead", false)] {
             let delays = delays(&plan, answers).await;
             let at = |part: f64| delays[((delays.len() - 1) as f64 * part) as usize];
             println!("{name:<18} {round:>6} {:>10.2} {:>10.2}", at(0.5), at(0.99));
@@ -66,7 +67,7 @@ async fn main() {
     println!("ratio of the two p50, median of {}: {:.2}", ratios.len(), ratios[ratios.len() / 2]);
 }
 
-/// How long each webhook to the prompt target took, in milliseconds, sorted.
+/// The delay of each webhook to the prompt target, in milliseconds, sorted.
 async fn delays(plan: &Plan, answers: bool) -> Vec<f64> {
     let dir = tempfile::Builder::new().prefix("kyc-rules-bench-").tempdir().unwrap();
     std::fs::create_dir(dir.path().join("rules")).unwrap();
@@ -105,7 +106,7 @@ async fn delays(plan: &Plan, answers: bool) -> Vec<f64> {
     delays
 }
 
-/// Sends the callbacks at an even pace. When each was answered.
+/// Sends the callbacks at a constant rate. Returns the time of each response.
 async fn call_back(plan: &Plan, url: &str) -> HashMap<String, Instant> {
     let (client, secret) = (reqwest::Client::builder().no_proxy().build().unwrap(), Secret::new(SECRET));
     let mut pace = tokio::time::interval(Duration::from_secs(1) / plan.each_second);
@@ -123,7 +124,7 @@ async fn call_back(plan: &Plan, url: &str) -> HashMap<String, Instant> {
     accepted
 }
 
-/// A server that notes who was told about, and answers 204 or nothing at all.
+/// A server that records each customer it receives, and responds 204 or never.
 async fn target(answers: bool, arrivals: Arrivals) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,11 +1,13 @@
-//! How much of a bare server's speed is left when every callback is verified, decided and durable before its answer.
+//! Measures how much of a bare server's throughput is left when every callback is verified, decided and durable before
+//! its response.
 //!
-//! `cargo bench --bench intake` starts two servers in turn, each as a process of its own, and loads both over the loopback in
-//! interleaved rounds of one run: the intake with the shipped rules and a fresh store on this disk, and the same listener with
-//! a route that reads the body and answers 200. Only the ratio is worth anything; machines differ, and from minute to minute.
+//! `cargo bench --bench intake` starts two servers in turn, each as a separate process, and loads both over the
+//! loopback in interleaved rounds of one run: the intake with the shipped rules and a fresh store on this disk, and the
+//! same listener with a route that reads the body and responds 200. Only the ratio is meaningful: machines differ, and
+//! so does one machine over time.
 //!
-//! Options: `-- --connections 64 --seconds 10 --rounds 3 --customers 0 --data DIR`. With `--customers N` so many customers
-//! take turns; 0 means that each callback is about a new one.
+//! Options: `-- --connections 64 --seconds 10 --rounds 3 --customers 0 --data DIR`. With `--customers N` the callbacks
+//! are about N customers in turn; with 0, each callback is about a new customer.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
@@ -75,7 +77,7 @@ fn say_where(address: SocketAddr) {
     std::io::stdout().flush().unwrap();
 }
 
-/// Ends with the process that started it.
+/// Returns when the parent process ends.
 async fn parent_gone() {
     let _ = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await;
 }
@@ -104,7 +106,7 @@ fn serve_intake(dir: &std::path::Path) {
     }
     runtime(cores()).block_on(async {
         let mut config = Config::demo(dir, Secret::new(SECRET));
-        // More is ordered here in a second than anybody means to.
+        // The load exceeds any useful limit.
         config.email.as_mut().unwrap().brake = None;
         let app = App::bind(config, Settings::default()).await.unwrap();
         let (address, house) = (app.public_addr(), app.house());
@@ -122,7 +124,7 @@ fn serve_intake(dir: &std::path::Path) {
     });
 }
 
-/// A server in a process of its own.
+/// A server in a separate process.
 struct Server {
     child: Child,
     address: SocketAddr,
@@ -150,7 +152,7 @@ impl Drop for Server {
     }
 }
 
-/// One round against one server.
+/// The results of one round against one server.
 struct Figures {
     per_second: f64,
     p50_ms: f64,
@@ -189,7 +191,7 @@ fn compare(plan: &Plan) {
     println!("ratio of the intake to the empty server, median of {}: {:.3}", ratios.len(), ratios[ratios.len() / 2]);
 }
 
-/// One thread that keeps every connection busy with one request at a time.
+/// One thread that sends one request at a time on every connection.
 fn load(address: SocketAddr, plan: &Plan, next_customer: &mut u64) -> Figures {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (first, plan) = (*next_customer, plan.clone());
@@ -221,7 +223,7 @@ fn load(address: SocketAddr, plan: &Plan, next_customer: &mut u64) -> Figures {
     Figures { per_second: sorted.len() as f64 / seconds, p50_ms: at(0.5), p99_ms: at(0.99), refused }
 }
 
-/// Latencies in microseconds, and how many answers were not 200.
+/// Returns the latencies in microseconds, and the number of responses that were not 200.
 async fn connection(
     address: SocketAddr,
     until: Instant,
@@ -239,7 +241,7 @@ async fn connection(
         let request = request(number, customers, &secret);
         let began = Instant::now();
         stream.write_all(&request).await.unwrap();
-        // Each answer is small and comes in one piece.
+        // Each response is small and arrives in one piece.
         let length = stream.read(&mut answer).await.unwrap();
         if answer[..length].starts_with(b"HTTP/1.1 200") {
             latencies.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
@@ -251,7 +253,7 @@ async fn connection(
     (latencies, refused)
 }
 
-/// The documented body, signed, of the nth callback.
+/// The nth callback: the documented body, signed.
 fn request(number: u64, customers: u64, secret: &Secret) -> Vec<u8> {
     let (customer, status) = match number.checked_rem(customers) {
         None => (number, "SOFT_KYC_FAILED"),

@@ -1,6 +1,7 @@
-//! What rules cost: loading a hundred thousand of them, and finding those that a callback concerns, against ten.
+//! Measures the cost of rules: loading 100,000 rules, and matching a callback against 100,000 rules and against ten.
 //!
-//! `cargo bench --bench rules`. Only the ratio is worth anything on a shared machine: both sides run interleaved, in one run.
+//! `cargo bench --bench rules`. On a shared machine only the ratio is meaningful; both sides are interleaved in one
+//! run.
 #![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 use std::{
@@ -18,7 +19,7 @@ use kyc_rules::{
 const ROUNDS: usize = 9;
 const LOOKS: u32 = 20_000;
 
-/// Rules for every pair of statuses, each with a condition, over files of the size that people write.
+/// Rules for every pair of statuses, each with a condition, in files of a realistic size.
 fn files(count: usize) -> Files {
     let mut files = Files::default();
     files.insert("templates/mail.en.md".to_owned(), "Subject: Hello\n\nHello.\n".to_owned());
@@ -58,7 +59,8 @@ fn observation(status: Status) -> Observation {
     }
 }
 
-/// The mean time of finding and asking all rules whose trigger a move matches, in nanoseconds; and how many there were.
+/// The mean time to find and check all rules whose trigger matches a change of status, in nanoseconds, and the number
+/// of these rules.
 fn look(set: &RuleSet) -> (f64, usize) {
     let now = kyc_rules::clock::Timestamp(1_795_419_000_000);
     let first = observation(Status::KycPending);
@@ -113,7 +115,7 @@ fn main() {
     let (few_ns, many_ns) = (median(few_ns), median(many_ns));
     println!("loading 100,000 rules: {:.2} s (median of 3)", median(loads));
     println!("matching one callback, median of {ROUNDS} interleaved rounds:");
-    println!("       10 rules: {few_ns:>8.0} ns, {few_asked} of them asked");
-    println!("  100,000 rules: {many_ns:>8.0} ns, {many_asked} of them asked");
+    println!("       10 rules: {few_ns:>8.0} ns, {few_asked} of them checked");
+    println!("  100,000 rules: {many_ns:>8.0} ns, {many_asked} of them checked");
     println!("  ratio {:.1}", many_ns / few_ns);
 }

@@ -1,6 +1,8 @@
-//! What customers cost who wait for a timer while none is due: one look for what is overdue, with a hundred of them and with many.
+//! Measures the cost of customers that wait for a timer: one query for overdue stays, none of which is due, with 100
+//! customers and with many.
 //!
-//! `cargo bench --bench timers`. `-- --customers 1000000` for more; the store is made on the disk of the temporary directory.
+//! `cargo bench --bench timers`; `-- --customers 1000000` for more customers. The store is created in the temporary
+//! directory.
 #![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 use std::{
@@ -24,7 +26,7 @@ const LOOKS: usize = 201;
 fn rules() -> Arc<RuleSet> {
     let text = "format: 1\nrules:\n  - {id: remind, when: PENDING_KYC_DATA for 30d, do: record}\n";
     let files: Files = [("kyc.yaml".to_owned(), text.to_owned())].into_iter().collect();
-    Arc::new(RuleSet::compile(&files, &Context::assumed_by(&files)).set.expect("right rules"))
+    Arc::new(RuleSet::compile(&files, &Context::assumed_by(&files)).set.expect("valid rules"))
 }
 
 fn callback(nth: usize) -> Command {
@@ -39,25 +41,25 @@ fn callback(nth: usize) -> Command {
     Command::Observe { customer: CustomerId::new(&format!("C-{nth}")).expect("an id"), saw }
 }
 
-/// A store in which so many customers wait, and none is due.
+/// A store in which this many customers wait, and none is due.
 async fn waiting(customers: usize) -> (tempfile::TempDir, Store, Clock) {
     let dir = tempfile::tempdir().expect("a directory");
     let clock = Clock::manual(Timestamp(1_795_419_000_000));
     let options = Options { clock: clock.clone(), min_free_bytes: 0, ..Options::default() };
     let opened = Store::open(dir.path(), &options, Arc::new(Progress::default())).await;
     let store = opened.unwrap_or_else(|error| panic!("{error}")).0;
-    store.activate(rules()).await.expect("taken");
+    store.activate(rules()).await.expect("accepted");
     for chunk in (0..customers).collect::<Vec<_>>().chunks(2_000) {
         clock.advance_ms(1_000);
         for answer in join_all(chunk.iter().map(|nth| store.submit(callback(*nth)))).await {
-            answer.expect("taken");
+            answer.expect("accepted");
         }
     }
     clock.advance_ms(DAY_MS);
     (dir, store, clock)
 }
 
-/// The median time of one look, in microseconds.
+/// The median time of one query, in microseconds.
 async fn look(store: &Store, clock: &Clock) -> f64 {
     let stay = Stay::Status(Status::PendingKycData);
     let mut times = Vec::with_capacity(LOOKS);
@@ -83,13 +85,13 @@ async fn main() {
     let few_store = waiting(100).await;
     let began = Instant::now();
     let many_store = waiting(many).await;
-    println!("{many} customers in a status, {:.0} s to make", began.elapsed().as_secs_f64());
-    // The first look waits until the view has everything.
+    println!("{many} customers in a status, {:.0} s to create", began.elapsed().as_secs_f64());
+    // The first query waits until the view is complete.
     look(&many_store.1, &many_store.2).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let few_us = look(&few_store.1, &few_store.2).await;
     let many_us = look(&many_store.1, &many_store.2).await;
-    println!("one look for what is due, median of {LOOKS}, while nothing is:");
+    println!("one query for overdue stays, median of {LOOKS}, none due:");
     println!("  {:>9} customers: {few_us:>6.0} us", 100);
     println!("  {many:>9} customers: {many_us:>6.0} us");
     println!("  ratio {:.1}", many_us / few_us);

@@ -1,9 +1,9 @@
-//! Be the provider once: one signed callback to a running server, with nothing but the library.
+//! Acts as the provider: sends one signed callback to a running server, using only the library.
 //!
 //! ```sh
 //! KYC_RULES_SECRET=sepa-secure-demo-key cargo run --example provider -- http://127.0.0.1:8080/callbacks/kyc C-77 SOFT_KYC_FAILED
 //! ```
-#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::{env, error::Error};
 
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "status": status,
         "kycProcessingStatus": null,
     });
-    // One TLS provider in the whole program, also here.
+    // The program uses a single TLS provider, also here.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let answer = reqwest::Client::new().post(url).body(body.to_string()).send().await?;
     println!("{}: {}", answer.status(), answer.text().await?);

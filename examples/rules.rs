@@ -1,9 +1,9 @@
-//! Ask a directory of rules what it would do about a move, without a server: `explain`, from the library.
+//! Explains what a directory of rules would do about a change of status, without a server: `explain`, from the library.
 //!
 //! ```sh
 //! cargo run --example rules -- rules KYC_PENDING SOFT_KYC_FAILED
 //! ```
-#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::{env, error::Error, path::Path};
 

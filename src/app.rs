@@ -1,8 +1,9 @@
-//! The whole service: what is started in which order, and how it stops.
+//! The whole service: the order in which its parts start and stop.
 //!
-//! Listeners are bound first, so that a port in use is known at once; then the store is opened, while callbacks get 503; then
-//! the rules; then workers. It stops the other way round: no new callbacks, attempts brought to their end, the store closed.
-//! Shutdown is an argument: a test stops the service as a signal would.
+//! The listeners are bound first, so that a port in use is reported at once. Then the store opens, while callbacks are
+//! answered with 503; then the rules are loaded, then the workers start. Shutdown has the reverse order: the listener
+//! stops accepting callbacks, running attempts finish, the store closes. Shutdown is an argument, so that a test can
+//! stop the service as a signal does.
 
 mod engine;
 mod room;
@@ -33,12 +34,12 @@ use crate::{
     ways,
 };
 
-/// Why the service can't run.
+/// The reason why the service cannot run.
 #[derive(Debug)]
 pub enum AppError {
-    /// The configuration says what can't be done.
+    /// The configuration asks for something that cannot be done.
     Config(String),
-    /// The rules are wrong, and there are no earlier ones. The text is what the merchant reads.
+    /// The rules are wrong, and there are no earlier ones. The text is shown to the operator.
     Rules(String),
     Listen(ListenError),
     Open(OpenError),
@@ -67,20 +68,20 @@ impl From<StartError> for AppError {
     }
 }
 
-/// The name of the token's file in the data directory.
+/// The file name of the admin token in the data directory.
 pub const TOKEN_FILE: &str = "admin.token";
 
-/// How the service differs from what the configuration says.
+/// Settings that the configuration file does not contain.
 #[derive(Default)]
 pub struct Settings {
     pub clock: Clock,
     /// Called for each durable record.
     pub recorder: Option<Recorder>,
-    /// For tests with certificates of their own.
+    /// Additional root certificates in PEM, for tests.
     pub extra_roots: Vec<Vec<u8>>,
 }
 
-/// The service, bound and not running.
+/// The service with both listeners bound, before it runs.
 pub struct App {
     config: Config,
     clock: Clock,
@@ -88,7 +89,7 @@ pub struct App {
     house: Arc<House>,
     metrics: Arc<Metrics>,
     ways: Vec<ways::Open>,
-    /// The shop's API, and how long its answers are fresh, in milliseconds.
+    /// The client of the merchant's directory, and how long its answers stay fresh, in milliseconds.
     shop: Option<(Shop, i64)>,
     token: String,
     public: Listener,
@@ -97,14 +98,14 @@ pub struct App {
 }
 
 impl App {
-    /// Checks what can be checked without the store, and binds both listeners.
+    /// Checks everything that can be checked without the store, and binds both listeners.
     pub async fn bind(config: Config, settings: Settings) -> Result<Self, AppError> {
         if let Some(missing) = unsupported(&config).into_iter().next() {
             return Err(AppError::Config(missing));
         }
         let data = data_dir(&config)?;
         crate::store::make_private_dir(data)
-            .map_err(|error| AppError::Io(format!("making {}: {error}", data.display())))?;
+            .map_err(|error| AppError::Io(format!("creating {}: {error}", data.display())))?;
         let token = match &config.admin.token {
             Some(token) => token.expose_secret().to_owned(),
             None => {
@@ -146,17 +147,17 @@ impl App {
         self.admin.local_addr()
     }
 
-    /// What the admin side wants to be shown.
+    /// The token that callers of the admin side must send.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// What the listeners see: whether callbacks are taken yet.
+    /// The state that the listeners share with the service; it shows whether callbacks are accepted yet.
     pub fn house(&self) -> Arc<House> {
         Arc::clone(&self.house)
     }
 
-    /// Serves until `shutdown`, then stops in order.
+    /// Serves until `shutdown` resolves, then stops all parts in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
         let (stop, stopped) = watch::channel(false);
         let Self { config, clock, recorder, house, metrics, ways, shop, token, public, admin, started_at } = self;
@@ -190,7 +191,7 @@ impl App {
         tracing::info!(public = %public.local_addr(), admin = %admin.local_addr(), "listening");
         let mut listeners = JoinSet::new();
         listeners.spawn(public.serve(callback::routes(intake), until(stopped.clone())));
-        // The admin side stays until the end, so that what happens meanwhile can be seen.
+        // The admin side runs until the end, so that the shutdown can be observed.
         let (last, closed) = watch::channel(false);
         let admin_side = tokio::spawn(admin.serve(admin::routes(&side), until(closed)));
 
@@ -200,7 +201,7 @@ impl App {
         let opened = tokio::select! {
             opened = engine.open() => opened.map(Some),
             () = &mut shutdown => {
-                // A judgement of the start goes on in its thread until the process ends.
+                // A check of the rules that runs in its own thread continues until the process ends.
                 marker.stop();
                 Ok(None)
             }
@@ -208,7 +209,7 @@ impl App {
         let result = match opened {
             Ok(Some(running)) => {
                 shutdown.await;
-                tracing::info!("stopping: no new callbacks, attempts are brought to their end");
+                tracing::info!("stopping: no new callbacks are accepted, running attempts finish");
                 let _ = stop.send(true);
                 while listeners.join_next().await.is_some() {}
                 running.stop().await;
@@ -220,7 +221,7 @@ impl App {
         let _ = stop.send(true);
         let _ = last.send(true);
         while listeners.join_next().await.is_some() {}
-        // Nothing of the admin side is worth waiting for longer than its own drain.
+        // The admin side gets no more time than its own drain timeout.
         let _ = admin_side.await;
         tracing::info!("stopped");
         result
@@ -232,11 +233,12 @@ fn milliseconds(time: Duration) -> i64 {
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {
-    // A sender that is gone is a service that is gone.
+    // `wait_for` fails if the sender is dropped: the service has ended then, too.
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-/// What the configuration asks for and this version can't do. It is refused: whoever names something relies on it.
+/// Returns what the configuration asks for and this version cannot do. The start fails for each such setting, because
+/// the operator relies on it.
 pub fn unsupported(config: &Config) -> Vec<String> {
     let postgres = matches!(config.data, Data::Postgres(_));
     postgres.then(|| "data: this version keeps its data in a directory only".to_owned()).into_iter().collect()
@@ -247,16 +249,16 @@ pub fn data_dir(config: &Config) -> Result<&Path, AppError> {
     match &config.data {
         Data::Directory(path) => Ok(path),
         Data::Postgres(_) => Err(AppError::Config("data: this version keeps its data in a directory only".to_owned())),
-        Data::Unfilled => Err(AppError::Config("`data` names a variable or file that is not here".to_owned())),
+        Data::Unfilled => Err(AppError::Config("`data` names a variable or a file that does not exist".to_owned())),
     }
 }
 
-/// What the configuration says about reading rules.
+/// The settings for reading the rules.
 fn reading(config: &Config, marker: Marker) -> Reading {
     Reading { dir: config.rules.clone(), terms: terms(config), blast_limit: config.reload.blast_limit, marker }
 }
 
-/// What the configuration says that a verdict about rules depends on.
+/// The settings that the check of a rule set depends on.
 pub fn terms(config: &Config) -> Terms {
     Terms {
         context: context(config),
@@ -268,7 +270,7 @@ pub fn terms(config: &Config) -> Terms {
     }
 }
 
-/// What the configuration says that rules depend on.
+/// The settings that the rules themselves depend on.
 pub fn context(config: &Config) -> Context {
     Context {
         configuration: config.source.as_ref().map(|origin| origin.path.display().to_string()).unwrap_or_default(),
@@ -282,7 +284,7 @@ pub fn context(config: &Config) -> Context {
         brand: config.brand.clone(),
         email: config.email.is_some(),
         directory: true,
-        // The configuration's own reader has warned of that.
+        // The reader of the configuration has already warned about a missing key.
         api_key: true,
         secret_warnings: Vec::new(),
     }

@@ -1,7 +1,7 @@
-//! The recorded history, through rules: who would have got what by those in force and by edited ones, against what they got.
+//! Replays the recorded history with the active and with the edited rules, and compares both with what was sent.
 //!
-//! Every customer lives their recorded life again, once by each set of rules, in a world of their own where sending succeeds at
-//! once; nothing leaves. What was recorded before the window only says where a customer stood when it began.
+//! The events of each customer are replayed once for each rule set, in a simulation where sending succeeds at once and
+//! nothing is sent. Records before the window only set the state of the customer at its beginning.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,7 +16,7 @@ use crate::{
     rules::RuleSet,
 };
 
-/// How many differences are told one by one.
+/// The maximum number of differences listed in the report.
 const TOLD: usize = 1_000;
 
 /// One record of the history.
@@ -27,21 +27,21 @@ pub struct Recorded {
     pub effects: Effects,
 }
 
-/// What one action of one rule did, or would have done.
+/// The counts of one action of one rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Row {
     pub rule: String,
-    /// As `email reminder`.
+    /// For example `email reminder`.
     pub action: String,
-    /// How often it left, as recorded.
+    /// How often it was sent, as recorded.
     pub got: u64,
-    /// How often it would have left by the rules in force.
+    /// How often the active rules would have sent it.
     pub now: u64,
-    /// How often it would have left by the edited rules.
+    /// How often the edited rules would have sent it.
     pub edited: u64,
 }
 
-/// Something that one customer would have got by one set of rules and not by the other.
+/// An action that one rule set would have sent to a customer and the other would not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
     pub customer: CustomerId,
@@ -50,12 +50,12 @@ pub struct Change {
     pub at: String,
 }
 
-/// Who would have got the most by the edited rules.
+/// The customer to whom the edited rules would have sent the most.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Worst {
     pub customer: CustomerId,
     pub count: usize,
-    /// Each with its time.
+    /// The actions, each with its time.
     pub left: Vec<String>,
 }
 
@@ -66,31 +66,31 @@ pub struct Report {
     pub callbacks: u64,
     pub customers: usize,
     pub rules: Vec<Row>,
-    /// By the edited rules and not by those in force; of many only the first.
+    /// Sent by the edited rules only. At most the first 1,000.
     pub more: Vec<Change>,
     pub more_count: u64,
-    /// By the rules in force and not by the edited ones; of many only the first.
+    /// Sent by the active rules only. At most the first 1,000.
     pub fewer: Vec<Change>,
     pub fewer_count: u64,
     pub worst: Option<Worst>,
-    /// Rules that an operator has paused now. Both sides count them as live, so that an operator sees what they would do.
+    /// Rules that an operator has paused now. Both sides count them as live, so that the report shows their effect.
     pub paused: Vec<String>,
 }
 
-/// A history being lived again.
+/// A replay in progress.
 pub struct Backtest<'a> {
     now: Side<'a>,
     edited: Side<'a>,
     policy: &'a Policy,
     since: Timestamp,
     callbacks: u64,
-    /// As recorded.
+    /// The recorded state of each customer.
     cases: HashMap<CustomerId, Case>,
     lives: HashMap<CustomerId, Lives<'a>>,
     got: BTreeMap<(String, String), u64>,
 }
 
-/// One set of rules, live since the window began.
+/// One rule set, live since the beginning of the window.
 pub struct Side<'a> {
     rules: &'a RuleSet,
     standing: &'a Standing,
@@ -102,7 +102,7 @@ impl<'a> Side<'a> {
     }
 }
 
-/// One customer's life by each set.
+/// The simulation of one customer with each rule set.
 struct Lives<'a> {
     now: World<'a>,
     edited: World<'a>,
@@ -122,7 +122,7 @@ impl<'a> Backtest<'a> {
         }
     }
 
-    /// The next record, in their order.
+    /// Replays the next record. Records must come in order.
     pub fn live(&mut self, record: &Recorded) {
         let Recorded { number, at, effects } = record;
         let Some(who) = &effects.who else { return };
@@ -147,7 +147,7 @@ impl<'a> Backtest<'a> {
     }
 
     fn begin(&self, who: &CustomerId, before: &Case) -> Lives<'a> {
-        // What was ordered before the window is not looked at.
+        // Jobs ordered before the window are ignored.
         let case = Case { open: Vec::new(), ..before.clone() };
         let world = |side: &Side<'a>| {
             World::silent((side.rules, side.standing), self.policy, who.clone(), self.since, case.clone())
@@ -155,7 +155,7 @@ impl<'a> Backtest<'a> {
         Lives { now: world(&self.now), edited: world(&self.edited) }
     }
 
-    /// Counts what left, as recorded.
+    /// Counts the jobs that the record marks as done.
     fn count(&mut self, before: &Case, after: &Case, effects: &Effects) {
         let done = effects.fates.iter().filter(|change| change.fate.state == State::Done);
         let jobs: Vec<JobId> = done.map(|change| change.id).collect();
@@ -166,7 +166,7 @@ impl<'a> Backtest<'a> {
         }
     }
 
-    /// Lets time pass to the end of the window for everybody, and says what came of it.
+    /// Advances all customers to the end of the window, and returns the report.
     pub fn end(mut self, until: Timestamp) -> Report {
         let mut rows: BTreeMap<(String, String), Row> = BTreeMap::new();
         for (key, got) in std::mem::take(&mut self.got) {
@@ -188,7 +188,7 @@ impl<'a> Backtest<'a> {
         let mut everybody: Vec<(CustomerId, Case)> = std::mem::take(&mut self.cases).into_iter().collect();
         everybody.sort_by(|one, other| one.0.cmp(&other.0));
         for (who, case) in everybody {
-            // Whoever only waited in the window may have come due in it.
+            // A customer without an event in the window may have a timer that was due in it.
             let mut lives = self.lives.remove(&who).unwrap_or_else(|| self.begin(&who, &case));
             let left = [&mut lives.now, &mut lives.edited].map(|world| {
                 world.pass_until(until);
@@ -243,7 +243,7 @@ fn key_of(left: &Left) -> (String, String) {
     (left.rule.to_string(), format!("{}{shadow}", left.what()))
 }
 
-/// Those that have no counterpart of the same rule, action and time.
+/// Returns the actions in `these` without a counterpart in `those` of the same rule, action and time.
 fn only_in<'l>(these: &'l [Left], those: &[Left]) -> impl Iterator<Item = &'l Left> {
     let mut counterparts: HashMap<((String, String), Timestamp), usize> = HashMap::new();
     for left in those {
@@ -258,7 +258,7 @@ fn only_in<'l>(these: &'l [Left], those: &[Left]) -> impl Iterator<Item = &'l Le
     })
 }
 
-/// What a record says has happened to the customer, whatever was decided about it.
+/// Returns the commands that repeat the recorded event, without the recorded decision.
 fn commands(who: &CustomerId, before: &Case, effects: &Effects) -> Vec<Command> {
     let customer = || who.clone();
     let mut commands = Vec::new();

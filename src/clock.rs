@@ -1,7 +1,7 @@
-//! The time, and the only place that asks for it.
+//! Timestamps, and the clock: the only code that reads the current time.
 //!
-//! A [`Timestamp`] is whole milliseconds since 1970-01-01T00:00:00Z, the unit of every record and every decision.
-//! What decides gets its `now` as an argument; only the edges of the program hold a [`Clock`].
+//! A [`Timestamp`] is a number of milliseconds since 1970-01-01T00:00:00Z, the unit of all records and decisions. A
+//! decision gets `now` as an argument; only the outer parts of the program hold a [`Clock`].
 
 mod drift;
 
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::drift::TrustedClock;
 use self::drift::{BootClock, Drift};
 
-/// Milliseconds since the Unix epoch, UTC. Shown as RFC 3339, kept as a number.
+/// Milliseconds since the Unix epoch, UTC. Displayed as RFC 3339, serialized as a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
@@ -32,17 +32,17 @@ impl Timestamp {
         self.0
     }
 
-    /// Later by so many milliseconds; at the ends of time it stays there.
+    /// Adds milliseconds; saturates at the limits of the type.
     pub const fn plus_ms(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 
-    /// How long ago `earlier` was, in milliseconds; 0 where it lies ahead (a clock may have been set back).
+    /// The time since `earlier`, in milliseconds; 0 if `earlier` is in the future (a clock may have been set back).
     pub fn since_ms(self, earlier: Timestamp) -> i64 {
         self.0.saturating_sub(earlier.0).max(0)
     }
 
-    /// The same moment for calendars and time zones.
+    /// The same time in the type of the `jiff` library, for calendars and time zones.
     pub fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
             jiff::Timestamp::MIN
@@ -64,7 +64,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Where `now` comes from: the machine, or a test's hand. Copies share one clock.
+/// The source of the current time: the machine, or a test. Clones share one clock.
 #[derive(Clone, Debug)]
 pub struct Clock {
     wall: Wall,
@@ -74,9 +74,9 @@ pub struct Clock {
 #[derive(Clone, Debug)]
 enum Wall {
     Machine,
-    /// Stands still until it is moved.
+    /// Does not advance by itself.
     Manual(Arc<AtomicI64>),
-    /// The machine's, so many milliseconds ahead: for a demonstration in which days pass.
+    /// The machine's time plus these milliseconds, for a demonstration in which days pass.
     Ahead(Arc<AtomicI64>),
 }
 
@@ -96,12 +96,12 @@ impl Clock {
         Self::new(Wall::Manual(Arc::new(AtomicI64::new(start.millis()))), BootClock::manual())
     }
 
-    /// The machine's time, but so far ahead as it is told to be.
+    /// The machine's time, plus the milliseconds added later with `advance_ms` or `jump_ms`.
     pub fn ahead() -> Self {
         Self::new(Wall::Ahead(Arc::default()), BootClock::Machine)
     }
 
-    /// The same time as a new process on the same machine sees it: nothing is remembered of a drift.
+    /// The same time as seen by a new process on the same machine: the state of a drift is not copied.
     #[must_use]
     pub fn in_new_process(&self) -> Self {
         Self::new(self.wall.clone(), self.drift.boot.clone())
@@ -115,12 +115,12 @@ impl Clock {
         }
     }
 
-    /// Whether time may pass at any moment, and not only as it does.
+    /// Whether a caller can move this clock.
     pub const fn is_moved_by_hand(&self) -> bool {
         !matches!(self.wall, Wall::Machine)
     }
 
-    /// Moves a clock on that is somebody's to move; the machine's own is nobody's.
+    /// Lets time pass on a clock that can be moved; has no effect on the machine's clock.
     pub fn advance_ms(&self, ms: i64) {
         if let BootClock::Manual { millis, .. } = &self.drift.boot {
             millis.fetch_add(ms, Ordering::SeqCst);
@@ -128,44 +128,44 @@ impl Clock {
         self.jump_ms(ms);
     }
 
-    /// Sets a clock that is somebody's to set, forward or back: no time passes.
+    /// Sets a clock that can be moved forward or back, without time passing; has no effect on the machine's clock.
     pub fn jump_ms(&self, ms: i64) {
         if let Wall::Manual(millis) | Wall::Ahead(millis) = &self.wall {
             millis.fetch_add(ms, Ordering::SeqCst);
         }
     }
 
-    /// The wall clock has drifted from the boot clock by more than 5 minutes, for less than 15 minutes, and no operator has accepted it.
-    /// What depends on how much time has passed should wait.
+    /// Whether the wall clock is in doubt: it has drifted from the boot clock by more than 5 minutes, for less than
+    /// 15 minutes, and no operator has accepted it. Code that depends on elapsed time should wait.
     pub fn is_in_doubt(&self) -> bool {
         self.drift.is_in_doubt(self.wall.unmoved())
     }
 
-    /// The wall clock is right as it stands.
+    /// Accepts the present time of the wall clock as correct.
     pub fn trust(&self) {
         self.drift.trust(self.wall.unmoved());
     }
 
-    /// What a later process has to know, for the store to keep.
+    /// The state that the store keeps for a later process.
     pub fn trusted(&self) -> TrustedClock {
         self.drift.trusted(self.wall.unmoved())
     }
 
-    /// Whether the store has to keep [`Clock::trusted`] anew.
+    /// Whether the store must record [`Clock::trusted`] again.
     pub fn has_changed(&self, recorded: &TrustedClock) -> bool {
         self.drift.has_changed(recorded, self.wall.unmoved())
     }
 
-    /// Goes on with what an earlier process has recorded, and the time of its latest record.
+    /// Restores the state that an earlier process has recorded. `last_record_at` is the time of its latest record.
     pub fn resume(&self, recorded: Option<&TrustedClock>, last_record_at: Option<Timestamp>) {
-        // A clock that a demonstration moves ahead is no witness.
+        // A demonstration moves its clock ahead, so the time of the latest record proves nothing.
         let last_record_at = last_record_at.filter(|_| !matches!(self.wall, Wall::Ahead(_)));
         self.drift.resume(recorded, last_record_at, self.wall.unmoved());
     }
 }
 
 impl Wall {
-    /// Without the milliseconds that a demonstration is ahead, which are meant.
+    /// The time without the offset of a demonstration, which is intended.
     fn unmoved(&self) -> Timestamp {
         match self {
             Self::Machine | Self::Ahead(_) => machine(),
@@ -184,40 +184,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timestamp_reads_as_rfc_3339() {
+    fn a_timestamp_is_displayed_as_rfc_3339() {
         assert_eq!(Timestamp(1_795_419_000_123).to_string(), "2026-11-23T07:30:00.123Z");
         assert_eq!(Timestamp(i64::MAX).to_jiff(), jiff::Timestamp::MAX);
     }
 
     #[test]
-    fn a_clock_that_was_set_back_makes_no_negative_age() {
+    fn a_clock_that_was_set_back_gives_no_negative_age() {
         assert_eq!(Timestamp(5).since_ms(Timestamp(9)), 0);
     }
 
     #[test]
-    fn a_clock_that_jumps_is_in_doubt_until_it_is_believed_or_has_lasted() {
+    fn a_clock_that_jumps_is_in_doubt_until_it_is_accepted_or_15_minutes_have_passed() {
         let clock = Clock::manual(Timestamp(1_795_419_000_000));
         clock.advance_ms(86_400_000);
-        assert!(!clock.is_in_doubt(), "a day has passed by both clocks");
+        assert!(!clock.is_in_doubt(), "a day has passed on both clocks");
         for jump_ms in [3_600_000, -3_600_000] {
             clock.jump_ms(jump_ms);
             assert!(clock.is_in_doubt());
             clock.advance_ms(14 * 60_000);
             assert!(clock.is_in_doubt());
             clock.advance_ms(60_000);
-            assert!(!clock.is_in_doubt(), "it has lasted");
+            assert!(!clock.is_in_doubt(), "the drift has lasted 15 minutes");
         }
         clock.jump_ms(3_600_000);
         assert!(clock.is_in_doubt());
         clock.jump_ms(-3_590_000);
-        assert!(!clock.is_in_doubt(), "it was set right again");
+        assert!(!clock.is_in_doubt(), "the clock was corrected");
         clock.jump_ms(3_600_000);
         assert!(clock.is_in_doubt());
         clock.trust();
         assert!(!clock.is_in_doubt());
     }
 
-    /// A process begins, with what the one before it has left.
+    /// Starts a process with the state that the previous one has recorded.
     fn restart(clock: &Clock, recorded: &TrustedClock, last_record_at: Timestamp) -> Clock {
         let clock = clock.in_new_process();
         clock.resume(Some(recorded), Some(last_record_at));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_forgets_neither_the_drift_nor_since_when_it_lasts() {
+    fn a_restart_keeps_the_drift_and_its_start_time() {
         let clock = Clock::manual(Timestamp(1_795_419_000_000));
         let before = clock.trusted();
         clock.jump_ms(2 * 3_600_000);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn across_starts_of_the_machine_the_latest_record_is_the_witness() {
+    fn after_a_reboot_the_wall_clock_is_compared_with_the_latest_record() {
         const MINUTE_MS: i64 = 60_000;
         let last = Timestamp(1_795_419_000_000);
         let calm = Clock::manual(last).trusted();
@@ -281,11 +281,11 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_counts_on_both_clocks() {
+    fn the_machine_clock_and_the_demonstration_clock_are_not_in_doubt() {
         let clock = Clock::default();
         assert!(!clock.is_in_doubt());
         let ahead = Clock::ahead();
         ahead.advance_ms(86_400_000);
-        assert!(!ahead.is_in_doubt(), "what it is ahead is meant");
+        assert!(!ahead.is_in_doubt(), "the offset of a demonstration is intended");
     }
 }

@@ -1,7 +1,7 @@
-//! Files of contacts: CSV and NDJSON into checked contacts, and back.
+//! Files of contacts: parses CSV and NDJSON into validated contacts, and writes them.
 //!
-//! A file is read as a whole before anything is done with it, and everything that is wrong with it is named, line by line.
-//! Nothing in here does I/O.
+//! A file is parsed as a whole before any contact is used, and every error is reported with its line. This module does
+//! no I/O.
 
 mod answer;
 mod memory;
@@ -28,20 +28,20 @@ use crate::{
 
 const COLUMNS: [&str; 6] = ["id", "email", "name", "locale", "timezone", "country"];
 
-/// How a file is written.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Csv,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Ndjson,
 }
 
-/// What customers are held against when they come in.
+/// The conditions that customers of a file must meet.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
     /// The attributes that the configuration declares.
     pub attributes: &'a [String],
-    /// The statuses that it declares beside the documented ones.
+    /// The statuses that the configuration declares in addition to the documented ones.
     pub statuses: &'a [String],
     pub now: Timestamp,
 }
@@ -52,10 +52,10 @@ pub struct Entry {
     pub id: CustomerId,
     #[serde(flatten)]
     pub contact: Contact,
-    /// What the merchant's records say of a history that began before, as it was written.
+    /// The merchant's records about an earlier history, as written.
     #[serde(flatten)]
     told: RawMemory,
-    /// And what is to be remembered of it.
+    /// The memory to store for that history.
     #[serde(skip)]
     memory: Option<Memory>,
 }
@@ -65,21 +65,22 @@ impl Entry {
         Self { id, contact, told: RawMemory::default(), memory: None }
     }
 
-    /// What takes it into the store.
+    /// Returns the command that stores this customer.
     pub fn command(&self) -> Command {
         import(self.id.clone(), self.contact.clone(), self.memory.clone())
     }
 }
 
-/// An id is opaque, and nobody trims it; but white space at its ends comes from a spreadsheet, and would be another customer.
+/// Rejects an id with white space at its ends: ids are not trimmed, and such white space usually comes from a
+/// spreadsheet.
 fn imported(id: CustomerId) -> Result<CustomerId, String> {
     match id.as_str().trim() == id.as_str() {
         true => Ok(id),
-        false => Err(format!("id: {id:?} has white space at its ends, and would be another customer; take it off")),
+        false => Err(format!("id: {id:?} has white space at its ends, which makes it another id; remove it")),
     }
 }
 
-/// What takes a contact into the store, and perhaps what is to be remembered.
+/// Returns the command that stores a contact, and a memory if there is one.
 fn import(customer: CustomerId, contact: Contact, memory: Option<Memory>) -> Command {
     match memory {
         None => Command::Contact { customer, contact },
@@ -87,10 +88,10 @@ fn import(customer: CustomerId, contact: Contact, memory: Option<Memory>) -> Com
     }
 }
 
-/// A line that can't be taken.
+/// A line that is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadLine {
-    /// From 1; 0: the file as a whole.
+    /// The line number, from 1; 0: the file as a whole.
     pub line: u64,
     pub problem: String,
 }
@@ -104,7 +105,7 @@ impl fmt::Display for BadLine {
     }
 }
 
-/// A contact as it stands in a file or a request, unchecked. Attributes may be texts, numbers or truth values.
+/// A contact as written in a file or a request, not validated. Attributes may be texts, numbers or booleans.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Raw {
     #[serde(default)]
@@ -119,7 +120,7 @@ pub struct Raw {
     attributes: BTreeMap<String, Attribute>,
     #[serde(flatten)]
     memory: RawMemory,
-    /// Attributes may also stand beside the other fields.
+    /// Attributes may also be top-level fields.
     #[serde(flatten)]
     beside: BTreeMap<String, Attribute>,
 }
@@ -134,7 +135,7 @@ enum Attribute {
 }
 
 impl Raw {
-    /// The contact, if every field is what it should be and every attribute is declared.
+    /// Returns the contact if every field is valid and every attribute is declared.
     pub fn checked(self, declared: &[String]) -> Result<Contact, String> {
         let mut attributes = BTreeMap::new();
         for (name, value) in self.attributes.into_iter().chain(self.beside) {
@@ -153,12 +154,12 @@ impl Raw {
         Contact { email, name, locale, timezone, country, attributes }.checked().map_err(|error| error.to_string())
     }
 
-    /// What is to be remembered of the customer, if the merchant's records say something.
+    /// Whether the merchant's records contain a history of the customer.
     pub fn has_memory(&self) -> bool {
         !self.memory.is_empty()
     }
 
-    /// What takes all of it into the store.
+    /// Returns the command that stores the contact and the history.
     pub fn command(self, customer: CustomerId, terms: Terms<'_>) -> Result<Command, String> {
         let (customer, memory) = (imported(customer)?, self.memory.checked(terms)?);
         Ok(import(customer, self.checked(terms.attributes)?, memory))
@@ -182,7 +183,7 @@ fn undeclared(name: &str, declared: &[String]) -> String {
     )
 }
 
-/// Every customer of a file, in its order; or everything that is wrong with it.
+/// Returns every customer of a file, in file order, or all errors of the file.
 pub fn read(text: &str, format: Format, terms: Terms<'_>) -> Result<Vec<Entry>, Vec<BadLine>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let rows = match format {
@@ -197,7 +198,7 @@ pub fn read(text: &str, format: Format, terms: Terms<'_>) -> Result<Vec<Entry>, 
             Err(problem) => bad.push(BadLine { line, problem }),
             Ok(entry) => match lines.insert(entry.id.clone(), line) {
                 Some(first) => {
-                    let problem = format!("id {:?} stands in line {first} already", entry.id);
+                    let problem = format!("id {:?} is already in line {first}", entry.id);
                     bad.push(BadLine { line, problem });
                 }
                 None => entries.push(entry),
@@ -215,14 +216,14 @@ fn ndjson_rows(text: &str) -> Vec<Row> {
         .map(|(number, line)| {
             let raw = match line.trim_start().starts_with('{') {
                 true => serde_json::from_str(line).map_err(|error| error.to_string()),
-                false => Err("is no JSON object".to_owned()),
+                false => Err("is not a JSON object".to_owned()),
             };
             (number, raw)
         })
         .collect()
 }
 
-/// The file of these customers.
+/// Returns the text of a file with these customers.
 pub fn write(entries: &[Entry], format: Format, declared: &[String]) -> Result<String, String> {
     match format {
         Format::Ndjson => {
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn both_formats_say_the_same() {
+    fn both_formats_give_the_same_contacts() {
         let csv = "\u{feff}email;plan;id;name\nada@customer.example;pro;C-1;Ada\n";
         let json = r#"{"id":"C-1","email":"ada@customer.example","name":"Ada","plan":"pro"}
 {"id":"C-2","email":"b@customer.example","attributes":{"plan":7}}
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_line_is_named_and_nothing_is_taken() {
+    fn every_bad_line_is_named_and_nothing_is_imported() {
         let csv = "id,email,name\nC-1,ada@customer.example,Ada\n,x@customer.example,\nC-2,nobody,\nC-1,b@customer.example,\nC-3,c@customer.example,\"a\r\nBcc: x\"\nC-4,d@customer.example\n";
         let bad = read(csv, Format::Csv, &[]).expect_err("bad");
         let lines: Vec<u64> = bad.iter().map(|bad| bad.line).collect();
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_history_can_not_be_is_named_with_its_line() {
+    fn an_invalid_history_is_named_with_its_line() {
         let csv = "id,email,status,since,tags\nC-1,a@x.example,SUSPENDED,2025-12-31,\"vip, old\"\nC-2 ,a@x.example,,,\n\
                    C-3,a@x.example,VERIFIED,,\nC-4,a@x.example,none,2099-01-01,\nC-5,a@x.example,none,,a;b\n";
         let json = "{\"id\":\"\u{a0}C-1\",\"email\":\"a@x.example\"}\n\n\
@@ -306,7 +307,7 @@ mod tests {
                 Format::Csv,
                 &[(3, "id: \"C-2 \" has white"), (4, "status:"), (5, "future"), (6, "commas between")][..],
             ),
-            (json, Format::Ndjson, &[(1, "white space"), (3, "tags: \"c,d\" is no tag")]),
+            (json, Format::Ndjson, &[(1, "white space"), (3, "tags: \"c,d\" is not a valid tag")]),
         ] {
             let bad = read(text, format, &[]).expect_err("bad");
             assert_eq!(bad.len(), expected.len(), "{bad:?}");
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back_as_it_was() {
+    fn a_written_file_is_parsed_to_the_same_contacts() {
         for name in ["Ada", "=1+1", "'=1", "''@x", "'quoted'", "a, \"b\"; c", "-"] {
             let contact = Contact {
                 email: "ada@customer.example".into(),
@@ -333,7 +334,7 @@ mod tests {
                 assert_eq!(read(&text, format, &declared()).expect("good"), entries, "{name} {format:?}");
             }
             let csv = write(&entries, Format::Csv, &declared()).expect("written");
-            assert!(csv.lines().nth(1).expect("a row").starts_with("'=C-1,"), "no spreadsheet calculates it");
+            assert!(csv.lines().nth(1).expect("a row").starts_with("'=C-1,"), "no spreadsheet evaluates it");
         }
     }
 }

@@ -1,7 +1,8 @@
-//! From the outbox to the outside: workers take due jobs, act, and record how it went.
+//! Sends the due jobs of the outbox: workers claim them, run one attempt each, and record its outcome.
 //!
-//! Every channel has a loop and a number of workers of its own, so that one which hangs delays no other. An attempt is durable
-//! before it begins; how it ended is durable before anything else happens to the job.
+//! Each channel has its own loop and its own workers, so that a channel that hangs does not delay another. The start
+//! of an attempt is durable before the attempt runs, and its outcome is durable before anything else happens to the
+//! job.
 
 mod domains;
 mod mails;
@@ -40,23 +41,23 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// Longer than any conversation with a mail server that comes to something.
+/// The limit for one attempt. A successful conversation with a mail server is always shorter.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(300);
 
-/// How long attempts that are under way may take when the service stops.
+/// How long running attempts may take after a request to stop.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// How long to wait after the store has refused to begin an attempt, or to record its end.
+/// The delay before the next try after the store refused to start an attempt or to record its outcome.
 const REFUSED: Duration = Duration::from_secs(1);
 
-/// How a channel's jobs leave.
+/// How the jobs of a channel are sent.
 pub enum Way {
     Post(Box<Post>),
     Webhook(Webhook),
     Chat(Chat),
 }
 
-/// One channel's loop and its workers.
+/// The loop of one channel and its workers.
 pub struct Dispatcher {
     pub channel: Channel,
     pub workers: usize,
@@ -68,13 +69,14 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Until `stop` says true; then what is under way is brought to an end.
+    /// Runs until `stop` is true, then waits for the running attempts, at most 20 seconds.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let this = Arc::new(self);
         let free = Arc::new(Semaphore::new(this.workers));
         let mut changed = this.store.jobs_changed();
         let mut under_way = JoinSet::new();
-        // Connections without a mail, by which it is found out whether the relay is back. Nothing waits for their end.
+        // Connections without a mail that test whether the relay is back. The loop does not wait for them when it
+        // stops.
         let mut trials = JoinSet::new();
         while !*stop.borrow() {
             changed.mark_unchanged();
@@ -84,7 +86,7 @@ impl Dispatcher {
             let busy = free.available_permits() == 0;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
-                // With no worker free nothing can begin; the end of an attempt is what changes that.
+                // Without a free worker no attempt can start, so that only the end of an attempt wakes the loop.
                 _ = changed.changed(), if !busy && !refused => {}
                 () = sleep(wait), if !busy => {}
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
@@ -95,11 +97,15 @@ impl Dispatcher {
         }
         let drained = timeout(DRAIN, async { while under_way.join_next().await.is_some() {} }).await;
         if drained.is_err() {
-            tracing::warn!(channel = %this.channel, attempts = under_way.len(), "attempts were cut off; they are in doubt");
+            tracing::warn!(
+                channel = %this.channel, attempts = under_way.len(),
+                "attempts aborted at shutdown; their outcome is unknown"
+            );
         }
     }
 
-    /// Begins due jobs, as many as there are free workers and the relay is let have. Returns whether the store refused.
+    /// Starts attempts at due jobs, at most as many as there are free workers and the circuit breaker admits. Returns
+    /// whether the store refused.
     async fn begin(
         self: &Arc<Self>,
         free: &Arc<Semaphore>,
@@ -130,7 +136,7 @@ impl Dispatcher {
         };
         match claimed {
             Err(refused) => {
-                tracing::warn!(channel = %self.channel, %refused, "attempts can't begin");
+                tracing::warn!(channel = %self.channel, %refused, "cannot start attempts");
                 true
             }
             Ok(attempts) => {
@@ -147,7 +153,7 @@ impl Dispatcher {
         }
     }
 
-    /// Finds out whether a relay that could not be reached takes connections and the login again.
+    /// Tests whether a relay that could not be reached accepts connections and the login again.
     async fn try_connection(&self, permit: Permit) {
         let Way::Post(post) = &self.way else { return };
         match post.mailer.connect().await {
@@ -160,7 +166,7 @@ impl Dispatcher {
         }
     }
 
-    /// How long nothing can begin.
+    /// The time for which no attempt can start.
     fn pause(&self) -> Duration {
         let Way::Post(post) = &self.way else { return self.until_due() };
         match post.breaker.rests_for() {
@@ -170,7 +176,7 @@ impl Dispatcher {
         }
     }
 
-    /// Resolves when an operator wants a relay tried that is left alone.
+    /// Resolves when an operator asks for a trial of a relay whose circuit breaker is open.
     async fn tried_by_hand(&self) {
         match &self.way {
             Way::Post(post) => post.breaker.changed().await,
@@ -185,7 +191,8 @@ impl Dispatcher {
         }
     }
 
-    /// Begins attempts at due jobs for which neither `not_before` nor the space between mails to a domain names a later time.
+    /// Starts attempts at due jobs for which neither `not_before` nor the spacing of mails to a domain gives a later
+    /// time.
     async fn claim_where(&self, max: usize, not_before: &store::NotBefore<'_>) -> Result<Vec<Attempt>, Refused> {
         let Some(domains) = self.domains() else {
             return self.store.claim_when(&self.channel, max, Some(not_before)).await;
@@ -214,14 +221,14 @@ impl Dispatcher {
             due_at = next_at.map_or(due_at, |next_at| next_at.min(due_at));
         }
         let ms = u64::try_from(due_at.since_ms(self.clock.now())).unwrap_or(0);
-        // Not at once: what is due and was not begun has a reason that lasts a moment.
+        // At least 20 ms: a job that is due but was not started has a reason that lasts for a moment.
         Duration::from_millis(ms.max(20)).min(longest)
     }
 
-    /// Connections that nobody uses any more. Returns when there will be another.
+    /// Closes connections that are no longer used. Returns the time until the next connection expires.
     fn close_idle(&self) -> Option<Duration> {
         let Way::Post(post) = &self.way else { return None };
-        // A moment later, so that it is there.
+        // 20 ms later, so that the connection has expired by then.
         Some(post.mailer.close_idle()? + Duration::from_millis(20))
     }
 
@@ -231,13 +238,13 @@ impl Dispatcher {
             Ok(Ok(delivery)) => delivery,
             Ok(Err(panic)) => panicked(&*panic).into(),
             Err(_) => {
-                let error = "it took longer than 5 minutes".to_owned();
+                let error = "the attempt took longer than 5 minutes".to_owned();
                 Ended { log: error.clone(), outcome: Outcome::Retry { error, after_ms: None } }.into()
             }
         };
         let Ended { outcome, log } = delivery.ended.clone();
-        // What happened outside has to be known inside: it is tried until it is recorded, or the process ends and it is in
-        // doubt.
+        // The message may have left, so its outcome must be recorded: this loop retries until it is, or until the
+        // process ends and the outcome stays unknown.
         loop {
             match self.store.finish(&attempt, outcome.clone()).await {
                 Ok(receipt) => {
@@ -246,7 +253,10 @@ impl Dispatcher {
                 }
                 Err(Refused::Closed) => return,
                 Err(refused) => {
-                    tracing::error!(job = %attempt.job.id(), %refused, "the end of an attempt can't be recorded yet");
+                    tracing::error!(
+                        job = %attempt.job.id(), %refused,
+                        "cannot record the outcome of an attempt; retrying"
+                    );
                     sleep(REFUSED).await;
                 }
             }
@@ -257,10 +267,13 @@ impl Dispatcher {
         }
     }
 
-    /// Queues jobs again whose refusals turned out to be about every mail.
+    /// Queues jobs again whose refusals turned out to apply to every mail.
     async fn recall(&self, jobs: Vec<mails::Refused>) {
         if !jobs.is_empty() {
-            tracing::info!(channel = %self.channel, jobs = jobs.len(), "problems are queued again: the relay refuses every mail");
+            tracing::info!(
+                channel = %self.channel, jobs = jobs.len(),
+                "queued problems again: the relay rejects every mail"
+            );
         }
         for (customer, job) in jobs {
             let command = Command::Recall { customer, job };
@@ -268,29 +281,32 @@ impl Dispatcher {
                 if refused == Refused::Closed {
                     return;
                 }
-                tracing::error!(%job, %refused, "a job can't be queued again yet");
+                tracing::error!(%job, %refused, "cannot queue a job again; retrying");
                 sleep(REFUSED).await;
             }
         }
     }
 
-    /// Logs and counts what has come of an attempt.
+    /// Logs and counts the outcome of an attempt.
     fn tell(&self, attempt: &Attempt, outcome: &Outcome, receipt: &Receipt, log: &str) {
         let (job, rule, channel) = (attempt.job.id(), &attempt.job.order.rule, &self.channel);
         let name = match (outcome, receipt) {
             (_, Receipt::Gone) => {
-                tracing::warn!(%job, "an attempt has ended that nobody waits for any more");
+                tracing::warn!(%job, "an attempt ended, but its job is no longer running");
                 "gone"
             }
             (Outcome::Done, _) => "done",
-            // The circuit breaker logs it once for all mails.
+            // The circuit breaker logs this once for all mails.
             (Outcome::Deferred { .. }, _) => "deferred",
             (Outcome::Retry { .. }, Receipt::GaveUp) => {
-                tracing::error!(%job, %rule, %channel, error = log, "a job has become a problem: 24 hours of trying are over");
+                tracing::error!(
+                    %job, %rule, %channel, error = log,
+                    "a job has become a problem: it failed for 24 hours"
+                );
                 "exhausted"
             }
             (Outcome::Retry { .. }, _) => {
-                tracing::warn!(%job, %rule, %channel, error = log, "an attempt failed and is repeated");
+                tracing::warn!(%job, %rule, %channel, error = log, "an attempt failed and will be retried");
                 "retry"
             }
             (Outcome::Failed { .. }, _) => {
@@ -305,9 +321,9 @@ impl Dispatcher {
         let job = &attempt.job;
         let action = &job.order.action;
         let unfit = |why: &str| {
-            Delivery::from(Ended::failed(Trouble::Unrenderable, format!("{action} can't be carried out: {why}")))
+            Delivery::from(Ended::failed(Trouble::Unrenderable, format!("{action} cannot be executed: {why}")))
         };
-        let unsaid = "what it should say could not be made when it was ordered";
+        let unsaid = "its content could not be rendered when it was ordered";
         match action {
             Action::Email { template, .. } => match (&self.way, &job.letter) {
                 (Way::Post(post), Some(letter)) => match self.envelope(post, job, template, letter) {
@@ -333,7 +349,7 @@ impl Dispatcher {
 
     fn envelope(&self, post: &Post, job: &Job, template: &str, letter: &Letter) -> Result<Envelope, String> {
         let set = self.rulebook.set(&letter.set).map_err(|error| error.to_string())?;
-        // The set may be gone from the disk; then the present one says it.
+        // The ordered set may be gone from the disk; then the present set renders the mail.
         let set = set.unwrap_or_else(|| self.rulebook.current());
         let mail = set
             .templates()
@@ -353,7 +369,8 @@ impl Dispatcher {
     }
 }
 
-/// An attempt that panicked has an end all the same. Whether the message has left is not known, so it is repeated under its id.
+/// The outcome of an attempt that panicked. Whether the message has left is not known, so the job is retried under
+/// the same id.
 fn panicked(panic: &(dyn Any + Send)) -> Ended {
     let error = format!("the attempt panicked; this is a fault of this program: {}", literal(panic));
     Ended { log: error.clone(), outcome: Outcome::Retry { error, after_ms: None } }
@@ -365,10 +382,10 @@ mod tests {
 
     #[tokio::test]
     async fn an_attempt_that_panics_is_repeated() {
-        let attempt = AssertUnwindSafe(async { panic!("as said") }).catch_unwind();
+        let attempt = AssertUnwindSafe(async { panic!("boom") }).catch_unwind();
         let panic: Result<(), _> = attempt.await;
         let ended = panicked(&*panic.expect_err("panicked"));
-        assert!(matches!(&ended.outcome, Outcome::Retry { error, after_ms: None } if error.ends_with(": as said")));
-        assert_eq!(ended.log, "the attempt panicked; this is a fault of this program: as said");
+        assert!(matches!(&ended.outcome, Outcome::Retry { error, after_ms: None } if error.ends_with(": boom")));
+        assert_eq!(ended.log, "the attempt panicked; this is a fault of this program: boom");
     }
 }

@@ -1,7 +1,8 @@
-//! Why: what each rule made of an event, also of those that the history does not name because nothing triggered them.
+//! Explains the outcome of each rule for an event, also of rules whose trigger did not match.
 //!
-//! Of what has happened, the record says what became of the rules whose trigger matched; the others follow from the change and the
-//! rule set. Of a made-up event, the same `decide` says it as of a real one. Nothing in here does anything to anybody.
+//! For a past event, the record has the outcome of the rules whose trigger matched; the outcome of the others follows
+//! from the change and the rule set. A made-up event goes through the same `decide` as a real one. Nothing is written
+//! or sent.
 
 mod recorded;
 
@@ -18,16 +19,16 @@ use crate::{
     source::Duration,
 };
 
-/// More visits than anybody explains.
+/// The largest accepted visit number of a made-up event.
 pub const MAX_VISIT: u32 = 1_000;
 
 /// A made-up event.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// `None`: nothing was known of the customer.
+    /// `None`: a new customer.
     pub from: Option<Status>,
     pub to: Status,
-    /// Which visit to `to` this is.
+    /// Number of the visit to `to`, from 1.
     pub visit: u32,
     pub missing_docs: Codes,
     pub reject_labels: Codes,
@@ -35,15 +36,15 @@ pub struct Question {
     pub processing: Processing,
     pub tags: Codes,
     pub contact: Option<Contact>,
-    /// The stay has lasted so long; `None`: the customer has just moved, or been updated.
+    /// Length of the stay, for a timer event. `None`: a move or an update.
     pub lasted: Option<Duration>,
 }
 
-/// A made-up event as a person writes it.
+/// A made-up event as text, before it is parsed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asked {
-    /// `new`: nothing was known of the customer; `none`: the provider's null.
+    /// `new`: a new customer; `none`: the provider's null.
     pub from: String,
     pub to: String,
     #[serde(default)]
@@ -60,7 +61,7 @@ pub struct Asked {
     pub tags: Vec<String>,
     #[serde(default)]
     pub contact: Option<Contact>,
-    /// How long the stay in `to` has lasted, as `48h`.
+    /// Length of the stay in `to`, for example `48h`.
     #[serde(default, rename = "for")]
     pub lasted: Option<String>,
 }
@@ -88,28 +89,29 @@ impl Asked {
     }
 }
 
-/// What became of one rule in one event.
+/// Outcome of one rule for one event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explained {
     pub rule: String,
-    /// `fired`, `no`, `undecidable`, `shadow`, `limited`, `paused`, `untriggered`, or `unrecorded`: the record does not tell.
+    /// `fired`, `no`, `undecidable`, `shadow`, `limited`, `paused`, `untriggered`, or `unrecorded` if the record has no
+    /// outcome.
     pub outcome: &'static str,
     pub why: Option<String>,
 }
 
-/// What would become of a made-up event.
+/// The result of a made-up event.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The event in words.
+    /// The event as text.
     pub event: String,
     pub rules: Vec<Explained>,
-    /// What would be ordered.
+    /// The jobs that would be ordered.
     pub jobs: Vec<Job>,
-    /// The marks afterwards, where they change.
+    /// The tags after the event, if they change.
     pub tags: Option<Codes>,
 }
 
-/// What the rules would make of it. `standing` has the rules that operators have paused.
+/// Evaluates a made-up event. `standing` has the rules that operators have paused.
 pub fn ask(
     rules: &RuleSet,
     policy: &Policy,
@@ -130,7 +132,7 @@ pub fn ask(
         }
     };
     let Some(effects) = effects else {
-        let event = format!("{} again, with nothing new: a duplicate", question.to);
+        let event = format!("{} again without a change: a duplicate", question.to);
         let rules = rules.rules().iter().map(|rule| Explained {
             rule: rule.id.to_string(),
             outcome: "untriggered",
@@ -166,7 +168,7 @@ fn changed_in_words(before: Option<&Customer>, after: Option<&Customer>) -> Stri
     }
 }
 
-/// One made-up customer, to whom what came before the event has happened.
+/// The state of one made-up customer before and after the event.
 struct Stage<'a> {
     case: Case,
     policy: &'a Policy,
@@ -184,22 +186,24 @@ impl<'a> Stage<'a> {
         CustomerId::new("example").ok()
     }
 
-    /// Brings the customer to where the event finds them.
+    /// Moves the customer to the state before the event.
     fn prepare(&mut self, question: &Question) -> Result<(), String> {
         let Question { from, to, visit, tags, contact, .. } = question;
         if *visit == 0 || *visit > MAX_VISIT {
-            return Err(format!("a visit is 1 to {MAX_VISIT}, not {visit}"));
+            return Err(format!("the visit must be from 1 to {MAX_VISIT}, not {visit}"));
         }
         self.case.tags = tags.clone();
         self.case.contact = contact.clone();
         let same = from.as_ref() == Some(to);
         match from {
             None if *visit > 1 => {
-                return Err("a new customer's visit is the first; say where they come from".to_owned());
+                return Err(
+                    "the visit of a new customer is 1; for another visit, set the status before (`from`)".to_owned()
+                );
             }
             None => return Ok(()),
             Some(from) => {
-                // Somewhere else, so that coming back is a visit.
+                // Another status than `to`, so that each return to `to` counts as a visit.
                 let elsewhere = if *to == Status::KycPending { Status::Created } else { Status::KycPending };
                 let between = if same { &elsewhere } else { from };
                 for _ in 1..*visit {
@@ -233,7 +237,7 @@ impl<'a> Stage<'a> {
         Some(Command::Observe { customer: Self::who()?, saw })
     }
 
-    /// `None` where nothing is to be written: a duplicate, or nothing is due.
+    /// Decides and applies a command. Returns `None` if there is nothing to record: a duplicate, or no timer is due.
     fn submit(&mut self, rules: &RuleSet, command: Option<Command>) -> Option<Effects> {
         let standing = self.standing.for_made_up(rules);
         let given = Given {
@@ -252,7 +256,7 @@ impl<'a> Stage<'a> {
         Some(effects)
     }
 
-    /// The event of exactly this duration; what comes due before it is let pass.
+    /// Returns the event of the timer with exactly this duration. Applies the timers that are due before it.
     fn last_timer(&mut self, rules: &RuleSet, lasted: &Duration) -> Option<Effects> {
         let is_it = |due: &CameDue| due.after_ms == lasted.ms() && matches!(due.stay, Stay::Status(_));
         loop {
@@ -267,7 +271,8 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// No rule that is not paused waits for this duration, so nothing would be recorded.
+    /// Returns effects with the paused rules that have this duration. Used if no other rule has it, because then
+    /// nothing is recorded.
     fn only_paused(&self, rules: &RuleSet, lasted: &Duration) -> Effects {
         let status = self.case.customer.as_ref().map(|customer| Stay::Status(customer.status.clone()));
         let timers = status.iter().flat_map(|stay| rules.timers_of(stay));
@@ -316,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_says_what_became_of_it_and_why() {
+    fn every_rule_has_an_outcome_and_a_reason() {
         let docs = vec!["SELFIE".to_owned()];
         let answer = ask_of(Asked { docs, ..move_to("KYC_PENDING", "SOFT_KYC_FAILED") });
         assert_eq!(answer.event, "KYC_PENDING -> SOFT_KYC_FAILED");
@@ -337,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn visits_processing_details_and_time_can_be_made_up() {
+    fn a_made_up_event_can_have_visits_processing_details_and_time() {
         let third = ask_of(Asked { visit: Some(3), ..move_to("KYC_PENDING", "SOFT_KYC_FAILED") });
         assert_eq!(said(&third)[..2], ["fired", "no group g: third has acted"]);
         let processing = Some("VERIFICATION_IN_PROGRESS".to_owned());
@@ -359,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_meant_is_refused() {
+    fn wrong_values_are_rejected() {
         for (asked, problem) in [
             (move_to("new", "FULL_USR"), "did you mean FULL_USER?"),
             (Asked { lasted: Some("2 days".to_owned()), ..move_to("new", "FULL_USER") }, "for: `2 days`"),

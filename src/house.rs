@@ -1,7 +1,7 @@
-//! What the listeners find when they ask: the store and the rules, once they are there.
+//! The state that the listeners share with the rest of the process: the store and the rules, once both are open.
 //!
-//! The listeners stand before the store is open, since opening may take long; until then callbacks are answered 503, and
-//! `/readyz` says how far it is.
+//! The listeners are bound before the store is open, because opening can take minutes. Until the store is open,
+//! callbacks are answered with 503, and `/readyz` reports the progress.
 
 use std::sync::{Arc, OnceLock, atomic::Ordering};
 
@@ -26,7 +26,7 @@ struct Open {
 }
 
 impl House {
-    /// From here on callbacks are taken.
+    /// Makes the store and the rules available. From then on, the listener accepts callbacks.
     pub fn open(
         &self,
         store: Store,
@@ -34,16 +34,16 @@ impl House {
         asker: Option<Arc<Asker>>,
         lookups: Option<Arc<Lookups>>,
     ) {
-        // Opened twice, the first stays: there is one store in a process.
+        // A second call has no effect: a process has one store.
         let _ = self.open.set(Open { store, rulebook, asker, lookups });
     }
 
-    /// Who asks the merchant's directory; `None` where nobody does.
+    /// The lookups in the merchant's directory; `None` if no directory is configured.
     pub fn lookups(&self) -> Option<&Arc<Lookups>> {
         self.open.get().and_then(|open| open.lookups.as_ref())
     }
 
-    /// Who asks the provider's API; `None` where nobody does.
+    /// The client of the provider's API; `None` if no API key is configured.
     pub fn asker(&self) -> Option<&Arc<Asker>> {
         self.open.get().and_then(|open| open.asker.as_ref())
     }
@@ -56,14 +56,14 @@ impl House {
         self.open.get().map(|open| &open.rulebook)
     }
 
-    /// The provider's API does not accept our key: callbacks are kept, and nothing of them is decided.
+    /// The error text if the provider's API rejects the configured key. Callbacks are then stored, but not decided.
     pub fn wrong_key(&self) -> Option<String> {
         let trouble = self.asker()?.trouble().filter(|trouble| trouble.lasting)?;
         Some(format!("provider_key: {}", trouble.text))
     }
 
-    /// Why no callback can be made durable just now; `None` when they are taken. A wrong key for the provider's API is no reason: behind a
-    /// load balancer it would take every node out.
+    /// The reason why no callback can be made durable now; `None` if callbacks are accepted. A wrong key for the
+    /// provider's API does not count, because a load balancer would then remove every node.
     pub fn not_ready(&self) -> Option<String> {
         match self.store() {
             None => {
@@ -72,13 +72,13 @@ impl House {
                 }
                 let (done, of) = (&self.progress.done, &self.progress.of);
                 let (done, of) = (done.load(Ordering::Relaxed), of.load(Ordering::Relaxed));
-                Some(format!("the store is being opened: {done} of {of} records are in the view"))
+                Some(format!("the store is opening: {done} of {of} records are in the view"))
             }
             Some(store) => store.trouble().map(|refused| refused.to_string()),
         }
     }
 
-    /// Why no callback can be taken, or why callbacks that are taken can't be decided.
+    /// The reason why callbacks cannot be accepted, or why accepted callbacks cannot be decided.
     pub fn not_ready_deep(&self) -> Option<String> {
         self.not_ready().or_else(|| self.wrong_key())
     }

@@ -1,7 +1,7 @@
-//! What a save would change: which rules come, go and differ, and how many jobs would go out at once.
+//! Computes what loading a rule set would change: the rules added, removed and changed, and the jobs of the first hour.
 //!
-//! A set of rules orders nothing by being loaded: what came due before it is backlog. But mails that are held go on when their rule
-//! is back, and new timers come due one by one from the first moment on. Both within the first hour count as at once.
+//! Loading a rule set orders no jobs by itself: timers that were due before are backlog. But held mails are released
+//! when their rule is back, and new timers come due from then on. Both are counted for the first hour.
 
 use std::collections::BTreeMap;
 
@@ -16,25 +16,25 @@ use crate::{
     store::{JobFilter, Overdue, Place, StayPlace, Store, StoreError},
 };
 
-/// What comes due within so long counts as at once.
+/// Jobs that are due within this time after loading are counted, in milliseconds.
 pub const AT_ONCE_MS: i64 = 3_600_000;
 
-/// How many rows are looked at at once.
+/// The number of rows read from the store at a time.
 const PAGE: usize = 500;
 
-/// What loading a set would do.
+/// The effect of loading a rule set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Impact {
     pub added: Vec<String>,
     pub removed: Vec<String>,
     pub changed: Vec<String>,
-    /// Jobs within the first hour, by rule.
+    /// Number of jobs within the first hour, by rule.
     pub at_once: BTreeMap<String, u64>,
     pub total: u64,
 }
 
 impl Impact {
-    /// Counts up to `most` jobs and a little more, so that a million are not counted to see that they are too many.
+    /// Computes the impact. Stops counting soon after `most` jobs, so that the time is bounded.
     pub async fn of(
         store: &Store,
         edited: &RuleSet,
@@ -74,7 +74,7 @@ impl Impact {
         self.total += jobs;
     }
 
-    /// Mails that wait for their rule, and would go on.
+    /// Counts the held mails that would be released.
     async fn count_held(
         &mut self,
         store: &Store,
@@ -103,7 +103,7 @@ impl Impact {
         Ok(())
     }
 
-    /// Stays that a new timer finds due within the hour.
+    /// Counts the jobs of stays for which a new timer is due within the first hour.
     async fn count_due(
         &mut self,
         store: &Store,
@@ -153,7 +153,7 @@ fn holds(store: &Store, customer: &CustomerId, rule: &Rule) -> Result<bool, Stor
     Ok(rule.condition.check(&facts) == Holds::Yes)
 }
 
-/// All that a rule means, wherever it stands.
+/// Returns the parts of a rule that determine its behaviour, without its position in the file.
 fn meaning(rule: &Rule) -> impl PartialEq + '_ {
     (&rule.triggers, &rule.condition, &rule.actions, rule.mode, &rule.group)
 }

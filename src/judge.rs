@@ -1,9 +1,10 @@
-//! The one judge of rules: whether a directory's files can be loaded, and everything that is to be said about them.
+//! Decides whether the files of a rules directory can be loaded, and collects all errors and warnings.
 //!
-//! A reload, the start, `check`, `doctor` and the admin API ask this function, so they say the same. What a reload adds to it depends on
-//! the running server and is no property of the files: how many jobs the set would order at once (`rulebook.rs`).
+//! A reload, the start, `check`, `doctor` and the admin API all call this module, so they report the same. A reload
+//! adds one check that depends on the running server: the number of jobs that the set would order at once
+//! (`rulebook.rs`).
 //!
-//! Pure. It runs on the large stack, and reads nothing but what it is given.
+//! The functions are pure: they read only their arguments. They run on a thread with a large stack.
 
 use crate::{
     cases::{Results, Tests, no_tests, untested},
@@ -13,43 +14,43 @@ use crate::{
     stack::caught,
 };
 
-/// The code of a test that fails; its differences are in [`Results`].
+/// The code of a failing test. [`Results`] holds its differences.
 const FAILED: &str = "test";
 
-/// What the configuration says that the verdict depends on.
+/// The part of the configuration that the verdict depends on.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
     pub context: Context,
-    /// As decisions have it.
+    /// The policy that the service uses for decisions.
     pub policy: Policy,
     pub failing_tests: FailingTests,
 }
 
-/// What becomes of rules whose tests fail, or can't be read.
+/// How to treat rules whose tests fail or have errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailingTests {
-    /// They are as wrong as rules that can't be read.
+    /// The rules are refused.
     #[default]
     Refuse,
-    /// They are loaded, with a warning.
+    /// The rules are loaded, with a warning.
     Warn,
 }
 
-/// What the judge says about a directory's files.
+/// The result of checking the files of a rules directory.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// The rules, where nothing is wrong with them or what they depend on; they can be looked at though a test fails.
+    /// The rules, if they and their templates and labels have no error. Present also if a test fails.
     pub rules: Option<RuleSet>,
-    /// `None` where anything is wrong with the tests.
+    /// `None` if a file of tests has an error.
     pub tests: Option<Tests>,
-    /// How the tests went; `None` where they were not run.
+    /// The results of the tests; `None` if they were not run.
     pub results: Option<Results>,
     of_rules: Vec<Diagnostic>,
     of_tests: Vec<Diagnostic>,
     failing_tests: FailingTests,
 }
 
-/// Judges these files.
+/// Checks these files and runs their tests.
 pub fn judge(files: &Files, terms: &Terms) -> Verdict {
     whole(terms, || {
         let mut verdict = read(files, terms);
@@ -67,7 +68,7 @@ pub fn judge(files: &Files, terms: &Terms) -> Verdict {
     })
 }
 
-/// Reads the rules and their tests, and runs no test.
+/// Checks these files without running their tests.
 pub fn read(files: &Files, terms: &Terms) -> Verdict {
     whole(terms, || {
         let compiled = RuleSet::compile(files, &terms.context);
@@ -83,9 +84,9 @@ pub fn read(files: &Files, terms: &Terms) -> Verdict {
     })
 }
 
-/// Judges as a whole. A panic that no part has said of its file, refuses the files too.
+/// Runs the work on the large stack. A panic becomes an error, so that the files are refused.
 fn whole(terms: &Terms, work: impl FnOnce() -> Verdict + Send) -> Verdict {
-    caught("judging the files", work).unwrap_or_else(|panic| Verdict {
+    caught("checking the files", work).unwrap_or_else(|panic| Verdict {
         of_rules: vec![Diagnostic::error("judge", "", panic)],
         failing_tests: terms.failing_tests,
         ..Verdict::default()
@@ -93,7 +94,7 @@ fn whole(terms: &Terms, work: impl FnOnce() -> Verdict + Send) -> Verdict {
 }
 
 impl Verdict {
-    /// The files can't be loaded: one of the diagnostics is an error.
+    /// Whether the files cannot be loaded, because a diagnostic is an error.
     pub fn is_refused(&self) -> bool {
         let is_wrong = |found: &[Diagnostic]| found.iter().any(|one| one.severity == Severity::Error);
         self.rules.is_none()
@@ -101,7 +102,7 @@ impl Verdict {
             || self.failing_tests == FailingTests::Refuse && is_wrong(&self.of_tests)
     }
 
-    /// Everything that is to be said; where failing tests are only warned of, what is wrong with tests is a warning.
+    /// All errors and warnings. With [`FailingTests::Warn`], errors of tests become warnings.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
         let mut diagnostics = self.of_tests.clone();
         if self.failing_tests == FailingTests::Warn {
@@ -111,7 +112,8 @@ impl Verdict {
         diagnostics
     }
 
-    /// All of it as a merchant reads it in the log, the differences of failing tests last; empty where there is nothing to say.
+    /// All errors and warnings as text for the log, with the differences of failing tests at the end. Empty if there
+    /// are none.
     pub fn text(&self, files: &Files, dir: &str) -> String {
         let of_tests = self.of_tests.iter().filter(|one| one.code != FAILED);
         let said: Vec<Diagnostic> = self.of_rules.iter().chain(of_tests).cloned().collect();
@@ -131,7 +133,7 @@ fn failed(test: &crate::cases::Tested, files: &Files) -> Diagnostic {
         let (nothing, or) = ("nothing".to_owned(), |text: &Option<String>| text.clone());
         let expected = or(&difference.expected).unwrap_or_else(|| nothing.clone());
         let got = or(&difference.got).unwrap_or(nothing);
-        format!("line {line} expects {expected}, and got {got}; `kyc-rules test` shows all of it")
+        format!("line {line} expects {expected}, but got {got}; `kyc-rules test` shows all differences")
     });
     let place = files.get(&test.file).and_then(|text| Lines::of(text).span(text, test.line));
     let error = match place {
@@ -163,7 +165,7 @@ mod tests {
                          - callback: {status: FULL_USER}\n      - expect: [{rule: greet, tag: first}]\n";
 
     #[test]
-    fn a_failing_test_refuses_the_rules_unless_the_configuration_only_wants_a_warning() {
+    fn a_failing_test_refuses_the_rules_unless_the_configuration_asks_for_a_warning() {
         let mut terms = Terms { context: Context::assumed_by(&files("first", TESTS)), ..Terms::default() };
         assert!(!judge(&files("first", TESTS), &terms).is_refused());
         let wrong = files("other", TESTS);

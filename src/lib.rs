@@ -1,9 +1,9 @@
-//! KYC callbacks of a payment provider, turned into actions by rules that merchants edit while it runs.
+//! Turns KYC callbacks of a payment provider into actions, by rules that merchants edit while the program runs.
 //!
-//! Read in this order, the modules tell the story of a callback: it comes in ([`http`]), is verified and held against what is
-//! remembered ([`kyc`]), the [`rules`] say what to do about it ([`decide`]), the [`store`] makes that last before anybody is
-//! answered, and the [`outbox`]'s jobs go out ([`dispatch`], [`actions`]) as mails ([`template`]). What merchants test their
-//! rules with is in [`cases`]. `docs/ARCHITECTURE.md` is the longer story.
+//! The modules in the order of a callback: it is received ([`http`]), verified and compared with the remembered state
+//! ([`kyc`]); the [`rules`] determine the actions ([`decide`]); the [`store`] makes the decision durable before the
+//! response is sent; the [`outbox`]'s jobs are sent ([`dispatch`], [`actions`]) as mails ([`template`]). Merchants test
+//! their rules with [`cases`]. See `docs/ARCHITECTURE.md` for details.
 
 pub mod actions;
 pub mod app;

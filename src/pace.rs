@@ -1,9 +1,10 @@
-//! How fast a service outside is asked, by everybody together, and when it is left alone.
+//! Limits the rate of requests to an external service, for all callers together, and pauses them after failures.
 //!
-//! It knows nothing of what is asked: who asks waits for a [`Turn`], and says how it went and about whom. One who fails waits by
-//! themselves, each time twice as long. When it has failed for several in a row, all who have failed wait together, and of the
-//! others one a second is let try. Everybody waits when the service asks for it, or refuses us. So a service that is away gets
-//! few questions, and those whose questions always fail hold up nobody else.
+//! This file does not know what is asked: a caller waits for a [`Turn`], then reports the outcome and the customer it
+//! was about. After a failure that customer waits, each time twice as long. After failures for several customers in a
+//! row, all customers that have failed wait together, and one other customer per second is tried. All callers wait
+//! when the service asks for a delay or rejects this client. So a service that is down gets few requests, and a
+//! customer whose requests always fail delays no other customer.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,36 +18,36 @@ use tokio::{
 };
 
 const FIRST_PAUSE_MS: u64 = 1_000;
-/// Of one who fails, and of all together.
+/// The longest pause of one customer, and below the longest common pause.
 const LONGEST_PAUSE_MS: u64 = 300_000;
 const LONGEST_COMMON_PAUSE_MS: u64 = 60_000;
 
-/// While they wait together, each comes so often to see whether it is over.
+/// During a common pause each waiting customer asks again at this interval.
 const LOOKS_AGAIN_MS: u64 = 5_000;
 
-/// Nobody is left alone for longer because a server said so.
+/// The longest pause that a server can ask for.
 const LONGEST_ASKED_FOR_MS: i64 = 3_600_000;
 
-/// Failures about so many different customers, and nothing that went well between them: it is not the customers.
+/// After failures for this many different customers without a success between them, the service is at fault.
 const IN_A_ROW: usize = 3;
 
-/// How many customers are remembered who fail; past it all begin anew.
+/// The number of failing customers that are remembered; above it all counts start again.
 const MAX_FAILING: usize = 10_000;
 
-/// How often, while those who have failed wait, one is let try who has not.
+/// During a common pause, one customer that has not failed is tried per interval.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
-/// Who waits looks so often whether it is over: a person's question may have gone well.
+/// A waiting task polls at this interval, because an operator's `refresh` may have ended the pause.
 const LOOKED_AGAIN: Duration = Duration::from_secs(1);
 
-/// A pause of everybody that is told each time, and not only when the reason changes.
+/// A common pause of at least this length is logged each time, not only when the reason changes.
 const TOLD_MS: u64 = 60_000;
 
 #[derive(Debug)]
 pub struct Pace {
-    /// Whom it is about, as it is named in the log.
+    /// The name of the service in the log.
     whom: &'static str,
-    /// The least time between two questions.
+    /// The minimum time between two requests.
     between: Duration,
     free: Semaphore,
     state: Mutex<State>,
@@ -54,23 +55,23 @@ pub struct Pace {
 
 #[derive(Debug)]
 struct State {
-    /// When the next question may begin.
+    /// The time of the next request.
     next_at: Instant,
-    /// Until when nobody asks.
+    /// Until then no request is sent.
     closed_until: Instant,
-    /// Until when those don't ask who have failed, and when the next of the others may.
+    /// Until then customers that have failed wait; below: when the next of the other customers may be tried.
     doubted_until: Instant,
     next_try_at: Instant,
-    /// How often there was such a pause since it went well.
+    /// The number of such pauses since the last success.
     pauses: u32,
-    /// Who has failed since it went well.
+    /// The customers that have failed since the last success.
     in_a_row: HashSet<String>,
-    /// How often in a row each has failed.
+    /// By customer: the number of failures in a row.
     failing: HashMap<String, u32>,
     trouble: Option<Wrong>,
 }
 
-/// The failure that a service is in trouble for.
+/// The failure that put a service in trouble.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Wrong {
     text: String,
@@ -78,40 +79,40 @@ struct Wrong {
     lasting: bool,
 }
 
-/// What is wrong with a service.
+/// The present trouble of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub text: String,
-    /// The error code of the answer.
+    /// The error code of the response.
     pub code: Option<Box<str>>,
-    /// It will not go by itself: a key or an address is wrong.
+    /// Retries do not help: a key or an address is wrong.
     pub lasting: bool,
-    /// When it is asked again, in seconds from now.
+    /// Seconds until the next request.
     pub again_in_s: u64,
 }
 
-/// How a question came to nothing.
+/// The reason why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub text: String,
-    /// The error code of the answer, if it has one.
+    /// The error code of the response, if it has one.
     pub code: Option<Box<str>>,
-    /// It will not go by itself.
+    /// Retries do not help.
     pub lasting: bool,
-    /// The service wants to be left alone, for so long.
+    /// The delay that the service asked for.
     pub after_ms: Option<i64>,
 }
 
-/// The right to ask once.
+/// The right to send one request.
 pub struct Turn<'p> {
     pace: &'p Pace,
     _free: Option<SemaphorePermit<'p>>,
-    /// How often there had been a pause when it began.
+    /// The value of `pauses` when the turn began.
     pauses: u32,
 }
 
 impl Pace {
-    /// So many questions under way at once.
+    /// `at_once`: the maximum number of concurrent requests.
     pub fn new(whom: &'static str, at_once: usize, between: Duration) -> Self {
         let now = Instant::now();
         let state = State {
@@ -131,9 +132,10 @@ impl Pace {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a turn to ask about somebody. An error: they have failed, and wait for so many milliseconds more.
+    /// Waits for a turn to ask about a customer. Returns an error if that customer has failed before; it is the
+    /// further wait in milliseconds.
     pub async fn turn(&self, about: &str) -> Result<Turn<'_>, i64> {
-        // It is never closed.
+        // The semaphore is never closed.
         let free = self.free.acquire().await.map_err(|_| signed(LONGEST_PAUSE_MS))?;
         loop {
             let at = {
@@ -150,12 +152,12 @@ impl Pace {
         }
     }
 
-    /// A turn for a person, who has waited enough.
+    /// A turn without a wait, for an operator.
     pub fn turn_at_once(&self) -> Turn<'_> {
         Turn { pace: self, _free: None, pauses: self.state().pauses }
     }
 
-    /// How long it is still left alone, because it has failed.
+    /// The remaining time of the pause after failures.
     pub fn rests_for_ms(&self) -> Option<i64> {
         let left = self.state().rests_until().saturating_duration_since(Instant::now());
         (!left.is_zero()).then(|| i64::try_from(left.as_millis()).unwrap_or(i64::MAX))
@@ -184,13 +186,14 @@ impl Turn<'_> {
         state.doubted_until = state.closed_until;
     }
 
-    /// There was no answer. Returns how long this one is to wait, at least.
+    /// Reports that the request failed. Returns how long this customer must wait at least, in milliseconds.
     pub fn failed(self, about: &str, failure: Failure) -> i64 {
         let Failure { text, code, lasting, after_ms } = failure;
         let mut state = self.pace.state();
         let pause_ms = state.failed(about);
         let is_closed = lasting || after_ms.is_some();
-        // Those that were under way together fail together and count as one, and who is let try meanwhile makes it no longer.
+        // Requests that ran at the same time fail together and count as one. A failed try during a pause does not
+        // extend it.
         let until = if is_closed { state.closed_until } else { state.rests_until() };
         let is_news = self.pauses == state.pauses && until <= Instant::now();
         let pauses = is_news && (is_closed || state.in_a_row.len() >= IN_A_ROW);
@@ -202,12 +205,13 @@ impl Turn<'_> {
         drop(state);
         if !is_told || paused_ms >= TOLD_MS {
             let (whom, pause_s) = (self.pace.whom, paused_ms.max(pause_ms) / 1_000);
-            tracing::warn!(error = text, pause_s, "{whom} gives no answer; it is asked again");
+            tracing::warn!(error = text, pause_s, "requests to {whom} fail; retrying after the pause");
         }
         signed(pause_ms)
     }
 
-    /// There was an answer that nobody can use. It says nothing about others, unless it is the same with several in a row.
+    /// Reports a response that could not be used. It concerns this customer only, unless several customers in a row
+    /// get one.
     pub fn odd(self, about: &str, text: &str, code: Option<&str>) -> i64 {
         let mut state = self.pace.state();
         let pause_ms = state.failed(about);
@@ -219,7 +223,7 @@ impl Turn<'_> {
 }
 
 impl State {
-    /// Counts a failure. Returns how long this one waits.
+    /// Counts a failure. Returns how long this customer waits.
     fn failed(&mut self, about: &str) -> u64 {
         if self.failing.len() >= MAX_FAILING {
             self.failing.clear();
@@ -233,7 +237,7 @@ impl State {
         pause_ms
     }
 
-    /// A pause twice as long as before, or as long as was asked for.
+    /// Starts a pause that is twice as long as the last one, or as long as the service asked for.
     fn pause(&mut self, is_closed: bool, asked_for_ms: Option<i64>) -> u64 {
         let asked_for_ms = asked_for_ms.map_or(0, |ms| ms.clamp(0, LONGEST_ASKED_FOR_MS).unsigned_abs());
         let pause_ms = doubled(self.pauses).min(LONGEST_COMMON_PAUSE_MS).max(asked_for_ms);
@@ -256,7 +260,7 @@ impl State {
         Ok(at.max(self.next_try_at))
     }
 
-    /// Of those who have failed together nobody has to wait for longer than the others.
+    /// During a common pause no failed customer waits longer than the others.
     fn comes_again_in(&self, pause_ms: u64) -> u64 {
         if self.doubted_until > Instant::now() { pause_ms.min(LOOKS_AGAIN_MS) } else { pause_ms }
     }
@@ -274,7 +278,8 @@ fn signed(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
-/// How long the other side wants to be left alone. Seconds only: a date would hang on whose clock is right.
+/// The delay that a server asks for in `Retry-After`. Only seconds are read: a date would depend on the clocks of
+/// both machines.
 pub fn asked_for_ms(headers: &HeaderMap) -> Option<i64> {
     let seconds: i64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(seconds.clamp(0, 86_400) * 1_000)
@@ -297,16 +302,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_who_fails_waits_alone_and_longer_each_time() {
+    async fn a_failing_customer_waits_alone_and_longer_each_time() {
         let pace = pace();
         for pause_ms in [1_000, 2_000, 4_000] {
             assert_eq!(turn(&pace, "C-1").await.failed("C-1", failure()), pause_ms);
             assert!(pace.rests_for_ms().is_none());
         }
-        assert_eq!(pace.trouble().expect("it is told").text, "it answers 500");
+        assert_eq!(pace.trouble().expect("trouble").text, "it answers 500");
         turn(&pace, "C-2").await.went_well("C-2");
         assert_eq!(pace.trouble(), None);
-        assert_eq!(turn(&pace, "C-1").await.failed("C-1", failure()), 8_000, "others' luck is not theirs");
+        assert_eq!(turn(&pace, "C-1").await.failed("C-1", failure()), 8_000, "a success of C-2 does not reset C-1");
         turn(&pace, "C-1").await.went_well("C-1");
         assert_eq!(turn(&pace, "C-1").await.failed("C-1", failure()), 1_000);
         for _ in 0..20 {
@@ -315,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_it_fails_for_several_in_a_row_they_wait_together_and_others_try() {
+    async fn after_failures_of_several_in_a_row_they_wait_together_and_others_are_tried() {
         let pace = pace();
         for customer in ["C-1", "C-2", "C-3"] {
             assert!(pace.rests_for_ms().is_none());
@@ -324,7 +329,7 @@ mod tests {
         for waited_s in [1, 2, 4, 8, 16, 32, 60, 60] {
             let began = Instant::now();
             while let Err(again_ms) = pace.turn("C-1").await {
-                assert!(again_ms <= 5_000, "each looks again soon");
+                assert!(again_ms <= 5_000, "each asks again soon");
                 tokio::time::sleep(Duration::from_millis(again_ms.unsigned_abs())).await;
             }
             assert!(began.elapsed().as_secs().abs_diff(waited_s) <= 1, "{waited_s}: {:?}", began.elapsed());
@@ -339,14 +344,14 @@ mod tests {
             let customer = format!("new-{nth}");
             turn(&pace, &customer).await.failed(&customer, failure());
         }
-        assert!(began.elapsed() >= Duration::from_secs(2), "one a second");
-        assert_eq!(pace.state().doubted_until, until, "who is let try makes it no longer");
+        assert!(began.elapsed() >= Duration::from_secs(2), "one per second");
+        assert_eq!(pace.state().doubted_until, until, "a try does not extend the pause");
         turn(&pace, "C-4").await.went_well("C-4");
         assert!(pace.rests_for_ms().is_none() && pace.trouble().is_none() && pace.turn("C-1").await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_who_always_fail_hold_up_nobody_else() {
+    async fn many_failing_customers_delay_no_other_customer() {
         let pace = pace();
         let mut next: HashMap<String, i64> = (0..12).map(|nth| (format!("bad-{nth}"), 0)).collect();
         let began = Instant::now();
@@ -368,22 +373,22 @@ mod tests {
             assert!(came.elapsed() <= Duration::from_secs(2), "{customer} waited {:?}", came.elapsed());
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        assert!(asked <= 12 * 8, "{asked} questions about those who fail");
+        assert!(asked <= 12 * 8, "{asked} requests about failing customers");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_asks_for_patience_or_refuses_us_is_left_alone_but_not_for_ever() {
+    async fn a_service_that_asks_for_a_delay_or_rejects_the_client_is_paused_for_a_bounded_time() {
         for (after_ms, lasting, waited_s) in
             [(Some(12_000), false, 12), (Some(100_000_000), false, 3_600), (Some(0), false, 1), (None, true, 1)]
         {
             let pace = pace();
             turn(&pace, "C-1").await.failed("C-1", Failure { after_ms, lasting, ..failure() });
-            let trouble = pace.trouble().expect("told");
+            let trouble = pace.trouble().expect("trouble");
             assert!(pace.rests_for_ms().is_some() && trouble.lasting == lasting);
             assert!(trouble.again_in_s.abs_diff(waited_s) <= 1, "{trouble:?}");
             let began = Instant::now();
             drop(pace.turn_at_once());
-            assert_eq!(began.elapsed(), Duration::ZERO, "a person does not wait");
+            assert_eq!(began.elapsed(), Duration::ZERO, "an operator does not wait");
             drop(turn(&pace, "C-2").await);
             assert_eq!(began.elapsed().as_secs(), waited_s);
         }
@@ -395,11 +400,11 @@ mod tests {
             pace.turn_at_once().went_well("C-1");
         };
         let (_, waited) = tokio::join!(person, async { pace.turn("C-2").await.is_ok() });
-        assert!(waited && began.elapsed() <= LOOKED_AGAIN, "what went well for one is over for all");
+        assert!(waited && began.elapsed() <= LOOKED_AGAIN, "one success ends the pause for all");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_understands_is_trouble_when_it_is_all_there_is() {
+    async fn responses_that_cannot_be_parsed_are_trouble_after_several_in_a_row() {
         let pace = pace();
         for (customer, told) in [("C-1", false), ("C-2", false), ("C-3", true)] {
             turn(&pace, customer).await.odd(customer, "it is no JSON", Some("c1"));

@@ -1,8 +1,9 @@
-//! The rules in force: loaded as a whole or not at all, and found again by their hash.
+//! The active set of rules. A set is loaded as a whole or not at all, and is identified by its hash.
 //!
-//! A set is judged (`judge.rs`) before anything changes; then the store makes it the active one, in order with the decisions. What is
-//! refused changes nothing, and is said in the log, in `status` and in a metric. A start runs the last good set from the store, and
-//! judges the files after that, so that files which end the process do not keep it from starting (`marker.rs`).
+//! The judge (`judge.rs`) checks a set before anything changes. Then the store activates it, in order with the
+//! decisions. A refused set changes nothing; the log, `status` and a metric report it. A start activates the last good
+//! set from the store and checks the files after that, so that files which crash the process cannot keep it from
+//! starting (`marker.rs`).
 
 mod marker;
 
@@ -31,19 +32,19 @@ pub use marker::Marker;
 
 use marker::Admission;
 
-/// How long a reload waits for files that are open for writing before it says so.
+/// Maximum time that a reload waits for files that are open for writing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many earlier sets are kept compiled, for mails whose first attempt was under one of them.
+/// Maximum number of earlier sets kept in memory, for mails whose first attempt used one of them.
 const MAX_EARLIER: usize = 16;
 
-/// Why there are no rules to run with.
+/// The reason why a start has no rules to activate.
 #[derive(Debug)]
 pub enum StartError {
-    /// The rules are wrong, and no earlier set is in the store. The text is what the merchant reads.
+    /// The rules have errors, and the store has no earlier set. Holds the text for the operator.
     Wrong(String),
     Store(String),
-    /// The disk has no room to keep them; it may have later.
+    /// The disk has too little free space to store the rules. A later try may succeed.
     NoRoom,
 }
 
@@ -51,7 +52,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wrong(text) | Self::Store(text) => f.write_str(text),
-            Self::NoRoom => f.write_str("there is too little free space on the disk to keep the rules"),
+            Self::NoRoom => f.write_str("there is too little free space on the disk to store the rules"),
         }
     }
 }
@@ -62,54 +63,54 @@ impl From<Refused> for StartError {
     fn from(error: Refused) -> Self {
         match error {
             Refused::NoSpace => Self::NoRoom,
-            other => Self::Store(format!("the rules can't be made the active ones: {other}")),
+            other => Self::Store(format!("the rules could not be activated: {other}")),
         }
     }
 }
 
-/// What rules are read from and with, and how strictly.
+/// The settings for loading rules.
 #[derive(Clone)]
 pub struct Reading {
     pub dir: PathBuf,
     pub terms: Terms,
-    /// A reload that would order more jobs at once than this is refused; `None`: none is.
+    /// Maximum number of jobs that a reload may order within an hour; `None`: no limit.
     pub blast_limit: Option<u64>,
-    /// Says across a crash which set was being judged.
+    /// Records on disk which set is being checked, so that a start after a crash knows it.
     pub marker: Marker,
 }
 
-/// What a reload came to.
+/// The result of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reload {
     Loaded {
         hash: String,
         rules: usize,
     },
-    /// The files say what is in force already.
+    /// The files are those of the active set.
     Unchanged,
-    /// Everything stays as it was. The text is what the merchant reads.
+    /// The files were refused; the active set is unchanged. Holds the text for the operator.
     Refused {
         text: String,
     },
-    /// Nothing was read: a file is open for writing, or git is at work. The text names it.
+    /// Nothing was read, because a file is open for writing or git is changing files. The text names the file.
     Waits {
         text: String,
     },
-    /// The store could not take it.
+    /// The store could not activate the set.
     Failed(Refused),
 }
 
-/// What `status` says about the rules.
+/// The part of `status` about the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loaded {
     pub hash: String,
     pub loaded_at: Timestamp,
     pub count: usize,
-    /// Since when the files on the disk are refused, and why.
+    /// Time of the first refusal of the files on disk, and the reason of the last one.
     pub error: Option<(Timestamp, String)>,
 }
 
-/// The rules in force.
+/// The active rules and the means to replace them.
 pub struct Rulebook {
     reading: Reading,
     rest: Rest,
@@ -119,7 +120,7 @@ pub struct Rulebook {
     current: ArcSwap<RuleSet>,
     told: Mutex<Told>,
     earlier: Mutex<HashMap<String, Arc<RuleSet>>>,
-    /// One reload after the other.
+    /// Serializes reloads.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -133,8 +134,8 @@ fn shown(diagnostics: &[Diagnostic], files: &Files, dir: &Path) -> String {
 }
 
 impl Rulebook {
-    /// Runs the last good set from the store; [`Rulebook::begin`] then judges the files. Where there is none, the files are judged at
-    /// once, and have to be right.
+    /// Activates the last good set from the store; [`Rulebook::begin`] then checks the files. If the store has no such
+    /// set, checks the files at once and returns an error if they are refused.
     pub async fn start(
         reading: Reading,
         rest: Rest,
@@ -145,7 +146,7 @@ impl Rulebook {
         let (last, lost) = match last_good(&store, &reading.terms.context).await {
             Ok(set) => (set, None),
             Err(error) => {
-                tracing::error!(%error, "the last good rules can't be used; the files on the disk are judged instead");
+                tracing::error!(%error, "the last good rules cannot be used; checking the files on disk instead");
                 (None, Some(error))
             }
         };
@@ -153,11 +154,14 @@ impl Rulebook {
             Some(set) => set,
             None => {
                 if let Err(why) = rest.released(PATIENCE).await {
-                    tracing::warn!(why, "the rules are read all the same: there are no earlier ones to run");
+                    tracing::warn!(
+                        why,
+                        "reading the rules while their files are changing, because there is no earlier set to run"
+                    );
                 }
                 let judged = read_and_judge(&reading, None).await.map_err(|text| wrong(text, lost.as_ref()))?;
                 metrics.reloaded(true);
-                judged.ok_or_else(|| StartError::Wrong("there is no set in force".to_owned()))?
+                judged.ok_or_else(|| StartError::Wrong("there is no active set".to_owned()))?
             }
         };
         let set = Arc::new(set);
@@ -177,16 +181,16 @@ impl Rulebook {
         })
     }
 
-    /// Judges the files for the first time after a start.
+    /// Checks the files for the first time after a start.
     pub async fn begin(&self) -> Reload {
         let reload = self.reload().await;
         if matches!(reload, Reload::Refused { .. }) {
-            tracing::error!("the rules on the disk are refused; the last good ones run on");
+            tracing::error!("the rules on disk are refused; the last good set stays active");
         }
         reload
     }
 
-    /// The service stops: a judgement that is cut short was no fault of the files.
+    /// Tells the marker that the service stops: a check that is interrupted now was not ended by the files.
     pub fn stop(&self) {
         self.reading.marker.stop();
     }
@@ -206,11 +210,11 @@ impl Rulebook {
         }
     }
 
-    /// Reads the directory once its files are whole; swaps the whole set, or nothing.
+    /// Waits until no file is being written, then reads the directory. Replaces the whole set or nothing.
     pub async fn reload(&self) -> Reload {
         let _turn = self.turn.lock().await;
         if let Err(why) = self.rest.released(PATIENCE).await {
-            let text = format!("the rules are not read before their files are whole: {why}");
+            let text = format!("the rules were not read, because their files are still changing: {why}");
             tracing::warn!("{text}");
             return Reload::Waits { text };
         }
@@ -226,8 +230,8 @@ impl Rulebook {
         }
     }
 
-    /// These files, or those in the directory, as a set that does not become the active one; or everything that is wrong with them.
-    /// With `judged` their tests are run as a reload runs them, and refuse the set as there.
+    /// Compiles these files, or those in the directory, without activating them. Returns the set, or the text of all
+    /// errors. With `judged`, also runs the tests of the rules; a failing test refuses the set as in a reload.
     pub async fn edited(&self, files: Option<Files>, judged: bool) -> Result<Arc<RuleSet>, String> {
         let (reading, in_force) = (self.reading.clone(), self.current());
         let work = move || {
@@ -251,7 +255,7 @@ impl Rulebook {
         tokio::task::spawn_blocking(work).await.unwrap_or_else(failed)
     }
 
-    /// What loading this set would do, counted up to a little over `most` jobs.
+    /// Counts the jobs that loading this set would order, up to a little over `most` jobs.
     pub async fn impact(&self, set: &RuleSet, most: u64) -> Result<Impact, StoreError> {
         Impact::of(&self.store, set, &self.current.load_full(), self.clock.now(), most).await
     }
@@ -260,12 +264,14 @@ impl Rulebook {
         self.reading.blast_limit
     }
 
-    /// Why a set orders too much at once to be loaded.
+    /// Returns the reason for refusal if a set would order more jobs than `blast_limit` allows.
     async fn blast(&self, set: &RuleSet) -> Option<String> {
         let limit = self.reading.blast_limit?;
         let impact = match self.impact(set, limit).await {
             Ok(impact) => impact,
-            Err(error) => return Some(format!("what the rules would order at once can't be counted: {error}")),
+            Err(error) => {
+                return Some(format!("the jobs that the rules would order at once could not be counted: {error}"));
+            }
         };
         if impact.total <= limit {
             return None;
@@ -274,7 +280,7 @@ impl Rulebook {
         let by_rule = by_rule.collect::<Vec<_>>().join("\n");
         Some(format!(
             "the rules would order more than {limit} jobs within an hour (`reload.blast_limit`):\n{by_rule}\nLoad them with \
-             `mode: shadow` first and look at `kyc-rules backtest`, or raise the limit in the configuration and restart\n"
+             `mode: shadow` first and run `kyc-rules backtest`, or raise the limit in the configuration and restart\n"
         ))
     }
 
@@ -283,7 +289,7 @@ impl Rulebook {
             return self.refuse(text);
         }
         if let Err(refused) = self.store.activate(Arc::clone(&set)).await {
-            tracing::error!(%refused, "the rules could not be made the active ones");
+            tracing::error!(%refused, "the rules could not be activated");
             return Reload::Failed(refused);
         }
         let (hash, rules) = (set.hash().to_owned(), set.rules().len());
@@ -296,7 +302,7 @@ impl Rulebook {
     }
 
     fn refuse(&self, text: String) -> Reload {
-        tracing::error!("the rules are refused; everything stays as it was\n{text}");
+        tracing::error!("the rules are refused; the active set is unchanged\n{text}");
         self.metrics.reloaded(false);
         let now = self.clock.now();
         self.tell(|told| {
@@ -318,7 +324,7 @@ impl Rulebook {
         earlier.insert(set.hash().to_owned(), set);
     }
 
-    /// The set with this hash: the one in force, or an earlier one out of the store.
+    /// Returns the set with this hash: the active set, or an earlier one from the store.
     pub fn set(&self, hash: &str) -> Result<Option<Arc<RuleSet>>, StoreError> {
         let current = self.current.load_full();
         if current.hash() == hash {
@@ -340,7 +346,8 @@ fn read_files(reading: &Reading) -> Result<Files, String> {
     rules_dir::read(&reading.dir).map_err(|wrong| shown(&wrong, &Files::default(), &reading.dir))
 }
 
-/// Off the threads that answer callbacks: a large directory takes its time. `None`: the set in force, which is not judged again.
+/// Runs on a blocking thread, because a large directory takes long. Returns `None` if the files are those of the active
+/// set.
 async fn read_and_judge(reading: &Reading, in_force: Option<&str>) -> Result<Option<RuleSet>, String> {
     let (reading, in_force) = (reading.clone(), in_force.map(str::to_owned));
     let work = move || {
@@ -354,33 +361,33 @@ async fn read_and_judge(reading: &Reading, in_force: Option<&str>) -> Result<Opt
         let overlooked = rules_dir::overlooked(&reading.dir);
         if !overlooked.is_empty() {
             let text = shown(&overlooked, &Files::default(), &reading.dir);
-            tracing::warn!("beside the rules lies what is not read\n{text}");
+            tracing::warn!("the rules directory has files that are not read\n{text}");
         }
         Ok(Some(set))
     };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(format!("reading the rules failed: {error}")))
 }
 
-/// The set, if nothing is wrong with it or its tests; or everything that is, as a merchant reads it.
+/// Checks the files and runs their tests. Returns the set, or the text of all errors for the operator.
 fn judged(files: &Files, reading: &Reading) -> Result<RuleSet, String> {
     let judging = reading
         .marker
         .begin(&files.hash())
-        .map_err(|error| format!("the data directory can't be written, and nothing is judged: {error}"))?;
+        .map_err(|error| format!("the data directory is not writable, so the rules were not checked: {error}"))?;
     let verdict = judge::judge(files, &reading.terms);
     drop(judging);
     let text = verdict.text(files, &reading.dir.display().to_string());
     let is_refused = verdict.is_refused();
     let Some(set) = verdict.rules.filter(|_| !is_refused) else { return Err(text) };
     if verdict.tests.is_none() {
-        tracing::warn!("the tests of the rules can't be read, and are not run\n{text}");
+        tracing::warn!("the tests of the rules have errors and were not run\n{text}");
     } else if !text.is_empty() {
-        tracing::warn!("the rules are right, and there are warnings\n{text}");
+        tracing::warn!("the rules are valid, with warnings\n{text}");
     }
     Ok(set)
 }
 
-/// The set that was active last; `None`: no set was ever active, or this version refuses its texts.
+/// Loads the set that was active last. `None`: no set was ever active, or this version cannot compile it.
 async fn last_good(store: &Store, context: &Context) -> Result<Option<RuleSet>, StoreError> {
     let (store, context) = (store.clone(), context.clone());
     let work = move || {
@@ -393,13 +400,13 @@ async fn last_good(store: &Store, context: &Context) -> Result<Option<RuleSet>, 
     tokio::task::spawn_blocking(work).await.unwrap_or_else(ended)
 }
 
-/// Why a start has no rules to run. `lost`: why the last good ones can't be used.
+/// The error of a start without rules. `lost`: the reason why the last good rules cannot be used.
 fn wrong(text: String, lost: Option<&StoreError>) -> StartError {
     match lost {
         None => StartError::Wrong(text),
         Some(error) => StartError::Store(format!(
-            "the rules are wrong, and the last good ones in the store can't be used: {error}\n\
-             Correct the rules, and they are used; or restore the file\n\n{}",
+            "the rules have errors, and the last good rules in the store cannot be used: {error}\n\
+             Correct the rules, or restore the file of the last good rules\n\n{}",
             text.trim_end()
         )),
     }

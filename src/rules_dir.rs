@@ -1,7 +1,8 @@
-//! The directory in which merchants keep their rules: read as a whole, at a moment when no process writes, and watched for changes.
+//! The rules directory: reads it as a whole while no process writes to it, and watches it for changes.
 //!
-//! The directory is watched, not files: editors write beside and rename, `git checkout` replaces, and deployments swap a symbolic link.
-//! A look at names, sizes and times once a second catches changes without an event.
+//! The program watches the directory, not files: editors write a new file and rename it, `git checkout` replaces files,
+//! and deployments swap a symbolic link. A comparison of names, sizes and times once a second finds changes without an
+//! event.
 
 mod activity;
 mod identity;
@@ -21,21 +22,21 @@ pub use watch::{Rest, Watch};
 
 use crate::source::{Diagnostic, Files};
 
-/// More than anybody writes by hand.
+/// Maximum total size of the files.
 const MAX_TOTAL_BYTES: u64 = 256 << 20;
 
-/// Hidden, or an editor's.
+/// Whether a file is hidden or a temporary file of an editor.
 fn is_left_alone(name: &str) -> bool {
     name.starts_with('.') || name.starts_with('#') || name.ends_with('~')
 }
 
-/// The directory as diagnostics name it.
+/// The directory's path as diagnostics show it.
 fn shown(dir: &Path) -> String {
     let shown = dir.display().to_string();
     shown.strip_prefix("./").unwrap_or(&shown).trim_end_matches('/').to_owned()
 }
 
-/// The files in there that mean something; everything else may lie beside them.
+/// Whether the program reads a file of this path. The directory may hold other files.
 fn is_ours(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     if is_left_alone(name) {
@@ -49,7 +50,7 @@ fn is_ours(path: &str) -> bool {
     }
 }
 
-/// The paths of our files below the directory.
+/// Lists the files that the program reads, with names relative to the directory.
 fn list(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for (prefix, folder) in
@@ -71,12 +72,13 @@ fn list(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// How often a directory that changes while it is read is read again.
+/// Maximum number of reads of a directory that changes while it is read.
 const MAX_READINGS: usize = 10;
 
-/// Reads the directory; or says everything that can't be read. What else lies there is [`overlooked`].
+/// Reads the directory. Returns an error for each file that cannot be read. [`overlooked`] reports files that are not
+/// read.
 ///
-/// The files are all of one moment: where one of them has changed while they were read, they are read again.
+/// The result is a consistent snapshot: if a file changes during the read, all files are read again.
 pub fn read(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
     for _ in 0..MAX_READINGS {
         let before = identity::of(dir);
@@ -85,19 +87,19 @@ pub fn read(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
             return files;
         }
     }
-    let moving = Diagnostic::error("file", shown(dir), "the files change while they are read");
-    Err(vec![moving.help("wait until the program that writes them has finished")])
+    let moving = Diagnostic::error("file", shown(dir), "the files change while the program reads them");
+    Err(vec![moving.help("wait until the program that writes these files has finished")])
 }
 
 fn read_once(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
     let shown = shown(dir);
     let paths = list(dir).map_err(|error| {
-        let unreadable = Diagnostic::error("file", shown.clone(), format!("can't be read: {error}"));
-        vec![unreadable.help("the directory of the rules is `rules:` in the configuration, or --rules")]
+        let unreadable = Diagnostic::error("file", shown.clone(), format!("cannot be read: {error}"));
+        vec![unreadable.help("set the rules directory with `rules:` in the configuration, or with --rules")]
     })?;
     if !paths.iter().any(|(name, _)| !name.contains('/')) {
-        let empty = Diagnostic::error("file", shown, "there are no rules here: no file ends in .yaml")
-            .help("`kyc-rules init` writes a set to begin with");
+        let empty = Diagnostic::error("file", shown, "there are no rules here: no file name ends in .yaml")
+            .help("`kyc-rules init` creates a set of rules");
         return Err(vec![empty]);
     }
     let mut files = Files::default();
@@ -112,7 +114,11 @@ fn read_once(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
             }
         }
         if total > MAX_TOTAL_BYTES {
-            wrong.push(Diagnostic::error("file", shown, format!("the rules are larger than {MAX_TOTAL_BYTES} bytes")));
+            wrong.push(Diagnostic::error(
+                "file",
+                shown,
+                format!("all files together are larger than {MAX_TOTAL_BYTES} bytes"),
+            ));
             break;
         }
     }
@@ -124,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_beside_the_rules_is_left_alone() {
+    fn other_files_in_the_directory_are_not_read() {
         for path in
             ["kyc.yaml", "kyc.test.yaml", "old.yml", "templates/a.en.md", "templates/layout.html", "labels/de.yaml"]
         {
@@ -138,18 +144,18 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_is_named() {
+    fn unreadable_files_are_reported_by_name() {
         let dir = tempfile::tempdir().expect("directory");
         assert!(read(dir.path()).expect_err("empty")[0].message.contains("no rules"));
         fs::write(dir.path().join("kyc.yaml"), [b'a', b'\n', b'b', 0xFF]).expect("written");
         let wrong = read(dir.path()).expect_err("no text");
         assert_eq!(wrong[0].file, format!("{}/kyc.yaml", dir.path().display()));
         assert_eq!(wrong[0].message, "line 2 is not UTF-8, at byte 3 of the file");
-        assert!(read(&dir.path().join("gone")).expect_err("gone")[0].message.contains("can't be read"));
+        assert!(read(&dir.path().join("gone")).expect_err("gone")[0].message.contains("cannot be read"));
     }
 
     #[test]
-    fn what_never_ends_or_never_comes_is_named_and_not_waited_for() {
+    fn devices_pipes_and_huge_files_are_reported_without_reading_them() {
         let dir = tempfile::tempdir().expect("directory");
         let at = |name: &str| dir.path().join(name);
         for folder in ["templates", "labels"] {
@@ -160,7 +166,7 @@ mod tests {
         std::os::unix::fs::symlink("/dev/zero", at("labels/en.yaml")).expect("linked");
         let made = std::process::Command::new("mkfifo").arg(at("templates/pipe.en.md")).status().expect("mkfifo");
         assert!(made.success());
-        // As large as anybody likes; there is nothing in it.
+        // A sparse file of 1 TiB.
         fs::File::create(at("huge.yaml")).and_then(|file| file.set_len(1 << 40)).expect("made");
         fs::write(at("full.yaml"), "#".repeat(crate::source::MAX_FILE_BYTES)).expect("written");
         let wrong = read(dir.path()).expect_err("refused");

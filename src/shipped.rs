@@ -1,12 +1,12 @@
-//! The rules, templates and labels that come with the program: what `demo` runs and `init` writes.
+//! The shipped rules, templates and labels, which `demo` runs and `init` writes.
 //!
-//! Every file of `rules/` is in here, byte for byte; a test says which one is not.
+//! Contains every file of `rules/`, byte for byte; a test finds missing files.
 
 use crate::source::Files;
 
 macro_rules! shipped {
     ($($path:literal),+ $(,)?) => {
-        /// Path below `rules/`, and text.
+        /// Path below `rules/` and text of each file.
         const FILES: &[(&str, &str)] = &[$(($path, include_str!(concat!("../rules/", $path)))),+];
     };
 }
@@ -93,7 +93,7 @@ shipped![
     "templates/verified.it.md",
 ];
 
-/// The shipped set.
+/// Returns all shipped files.
 pub fn files() -> Files {
     FILES.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
 }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn no_file_of_the_rules_is_left_out() {
+    fn every_file_of_the_rules_directory_is_shipped() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
         let mut there = BTreeSet::new();
         paths(&root, &root, &mut there);
@@ -134,7 +134,7 @@ mod tests {
             .unwrap_or_else(|wrong| panic!("{wrong:#?}"))
     }
 
-    /// Customers as they come: with everything, with nothing, and with one thing each; at once and as a reminder.
+    /// Sample customers: with all details, with none, and with one detail each; for a first mail and for reminders.
     fn customers() -> Vec<Facts> {
         let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let bare = Facts {
@@ -169,7 +169,7 @@ mod tests {
             for locale in LOCALES {
                 for facts in customers() {
                     let mail = templates.render_mail(name, Some(locale), &facts).expect("renders");
-                    assert_eq!(mail.locale, locale, "{name} is written in every language");
+                    assert_eq!(mail.locale, locale, "{name} exists in every language");
                     look(name, &facts, mail);
                 }
             }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shipped_mail_reads_well_in_every_language_for_every_customer() {
+    fn every_shipped_mail_is_well_formed_in_every_language_for_every_customer() {
         all(&brand(), |name, facts, mail| {
             let text = &mail.text;
             for mark in
@@ -187,7 +187,10 @@ mod tests {
             }
             assert!(!text.lines().any(|line| line.trim() == "-"), "{name}: {text}");
             assert!(!mail.html.contains("<li></li>") && !mail.html.contains("<p></p>"), "{name}: {}", mail.html);
-            assert!(!mail.html.contains("src=") && !mail.html.contains("@import"), "nothing is fetched: {name}");
+            assert!(
+                !mail.html.contains("src=") && !mail.html.contains("@import"),
+                "the mail must not load external content: {name}"
+            );
             assert!(mail.html.contains(&format!("<html lang=\"{}\">", mail.locale)), "{name}");
             assert!(!mail.subject.is_empty() && mail.subject.chars().count() <= 70, "{name}: {}", mail.subject);
             assert!(mail.text.contains("Example Shop") && mail.text.contains("support@example.com"), "{name}: {text}");
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_brand_without_page_or_support_leaves_no_holes() {
+    fn a_brand_without_url_or_support_leaves_no_empty_places() {
         let bare = Brand { name: "Example Shop".into(), ..Brand::default() };
         all(&bare, |name, _, mail| {
             assert!(!mail.text.contains("<>") && !mail.html.contains("href"), "{name}: {}", mail.text);
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_and_why_is_said_in_words() {
+    fn codes_of_documents_and_labels_are_written_as_words() {
         let templates = templates(&brand());
         let facts = &customers()[1];
         for (locale, words) in [
@@ -222,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn every_language_has_words_for_the_same_codes() {
+    fn every_language_has_words_for_all_codes() {
         let templates = templates(&brand());
         for code in templates.label_codes() {
             let readable = code.replace('_', " ").to_lowercase();

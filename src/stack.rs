@@ -1,8 +1,8 @@
-//! A thread with a stack of its own size, for work whose depth a file decides.
+//! Runs work whose depth depends on a file on a thread with a large stack.
 //!
-//! A stack overflow ends the process, and a tokio worker, a test thread and the main thread have stacks of different sizes. Rules and
-//! templates are bounded in depth before they are read (`source/tree.rs`, `template/bounds.rs`), and [`deep`] gives this bounded work the
-//! same stack in every command and thread.
+//! A stack overflow ends the process, and tokio workers, test threads and the main thread have stacks of different
+//! sizes. The depth of rules and templates is checked before they are parsed (`source/tree.rs`, `template/bounds.rs`),
+//! and [`deep`] gives this bounded work the same stack in every command and thread.
 
 use std::{
     any::Any,
@@ -11,18 +11,19 @@ use std::{
     thread,
 };
 
-/// Far more than the bounded depth needs, in a build without optimisation too. The kernel gives memory only to pages in use.
+/// Far more than the bounded depth needs, also in a debug build. The kernel allocates memory only for used pages.
 const STACK_BYTES: usize = 64 << 20;
 
 thread_local! {
     static IS_DEEP: Cell<bool> = const { Cell::new(false) };
-    /// How many calls of [`caught`] the thread is in.
+    /// How many nested calls of [`caught`] this thread runs.
     static CATCHING: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Runs the work on a thread with the large stack, and waits for it. A thread that has the large stack runs it itself.
+/// Runs the work on a thread with the large stack, and waits for it. On a thread that has the large stack, runs it
+/// directly.
 ///
-/// A panic of the work goes on in the caller. Where the system gives no thread, the caller runs the work.
+/// A panic of the work propagates to the caller. If the system cannot create a thread, the caller runs the work.
 pub fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     if IS_DEEP.get() {
         return work();
@@ -43,7 +44,8 @@ pub fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
-/// The same, for work that runs code of a library on a merchant's text: a panic of the work is an error, which says what panicked.
+/// Like [`deep`], for work that runs library code on a merchant's text: a panic becomes an error with the name of the
+/// work.
 pub fn caught<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T, String> {
     deep(|| {
         CATCHING.set(CATCHING.get() + 1);
@@ -55,12 +57,12 @@ pub fn caught<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T,
     })
 }
 
-/// Whether a panic of this thread becomes an error of [`caught`].
+/// Whether a panic on this thread becomes an error of [`caught`].
 pub fn is_caught() -> bool {
     CATCHING.get() > 0
 }
 
-/// A panic's message where it is a literal of the source. Any other message may contain a customer's data.
+/// The message of a panic if it is a literal in the source. Any other message may contain a customer's data.
 pub fn literal(panic: &(dyn Any + Send)) -> &'static str {
     panic.downcast_ref::<&'static str>().copied().unwrap_or("(not shown: it may contain data)")
 }
@@ -69,14 +71,14 @@ pub fn literal(panic: &(dyn Any + Send)) -> &'static str {
 mod tests {
     use super::*;
 
-    /// A frame of at least a kilobyte a call.
+    /// Uses at least one kilobyte of stack per call.
     fn dive(depth: usize) -> u64 {
         let room = std::hint::black_box([depth as u8; 1024]);
         if depth == 0 { u64::from(room[0]) } else { dive(depth - 1) + u64::from(room[512] & 1) }
     }
 
     #[test]
-    fn work_that_needs_megabytes_of_stack_is_done_and_nests() {
+    fn work_that_needs_megabytes_of_stack_runs_and_can_be_nested() {
         let small =
             thread::Builder::new().stack_size(128 << 10).spawn(|| deep(|| deep(|| dive(20_000)))).expect("spawned");
         assert_eq!(small.join().expect("no overflow"), 10_000);

@@ -1,7 +1,8 @@
-//! Every metric and the log's set-up, each named once.
+//! All metrics, and the setup of the log.
 //!
-//! Labels are words of this program, names of rules and channels. No customer, address, message or hash is in a metric, and
-//! none in the log. Log lines that a stranger can cause go through a [`Throttle`].
+//! Labels are constants of this program and names of rules and channels. Neither metrics nor log lines contain a
+//! customer, an address, a message or a hash. Log lines that any client on the network can trigger are limited by a
+//! [`Throttle`].
 
 mod panics;
 mod refusals;
@@ -35,13 +36,13 @@ use crate::{
     store::Figures,
 };
 
-/// How a callback was answered.
+/// The kinds of responses to callbacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types)]
 pub enum Answer {
     accepted,
     duplicate,
-    /// Verified, and of a type that this program does nothing about.
+    /// Verified, but of a type that this program does not process.
     ignored,
     malformed,
     other_type,
@@ -66,12 +67,12 @@ struct RefusalLabels {
     refused: &'static str,
 }
 
-/// The callbacks that were answered 200 since the start.
+/// The callbacks that were answered with 200 since the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     pub accepted: u64,
     pub duplicate: u64,
-    /// By type, as the provider names it.
+    /// By type, with the provider's name for it.
     pub ignored: Vec<(&'static str, u64)>,
     pub last_at: Option<Timestamp>,
 }
@@ -88,7 +89,7 @@ struct AttemptLabels {
     outcome: &'static str,
 }
 
-/// Whom a question about a customer went to.
+/// The service that was asked for a customer's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types)]
 pub enum Service {
@@ -96,16 +97,16 @@ pub enum Service {
     directory,
 }
 
-/// What came of it.
+/// The outcome of such a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types)]
 pub enum Asked {
     answered,
-    /// It knows no such customer.
+    /// The service does not know this customer.
     unknown,
-    /// What it says of the customer can't be used.
+    /// The service's data about the customer cannot be used.
     odd,
-    /// No answer.
+    /// The request failed.
     failed,
 }
 
@@ -130,14 +131,14 @@ struct StateLabels {
     state: &'static str,
 }
 
-/// What Prometheus is told.
+/// The metrics for Prometheus.
 pub struct Metrics {
     registry: Registry,
     callbacks: Family<AnswerLabels, Counter>,
     callback_seconds: Histogram,
     ignored: Family<TypeLabels, Counter>,
     refused: Family<RefusalLabels, Counter>,
-    /// When a callback was last answered 200, in milliseconds; 0 before the first.
+    /// The time of the last callback that was answered with 200, in milliseconds since the epoch; 0 before the first.
     taken_ms: AtomicI64,
     rules: Family<RuleLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
@@ -186,39 +187,39 @@ impl Default for Metrics {
             relay_down: Family::default(),
             store_bytes: Gauge::default(),
         };
-        registry.register("callbacks", "Callbacks by how they were answered", new.callbacks.clone());
+        registry.register("callbacks", "Callbacks by response", new.callbacks.clone());
         registry.register_with_unit(
             "callback",
-            "From a callback's body to its answer, for those that were stored",
+            "Time from a callback's body to its response, for stored callbacks",
             Unit::Seconds,
             new.callback_seconds.clone(),
         );
         registry.register(
             "callbacks_ignored",
-            "Callbacks about something else than KYC that were verified and ignored, by their type",
+            "Verified callbacks that are not about KYC and were ignored, by type",
             new.ignored.clone(),
         );
         registry.register(
             "refused",
-            "Requests and connections that a listener refused, by the reason",
+            "Requests and connections that a listener refused, by reason",
             new.refused.clone(),
         );
-        registry.register("rules", "Rules whose trigger matched, by what became of them", new.rules.clone());
-        registry.register("attempts", "Attempts at jobs, by how they ended", new.attempts.clone());
+        registry.register("rules", "Rules whose trigger matched, by outcome", new.rules.clone());
+        registry.register("attempts", "Attempts at jobs, by outcome", new.attempts.clone());
         registry.register(
             "attempts_in_doubt",
-            "Attempts that a process did not live to see the end of",
+            "Attempts that were running when the process ended",
             new.in_doubt.clone(),
         );
         registry.register(
             "questions",
-            "Questions to the provider's API and the merchant's directory, by what came of them",
+            "Requests to the provider's API and the merchant's directory, by outcome",
             new.questions.clone(),
         );
         registry.register("reloads", "Reloads of the rules", new.reloads.clone());
-        registry.register("rules_refused", "1 while the rules on the disk are refused", new.rules_refused.clone());
+        registry.register("rules_refused", "1 while the rule files are refused", new.rules_refused.clone());
         registry.register("jobs", "Jobs that are not done, by state", new.jobs.clone());
-        registry.register("customers_waiting", "Customers whose callbacks wait to be decided", new.waiting.clone());
+        registry.register("customers_waiting", "Customers whose callbacks wait for a decision", new.waiting.clone());
         registry.register(
             "customers_unanswered",
             "Customers whose callbacks have waited longer than provider.patience",
@@ -231,19 +232,19 @@ impl Default for Metrics {
         );
         registry.register(
             "provider_key_refused",
-            "1 while the provider's API does not accept provider.api_key",
+            "1 while the provider's API rejects provider.api_key",
             new.key_refused.clone(),
         );
-        registry.register("customers", "Customers known", new.customers.clone());
+        registry.register("customers", "Known customers", new.customers.clone());
         registry.register("records", "The number of the latest durable record", new.records.clone());
-        registry.register("channels_braked", "Channels that their brakes have paused", new.braked.clone());
+        registry.register("channels_braked", "Channels paused by their brakes", new.braked.clone());
         registry.register(
             "relay_down",
             "1 while a channel's mail relay is down or refuses every mail",
             new.relay_down.clone(),
         );
-        registry.register("view_behind", "Customers that the view has yet to be given", new.view_behind.clone());
-        registry.register_with_unit("store", "What the store takes on the disk", Unit::Bytes, new.store_bytes.clone());
+        registry.register("view_behind", "Customers whose view entry is not up to date", new.view_behind.clone());
+        registry.register_with_unit("store", "Size of the store on the disk", Unit::Bytes, new.store_bytes.clone());
         Self { registry, ..new }
     }
 }
@@ -253,13 +254,13 @@ impl Metrics {
         self.callbacks.get_or_create(&AnswerLabels { answer }).inc();
     }
 
-    /// A callback was answered 200.
+    /// Counts a callback that was answered with 200.
     pub fn taken(&self, answer: Answer, at: Timestamp) {
         self.answered(answer);
         self.taken_ms.store(at.millis(), Relaxed);
     }
 
-    /// A callback about something else than KYC was answered 200.
+    /// Counts a callback that is not about KYC and was answered with 200.
     pub fn ignored(&self, kind: OtherType, at: Timestamp) {
         self.ignored.get_or_create(&TypeLabels { r#type: kind.name() }).inc();
         self.taken(Answer::ignored, at);
@@ -283,10 +284,11 @@ impl Metrics {
         self.callback_seconds.observe(seconds);
     }
 
-    /// Counts what a durable record says.
+    /// Counts the effects of a durable record.
     pub fn recorded(&self, effects: &Effects) {
         for ruling in &effects.rules {
-            // A rule that did not fire is ordinary, and there may be thousands; one that could not be decided is news.
+            // A rule that did not fire is not counted, because there may be thousands. A rule that could not be
+            // evaluated is counted.
             if ruling.outcome != Ruled::No {
                 let labels = RuleLabels { rule: ruling.id.to_string(), outcome: ruling.outcome.name() };
                 self.rules.get_or_create(&labels).inc();
@@ -302,12 +304,12 @@ impl Metrics {
         self.in_doubt.inc_by(attempts as u64);
     }
 
-    /// Whether the provider's API refuses the key just now.
+    /// Sets whether the provider's API currently rejects the key.
     pub fn key_refused(&self, refused: bool) {
         self.key_refused.set(i64::from(refused));
     }
 
-    /// The number of customers whose due timers wait too long for the provider's API.
+    /// Sets the number of customers whose due timers have waited longer than the patience for the provider's API.
     pub fn timers_unanswered(&self, customers: u64) {
         self.timers_unanswered.set(signed(customers));
     }
@@ -325,7 +327,7 @@ impl Metrics {
         self.relay_down.get_or_create(&ChannelLabels { channel: channel.to_owned() }).set(i64::from(is_down));
     }
 
-    /// The text of `/metrics`.
+    /// Returns the text of `/metrics`.
     pub fn text(&self, figures: Option<&Figures>, listeners: &[&Refusals]) -> String {
         for refusals in listeners {
             for counted in refusals.counts() {
@@ -351,7 +353,7 @@ impl Metrics {
             self.store_bytes.set(signed(figures.bytes));
         }
         let mut text = String::new();
-        // Writing into a text can't fail.
+        // Writing to a `String` cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
@@ -361,15 +363,16 @@ fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// What the log looks like.
+/// The format of the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     Text,
     Json,
 }
 
-/// Standard error, as the log sees it: what can't be written there (a closed pipe, a full disk) is lost, and nothing else is. The
-/// subscriber would say so with `eprintln!`, which panics for the same reason, and takes the thread down that had something to say.
+/// Standard error as the output of the log. Write errors (a closed pipe, a full disk) are ignored: only the line is
+/// lost. Otherwise the subscriber would report the error with `eprintln!`, which panics for the same reason and ends
+/// the thread that logs.
 struct Forgiving;
 
 impl Write for Forgiving {
@@ -384,15 +387,15 @@ impl Write for Forgiving {
     }
 }
 
-/// Starts the log, on standard error. The level is for what this program says. Libraries say no more than warnings: at finer levels
-/// they repeat paths and answers, and so ids and names; and nothing in the environment changes that. rustls says nothing: the other
-/// end of a connection chooses how often it warns, and its errors are said by this program.
+/// Starts the log on standard error. `level` applies to this program. Libraries log warnings and errors only, because
+/// at finer levels they log paths and responses, which contain ids and names; no environment variable changes that.
+/// rustls logs nothing: the peer controls how often it warns, and this program logs its errors.
 pub fn start_log(format: LogFormat, level: &str) {
     let others = if level == "error" { "error" } else { "warn" };
     let filter = EnvFilter::new(format!("{others},rustls=off,{}={level}", env!("CARGO_CRATE_NAME")));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Forgiving).log_internal_errors(false);
     panics::log_panics();
-    // A second start in the same process changes nothing.
+    // A second call in the same process has no effect.
     let _ = match format {
         LogFormat::Text => log.with_ansi(false).try_init(),
         LogFormat::Json => log.json().try_init(),

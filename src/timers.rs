@@ -1,7 +1,8 @@
-//! From the clock to decisions: finds stays that have lasted as long as a rule waits for, and proposes them.
+//! Finds stays that have reached a duration of a rule, and proposes their timers for a decision.
 //!
-//! It keeps nothing that has to last. How far it has looked is in memory; what has been decided is in the store, which is asked
-//! again after a restart, and `decide` says whether a proposal is due at all. While the clock can't be trusted it proposes nothing.
+//! This module keeps no durable state. Its progress is in memory; decisions are in the store, which is read again after
+//! a restart, and `decide` determines whether a proposed timer is due. While the clock is in doubt, it proposes
+//! nothing.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -21,36 +22,37 @@ use crate::{
     store::{Overdue, Refused, StayPlace, Store, StoreError},
 };
 
-/// Stays that began shortly before the last look are looked at again: a record may have been on its way into the view, or the clock
-/// been set back a little.
+/// Stays that began shortly before the last pass are checked again: their record may not have been in the view yet, or
+/// the clock may have been set back slightly.
 const OVERLAP_MS: i64 = 10 * 60_000;
 
-/// How many stays are proposed at once.
+/// The number of stays per page that are proposed together.
 const PAGE: usize = 256;
 
-/// How soon timers are looked at again that wait for the provider's API.
+/// Delay before timers are checked again that wait for the provider's API, in milliseconds.
 const UNANSWERED_MS: i64 = 5_000;
 
-/// At least so often is the clock looked at.
+/// The longest interval between two passes, in milliseconds.
 const LONGEST_SLEEP_MS: i64 = 30_000;
 
-/// How long to wait after the store could not be read or has refused.
+/// Delay after the store could not be read or has rejected a command, in milliseconds.
 const REFUSED_MS: i64 = 1_000;
 
 /// The loop that proposes timers.
 pub struct Timers {
     store: Store,
     clock: Clock,
-    /// Who asks the provider's API before a timer is decided; `None`: nobody has to.
+    /// Asks the provider's API before a timer is decided; `None`: the API is not asked.
     asker: Option<Arc<Asker>>,
-    /// Who asks the merchant's directory before one is decided that reads a contact; `None`: nobody has to.
+    /// Asks the merchant's directory before a timer is decided whose rule reads the contact; `None`: there is no
+    /// lookup.
     lookups: Option<Arc<Lookups>>,
-    /// Up to where the stays of each (status, duration) have been looked at, by when they began.
+    /// For each (stay, duration): stays that began before this time have been checked.
     looked_until: HashMap<(Stay, i64), Timestamp>,
     in_doubt: bool,
 }
 
-/// Why a look was not brought to its end.
+/// The reason why a pass was interrupted.
 #[derive(Debug)]
 enum Interrupted {
     Store(StoreError),
@@ -68,28 +70,28 @@ impl Timers {
         Self { store, clock, asker, lookups, looked_until: HashMap::new(), in_doubt: false }
     }
 
-    /// Until `stop` says true.
+    /// Runs until `stop` is true.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut standing = self.store.standing();
         while !*stop.borrow() {
             let now_standing = standing.borrow_and_update().clone();
             let looked = tokio::select! {
-                // What is dropped midway is looked at again; what is decided is durable.
+                // A pass that is dropped midway is repeated; its decisions are durable.
                 _ = stop.wait_for(|stop| *stop) => return,
                 looked = self.look(&now_standing) => looked,
             };
             let sleep_ms = match looked {
                 Ok(next) => {
                     let longest = if self.clock.is_moved_by_hand() { 50 } else { LONGEST_SLEEP_MS };
-                    // Not at once: what is due and was not decided has a reason that lasts a moment.
+                    // Waits at least 20 ms: a due timer without a decision waits for a short-lived reason.
                     next.map_or(longest, |next| next.since_ms(self.clock.now()).clamp(20, longest))
                 }
                 Err(Interrupted::Store(error)) => {
-                    tracing::warn!(%error, "stays can't be looked at; it is tried again");
+                    tracing::warn!(%error, "cannot read the stays; will retry");
                     REFUSED_MS
                 }
                 Err(Interrupted::Refused(refused)) => {
-                    tracing::warn!(%refused, "timers can't be decided; it is tried again");
+                    tracing::warn!(%refused, "cannot decide the timers; will retry");
                     REFUSED_MS
                 }
             };
@@ -101,7 +103,7 @@ impl Timers {
         }
     }
 
-    /// Proposes all that is due by now; says when something may be due next.
+    /// Proposes every timer that is due now; returns when the next one may be due.
     async fn look(&mut self, standing: &Standing) -> Result<Option<Timestamp>, Interrupted> {
         if self.is_in_doubt() {
             return Ok(None);
@@ -113,17 +115,17 @@ impl Timers {
         let mut waiting = HashSet::new();
         for ((stay, after_ms), live_since) in waited_for {
             let until = now.plus_ms(-after_ms);
-            // What came due before it was live is backlog.
+            // A timer that came due before it was live is backlog.
             let first = live_since.plus_ms(-after_ms - 1);
             let looked = self.looked_until.get(&(stay.clone(), after_ms)).map_or(first, |looked| first.max(*looked));
             let of = Overdue { stay, after_ms, entered_after: looked, entered_until: until };
             if !self.propose(&of, &mut waiting).await? {
-                // The API gives no answer; those about whom it was asked are looked at again.
+                // The API gives no answer; its customers are checked again.
                 next = Some(next.map_or(now, |next| next.min(now)).plus_ms(UNANSWERED_MS));
                 continue;
             }
             let began = self.store.next_stay(&of.stay, until).await?;
-            // Whoever begins to wait from now on is due a whole duration later.
+            // A stay that begins after this moment is due a whole duration later.
             let due = began.unwrap_or(now).plus_ms(after_ms);
             next = Some(next.map_or(due, |next| next.min(due)));
             self.looked_until.insert((of.stay, after_ms), until.plus_ms(-OVERLAP_MS));
@@ -139,17 +141,18 @@ impl Timers {
         if in_doubt && !self.in_doubt {
             tracing::error!(
                 "the clock has jumped by more than 5 minutes: timers and limits wait until it is accepted (`kyc-rules resume \
-                 --clock`), set right, or has lasted 15 minutes; callbacks are taken"
+                 --clock`), set right, or has lasted 15 minutes; callbacks are still accepted"
             );
         }
         if !in_doubt && self.in_doubt {
-            tracing::info!("the clock is believed again");
+            tracing::info!("the clock is trusted again");
         }
         self.in_doubt = in_doubt;
         in_doubt
     }
 
-    /// Whether all that is due was decided. Customers for whom something was not are put into `waiting`.
+    /// Proposes the overdue timers and returns whether all were decided. Customers with undecided timers are added to
+    /// `waiting`.
     async fn propose(&self, of: &Overdue, waiting: &mut HashSet<CustomerId>) -> Result<bool, Interrupted> {
         let mut last: Option<StayPlace> = None;
         let mut all = true;
@@ -171,7 +174,8 @@ impl Timers {
         }
     }
 
-    /// Every event of one customer that is due, one after the other. `false`: somebody who has to be asked first gives no answer.
+    /// Decides every due timer of one customer, one after the other. `false`: a service that must be asked first gives
+    /// no answer.
     async fn decide_all(&self, customer: &CustomerId) -> Result<bool, Refused> {
         let mut confirmed = self.asker.is_none() && self.lookups.is_none();
         loop {
@@ -205,7 +209,7 @@ impl Timers {
     }
 }
 
-/// What live timers wait for, and since when at the earliest.
+/// Returns what live timers wait for, with the earliest time at which one of them became live.
 fn waited_for(standing: &Standing) -> BTreeMap<(Stay, i64), Timestamp> {
     let mut waited_for = BTreeMap::new();
     for (timer, live) in standing.timers() {

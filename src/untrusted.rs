@@ -1,12 +1,13 @@
-//! Text from outside (a provider's message, a server's answer) before it is kept or shown: bounded, and without control characters.
+//! Limits text from outside (a provider's message, a server's response) before it is stored or shown: its length, and
+//! control characters.
 //!
-//! Every text of another system that is stored, logged or shown passes one of these functions. What a terminal or a page needs on
-//! top of that (marks of direction, HTML) is escaped where it is printed.
+//! All text from other systems that is stored, logged or shown goes through one of these functions. Escapes for a
+//! terminal or a page (direction marks, HTML) are added where the text is printed.
 
 use std::borrow::Cow;
 
-/// At most `max` characters. Line ends and tabs stay; every other control character becomes a space, because in JSON each would take
-/// six bytes.
+/// Truncates to `max` characters. Line ends and tabs are kept; any other control character becomes a space, because
+/// each would take six bytes in JSON.
 pub fn lines(text: &str, max: usize) -> Cow<'_, str> {
     let cut = match text.char_indices().nth(max) {
         Some((at, _)) => &text[..at],
@@ -16,13 +17,14 @@ pub fn lines(text: &str, max: usize) -> Cow<'_, str> {
     if cut.contains(harmful) { cut.replace(harmful, " ").into() } else { cut.into() }
 }
 
-/// As [`lines`], and `…` where text was cut.
+/// Like [`lines`], and appends `…` to truncated text.
 pub fn excerpt(text: &str, max: usize) -> String {
     let cut = lines(text, max);
     if cut.chars().count() < text.chars().count() { format!("{cut}…") } else { cut.into_owned() }
 }
 
-/// One line of at most `max` characters, and `…` where something was cut: white space and control characters become single spaces.
+/// One line of at most `max` characters, with `…` after truncated text. Each run of white space and control characters
+/// becomes one space.
 pub fn one_line(text: &str, max: usize) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let tidy = words.collect::<Vec<_>>().join(" ");
@@ -32,7 +34,8 @@ pub fn one_line(text: &str, max: usize) -> String {
     }
 }
 
-/// An error code: at most `max` characters that an identifier may have; others become `_`. `None`: nothing is left.
+/// Returns an error code: at most `max` characters; a character that is not allowed in an identifier becomes `_`.
+/// `None`: the text is empty.
 pub fn code(text: &str, max: usize) -> Option<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
     let code: String = text.trim().chars().take(max).map(|c| if fits(c) { c } else { '_' }).collect();
@@ -44,10 +47,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_go_and_lines_stay() {
+    fn control_characters_are_replaced_and_line_ends_are_kept() {
         assert_eq!(lines("a\u{1b}[2J\r\n\tb\u{7f}\u{85}", 100), "a [2J\r\n\tb  ");
         assert!(matches!(lines("Grüße, 漢字\n", 100), Cow::Borrowed(_)));
-        assert_eq!(lines(&"ä".repeat(10), 3), "äää", "never half a character");
+        assert_eq!(lines(&"ä".repeat(10), 3), "äää", "characters are not split");
         assert_eq!(excerpt("a\u{7}bc", 2), "a …");
         assert_eq!(excerpt("a\u{7}b", 3), "a b");
         assert_eq!(one_line("a\r\n  b\u{7}c", 100), "a b c");

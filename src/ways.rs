@@ -1,6 +1,7 @@
-//! Every way out that the configuration names, each with what it sends by.
+//! Builds the channels that the configuration names, each with its own client.
 //!
-//! They share nothing: a target that hangs has connections, workers and a queue of its own, and holds up nobody else.
+//! Channels share nothing: each has its own connections, workers and queue, so that a target that hangs does not
+//! delay another.
 
 use std::sync::Arc;
 
@@ -20,17 +21,17 @@ use crate::{
     outbox::Channel,
 };
 
-/// Attempts at once at one target or room.
+/// The number of concurrent attempts per webhook target or chat room.
 const CONCURRENCY: usize = 4;
 
-/// One way out, ready to be used.
+/// A channel that is ready to send.
 pub struct Open {
     pub channel: Channel,
     pub workers: usize,
     pub way: Way,
 }
 
-/// The channels that are configured, whether or not anything can be sent by them.
+/// All configured channels, including those that have nothing to send.
 pub fn channels(config: &Config) -> Vec<Channel> {
     let email = config.email.iter().map(|_| Channel::Email);
     let webhooks = config.webhooks.keys().map(|name| Channel::Webhook(name.as_str().into()));
@@ -38,7 +39,7 @@ pub fn channels(config: &Config) -> Vec<Channel> {
     email.chain(webhooks).chain(chats).collect()
 }
 
-/// The brakes of those that have one.
+/// The brakes of the channels that have one.
 pub fn brakes(config: &Config) -> Vec<(Channel, Brake)> {
     let email = config.email.iter().map(|email| (Channel::Email, email.brake));
     let webhooks = config.webhooks.iter().map(|(name, one)| (Channel::Webhook(name.as_str().into()), one.brake));
@@ -55,7 +56,7 @@ pub fn relays(ways: &[Open]) -> Vec<(Channel, Arc<CircuitBreaker>)> {
     ways.iter().filter_map(breaker).collect()
 }
 
-/// All of them. An error is what the configuration says that can't be.
+/// Builds all channels. The error names the configuration key that is wrong.
 pub fn open(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Vec<Open>, String> {
     let reach = |private| Reach { private, extra_roots: extra_roots.to_vec(), ..Reach::default() };
     let mut ways = Vec::new();
@@ -88,7 +89,7 @@ pub fn open(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Vec<Open>, Strin
     Ok(ways)
 }
 
-/// The shop's API that is asked for contacts, and how long its answers are fresh, in milliseconds.
+/// The shop's API that is asked for contacts, and how long its answers stay fresh, in milliseconds.
 pub fn shop(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Option<(Shop, i64)>, String> {
     let Some(lookup) = &config.directory.lookup else { return Ok(None) };
     let reach = Reach { private: lookup.private, extra_roots: extra_roots.to_vec(), ..Reach::default() };
@@ -97,7 +98,7 @@ pub fn shop(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Option<(Shop, i6
     Ok(Some((shop, i64::try_from(lookup.cache.as_millis()).unwrap_or(i64::MAX))))
 }
 
-/// What mails are sent with; `None` where the transport was left unfilled.
+/// Everything that sending mails needs; `None` if `email.transport` is not set.
 pub fn post(email: &config::Email, extra_roots: &[Vec<u8>]) -> Result<Option<Post>, String> {
     let Some(transport) = &email.transport else { return Ok(None) };
     let is_smtp = matches!(transport, Transport::Smtp(_));

@@ -1,11 +1,11 @@
-//! The house's floors: a file names only what stands lower, and what is pure says no word of I/O.
+//! Checks the layers of the modules: a file uses only modules of lower layers, and pure modules do no I/O.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// From the ground up. Rooms on one floor don't name each other.
+/// The layers, from the lowest. Modules of one layer do not use each other.
 const FLOORS: &[&[&str]] = &[
     &["clock", "source", "pace", "stack", "untrusted", "zone"],
     &["kyc", "template"],
@@ -27,7 +27,7 @@ const FLOORS: &[&[&str]] = &[
     &["cli"],
 ];
 
-/// What is pure, and what it never says outside its tests.
+/// The pure modules, and the words that must not occur in them outside tests.
 const PURE: &[&str] = &[
     "source",
     "kyc",
@@ -61,7 +61,7 @@ fn sources(dir: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-/// Each file below src, the room it stands in, and its text without tests and comments.
+/// Each file below src, its top-level module, and its text without tests and comments.
 fn files() -> Vec<(PathBuf, String, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
@@ -82,7 +82,7 @@ fn files() -> Vec<(PathBuf, String, String)> {
     files
 }
 
-/// The rooms named in `use crate::…` and in paths.
+/// The modules named in `use crate::…` and in paths.
 fn named(code: &str) -> Vec<String> {
     let mut rooms = Vec::new();
     let word = |text: &str| -> String {
@@ -113,16 +113,16 @@ fn named(code: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_file_names_only_what_stands_lower() {
+fn a_file_uses_only_lower_layers() {
     let mut wrong = Vec::new();
     for (path, room, code) in files() {
         let Some(floor) = floor_of(&room) else {
-            wrong.push(format!("{}: {room} stands on no floor; add it to FLOORS", path.display()));
+            wrong.push(format!("{}: {room} is in no layer; add it to FLOORS", path.display()));
             continue;
         };
         for other in named(&code) {
             if other != room && floor_of(&other).is_some_and(|other| other >= floor) {
-                wrong.push(format!("{} names {other}", path.display()));
+                wrong.push(format!("{} uses {other}", path.display()));
             }
         }
     }
@@ -131,12 +131,12 @@ fn a_file_names_only_what_stands_lower() {
 }
 
 #[test]
-fn what_is_pure_says_no_word_of_io() {
+fn pure_modules_do_no_io() {
     let mut wrong = Vec::new();
     for (path, room, code) in files() {
         if PURE.contains(&&*room) {
             for word in IMPURE_WORDS.iter().filter(|word| code.contains(**word)) {
-                wrong.push(format!("{} says {word:?}", path.display()));
+                wrong.push(format!("{} contains {word:?}", path.display()));
             }
         }
     }
@@ -144,7 +144,7 @@ fn what_is_pure_says_no_word_of_io() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_begins_with_a_module_comment() {
     let mut paths = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut paths);
     let silent: Vec<_> =
@@ -153,18 +153,18 @@ fn every_file_says_what_it_is_for() {
 }
 
 #[test]
-fn the_reader_of_paths_finds_what_is_named() {
+fn the_reader_of_paths_finds_all_modules() {
     let code = "use crate::{\n    clock::Timestamp,\n    kyc::{A, B},\n};\nfn f() { crate::store::x() }";
     assert_eq!(named(code), ["clock", "kyc", "store"]);
 }
 
-/// The enumerations whose variants each `match` names, so that the compiler finds each place when one is added.
+/// The enums whose variants each `match` must name, so that the compiler finds each place when a variant is added.
 const NAMED_IN_FULL: &[&str] = &["Action", "Channel"];
 
-/// Where `Self` is one of them.
+/// The files in which `Self` is one of them.
 const HOMES: &[(&str, &str)] = &[("rules/action.rs", "Action"), ("outbox/channel.rs", "Channel")];
 
-/// Code without what stands in quotes: the braces in there open nothing.
+/// The code without the content of string and character literals, whose braces do not count.
 fn unquoted(code: &str) -> String {
     let mut plain = String::new();
     let mut rest = code.chars().peekable();
@@ -210,7 +210,7 @@ fn matches(code: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// What stands between the braces that follow the scrutinee.
+/// The text between the braces after the scrutinee.
 fn body(code: &str) -> Option<&str> {
     let (mut depth, mut begin) = (0_i32, None);
     for (at, c) in code.char_indices() {
@@ -267,7 +267,7 @@ fn parts(pattern: &str) -> Vec<Vec<String>> {
     split(pattern, '|').into_iter().map(tuple).collect()
 }
 
-/// Splits where nothing is open.
+/// Splits at a character outside all brackets.
 fn split(text: &str, at: char) -> Vec<String> {
     let (mut depth, mut found) = (0_i32, vec![String::new()]);
     for c in text.chars() {
@@ -285,7 +285,7 @@ fn split(text: &str, at: char) -> Vec<String> {
     found.into_iter().map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
 }
 
-/// `_`, or a name that takes whatever there is.
+/// Whether the part is `_`, or a name that matches any value.
 fn is_wild(part: &str) -> bool {
     let is_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
     part.starts_with(|c: char| c == '_' || c.is_ascii_lowercase())
@@ -293,11 +293,11 @@ fn is_wild(part: &str) -> bool {
         && !matches!(part, "true" | "false")
 }
 
-/// The pattern of a match over this enumeration that takes variants which it does not name.
+/// The pattern of a match over this enum that matches variants which it does not name.
 fn wild<'p>(patterns: &'p [String], of: &str) -> Option<&'p String> {
     let names = |part: &str| {
         let word = |at: usize| !part[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
-        // Its own variants, not those of something that is inside of another.
+        // Its own variants, not those inside another pattern.
         part.match_indices(&format!("{of}::"))
             .any(|(at, _)| at == 0 || part[..at].ends_with("@ ") || word(at) && part[..at].ends_with('&'))
     };
@@ -313,7 +313,7 @@ fn wild<'p>(patterns: &'p [String], of: &str) -> Option<&'p String> {
 }
 
 #[test]
-fn no_arm_takes_actions_or_channels_that_are_not_named() {
+fn no_arm_matches_unnamed_actions_or_channels() {
     let mut wrong = Vec::new();
     for (path, _, code) in files() {
         let home = HOMES.iter().find(|(file, _)| path.ends_with(file)).map(|(_, of)| *of);
@@ -330,7 +330,7 @@ fn no_arm_takes_actions_or_channels_that_are_not_named() {
 }
 
 #[test]
-fn an_arm_that_takes_the_rest_is_found() {
+fn an_arm_that_matches_the_rest_is_found() {
     let code =
         "let x = match f(|a| { a }) { Action::Tag(_) => \"}\", Action::Email { to, .. } if to => { 1 } _ => 2, };";
     let found = matches(&unquoted(code));

@@ -1,4 +1,4 @@
-//! What an attacker or an accident may bring, and what it gets; and each shape that the provider documents.
+//! The responses to hostile and malformed input, and to every callback shape that the provider documents.
 
 mod support;
 
@@ -34,7 +34,7 @@ async fn shop_of_the_provider() -> (Shop, Service) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_documented_shape_is_taken() {
+async fn every_documented_shape_is_accepted() {
     let (_shop, service) = shop_of_the_provider().await;
     let expected = [
         ("created", "CREATED", json!([])),
@@ -57,7 +57,7 @@ async fn every_documented_shape_is_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_hash_is_refused_in_every_shape_and_leaves_nothing() {
+async fn a_wrong_hash_is_refused_in_every_form_and_nothing_is_stored() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     let right = signed("C-1", "FULL_USER", json!({}));
@@ -80,7 +80,7 @@ async fn a_wrong_hash_is_refused_in_every_shape_and_leaves_nothing() {
         let (code, problem) =
             service.post(signed("C-1", "FULL_USER", json!({"hash": hash})).to_string()).await.expect("an answer");
         assert_eq!(code, 401, "{hash}");
-        assert_eq!(problem["detail"], Value::Null, "no hint which");
+        assert_eq!(problem["detail"], Value::Null, "the response does not say which check failed");
     }
     let mut without = right.clone();
     without.as_object_mut().expect("object").remove("hash");
@@ -102,7 +102,7 @@ async fn a_wrong_hash_is_refused_in_every_shape_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_rotated_without_a_callback_refused() {
+async fn a_key_can_be_rotated_without_refusing_callbacks() {
     let shop = Shop::new(RULES);
     let command = shop.command();
     let config = std::fs::read_to_string(shop.path("kyc-rules.yaml")).expect("text");
@@ -117,7 +117,7 @@ async fn a_key_is_rotated_without_a_callback_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_callback_is_named() {
+async fn the_response_describes_why_a_body_is_not_a_callback() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     let good = signed("C-1", "FULL_USER", json!({}));
@@ -160,7 +160,7 @@ async fn what_is_no_callback_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn chunked_bodies_are_taken_within_the_limit() {
+async fn chunked_bodies_are_accepted_up_to_the_limit() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     let send = |body: &[u8]| {
@@ -171,7 +171,7 @@ async fn chunked_bodies_are_taken_within_the_limit() {
             )
             .expect("sent");
         for piece in body.chunks(1000) {
-            // A server that has heard enough may close before all is sent.
+            // The server may close the connection before everything is sent.
             let sent = write!(stream, "{:x}\r\n", piece.len())
                 .and_then(|()| stream.write_all(piece))
                 .and_then(|()| stream.write_all(b"\r\n"));
@@ -189,7 +189,7 @@ async fn chunked_bodies_are_taken_within_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strange_ids_are_opaque() {
+async fn unusual_ids_are_opaque() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     for id in [
@@ -208,7 +208,7 @@ async fn strange_ids_are_opaque() {
         let customer = service.get(&format!("customers/{encoded}")).await;
         assert_eq!(customer["id"], id);
         let (status, shown, errors) = {
-            // The command line speaks to the server where the configuration says.
+            // The command line connects to the address in the configuration.
             let config = std::fs::read_to_string(shop.path("kyc-rules.yaml")).expect("text");
             let config =
                 config.replace("admin: {listen: \"127.0.0.1:0\"", &format!("admin: {{listen: \"{}\"", service.admin));
@@ -231,7 +231,7 @@ async fn strange_ids_are_opaque() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_is_text_whatever_it_says() {
+async fn a_message_is_treated_as_plain_text() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     let hostile = "[pay here](https://evil.example) <script>alert(1)</script> {{ 7*7 }} **bold**\n# head\n- item";
@@ -252,7 +252,7 @@ async fn a_message_is_text_whatever_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn line_breaks_reach_no_header() {
+async fn line_breaks_never_reach_a_header() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     for contact in [
@@ -265,11 +265,11 @@ async fn line_breaks_reach_no_header() {
         let (status, problem) = service.ask("PUT", "customers/C-1/contact", Some(contact.clone())).await;
         assert_eq!(status, 422, "{contact}: {problem}");
     }
-    assert_eq!(service.ask("GET", "customers/C-1", None).await.0, 404, "nothing of it was kept");
+    assert_eq!(service.ask("GET", "customers/C-1", None).await.0, 404, "none of it was stored");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_captured_callback_replayed_all_day_costs_next_to_nothing() {
+async fn replaying_a_captured_callback_adds_almost_no_records() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     service.callback("C-1", "FULL_USER", json!({})).await;
@@ -286,7 +286,7 @@ async fn a_captured_callback_replayed_all_day_costs_next_to_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_admin_side_wants_its_token_and_its_own_name() {
+async fn the_admin_side_requires_its_token_and_an_allowed_host() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     let client = reqwest::Client::new();
@@ -307,7 +307,7 @@ async fn the_admin_side_wants_its_token_and_its_own_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn labels_and_documents_of_any_shape_are_kept_as_far_as_they_can_be() {
+async fn unusual_labels_and_documents_are_truncated_and_stored() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     let many: Vec<String> = (0..200).map(|nth| format!("DOCUMENT_{nth:03}")).collect();
@@ -321,7 +321,7 @@ async fn labels_and_documents_of_any_shape_are_kept_as_far_as_they_can_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_unsaid_or_too_deep_is_refused() {
+async fn a_missing_status_or_too_deep_nesting_is_refused() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     let mut unsaid = signed("C-1", "FULL_USER", json!({}));

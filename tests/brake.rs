@@ -1,4 +1,5 @@
-//! The brake: a wrong rule can't mail everybody, whatever is restarted in between, and a person decides how it goes on.
+//! The brake: a wrong rule cannot send mails to all customers, even across restarts, and an operator decides how it
+//! continues.
 
 mod support;
 
@@ -17,7 +18,7 @@ fn shop() -> Shop {
     shop
 }
 
-/// So many customers, each with an address, enter this status.
+/// This range of customers, each with an address, enters this status.
 async fn enter(service: &Service, customers: std::ops::Range<usize>, status: &str) {
     for nth in customers {
         service.contact(&format!("C-{nth}"), "ada@customer.example").await;
@@ -51,7 +52,7 @@ async fn the_hint_names_the_rule_whose_jobs_wait_and_not_the_one_with_the_most_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn past_the_brake_nothing_leaves_until_a_person_says_so() {
+async fn past_the_brake_nothing_leaves_until_an_operator_resumes() {
     let shop = shop();
     let service = shop.start().ready().await;
     enter(&service, 0..2, "SOFT_KYC_FAILED").await;
@@ -59,7 +60,7 @@ async fn past_the_brake_nothing_leaves_until_a_person_says_so() {
     done(&service, 3).await;
     let status = service.get("status").await;
     assert_eq!((&status["brakes"], &status["paused"]["channels"]), (&json!([]), &json!({})));
-    // One too many, and those that come while nobody has looked.
+    // One order too many, and those that follow before an operator looks.
     enter(&service, 3..6, "SOFT_KYC_FAILED").await;
     let status = service.until("status", |said| said["jobs"]["queued"] == 3).await;
     let brake = &status["brakes"][0];
@@ -77,28 +78,28 @@ async fn past_the_brake_nothing_leaves_until_a_person_says_so() {
     assert!(service.command(&shop, &["status"]).1.contains("brake      email: more than 3 per 1h"));
     assert_eq!(shop.mails().len(), 3);
 
-    // Each waiting mail says why it waits, and how an operator goes on.
+    // Each waiting mail shows why it waits and how an operator continues.
     let jobs = service.get("jobs?state=queued").await;
     let reason = jobs["jobs"][0]["reason"].as_str().expect("a reason").to_owned();
     for part in [
         "channel email is paused by its brake: more than 3 per 1h were ordered: sorry 3, bye 1",
-        "`kyc-rules resume --channel email --drop-rule sorry` drops what sorry has ordered",
+        "`kyc-rules resume --channel email --drop-rule sorry` drops the jobs of sorry",
         "It counts and asks first",
     ] {
         assert!(reason.contains(part), "{reason}");
     }
     assert!(said.contains("--drop-rule sorry") && service.log().contains("--drop-rule sorry"), "{said}");
-    // Without a terminal there is no answer to a question, so no job goes.
+    // Without a terminal the question gets no answer, so no job is released.
     let (code, said, error) = service.command(&shop, &["resume", "--channel", "email"]);
     assert_eq!(code, Some(2), "{said}{error}");
-    assert!(said.contains("sorry  3        goes"), "{said}");
-    assert!(error.contains("Resume email and let 3 jobs go?") && error.contains("say --yes"), "{error}");
+    assert!(said.contains("sorry  3        sent"), "{said}");
+    assert!(error.contains("Resume email and send 3 jobs?") && error.contains("use --yes"), "{error}");
     let (code, said, _) = service.command(&shop, &["resume", "--channel", "email", "--json"]);
     assert_eq!((code, &*said), (Some(2), ""));
     let (status, problem) = service.ask("POST", "channels/email/resume", None).await;
     assert_eq!(status, 409);
     let detail = problem["detail"].as_str().expect("a detail");
-    assert!(detail.contains("3 jobs would go: sorry 3. Repeat with `confirm=3`"), "{detail}");
+    assert!(detail.contains("3 jobs would be released: sorry 3. Repeat with `confirm=3`"), "{detail}");
     assert_eq!(service.ask("POST", "channels/email/resume?confirm=2", None).await.0, 409);
     let (_, dry) = service.ask("POST", "channels/email/resume?dry=true&drop_rule=sorry", None).await;
     assert_eq!((&dry["drops"], &dry["releases"]), (&json!(3), &json!(0)));
@@ -106,9 +107,9 @@ async fn past_the_brake_nothing_leaves_until_a_person_says_so() {
     assert_eq!(service.get("status").await["brakes"][0]["channel"], "email");
     assert_eq!(shop.mails().len(), 3);
     let (code, said, error) = service.command(&shop, &["resume", "--channel", "email", "--yes"]);
-    assert_eq!((code, said.trim()), (Some(0), "channel email resumed by hand, 3 that wait may go"), "{error}");
+    assert_eq!((code, said.trim()), (Some(0), "channel email resumed by hand, 3 waiting jobs released"), "{error}");
     done(&service, 6).await;
-    // It counts anew from then on.
+    // After that the count starts again.
     enter(&service, 6..9, "SOFT_KYC_FAILED").await;
     done(&service, 9).await;
     assert_eq!(service.get("status").await["brakes"], json!([]));
@@ -118,7 +119,7 @@ async fn past_the_brake_nothing_leaves_until_a_person_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_forgets_neither_what_was_ordered_nor_that_it_is_paused_nor_that_it_was_resumed() {
+async fn a_restart_keeps_the_count_of_orders_the_pause_and_the_resumption() {
     let shop = shop();
     let service = shop.start().ready().await;
     enter(&service, 0..3, "SOFT_KYC_FAILED").await;
@@ -137,15 +138,11 @@ async fn a_restart_forgets_neither_what_was_ordered_nor_that_it_is_paused_nor_th
     let service = shop.start().ready().await;
     enter(&service, 4..7, "SOFT_KYC_FAILED").await;
     done(&service, 7).await;
-    assert_eq!(
-        service.get("status").await["brakes"],
-        json!([]),
-        "what was ordered before it was resumed counts no more"
-    );
+    assert_eq!(service.get("status").await["brakes"], json!([]), "orders before the resumption no longer count");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_wrong_rule_has_ordered_is_dropped_and_the_rest_goes() {
+async fn the_jobs_of_a_wrong_rule_are_dropped_and_the_rest_is_sent() {
     let shop = shop();
     let service = shop.start().ready().await;
     service.ask("POST", "channels/email/pause", None).await;
@@ -160,10 +157,10 @@ async fn what_a_wrong_rule_has_ordered_is_dropped_and_the_rest_goes() {
     }
     let (code, _, error) = service.command(&shop, &["resume", "--channel", "email", "--drop-rule", "sory"]);
     assert_eq!(code, Some(1), "{error}");
-    assert!(error.contains("was not resumed. Did you mean sorry? What waits is of bye (2), sorry (4)"), "{error}");
+    assert!(error.contains("was not resumed. Did you mean sorry? Waiting jobs: bye (2), sorry (4)"), "{error}");
     assert!(service.get("status").await["paused"]["channels"]["email"].is_string() && shop.mails().is_empty());
     let (code, said, error) = service.command(&shop, &["resume", "--channel", "email", "--drop-rule", "sorry"]);
-    let done_so = "channel email resumed by hand, 4 jobs dropped, 2 that wait may go";
+    let done_so = "channel email resumed by hand, 4 jobs dropped, 2 waiting jobs released";
     assert_eq!((code, said.trim()), (Some(0), done_so), "{error}");
     done(&service, 2).await;
     let jobs = service.until_jobs("C-0", &["cancelled"]).await;
@@ -172,7 +169,7 @@ async fn what_a_wrong_rule_has_ordered_is_dropped_and_the_rest_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_or_a_room_has_a_brake_where_the_configuration_says_so() {
+async fn a_target_or_a_room_has_a_brake_if_one_is_configured() {
     let server = HookServer::start().await;
     let mut shop = Shop::new(
         "  - id: told\n    when: any -> any\n    do:\n      - webhook: {to: braked, event: a}\n      \
@@ -201,7 +198,7 @@ async fn a_target_or_a_room_has_a_brake_where_the_configuration_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backlog_that_is_more_than_the_brake_lets_says_so() {
+async fn a_backlog_above_the_brake_is_reported() {
     let mut shop = shop();
     shop.rules("  - {id: remind, when: PENDING_KYC_DATA for 1s, do: [{email: hello}, {tag: reminded}]}\n");
     shop.email = ", brake: 2 per 1h".to_owned();
@@ -212,7 +209,7 @@ async fn a_backlog_that_is_more_than_the_brake_lets_says_so() {
     assert_eq!(service.command(&shop, &["resume", "remind"]).0, Some(0));
     let (code, said, error) = service.command(&shop, &["backlog", "remind", "--yes"]);
     assert_eq!(code, Some(0), "{error}");
-    let told = "remind did it for 5 customers\nbut email is paused by its brake: more than 2 per 1h were ordered: remind 3\n  \
-                what has not left yet is kept: mend the rules, then `kyc-rules resume --channel email [--drop-rule RULE]`\n";
+    let told = "remind ran for 5 customers\nbut email is paused by its brake: more than 2 per 1h were ordered: remind 3\n  \
+                unsent jobs are kept: correct the rules, then run `kyc-rules resume --channel email [--drop-rule RULE]`\n";
     assert!(said.ends_with(told), "{said}");
 }

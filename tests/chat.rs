@@ -1,4 +1,5 @@
-//! Messages to rooms through real sockets: each kind's payload, hostile texts, and what each kind says when it is busy.
+//! Messages to chat rooms through real sockets: the payload of each kind, hostile texts, and the responses of a busy
+//! service.
 
 mod support;
 
@@ -20,7 +21,7 @@ use support::{
 const HOSTILE: &str = "<!channel> @everyone **now** [pay](https://evil.example) {{ 7 * 7 }} & _x_ \"q\"\r\n# big";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_kind_of_room_gets_its_own_payload_and_hostile_words_stay_words() {
+async fn each_kind_of_room_gets_its_own_payload_and_hostile_text_stays_text() {
     let server = HookServer::start().await;
     let mut shop = Shop::new(
         "  - id: told\n    when: any -> SOFT_KYC_FAILED\n    do:\n      \
@@ -74,7 +75,7 @@ async fn answered(kind: Kind, reply: Reply) -> Outcome {
 }
 
 #[tokio::test]
-async fn each_kind_says_in_its_own_way_when_it_is_busy_and_what_is_wrong() {
+async fn the_delay_of_each_kind_of_busy_service_is_read() {
     let say = |status: u16, headers: &str, body: &str| Reply::Say(status, headers.to_owned(), body.to_owned());
     assert_eq!(answered(Kind::Slack, say(200, "", "ok")).await, Outcome::Done);
     assert_eq!(answered(Kind::Discord, Reply::Status(204)).await, Outcome::Done);
@@ -94,11 +95,11 @@ async fn each_kind_says_in_its_own_way_when_it_is_busy_and_what_is_wrong() {
         panic!("refused")
     };
     assert_eq!(trouble, Trouble::Refused);
-    assert!(error.ends_with("said 404 Not Found: no_service for …"), "{error}");
+    assert!(error.ends_with("answered 404 Not Found: no_service for …"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_text_is_as_it_was_decided_whatever_comes_after() {
+async fn a_text_stays_as_it_was_decided() {
     let server = HookServer::scripted(&[Reply::Hang]).await;
     let mut shop = Shop::new(
         "  - {id: told, when: any -> any, do: [{chat: {to: ops, text: \"{{ customer.id }} is {{ to }}, {{ missing_docs | words }}\"}}]}\n",
@@ -119,7 +120,7 @@ async fn a_text_is_as_it_was_decided_whatever_comes_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_text_that_can_not_be_made_is_a_problem_of_that_job_alone() {
+async fn a_text_that_cannot_be_rendered_is_a_problem_of_that_job_alone() {
     let server = HookServer::start().await;
     let mut shop = Shop::new(
         "  - id: told\n    when: any -> any\n    do:\n      \
@@ -136,7 +137,7 @@ async fn a_text_that_can_not_be_made_is_a_problem_of_that_job_alone() {
     assert_eq!((&jobs[0]["problem"], &jobs[0]["attempts"]), (&json!("unrenderable"), &json!(0)));
     let texts: Vec<Value> = server.calls().iter().map(|call| call.json()["text"].clone()).collect();
     assert!(texts.contains(&json!("C-9 plain")) && !texts.contains(&json!("C-9")), "{texts:?}");
-    // Nobody can make it by trying again.
+    // A retry cannot render it either.
     let id = jobs[0]["id"].as_str().expect("id");
     service.ask("POST", &format!("jobs/{id}/retry"), None).await;
     let jobs = service.until_jobs("C-9", &["problem", "done"]).await;

@@ -1,4 +1,4 @@
-//! What the command line prints, to whom, and what it answers with: real processes, real files in place of a terminal.
+//! Output and exit codes of the command line, with real processes.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::service::{SECRET, Service, Shop};
 
 const RULES: &str = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: {template: sorry, settle: 1h}}]}\n";
 
-/// Runs a program whose standard output is this file.
+/// Runs a command with its standard output redirected to this file. Returns the exit code and standard error.
 fn into(file: &str, mut command: Command) -> (Option<i32>, String) {
     let output = fs::OpenOptions::new().write(true).open(file).expect("opens");
     let done = command.stdout(output).stderr(Stdio::piped()).output().expect("runs");
@@ -20,7 +20,7 @@ fn into(file: &str, mut command: Command) -> (Option<i32>, String) {
 }
 
 #[test]
-fn output_that_can_not_be_written_is_a_failure_and_a_closed_pipe_is_none() {
+fn unwritable_output_is_an_error_but_a_closed_pipe_is_not() {
     let shop = Shop::new(RULES);
     let secret = ["sign", "C-1", "--secret", SECRET];
     let cases: [&[&str]; 8] = [
@@ -48,7 +48,7 @@ fn output_that_can_not_be_written_is_a_failure_and_a_closed_pipe_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_is_shown_steers_the_terminal() {
+async fn control_characters_are_escaped_in_the_output() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     let id = "C\u{202e}-1";
@@ -67,7 +67,7 @@ async fn nothing_that_is_shown_steers_the_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_id_can_be_asked_for_and_an_empty_one_is_a_mistake() {
+async fn every_id_can_be_shown_but_an_empty_id_is_a_usage_error() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     for id in [".", "..", "a/b"] {
@@ -88,7 +88,7 @@ async fn every_id_can_be_asked_for_and_an_empty_one_is_a_mistake() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_the_server_needs_none_of_its_secrets_but_the_token() {
+async fn a_client_command_needs_no_secret_of_the_server_except_the_token() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     let run = |token: &str, arguments: &[&str]| {
@@ -110,7 +110,7 @@ async fn whoever_asks_the_server_needs_none_of_its_secrets_but_the_token() {
     let file = shop.path("contacts.csv");
     fs::write(&file, "id,email\nC-1,ada@customer.example\n").expect("written");
     let (code, said) = run("a-token-that-is-not-asked-for", &["customers", "import", &file.display().to_string()]);
-    assert_eq!(code, Some(1), "the server does not know this token: {said}");
+    assert_eq!(code, Some(1), "the server does not accept this token: {said}");
     let (code, said) = run("${NOT_SET_HERE}", &["status"]);
     assert!(code == Some(78) && said.contains("`admin.token` names a variable"), "{said}");
     assert_eq!(run(token, &["serve"]).0, Some(78));
@@ -121,7 +121,7 @@ fn json_of(text: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_asked_for_as_json_comes_as_json() {
+async fn output_and_errors_are_json_with_the_json_flag() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     service.contact("C-1", "ada@customer.example").await;
@@ -149,7 +149,7 @@ async fn what_is_asked_for_as_json_comes_as_json() {
 }
 
 #[test]
-fn signing_writes_what_the_provider_would() {
+fn sign_prints_the_same_callback_as_the_provider() {
     let shop = Shop::new(RULES);
     let (_, said, _) = shop.run(&[
         "sign",
@@ -169,7 +169,7 @@ fn signing_writes_what_the_provider_would() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_is_told_to_a_head_request_as_to_a_get() {
+async fn health_endpoints_answer_head_requests() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     for path in ["healthz", "readyz"] {
@@ -180,7 +180,7 @@ async fn health_is_told_to_a_head_request_as_to_a_get() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_come_in_pages_and_a_contact_is_an_object() {
+async fn jobs_are_paged_and_a_contact_must_be_an_object() {
     let shop = Shop::new(RULES);
     let service: Service = shop.start().ready().await;
     for nth in 0..3 {
@@ -195,24 +195,24 @@ async fn jobs_come_in_pages_and_a_contact_is_an_object() {
         let (status, problem) = service.ask(method, path, Some(json!([]))).await;
         assert_eq!(status, 400);
         assert!(
-            problem["detail"].as_str().is_some_and(|detail| detail.contains("has to be a JSON object")),
+            problem["detail"].as_str().is_some_and(|detail| detail.contains("must be a JSON object")),
             "{problem}"
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_that_can_not_be_read_is_told_why() {
+async fn a_malformed_query_is_rejected_with_the_reason() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     for (path, said) in [
         ("jobs?max=1000", "unknown parameter `max`, expected one of `state`"),
-        ("jobs?limit=all", "the query can't be read: limit: "),
+        ("jobs?limit=all", "the query cannot be read: limit: "),
         ("customers?max=1", "unknown parameter `max`"),
         ("customers/C-1?limit=-1", "limit: "),
         ("records?from=x", "from: "),
         ("explain", "missing parameter `customer`"),
-        ("problems?max=1000", "the query can't be read"),
+        ("problems?max=1000", "the query cannot be read"),
     ] {
         let (status, problem) = service.ask("GET", path, None).await;
         let detail = problem["detail"].as_str().unwrap_or_default();
@@ -221,7 +221,7 @@ async fn a_query_that_can_not_be_read_is_told_why() {
 }
 
 #[test]
-fn a_certificate_that_can_not_be_used_is_found_before_the_start() {
+fn check_reports_an_unusable_certificate() {
     let shop = Shop::new(RULES);
     let mut command = shop.command();
     shop.write("shop.key", "no key");
@@ -235,7 +235,7 @@ fn a_certificate_that_can_not_be_used_is_found_before_the_start() {
 }
 
 #[test]
-fn rules_are_checked_without_a_configuration_as_far_as_they_can_be() {
+fn rules_are_checked_without_a_configuration() {
     let shop = Shop::new(
         "  - {id: told, when: any -> any, if: {customer.attributes.plan: pro}, \
          do: [{webhook: {to: shop, event: a}}, {chat: {to: ops, text: hello}}]}\n",

@@ -1,5 +1,6 @@
-//! What merchants read when their configuration is wrong: each `tests/cases/config/NAME.yaml` beside the exact text in
-//! `NAME.txt`. After a change of wording `UPDATE=1 cargo test --test config` writes the texts anew, to be read like code.
+//! Compares the messages about a wrong configuration with approved texts: each `tests/cases/config/NAME.yaml` has the
+//! exact text in `NAME.txt`. After a change of wording, `UPDATE=1 cargo test --test config` writes the texts again;
+//! review them like code.
 
 use std::{
     fs,
@@ -33,7 +34,7 @@ fn read(name: &str) -> Loaded {
 }
 
 #[test]
-fn every_message_is_as_it_was_approved() {
+fn every_message_is_as_approved() {
     let mut names: Vec<String> = fs::read_dir(DIRECTORY)
         .expect("directory")
         .filter_map(|entry| entry.expect("entry").file_name().into_string().ok())
@@ -82,7 +83,7 @@ fn sources(dir: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-/// A key that nothing reads promises what the program does not do.
+/// A key that no code reads would have no effect.
 #[test]
 fn each_value_of_the_configuration_is_read_somewhere() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -1,5 +1,5 @@
-//! Callbacks confirmed with the provider's API, over real sockets: an API that agrees, disagrees, is late, away, refuses the key,
-//! or lies in shape.
+//! Confirmation of callbacks by the provider's API over real sockets: the API agrees, disagrees, is outdated or
+//! unavailable, rejects the key, or returns malformed answers.
 
 mod support;
 
@@ -40,8 +40,8 @@ async fn a_callback_that_the_api_confirms_moves_the_customer() {
     let more = json!({"kycRejectLabel": "BAD_SELFIE", "docsMissing": ["PASSPORT"]});
     assert_eq!(service.callback("C-1", "SOFT_KYC_FAILED", more).await, "accepted");
     let customer = until_verdicts(&service, "C-1", &["callback moved"]).await;
-    assert_eq!(customer["missing_docs"], json!(["SELFIE"]), "the API's");
-    assert_eq!(customer["reject_labels"], json!(["BAD_SELFIE"]), "the callback's");
+    assert_eq!(customer["missing_docs"], json!(["SELFIE"]), "from the API");
+    assert_eq!(customer["reject_labels"], json!(["BAD_SELFIE"]), "from the callback");
     assert_eq!(customer["timeline"][0]["rules"][0]["outcome"], "fired");
     assert_eq!(
         (&customer["timeline"][0]["from"], &customer["timeline"][0]["to"]),
@@ -52,7 +52,7 @@ async fn a_callback_that_the_api_confirms_moves_the_customer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_captured_hash_with_another_status_is_stale_and_acts_on_nothing() {
+async fn a_callback_with_a_captured_hash_is_stale_and_causes_no_action() {
     let (shop, provider) = shop().await;
     provider.knows("C-1", "KYC_PENDING", &[]);
     let service = shop.start().ready().await;
@@ -60,8 +60,8 @@ async fn a_captured_hash_with_another_status_is_stale_and_acts_on_nothing() {
     service.callback("C-1", "FULL_USER", json!({})).await;
     let customer = until_verdicts(&service, "C-1", &["callback stale", "api moved"]).await;
     assert_eq!(customer["status"], "KYC_PENDING");
-    assert_eq!(customer["unsaid"], json!(["processing", "reject_labels"]), "the API does not speak of them");
-    // What was claimed can be seen by whoever is to decide about it.
+    assert_eq!(customer["unsaid"], json!(["processing", "reject_labels"]), "the API has no such fields");
+    // The content of the callback is visible to an operator.
     assert_eq!(customer["timeline"][1]["said"]["status"], "FULL_USER");
     let (_, shown, _) = service.command(&shop, &["customers", "show", "C-1"]);
     assert!(shown.contains("stale  says FULL_USER\n") && shown.contains("  labels      not known\n"), "{shown}");
@@ -69,7 +69,7 @@ async fn a_captured_hash_with_another_status_is_stale_and_acts_on_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_that_is_late_is_asked_again_and_a_kill_in_between_loses_nothing() {
+async fn an_outdated_api_is_asked_again_and_a_kill_in_between_loses_nothing() {
     let (shop, provider) = shop().await;
     provider.knows("C-1", "KYC_PENDING", &[]);
     let service = shop.start().ready().await;
@@ -87,7 +87,7 @@ async fn an_api_that_is_late_is_asked_again_and_a_kill_in_between_loses_nothing(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callbacks_are_kept_while_the_api_is_away_and_decided_when_it_is_back() {
+async fn callbacks_wait_while_the_api_is_unavailable_and_are_decided_afterwards() {
     let (shop, provider) = shop().await;
     provider.knows("C-1", "SOFT_KYC_FAILED", &[]);
     for manner in [Manner::Drops, Manner::Says(500, "oops".to_owned()), Manner::Says(429, "slow".to_owned())] {
@@ -109,7 +109,7 @@ async fn callbacks_are_kept_while_the_api_is_away_and_decided_when_it_is_back() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_refused_is_a_problem_and_takes_no_node_out() {
+async fn a_rejected_key_is_a_problem_and_readyz_stays_200() {
     let (shop, provider) = shop().await;
     provider.behaves(Manner::Says(401, "{}".to_owned()));
     let service = shop.start().ready().await;
@@ -126,11 +126,11 @@ async fn a_key_that_is_refused_is_a_problem_and_takes_no_node_out() {
     assert_eq!(service.get("status").await["ready"], true);
     assert!(service.metrics().await.contains("kyc_rules_provider_key_refused 1"));
     assert_eq!(service.get("problems").await["service"][0]["problem"], "provider_key");
-    assert_eq!(service.callback("C-2", "FULL_USER", json!({})).await, "accepted", "callbacks are kept");
+    assert_eq!(service.callback("C-2", "FULL_USER", json!({})).await, "accepted", "callbacks are still accepted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_lies_in_shape_decides_nothing_and_a_person_may() {
+async fn a_malformed_answer_decides_nothing_and_an_operator_may_decide() {
     let (shop, provider) = shop().await;
     for body in [
         "[]",
@@ -141,7 +141,7 @@ async fn an_answer_that_lies_in_shape_decides_nothing_and_a_person_may() {
         r#"{"success":false,"data":{"status":"FULL_USER"},"errors":[{"code":"busy"}]}"#,
     ] {
         provider.behaves(Manner::Says(200, body.to_owned()));
-        // A restart asks at once about the callback that waits.
+        // A restart causes a request at once for the waiting callback.
         let asked = provider.asked().len();
         let service = shop.start().ready().await;
         service.callback("C-1", "FULL_USER", json!({})).await;
@@ -169,7 +169,7 @@ async fn an_answer_that_lies_in_shape_decides_nothing_and_a_person_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_timer_asks_first_and_leaves_alone_who_has_left() {
+async fn a_timer_asks_the_api_first_and_skips_a_customer_who_has_moved_on() {
     let (shop, provider) = shop().await;
     for customer in ["C-1", "C-2"] {
         provider.knows(customer, "SOFT_KYC_FAILED", &[]);
@@ -180,13 +180,13 @@ async fn a_timer_asks_first_and_leaves_alone_who_has_left() {
         service.callback(customer, "SOFT_KYC_FAILED", json!({})).await;
         until_verdicts(&service, customer, &["callback moved"]).await;
     }
-    // No callback tells of it: it was lost.
+    // The callback about this change was lost.
     provider.knows("C-2", "FULL_USER", &[]);
     service.until_jobs("C-1", &["done", "done"]).await;
     service.until("customers/C-2", |said| said["status"] == "FULL_USER").await;
     let jobs = service.until_jobs("C-2", &["done", "done"]).await;
     let rules: Vec<&str> = jobs.iter().filter_map(|job| job["rule"].as_str()).collect();
-    assert_eq!(rules, ["sorry", "hello"], "not the one that waits for two seconds");
+    assert_eq!(rules, ["sorry", "hello"], "the rule with the timer does not fire");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,7 +209,7 @@ async fn reconciling_finds_lost_callbacks_and_lost_reversals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_customer_of_whom_the_api_knows_nothing_is_asked_about_again_and_null_is_none_where_both_say_so() {
+async fn an_unknown_customer_is_asked_about_again_and_null_is_none_if_both_sources_agree() {
     let (shop, provider) = shop().await;
     provider.says_about(
         "C-2",
@@ -232,7 +232,7 @@ async fn a_customer_of_whom_the_api_knows_nothing_is_asked_about_again_and_null_
     for customer in ["C-1", "C-2"] {
         assert_eq!(verdicts(&service.get(&format!("customers/{customer}")).await), ["callback pending"]);
     }
-    // It comes to know them, and no document is missing any more.
+    // The API now knows the customer, and no document is missing.
     provider.knows("C-1", "KYC_FULL_USER", &[]);
     let customer = service.until("customers/C-1", |said| said["status"] == "FULL_USER").await;
     assert_eq!(verdicts(&customer), ["callback stale", "api moved"]);
@@ -241,7 +241,7 @@ async fn a_customer_of_whom_the_api_knows_nothing_is_asked_about_again_and_null_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_other_spelling_of_full_user_is_full_user_from_a_callback_too() {
+async fn the_other_spelling_of_full_user_is_accepted_in_a_callback() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     service.callback("C-1", "KYC_FULL_USER", json!({})).await;
@@ -251,7 +251,7 @@ async fn the_other_spelling_of_full_user_is_full_user_from_a_callback_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reconciling_moves_nobody_of_whom_the_api_knows_nothing_and_counts_them() {
+async fn reconciling_counts_unknown_customers_and_does_not_change_them() {
     let (mut shop, provider) = shop().await;
     shop.more = shop.more.replace("api_key:", "reconcile: 1s, reconcile_final: off, api_key:");
     for customer in ["C-1", "C-2"] {
@@ -269,13 +269,13 @@ async fn reconciling_moves_nobody_of_whom_the_api_knows_nothing_and_counts_them(
     };
     service.until("status", counted).await;
     let customer = service.get("customers/C-1").await;
-    assert_eq!((&customer["status"], verdicts(&customer).len()), (&json!("KYC_PENDING"), 1), "it stays as remembered");
+    assert_eq!((&customer["status"], verdicts(&customer).len()), (&json!("KYC_PENDING"), 1), "the status is kept");
     let (_, said, _) = service.command(&shop, &["status"]);
-    assert!(said.contains("it knows nothing of 1 of the 2 customers"), "{said}");
+    assert!(said.contains("it does not know 1 of the 2 customers"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn going_live_takes_the_api_s_word_for_everybody_and_no_rule_sees_it() {
+async fn an_import_stores_the_api_s_status_and_triggers_no_rule() {
     let (shop, provider) = shop().await;
     provider.knows("C-1", "SOFT_KYC_FAILED", &["SELFIE"]);
     let service = shop.start().ready().await;
@@ -283,7 +283,7 @@ async fn going_live_takes_the_api_s_word_for_everybody_and_no_rule_sees_it() {
     let file = shop.path("customers.csv").display().to_string();
     let (code, said, errors) = service.command(&shop, &["customers", "import", &file, "--from-provider"]);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(said.contains("1 of 2 are known to the provider, and new here; of 1 it knows nothing (yet)"), "{said}");
+    assert!(said.contains("the provider knows 1 of 2 that were new here; it does not know 1 (yet)"), "{said}");
     let (_, said, _) = service.command(&shop, &["--json", "customers", "import", &file, "--from-provider"]);
     let said: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!((&said["from_provider"], &said["unknown"]), (&json!(0), &json!(1)), "{said}");
@@ -296,7 +296,7 @@ async fn going_live_takes_the_api_s_word_for_everybody_and_no_rule_sees_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_whom_the_api_says_nonsense_about_stops_nobody_s_import() {
+async fn an_unusable_answer_about_one_customer_does_not_stop_the_import() {
     let (shop, provider) = shop().await;
     for customer in ["C-1", "C-3"] {
         provider.knows(customer, "FULL_USER", &[]);
@@ -310,13 +310,13 @@ async fn one_whom_the_api_says_nonsense_about_stops_nobody_s_import() {
         let (code, said, errors) = service.command(&shop, &["customers", "import", &file, "--from-provider"]);
         assert_eq!(code, Some(1), "{said}");
         assert!(errors.contains("about 1 of 3") && errors.contains("\n  C-2: the answer is not"), "{errors}");
-        assert_eq!(provider.asked(), asked, "who is known is not asked about again");
+        assert_eq!(provider.asked(), asked, "known customers are not asked about again");
     }
     assert_eq!(service.get("customers/C-3").await["status"], "FULL_USER");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_import_ends_with_a_word_where_the_api_refuses_us_or_wants_to_be_left_alone() {
+async fn an_import_ends_with_an_error_if_the_api_rejects_the_key_or_requests_a_delay() {
     for (manner, said) in [
         (Manner::Says(401, "{}".to_owned()), "does not accept `provider.api_key`"),
         (Manner::AsksForPatience(3_600), "answers 429"),
@@ -328,13 +328,16 @@ async fn an_import_ends_with_a_word_where_the_api_refuses_us_or_wants_to_be_left
         let file = shop.path("customers.csv").display().to_string();
         let (code, _, errors) = service.command(&shop, &["customers", "import", &file, "--from-provider"]);
         assert_eq!(code, Some(69), "{errors}");
-        assert!(errors.contains(said) && errors.contains("the contacts are in; run it again"), "{errors}");
+        assert!(
+            errors.contains(said) && errors.contains("the contacts are imported; run the command again"),
+            "{errors}"
+        );
         assert_eq!(provider.asked().len(), 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_seconds_holds_callbacks_up_for_seconds() {
+async fn an_outage_of_seconds_delays_callbacks_by_seconds() {
     let (shop, provider) = shop().await;
     let service = shop.start().ready().await;
     provider.behaves(Manner::Says(502, "{}".to_owned()));
@@ -349,7 +352,7 @@ async fn an_outage_of_seconds_holds_callbacks_up_for_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn customers_about_whom_the_api_always_fails_hold_up_nobody_else() {
+async fn customers_whose_requests_always_fail_delay_no_other_customer() {
     let (shop, provider) = shop().await;
     let bad: Vec<String> = (0..12).map(|nth| format!("BAD-{nth}")).collect();
     bad.iter().for_each(|customer| provider.says_about(customer, 500, "{}"));
@@ -359,7 +362,7 @@ async fn customers_about_whom_the_api_always_fails_hold_up_nobody_else() {
         service.callback(customer, "SOFT_KYC_FAILED", json!({})).await;
     }
     let asked = || provider.asked().iter().filter(|customer| customer.starts_with("BAD")).count();
-    // Everyone of them has failed, and waits.
+    // Every request about them has failed, and their callbacks wait.
     let status = service.until("status", |status| asked() >= 12 && status["provider"]["error"].is_string()).await;
     assert_eq!(status["provider"]["questions"], 12);
     service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
@@ -367,7 +370,7 @@ async fn customers_about_whom_the_api_always_fails_hold_up_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_burst_about_one_customer_is_one_question_and_waits_for_an_api_that_is_late() {
+async fn a_burst_about_one_customer_is_one_question_and_waits_for_an_outdated_api() {
     let (shop, provider) = shop().await;
     provider.knows("C-1", "KYC_PENDING", &[]);
     let service = shop.start().ready().await;
@@ -380,8 +383,8 @@ async fn a_burst_about_one_customer_is_one_question_and_waits_for_an_api_that_is
         }
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(provider.asked().len() - asked <= 4, "{} questions for one burst", provider.asked().len() - asked);
-    assert_eq!(service.get("status").await["provider"]["questions"], 1, "nothing is stale before its time");
+    assert!(provider.asked().len() - asked <= 4, "{} requests for one burst", provider.asked().len() - asked);
+    assert_eq!(service.get("status").await["provider"]["questions"], 1, "no callback becomes stale early");
     let (code, said, _) = service.command(&shop, &["refresh", "C-1"]);
     assert!(code == Some(0) && said.contains("may be late"), "{said}");
     provider.knows("C-1", "FULL_USER", &["SELFIE"]);

@@ -1,6 +1,8 @@
-//! Kills at random moments while callbacks pour in. Whatever was answered is there, exactly once; nothing is half there.
+//! Kills the server at random moments under a load of callbacks. Every acknowledged callback is stored exactly once,
+//! and completely.
 //!
-//! `KYC_RULES_CRASH_ROUNDS=10000 cargo test --test crash -- --nocapture` for a long run; `KYC_RULES_CRASH_SEED` repeats one.
+//! A long run: `KYC_RULES_CRASH_ROUNDS=10000 cargo test --test crash -- --nocapture`. `KYC_RULES_CRASH_SEED` repeats a
+//! run.
 
 mod support;
 
@@ -28,7 +30,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// What a customer's one writer knows: which steps were answered, and which one got no answer.
+/// The state of a customer's one writer: the number of acknowledged steps, and whether one step is unacknowledged.
 #[derive(Default)]
 struct Sent {
     answered: u64,
@@ -36,7 +38,7 @@ struct Sent {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_answered_survives_every_kill_exactly_once() {
+async fn every_acknowledged_callback_survives_every_kill_exactly_once() {
     let rounds = number("KYC_RULES_CRASH_ROUNDS").unwrap_or(if std::env::var_os("CI").is_some() { 100 } else { 20 });
     let seed = number("KYC_RULES_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     println!("KYC_RULES_CRASH_SEED={seed}, {rounds} rounds");
@@ -45,9 +47,9 @@ async fn what_was_answered_survives_every_kill_exactly_once() {
     let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
 
     let mut shop = Shop::new(RULES);
-    // More is ordered here than anybody means to.
+    // The load exceeds any useful limit.
     shop.email = ", brake: off".to_owned();
-    // Each customer's steps: how many were answered; the next one may be there too.
+    // Each customer's number of acknowledged steps; the next step may be stored too.
     let sent: Arc<Mutex<BTreeMap<String, Sent>>> = Arc::default();
     let started = AtomicU64::new(0);
     for round in 0..rounds {
@@ -73,7 +75,7 @@ async fn what_was_answered_survives_every_kill_exactly_once() {
                                 sent.answered += 1;
                                 sent.in_doubt = false;
                             }
-                            // Killed; or not ready any more. The provider would come again, and so does the next round.
+                            // Killed, or no longer ready. The provider would retry, and so does the next round.
                             _ => return,
                         }
                     }
@@ -99,17 +101,17 @@ async fn what_was_answered_survives_every_kill_exactly_once() {
         let is = &customer["status"];
         assert!(
             steps > 0 && *is == of(steps) || in_doubt && *is == of(steps + 1),
-            "seed {seed}: {who} got {steps} answers and is {is}"
+            "seed {seed}: {who} got {steps} responses and has status {is}"
         );
     }
-    // All that was ordered comes to its end by itself.
+    // All ordered jobs end without further callbacks.
     service.until("status", |status| status["jobs"]["queued"] == 0 && status["jobs"]["running"] == 0).await;
     let total: u64 = sent.lock().expect("sent").values().map(|sent| sent.answered).sum();
     println!("{total} callbacks were answered over {rounds} kills");
-    assert!(total > rounds, "the load was no load");
+    assert!(total > rounds, "the load was too low");
 }
 
-/// Holds the journal against what was answered.
+/// Compares the journal with the acknowledged callbacks.
 fn check(shop: &Shop, sent: &BTreeMap<String, Sent>, round: u64) {
     let mut moves: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut jobs: BTreeSet<String> = BTreeSet::new();
@@ -119,7 +121,7 @@ fn check(shop: &Shop, sent: &BTreeMap<String, Sent>, round: u64) {
         if record["k"] != "callback" || record["verdict"] != "moved" {
             continue;
         }
-        let who = sent.keys().find(|who| record["who"] == **who).expect("a customer of ours");
+        let who = sent.keys().find(|who| record["who"] == **who).expect("a customer of this test");
         moves.entry(who).or_default().push(record["now"]["status"].as_str().expect("a status").to_owned());
         for job in record["jobs"].as_array().into_iter().flatten() {
             assert!(jobs.insert(job["id"].to_string()), "round {round}: a job was ordered twice: {job}");
@@ -131,7 +133,7 @@ fn check(shop: &Shop, sent: &BTreeMap<String, Sent>, round: u64) {
         let count = steps.len() as u64;
         assert!(
             count == sent.answered || sent.in_doubt && count == sent.answered + 1,
-            "round {round}: {who} got {} answers, and the journal has {count}",
+            "round {round}: {who} got {} responses, and the journal has {count}",
             sent.answered
         );
         let expected: Vec<&str> = (0..count).map(|step| STATUSES[(step % 3) as usize]).collect();
@@ -141,7 +143,7 @@ fn check(shop: &Shop, sent: &BTreeMap<String, Sent>, round: u64) {
     }
 }
 
-/// The records up to the first line that is torn: what follows was never acknowledged.
+/// The records up to the first invalid line: later bytes were never acknowledged.
 fn journal_as_far_as_whole(shop: &Shop) -> Vec<Value> {
     let mut files: Vec<_> = std::fs::read_dir(shop.path("data/journal"))
         .expect("journal")
@@ -163,7 +165,7 @@ fn journal_as_far_as_whole(shop: &Shop) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_journal_is_synced_between_the_request_and_its_answer() {
+async fn the_journal_is_synced_between_the_request_and_its_response() {
     if !is_there("strace") {
         return;
     }
@@ -178,7 +180,7 @@ async fn the_journal_is_synced_between_the_request_and_its_answer() {
         .args(plain.get_args());
     let service = support::service::Service::start(command).ready().await;
     service.callback("C-1", "FULL_USER", json!({})).await;
-    // strace ends when the program does.
+    // strace ends when the traced program does.
     let children = format!("/proc/{0}/task/{0}/children", service.pid());
     let traced = std::fs::read_to_string(children).expect("children");
     support::service::signal(traced.trim().parse().expect("one child"), "TERM");
@@ -192,13 +194,13 @@ async fn the_journal_is_synced_between_the_request_and_its_answer() {
     let written =
         find(read, &|line| line.contains("pwrite64") && line.contains(".jsonl")).expect("a record is written");
     let synced = find(written, &|line| line.contains("fdatasync(") && line.contains(".jsonl")).expect("it is synced");
-    let answered = find(read, &|line| line.contains("HTTP/1.1 200 OK") && !line.contains("read")).expect("an answer");
-    assert!(synced < answered, "read in line {read}, synced in {synced}, answered in {answered}");
+    let answered = find(read, &|line| line.contains("HTTP/1.1 200 OK") && !line.contains("read")).expect("a response");
+    assert!(synced < answered, "read in line {read}, synced in {synced}, responded in {answered}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_can_take_no_more_ends_the_process_or_refuses_but_loses_nothing() {
-    // A limit on the size of files is what a test can do to a disk without being root: two segments fit, the
+async fn a_full_disk_ends_the_process_or_refuses_callbacks_but_loses_nothing() {
+    // Without root, a test can limit the size of files, but not of a disk: two segments fit under this limit, and the
     // third does not.
     let shop = Shop::new(RULES);
     let inner = shop.command();
@@ -217,7 +219,7 @@ async fn a_disk_that_can_take_no_more_ends_the_process_or_refuses_but_loses_noth
         match service.post(signed(&customer, "FULL_USER", json!({})).to_string()).await {
             Ok((200, _)) => answered.push(customer),
             Ok((503, problem)) => {
-                // The view's file may come to the limit before the journal's next segment does.
+                // The view's file may reach the limit before the journal's next segment does.
                 let why = problem["detail"].as_str().expect("why");
                 assert!(why.contains("free space") || why.contains("not ready"), "{problem}");
                 refused += 1;
@@ -229,7 +231,7 @@ async fn a_disk_that_can_take_no_more_ends_the_process_or_refuses_but_loses_noth
             Err(_) => break,
         }
     }
-    assert!(refused > 0, "there was too little room, and nobody was told: {}", service.log());
+    assert!(refused > 0, "the disk was full, and no callback was refused: {}", service.log());
     assert!(!answered.is_empty());
     service.kill();
     let service = shop.start().ready().await;

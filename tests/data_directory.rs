@@ -1,4 +1,4 @@
-//! A data directory that somebody has handled: copied with other rights, or with its view lost.
+//! A data directory that was changed from outside: copied with other permissions, or without its view.
 
 mod support;
 
@@ -13,14 +13,14 @@ use support::service::Shop;
 
 const RULES: &str = "  - {id: mark, when: any -> FULL_USER, do: record}\n";
 
-/// Everything below a directory, and itself.
+/// A directory and everything below it.
 fn tree(path: &Path) -> Vec<PathBuf> {
     let below = fs::read_dir(path).into_iter().flatten().flat_map(|entry| tree(&entry.expect("an entry").path()));
     std::iter::once(path.to_owned()).chain(below).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_others_could_read_is_its_owners_alone_again() {
+async fn files_that_other_users_could_read_become_owner_only() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     service.callback("C-1", "FULL_USER", json!({})).await;
@@ -30,46 +30,46 @@ async fn what_others_could_read_is_its_owners_alone_again() {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("loosened");
     }
     let service = shop.start().ready().await;
-    service.logs("its owner's alone").await;
+    service.logs("owner-only").await;
     for path in tree(&shop.path("data")) {
         let mode = fs::metadata(&path).expect("there").permissions().mode() & 0o777;
         assert_eq!(mode & 0o077, 0, "{} is {mode:o}", path.display());
     }
     service.stop();
     let service = shop.start().ready().await;
-    assert!(!service.log().contains("its owner's alone"), "said once: {}", service.log());
+    assert!(!service.log().contains("owner-only"), "logged only once: {}", service.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_view_is_made_again_and_that_is_said() {
+async fn a_lost_view_is_rebuilt_and_that_is_logged() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
-    assert!(!service.log().contains("made again"), "there was nothing to make");
+    assert!(!service.log().contains("rebuilt"), "there was nothing to rebuild");
     service.callback("C-1", "FULL_USER", json!({})).await;
     service.stop();
     fs::remove_dir_all(shop.path("data/view")).expect("removed");
     let service = shop.start().ready().await;
-    service.logs("the view was made again from the journal").await;
+    service.logs("the view was rebuilt from the journal").await;
     assert_eq!(service.get("customers/C-1").await["status"], "FULL_USER");
     service.stop();
 
     fs::remove_dir_all(shop.path("data/view")).expect("removed");
-    fs::write(shop.path("data/view"), "no directory").expect("written");
+    fs::write(shop.path("data/view"), "not a directory").expect("written");
     let service = shop.start().ready().await;
     assert_eq!(service.get("customers/C-1").await["status"], "FULL_USER");
     service.stop();
     let service = shop.start().ready().await;
-    assert!(!service.log().contains("made again"), "{}", service.log());
+    assert!(!service.log().contains("rebuilt"), "{}", service.log());
 }
 
-/// Starts a server that must end by itself. Returns its exit code and what it said.
+/// Starts a server that must end by itself. Returns its exit code and its output.
 fn refused(shop: &Shop) -> (Option<i32>, String) {
     let (status, _, said) = shop.run(&["serve"]);
     (status.code(), said)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_or_changed_ends_the_start_with_74() {
+async fn a_missing_or_changed_file_ends_the_start_with_exit_code_74() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     service.callback("C-1", "FULL_USER", json!({})).await;
@@ -84,20 +84,20 @@ async fn what_is_missing_or_changed_ends_the_start_with_74() {
         fs::rename(&away, &path).expect("moved");
     }
     let set = shop.path(&format!("data/rule-sets/{hash}.json"));
-    let kept = fs::read_to_string(&set).expect("kept");
+    let kept = fs::read_to_string(&set).expect("stored");
     fs::write(&set, kept.replace("mark", "mork")).expect("edited");
     shop.rules("  - {id: x, when: nonsense}\n");
     let (code, said) = refused(&shop);
     assert_eq!(code, Some(74), "{said}");
-    assert!(said.contains(&hash) && said.contains("kyc.yaml:"), "both are named: {said}");
+    assert!(said.contains(&hash) && said.contains("kyc.yaml:"), "the output names both: {said}");
     shop.rules(RULES);
     let service = shop.start().ready().await;
     assert_eq!(service.get("customers/C-1").await["status"], "FULL_USER");
-    assert_eq!(fs::read_to_string(&set).expect("kept"), kept, "loading the rules has written it again");
+    assert_eq!(fs::read_to_string(&set).expect("stored"), kept, "loading the rules has rewritten the file");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_without_room_for_its_copy_answers_503_and_says_why() {
+async fn a_start_without_space_for_its_copy_responds_503_with_the_reason() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     service.callback("C-1", "FULL_USER", json!({})).await;

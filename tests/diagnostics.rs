@@ -1,7 +1,7 @@
-//! What merchants read when something is wrong: each directory below `tests/cases/err` holds a rules directory, tests of rules
-//! among them, and beside it in `expected.txt` the exact text. `UPDATE_EXPECTED=1` writes that file anew; read the difference like code.
+//! Tests of the exact text of errors and warnings. Each directory in `tests/cases/err` is a rules directory, with tests
+//! of rules, and `expected.txt` holds the text. `UPDATE_EXPECTED=1` rewrites that file; review its diff like code.
 //!
-//! A file `NAME.repeat` with the line `60000 [` stands for a file NAME of 60,000 brackets.
+//! A file `NAME.repeat` with the line `60000 [` means a file `NAME` of 60,000 brackets.
 
 use std::{
     fs,
@@ -48,7 +48,7 @@ fn read(directory: &Path, below: &str, files: &mut Files) {
 }
 
 #[test]
-fn every_mistake_is_told_as_it_should_be() {
+fn every_case_gives_its_expected_text() {
     let update = std::env::var_os("UPDATE_EXPECTED").is_some();
     let mut cases: Vec<PathBuf> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/err"))
         .expect("cases")
@@ -74,7 +74,7 @@ fn every_mistake_is_told_as_it_should_be() {
 }
 
 #[test]
-fn nothing_is_to_be_said_about_the_shipped_rules() {
+fn the_shipped_rules_have_no_errors_or_warnings() {
     let mut files = Files::default();
     read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/rules")), "", &mut files);
     let compiled = RuleSet::compile(&files, &context());

@@ -1,4 +1,4 @@
-//! Whether everything is there that the service needs, found out without doing anything; and one mail, to see one arrive.
+//! The `doctor` and `email test` commands.
 
 mod support;
 
@@ -15,7 +15,8 @@ use support::{
 
 const RULES: &str = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: sorry}]}\n";
 
-/// Runs a command in the shop's directory, trusting this certificate; its exit code and what it printed.
+/// Runs a command in the shop's directory, trusting this certificate. Returns the exit code, standard output and
+/// standard error.
 fn run(shop: &Shop, trusting: &Certificate, arguments: &[&str]) -> (Option<i32>, String, String) {
     shop.write("roots.pem", std::str::from_utf8(&trusting.pem).expect("PEM"));
     let mut command = shop.command();
@@ -25,7 +26,7 @@ fn run(shop: &Shop, trusting: &Certificate, arguments: &[&str]) -> (Option<i32>,
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// What was found, as `ok mail`.
+/// Returns the results, each for example `ok mail`.
 fn results(said: &str) -> Vec<String> {
     let said: Value = serde_json::from_str(said).expect("JSON");
     let checks = said["checks"].as_array().expect("checks").iter();
@@ -40,7 +41,7 @@ fn said_of(said: &str, what: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_doctor_looks_at_everything_and_touches_nothing() {
+async fn doctor_checks_everything_and_sends_nothing() {
     let certificate = Certificate::for_name("localhost");
     let setup = Setup { tls: Tls::Upgrade(certificate.clone()), login: Some(("shop", "pass")), ..Setup::default() };
     let relay = SmtpServer::with(setup).await;
@@ -101,23 +102,23 @@ async fn a_doctor_looks_at_everything_and_touches_nothing() {
     let (code, said) = (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"));
     assert_eq!(code, Some(0), "{said}");
     assert!(said.lines().any(|line| line.starts_with("ok    server") && line.ends_with("runs")), "{said}");
-    // By the shop's own configuration the admin side is elsewhere.
+    // The shop's own configuration has another admin address.
     let (code, said, _) = run(&shop, &certificate, &["--json", "doctor", "--dns", &dns]);
     assert_eq!(code, Some(69));
     assert!(said_of(&said, "server").contains("but a process holds"), "{said}");
 }
 
 #[test]
-fn a_file_where_the_data_should_be_is_found_before_the_start() {
+fn doctor_reports_a_file_in_place_of_the_data_directory() {
     let shop = Shop::new(RULES);
     shop.write("data", "");
     let (status, said, _) = shop.run(&["doctor"]);
     assert_eq!(status.code(), Some(69));
-    assert!(said.contains("is no directory, and data is to be kept there"), "{said}");
+    assert!(said.contains("is not a directory, but `data` needs one there"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_said_in_words_and_is_exit_code_69() {
+async fn failed_checks_have_a_reason_and_exit_code_69() {
     let other = Certificate::for_name("mail.example");
     let forbidden = Reply::Say(403, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n".to_owned(), String::new());
     let relay = SmtpServer::with(Setup { tls: Tls::Upgrade(other.clone()), ..Setup::default() }).await;
@@ -142,10 +143,10 @@ async fn what_is_wrong_is_said_in_words_and_is_exit_code_69() {
     let (code, said, _) = run(&shop, &other, &["--json", "doctor", "--dns", &dns]);
     assert_eq!(code, Some(69), "{said}");
     for (what, expected) in [
-        ("rules", "1 error, which `kyc-rules check` names"),
-        ("clock", "reminders would go at the wrong time"),
+        ("rules", "1 error; run `kyc-rules check` for details"),
+        ("clock", "reminders would be sent at the wrong time"),
         ("mail", "the server's certificate is not accepted: it is for another host name"),
-        ("spf", "DNS knows no domain shop.example"),
+        ("spf", "the domain shop.example does not exist in DNS"),
         ("provider", "it does not accept `provider.api_key`"),
         ("directory", "it does not accept `directory.lookup.header`"),
         ("webhook:closed", "127.0.0.1:1: nothing answers on this port"),
@@ -158,18 +159,18 @@ async fn what_is_wrong_is_said_in_words_and_is_exit_code_69() {
     }
     let nobody = Certificate::for_name("nobody.example");
     let (_, said, _) = run(&shop, &nobody, &["--json", "doctor", "--dns", &dns]);
-    assert!(said_of(&said, "mail").contains("it is signed by itself and not trusted here"), "{said}");
-    assert!(said_of(&said, "webhook:other").contains("it is signed by itself and not trusted here"), "{said}");
+    assert!(said_of(&said, "mail").contains("it is self-signed and not trusted here"), "{said}");
+    assert!(said_of(&said, "webhook:other").contains("it is self-signed and not trusted here"), "{said}");
     shop.transport = "smtp://127.0.0.1:1?tls=none".to_owned();
     shop.more = String::new();
     let (status, said, _) = shop.run(&["doctor", "--dns", &dns]);
     assert_eq!(status.code(), Some(69));
     assert!(said.lines().any(|line| line.starts_with("fail  mail      127.0.0.1:1: nothing answers")), "{said}");
     shop.more = "nonsense: 1\n".to_owned();
-    assert_eq!(shop.run(&["doctor"]).0.code(), Some(78), "nothing can be looked at by a wrong configuration");
+    assert_eq!(shop.run(&["doctor"]).0.code(), Some(78), "a wrong configuration is an error before the checks");
 }
 
-/// The domain's lines of one doctor who asks this name server.
+/// Runs `doctor` with this name server. Returns the SPF and DMARC results, and the text of each.
 fn sender_of(shop: &Shop, dns: &str) -> (Vec<String>, String, String) {
     let (_, said, errors) = shop.run(&["--json", "doctor", "--dns", dns]);
     assert_eq!(errors, "");
@@ -178,7 +179,7 @@ fn sender_of(shop: &Shop, dns: &str) -> (Vec<String>, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_senders_domain_says_in_dns_is_told() {
+async fn doctor_checks_spf_and_dmarc_of_the_senders_domain() {
     let relay = SmtpServer::start().await;
     let mut shop = Shop::new(RULES);
     shop.transport = relay.url();
@@ -188,22 +189,22 @@ async fn what_the_senders_domain_says_in_dns_is_told() {
     assert_eq!(lines, ["ok spf", "warn dmarc"]);
     assert!(spf.starts_with("shop.example: v=spf1 ip4:192.0.2.1") && spf.ends_with('…'), "{spf}");
     assert!(dmarc.starts_with("shop.example has no DMARC record (TXT at _dmarc.shop.example)"), "{dmarc}");
-    // One that never answers: no fault of the domain.
+    // A name server that does not answer is a warning, because the domain may be right.
     let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     let (lines, spf, dmarc) = sender_of(&shop, &silent.local_addr().expect("an address").to_string());
     assert_eq!(lines, ["warn spf", "warn dmarc"]);
     for said in [spf, dmarc] {
-        assert!(said.starts_with("DNS does not answer, so this can't be looked at: "), "{said}");
+        assert!(said.starts_with("DNS does not answer, so this cannot be checked: "), "{said}");
     }
     shop.transport = "file:./mail".to_owned();
     let (_, said, _) = shop.run(&["--json", "doctor", "--dns", &dns.address.to_string()]);
-    assert!(!said.contains("spf"), "no mail leaves: {said}");
+    assert!(!said.contains("spf"), "mails are written to files: {said}");
     let (status, _, errors) = shop.run(&["doctor", "--dns", "dns.shop.example"]);
-    assert!(status.code() == Some(2) && errors.contains("this is no IP address"), "{errors}");
+    assert!(status.code() == Some(2) && errors.contains("not an IP address"), "{errors}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_test_mail_arrives_or_the_relays_words_say_why_not() {
+async fn a_test_mail_arrives_or_the_error_has_the_relays_reply() {
     let relay = SmtpServer::start().await;
     let mut shop = Shop::new(RULES);
     shop.transport = relay.url();
@@ -214,11 +215,11 @@ async fn a_test_mail_arrives_or_the_relays_words_say_why_not() {
     assert_eq!(mail.header("Subject").as_deref(), Some("A test mail of Shop"));
     assert_eq!(mail.header("Auto-Submitted").as_deref(), Some("auto-generated"));
     assert!(said.contains(&mail.header("Message-ID").expect("an id")), "{said}");
-    for (line, note) in [("550 5.7.1 relaying denied", ""), ("451 4.3.0 come back", " (it may go well later)")] {
+    for (line, note) in [("550 5.7.1 relaying denied", ""), ("451 4.3.0 come back", " (a later attempt may succeed)")] {
         relay.then(Stage::RcptTo, Act::Say(line));
         let (status, said, errors) = shop.run(&["email", "test", "ada@customer.example"]);
         assert_eq!((status.code(), &*said), (Some(69), ""));
-        assert!(errors.contains("said to the recipient") && errors.ends_with(&format!("{line}{note}\n")), "{errors}");
+        assert!(errors.contains("replied to RCPT TO") && errors.ends_with(&format!("{line}{note}\n")), "{errors}");
     }
     assert_eq!(shop.run(&["email", "test", "nobody"]).0.code(), Some(2));
     shop.transport = "file:./mail".to_owned();

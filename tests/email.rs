@@ -1,4 +1,4 @@
-//! Mails through a real SMTP conversation: what arrives, and what is said when it does not.
+//! Mails through a real SMTP conversation: the mails that arrive, and the errors of those that do not.
 
 mod support;
 
@@ -44,7 +44,7 @@ fn trusting(url: &str, certificate: &Certificate) -> Mailer {
 
 async fn failure(script: &[(Stage, Act)]) -> SendError {
     let server = SmtpServer::scripted(script).await;
-    mailer(&server.url()).send(&envelope("a")).await.expect_err("does not go through")
+    mailer(&server.url()).send(&envelope("a")).await.expect_err("not accepted")
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn a_connection_serves_several_mails_and_a_closed_one_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_connection_that_nobody_uses_is_closed_in_time() {
+async fn an_idle_connection_is_closed_in_time() {
     let server = SmtpServer::start().await;
     let transport = Transport::parse(&server.url()).expect("a transport");
     let kept_for = Duration::from_millis(300);
@@ -97,11 +97,11 @@ async fn a_connection_that_nobody_uses_is_closed_in_time() {
             return;
         }
     }
-    panic!("the server still has it");
+    panic!("the connection is still open");
 }
 
 #[tokio::test]
-async fn a_mail_that_is_refused_costs_no_connection_unless_the_server_hangs_up() {
+async fn a_refused_mail_closes_no_connection_unless_the_server_closes_it() {
     let server = SmtpServer::start().await;
     let mailer = mailer(&server.url());
     for (stage, line, connections) in [
@@ -110,7 +110,7 @@ async fn a_mail_that_is_refused_costs_no_connection_unless_the_server_hangs_up()
         (Stage::Data, "554 5.5.1 no", 1),
         (Stage::Content, "552 5.3.4 too big", 1),
         (Stage::Content, "421 4.3.2 closing", 2),
-        // What is said to every mail may be said to this connection for ever.
+        // A reply to every mail may be specific to this connection.
         (Stage::MailFrom, "451 4.3.0 later", 3),
     ] {
         server.then(stage, Act::Say(line));
@@ -118,12 +118,12 @@ async fn a_mail_that_is_refused_costs_no_connection_unless_the_server_hangs_up()
         mailer.send(&envelope("b")).await.expect("sent");
         assert_eq!(server.connections(), connections, "{line}");
     }
-    assert_eq!(server.received().len(), 6, "and nothing of one mail gets into another");
+    assert_eq!(server.received().len(), 6, "no part of one mail gets into another");
     assert!(server.received().iter().all(|mail| mail.to == ["zoe@example.com"]));
 }
 
 #[tokio::test]
-async fn what_a_server_says_to_a_connection_that_nobody_uses_costs_the_next_mail_nothing() {
+async fn data_on_an_idle_connection_costs_the_next_mail_no_attempt() {
     for (unasked, hangup) in [
         ("221 2.0.0 idle for too long", Hangup::Yes),
         ("221 2.0.0 idle for too long", Hangup::No),
@@ -138,7 +138,7 @@ async fn what_a_server_says_to_a_connection_that_nobody_uses_costs_the_next_mail
             let script = vec![(Stage::Content, Act::KeepThen(unasked, hangup)); kept];
             let server = SmtpServer::scripted(&script).await;
             let transport = Transport::parse(&server.url()).expect("a transport");
-            // The default patience: an answer that is waited for in vain would fail the test.
+            // The default timeout: a wait for a reply that does not come would fail the test.
             let mailer = Mailer::new(MailerConfig::new(transport)).expect("a mailer");
             let names: Vec<String> = (0..kept).map(|nth| format!("a{nth}")).collect();
             let sent = join_all(names.iter().map(|id| async { mailer.send(&envelope(id)).await })).await;
@@ -155,7 +155,7 @@ async fn what_a_server_says_to_a_connection_that_nobody_uses_costs_the_next_mail
 }
 
 #[tokio::test]
-async fn a_server_that_has_had_enough_of_a_connection_gets_the_same_mail_over_a_new_one() {
+async fn a_mail_on_a_connection_that_the_server_ends_is_sent_over_a_new_one() {
     for stage in [Stage::MailFrom, Stage::RcptTo, Stage::Data] {
         for act in [Act::Say("421 4.7.0 too many messages in this connection"), Act::Drop, Act::Say("221 bye")] {
             let server = SmtpServer::start().await;
@@ -164,7 +164,7 @@ async fn a_server_that_has_had_enough_of_a_connection_gets_the_same_mail_over_a_
             server.then(stage, act.clone());
             mailer.send(&envelope("b")).await.unwrap_or_else(|error| panic!("{stage:?} {act:?}: {error}"));
             assert_eq!((server.received().len(), server.connections()), (2, 2), "{stage:?} {act:?}");
-            // A new connection that ends in this way ends the attempt.
+            // If a new connection ends in this way, the attempt fails.
             let server = SmtpServer::scripted(&[(stage, act.clone())]).await;
             let error = crate::mailer(&server.url()).send(&envelope("c")).await.expect_err("not taken");
             assert_eq!((error.class, server.connections()), (Class::Retry, 1), "{stage:?} {act:?}");
@@ -175,7 +175,7 @@ async fn a_server_that_has_had_enough_of_a_connection_gets_the_same_mail_over_a_
 }
 
 #[tokio::test]
-async fn a_connection_serves_so_many_mails_and_lives_so_long() {
+async fn a_connection_has_a_maximum_of_mails_and_a_maximum_age() {
     let server = SmtpServer::start().await;
     let config = || MailerConfig::new(Transport::parse(&server.url()).expect("a transport"));
     assert_eq!((config().max_age, config().max_mails), (Duration::from_secs(120), 100));
@@ -185,7 +185,7 @@ async fn a_connection_serves_so_many_mails_and_lives_so_long() {
     }
     let over: Vec<usize> = server.received().iter().map(|mail| mail.connection).collect();
     assert_eq!(over, [1, 1, 2, 2, 3]);
-    assert_eq!(server.commands().iter().filter(|line| *line == "QUIT").count(), 2, "a finished one says goodbye");
+    assert_eq!(server.commands().iter().filter(|line| *line == "QUIT").count(), 2, "a finished connection sends QUIT");
     let max_age = Duration::from_millis(300);
     let young = Mailer::new(MailerConfig { max_age, ..config() }).expect("a mailer");
     let began = Instant::now();
@@ -200,7 +200,7 @@ async fn a_connection_serves_so_many_mails_and_lives_so_long() {
 }
 
 #[tokio::test]
-async fn ehlo_says_what_is_configured_or_a_full_name_or_an_address() {
+async fn ehlo_sends_the_configured_name_or_a_full_name_or_an_address() {
     let server = SmtpServer::start().await;
     let config = MailerConfig::new(Transport::parse(&server.url()).expect("a transport"));
     Mailer::new(config.clone()).expect("a mailer").send(&envelope("a")).await.expect("sent");
@@ -213,7 +213,7 @@ async fn ehlo_says_what_is_configured_or_a_full_name_or_an_address() {
 }
 
 #[tokio::test]
-async fn a_probe_of_the_sender_goes_as_far_as_the_recipient_and_sends_nothing() {
+async fn a_probe_of_the_sender_stops_after_the_recipient_and_sends_nothing() {
     let server = SmtpServer::start().await;
     let sender = Party::new(None, "kyc@shop.example");
     let said = mailer(&server.url()).probe_sender(&sender).await.expect("accepted");
@@ -229,7 +229,7 @@ async fn a_probe_of_the_sender_goes_as_far_as_the_recipient_and_sends_nothing() 
 }
 
 #[tokio::test]
-async fn a_mail_to_which_no_answer_came_may_have_arrived_and_that_is_said() {
+async fn a_mail_without_a_final_reply_is_reported_as_possibly_arrived() {
     for act in [Act::KeepAndDrop, Act::Drop, Act::Hang] {
         let error = failure(&[(Stage::Content, act.clone())]).await;
         assert_eq!(error.class, Class::Retry, "{act:?}");
@@ -242,7 +242,7 @@ async fn a_mail_to_which_no_answer_came_may_have_arrived_and_that_is_said() {
 }
 
 #[tokio::test]
-async fn every_text_arrives_in_lines_that_every_server_takes() {
+async fn every_text_arrives_in_lines_that_every_server_accepts() {
     let server = SmtpServer::start().await;
     let mailer = mailer(&server.url());
     for text in [
@@ -270,16 +270,16 @@ async fn every_text_arrives_in_lines_that_every_server_takes() {
 }
 
 #[tokio::test]
-async fn a_refusal_for_now_is_tried_again_and_a_refusal_for_good_is_not() {
+async fn a_temporary_refusal_is_retried_and_a_permanent_one_is_not() {
     for (stage, line, class, said) in [
-        (Stage::Greeting, "421 4.3.2 closing", Class::Retry, "said to the connection: 421 4.3.2 closing"),
-        (Stage::MailFrom, "451 4.3.0 later", Class::Retry, "said to the sender: 451 4.3.0 later"),
-        (Stage::RcptTo, "450 4.2.0 greylisted", Class::Retry, "said to the recipient: 450 4.2.0 greylisted"),
-        (Stage::Content, "452 4.3.1 no room", Class::Retry, "said to the mail: 452 4.3.1 no room"),
-        (Stage::Greeting, "554 5.7.1 go away", Class::Permanent, "said to the connection: 554 5.7.1 go away"),
+        (Stage::Greeting, "421 4.3.2 closing", Class::Retry, "replied to the connection: 421 4.3.2 closing"),
+        (Stage::MailFrom, "451 4.3.0 later", Class::Retry, "replied to MAIL FROM: 451 4.3.0 later"),
+        (Stage::RcptTo, "450 4.2.0 greylisted", Class::Retry, "replied to RCPT TO: 450 4.2.0 greylisted"),
+        (Stage::Content, "452 4.3.1 no room", Class::Retry, "replied to DATA: 452 4.3.1 no room"),
+        (Stage::Greeting, "554 5.7.1 go away", Class::Permanent, "replied to the connection: 554 5.7.1 go away"),
         (Stage::RcptTo, "550 5.1.1 <zoe@example.com> unknown", Class::Permanent, "550 5.1.1 <the recipient> unknown"),
-        (Stage::Data, "554 5.5.1 no", Class::Permanent, "said to the mail: 554 5.5.1 no"),
-        (Stage::Content, "550-5.7.1 spam\r\n550 5.7.1 surely", Class::Permanent, "said to the mail: 550"),
+        (Stage::Data, "554 5.5.1 no", Class::Permanent, "replied to DATA: 554 5.5.1 no"),
+        (Stage::Content, "550-5.7.1 spam\r\n550 5.7.1 surely", Class::Permanent, "replied to DATA: 550"),
     ] {
         let error = failure(&[(stage, Act::Say(line))]).await;
         assert_eq!(error.class, class, "{stage:?} {line}: {error}");
@@ -289,7 +289,7 @@ async fn a_refusal_for_now_is_tried_again_and_a_refusal_for_good_is_not() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_or_hangs_up_costs_one_attempt_and_a_bounded_time() {
+async fn a_server_that_hangs_or_closes_costs_one_attempt_and_a_bounded_time() {
     for stage in [Stage::Greeting, Stage::Ehlo, Stage::MailFrom, Stage::RcptTo, Stage::Data, Stage::Content] {
         for act in [Act::Hang, Act::Drop] {
             let begun = Instant::now();
@@ -298,12 +298,12 @@ async fn a_server_that_hangs_or_hangs_up_costs_one_attempt_and_a_bounded_time() 
             assert!(begun.elapsed() < Duration::from_secs(4), "{stage:?} {act:?}");
         }
     }
-    let error = mailer("smtp://127.0.0.1:1?tls=none").send(&envelope("a")).await.expect_err("nobody there");
+    let error = mailer("smtp://127.0.0.1:1?tls=none").send(&envelope("a")).await.expect_err("no server there");
     assert_eq!((error.class, &*error.text), (Class::Retry, "127.0.0.1:1: nothing answers on this port"));
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_too_late_is_never_taken_for_the_next_mails() {
+async fn a_late_reply_never_counts_for_the_next_mail() {
     let server = SmtpServer::scripted(&[(Stage::Content, Act::Slow(Duration::from_millis(2000)))]).await;
     let mailer = mailer(&server.url());
     let error = mailer.send(&envelope("a")).await.expect_err("too late");
@@ -311,11 +311,11 @@ async fn an_answer_that_comes_too_late_is_never_taken_for_the_next_mails() {
     server.then(Stage::RcptTo, Act::Say("550 5.1.1 unknown"));
     let error = mailer.send(&envelope("b")).await.expect_err("refused");
     assert_eq!(error.class, Class::Permanent, "{error}");
-    assert_eq!(server.connections(), 2, "the one that was cut off is not used again");
+    assert_eq!(server.connections(), 2, "the connection that timed out is not used again");
 }
 
 #[tokio::test]
-async fn a_mail_that_is_dropped_midway_leaves_nothing_behind() {
+async fn a_mail_whose_attempt_is_dropped_leaves_nothing_behind() {
     let server = SmtpServer::scripted(&[(Stage::Content, Act::Hang)]).await;
     let mailer = mailer(&server.url());
     let given_up = tokio::time::timeout(Duration::from_millis(150), mailer.send(&envelope("a"))).await;
@@ -352,7 +352,7 @@ async fn starttls_is_required_and_its_certificate_must_be_right() {
 }
 
 #[tokio::test]
-async fn tls_from_the_first_byte_is_spoken_where_it_is_asked_for() {
+async fn tls_from_the_first_byte_is_used_where_it_is_configured() {
     let certificate = Certificate::for_name("localhost");
     let server = SmtpServer::with(Setup { tls: Tls::Implicit(certificate.clone()), ..Setup::default() }).await;
     let url = format!("smtps://localhost:{}", server.address.port());
@@ -363,11 +363,11 @@ async fn tls_from_the_first_byte_is_spoken_where_it_is_asked_for() {
     let url = format!("smtps://localhost:{}", open.address.port());
     let error = trusting(&url, &certificate).send(&envelope("a")).await.expect_err("no TLS there");
     assert_eq!(error.class, Class::Retry);
-    assert!(error.text.contains("the server does not speak TLS here"), "{error}");
+    assert!(error.text.contains("the server does not use TLS on this port"), "{error}");
 }
 
 #[tokio::test]
-async fn a_login_is_made_where_there_is_one_and_its_password_is_never_shown() {
+async fn a_configured_login_is_used_and_its_password_is_never_shown() {
     for only_auth_login in [false, true] {
         let setup = Setup { login: Some(("shop@x", "p:@ss w/rd")), only_auth_login, ..Setup::default() };
         let server = SmtpServer::with(setup).await;
@@ -378,17 +378,17 @@ async fn a_login_is_made_where_there_is_one_and_its_password_is_never_shown() {
         let wrong = mailer(&url("hunter2"));
         let error = wrong.send(&envelope("a")).await.expect_err("refused");
         assert_eq!(error.class, Class::Permanent);
-        assert!(error.text.contains("said to the login: 535 5.7.8 user or password is wrong"), "{error}");
+        assert!(error.text.contains("replied to AUTH: 535 5.7.8 user or password is wrong"), "{error}");
         assert!(!format!("{wrong:?}{error:?}").contains("hunter2"));
     }
     let server = SmtpServer::start().await;
     let url = format!("smtp://u:p@{}?tls=none", server.address);
     let error = mailer(&url).send(&envelope("a")).await.expect_err("no login offered");
-    assert!(error.text.contains("the server offers no way to log in"), "{error}");
+    assert!(error.text.contains("the server offers no supported way to log in"), "{error}");
 }
 
 #[tokio::test]
-async fn what_was_said_before_tls_answers_nothing_within_it() {
+async fn data_received_before_tls_is_no_reply_within_it() {
     let certificate = Certificate::for_name("localhost");
     let injected = "220 go\r\n250-mitm\r\n250 AUTH PLAIN\r\n235 ok\r\n250 ok\r\n250 ok\r\n354 go on\r\n250 ok";
     for again in [None, Some((Stage::Ehlo, Act::Hang))] {
@@ -399,20 +399,20 @@ async fn what_was_said_before_tls_answers_nothing_within_it() {
             server.then(Stage::StartTls, Act::Say(injected));
             again.clone().into_iter().for_each(|(stage, act)| server.then(stage, act));
             let error = match go {
-                0 => relay().send(&envelope("a")).await.expect_err("nobody has taken it"),
-                _ => relay().probe().await.expect_err("and that is no good relay"),
+                0 => relay().send(&envelope("a")).await.expect_err("not accepted"),
+                _ => relay().probe().await.expect_err("the probe fails, too"),
             };
-            assert!(error.text.contains("more came with the go-ahead to STARTTLS than that"), "{error}");
+            assert!(error.text.contains("the server sent more than its reply to STARTTLS"), "{error}");
             assert_eq!((error.class, server.received().len()), (Class::Retry, 0));
             server.forget_script();
         }
-        relay().send(&envelope("a")).await.expect("sent, where nobody interferes");
+        relay().send(&envelope("a")).await.expect("sent without the injection");
         assert_eq!(server.received()[0].user.as_deref(), Some("u"));
     }
 }
 
 #[tokio::test]
-async fn an_answer_counts_by_its_code_whatever_alphabet_and_length_its_text_has() {
+async fn a_reply_counts_by_its_code_for_any_charset_and_length_of_its_text() {
     const LONG: &[u8] = &{
         let mut line = [b'x'; 3_000];
         line[0] = b'2';
@@ -436,12 +436,12 @@ async fn an_answer_counts_by_its_code_whatever_alphabet_and_length_its_text_has(
     server.then(Stage::Content, Act::SayBytes(b"550 unerw\xfcnscht"));
     let error = relay.send(&envelope("a")).await.expect_err("refused");
     assert_eq!(error.class, Class::Permanent);
-    assert!(error.text.ends_with("said to the mail: 550 unerw?nscht"), "{error}");
-    assert_eq!(server.connections(), 1, "and the conversation goes on");
+    assert!(error.text.ends_with("replied to DATA: 550 unerw?nscht"), "{error}");
+    assert_eq!(server.connections(), 1, "the conversation continues");
 }
 
 #[tokio::test]
-async fn an_answer_that_makes_no_sense_where_it_is_given_is_no_yes() {
+async fn a_reply_that_is_not_valid_at_its_step_is_no_acceptance() {
     for (stage, line, in_doubt) in [
         (Stage::Greeting, "354 go on", false),
         (Stage::Ehlo, "334 go on", false),
@@ -464,13 +464,13 @@ async fn an_answer_that_makes_no_sense_where_it_is_given_is_no_yes() {
     }
     let server = SmtpServer::scripted(&[(Stage::Content, Act::Say("354 go on"))]).await;
     let relay = mailer(&server.url());
-    relay.send(&envelope("a")).await.expect_err("no sense");
+    relay.send(&envelope("a")).await.expect_err("not a valid reply");
     relay.send(&envelope("b")).await.expect("sent");
-    assert_eq!(server.connections(), 2, "nothing more is said into such a conversation");
+    assert_eq!(server.connections(), 2, "nothing more is sent over this connection");
 }
 
 #[tokio::test]
-async fn a_login_that_the_server_repeats_is_shown_to_nobody() {
+async fn a_login_that_the_server_repeats_is_not_shown() {
     let server = SmtpServer::with(Setup { login: Some(("user", "pass-word")), ..Setup::default() }).await;
     let url = format!("smtp://user:pass-word@{}?tls=none", server.address);
     for said in [
@@ -495,15 +495,15 @@ async fn a_login_that_the_server_repeats_is_shown_to_nobody() {
 }
 
 #[tokio::test]
-async fn the_log_gets_no_word_of_a_servers() {
+async fn the_log_contains_no_text_of_a_server() {
     for (stage, act, log) in [
-        (Stage::Greeting, Act::Say("554 ZEBRA"), "said to the connection: 554"),
-        (Stage::RcptTo, Act::Say("550 5.1.1 zoe=40example.com ZEBRA"), "said to the recipient: 550"),
-        (Stage::Content, Act::Say("451 Subject: ZEBRA"), "said to the mail: 451"),
+        (Stage::Greeting, Act::Say("554 ZEBRA"), "replied to the connection: 554"),
+        (Stage::RcptTo, Act::Say("550 5.1.1 zoe=40example.com ZEBRA"), "replied to RCPT TO: 550"),
+        (Stage::Content, Act::Say("451 Subject: ZEBRA"), "replied to DATA: 451"),
         (
             Stage::Content,
             Act::Say("354 ZEBRA"),
-            "said to the mail: 354, which makes no sense there; it may have arrived",
+            "replied to DATA: 354, which is not a valid reply there; it may have arrived",
         ),
     ] {
         let error = failure(&[(stage, act)]).await;
@@ -514,7 +514,7 @@ async fn the_log_gets_no_word_of_a_servers() {
     assert!(!error.text.contains("ZEBRA") && error.log == error.text, "{error}");
 }
 
-/// A port that takes connections and says nothing.
+/// A port that accepts connections and sends nothing.
 async fn silent() -> (tokio::net::TcpListener, u16) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -522,60 +522,57 @@ async fn silent() -> (tokio::net::TcpListener, u16) {
 }
 
 #[tokio::test]
-async fn a_port_that_wants_something_else_is_told_from_one_that_does_not_answer() {
+async fn a_port_with_another_protocol_is_distinguished_from_a_silent_one() {
     let (_listener, port) = silent().await;
     for (url, said) in [
         (
             format!("smtp://127.0.0.1:{port}"),
-            "connected, but no greeting came within 400ms (smtps:// instead of smtp://, perhaps: port 465 usually wants it)",
+            "connected, but received no greeting within 400ms (try smtps:// instead of smtp://: port 465 usually expects it)",
         ),
-        (format!("smtp://127.0.0.1:{port}?tls=none"), "connected, but no greeting came within 400ms"),
-        (
-            format!("smtps://127.0.0.1:{port}"),
-            "connected, but no TLS within 400ms (smtp:// instead of smtps://, perhaps)",
-        ),
+        (format!("smtp://127.0.0.1:{port}?tls=none"), "connected, but received no greeting within 400ms"),
+        (format!("smtps://127.0.0.1:{port}"), "connected, but no TLS within 400ms (try smtp:// instead of smtps://)"),
     ] {
-        let error = mailer(&url).probe().await.expect_err("nothing comes");
+        let error = mailer(&url).probe().await.expect_err("no greeting");
         assert_eq!(error.text, format!("127.0.0.1:{port}: {said}"));
     }
     let certificate = Certificate::for_name("localhost");
     let implicit = SmtpServer::with(Setup { tls: Tls::Implicit(certificate.clone()), ..Setup::default() }).await;
     let error =
         mailer(&format!("smtp://localhost:{}", implicit.address.port())).probe().await.expect_err("TLS at once");
-    assert!(error.text.contains("port 465 usually wants it"), "{error}");
+    assert!(error.text.contains("port 465 usually expects it"), "{error}");
 
     let error = failure(&[(Stage::Ehlo, Act::Hang)]).await;
-    assert!(error.text.ends_with(": no answer to EHLO within 400ms"), "{error}");
+    assert!(error.text.ends_with(": no reply to EHLO within 400ms"), "{error}");
 
     let server = SmtpServer::with(Setup { tls: Tls::Upgrade(certificate.clone()), ..Setup::default() }).await;
     server.then(Stage::StartTls, Act::SayLater("220 go", "this is no TLS at all"));
     let error = trusting(&format!("smtp://localhost:{}", server.address.port()), &certificate).probe().await;
     let error = error.expect_err("no TLS");
-    assert!(error.text.ends_with("agreed to STARTTLS, but what came then was no TLS"), "{error}");
+    assert!(error.text.ends_with("accepted STARTTLS, but what followed was not TLS"), "{error}");
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_certificate_is_said_in_words_and_what_to_do() {
+async fn an_error_about_a_certificate_names_the_reason_and_the_remedy() {
     let (ours, same_name) = (Certificate::signed_by("Our CA"), Certificate::signed_by("Our CA"));
     let own = Certificate::for_name("localhost");
     let authority = Certificate::of_an_authority();
     for (shown, trusted, said) in [
-        (own.clone(), &same_name, "it is signed by itself and not trusted here; put it among those"),
-        // Another of the same name is trusted: what rcgen makes is all of one name.
-        (own, &Certificate::for_name("localhost"), "it is signed by itself and not trusted here"),
+        (own.clone(), &same_name, "it is self-signed and not trusted here; add it to the certificates"),
+        // A certificate of the same name is trusted: rcgen uses one name for all.
+        (own, &Certificate::for_name("localhost"), "it is self-signed and not trusted here"),
         (
             ours,
             &authority,
-            "nobody whom this machine trusts has signed it; if it is of an authority of your own, put it",
+            "no authority that this machine trusts has signed it; if it is from your own authority, add it",
         ),
         (
             Certificate::signed_by("Our CA"),
             &same_name,
-            "it is not signed by whom it names (an authority that was made anew",
+            "it is not signed by the issuer that it names (which may have a new key)",
         ),
-        (authority.clone(), &same_name, "it is an authority's own (as `openssl req -x509` makes them)"),
-        (authority.clone(), &authority, "it is an authority's own"),
-        (Certificate::outdated(), &same_name, "it is of an outdated version (X.509 version 1)"),
+        (authority.clone(), &same_name, "it is a CA certificate (as `openssl req -x509` makes by default)"),
+        (authority.clone(), &authority, "it is a CA certificate"),
+        (Certificate::outdated(), &same_name, "it has the outdated version 1 of X.509"),
     ] {
         let server = SmtpServer::with(Setup { tls: Tls::Upgrade(shown), ..Setup::default() }).await;
         let url = format!("smtp://localhost:{}", server.address.port());
@@ -583,8 +580,5 @@ async fn what_is_wrong_with_a_certificate_is_said_in_words_and_what_to_do() {
         assert!(error.text.contains(&format!("the server's certificate is not accepted: {said}")), "{error}");
     }
     let server = SmtpServer::with(Setup { tls: Tls::Upgrade(same_name.clone()), ..Setup::default() }).await;
-    trusting(&format!("smtp://localhost:{}", server.address.port()), &same_name)
-        .probe()
-        .await
-        .expect("a house's own CA");
+    trusting(&format!("smtp://localhost:{}", server.address.port()), &same_name).probe().await.expect("a private CA");
 }

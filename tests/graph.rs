@@ -1,4 +1,4 @@
-//! `graph`, as somebody types it: with and without a configuration, into a file, over rules that are wrong.
+//! The `graph` command: with and without a configuration, into a file, and with wrong rules.
 
 use std::{fs, path::Path, process::Command};
 
@@ -22,7 +22,10 @@ fn the_shipped_rules_are_drawn_without_a_configuration() {
     let (code, svg, said) = run(dir.path(), &["--rules", SHIPPED]);
     assert!(code == 0 && said.is_empty(), "{said}");
     assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n") && svg.contains(">third-rejection</text>"));
-    assert!(!svg.contains("<script") && !svg.contains("href") && !svg.contains("url("), "it needs nothing else");
+    assert!(
+        !svg.contains("<script") && !svg.contains("href") && !svg.contains("url("),
+        "the picture must be self-contained"
+    );
     let (code, mermaid, _) = run(dir.path(), &["--rules", SHIPPED, "--format", "mermaid"]);
     assert!(code == 0 && mermaid.starts_with("stateDiagram-v2\n") && mermaid.contains("s_any --> "), "{mermaid}");
     let (code, dot, _) = run(dir.path(), &["--rules", SHIPPED, "--format", "dot"]);
@@ -33,7 +36,7 @@ fn the_shipped_rules_are_drawn_without_a_configuration() {
 }
 
 #[test]
-fn the_configured_rules_are_drawn_with_the_names_that_are_declared_there() {
+fn the_configured_rules_are_drawn_with_the_declared_names() {
     let dir = tempfile::tempdir().expect("a directory");
     let (code, _, said) = run(dir.path(), &[]);
     assert!(code == 78 && said.contains("there is no configuration"), "{said}");
@@ -49,7 +52,7 @@ fn the_configured_rules_are_drawn_with_the_names_that_are_declared_there() {
 }
 
 #[test]
-fn rules_that_are_wrong_are_not_drawn_and_it_says_why() {
+fn wrong_rules_are_not_drawn_and_the_error_has_the_reason() {
     let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("a.yaml"), "format: 1\nrules:\n  - {id: a, when: any -> FULL_USR, do: record}\n")
         .expect("written");

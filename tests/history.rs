@@ -1,4 +1,4 @@
-//! The recorded history through edited rules, and what a save would change.
+//! `backtest`, `explain` and `check --against-running` on recorded history.
 
 mod support;
 
@@ -20,7 +20,7 @@ fn rows(report: &Value) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backtest_says_who_would_have_got_what_and_sends_nothing() {
+async fn a_backtest_reports_the_differences_and_sends_nothing() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     for customer in ["C-1", "C-2", "C-3"] {
@@ -48,14 +48,14 @@ async fn a_backtest_says_who_would_have_got_what_and_sends_nothing() {
     assert_eq!(report["fewer"][0]["customer"], "C-1");
     assert_eq!(report["worst"]["count"], 2);
     let (code, table, _) = service.command(&shop, &arguments[..5]);
-    assert!(code == Some(0) && table.contains("3 would have got"), "{table}");
+    assert!(code == Some(0) && table.contains("3 would have been sent by the edited rules only"), "{table}");
     let (status, by_server) = service.ask("POST", "backtest", Some(json!({"since": "1h"}))).await;
     assert_eq!((status, rows(&by_server)), (200, vec!["sorry email sorry: 4 4 4".to_owned()]));
-    assert_eq!(shop.mails().len(), 4, "nothing was sent by it");
+    assert_eq!(shop.mails().len(), 4, "the backtest sent nothing");
     let before = service.get("status").await["store"]["records"].clone();
     service.command(&shop, &arguments);
-    assert_eq!(service.get("status").await["store"]["records"], before, "and nothing recorded");
-    // Without a server it is read from the data directory.
+    assert_eq!(service.get("status").await["store"]["records"], before, "nothing was recorded either");
+    // Without a server, the history is read from the data directory.
     service.stop();
     let (status, said, errors) = shop.run(&arguments);
     assert_eq!(status.code(), Some(0), "{errors}");
@@ -63,7 +63,7 @@ async fn a_backtest_says_who_would_have_got_what_and_sends_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_that_would_mail_too_many_at_once_is_refused() {
+async fn a_reload_that_would_order_too_many_jobs_is_refused() {
     let mut shop = Shop::new(RULES);
     shop.more = "reload: {blast_limit: 2}\n".to_owned();
     let service = shop.start().ready().await;
@@ -86,7 +86,7 @@ async fn a_reload_that_would_mail_too_many_at_once_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mails_that_a_save_would_let_go_count_too() {
+async fn held_mails_that_a_reload_would_release_are_counted_too() {
     let mut shop = Shop::new(RULES);
     shop.more = "reload: {blast_limit: 0}\n".to_owned();
     let service = shop.start().ready().await;
@@ -103,7 +103,7 @@ async fn mails_that_a_save_would_let_go_count_too() {
     assert!(refused["rules"]["error"]["text"].as_str().is_some_and(|text| text.contains("sorry: 1")), "{refused}");
 }
 
-/// What `explain` says of each rule in the customer's latest event.
+/// Returns rule, outcome and reason from `explain`, for the customer's latest event.
 async fn explained(service: &Service, customer: &str) -> Vec<String> {
     let said = service.get(&format!("explain?customer={customer}")).await;
     let rules = said["events"][0]["rules"].as_array().expect("rules").clone();
@@ -112,7 +112,7 @@ async fn explained(service: &Service, customer: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_history_says_what_was_paused_when_it_was_decided_whatever_is_paused_now() {
+async fn explain_shows_the_pauses_at_the_time_of_the_decision_not_the_present_ones() {
     let rules = format!(
         "{RULES}  - {{id: off, mode: paused, when: any -> SOFT_KYC_FAILED, do: record}}\n  \
          - {{id: try, mode: shadow, when: any -> SOFT_KYC_FAILED, do: [{{email: hello}}]}}\n  \
@@ -139,7 +139,7 @@ async fn the_history_says_what_was_paused_when_it_was_decided_whatever_is_paused
     assert!(code == Some(0) && said.contains(&format!("sorry paused: by an operator since {since}")), "{said}");
     let (_, said, _) = service.command(&shop, &["explain", "C-1"]);
     assert!(said.contains(&format!("    paused       sorry: by an operator since {since}")), "{said}");
-    // What would become of an event now is another question.
+    // A made-up event is evaluated with the present pauses.
     let event = json!({"from": "new", "to": "SOFT_KYC_FAILED"});
     let (_, made_up) = service.ask("POST", "explain", Some(event)).await;
     assert_eq!((&made_up["rules"][0]["outcome"], &made_up["rules"][2]["outcome"]), (&json!("fired"), &json!("paused")));
@@ -150,7 +150,7 @@ async fn the_history_says_what_was_paused_when_it_was_decided_whatever_is_paused
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_timer_that_comes_due_names_the_rule_that_was_paused_beside_those_that_were_not() {
+async fn a_timer_event_names_paused_rules_and_fired_rules() {
     let shop = Shop::new(
         "  - {id: remind, when: SOFT_KYC_FAILED for 1s, do: record}\n  \
          - {id: nudge, when: SOFT_KYC_FAILED for 1s, do: record}\n",

@@ -1,7 +1,7 @@
-//! A round of hostile files: the shipped rules, templates, labels and tests, mutated, and judged.
+//! Checks mutated copies of the shipped rules, templates, labels and tests.
 //!
-//! The judge has to end, without a panic and without a stack overflow, whatever the files hold. The short round runs with the tests.
-//! A long one: `HOSTILE_ROUNDS=20000 cargo test --release --test hostile_files -- --nocapture`; `HOSTILE_SEED=N` repeats a
+//! The judge must end without a panic or a stack overflow for any content. A short run is part of the tests. A long
+//! run: `HOSTILE_ROUNDS=20000 cargo test --release --test hostile_files -- --nocapture`. `HOSTILE_SEED=N` repeats a
 //! round from its printed seed.
 
 use std::{
@@ -19,10 +19,10 @@ use kyc_rules::{
 };
 
 const SHORT_ROUNDS: u64 = 100;
-/// Far more than a judgement takes on a busy machine.
+/// Maximum time of one check. A check is much faster even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Pieces that mean something to one of the readers.
+/// Pieces of text that are syntax for one of the parsers.
 const PIECES: &[&str] = &[
     "{{ ",
     " }}",
@@ -100,7 +100,7 @@ const PIECES: &[&str] = &[
     "-0",
 ];
 
-/// xorshift64*: the same numbers from the same seed everywhere.
+/// The random number generator xorshift64*: the same seed gives the same numbers on each machine.
 struct Dice(u64);
 
 impl Dice {
@@ -161,7 +161,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn the_judge_survives_whatever_the_files_hold() {
+fn the_judge_survives_any_file_content() {
     let seed = number("HOSTILE_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 20 | 1);
     let rounds = number("HOSTILE_ROUNDS").unwrap_or(SHORT_ROUNDS);
     println!("HOSTILE_SEED={seed} HOSTILE_ROUNDS={rounds}");
@@ -170,7 +170,7 @@ fn the_judge_survives_whatever_the_files_hold() {
     let terms = Terms { context: Context::assumed_by(&shipped), ..Terms::default() };
     let verdict = judge(&shipped, &terms);
     assert!(!verdict.is_refused(), "{}", verdict.text(&shipped, "rules"));
-    // A stack overflow ends this process, with all that it has printed.
+    // A stack overflow ends this process and loses its output, so the seed is kept in a file.
     let last = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile_files.seed");
     for round in 0..rounds {
         let seed = seed.wrapping_add(round);

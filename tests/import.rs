@@ -1,4 +1,4 @@
-//! Going live: files of customers, taken by a running server or into the data directory, and what is not taken.
+//! `customers import` and `export`, through a running server and directly on the data directory.
 
 mod support;
 
@@ -15,7 +15,7 @@ use support::{hooks::HookServer, service::Shop};
 
 const RULES: &str = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: sorry}]}\n";
 
-/// What Excel writes, with a mistake in every second row.
+/// A file as Excel writes it, with an error in every second row.
 const WRONG: &str = "id,email,status,since,tags\r\nC-1,a@x.example,FULL_USER,2026-01-01,\"vip, old\"\r\n\
                      C-2 ,a@x.example,,,\r\nC-3,a@x.example,none,,\r\nC-4,a@x.example,VERIFIED,,\r\n\
                      C-5,a@x.example,SUSPENDED,,\r\nC-6,a@x.example,none,2999-01-01,\r\n\
@@ -43,7 +43,7 @@ fn import(shop: &Shop, config: &str, text: &str) -> (Option<i32>, String, String
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_mistake_of_a_file_is_named_with_the_line_that_a_spreadsheet_shows_and_nothing_is_taken() {
+async fn all_errors_of_a_file_are_reported_with_spreadsheet_rows_and_nothing_is_imported() {
     let shop = shop();
     let service = shop.start().ready().await;
     let (code, said, wrong) = import(&shop, &service.admin.to_string(), WRONG);
@@ -53,7 +53,7 @@ async fn every_mistake_of_a_file_is_named_with_the_line_that_a_spreadsheet_shows
         "  line 3: id: \"C-2 \" has white space at its ends",
         "  line 5: status: \"VERIFIED\" is no status",
         "  line 7: since: \"2999-01-01\" is in the future",
-        "  line 9: tags: \"a;b\" has to have commas between",
+        "  line 9: tags: \"a;b\" must have commas between",
     ]) {
         assert!(line.starts_with(said), "{wrong}");
     }
@@ -63,7 +63,7 @@ async fn every_mistake_of_a_file_is_named_with_the_line_that_a_spreadsheet_shows
 
     let right = WRONG.replace("C-2 ", "C-2").replace("VERIFIED", "none").replace("2999", "2026").replace("a;b", "a");
     let (code, said, wrong) = import(&shop, &service.admin.to_string(), &right);
-    assert!(code == Some(0) && said.starts_with("8 contacts were taken by the running server"), "{said}{wrong}");
+    assert!(code == Some(0) && said.starts_with("8 contacts imported by the running server"), "{said}{wrong}");
     let customer = service.get("customers/C-5").await;
     assert_eq!((&customer["status"], &customer["tags"]), (&json!("SUSPENDED"), &json!([])));
     let customer = service.get("customers/C-1").await;
@@ -72,7 +72,7 @@ async fn every_mistake_of_a_file_is_named_with_the_line_that_a_spreadsheet_shows
 }
 
 #[test]
-fn without_a_server_the_same_is_refused() {
+fn the_same_errors_are_reported_without_a_server() {
     let shop = shop();
     let (code, _, wrong) = import(&shop, "", WRONG);
     assert!(code == Some(1) && wrong.contains("line 9: tags:") && wrong.contains("line 5: status:"), "{wrong}");
@@ -81,7 +81,7 @@ fn without_a_server_the_same_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_admin_api_takes_nothing_that_a_file_may_not_say() {
+async fn the_admin_api_rejects_the_same_contacts_as_the_import_of_a_file() {
     let shop = shop();
     let service = shop.start().ready().await;
     for (contact, said) in [
@@ -89,7 +89,7 @@ async fn the_admin_api_takes_nothing_that_a_file_may_not_say() {
         (json!({"id": "C-1", "email": "a@x.example", "status": "VERIFIED"}), "\"VERIFIED\" is no status"),
         (json!({"id": "C-1", "email": "a@x.example", "status": "none", "since": "2999-01-01"}), "in the future"),
         (json!({"id": "C-1", "email": "a@x.example", "status": "none", "since": "1969-01-01"}), "before 1970"),
-        (json!({"id": "C-1", "email": "a@x.example", "status": "none", "tags": ["a,b"]}), "is no tag"),
+        (json!({"id": "C-1", "email": "a@x.example", "status": "none", "tags": ["a,b"]}), "is not a valid tag"),
     ] {
         let contacts = json!([{"id": "C-0", "email": "a@x.example"}, contact]);
         let (status, problem) = service.ask("POST", "customers/import", Some(json!({"contacts": contacts}))).await;
@@ -97,7 +97,7 @@ async fn the_admin_api_takes_nothing_that_a_file_may_not_say() {
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(said)), "{contact}: {problem}");
     }
     assert_eq!(service.get("customers").await["customers"], json!([]));
-    // Callbacks are another matter: there an id is whatever the provider says, but a status has to say something.
+    // In callbacks, white space at the ends of an id is accepted, but a blank status is rejected.
     service.callback("C-1 ", "VERIFIED", json!({})).await;
     for (status, more) in [("  ", json!({})), ("none", json!({"kycProcessingStatus": " "}))] {
         let (code, problem) =
@@ -106,7 +106,7 @@ async fn the_admin_api_takes_nothing_that_a_file_may_not_say() {
     }
 }
 
-/// Every file and directory below one: its bytes, its rights and when it was changed.
+/// Returns the bytes, the mode and the modification time of every file and directory below this directory.
 fn tree(dir: &Path) -> BTreeMap<PathBuf, (Vec<u8>, u32, SystemTime)> {
     let mut found = BTreeMap::new();
     let mut dirs = vec![dir.to_owned()];
@@ -125,21 +125,21 @@ fn tree(dir: &Path) -> BTreeMap<PathBuf, (Vec<u8>, u32, SystemTime)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_without_a_server_changes_no_byte_of_the_store() {
+async fn an_export_without_a_server_does_not_change_the_store() {
     let shop = shop();
     let (status, said, wrong) = shop.run(&["customers", "export"]);
     assert!(
         status.success() && said.starts_with("id,email") && wrong.contains("there is no store in"),
         "{said}{wrong}"
     );
-    assert!(!shop.path("data").exists(), "a command that only reads makes nothing");
+    assert!(!shop.path("data").exists(), "a read-only command must not create the directory");
     let service = shop.start().ready().await;
     service.contact("C-1", "ada@customer.example").await;
     service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
     service.until_jobs("C-1", &["done"]).await;
     service.contact("C-2", "old@customer.example").await;
     service.contact("C-2", "eve@customer.example").await;
-    // An unclean end leaves what an opening would write anew, and rights that it would take away.
+    // After an unclean end, opening the store would rewrite a segment and correct the modes of files.
     service.kill();
     let set =
         fs::read_dir(shop.path("data/rule-sets")).expect("readable").next().expect("a set").expect("entry").path();
@@ -158,7 +158,7 @@ async fn an_export_without_a_server_changes_no_byte_of_the_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_import_without_a_server_says_of_a_customer_is_as_fresh_as_what_the_shop_says() {
+async fn a_contact_imported_without_a_server_is_as_fresh_as_one_from_a_lookup() {
     let server = HookServer::start().await;
     let mut shop = shop();
     let url = server.url("/customers/{id}");

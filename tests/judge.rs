@@ -1,4 +1,4 @@
-//! Files at a moment that is no version of them, files that end the process, and one verdict about them wherever it is asked for.
+//! Tests of half-written files, of files that end the process, and of equal verdicts from every command.
 
 mod support;
 
@@ -23,7 +23,7 @@ fn whole(rules: &str) -> String {
     format!("format: 1\nrules:\n{rules}")
 }
 
-/// What the first half of a file does, whose second half forbids it.
+/// The first half of a rules file. The second half, [`REST`], restricts the rule.
 const HALF: &str = "  - id: mark\n    when: any -> FULL_USER\n    do: [{tag: half}]\n";
 const REST: &str = "    if: {visit: '>= 1000'}\n";
 
@@ -31,7 +31,7 @@ fn hash_of_files(shop: &Shop) -> String {
     rules_dir::read(&shop.path("rules")).expect("readable").hash()
 }
 
-/// Sends customers for this time, and returns all tags that any of them got.
+/// Sends callbacks of new customers for this time, and returns all tags that they got.
 async fn tagged_meanwhile(service: &Service, prefix: &str, so_long: Duration) -> Vec<Value> {
     let began = Instant::now();
     let mut tags = Vec::new();
@@ -50,7 +50,7 @@ async fn tagged_meanwhile(service: &Service, prefix: &str, so_long: Duration) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_a_save_is_never_in_force() {
+async fn half_a_save_is_never_active() {
     let shop = Shop::new(&tags("old"));
     let service = shop.start().ready().await;
     let old = service.get("status").await["rules"]["hash"].clone();
@@ -68,25 +68,25 @@ async fn half_a_save_is_never_in_force() {
     assert!(!seen.contains(&json!("half")), "{seen:?}");
     service.until("status", |status| status["rules"]["hash"] != old).await;
 
-    // A program that keeps the file open in between.
+    // A program that keeps the file open between two writes.
     let mut file = fs::File::create(shop.path("rules/kyc.yaml")).expect("opened");
     file.write_all(whole(HALF).as_bytes()).expect("written");
     let (status, problem) = service.ask("POST", "reload", None).await;
     assert_eq!(status, 409, "{problem}");
     assert!(problem["detail"].as_str().expect("why").contains("kyc.yaml is open for writing"), "{problem}");
     let seen = tagged_meanwhile(&service, "open", Duration::from_millis(2_500)).await;
-    assert_eq!(seen, [""; 0], "the whole rules run on");
+    assert_eq!(seen, [""; 0], "the complete rules stay active");
     file.write_all(REST.replace("1000", "1").as_bytes()).expect("written");
     drop(file);
     until_tagged(&service, "half").await;
 
-    // A checkout deletes and writes, under git's lock.
+    // A checkout deletes and writes files while git holds its lock.
     fs::create_dir(shop.path(".git")).expect("made");
     shop.write(".git/index.lock", "");
     fs::remove_file(shop.path("rules/kyc.yaml")).expect("removed");
     shop.write("rules/part.yaml", &whole(&tags("part")));
     let seen = tagged_meanwhile(&service, "git", Duration::from_millis(2_500)).await;
-    assert_eq!(seen, ["half"], "nothing of the checkout is in force");
+    assert_eq!(seen, ["half"], "no part of the checkout is active");
     assert_eq!(service.get("status").await["rules"]["error"], json!(null));
     shop.write("rules/part.yaml", &whole(&tags("pulled")));
     fs::remove_file(shop.path(".git/index.lock")).expect("removed");
@@ -107,21 +107,25 @@ async fn until_tagged(service: &Service, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_held_open_for_long_is_named_in_the_log() {
+async fn the_log_names_a_file_that_stays_open_for_writing() {
     let shop = Shop::new(&tags("old"));
     let service = shop.start().ready().await;
     let mut file = fs::File::create(shop.path("rules/kyc.yaml")).expect("opened");
     file.write_all(b"format: 1\n").expect("written");
     let began = Instant::now();
     while !service.log().contains("rules/kyc.yaml is open for writing") {
-        assert!(began.elapsed() < Duration::from_secs(30) + PATIENCE, "nothing is said: {}", service.log());
+        assert!(
+            began.elapsed() < Duration::from_secs(30) + PATIENCE,
+            "the log does not name the file: {}",
+            service.log()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(service.get("status").await["rules"]["error"], json!(null), "nothing was judged");
+    assert_eq!(service.get("status").await["rules"]["error"], json!(null), "nothing was checked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_conflict_of_git_is_refused_and_named() {
+async fn a_git_conflict_is_refused_and_reported() {
     let shop = Shop::new(&tags("first"));
     let service = shop.start().ready().await;
     let text = fs::read_to_string(shop.path("rules/templates/hello.en.md")).expect("text");
@@ -139,7 +143,7 @@ fn marker(shop: &Shop) -> Option<String> {
     fs::read_to_string(shop.path("data/judging")).ok().map(|text| text.trim().to_owned())
 }
 
-/// So many rules that the process can be ended while it judges them.
+/// Writes so many rules that the test can kill the process while it checks them.
 fn many_rules(shop: &Shop) {
     let many: String = (0..2_500)
         .map(|nth| format!("  - {{id: r{nth}, when: any -> FULL_USER, if: {{tags: [t{nth}]}}, do: [tag: many]}}\n"))
@@ -150,7 +154,7 @@ fn many_rules(shop: &Shop) {
     }
 }
 
-/// Runs a command against the running service, with what it says on both outputs.
+/// Runs a command against the running service. Returns its exit code, and its standard output and error together.
 fn check(shop: &Shop, service: &Service, arguments: &[&str]) -> (Option<i32>, String) {
     let config = fs::read_to_string(shop.path("kyc-rules.yaml")).expect("text");
     let here = format!("admin: {{listen: \"{}\"", service.admin);
@@ -165,39 +169,39 @@ fn check(shop: &Shop, service: &Service, arguments: &[&str]) -> (Option<i32>, St
     (output.status.code(), said.into_owned())
 }
 
-/// Waits until the process judges.
+/// Waits until the process checks the rules.
 fn judges(shop: &Shop, log: impl Fn() -> String) {
     let began = Instant::now();
     while !shop.path("data/judging").exists() {
-        assert!(began.elapsed() < PATIENCE, "it does not judge: {}", log());
+        assert!(began.elapsed() < PATIENCE, "the process does not check the rules: {}", log());
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_set_that_ended_the_process_does_not_end_its_restart() {
+async fn a_set_that_ended_the_process_does_not_end_the_restart() {
     let shop = Shop::new(&tags("good"));
     let service = shop.start().ready().await;
     let good = service.get("status").await["rules"]["hash"].clone();
-    assert!(!shop.path("data/judging").exists(), "the judgement is over");
+    assert!(!shop.path("data/judging").exists(), "the check is over");
 
     many_rules(&shop);
     judges(&shop, || service.log());
     let hash = hash_of_files(&shop);
     assert_eq!(marker(&shop).as_deref(), Some(&*format!("{hash} 1")));
     service.kill();
-    assert!(shop.path("data/judging").exists(), "it was killed too late");
+    assert!(shop.path("data/judging").exists(), "the process was killed too late");
 
     for _ in 0..2 {
         let service = shop.start().ready().await;
         let status = service.get("status").await;
-        assert_eq!(status["rules"]["hash"], good, "the last good set runs");
+        assert_eq!(status["rules"]["hash"], good, "the last good set is active");
         let why = status["rules"]["error"]["text"].as_str().expect("why").to_owned();
         assert!(why.contains(&hash) && why.contains("change a file"), "{why}");
-        service.logs("the last good ones run on").await;
+        service.logs("the last good set stays active").await;
         let (status, problem) = service.ask("POST", "reload", None).await;
         assert_eq!(status, 422, "{problem}");
-        // Each who is asked says the same as the service, or warns.
+        // Each command reports the same as the service, or warns.
         let (code, said) = check(&shop, &service, &["check", "--against-running"]);
         assert_eq!(code, Some(78), "{said}");
         assert!(said.contains("error[judging]") && said.contains(&hash), "{said}");
@@ -210,7 +214,7 @@ async fn a_set_that_ended_the_process_does_not_end_its_restart() {
         assert!(status.success(), "{log}");
     }
 
-    // Any change is another set.
+    // Any change makes another set.
     let service = shop.start().ready().await;
     for nth in 0..12 {
         fs::remove_file(shop.path(&format!("rules/more-{nth}.yaml"))).expect("removed");
@@ -222,7 +226,7 @@ async fn a_set_that_ended_the_process_does_not_end_its_restart() {
 }
 
 #[test]
-fn a_stop_during_the_first_judgement_is_no_fault_of_the_files() {
+fn a_stop_during_the_first_check_does_not_refuse_the_files() {
     let shop = Shop::new(&tags("first"));
     many_rules(&shop);
     let mut child = shop.command().arg("serve").stderr(Stdio::null()).spawn().expect("starts");
@@ -233,7 +237,7 @@ fn a_stop_during_the_first_judgement_is_no_fault_of_the_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_that_are_in_force_are_not_refused_after_a_kill() {
+async fn active_files_are_not_refused_after_a_kill() {
     let shop = Shop::new(&tags("good"));
     let service = shop.start().ready().await;
     let hash = service.get("status").await["rules"]["hash"].clone();
@@ -247,20 +251,20 @@ async fn files_that_are_in_force_are_not_refused_after_a_kill() {
 }
 
 #[test]
-fn a_first_start_over_files_that_ended_the_process_is_refused_and_says_what_to_do() {
+fn a_first_start_with_files_that_ended_the_process_is_refused_with_advice() {
     let shop = Shop::new(&tags("first"));
     fs::create_dir_all(shop.path("data")).expect("made");
-    // One end may be a power cut's; the second start tries once more, and a stop is no end of that kind.
+    // A power cut may have ended the first check, so the second start tries once more. A stop does not count.
     shop.write("data/judging", &format!("{} 2\n", hash_of_files(&shop)));
     let (status, _, errors) = shop.run(&["serve"]);
     assert_eq!(status.code(), Some(78), "{errors}");
-    assert!(errors.contains("the process ended while it judged these files"), "{errors}");
+    assert!(errors.contains("the process ended while it was checking these files"), "{errors}");
     shop.write("data/judging", &format!("{} 1\n", hash_of_files(&shop)));
     let mut child = shop.command().arg("serve").stderr(Stdio::null()).spawn().expect("starts");
     let began = Instant::now();
     while shop.path("data/rule-sets").read_dir().map_or(0, Iterator::count) == 0 {
-        assert_eq!(child.try_wait().expect("status"), None, "it ended");
-        assert!(began.elapsed() < PATIENCE, "it does not open");
+        assert_eq!(child.try_wait().expect("status"), None, "the service ended");
+        assert!(began.elapsed() < PATIENCE, "the service does not open its store");
         std::thread::sleep(Duration::from_millis(10));
     }
     signal(child.id(), "TERM");
@@ -268,7 +272,7 @@ fn a_first_start_over_files_that_ended_the_process_is_refused_and_says_what_to_d
     assert!(!shop.path("data/judging").exists());
 }
 
-/// The program with two gigabytes of address space at most.
+/// Runs the program with at most two gigabytes of address space.
 fn bounded(arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -v 2000000 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_kyc-rules")]);
@@ -319,7 +323,7 @@ tests:
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everyone_who_is_asked_comes_to_the_same_verdict() {
+async fn every_command_gives_the_same_verdict() {
     let mut shop = Shop::new(&tags("first"));
     shop.write("rules/kyc.test.yaml", TESTS);
     let service = shop.start().ready().await;
@@ -333,7 +337,7 @@ async fn everyone_who_is_asked_comes_to_the_same_verdict() {
     assert_eq!(doctor_of_rules(&shop), "ok");
     assert_eq!(check(&shop, &["check", "--against-running"]).0, Some(0));
 
-    // The rules can be read, and a test fails.
+    // The rules are valid, but a test fails.
     shop.rules(&tags("other"));
     let (status, problem) = service.ask("POST", "reload", None).await;
     assert_eq!(status, 422, "{problem}");
@@ -350,7 +354,7 @@ async fn everyone_who_is_asked_comes_to_the_same_verdict() {
     assert!(problem["detail"].as_str().expect("why").contains("FAILED"), "{problem}");
     service.kill();
 
-    // The merchant wants a warning only.
+    // The configuration asks for a warning only.
     "reload: {tests: warn}\n".clone_into(&mut shop.more);
     let (status, said, _) = shop.run(&["check"]);
     assert_eq!(status.code(), Some(0), "{said}");

@@ -1,6 +1,7 @@
-//! The listener against real sockets: who is answered, who is sent away, and that nobody keeps the others out.
+//! Tests the listener over real sockets: which connections are served, which are closed, and that no peer can block the
+//! others.
 //!
-//! Times are compared against generous bounds only: the machine that runs this may be busy.
+//! Times are compared with generous limits only, because the machine may be busy.
 
 #[path = "listener/peer.rs"]
 mod peer;

@@ -1,4 +1,5 @@
-//! The shop's own directory, asked over real sockets: for mails, for callbacks that a rule can't decide about without, for timers.
+//! Lookups in the shop's directory over real sockets: for mails, for callbacks whose rules read the contact, and for
+//! timers.
 
 mod support;
 
@@ -13,7 +14,7 @@ use support::{
 
 const SORRY: &str = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: sorry}]}\n";
 
-/// A merchant whose shop answers at this server.
+/// Returns a merchant's configuration with a lookup at this server.
 fn shop_asking(rules: &str, server: &HookServer, cache: &str) -> Shop {
     let mut shop = Shop::new(rules);
     let url = server.url("/api/customers/{id}?fields=all");
@@ -41,7 +42,7 @@ async fn outcome(service: &Service, customer: &str, rule: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mail_finds_its_address_in_the_shop_and_says_what_the_shop_says() {
+async fn a_mail_uses_the_contact_that_the_shop_returns() {
     let server = HookServer::always(known_as(json!({
         "email": " Ada@Customer.Example ", "name": "Ada", "locale": "de_at", "country": "at", "timezone": "Europe/Vienna",
         "attributes": {"plan": "pro", "undeclared": "x"}, "orders": [{"id": 1}], "vip": true,
@@ -61,7 +62,7 @@ async fn a_mail_finds_its_address_in_the_shop_and_says_what_the_shop_says() {
                "timezone": "Europe/Vienna", "attributes": {"plan": "pro"}})
     );
     assert!(shop.mails()[0].contains("Subject: sorry auf Deutsch"));
-    // What was said a moment ago is believed, over a restart, too.
+    // A fresh answer is used again, also after a restart.
     service.callback("C/1 ü?&", "KYC_PENDING", json!({})).await;
     service.kill();
     let service = shop.start().ready().await;
@@ -72,7 +73,7 @@ async fn a_mail_finds_its_address_in_the_shop_and_says_what_the_shop_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_contact_that_is_not_fresh_is_asked_for_again_also_one_that_was_told_by_hand() {
+async fn a_contact_that_is_not_fresh_is_looked_up_again_even_if_set_by_hand() {
     let server = HookServer::scripted(&[known("old@customer.example"), known("new@customer.example")]).await;
     let shop = shop_asking("  - {id: sorry, when: any -> any, do: [{email: sorry}]}\n", &server, "1s");
     let service = shop.start().ready().await;
@@ -88,7 +89,7 @@ async fn a_contact_that_is_not_fresh_is_asked_for_again_also_one_that_was_told_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_customer_whom_the_shop_does_not_know_is_a_problem_until_it_does() {
+async fn a_mail_to_a_customer_unknown_to_the_shop_is_a_problem_until_known() {
     let server = HookServer::scripted(&[Reply::Status(404), Reply::Status(404), known("ada@customer.example")]).await;
     let shop = shop_asking(
         "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: sorry}, {email: hello}]}\n",
@@ -100,8 +101,8 @@ async fn a_customer_whom_the_shop_does_not_know_is_a_problem_until_it_does() {
     let jobs = service.until_jobs("C-1", &["problem", "problem"]).await;
     assert_eq!(jobs[0]["problem"], "no_contact");
     assert!(jobs[0]["reason"].as_str().expect("a reason").contains("the shop does not know this customer"), "{jobs:?}");
-    assert_eq!(server.calls().len(), 1, "one question for both, and its answer is remembered");
-    // A restart forgets nobody.
+    assert_eq!(server.calls().len(), 1, "one request for both jobs, and its answer is stored");
+    // A restart keeps the problems scheduled.
     service.kill();
     let service = shop.start().ready().await;
     service.until_jobs("C-1", &["done", "done"]).await;
@@ -109,7 +110,7 @@ async fn a_customer_whom_the_shop_does_not_know_is_a_problem_until_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_tries_a_problem_again_has_the_shop_asked_at_once() {
+async fn a_retry_of_a_problem_asks_the_shop_at_once() {
     let server = HookServer::scripted(&[Reply::Status(404), known("ada@customer.example")]).await;
     let shop = shop_asking(SORRY, &server, "1h");
     let service = shop.start().ready().await;
@@ -121,7 +122,7 @@ async fn who_tries_a_problem_again_has_the_shop_asked_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_shop_is_away_its_mails_wait_and_nothing_else_does() {
+async fn while_the_shop_is_unavailable_only_mails_to_customers_wait() {
     let server =
         HookServer::scripted(&[Reply::Status(503), Reply::DropMidBody(200), known("ada@customer.example")]).await;
     let shop = shop_asking(
@@ -136,7 +137,7 @@ async fn while_the_shop_is_away_its_mails_wait_and_nothing_else_does() {
     let jobs = service.until_jobs("C-1", &["queued", "done"]).await;
     let reason = jobs[0]["reason"].as_str().expect("a reason");
     assert!(
-        reason.starts_with("the shop is asked for this customer's contact first, and gives no answer: "),
+        reason.starts_with("the shop is queried for this customer's contact first, but the last request failed: "),
         "{reason}"
     );
     service.until_jobs("C-1", &["done", "done"]).await;
@@ -149,20 +150,20 @@ async fn while_the_shop_is_away_its_mails_wait_and_nothing_else_does() {
     assert_eq!(status["directory"], json!({"lookup": true, "error": null}));
     assert_eq!(server.calls().len(), 3);
     let (_, said, _) = service.command(&shop, &["status"]);
-    assert!(said.contains("directory  is asked for contacts"), "{said}");
+    assert!(said.contains("directory  is queried for contacts"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_can_not_be_used_is_that_customers_problem_and_names_the_field() {
+async fn an_unusable_answer_is_a_problem_of_that_customer_and_names_the_field() {
     let long = format!("{{\"email\": \"ada@customer.example\", \"x\": \"{}\"}}", "x".repeat(70_000));
     for (reply, said) in [
-        (known("secret-part"), "email can't be used"),
+        (known("secret-part"), "email cannot be used"),
         (known_as(json!({"mail": "ada@customer.example"})), "email is missing"),
-        (known_as(json!(["ada@customer.example"])), "it is no JSON object"),
-        (Reply::Say(200, String::new(), "<html>".to_owned()), "it is no JSON object"),
+        (known_as(json!(["ada@customer.example"])), "it is not a JSON object"),
+        (Reply::Say(200, String::new(), "<html>".to_owned()), "it is not a JSON object"),
         (Reply::Say(200, String::new(), long), "it is longer than 65536 bytes"),
         (Reply::Status(422), "it is 422"),
-        (Reply::Status(204), "it is no JSON object"),
+        (Reply::Status(204), "it is not a JSON object"),
     ] {
         let server = HookServer::always(reply).await;
         let shop = shop_asking(SORRY, &server, "10m");
@@ -172,12 +173,12 @@ async fn an_answer_that_can_not_be_used_is_that_customers_problem_and_names_the_
         let reason = jobs[0]["reason"].as_str().expect("a reason");
         assert!(reason.contains(said), "{said}: {reason}");
         assert!(!reason.contains("secret-part") && !service.log().contains("secret-part"), "{}", service.log());
-        assert_eq!(service.get("status").await["directory"]["error"], json!(null), "others may be well");
+        assert_eq!(service.get("status").await["directory"]["error"], json!(null), "other customers may be unaffected");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_for_everybody_is_told_and_no_redirect_is_followed() {
+async fn an_error_for_all_customers_is_in_status_and_redirects_are_not_followed() {
     let elsewhere = HookServer::always(known("eve@evil.example")).await;
     let moved = Reply::Say(302, format!("Location: {}\r\n", elsewhere.url("/x")), String::new());
     for (reply, said) in
@@ -206,15 +207,15 @@ const ABROAD: &str = "  - {id: abroad, when: any -> SOFT_KYC_FAILED, if: {custom
                       - {id: other, when: any -> KYC_PENDING, do: record}\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_that_a_rule_can_not_decide_about_waits_for_the_contact() {
+async fn a_callback_waits_for_the_contact_if_a_rule_reads_it() {
     let slow = Reply::Say(200, String::new(), json!({"email": "a@customer.example", "country": "FR"}).to_string());
     let server = HookServer::scripted(&[Reply::Status(500), slow]).await;
     let shop = shop_asking(ABROAD, &server, "10m");
     let service = shop.start().ready().await;
     service.callback("C-2", "KYC_PENDING", json!({})).await;
-    assert_eq!(outcome(&service, "C-2", "other").await, "fired", "no rule that matters here reads a contact");
+    assert_eq!(outcome(&service, "C-2", "other").await, "fired", "no matching rule reads a contact");
     assert_eq!(server.calls().len(), 0);
-    // Two callbacks, the second while the first one waits: both are decided, in their order.
+    // Two callbacks, the second while the first one waits: both are decided, in order.
     service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
     let waiting = service.get("customers/C-1").await;
     assert_eq!((&waiting["timeline"][0]["verdict"], &waiting["status"]), (&json!("pending"), &json!(null)));
@@ -223,11 +224,11 @@ async fn a_callback_that_a_rule_can_not_decide_about_waits_for_the_contact() {
     assert_eq!(outcome(&service, "C-1", "abroad").await, "fired");
     assert_eq!(outcome(&service, "C-1", "other").await, "fired");
     assert_eq!(service.get("customers/C-1").await["tags"], json!(["abroad"]));
-    assert_eq!(server.calls().len(), 2, "once more after the 500, and not again for the second");
+    assert_eq!(server.calls().len(), 2, "one retry after the 500, and no request for the second callback");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_is_decided_without_the_contact_when_the_shop_gives_no_answer() {
+async fn a_callback_is_decided_without_the_contact_if_the_shop_gives_no_answer() {
     let server = HookServer::always(Reply::Status(500)).await;
     let shop = shop_asking(ABROAD, &server, "10m");
     let service = shop.start().ready().await;
@@ -240,7 +241,7 @@ async fn a_callback_is_decided_without_the_contact_when_the_shop_gives_no_answer
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_is_kept_over_a_kill_and_decided_also_when_nobody_is_asked_any_more() {
+async fn a_waiting_callback_survives_a_kill_and_is_decided_without_a_lookup() {
     let server = HookServer::always(Reply::Hang).await;
     let mut shop = shop_asking(ABROAD, &server, "10m");
     let service = shop.start().ready().await;
@@ -253,7 +254,7 @@ async fn what_waits_is_kept_over_a_kill_and_decided_also_when_nobody_is_asked_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_timer_that_reads_the_contact_has_the_shop_asked_first_and_waits_for_it() {
+async fn a_timer_whose_rule_reads_the_contact_waits_for_the_shop() {
     let french = known_as(json!({"email": "a@customer.example", "country": "FR"}));
     let server = HookServer::scripted(&[Reply::Status(503), french]).await;
     let shop = shop_asking(
@@ -268,7 +269,7 @@ async fn a_timer_that_reads_the_contact_has_the_shop_asked_first_and_waits_for_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_key_the_contact_is_fetched_first_and_then_the_providers_api_is_asked() {
+async fn with_a_key_the_contact_is_fetched_before_the_providers_api_is_asked() {
     let french = known_as(json!({"email": "a@customer.example", "country": "FR"}));
     let server = HookServer::scripted(&[Reply::Status(500), french]).await;
     let provider = Provider::start().await;
@@ -276,10 +277,10 @@ async fn with_a_key_the_contact_is_fetched_first_and_then_the_providers_api_is_a
     let mut shop = shop_asking(ABROAD, &server, "10m");
     shop.more.push_str(&provider.configuration());
     let service = shop.start().ready().await;
-    // What the callback says reads no contact; what the API will say does.
+    // No rule for the callback's status reads a contact; a rule for the API's status does.
     service.callback("C-1", "KYC_PENDING", json!({})).await;
     service.until("status", |status| status["directory"]["error"].is_string()).await;
-    assert_eq!(provider.asked().len(), 0, "not before the contact is there");
+    assert_eq!(provider.asked().len(), 0, "not before the contact is known");
     service.until("customers/C-1", |customer| customer["status"] == "SOFT_KYC_FAILED").await;
     assert_eq!(outcome(&service, "C-1", "abroad").await, "fired");
     assert_eq!((server.calls().len(), provider.asked().len()), (2, 1));

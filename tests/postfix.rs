@@ -1,4 +1,4 @@
-//! Mails through a real Postfix: what it says to every client, to connections that it ends, and to one recipient.
+//! Mails through a real Postfix: its replies to every client, to connections that it closes, and to one recipient.
 
 mod support;
 
@@ -27,14 +27,14 @@ async fn order_to(service: &Service, customer: &str, address: &str) {
     service.callback(customer, "SOFT_KYC_FAILED", json!({})).await;
 }
 
-/// Done in the first attempt that counted.
+/// Waits until the job is done in its first counted attempt.
 async fn done_at_once(service: &Service, customer: &str) {
     let jobs = service.until_jobs(customer, &["done"]).await;
     assert_eq!((&jobs[0]["attempts"], &jobs[0]["last_error"]), (&json!(1), &Value::Null), "{jobs:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_postfix_refuses_to_every_client_rests_the_channel_and_loses_no_mail() {
+async fn a_refusal_of_every_client_pauses_the_channel_and_loses_no_mail() {
     if !is_there() {
         return;
     }
@@ -80,7 +80,7 @@ async fn what_postfix_refuses_to_every_client_rests_the_channel_and_loses_no_mai
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_name_or_an_address_is_what_postfix_wants_in_ehlo() {
+async fn postfix_accepts_a_full_name_or_an_address_in_ehlo() {
     if !is_there() {
         return;
     }
@@ -96,7 +96,7 @@ async fn a_full_name_or_an_address_is_what_postfix_wants_in_ehlo() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bound_on_messages_puts_mails_off_and_makes_none_a_problem() {
+async fn a_limit_on_messages_delays_mails_and_makes_none_a_problem() {
     if !is_there() {
         return;
     }
@@ -117,11 +117,11 @@ async fn a_bound_on_messages_puts_mails_off_and_makes_none_a_problem() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_postfix_ends_costs_no_mail_an_attempt() {
+async fn a_connection_that_postfix_closes_costs_no_mail_an_attempt() {
     if !is_there() {
         return;
     }
-    // It says 421 when nothing has come for two seconds, and hangs up.
+    // Postfix sends 421 after two seconds without a command, and closes the connection.
     let postfix = Postfix::start("smtpd_timeout = 2s\nsmtpd_per_record_deadline = yes");
     let (_shop, service) = shop_at(&postfix, "").await;
     order(&service, "C-1").await;
@@ -131,7 +131,7 @@ async fn a_connection_that_postfix_ends_costs_no_mail_an_attempt() {
     done_at_once(&service, "C-2").await;
     drop(service);
 
-    // It says 421 to whatever comes after two errors of one connection, and hangs up.
+    // Postfix sends 421 to every command after two errors on one connection, and closes it.
     let unknown =
         "smtpd_recipient_restrictions = check_recipient_access inline:{{gone@customer.example = 550 5.1.1 unknown}}";
     let postfix = Postfix::start(&format!("{unknown}\nsmtpd_hard_error_limit = 2"));
@@ -152,12 +152,12 @@ async fn a_connection_that_postfix_ends_costs_no_mail_an_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_doctor_finds_what_postfix_says_at_the_recipient_and_sends_nothing() {
+async fn doctor_reports_the_reply_of_postfix_to_the_recipient_and_sends_nothing() {
     if !is_there() {
         return;
     }
     let mail_of = |shop: &Shop| -> (String, String) {
-        // No name server answers there.
+        // No name server runs there.
         let (_, said, errors) = shop.run(&["--json", "doctor", "--dns", "127.0.0.1:9"]);
         let said: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}{errors}"));
         let mut checks = said["checks"].as_array().expect("checks").iter();
@@ -171,9 +171,9 @@ async fn a_doctor_finds_what_postfix_says_at_the_recipient_and_sends_nothing() {
     let (result, said) = mail_of(&shop);
     assert!(result == "ok" && said.contains("accepts a sender and a recipient"), "{said}");
     for (settings, expected, words) in [
-        ("smtpd_client_restrictions = reject", "fail", "the relay refuses this machine"),
+        ("smtpd_client_restrictions = reject", "fail", "the relay rejects this machine"),
         ("smtpd_helo_restrictions = reject", "fail", "set `email.hello`"),
-        ("virtual_mailbox_maps = inline:{ada@shop.example=inbox/}", "warn", "the sender's own address takes no mail"),
+        ("virtual_mailbox_maps = inline:{ada@shop.example=inbox/}", "warn", "the sender's own address accepts no mail"),
     ] {
         postfix.reconfigure(settings);
         let (result, said) = mail_of(&shop);

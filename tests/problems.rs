@@ -1,4 +1,4 @@
-//! What a person must look at, and does something about: one by one, or all that have something in common.
+//! The `problems`, `jobs`, `retry` and `drop` commands.
 
 mod support;
 
@@ -18,7 +18,8 @@ async fn act(service: &Service, how: &str, chosen: Value) -> Value {
     answer
 }
 
-/// Six customers: `sorry` was refused for two and lacks an address for two, `hello` lacks one for two.
+/// Creates six customers with a problem each. The mail `sorry` was refused by the relay for two of them and has no
+/// address for two; the mail `hello` has no address for two.
 async fn six_problems() -> (SmtpServer, Shop, Service) {
     let unknown = (Stage::RcptTo, Act::Say("550 5.1.1 there is no such person"));
     let relay = SmtpServer::scripted(&[unknown.clone(), unknown]).await;
@@ -40,7 +41,7 @@ async fn six_problems() -> (SmtpServer, Shop, Service) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn problems_that_have_something_in_common_are_acted_on_together() {
+async fn problems_are_retried_and_dropped_by_filters() {
     let (relay, _shop, service) = six_problems().await;
     for (chosen, count) in [
         (json!({"rule": "sorry"}), 4),
@@ -58,7 +59,7 @@ async fn problems_that_have_something_in_common_are_acted_on_together() {
         assert_eq!((&found["count"], &found["done"]), (&json!(count), &json!(0)), "{chosen}");
         assert_eq!(found["examples"].as_array().map(Vec::len), Some(count.min(5)), "{chosen}");
     }
-    assert_eq!(service.get("status").await["jobs"]["problem"], 6, "asking changes nothing");
+    assert_eq!(service.get("status").await["jobs"]["problem"], 6, "a dry run changes nothing");
     let tried = act(&service, "retry", json!({"error": "550"})).await;
     assert_eq!((&tried["count"], &tried["done"]), (&json!(2), &json!(2)));
     for customer in ["C-1", "C-2"] {
@@ -85,14 +86,17 @@ async fn problems_that_have_something_in_common_are_acted_on_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_shows_how_many_before_it_acts_and_lists_what_is_asked_for() {
+async fn retry_and_drop_print_a_count_first_and_jobs_are_filtered() {
     let (_relay, shop, service) = six_problems().await;
     let (code, said, refused) = service.command(&shop, &["drop", "--rule", "sorry"]);
-    assert!(code == Some(2) && refused.contains("Give these 4 up, for good? Nobody can be asked here"), "{refused}");
+    assert!(
+        code == Some(2) && refused.contains("Drop these 4 problems for good? Confirmation is not possible here"),
+        "{refused}"
+    );
     assert!(said.starts_with("4 problems match:\n") && said.contains("there is no such person"), "{said}");
-    assert!(said.contains("nobody knows this customer's address"), "a reason that a person understands: {said}");
+    assert!(said.contains("the address of this customer is unknown"), "the reason is in the list: {said}");
     let (code, said, _) = service.command(&shop, &["drop", "--rule", "sorry", "--error", "no_contact", "--yes"]);
-    assert!(code == Some(0) && said.ends_with("2 of 2 are given up\n"), "{said}");
+    assert!(code == Some(0) && said.ends_with("2 of 2 dropped\n"), "{said}");
     let (code, said, _) = service.command(&shop, &["retry", "--since", "1h", "--error", "greylisted", "--yes"]);
     assert_eq!((code, said.as_str()), (Some(0), "no problem matches\n"));
     let (code, said, _) = service.command(&shop, &["--json", "retry", "--error", "550", "--yes"]);
@@ -118,7 +122,7 @@ async fn the_command_line_shows_how_many_before_it_acts_and_lists_what_is_asked_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_nobody_knows_is_told_where_nothing_fits_it() {
+async fn an_unknown_rule_or_channel_gives_a_hint_if_nothing_matches() {
     let target = HookServer::always(Reply::Status(400)).await;
     let mut shop = Shop::new("  - {id: needed, when: any -> any, do: [{webhook: {to: shop, event: a}}]}\n");
     let configured = format!(
@@ -148,8 +152,8 @@ async fn a_name_that_nobody_knows_is_told_where_nothing_fits_it() {
     assert_eq!(service.command(&shop, &["retry", "--rule", "needed", "--yes"]).1, "no problem matches\n");
     assert_eq!(service.get("jobs?rule=needed").await.get("hint"), None);
     let (_, said, _) = service.command(&shop, &["jobs", "--channel", "chat:op"]);
-    assert_eq!(said, "none\nthere is no channel \"chat:op\"; there are: email, webhook:shop\n");
-    // What has gone may have jobs, and then there is nothing to be said.
+    assert_eq!(said, "none\nthere is no channel \"chat:op\"; configured channels: email, webhook:shop\n");
+    // A removed rule or channel that still has jobs gives no hint.
     service.callback("C-1", "KYC_PENDING", json!({})).await;
     service.until_jobs("C-1", &["problem"]).await;
     service.kill();
@@ -166,11 +170,14 @@ async fn a_name_that_nobody_knows_is_told_where_nothing_fits_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_is_cut_says_so_and_where_it_goes_on() {
+async fn a_truncated_list_says_so_and_has_a_cursor() {
     let (_relay, shop, service) = six_problems().await;
     for (list, jobs) in [("jobs", 6), ("problems", 6)] {
         let (_, said, _) = service.command(&shop, &[list, "--max", "4"]);
-        assert!(said.ends_with("\nand more: `--max 40` shows more of them\n") && said.lines().count() == 6, "{said}");
+        assert!(
+            said.ends_with("\nthere are more: `--max 40` shows more of them\n") && said.lines().count() == 6,
+            "{said}"
+        );
         let (_, said, _) = service.command(&shop, &["--json", list, "--max", "4"]);
         let found: Value = serde_json::from_str(&said).expect("JSON");
         assert_eq!(found["jobs"].as_array().map(Vec::len), Some(4));
@@ -187,8 +194,8 @@ async fn a_list_that_is_cut_says_so_and_where_it_goes_on() {
 }
 
 #[test]
-fn what_can_not_be_meant_is_a_matter_of_the_command_line() {
-    // No server runs here, and none is asked.
+fn wrong_filters_are_usage_errors() {
+    // No server runs in this test, and none is needed.
     let shop = Shop::new(RULES);
     for (arguments, said) in [
         (&["jobs", "--state", "bogus"][..], "possible values: queued, held, running, done, cancelled, problem"),
@@ -197,8 +204,8 @@ fn what_can_not_be_meant_is_a_matter_of_the_command_line() {
         (&["problems", "--channel", "fax"], "write email, webhook:NAME or chat:NAME"),
         (&["drop", "--rule", "a b"], "letters, digits"),
         (&["retry", "--since", "bogus"], "write one number and one unit, as `30s`"),
-        (&["retry", "--error", ""], "nothing is a part of every error"),
-        (&["drop", "--error", " ", "--yes"], "nothing is a part of every error"),
+        (&["retry", "--error", ""], "an empty text matches every error"),
+        (&["drop", "--error", " ", "--yes"], "an empty text matches every error"),
     ] {
         let (status, _, wrong) = shop.run(arguments);
         assert!(status.code() == Some(2) && wrong.contains(said), "{arguments:?}: {wrong}");
@@ -206,7 +213,7 @@ fn what_can_not_be_meant_is_a_matter_of_the_command_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queued_job_says_what_it_waits_for() {
+async fn a_queued_job_has_the_reason_it_waits() {
     let target = HookServer::always(Reply::Status(503)).await;
     let mut shop = Shop::new(
         "  - {id: told, when: any -> any, do: [{webhook: {to: shop, event: a}}, {webhook: {to: shop, event: b}}]}\n",
@@ -220,11 +227,11 @@ async fn a_queued_job_says_what_it_waits_for() {
     service.callback("C-1", "KYC_PENDING", json!({})).await;
     let said = service.until("jobs?customer=C-1", |said| said["jobs"][1]["last_error"].is_string()).await;
     let reason = said["jobs"][0]["reason"].as_str().expect("a reason");
-    assert!(reason.starts_with("an earlier one to the same target is still on its way"), "{reason}");
+    assert!(reason.starts_with("an earlier job to the same target has not ended"), "{reason}");
     assert_eq!(service.command(&shop, &["pause", "--channel", "webhook:shop"]).0, Some(0));
     let said = service.get("customers/C-1").await;
     for job in said["jobs"].as_array().expect("jobs") {
-        let reason = "channel webhook:shop is paused: it goes on with `kyc-rules resume --channel webhook:shop`";
+        let reason = "channel webhook:shop is paused; resume it with `kyc-rules resume --channel webhook:shop`";
         assert_eq!(job["reason"], reason);
     }
     service.kill();
@@ -232,19 +239,19 @@ async fn a_queued_job_says_what_it_waits_for() {
     shop.rules("  []\n");
     let service = shop.start().ready().await;
     let said = service.get("jobs").await;
-    assert_eq!(said["jobs"][1]["reason"], "webhook:shop is not in the configuration");
-    service.logs("jobs wait for a channel that is not in the configuration").await;
+    assert_eq!(said["jobs"][1]["reason"], "webhook:shop is not configured");
+    service.logs("jobs wait for a channel that is not configured").await;
     let (_, said, _) = service.command(&shop, &["problems"]);
-    assert!(said.contains("channel_gone: jobs wait for webhook:shop, which is not in the configuration"), "{said}");
+    assert!(said.contains("channel_gone: jobs wait for webhook:shop, which is not configured"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_person_has_mended_is_sent_mended() {
+async fn a_retry_uses_the_corrected_address() {
     let relay = SmtpServer::start().await;
     let mut shop = Shop::new(RULES);
     shop.transport = relay.url();
     let service = shop.start().ready().await;
-    // An address that is refused, and one that is put off.
+    // One address is refused, the other is deferred.
     for (customer, said, state) in [("C-1", "550 5.1.1 no such user", "problem"), ("C-2", "450 4.2.0 later", "queued")]
     {
         relay.then(Stage::RcptTo, Act::Say(said));
@@ -259,12 +266,12 @@ async fn what_a_person_has_mended_is_sent_mended() {
         let mails = relay.received();
         let mail = mails.last().expect("a mail");
         assert_eq!(mail.to, ["right@customer.example"], "{said}");
-        assert!(mail.header("Message-ID").is_some_and(|id| id.contains(&job)), "under the same id");
+        assert!(mail.header("Message-ID").is_some_and(|id| id.contains(&job)), "the id must be the same");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_template_that_could_not_be_filled_in_is_mended_and_tried_again() {
+async fn a_retry_uses_the_corrected_template() {
     let shop = Shop::new(RULES);
     let template = "Subject: sorry\n\nHello {% if message == 'boom' %}{{ customer.name }}{% endif %}, there you are.\n";
     shop.write("rules/templates/sorry.en.md", template);
@@ -283,7 +290,7 @@ async fn a_template_that_could_not_be_filled_in_is_mended_and_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_template_at_which_the_engine_panics_is_a_problem_and_no_attempt_without_end() {
+async fn a_template_that_panics_is_a_problem_and_is_not_retried_forever() {
     let shop = Shop::new(RULES);
     let panics = "{{ [1, 2, 3][::((0 - 9223372036854775807 - visit) if message == 'boom' else 1)] | length }}";
     shop.write("rules/templates/sorry.en.md", &format!("Subject: sorry\n\nHello {panics}\n"));
@@ -297,14 +304,14 @@ async fn a_template_at_which_the_engine_panics_is_a_problem_and_no_attempt_witho
     let status = service.until("status", |status| status["rules"]["error"] != json!(null)).await;
     let why = status["rules"]["error"]["text"].as_str().expect("why");
     assert!(why.contains("sorry.en.md") && why.contains("rendering panicked"), "{why}");
-    assert!(!shop.path("data/judging").exists(), "the judgement has ended");
+    assert!(!shop.path("data/judging").exists(), "the check has ended");
     let (status, said, errors) = shop.run(&["check"]);
     assert_eq!(status.code(), Some(78), "{said}");
     assert!(said.contains("sorry.en.md") && !errors.contains("backtrace"), "{said}{errors}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_problem_of_a_customer_who_has_moved_on_is_none() {
+async fn a_problem_is_cancelled_when_the_customer_moves_on() {
     let (_relay, _shop, service) = six_problems().await;
     for customer in ["C-1", "C-3"] {
         service.callback(customer, "FULL_USER", json!({})).await;

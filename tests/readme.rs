@@ -1,4 +1,4 @@
-//! README works as typed: its shell blocks are run, in their order and in one directory, and its rules are checked.
+//! Runs the shell blocks of README.md in order and in one directory, and checks the rules and links in the docs.
 
 mod support;
 
@@ -22,7 +22,8 @@ fn read(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("a file of the repository")
 }
 
-/// Commands of cargo are run by other means: the tests are these, the demonstration has a test, benchmarks need a quiet machine.
+/// Cargo commands that this test does not run: the tests run already, the demo has its own test, and benchmarks need an
+/// idle machine.
 const CARGO: &[&str] = &["cargo run --release -- demo", "cargo test", "cargo bench --bench intake"];
 
 #[test]
@@ -43,7 +44,7 @@ fn every_shell_block_works_as_typed() {
             }
             continue;
         }
-        // Tests bind no fixed ports.
+        // Tests must not bind fixed ports.
         script.push_str(&block.replace("8080", &public).replace("8081", &admin));
         if block.contains("init shop") {
             script.push_str(&format!(
@@ -71,7 +72,7 @@ fn every_shell_block_works_as_typed() {
     assert!(said.contains("missing-documents fired"), "{said}");
 }
 
-/// A directory with the shipped templates and labels, and these rules; the shipped tests are about the shipped rules.
+/// Creates a directory with these rules and the shipped templates and labels, but without the shipped tests.
 fn rules_dir(rules: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("directory");
     for (path, text) in kyc_rules::shipped::files().iter().filter(|(path, _)| path.contains('/')) {
@@ -83,13 +84,13 @@ fn rules_dir(rules: &str) -> tempfile::TempDir {
     dir
 }
 
-/// What the docs' rules may name.
+/// A configuration with the names that the rules in the docs use.
 const CONFIG: &str = "callback: {secrets: [a-secret-of-more-than-24-bytes]}\n\
     email: {from: kyc@shop.example, transport: \"file:./mail\"}\n\
     webhooks: {shop: {url: https://shop.example/hooks, secret: a-secret-of-more-than-24-bytes}}\n\
     chats: {kyc-ops: {kind: slack, url: https://hooks.slack.example/services/x}}\n";
 
-/// Runs `check` or `test` over a directory. Returns what it prints.
+/// Runs `check` or `test` on a directory, asserts success, and returns the output.
 fn passes(command: &str, dir: &Path) -> String {
     let config = tempfile::NamedTempFile::new().expect("a file");
     fs::write(config.path(), CONFIG).expect("written");
@@ -108,7 +109,7 @@ fn passes(command: &str, dir: &Path) -> String {
 }
 
 #[test]
-fn every_rule_in_the_docs_is_one() {
+fn every_rule_in_the_docs_passes_the_check() {
     for file in ["README.md", "docs/RULES.md"] {
         for block in blocks(&read(file), "yaml").iter().filter(|block| block.contains("\nrules:\n")) {
             passes("check", rules_dir(block).path());
@@ -122,7 +123,7 @@ fn every_test_in_the_docs_passes() {
     let tests: Vec<&String> = blocks.iter().filter(|block| block.contains("\ntests:\n")).collect();
     assert!(!tests.is_empty());
     for test in tests {
-        // Of the page's rules it is about the last that it names.
+        // A test in the docs is run with the last block of rules that defines the first rule named in the test.
         let named = test.split("rule: ").nth(1).and_then(|rest| rest.split(',').next()).expect("a rule");
         let rules = blocks.iter().rfind(|block| block.contains(&format!("- id: {named}\n"))).expect("its rules");
         let dir = rules_dir(rules);
@@ -132,7 +133,7 @@ fn every_test_in_the_docs_passes() {
 }
 
 #[test]
-fn the_demonstration_tells_every_life() {
+fn the_demo_prints_the_events_of_all_customers() {
     let dir = tempfile::tempdir().expect("directory");
     let output = Command::new(env!("CARGO_BIN_EXE_kyc-rules"))
         .args(["demo", "--once", "--dir"])
@@ -150,7 +151,7 @@ fn the_demonstration_tells_every_life() {
         "200 duplicate",
         "is cancelled: the customer has left SOFT_KYC_FAILED",
         "none -> SUSPENDED",
-        "waits for a person: nobody knows this customer's address",
+        "is a problem: the address of this customer is unknown",
         "401",
         "422",
         "0 problems",
@@ -162,7 +163,7 @@ fn the_demonstration_tells_every_life() {
 }
 
 #[test]
-fn links_in_the_docs_lead_somewhere() {
+fn links_in_the_docs_point_to_existing_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in ["README.md", "docs/ARCHITECTURE.md", "docs/RULES.md", "docs/OPERATIONS.md", "CHANGELOG.md"] {
         let text = read(file);

@@ -1,4 +1,4 @@
-//! A relay that is down, refuses us or says too much: what the whole service does about it.
+//! A relay that is down, rejects this client or repeats customer data: the behaviour of the whole service.
 
 mod support;
 
@@ -18,7 +18,7 @@ async fn order(service: &Service, customer: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_repeats_neither_relays_nor_customers_whatever_it_is_asked_for() {
+async fn the_log_contains_no_text_of_relays_and_customers_at_any_level() {
     let relay = SmtpServer::scripted(&[
         (Stage::RcptTo, Act::Say("550 5.1.1 zebra-1=40customer.example unknown")),
         (Stage::Content, Act::Say("451 rejected, spam. Subject: zebra")),
@@ -33,9 +33,9 @@ async fn the_log_repeats_neither_relays_nor_customers_whatever_it_is_asked_for()
     order(&service, "zebra-1").await;
     let jobs = service.until_jobs("zebra-1", &["problem"]).await;
     assert!(jobs[0]["last_error"].as_str().is_some_and(|error| error.contains("zebra-1=40")), "{jobs:?}");
-    service.logs("said to the recipient: 550").await;
+    service.logs("replied to RCPT TO: 550").await;
     order(&service, "zebra-2").await;
-    service.logs("said to the mail: 451").await;
+    service.logs("replied to DATA: 451").await;
     let (_, log) = service.stop();
     assert!(!log.contains("zebra"), "{log}");
     let told = |line: &&str| {
@@ -43,11 +43,11 @@ async fn the_log_repeats_neither_relays_nor_customers_whatever_it_is_asked_for()
         let (level, from) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         matches!(level, "TRACE" | "DEBUG" | "INFO") && !from.starts_with("kyc_rules")
     };
-    assert_eq!(log.lines().find(told), None, "libraries say nothing below a warning");
+    assert_eq!(log.lines().find(told), None, "libraries log nothing below a warning");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_that_is_away_is_asked_now_and_then_and_not_by_each_mail() {
+async fn a_relay_that_is_down_is_tried_at_intervals_and_not_by_each_mail() {
     let busy: Vec<_> = std::iter::repeat_n((Stage::Greeting, Act::Say("421 4.3.2 too busy")), 1_000).collect();
     let relay = SmtpServer::scripted(&busy).await;
     let mut shop = Shop::new(SORRY);
@@ -67,7 +67,7 @@ async fn a_relay_that_is_away_is_asked_now_and_then_and_not_by_each_mail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_that_is_refused_is_told_once_and_is_no_problem_of_each_mail() {
+async fn a_rejected_login_is_logged_once_and_is_no_problem_of_each_mail() {
     let relay = SmtpServer::with(Setup { login: Some(("shop", "right")), ..Setup::default() }).await;
     let mut shop = Shop::new(SORRY);
     shop.transport = format!("smtp://shop:mistyped@{}?tls=none", relay.address);
@@ -76,24 +76,24 @@ async fn a_login_that_is_refused_is_told_once_and_is_no_problem_of_each_mail() {
     for nth in 0..40 {
         order(&service, &format!("C-{nth}")).await;
     }
-    service.logs("the mail relay refuses us").await;
+    service.logs("the mail relay rejects this client").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(relay.connections() <= 8, "{} logins", relay.connections());
     let status = service.get("status").await;
     assert_eq!(status["jobs"]["problem"], 0, "{status}");
     let log = service.log();
     assert_eq!(log.lines().filter(|line| line.contains(" ERROR ")).count(), 1, "{log}");
-    assert!(log.contains("said to the login: 535"), "{log}");
+    assert!(log.contains("replied to AUTH: 535"), "{log}");
     let (code, _, said) = {
         let (status, out, said) = shop.run(&["email", "test", "ada@customer.example"]);
         (status.code(), out, said)
     };
     assert!(code == Some(69) && said.contains("535 5.7.8 user or password is wrong"), "{said}");
-    assert!(!said.contains("may go well later"), "{said}");
+    assert!(!said.contains("a later attempt may succeed"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mail_that_does_not_leave_takes_no_space_of_those_to_its_domain() {
+async fn a_mail_that_does_not_leave_uses_no_slot_of_its_domain() {
     let relay = SmtpServer::start().await;
     let mut shop = Shop::new(SORRY);
     shop.transport = relay.url();
@@ -104,7 +104,7 @@ async fn a_mail_that_does_not_leave_takes_no_space_of_those_to_its_domain() {
         order(&service, &format!("C-{nth}")).await;
     }
     relay.wait_for(1).await;
-    // Their mails say nothing true any more. The last one's does, and so does one that comes now.
+    // The conditions of their mails are false by now. The last mail is still valid, and so is a new one.
     for nth in 1..7 {
         service.callback(&format!("C-{nth}"), "KYC_PENDING", json!({})).await;
         service.until_jobs(&format!("C-{nth}"), &["cancelled"]).await;
@@ -117,7 +117,7 @@ async fn a_mail_that_does_not_leave_takes_no_space_of_those_to_its_domain() {
     assert_eq!(relay.received().len(), 3);
 }
 
-/// What `problems` says of the service.
+/// The kind and the channel of each service problem in `problems`.
 fn problems_of(said: &Value) -> Vec<(&str, &str)> {
     let found = said["service"].as_array().expect("a list").iter();
     found.map(|one| (one["problem"].as_str().expect("a kind"), one["channel"].as_str().unwrap_or_default())).collect()
@@ -132,7 +132,7 @@ async fn a_shop(transport: String, more: &str) -> (Shop, Service) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_relay_says_to_everybody_is_one_problem_and_no_mails() {
+async fn a_refusal_of_every_mail_is_one_problem_and_no_problem_of_a_mail() {
     for (stage, said, cause) in [
         (Stage::RcptTo, "554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: ZEBRA", "client"),
         (Stage::RcptTo, "554 5.7.1 <zebra@customer.example>: Relay access denied", "client"),
@@ -164,20 +164,20 @@ async fn what_a_relay_says_to_everybody_is_one_problem_and_no_mails() {
         let (_, shown, _) = service.command(&shop, &["status"]);
         assert!(shown.contains("relay      no email leaves since"), "{shown}");
         let (_, shown, _) = service.command(&shop, &["problems"]);
-        assert!(shown.starts_with("relay: no email leaves since"), "{shown}");
+        assert!(shown.starts_with("relay: no email has been sent since"), "{shown}");
         relay.forget_script();
         let (_, shown, _) = service.command(&shop, &["resume", "--channel", "email"]);
-        assert!(shown.ends_with("its relay is tried now\n"), "{shown}");
+        assert!(shown.ends_with("its relay is being retried now\n"), "{shown}");
         relay.wait_for_within(8, Duration::from_secs(30)).await;
         for nth in 0..8 {
             let jobs = service.until_jobs(&format!("C-{nth}"), &["done"]).await;
-            assert_eq!(jobs[0]["attempts"], 1, "what was refused to everybody did not count: {said}");
+            assert_eq!(jobs[0]["attempts"], 1, "a refusal of every mail counts no attempt: {said}");
         }
         let status = service.get("status").await;
         assert_eq!((&status["relays"], &status["jobs"]["problem"]), (&json!([]), &json!(0)), "{said}");
         assert_eq!(problems_of(&service.get("problems").await), []);
         assert!(service.metrics().await.contains("kyc_rules_relay_down{channel=\"email\"} 0"));
-        service.logs("the mail relay takes mails again").await;
+        service.logs("the mail relay accepts mails again").await;
         let (_, log) = service.stop();
         assert!(!log.contains("ZEBRA"), "{log}");
         assert!(log.lines().filter(|line| line.contains(" ERROR ")).count() <= 1, "{log}");
@@ -185,7 +185,7 @@ async fn what_a_relay_says_to_everybody_is_one_problem_and_no_mails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_refusals_in_a_row_with_one_text_bring_their_mails_back() {
+async fn five_refusals_in_a_row_with_one_text_queue_their_mails_again() {
     let said = "554 5.7.1 We do not like you, see id 4Cx9zT2f";
     let refusals: Vec<_> = std::iter::repeat_n((Stage::Content, Act::Say(said)), 1_000).collect();
     let relay = SmtpServer::scripted(&refusals).await;
@@ -194,7 +194,7 @@ async fn five_refusals_in_a_row_with_one_text_bring_their_mails_back() {
         order(&service, &format!("C-{nth}")).await;
         service.until_jobs(&format!("C-{nth}"), &["problem"]).await;
     }
-    assert_eq!(service.get("status").await["relays"], json!([]), "it may be these mails' fault");
+    assert_eq!(service.get("status").await["relays"], json!([]), "the refusals may be about these mails");
     order(&service, "C-4").await;
     service.until("status", |status| status["relays"][0]["cause"] == "everyone").await;
     for nth in 0..5 {
@@ -214,7 +214,7 @@ async fn five_refusals_in_a_row_with_one_text_bring_their_mails_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recipients_that_do_not_exist_are_problems_of_their_own_however_many() {
+async fn any_number_of_unknown_recipients_are_problems_of_their_own() {
     let unknown = (Stage::RcptTo, Act::Say("550 5.1.1 no such user"));
     let relay = SmtpServer::scripted(&vec![unknown; 7]).await;
     let (_shop, service) = a_shop(relay.url(), "").await;
@@ -254,9 +254,9 @@ async fn a_relay_that_is_down_is_shown_and_its_mails_leave_when_it_is_back() {
     assert_eq!(said["jobs"][0]["attempts"], 0, "{said}");
     service.until("status", |status| status["jobs"]["running"] == 0).await;
     let records = shop.journal().len();
-    // A pause of some seconds has begun, and no mail was tried meanwhile.
+    // A pause of some seconds has begun, and no mail is tried during it.
     service.until("status", |status| status["relays"][0]["again_in_s"].as_u64() >= Some(3)).await;
-    assert_eq!(shop.journal().len(), records, "a relay that is away costs no records");
+    assert_eq!(shop.journal().len(), records, "an outage writes no records");
     let relay = SmtpServer::at(address, Setup::default()).await;
     let job = said["jobs"][0]["id"].as_str().expect("an id").to_owned();
     assert_eq!(service.command(&shop, &["retry", &job]).0, Some(0));
@@ -265,7 +265,7 @@ async fn a_relay_that_is_down_is_shown_and_its_mails_leave_when_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mail_that_a_closing_connection_would_have_cost_leaves_in_its_first_attempt() {
+async fn a_mail_on_a_closing_connection_leaves_in_its_first_attempt() {
     let goodbye = (Stage::Content, Act::KeepThen("221 2.0.0 closing", Hangup::Yes));
     let relay = SmtpServer::scripted(&[goodbye]).await;
     let (_shop, service) = a_shop(relay.url(), "").await;
@@ -277,7 +277,7 @@ async fn a_mail_that_a_closing_connection_would_have_cost_leaves_in_its_first_at
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recipients_that_are_refused_one_by_one_hold_no_others_up() {
+async fn recipients_that_are_refused_individually_delay_no_others() {
     for (said, ends_as) in [
         ("550 5.7.1 rejected by policy", Some("problem")),
         ("550 No such user here", Some("problem")),
@@ -304,7 +304,7 @@ async fn recipients_that_are_refused_one_by_one_hold_no_others_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_mail_that_reads_like_an_outage_does_not_delay_the_next_one() {
+async fn one_refusal_that_reads_like_an_outage_does_not_delay_the_next_mail() {
     let said = "550 5.7.1 Client host rejected";
     let relay = SmtpServer::with(Setup { refused: Some(("bad", said)), ..Setup::default() }).await;
     let (_shop, service) = a_shop(relay.url(), "").await;

@@ -1,4 +1,4 @@
-//! Rules that change while callbacks come in: the whole set or nothing, however the files are written.
+//! Tests of reloads while callbacks arrive: the whole set is loaded or nothing, for every way of writing files.
 
 mod support;
 
@@ -11,7 +11,7 @@ fn tags(name: &str) -> String {
     format!("  - {{id: mark, when: any -> FULL_USER, do: [{{tag: {name}}}]}}\n")
 }
 
-/// Waits until a new customer gets this tag: the rules that give it have been loaded.
+/// Waits until a new customer gets this tag, so that the rules with this tag are active.
 async fn until_tagged(service: &support::service::Service, name: &str) {
     for nth in 0..200 {
         let customer = format!("{name}-{nth}");
@@ -21,11 +21,11 @@ async fn until_tagged(service: &support::service::Service, name: &str) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("nobody is tagged {name}: {}", service.log());
+    panic!("no customer is tagged {name}: {}", service.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_way_of_saving_is_seen() {
+async fn every_way_of_saving_triggers_a_reload() {
     let shop = Shop::new(&tags("first"));
     let real = shop.path("rules-1");
     fs::rename(shop.path("rules"), &real).expect("renamed");
@@ -33,7 +33,7 @@ async fn every_way_of_saving_is_seen() {
     let service = shop.start().ready().await;
     until_tagged(&service, "first").await;
 
-    // An editor writes beside, and renames.
+    // An editor writes a new file and renames it.
     shop.write("rules/kyc.yaml.tmp", &format!("format: 1\nrules:\n{}", tags("renamed")));
     fs::rename(shop.path("rules/kyc.yaml.tmp"), shop.path("rules/kyc.yaml")).expect("renamed");
     until_tagged(&service, "renamed").await;
@@ -46,7 +46,7 @@ async fn every_way_of_saving_is_seen() {
     shop.write("rules/all.yaml", &format!("format: 1\nrules:\n{}", tags("checkout")));
     until_tagged(&service, "checkout").await;
 
-    // A deployment swaps a link.
+    // A deployment swaps a symbolic link.
     let next = shop.path("rules-2");
     fs::create_dir(&next).expect("made");
     fs::write(next.join("kyc.yaml"), format!("format: 1\nrules:\n{}", tags("swapped"))).expect("written");
@@ -67,7 +67,7 @@ async fn every_way_of_saving_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_bad_saves_refuse_no_callback() {
+async fn two_hundred_invalid_saves_refuse_no_callback() {
     let shop = Shop::new(&tags("good"));
     let service = shop.start().ready().await;
     let hash = service.get("status").await["rules"]["hash"].clone();
@@ -89,18 +89,18 @@ async fn two_hundred_bad_saves_refuse_no_callback() {
     };
     tokio::join!(load, saves);
     let status = service.get("status").await;
-    assert_eq!(status["rules"]["hash"], hash, "the last good set runs on");
+    assert_eq!(status["rules"]["hash"], hash, "the last good set stays active");
     assert!(status["rules"]["error"]["text"].as_str().expect("why").contains("kyc.yaml:"), "{status}");
     service.logs("the rules are refused").await;
     assert_eq!(service.get("customers/C-1999").await["tags"], json!(["good"]));
 
-    // A restart over the broken files runs the last good set, and says so.
+    // A restart with the broken files activates the last good set and logs this.
     service.kill();
     let service = shop.start().ready().await;
     let status = service.get("status").await;
     assert_eq!(status["rules"]["hash"], hash);
     assert_ne!(status["rules"]["error"], json!(null));
-    service.logs("the last good ones run on").await;
+    service.logs("the last good set stays active").await;
     service.callback("later", "FULL_USER", json!({})).await;
     let later = service.get("customers/later").await;
     assert_eq!((&later["tags"], &later["timeline"][0]["rule_set"]), (&json!(["good"]), &hash));
@@ -112,7 +112,7 @@ async fn two_hundred_bad_saves_refuse_no_callback() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nobody_reads_takes_nothing_down() {
+async fn a_log_without_a_reader_does_not_stop_the_service() {
     let shop = Shop::new(&tags("first"));
     let service = support::service::Service::start_unheard(shop.command()).ready().await;
     until_tagged(&service, "first").await;
@@ -129,10 +129,10 @@ fn a_log_on_a_full_disk_does_not_keep_the_service_from_starting() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
     let mut child = shop.command().arg("serve").stderr(full).spawn().expect("starts");
     let began = std::time::Instant::now();
-    // The journal has its first record once the rules are in force.
+    // The rule set is stored when the rules are active.
     while shop.path("data/rule-sets").read_dir().map_or(0, Iterator::count) == 0 {
-        assert_eq!(child.try_wait().expect("status"), None, "it ended");
-        assert!(began.elapsed() < Duration::from_secs(20), "it does not open");
+        assert_eq!(child.try_wait().expect("status"), None, "the service ended");
+        assert!(began.elapsed() < Duration::from_secs(20), "the service does not open its store");
         std::thread::sleep(Duration::from_millis(10));
     }
     signal(child.id(), "TERM");

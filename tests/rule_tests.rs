@@ -1,4 +1,5 @@
-//! Tests of rules, from where a merchant stands: the command that runs them, and rules that are refused because they fail.
+//! Tests of rules from the merchant's view: the command that runs them, and rules that are rejected because their tests
+//! fail.
 
 mod support;
 
@@ -11,7 +12,7 @@ const RULES: &str = "  - {id: greet, when: any -> FULL_USER, do: [tag: TAG, emai
   - {id: idle, when: any -> CREATED, do: record}
 ";
 
-/// They say that FULL_USER gives the tag `first`.
+/// They expect that FULL_USER sets the tag `first`.
 const TESTS: &str = "format: 1
 tests:
   - name: a verified customer is greeted
@@ -35,7 +36,7 @@ fn shop(tag: &str) -> Shop {
 }
 
 #[test]
-fn the_command_says_what_passes_what_differs_and_what_nobody_looked_at() {
+fn the_command_reports_passed_tests_differences_and_untested_rules() {
     let shop = shop("first");
     let (status, said, errors) = shop.run(&["test"]);
     assert_eq!((status.code(), &*said, &*errors), (Some(0), "2 tests passed\nno test fires idle\n", ""));
@@ -77,7 +78,7 @@ fn the_command_says_what_passes_what_differs_and_what_nobody_looked_at() {
 }
 
 #[test]
-fn what_can_not_be_read_is_for_nobody_to_run() {
+fn tests_that_cannot_be_read_are_not_run() {
     let shop = shop("first");
     let wrong = TESTS.replace("rule: greet, tag", "rule: great, tag");
     shop.write("rules/kyc.test.yaml", &wrong);
@@ -94,7 +95,7 @@ fn what_can_not_be_read_is_for_nobody_to_run() {
 }
 
 #[test]
-fn rules_that_no_test_fires_are_warned_of() {
+fn rules_that_no_test_fires_give_a_warning() {
     let shop = shop("first");
     let (status, said, _) = shop.run(&["check"]);
     assert_eq!(status.code(), Some(0), "{said}");
@@ -149,13 +150,13 @@ async fn rules_whose_tests_fail_are_not_loaded() {
         service.logs(part).await;
     }
     service.callback("C-1", "FULL_USER", json!({})).await;
-    assert_eq!(service.get("customers/C-1").await["tags"], json!(["first"]), "the last good set runs on");
+    assert_eq!(service.get("customers/C-1").await["tags"], json!(["first"]), "the last valid set stays active");
 
-    // A restart over them runs the last good set, and says so.
+    // After a restart, the last valid set is active, and a warning is logged.
     service.kill();
     let service = shop.start().ready().await;
     assert_eq!(service.get("status").await["rules"]["hash"], hash);
-    service.logs("the last good ones run on").await;
+    service.logs("the last good set stays active").await;
 
     shop.rules(&RULES.replace("TAG", "other"));
     shop.write("rules/kyc.test.yaml", &TESTS.replace("first", "other"));
@@ -164,7 +165,7 @@ async fn rules_whose_tests_fail_are_not_loaded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_are_loaded_with_a_warning_where_the_merchant_wants_it_so() {
+async fn rules_with_failing_tests_are_loaded_with_a_warning_if_configured() {
     let mut shop = shop("other");
     "reload: {tests: warn}\n".clone_into(&mut shop.more);
     let service = shop.start().ready().await;
@@ -179,7 +180,7 @@ async fn they_are_loaded_with_a_warning_where_the_merchant_wants_it_so() {
 }
 
 #[test]
-fn a_first_start_over_failing_tests_is_refused() {
+fn a_first_start_with_failing_tests_is_rejected() {
     let shop = shop("other");
     let (status, _, errors) = shop.run(&["serve"]);
     assert_eq!(status.code(), Some(78), "{errors}");
@@ -188,7 +189,7 @@ fn a_first_start_over_failing_tests_is_refused() {
 }
 
 #[test]
-fn in_tests_and_made_up_events_each_callback_counts_as_confirmed_and_each_contact_as_told() {
+fn in_tests_and_explain_callbacks_count_as_confirmed_and_contacts_as_looked_up() {
     let mut shop = shop("first");
     shop.more = "provider: {api_key: 0123456789abcdef}\n\
                  directory: {lookup: {url: \"https://shop.example/customers/{id}\", cache: 1h}}\n"
@@ -200,7 +201,7 @@ fn in_tests_and_made_up_events_each_callback_counts_as_confirmed_and_each_contac
 }
 
 #[test]
-fn the_shipped_rules_pass_their_tests_and_a_test_fires_each() {
+fn the_shipped_rules_pass_their_tests_and_each_rule_is_tested() {
     let dir = tempfile::tempdir().expect("a directory");
     let output = Command::new(env!("CARGO_BIN_EXE_kyc-rules"))
         .args(["test", "--rules", concat!(env!("CARGO_MANIFEST_DIR"), "/rules")])

@@ -1,5 +1,5 @@
-//! The schemas and the readers say the same: what a reader takes, its schema takes, and what it refuses, its schema refuses,
-//! or it stands in a list of what only the reader can know, with the reason.
+//! Tests that the schemas agree with the parsers: a schema accepts what the parser accepts, and refuses what the parser
+//! refuses. Exceptions that only the parser can detect are listed with a reason.
 
 #[path = "schema/cases.rs"]
 mod cases;
@@ -41,7 +41,7 @@ fn context() -> Context {
     }
 }
 
-/// What the schema knows is what the reader knows.
+/// Returns the schema of rules files with the same names as the parser's context.
 fn rules_schema(templates: BTreeSet<String>) -> jsonschema::Validator {
     let context = context();
     let names = Names {
@@ -61,7 +61,7 @@ fn validator(schema: &Value) -> jsonschema::Validator {
     jsonschema::draft7::new(schema).expect("a schema")
 }
 
-/// The text as a schema sees it; `None` where it is no YAML that anybody reads.
+/// Returns the text as a JSON value for the schema; `None` if the text is not valid YAML for the parser.
 fn parsed(text: &str) -> Option<Value> {
     let mut report = Report::new("a.yaml", text);
     let document = Document::read(&mut report)?;

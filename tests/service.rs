@@ -1,4 +1,4 @@
-//! The whole path through real sockets: a callback in, a decision, an SMTP conversation out.
+//! The whole path through real sockets: from a callback through a decision to an SMTP conversation.
 
 mod support;
 
@@ -16,7 +16,7 @@ fn outcome_of<'v>(customer: &'v Value, rule: &str) -> &'v str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_becomes_a_mail_and_a_repeated_one_does_not() {
+async fn a_callback_sends_a_mail_and_a_repeated_one_does_not() {
     let relay = SmtpServer::start().await;
     let mut shop = Shop::new(SORRY);
     shop.transport = relay.url();
@@ -36,7 +36,7 @@ async fn a_callback_becomes_a_mail_and_a_repeated_one_does_not() {
     assert_eq!(mails[0].header("Auto-Submitted").as_deref(), Some("auto-generated"));
     let id = jobs[0]["id"].as_str().expect("id");
     assert_eq!(mails[0].header("Message-ID"), Some(format!("<{id}@shop.example>")));
-    assert!(!mails[0].header("Message-ID").expect("id").contains("C-1"), "silent about the customer");
+    assert!(!mails[0].header("Message-ID").expect("id").contains("C-1"), "the id does not contain the customer");
     assert_eq!(mails[0].part("text/plain").as_deref().map(str::trim), Some("Hallo: Reisepass und Selfie."));
     assert!(mails[0].part("text/html").expect("HTML").contains("Reisepass und Selfie"));
     assert_eq!(relay.received().len(), 1, "one mail for six callbacks");
@@ -58,7 +58,7 @@ async fn a_callback_becomes_a_mail_and_a_repeated_one_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mail_whose_customer_has_moved_on_is_cancelled() {
+async fn a_mail_is_cancelled_when_the_customer_has_left_the_status() {
     let shop = Shop::new(
         "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: {template: sorry, settle: 1s}}]}\n  \
          - {id: hello, when: any -> KYC_PENDING, do: [{email: {template: hello, settle: 1s}}]}\n",
@@ -76,7 +76,7 @@ async fn a_mail_whose_customer_has_moved_on_is_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mail_whose_condition_holds_no_more_is_cancelled_and_a_newer_one_replaces_an_untried_one() {
+async fn a_mail_is_cancelled_when_its_condition_fails_or_a_newer_mail_replaces_it() {
     let shop = Shop::new(
         "  - id: sorry\n    when: [any -> SOFT_KYC_FAILED, SOFT_KYC_FAILED -> SOFT_KYC_FAILED]\n    \
              if: {missing_docs: [SELFIE]}\n    do: [{email: {template: sorry, settle: 1s}}]\n",
@@ -91,7 +91,7 @@ async fn a_mail_whose_condition_holds_no_more_is_cancelled_and_a_newer_one_repla
     let gone = service.until_jobs("gone", &["cancelled"]).await;
     assert_eq!(
         gone[0]["reason"],
-        "the rule's condition does not hold any more: missing_docs any of SELFIE: are PASSPORT"
+        "the rule's condition no longer holds: missing_docs any of SELFIE: are PASSPORT"
     );
     let newer = service.until_jobs("newer", &["cancelled", "done"]).await;
     assert_eq!(newer[0]["reason"], "replaced by a newer mail of rule sorry");
@@ -99,7 +99,7 @@ async fn a_mail_whose_condition_holds_no_more_is_cancelled_and_a_newer_one_repla
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn groups_limits_shadows_and_tags_do_what_the_rules_say() {
+async fn groups_limits_shadow_mode_and_tags_work_as_configured() {
     let shop = Shop::new(
         "  - {id: third, group: g, when: any -> SOFT_KYC_FAILED, if: {visit: \">= 3\"}, do: [{tag: needs-person}]}\n  \
          - {id: second, group: g, when: any -> SOFT_KYC_FAILED, do: [{email: {template: sorry, limit: 1 per 24h}}]}\n  \
@@ -113,7 +113,7 @@ async fn groups_limits_shadows_and_tags_do_what_the_rules_say() {
     let mut seen = Vec::new();
     for _ in 0..3 {
         service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
-        // Cancelled with its stay, the first mail would not count for the limit.
+        // Waits until the mail is sent: if it were cancelled with its stay, it would not count for the limit.
         service.until_jobs("C-1", &["done"]).await;
         let customer = service.get("customers/C-1").await;
         let outcome = |rule| outcome_of(&customer, rule).to_owned();
@@ -129,13 +129,13 @@ async fn groups_limits_shadows_and_tags_do_what_the_rules_say() {
         ]
     );
     let customer = service.get("customers/C-1").await;
-    assert_eq!(outcome_of(&customer, "marked"), "fired", "the tag was seen by the next event");
+    assert_eq!(outcome_of(&customer, "marked"), "fired", "the next event saw the tag");
     assert_eq!(customer["tags"], json!([]));
     service.until_jobs("C-1", &["done"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mail_without_an_address_waits_and_goes_when_it_comes() {
+async fn a_mail_without_an_address_is_sent_when_the_address_arrives() {
     let shop = Shop::new(SORRY);
     let service = shop.start().ready().await;
     service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
@@ -148,11 +148,11 @@ async fn a_mail_without_an_address_waits_and_goes_when_it_comes() {
     service.contact("C-1", "ada@customer.example").await;
     service.contact("C-2", "bob@customer.example").await;
     service.until_jobs("C-1", &["done"]).await;
-    assert_eq!(shop.mails().len(), 1, "what has become stale meanwhile does not go");
+    assert_eq!(shop.mails().len(), 1, "the stale mail is not sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_waits_for_its_rule_to_be_back() {
+async fn a_job_waits_until_its_rule_exists_again() {
     let waits = SORRY.replace("{email: sorry}", "{email: {template: sorry, settle: 6s}}");
     let shop = Shop::new(&waits);
     let service = shop.start().ready().await;
@@ -161,14 +161,14 @@ async fn a_job_waits_for_its_rule_to_be_back() {
     shop.rules("  - {id: other, when: any -> FULL_USER, do: record}\n");
     service.until("status", |status| status["rules"]["count"] == 1 && status["jobs"]["held"] == 1).await;
     let jobs = service.until_jobs("C-1", &["held"]).await;
-    assert_eq!(jobs[0]["reason"], "rule sorry is not in the rules any more");
+    assert_eq!(jobs[0]["reason"], "rule sorry is no longer in the rules");
     shop.rules(&waits);
     service.until_jobs("C-1", &["done"]).await;
     assert_eq!(shop.mails().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_busy_is_asked_again_and_one_that_refuses_is_a_problem() {
+async fn a_temporary_error_is_retried_and_a_permanent_one_is_a_problem() {
     let relay = SmtpServer::scripted(&[
         (Stage::RcptTo, Act::Say("451 4.3.0 come back later")),
         (Stage::RcptTo, Act::Say("550 5.1.1 there is no such person")),
@@ -184,7 +184,7 @@ async fn a_server_that_is_busy_is_asked_again_and_one_that_refuses_is_a_problem(
         .await;
     let (id, next_at) = (said["jobs"][0]["id"].clone(), said["jobs"][0]["next_at"].clone());
     assert!(said["jobs"][0]["last_error"].as_str().expect("an error").contains("451"), "{said}");
-    // When it is next tried is remembered over a restart.
+    // The time of the next attempt is stored and survives a restart.
     service.kill();
     let service = shop.start().ready().await;
     let again = service.get("jobs?customer=C-1").await;
@@ -199,11 +199,11 @@ async fn a_server_that_is_busy_is_asked_again_and_one_that_refuses_is_a_problem(
     service.until_jobs("C-1", &["done"]).await;
     assert_eq!(relay.received().len(), 1);
     let (status, _) = service.ask("POST", &format!("jobs/{}/drop", id.as_str().expect("id")), None).await;
-    assert_eq!(status, 409, "what has ended can't be dropped");
+    assert_eq!(status, 409, "a job that has ended cannot be dropped");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_shipped_rules_answer_every_status() {
+async fn the_shipped_rules_handle_every_status() {
     let shop = Shop::shipped();
     let service = shop.start().ready().await;
     for status in [
@@ -229,7 +229,7 @@ async fn the_shipped_rules_answer_every_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_shapes_that_scripts_rely_on() {
+async fn the_json_fields_that_scripts_rely_on_exist() {
     let shop = Shop::new(SORRY);
     let service = shop.start().ready().await;
     service.callback("C-1", "SOFT_KYC_FAILED", json!({})).await;
@@ -275,7 +275,7 @@ async fn the_shapes_that_scripts_rely_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_directory_one_process_and_every_failure_its_exit_code() {
+async fn a_directory_serves_one_process_and_failures_have_exit_codes() {
     let shop = Shop::new(SORRY);
     let service = shop.start().ready().await;
     let code = |arguments: &[&str]| shop.run(arguments).0.code();
@@ -291,7 +291,7 @@ async fn one_directory_one_process_and_every_failure_its_exit_code() {
         command.arg("--config").arg(&other).args(arguments).output().expect("runs").status.code()
     };
     assert_eq!(run(&["serve"]), Some(69), "the port is in use");
-    assert_eq!(run(&["status"]), Some(69), "nobody is there");
+    assert_eq!(run(&["status"]), Some(69), "no server is running");
     shop.write("other.yaml", "callbck: {}\n");
     assert_eq!(run(&["serve"]), Some(78));
     assert_eq!(run(&["check"]), Some(78));
@@ -303,7 +303,7 @@ async fn one_directory_one_process_and_every_failure_its_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_says_nothing_about_anybody() {
+async fn log_and_metrics_contain_no_personal_data() {
     let mut shop = Shop::new(SORRY);
     shop.more = "log: {level: trace}\n".to_owned();
     let service = shop.start().ready().await;
@@ -317,13 +317,13 @@ async fn the_log_says_nothing_about_anybody() {
     let log: String = service.log().lines().filter(|line| line.contains("kyc_rules")).collect();
     for secret in [&hash, support::service::SECRET, support::service::TOKEN, "ada@customer.example", "birthday", "Ada"]
     {
-        assert!(!log.contains(secret), "the log says {secret}");
-        assert!(!metrics.contains(secret), "the metrics say {secret}");
+        assert!(!log.contains(secret), "the log contains {secret}");
+        assert!(!metrics.contains(secret), "the metrics contain {secret}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_is_killed_at_any_step_is_repeated_under_the_same_id_with_the_same_words() {
+async fn an_attempt_killed_at_any_step_is_retried_with_the_same_id_and_text() {
     for stage in [Stage::Greeting, Stage::Ehlo, Stage::MailFrom, Stage::RcptTo, Stage::Data, Stage::Content] {
         let relay = SmtpServer::scripted(&[(stage, Act::Hang)]).await;
         let mut shop = Shop::new(SORRY);
@@ -334,14 +334,14 @@ async fn an_attempt_that_is_killed_at_any_step_is_repeated_under_the_same_id_wit
         let running = service.until_jobs("C-1", &["running"]).await;
         service.until("status", |_| relay.script_is_over()).await;
         service.kill();
-        // The template changes meanwhile: what was begun says what it said.
+        // Changes the template in the meantime; the retried mail must keep its first text.
         let template = shop.path("rules/templates/sorry.en.md");
         let text = std::fs::read_to_string(&template).expect("a template");
         std::fs::write(&template, text.replace("Dear", "Hi there,")).expect("written");
         let service = shop.start().ready().await;
         let done = service.until_jobs("C-1", &["done"]).await;
         assert_eq!((&done[0]["id"], &done[0]["attempts"]), (&running[0]["id"], &json!(2)), "{stage:?}");
-        service.logs("repeated with the same id").await;
+        service.logs("retried with the same id").await;
         let id = format!("<{}@shop.example>", done[0]["id"].as_str().expect("id"));
         let received = relay.received();
         assert!(!received.is_empty(), "{stage:?}");
@@ -353,7 +353,7 @@ async fn an_attempt_that_is_killed_at_any_step_is_repeated_under_the_same_id_wit
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_this_version_can_not_do_is_refused() {
+async fn unsupported_configuration_is_refused() {
     let shop = Shop::new(SORRY);
     let written = |arguments: &[&str]| {
         let mut command = shop.command();
@@ -372,7 +372,7 @@ async fn what_this_version_can_not_do_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_event_of_a_customer_is_explained_rule_by_rule_and_mail_by_mail() {
+async fn explain_shows_each_event_with_every_rule_and_mail() {
     let shop = Shop::new(&format!("{SORRY}  - {{id: late, when: FULL_USER -> any, do: record}}\n"));
     let service = shop.start().ready().await;
     service.contact("C-1", "ada@customer.example").await;
@@ -389,7 +389,7 @@ async fn every_event_of_a_customer_is_explained_rule_by_rule_and_mail_by_mail() 
         assert!(said.contains(part), "{part} in {said}");
     }
     let (code, _, error) = service.command(&shop, &["explain", "C-9"]);
-    assert!(code == Some(1) && error.contains("nothing of this customer is known"), "{error}");
+    assert!(code == Some(1) && error.contains("this customer is unknown"), "{error}");
     let (status, made_up) =
         service.ask("POST", "explain", Some(json!({"from": "FULL_USER", "to": "KYC_NEEDED"}))).await;
     assert_eq!((status, &made_up["rules"][1]["outcome"]), (200, &json!("fired")));
@@ -398,10 +398,10 @@ async fn every_event_of_a_customer_is_explained_rule_by_rule_and_mail_by_mail() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mails_to_one_domain_leave_one_after_the_other_and_hold_up_no_other() {
+async fn mails_to_one_domain_are_limited_and_do_not_delay_other_domains() {
     let relay = SmtpServer::start().await;
     let mut shop = Shop::new(SORRY);
-    // The transport's line has room for another key.
+    // The closing quote of the transport is used to add another key on the same line.
     shop.transport = format!("{}\", per_domain: \"4 per 1s", relay.url());
     let service = shop.start().ready().await;
     for nth in 0..8 {
@@ -419,5 +419,5 @@ async fn mails_to_one_domain_leave_one_after_the_other_and_hold_up_no_other() {
         service.until_jobs(&format!("C-{nth}"), &["done"]).await;
     }
     assert!(begun.elapsed() >= std::time::Duration::from_millis(1_700), "{:?}", begun.elapsed());
-    assert_eq!(service.get("jobs?state=done").await["jobs"][0]["attempts"], 1, "waiting is no attempt");
+    assert_eq!(service.get("jobs?state=done").await["jobs"][0]["attempts"], 1, "waiting does not count as an attempt");
 }

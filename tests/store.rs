@@ -1,4 +1,5 @@
-//! The store's contract, over every engine; and what the journal does when it is killed, cut, torn, flipped or robbed.
+//! The contract of the store, for both engines; and the journal after a kill, and with truncated, torn, changed or
+//! missing files.
 
 #[path = "store/open_jobs.rs"]
 mod open_jobs;
@@ -69,7 +70,7 @@ fn status_of(store: &Store, customer: &str) -> Option<String> {
     Some(case.customer.as_ref()?.status.to_string())
 }
 
-/// Runs a test over each engine.
+/// Runs a test with each engine.
 async fn each_engine<F: Future<Output = ()>>(test: impl Fn(Store, Clock) -> F) {
     let dir = tempfile::tempdir().expect("directory");
     let with = options();
@@ -108,13 +109,13 @@ async fn repeated_duplicates_are_recorded_once_a_minute_and_counted() {
         seen(&store, "C-1", "CREATED").await;
         let rows = store.timeline(&id("C-1"), None, 100).expect("readable").rows;
         assert_eq!(rows.len(), 3);
-        assert_eq!(rows[0].effects.repeats, 9, "the newest first, with what went unrecorded");
+        assert_eq!(rows[0].effects.repeats, 9, "the newest record has the count of unrecorded duplicates");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_timeline_is_a_walk_in_pages() {
+async fn a_timeline_is_read_in_pages() {
     each_engine(|store, _| async move {
         for status in ["CREATED", "KYC_NEEDED", "PENDING_KYC_DATA", "KYC_PENDING", "FULL_USER"] {
             seen(&store, "C-1", status).await;
@@ -169,7 +170,7 @@ async fn customers_are_listed_in_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thousands_at_once_are_decided_in_order() {
+async fn thousands_of_concurrent_commands_are_decided_in_order() {
     each_engine(|store, _| async move {
         let tasks: Vec<_> = (0..64)
             .map(|task| {
@@ -194,7 +195,7 @@ async fn thousands_at_once_are_decided_in_order() {
             for pair in moves.windows(2) {
                 let (from, _) = pair[0].edge().expect("edge");
                 let (_, to) = pair[1].edge().expect("edge");
-                assert_eq!(from, Some(to), "each move begins where the one before it ended");
+                assert_eq!(from, Some(to), "each move begins with the status in which the previous one ended");
             }
         }
     })
@@ -202,7 +203,7 @@ async fn thousands_at_once_are_decided_in_order() {
 }
 
 #[tokio::test]
-async fn what_was_answered_is_there_after_a_restart() {
+async fn acknowledged_callbacks_survive_a_restart() {
     let dir = tempfile::tempdir().expect("directory");
     for round in 0..5 {
         let store = open(dir.path(), &options()).await;
@@ -248,7 +249,7 @@ async fn one_data_directory_serves_one_process() {
     open(dir.path(), &options()).await.close().await;
 }
 
-/// Stops the writer the nth time it comes to a step, as a kill would.
+/// Stops the writer when it reaches a step for the nth time, like a kill.
 fn stop_at(step: Step, nth: usize) -> Options {
     let count = AtomicUsize::new(0);
     let interrupt = move |at: Step| {
@@ -261,7 +262,7 @@ fn stop_at(step: Step, nth: usize) -> Options {
 }
 
 #[tokio::test]
-async fn a_kill_between_any_two_steps_loses_nothing_that_was_answered() {
+async fn a_kill_between_any_two_steps_loses_no_acknowledged_callback() {
     const STATUSES: [&str; 3] = ["KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER"];
     for step in Step::ALL.iter().filter(|step| !matches!(step, Step::Sealed | Step::Joined | Step::Witnessed)) {
         for nth in [1, 2, 5, 9] {
@@ -289,10 +290,10 @@ async fn a_kill_between_any_two_steps_loses_nothing_that_was_answered() {
                 let decided = *customer == who && status.as_deref() == Some(STATUSES[lost % 3]);
                 assert!(
                     status.as_deref() == Some(STATUSES[n % 3]) || decided,
-                    "{step:?} {nth}: {customer} answered {n}, is {status:?}"
+                    "{step:?} {nth}: {customer}: step {n} was acknowledged, the status is {status:?}"
                 );
             }
-            // The provider comes again, and it is taken exactly once.
+            // The provider retries, and the callback counts exactly once.
             seen(&store, &who, STATUSES[lost % 3]).await;
             let rows = store.timeline(&id(&who), None, 100).expect("readable").rows;
             let moves = rows.iter().filter(|entry| entry.verdict() == Some(Verdict::Moved)).count();
@@ -303,7 +304,7 @@ async fn a_kill_between_any_two_steps_loses_nothing_that_was_answered() {
     }
 }
 
-/// The segments, without the file that names the format.
+/// The segments, without the format marker.
 fn journal_files(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(dir.join("journal"))
         .expect("journal")
@@ -314,11 +315,11 @@ fn journal_files(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// What names the journal's format.
+/// The marker of the journal's format.
 const MARKER: &str = "00000000000000000000.jsonl";
 
 #[tokio::test]
-async fn segments_are_sealed_and_read_through() {
+async fn segments_are_sealed_and_timelines_cross_them() {
     let dir = tempfile::tempdir().expect("directory");
     let store = open(dir.path(), &options()).await;
     // About 3 MB of records: the first segment has 1 MB, the second 2.
@@ -326,7 +327,7 @@ async fn segments_are_sealed_and_read_through() {
     for n in 0..3_000 {
         let observation = Observation { message: Some(format!("{n} {message}").into()), ..saw("KYC_PENDING", &[]) };
         let customer = id(&format!("C-{}", n % 10));
-        store.submit(Command::Observe { customer, saw: observation }).await.expect("taken");
+        store.submit(Command::Observe { customer, saw: observation }).await.expect("accepted");
     }
     let files = journal_files(dir.path());
     assert!(files.len() >= 2, "{files:?}");
@@ -364,8 +365,8 @@ async fn a_kill_while_a_segment_is_sealed_loses_nothing() {
     }
 }
 
-/// A journal of a clean run, without its view, and what its customers were last. Its witness is of the opening: it lags, as
-/// after a kill.
+/// A journal of a clean run without its view, and the last status of its customers. Its witness is the one written on
+/// opening, as after a kill.
 async fn some_journal() -> (tempfile::TempDir, BTreeMap<String, String>) {
     let dir = tempfile::tempdir().expect("directory");
     let store = open(dir.path(), &options()).await;
@@ -405,10 +406,10 @@ fn harm() -> impl Strategy<Value = Harm> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 160, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever happens to the bytes: either the journal opens and everything before the harm is there, in order, or it is
-    /// refused as damaged. What a later record proves to have been durable is never silently gone.
+    /// Whatever happens to the bytes: either the journal opens and contains everything before the harm, in order, or it
+    /// is refused as damaged. A record that a later record proves durable is never lost silently.
     #[test]
-    fn a_harmed_journal_is_refused_or_ends_before_the_harm(harm in harm()) {
+    fn a_damaged_journal_is_refused_or_ends_before_the_damage(harm in harm()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
         runtime.block_on(async {
             let (dir, last) = some_journal().await;
@@ -425,7 +426,7 @@ proptest! {
                     bytes[at..(at + torn).min(length)].fill(b'\n');
                 }
             }
-            // A tear may begin with a newline, which it leaves as it was.
+            // A tear may begin with a newline, which it does not change.
             let spot = bytes.iter().zip(&whole).position(|(is, was)| is != was).unwrap_or(bytes.len());
             // Some tears change nothing.
             prop_assume!(bytes != whole);
@@ -434,13 +435,13 @@ proptest! {
             fs::write(&file, &bytes).expect("written");
             match try_open(dir.path(), &options()).await {
                 Err(OpenError::Damage(damage)) => {
-                    prop_assert!(!matches!(harm, Harm::Cut { .. }), "a cut leaves no proof behind it");
+                    prop_assert!(!matches!(harm, Harm::Cut { .. }), "no record remains after a cut");
                     prop_assert_eq!(damage.number, lines_before as u64 + 1);
                 }
                 Err(other) => prop_assert!(false, "{}", other),
                 Ok(store) => {
                     let kept = (0..12).filter(|n| n + 2 <= lines_before).count();
-                    // Without a record after it nothing proves a callback; the mark of a clean end proves them all.
+                    // A callback is proven only by a later record; the record of a clean end proves all callbacks.
                     if !matches!(harm, Harm::Cut { .. }) {
                         let harmless = lines_before + 1 >= lines;
                         let tail_torn = matches!(harm, Harm::Tear { at, length: torn } if at % length + torn > mark);
@@ -463,7 +464,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_view_that_is_gone_cut_or_scribbled_over_is_made_again() {
+async fn a_missing_truncated_or_overwritten_view_is_rebuilt() {
     for harm in ["gone", "cut", "scribbled"] {
         let dir = tempfile::tempdir().expect("directory");
         let store = open(dir.path(), &options()).await;
@@ -490,7 +491,7 @@ async fn a_view_that_is_gone_cut_or_scribbled_over_is_made_again() {
     }
 }
 
-/// Ten customers, and the witness as it was on opening. The journal is cut behind its sixth line.
+/// A store of ten customers whose journal is cut after its sixth line, and the witness as it was on opening.
 async fn cut_journal() -> (tempfile::TempDir, Vec<u8>) {
     let dir = tempfile::tempdir().expect("directory");
     let store = open(dir.path(), &options()).await;
@@ -509,8 +510,8 @@ async fn cut_journal() -> (tempfile::TempDir, Vec<u8>) {
 #[tokio::test]
 async fn a_view_ahead_of_the_journal_is_refused_with_both_numbers() {
     let (dir, witness) = cut_journal().await;
-    fs::write(dir.path().join("witness.json"), witness).expect("it lags");
-    // A torn line behind the end: whether it may be cut is not known before the view was asked.
+    fs::write(dir.path().join("witness.json"), witness).expect("written");
+    // A torn line follows the end: until the view was read, it is not known whether it may be cut off.
     let newest = journal_files(dir.path()).pop().expect("a segment");
     let mut bytes = fs::read(&newest).expect("readable");
     bytes.extend_from_slice(b"{\"c\":\"torn");
@@ -523,19 +524,19 @@ async fn a_view_ahead_of_the_journal_is_refused_with_both_numbers() {
     match try_open(dir.path(), &options()).await {
         Err(OpenError::Ahead { view: 12, journal: 6 }) => {}
         Err(other) => panic!("{other}"),
-        Ok(_) => panic!("acknowledged records are gone, and it opened"),
+        Ok(_) => panic!("acknowledged records are missing, but the store opened"),
     }
-    assert_eq!(files(), before, "a refused start changes nothing");
+    assert_eq!(files(), before, "a refused start changes no file");
 }
 
 #[tokio::test]
-async fn a_journal_that_ends_before_what_was_durable_is_refused_also_without_a_view() {
+async fn a_journal_that_ends_before_a_durable_record_is_refused_even_without_a_view() {
     let (dir, _) = cut_journal().await;
     for view_is_there in [true, false] {
         match try_open(dir.path(), &options()).await {
             Err(OpenError::End { found: 6, expected: 12, .. }) => {}
             Err(other) => panic!("{other}"),
-            Ok(_) => panic!("acknowledged records are gone, and it opened"),
+            Ok(_) => panic!("acknowledged records are missing, but the store opened"),
         }
         if view_is_there {
             fs::remove_dir_all(dir.path().join("view")).expect("removed");
@@ -544,19 +545,19 @@ async fn a_journal_that_ends_before_what_was_durable_is_refused_also_without_a_v
 }
 
 #[tokio::test]
-async fn a_disk_that_fails_answers_nobody() {
+async fn after_a_disk_failure_every_command_is_refused() {
     let dir = tempfile::tempdir().expect("directory");
     let store = open(dir.path(), &stop_at(Step::Written, 3)).await;
     let mut refused = 0;
     for n in 0..10 {
         refused += usize::from(store.submit(callback(&format!("C-{n}"), "CREATED")).await.is_err());
     }
-    assert_eq!(refused, 8, "the one that failed, and all after it");
+    assert_eq!(refused, 8, "the command of the failed write, and all later ones");
     store.close().await;
 }
 
 #[tokio::test]
-async fn too_little_room_refuses_callbacks_and_says_so() {
+async fn with_too_little_free_space_callbacks_are_refused() {
     let dir = tempfile::tempdir().expect("directory");
     let store = open(dir.path(), &Options { min_free_bytes: u64::MAX, ..options() }).await;
     while store.trouble().is_none() {
@@ -567,14 +568,14 @@ async fn too_little_room_refuses_callbacks_and_says_so() {
     store.close().await;
 }
 
-/// Rules with a mail each for two statuses, and a tag.
+/// Rules with a mail for each of two statuses, and a tag.
 fn rules() -> Arc<RuleSet> {
     let rules = "format: 1\nrules:\n  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: sorry}]}\n  \
                  - {id: done, when: any -> FULL_USER, do: [{tag: done}, {email: sorry}]}\n";
     let files = [("kyc.yaml", rules), ("templates/sorry.en.md", "Subject: Sorry\n\nSorry.\n")];
     let files: Files = files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
     let context = Context { email: true, locale: "en".to_owned(), ..Context::default() };
-    Arc::new(RuleSet::compile(&files, &context).set.expect("right rules"))
+    Arc::new(RuleSet::compile(&files, &context).set.expect("valid rules"))
 }
 
 fn contact(customer: &str) -> Command {
@@ -585,10 +586,10 @@ fn contact(customer: &str) -> Command {
 #[tokio::test]
 async fn jobs_are_ordered_claimed_and_finished_once() {
     each_engine(|store, clock| async move {
-        store.activate(rules()).await.expect("taken");
+        store.activate(rules()).await.expect("accepted");
         for nth in 0..5 {
             let customer = format!("C-{nth}");
-            store.submit(contact(&customer)).await.expect("taken");
+            store.submit(contact(&customer)).await.expect("accepted");
             seen(&store, &customer, "SOFT_KYC_FAILED").await;
         }
         assert_eq!(store.figures().queued, 5);
@@ -601,11 +602,11 @@ async fn jobs_are_ordered_claimed_and_finished_once() {
         assert_eq!(store.finish(&first[0], Outcome::Done).await, Ok(Receipt::Gone), "it has ended already");
         let later = Outcome::Retry { error: "451 later".to_owned(), after_ms: None };
         assert_eq!(store.finish(&first[1], later).await, Ok(Receipt::Recorded));
-        assert!(store.claim(&Channel::Email, 10).await.expect("claimed").is_empty(), "its pause lasts");
+        assert!(store.claim(&Channel::Email, 10).await.expect("claimed").is_empty(), "the delay has not passed");
         clock.advance_ms(10_000);
         let again = store.claim(&Channel::Email, 10).await.expect("claimed");
         assert_eq!((again.len(), again[0].job.fate.attempts), (1, 2));
-        assert_eq!(again[0].job.letter, first[1].job.letter, "a repeated attempt says the same");
+        assert_eq!(again[0].job.letter, first[1].job.letter, "a repeated attempt sends the same letter");
         let all = store.jobs(&JobFilter::default(), None, 100).await.expect("readable").rows;
         let states: Vec<State> = all.iter().rev().map(|(_, job)| job.fate.state).collect();
         assert_eq!(states, [State::Done, State::Running, State::Running, State::Running, State::Running]);
@@ -619,10 +620,10 @@ async fn jobs_are_ordered_claimed_and_finished_once() {
 }
 
 #[tokio::test]
-async fn trying_ends_after_a_day_and_a_person_can_begin_it_anew() {
+async fn attempts_end_after_a_day_and_an_operator_can_retry_the_job() {
     each_engine(|store, clock| async move {
-        store.activate(rules()).await.expect("taken");
-        store.submit(contact("C-1")).await.expect("taken");
+        store.activate(rules()).await.expect("accepted");
+        store.submit(contact("C-1")).await.expect("accepted");
         seen(&store, "C-1", "SOFT_KYC_FAILED").await;
         let mut attempts = 0;
         loop {
@@ -640,7 +641,7 @@ async fn trying_ends_after_a_day_and_a_person_can_begin_it_anew() {
         assert!((20..60).contains(&attempts), "{attempts} attempts in a day");
         let job = store.jobs_of(&id("C-1")).expect("readable").remove(0);
         assert!(job.fate.reason.as_deref().expect("a reason").contains("gave up"), "{job:?}");
-        store.submit(Command::Retry { customer: id("C-1"), job: job.id() }).await.expect("taken");
+        store.submit(Command::Retry { customer: id("C-1"), job: job.id() }).await.expect("accepted");
         assert_eq!(store.claim(&Channel::Email, 1).await.expect("claimed").len(), 1);
     })
     .await;
@@ -651,8 +652,8 @@ async fn jobs_rule_sets_and_marks_survive_a_restart_and_a_lost_view() {
     let dir = tempfile::tempdir().expect("directory");
     let store = open(dir.path(), &options()).await;
     let rules = rules();
-    store.activate(Arc::clone(&rules)).await.expect("taken");
-    store.submit(contact("C-1")).await.expect("taken");
+    store.activate(Arc::clone(&rules)).await.expect("accepted");
+    store.submit(contact("C-1")).await.expect("accepted");
     seen(&store, "C-1", "SOFT_KYC_FAILED").await;
     seen(&store, "C-2", "FULL_USER").await;
     let begun = store.claim(&Channel::Email, 1).await.expect("claimed");
@@ -679,16 +680,16 @@ async fn jobs_rule_sets_and_marks_survive_a_restart_and_a_lost_view() {
 }
 
 #[tokio::test]
-async fn an_hour_of_flapping_loses_nothing_and_repeats_only_what_was_in_doubt() {
+async fn an_unstable_hour_loses_no_job_and_repeats_only_attempts_in_doubt() {
     each_engine(|store, clock| async move {
-        store.activate(rules()).await.expect("taken");
+        store.activate(rules()).await.expect("accepted");
         let customers = 40;
         for nth in 0..customers {
             let customer = format!("C-{nth}");
-            store.submit(contact(&customer)).await.expect("taken");
+            store.submit(contact(&customer)).await.expect("accepted");
             seen(&store, &customer, "SOFT_KYC_FAILED").await;
         }
-        // How often the other side has taken each mail, and how often nobody inside heard of it.
+        // How often the other side has accepted each mail, and how often the process did not record that.
         let mut taken: BTreeMap<String, u32> = BTreeMap::new();
         let mut in_doubt = 0;
         let mut random = 88_172_645_463_325_252_u64;
@@ -707,9 +708,9 @@ async fn an_hour_of_flapping_loses_nothing_and_repeats_only_what_was_in_doubt() 
                 }
                 *taken.entry(job.to_string()).or_default() += 1;
                 if flaps && random.is_multiple_of(3) {
-                    // The process ends between the other side's answer and its record.
+                    // The process ends between the other side's response and its record.
                     in_doubt += 1;
-                    store.submit(Command::Doubt { customer, job }).await.expect("taken");
+                    store.submit(Command::Doubt { customer, job }).await.expect("accepted");
                 } else {
                     store.finish(&attempt, Outcome::Done).await.expect("recorded");
                 }
@@ -717,11 +718,11 @@ async fn an_hour_of_flapping_loses_nothing_and_repeats_only_what_was_in_doubt() 
             clock.advance_ms(60_000);
         }
         let jobs = store.jobs(&JobFilter::default(), None, 1_000).await.expect("readable").rows;
-        assert!(jobs.iter().all(|(_, job)| job.fate.state == State::Done), "nothing is lost");
-        assert_eq!((jobs.len(), taken.len()), (customers, customers), "under one id each");
+        assert!(jobs.iter().all(|(_, job)| job.fate.state == State::Done), "no job is lost");
+        assert_eq!((jobs.len(), taken.len()), (customers, customers), "each with one id");
         let repeated: u32 = taken.values().map(|times| times - 1).sum();
         assert!(in_doubt > 5, "{in_doubt}");
-        assert_eq!(repeated, in_doubt, "only what was in doubt is sent again");
+        assert_eq!(repeated, in_doubt, "only attempts in doubt are repeated");
     })
     .await;
 }

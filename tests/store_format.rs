@@ -1,4 +1,5 @@
-//! What stands around the journal: the witness, the format's marker, the key, stored rule sets, and directories of version 0.1.
+//! The files around the journal: the witness, the format marker, the key, stored rule sets, and directories of version
+//! 0.1.
 
 use std::{
     collections::BTreeSet,
@@ -41,7 +42,7 @@ async fn open(path: &Path) -> Store {
 async fn refusal(path: &Path) -> OpenError {
     match try_open(path).await {
         Err(error) => error,
-        Ok(_) => panic!("it opened"),
+        Ok(_) => panic!("the store opened"),
     }
 }
 
@@ -63,7 +64,7 @@ async fn seen(store: &Store, customer: &str, status: &str) {
     assert!(matches!(receipt, Ok(Receipt::Seen(_))), "{receipt:?}");
 }
 
-/// A closed store of several segments with one customer each record.
+/// A closed store of several segments, with one record per customer.
 async fn some_store() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("directory");
     let store = open(dir.path()).await;
@@ -87,7 +88,7 @@ fn first_of(segment: &Path) -> u64 {
     segment.file_stem().and_then(|name| name.to_str()).and_then(|digits| digits.parse().ok()).expect("a number")
 }
 
-/// All below a directory but sled's files, and those that never got their name.
+/// The files in a directory, except sled's and temporary ones.
 fn content(data: &Path) -> BTreeSet<(PathBuf, Vec<u8>)> {
     let mut found = BTreeSet::new();
     for dir in [data.to_owned(), data.join("journal"), data.join("rule-sets")] {
@@ -102,7 +103,7 @@ fn content(data: &Path) -> BTreeSet<(PathBuf, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn a_missing_first_or_last_segment_is_refused_with_both_numbers_also_without_a_view() {
+async fn a_missing_first_or_last_segment_is_refused_with_both_numbers_even_without_a_view() {
     for (nth, keeps_view) in [(0, true), (0, false), (usize::MAX, true), (usize::MAX, false)] {
         let dir = some_store().await;
         let all = segments(dir.path());
@@ -135,7 +136,7 @@ async fn a_journal_without_segments_is_refused() {
 }
 
 #[tokio::test]
-async fn a_missing_or_damaged_witness_is_refused_and_a_later_format_named() {
+async fn a_missing_or_damaged_witness_and_a_later_format_are_refused() {
     let dir = some_store().await;
     let path = dir.path().join("witness.json");
     let witness = fs::read_to_string(&path).expect("a witness");
@@ -151,7 +152,7 @@ async fn a_missing_or_damaged_witness_is_refused_and_a_later_format_named() {
 }
 
 #[tokio::test]
-async fn the_witness_names_the_segments_and_never_leads() {
+async fn the_witness_names_the_segments_and_is_never_ahead_of_the_journal() {
     let dir = tempfile::tempdir().expect("directory");
     let witness = || -> serde_json::Value {
         serde_json::from_slice(&fs::read(dir.path().join("witness.json")).expect("a witness")).expect("JSON")
@@ -165,7 +166,7 @@ async fn the_witness_names_the_segments_and_never_leads() {
         assert_eq!(
             witness()["active"].as_u64(),
             Some(newest),
-            "before the first answer from a segment the witness names it"
+            "the witness names a segment before the first answer from it"
         );
         assert!(witness()["last"].as_u64().expect("a number") <= store.figures().durable);
     }
@@ -174,14 +175,14 @@ async fn the_witness_names_the_segments_and_never_leads() {
 }
 
 #[tokio::test]
-async fn a_missing_seal_is_no_damage_and_everything_is_read_through() {
+async fn a_missing_seal_is_no_damage_and_all_records_are_read() {
     let dir = some_store().await;
     let second = &segments(dir.path())[1];
     let mut bytes = fs::read(second).expect("bytes");
     let seal =
         bytes.split(|byte| *byte == b'\n').find(|line| line.ends_with(b"\"k\":\"sealed\"}")).expect("a seal").to_vec();
     let at = bytes.windows(seal.len()).position(|window| window == seal).expect("there");
-    // A part of it may be there.
+    // A part of the seal may be on the disk.
     bytes[at + 40..at + seal.len()].fill(b'\n');
     fs::write(second, bytes).expect("written");
     for without_view in [false, true] {
@@ -203,7 +204,7 @@ async fn a_missing_seal_is_no_damage_and_everything_is_read_through() {
 }
 
 #[tokio::test]
-async fn another_job_key_or_none_is_refused() {
+async fn a_different_or_missing_job_key_is_refused() {
     let dir = some_store().await;
     let path = dir.path().join("job.key");
     let key = fs::read(&path).expect("a key");
@@ -218,7 +219,7 @@ async fn another_job_key_or_none_is_refused() {
         let error = refusal(dir.path()).await;
         let text = error.to_string();
         assert!(matches!(error, OpenError::Key(_)) && text.contains("job.key") && text.contains("Restore"), "{text}");
-        assert_eq!(path.exists(), harm.is_some(), "no other one is made");
+        assert_eq!(path.exists(), harm.is_some(), "no new key is created");
     }
     fs::write(&path, key).expect("written");
     open(dir.path()).await.close().await;
@@ -227,25 +228,25 @@ async fn another_job_key_or_none_is_refused() {
 fn some_rules() -> Arc<RuleSet> {
     let rules = "format: 1\nrules:\n  - {id: mark, when: any -> FULL_USER, do: [{tag: done}]}\n";
     let files: Files = [("kyc.yaml".to_owned(), rules.to_owned())].into_iter().collect();
-    Arc::new(RuleSet::compile(&files, &Context::default()).set.expect("right rules"))
+    Arc::new(RuleSet::compile(&files, &Context::default()).set.expect("valid rules"))
 }
 
 #[tokio::test]
-async fn a_changed_rule_set_is_refused_and_written_again_when_it_is_loaded() {
+async fn a_changed_rule_set_is_refused_and_rewritten_when_it_is_loaded() {
     let dir = tempfile::tempdir().expect("directory");
     let (store, rules) = (open(dir.path()).await, some_rules());
-    store.activate(Arc::clone(&rules)).await.expect("taken");
+    store.activate(Arc::clone(&rules)).await.expect("accepted");
     let path = dir.path().join(format!("rule-sets/{}.json", rules.hash()));
-    let text = fs::read_to_string(&path).expect("kept");
+    let text = fs::read_to_string(&path).expect("stored");
     fs::write(&path, text.replace("done", "gone")).expect("edited");
     let error = store.rule_set(rules.hash()).expect_err("changed").to_string();
     assert!(error.contains(rules.hash()) && error.contains("Restore"), "{error}");
-    store.activate(Arc::clone(&rules)).await.expect("taken");
+    store.activate(Arc::clone(&rules)).await.expect("accepted");
     assert_eq!(store.rule_set(rules.hash()).expect("readable").as_ref(), Some(rules.files()));
     store.close().await;
 }
 
-/// A copy of what version 0.1 (commit 80a69e8) has written; `tests/data/v0.1/README.md` says how.
+/// A copy of a directory that version 0.1 (commit 80a69e8) has written; `tests/data/v0.1/README.md` describes how.
 fn version_0_1() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("directory");
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v0.1/data");
@@ -266,7 +267,7 @@ async fn check_version_0_1(store: &Store) {
     let jobs = store.jobs(&JobFilter::default(), None, 100).await.expect("readable").rows;
     let count = |state| jobs.iter().filter(|(_, job)| job.fate.state == state).count();
     let counts = [State::Queued, State::Held, State::Running, State::Done, State::Cancelled, State::Problem].map(count);
-    assert_eq!(counts, [2, 1, 0, 3, 1, 2], "what was running is in doubt, and waits: {jobs:#?}");
+    assert_eq!(counts, [2, 1, 0, 3, 1, 2], "the running job is in doubt, and waits: {jobs:#?}");
     let standing = store.standing().borrow().clone();
     let paused: Vec<&str> = standing.paused_rules().map(|(rule, _)| rule.as_str()).collect();
     assert_eq!((standing.is_paused(&Channel::Email), &*paused), (true, &["remind-them"][..]));
@@ -307,13 +308,13 @@ async fn a_directory_of_0_1_without_its_key_or_its_first_segment_is_refused() {
     assert!(matches!(refusal(dir.path()).await, OpenError::FirstSegment { found: None, expected: 1, .. }));
     fs::rename(&away, dir.path().join("journal/00000000000000000002.jsonl")).expect("moved");
     assert!(matches!(refusal(dir.path()).await, OpenError::FirstSegment { found: Some(2), expected: 1, .. }));
-    assert!(!dir.path().join("witness.json").exists(), "nothing is converted before it was looked at");
+    assert!(!dir.path().join("witness.json").exists(), "nothing is converted before everything was checked");
 }
 
 #[tokio::test]
-async fn a_view_that_does_not_open_is_given_up() {
+async fn opening_a_view_that_does_not_respond_times_out() {
     let dir = some_store().await;
-    // sled reads this file first, and no process ever writes into it.
+    // sled reads this file first, and no process ever writes to it.
     let conf = dir.path().join("view/conf");
     fs::remove_file(&conf).expect("removed");
     assert!(std::process::Command::new("mkfifo").arg(&conf).status().expect("mkfifo runs").success());
@@ -321,13 +322,13 @@ async fn a_view_that_does_not_open_is_given_up() {
     match Store::open(dir.path(), &hasty, Arc::new(Progress::default())).await {
         Err(error @ OpenError::Late { .. }) => assert!(error.to_string().contains("view"), "{error}"),
         Err(other) => panic!("{other}"),
-        Ok(_) => panic!("it opened"),
+        Ok(_) => panic!("the store opened"),
     }
     fs::remove_dir_all(dir.path().join("view")).expect("removed");
     open(dir.path()).await.close().await;
 }
 
-/// Lets every call into the view hang once the store is open.
+/// Makes every write to the view hang once the store is open.
 struct Hangs(std::sync::atomic::AtomicBool);
 
 impl kyc_rules::store::DiskObserver for Hangs {
@@ -340,7 +341,7 @@ impl kyc_rules::store::DiskObserver for Hangs {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flush_that_does_not_come_back_ends_the_store() {
+async fn a_flush_that_hangs_ends_the_store() {
     let dir = tempfile::tempdir().expect("directory");
     let hangs = Arc::new(Hangs(true.into()));
     let options = Options {
@@ -358,15 +359,15 @@ async fn a_flush_that_does_not_come_back_ends_the_store() {
             Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
         }
     };
-    assert_eq!(refused, kyc_rules::store::Refused::Closed, "with a process of its own it would have ended with 74");
+    assert_eq!(refused, kyc_rules::store::Refused::Closed, "outside of tests the process ends with exit code 74");
     hangs.0.store(false, std::sync::atomic::Ordering::SeqCst);
     store.close().await;
 }
 
 #[tokio::test]
-async fn an_opening_without_room_for_its_copy_says_so_and_opens_when_there_is() {
+async fn opening_without_space_for_its_copy_is_refused_until_there_is_space() {
     let dir = some_store().await;
-    // As after a kill: the witness does not know of the end.
+    // As after a kill: the witness does not have the last record.
     let path = dir.path().join("witness.json");
     let witness = fs::read_to_string(&path).expect("a witness");
     let line: serde_json::Value = serde_json::from_str(&witness).expect("JSON");
@@ -382,7 +383,7 @@ async fn an_opening_without_room_for_its_copy_says_so_and_opens_when_there_is() 
             assert!(error.to_string().contains("free space"), "{error}");
         }
         Err(other) => panic!("{other}"),
-        Ok(_) => panic!("it opened"),
+        Ok(_) => panic!("the store opened"),
     }
     assert!(content(dir.path()) == before, "nothing is changed");
     let store = open(dir.path()).await;

@@ -1,4 +1,4 @@
-//! Time zones on machines whose own database has all of them, some, or others.
+//! Time zones on machines whose own database has all zones, some of them, or different ones.
 
 mod support;
 
@@ -10,7 +10,7 @@ use std::{
 
 use support::service::Shop;
 
-/// A file of a zone whose clocks are always so many hours ahead of UTC, as RFC 8536 says.
+/// Returns a time zone file (RFC 8536) with a fixed offset from UTC, in hours.
 fn fixed_zone(hours: i32) -> Vec<u8> {
     let block = |counts: [u32; 6]| {
         let mut block = b"TZif2".to_vec();
@@ -21,12 +21,12 @@ fn fixed_zone(hours: i32) -> Vec<u8> {
         block.extend(b"FIX\0");
         block
     };
-    // One kind of time, four characters for its name, and nothing else.
+    // One local time type and a name of four bytes, and nothing else.
     let one = block([0, 0, 0, 0, 1, 4]);
     [&one[..], &one[..], format!("\n<FIX>{}\n", -hours).as_bytes()].concat()
 }
 
-/// A database of the system that knows this zone alone.
+/// Creates a system database that contains only this zone.
 fn only(shop: &Shop, name: &str, hours: i32) -> PathBuf {
     let dir = shop.path("zoneinfo");
     let file = dir.join(name);
@@ -62,7 +62,7 @@ const NIGHT: &str = "  - name: it waits for the morning
 ";
 
 #[test]
-fn a_zone_that_the_system_does_not_know_comes_with_the_program() {
+fn a_zone_that_the_system_lacks_is_read_from_the_built_in_database() {
     for name in ["Europe/Berlin", "UTC"] {
         let shop = shop(name, NIGHT);
         let zones = only(&shop, "Some/Where", 3);
@@ -81,8 +81,8 @@ fn a_zone_that_the_system_does_not_know_comes_with_the_program() {
 }
 
 #[test]
-fn what_the_system_says_of_a_zone_comes_before_what_the_program_has() {
-    // A law of tomorrow: Berlin is five hours ahead.
+fn the_system_database_takes_precedence_over_the_built_in_one() {
+    // A hypothetical future law: Berlin is five hours ahead of UTC.
     let test = "  - name: four in the afternoon is eleven there
     start: 2026-07-01T16:00[Europe/Berlin]
     steps:
@@ -96,22 +96,22 @@ fn what_the_system_says_of_a_zone_comes_before_what_the_program_has() {
 }
 
 #[test]
-fn tests_of_rules_tell_the_first_time_that_the_clocks_show_and_the_end_of_a_gap() {
+fn rule_tests_use_the_first_of_two_equal_times_and_the_end_of_a_gap() {
     let quiet = "  - {id: greet, when: any -> FULL_USER, do: [{email: {template: hello, quiet_hours: \"22:00-02:30\"}}]}\n  \
                  - {id: at-once, when: any -> CREATED, do: [{email: bye}]}\n";
-    let test = "  - name: the second half past two ends the quiet hours
+    let test = "  - name: quiet hours end at the second 02:30
     start: 2026-10-25T01:10Z
     customer: {timezone: Europe/Berlin}
     steps:
       - callback: {status: FULL_USER}
       - wait: 1h
       - expect: [{rule: greet, email: hello, at: 2026-10-25T01:30Z}]
-  - name: the first half past two is meant
+  - name: an ambiguous time means the first one
     start: 2026-10-25T02:30[Europe/Berlin]
     steps:
       - callback: {status: CREATED}
       - expect: [{rule: at-once, email: bye, at: 2026-10-25T00:30Z}]
-  - name: a time that is skipped is the end of the gap
+  - name: a skipped time means the end of the gap
     start: 2026-03-29T02:30[Europe/Berlin]
     steps:
       - callback: {status: CREATED}

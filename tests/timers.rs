@@ -1,4 +1,4 @@
-//! Time, in the running program: stays that last, over restarts, kills and reloads; pausing, resuming and what was left behind.
+//! Timers in the running program: stays over restarts, kills and reloads; pausing, resuming and backlogs.
 
 mod support;
 
@@ -30,7 +30,7 @@ fn outcomes(customer: &Value) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stay_that_lasts_is_mailed_about_once_for_each_duration() {
+async fn a_stay_causes_one_mail_for_each_duration() {
     let shop = Shop::new(REMIND);
     let service = shop.start().ready().await;
     service.contact("C-1", "ada@customer.example").await;
@@ -42,11 +42,11 @@ async fn a_stay_that_lasts_is_mailed_about_once_for_each_duration() {
     assert_eq!(outcomes(&customer), ["1s \"fired\"", "3s \"fired\""]);
     assert_eq!(customer["timeline"][0]["to"], "PENDING_KYC_DATA");
     assert_eq!(shop.mails().len(), 2);
-    assert!(outcomes(&service.get("customers/C-2").await).is_empty(), "who has left is not waited for");
+    assert!(outcomes(&service.get("customers/C-2").await).is_empty(), "no timer fires for a customer who has left");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_came_due_while_nobody_ran_fires_late_and_once() {
+async fn a_timer_due_while_no_process_ran_fires_late_and_once() {
     let shop = Shop::new(REMIND);
     let service = shop.start().ready().await;
     service.contact("C-1", "ada@customer.example").await;
@@ -55,7 +55,7 @@ async fn what_came_due_while_nobody_ran_fires_late_and_once() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     let service = shop.start().ready().await;
     service.until_jobs("C-1", &["done"]).await;
-    assert_eq!(outcomes(&service.get("customers/C-1").await), ["3s \"fired\""], "only the longest");
+    assert_eq!(outcomes(&service.get("customers/C-1").await), ["3s \"fired\""], "only the longest duration");
     service.kill();
     let service = shop.start().ready().await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
@@ -63,7 +63,7 @@ async fn what_came_due_while_nobody_ran_fires_late_and_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_rule_is_silent_over_a_restart_and_leaves_a_backlog() {
+async fn a_paused_rule_does_not_fire_after_a_restart_and_has_a_backlog() {
     let shop = Shop::new(REMIND);
     let service = shop.start().ready().await;
     service.contact("C-1", "ada@customer.example").await;
@@ -71,7 +71,7 @@ async fn a_paused_rule_is_silent_over_a_restart_and_leaves_a_backlog() {
     assert_eq!((code, said.as_str()), (Some(1), ""));
     let (code, said, _) = service.command(&shop, &["pause", "remind"]);
     assert_eq!((code, said.as_str()), (Some(0), "rule remind paused by hand\n"));
-    assert!(service.command(&shop, &["pause", "remind"]).1.contains("already"));
+    assert!(service.command(&shop, &["pause", "remind"]).1.contains("(no change)"));
     service.callback("C-1", "PENDING_KYC_DATA", json!({})).await;
     service.kill();
     tokio::time::sleep(Duration::from_millis(1_200)).await;
@@ -84,23 +84,23 @@ async fn a_paused_rule_is_silent_over_a_restart_and_leaves_a_backlog() {
     assert!(outcomes(&service.get("customers/C-1").await).is_empty(), "it came due while the rule was paused");
     let (code, shown, refused) = service.command(&shop, &["backlog", "remind"]);
     assert!(shown.contains("C-1") && shown.contains("3s"), "{shown}");
-    assert_eq!(code, Some(2), "nobody can be asked: {refused}");
+    assert_eq!(code, Some(2), "there is no terminal for a confirmation: {refused}");
     let (code, sent, _) = service.command(&shop, &["backlog", "remind", "--yes"]);
-    assert!(sent.contains("did it for 1 customers"), "{sent}");
+    assert!(sent.contains("remind ran for 1 customer"), "{sent}");
     assert_eq!(code, Some(0));
     service.until_jobs("C-1", &["done"]).await;
     let (_, shown, _) = service.command(&shop, &["backlog", "remind"]);
-    assert_eq!(shown, "remind has left nobody behind\n", "once");
+    assert_eq!(shown, "remind has no backlog\n", "once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_channel_keeps_everything_and_sends_it_when_it_is_resumed() {
+async fn a_paused_channel_queues_its_jobs_and_sends_them_after_resume() {
     let shop = Shop::new("  - {id: hello, when: any -> CREATED, do: [{email: hello}]}\n");
     let service = shop.start().ready().await;
     service.contact("C-1", "ada@customer.example").await;
     assert_eq!(service.command(&shop, &["pause", "--channel", "email"]).0, Some(0));
     let (code, _, said) = service.command(&shop, &["pause", "--channel", "fax"]);
-    assert!(code == Some(1) && said.contains("there are: email"), "{said}");
+    assert!(code == Some(1) && said.contains("configured channels: email"), "{said}");
     service.callback("C-1", "CREATED", json!({})).await;
     service.kill();
     let service = shop.start().ready().await;
@@ -143,7 +143,7 @@ async fn callback(store: &Store, customer: &str, status: Status) {
     store.submit(Command::Observe { customer, saw: saw(status) }).await.expect("taken");
 }
 
-/// Lets the loop that proposes timers run for a moment.
+/// Runs the loop that proposes timers for a moment.
 async fn let_timers_run(store: &Store, clock: &Clock) {
     let (stop, stopped) = watch::channel(false);
     let timers = tokio::spawn(Timers::new(store.clone(), clock.clone(), None, None).run(stopped));
@@ -159,7 +159,7 @@ fn fired(store: &Store, customer: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_engine_knows_who_is_overdue_and_what_holds_for_all() {
+async fn every_engine_finds_overdue_customers() {
     let dir = tempfile::tempdir().expect("directory");
     let clocks = [Clock::manual(START), Clock::manual(START)];
     let stores = [open(dir.path(), &clocks[0]).await, Store::memory(&options(&clocks[1]))];
@@ -181,7 +181,7 @@ async fn every_engine_knows_who_is_overdue_and_what_holds_for_all() {
         };
         let all = store.overdue(&of, None, 10).await.expect("readable");
         let ids: Vec<&str> = all.iter().map(|(_, id)| id.as_str()).collect();
-        assert_eq!(ids, ["C-1", "C-2", "C-4", "C-5"], "not before, not after, and not who has left");
+        assert_eq!(ids, ["C-1", "C-2", "C-4", "C-5"], "only stays within the interval that have not ended");
         let rest = store.overdue(&of, all.get(1), 1).await.expect("readable");
         assert_eq!(rest[0].1.as_str(), "C-4", "in pages");
         let next = store.next_stay(&of.stay, START.plus_ms(5 * HOUR)).await.expect("readable");
@@ -196,7 +196,7 @@ async fn every_engine_knows_who_is_overdue_and_what_holds_for_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn since_when_a_timer_is_live_and_what_is_paused_survive_a_restart_and_a_lost_view() {
+async fn live_timers_and_pauses_survive_a_restart_and_a_lost_view() {
     let dir = tempfile::tempdir().expect("directory");
     let clock = Clock::manual(START);
     let set = rules(
@@ -218,13 +218,13 @@ async fn since_when_a_timer_is_live_and_what_is_paused_survive_a_restart_and_a_l
         let store = open(dir.path(), &clock).await;
         assert_eq!(**store.standing().borrow(), *before, "view lost: {lost}");
         store.activate(Arc::clone(&set)).await.expect("taken");
-        assert_eq!(**store.standing().borrow(), *before, "the same rules again renew nothing");
+        assert_eq!(**store.standing().borrow(), *before, "activating the same rules again changes nothing");
         store.close().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_jumps_a_day_makes_no_reminder_early_until_it_is_accepted() {
+async fn after_a_clock_jump_no_timer_fires_until_it_is_accepted() {
     let dir = tempfile::tempdir().expect("directory");
     let clock = Clock::manual(START);
     let store = open(dir.path(), &clock).await;
@@ -244,7 +244,7 @@ async fn a_clock_that_jumps_a_day_makes_no_reminder_early_until_it_is_accepted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_does_not_end_the_hold_of_a_clock_that_has_jumped() {
+async fn a_restart_does_not_end_the_hold_after_a_clock_jump() {
     let dir = tempfile::tempdir().expect("directory");
     let clock = Clock::manual(START);
     let set = rules("  - {id: remind, when: PENDING_KYC_DATA for 2h, do: [{email: hello}]}\n");
@@ -260,7 +260,7 @@ async fn a_restart_does_not_end_the_hold_of_a_clock_that_has_jumped() {
         let held = store.activate(Arc::clone(&set)).await;
         held.expect("taken");
         let_timers_run(&store, &clock).await;
-        assert_eq!(fired(&store, "C-1"), 0, "the hold goes on");
+        assert_eq!(fired(&store, "C-1"), 0, "the hold continues");
         store.close().await;
         last = clock;
     }
@@ -274,6 +274,6 @@ async fn a_restart_does_not_end_the_hold_of_a_clock_that_has_jumped() {
     store.close().await;
     let clock = clock.in_new_process();
     let store = open(dir.path(), &clock).await;
-    assert!(!clock.is_in_doubt(), "what was accepted stays so");
+    assert!(!clock.is_in_doubt(), "the acceptance persists");
     store.close().await;
 }

@@ -1,5 +1,5 @@
-//! Callbacks that nothing decides within `provider.patience`: the problem `unanswered`, seen everywhere and over a restart, and what
-//! an operator does about all of them.
+//! Callbacks that are not decided within `provider.patience`: the problem `unanswered` in all outputs and after a
+//! restart, and the command that decides all of them.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::{
 
 const RULES: &str = "  - {id: hello, when: any -> FULL_USER, do: [{email: hello}]}\n";
 
-/// The documented answer of 400.
+/// The documented response for 400.
 const REFUSED: &str = include_str!("cases/provider/api/refused-400.json");
 
 async fn shop(patience: &str) -> (Shop, Provider) {
@@ -34,7 +34,7 @@ fn said(json: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_that_the_api_refuses_to_decide_is_a_problem_with_the_code_and_outlives_a_restart() {
+async fn a_callback_that_the_api_cannot_confirm_is_a_problem_with_the_code_also_after_a_restart() {
     let (shop, provider) = shop("1s").await;
     provider.behaves(Manner::Says(400, REFUSED.to_owned()));
     let service = shop.start().ready().await;
@@ -90,7 +90,7 @@ async fn a_callback_that_the_api_refuses_to_decide_is_a_problem_with_the_code_an
     service.kill();
     let service = shop.start().ready().await;
     let unanswered = until_unanswered(&service, 1).await;
-    assert_eq!(unanswered[0]["since"], since, "it has waited since then");
+    assert_eq!(unanswered[0]["since"], since, "it has waited since before the restart");
     service.until("problems", |problems| problems["unanswered"][0]["code"] == "db_violation").await;
     provider.behaves(Manner::Truthful);
     provider.knows("C-1", "FULL_USER", &[]);
@@ -102,7 +102,7 @@ async fn a_callback_that_the_api_refuses_to_decide_is_a_problem_with_the_code_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_keeps_a_callback_it_is_a_problem_that_says_so() {
+async fn every_reason_for_waiting_is_shown_in_the_problem() {
     for (manner, part) in [
         (Manner::Drops, "gives no answer"),
         (Manner::Says(500, "<html>oops</html>".to_owned()), "answers 500"),
@@ -111,7 +111,7 @@ async fn whatever_keeps_a_callback_it_is_a_problem_that_says_so() {
         (Manner::AsksForPatience(3_600), "answers 429"),
         (Manner::Says(200, "nonsense".to_owned()), "not a JSON object"),
         (Manner::Says(200, r#"{"success":true,"data":{}}"#.to_owned()), "no `data.status`"),
-        (Manner::Says(404, "<html>not here</html>".to_owned()), "`provider.api` may be another server's"),
+        (Manner::Says(404, "<html>not here</html>".to_owned()), "`provider.api` may name another server"),
         (Manner::Says(302, String::new()), "redirects are not followed"),
         (Manner::Truthful, "does not know the customer; it is asked again at"),
     ] {
@@ -127,7 +127,7 @@ async fn whatever_keeps_a_callback_it_is_a_problem_that_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_due_timer_that_the_api_keeps_waiting_is_a_problem_too() {
+async fn a_due_timer_that_waits_for_the_api_is_a_problem() {
     let (shop, provider) = shop("500ms").await;
     shop.rules("  - {id: late, when: SOFT_KYC_FAILED for 1s, do: [{email: bye}]}\n");
     provider.knows("C-1", "SOFT_KYC_FAILED", &[]);
@@ -156,8 +156,8 @@ async fn a_due_timer_that_the_api_keeps_waiting_is_a_problem_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_customer_has_one_pace_whatever_asks_and_a_new_callback_asks_at_once() {
-    // Timers are looked at again after 5 s, so the problem comes after the second look.
+async fn all_requests_about_a_customer_share_one_delay_but_a_callback_asks_at_once() {
+    // Timers are checked again after 5 s, so the problem appears after the second check.
     let (mut shop, provider) = shop("6s").await;
     shop.more = shop.more.replace("api_key:", "reconcile: 8s, api_key:");
     shop.rules(
@@ -173,14 +173,14 @@ async fn one_customer_has_one_pace_whatever_asks_and_a_new_callback_asks_at_once
     service.until("problems", |problems| problems["service"][0]["problem"] == "unanswered_timers").await;
     service.until("status", |status| status["provider"]["reconcile"][0]["failed"] == 1).await;
     assert_eq!(provider.asked().len(), asked + 1, "{}", service.log());
-    assert_eq!(service.log().matches("that decides nothing").count(), 1, "{}", service.log());
+    assert_eq!(service.log().matches("that cannot be used").count(), 1, "{}", service.log());
     service.callback("C-1", "FULL_USER", json!({})).await;
     service.until("status", |_| provider.asked().len() == asked + 2).await;
-    assert_eq!(service.log().matches("that decides nothing").count(), 1, "{}", service.log());
+    assert_eq!(service.log().matches("that cannot be used").count(), 1, "{}", service.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_round_about_every_customer_that_fails_is_in_status_and_doctor() {
+async fn a_failed_reconcile_round_is_shown_in_status_and_doctor() {
     let (mut shop, provider) = shop("1h").await;
     shop.more = shop.more.replace("api_key:", "reconcile: 1s, api_key:");
     provider.knows("C-1", "KYC_PENDING", &[]);
@@ -197,7 +197,7 @@ async fn a_round_about_every_customer_that_fails_is_in_status_and_doctor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_says_why_where_no_answer_has_failed() {
+async fn the_log_shows_the_reason_when_no_request_failed() {
     let (shop, _provider) = shop("300ms").await;
     let service = shop.start().ready().await;
     service.callback("C-1", "FULL_USER", json!({})).await;
@@ -207,7 +207,7 @@ async fn the_log_says_why_where_no_answer_has_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_of_them_are_acted_on_after_a_count_and_a_question() {
+async fn refresh_all_counts_asks_for_confirmation_and_decides_all_callbacks() {
     let (shop, provider) = shop("300ms").await;
     provider.behaves(Manner::Says(400, REFUSED.to_owned()));
     let service = shop.start().ready().await;
@@ -236,13 +236,13 @@ async fn all_of_them_are_acted_on_after_a_count_and_a_question() {
         code == Some(1) && shown.contains("those of 60 customers still wait: the provider's API answers 400"),
         "{shown}{errors}"
     );
-    // Those that the provider answers about by now are decided by its answer, the others by the operator.
+    // The callbacks that the provider can now confirm are decided by its answer, the others by the operator.
     for customer in &customers[..20] {
         let data = json!({"success": true, "data": {"status": "SOFT_KYC_FAILED"}});
         provider.says_about(customer, 200, &data.to_string());
     }
     let (code, json, errors) = service.command(&shop, &["--json", "refresh", "--all", "--yes"]);
-    // The service asks again by itself, too, after a minute.
+    // The service also asks again by itself after a minute.
     let number = |key: &str| said(&json)[key].as_u64().expect("a count");
     assert!(code == Some(0) && number("done") + number("meanwhile") == 20, "{json}{errors}");
     assert_eq!(number("count"), number("done") + number("meanwhile") + number("waiting"), "{json}");
@@ -264,7 +264,7 @@ async fn all_of_them_are_acted_on_after_a_count_and_a_question() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_that_wants_to_be_left_alone_ends_the_asking_and_an_operator_may_still_believe() {
+async fn an_api_that_answers_429_stops_refresh_all_and_an_operator_can_still_believe() {
     let (shop, provider) = shop("300ms").await;
     provider.behaves(Manner::AsksForPatience(3_600));
     let service = shop.start().ready().await;
@@ -281,7 +281,7 @@ async fn an_api_that_wants_to_be_left_alone_ends_the_asking_and_an_operator_may_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_code_is_at_every_customer_whom_the_answer_about_another_one_keeps_waiting() {
+async fn every_customer_that_waits_because_of_an_error_about_another_shows_its_code() {
     let (shop, provider) = shop("300ms").await;
     for (status, code) in [(401, "c401"), (500, "c500")] {
         let body = json!({"success": false, "errors": [{"code": code, "message": "no"}]}).to_string();

@@ -1,4 +1,5 @@
-//! Webhooks through real sockets: what arrives, signed by what, what each answer means, and where nothing is ever sent.
+//! Webhooks through real sockets: their content and signatures, the outcome for each response, and the addresses to
+//! which nothing is sent.
 
 mod support;
 
@@ -65,14 +66,14 @@ fn error(outcome: &Outcome) -> &str {
 }
 
 #[tokio::test]
-async fn every_answer_means_what_the_table_says() {
+async fn every_status_has_the_outcome_of_the_table() {
     for status in [200, 201, 202, 204] {
         assert_eq!(answered(Reply::Status(status)).await, Outcome::Done, "{status}");
     }
     for status in [408, 425, 429, 500, 502, 503, 504] {
         let outcome = answered(Reply::Status(status)).await;
         assert!(matches!(outcome, Outcome::Retry { after_ms: None, .. }), "{status}: {outcome:?}");
-        assert!(error(&outcome).contains(&format!("said {status}")), "{outcome:?}");
+        assert!(error(&outcome).contains(&format!("answered {status}")), "{outcome:?}");
     }
     for status in [301, 302, 303, 307, 308, 400, 401, 403, 404, 410, 413, 422] {
         let outcome = answered(Reply::Status(status)).await;
@@ -81,26 +82,26 @@ async fn every_answer_means_what_the_table_says() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_when_is_asked_then() {
+async fn retry_after_sets_the_time_of_the_retry() {
     for (said, ms) in [("17", 17_000), ("999999", 86_400_000), ("Mon, 23 Nov 2026 07:31:00 GMT", 59_001)] {
         let reply = Reply::Say(429, format!("Retry-After: {said}\r\n"), "slow down".to_owned());
         let Outcome::Retry { error, after_ms } = answered(reply).await else { panic!("{said}") };
         assert_eq!(after_ms, Some(ms), "{said}");
-        assert!(error.ends_with("said 429 Too Many Requests: slow down"), "{error}");
+        assert!(error.ends_with("answered 429 Too Many Requests: slow down"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_redirect_leads_nowhere() {
+async fn a_redirect_is_not_followed() {
     let elsewhere = HookServer::start().await;
     let to = format!("Location: {}\r\n", elsewhere.url("/"));
     let outcome = answered(Reply::Say(302, to, String::new())).await;
-    assert!(error(&outcome).ends_with("said 302 Found; redirects are not followed"), "{outcome:?}");
+    assert!(error(&outcome).ends_with("answered 302 Found; redirects are not followed"), "{outcome:?}");
     assert_eq!(elsewhere.connections(), 0);
 }
 
 #[tokio::test]
-async fn who_hangs_or_hangs_up_costs_one_attempt_and_a_bounded_time() {
+async fn a_server_that_hangs_or_closes_costs_one_attempt_and_a_bounded_time() {
     for reply in [Reply::Hang, Reply::Drop, Reply::DropMidBody(503), Reply::Endless(500)] {
         let begun = Instant::now();
         let outcome = answered(reply.clone()).await;
@@ -111,7 +112,7 @@ async fn who_hangs_or_hangs_up_costs_one_attempt_and_a_bounded_time() {
     let outcome = answered(Reply::Hang).await;
     assert!(error(&outcome).ends_with(": no answer within 600ms"), "{outcome:?}");
     for reply in [Reply::DropMidBody(200), Reply::Endless(200)] {
-        assert_eq!(answered(reply).await, Outcome::Done, "who has said yes has said it");
+        assert_eq!(answered(reply).await, Outcome::Done, "a status of success counts even if the body is incomplete");
     }
     let nobody = sent(&webhook("http://127.0.0.1:1/", reach())).await;
     assert_eq!(error(&nobody), "127.0.0.1:1: nothing answers on this port");
@@ -119,11 +120,11 @@ async fn who_hangs_or_hangs_up_costs_one_attempt_and_a_bounded_time() {
 }
 
 #[tokio::test]
-async fn what_a_server_repeats_of_the_url_is_blotted_out_and_the_rest_is_cut() {
+async fn parts_of_the_url_are_removed_from_a_response_and_the_rest_is_cut() {
     let said = format!("no hook at /hooks/secret-path (abcdefgh)\n{}", "ä".repeat(100_000));
     let outcome = answered(Reply::Say(404, String::new(), said)).await;
     let error = error(&outcome);
-    assert!(error.contains("said 404 Not Found: no hook at … (…) ää"), "{error}");
+    assert!(error.contains("answered 404 Not Found: no hook at … (…) ää"), "{error}");
     assert!(error.chars().count() < 300 && !error.contains("secret-path") && !error.contains("abcdefgh"), "{error}");
 }
 
@@ -135,7 +136,7 @@ async fn only_a_certificate_that_this_machine_trusts_is_accepted() {
     let trusting = Reach { extra_roots: vec![certificate.pem.clone()], ..reach() };
     assert_eq!(sent(&webhook(&url, trusting.clone())).await, Outcome::Done);
     let stranger = sent(&webhook(&url, reach())).await;
-    assert!(error(&stranger).contains("it is signed by itself and not trusted here"), "{stranger:?}");
+    assert!(error(&stranger).contains("it is self-signed and not trusted here"), "{stranger:?}");
     let other = Certificate::for_name("shop.example");
     let server = HookServer::with(&[], Some(&other)).await;
     let trusting = Reach { extra_roots: vec![other.pem.clone()], ..reach() };
@@ -146,7 +147,7 @@ async fn only_a_certificate_that_this_machine_trusts_is_accepted() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_to_an_address_that_nobody_meant() {
+async fn nothing_is_sent_to_a_private_address_without_permission() {
     let server = HookServer::start().await;
     let port = server.address.port();
     let public = || Reach { private: false, ..reach() };
@@ -155,7 +156,7 @@ async fn nothing_is_sent_to_an_address_that_nobody_meant() {
         assert!(matches!(outcome, Outcome::Failed { trouble: Trouble::Refused, .. }), "{host}: {outcome:?}");
         assert!(error(&outcome).contains("`private: true`"), "{outcome:?}");
     }
-    // A name that belongs to such addresses alone is no better.
+    // A name that resolves to such addresses only is refused, too.
     let named = sent(&webhook(&format!("http://localhost:{port}/"), public())).await;
     assert!(matches!(named, Outcome::Failed { trouble: Trouble::Refused, .. }), "{named:?}");
     assert!(error(&named).contains("which is this machine itself"), "{named:?}");
@@ -166,13 +167,16 @@ async fn nothing_is_sent_to_an_address_that_nobody_meant() {
     let url = format!("http://shop.example:{port}/");
     let rebound = sent(&webhook(&url, Reach { lookup: Some(Arc::clone(&lookup)), ..public() })).await;
     assert!(matches!(rebound, Outcome::Failed { trouble: Trouble::Refused, .. }), "{rebound:?}");
-    assert!(error(&rebound).starts_with(&format!("shop.example:{port}: the name belongs to 127.0.0.1")), "{rebound:?}");
+    assert!(
+        error(&rebound).starts_with(&format!("shop.example:{port}: the name resolves to 127.0.0.1")),
+        "{rebound:?}"
+    );
     assert_eq!(server.connections(), 0);
-    assert_eq!(sent(&webhook(&url, Reach { lookup: Some(lookup), ..reach() })).await, Outcome::Done, "it is meant");
+    assert_eq!(sent(&webhook(&url, Reach { lookup: Some(lookup), ..reach() })).await, Outcome::Done, "it is permitted");
     assert_eq!(server.calls().len(), 1);
 }
 
-/// With this rule, and this target for it.
+/// A shop with these rules and a webhook target.
 fn shop(rules: &str, url: &str) -> Shop {
     let mut shop = Shop::new(rules);
     shop.more = format!(
@@ -186,7 +190,7 @@ async fn moved(service: &Service, customer: &str, status: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_move_is_told_with_all_that_was_known_and_signed_by_every_key() {
+async fn a_transition_is_sent_with_all_known_facts_and_signed_by_every_key() {
     let server = HookServer::start().await;
     let shop = shop(
         "  - {id: told, when: any -> any, do: [{tag: seen}, {webhook: {to: shop, event: kyc.changed}}]}\n",
@@ -218,7 +222,7 @@ async fn a_move_is_told_with_all_that_was_known_and_signed_by_every_key() {
             assert!(call.is_signed_with(&[KEY, "an-older-secret-of-24-bytes"]));
             assert!(!call.is_signed_with(&[KEY]), "both sign");
             for secret in [KEY, "an-older-secret-of-24-bytes"] {
-                assert!(call.is_believed(&recipe, secret), "what the docs tell receivers");
+                assert!(call.is_believed(&recipe, secret), "the recipe in the docs");
             }
             assert!(!call.is_believed(&recipe, "another-secret-of-24-bytes"));
         }
@@ -245,7 +249,7 @@ async fn a_move_is_told_with_all_that_was_known_and_signed_by_every_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_customers_webhooks_come_in_order_and_wait_for_nobody_elses() {
+async fn webhooks_of_one_customer_arrive_in_order_and_do_not_wait_for_other_customers() {
     let server = HookServer::scripted(&[Reply::Status(503)]).await;
     let shop = shop(RULES, &server.url("/"));
     let service = shop.start().ready().await;
@@ -256,7 +260,7 @@ async fn one_customers_webhooks_come_in_order_and_wait_for_nobody_elses() {
     }
     moved(&service, "second", "CREATED").await;
     let calls = server.wait_for(2).await;
-    assert_eq!(calls[1].json()["data"]["customer"]["id"], "second", "the first one's wait for their turn");
+    assert_eq!(calls[1].json()["data"]["customer"]["id"], "second", "the webhooks of `first` wait for their turn");
     let waiting = service.get("jobs?customer=first&state=queued").await;
     assert_eq!(waiting["jobs"].as_array().expect("jobs").len(), 3);
     let calls = server.wait_for(5).await;
@@ -268,7 +272,7 @@ async fn one_customers_webhooks_come_in_order_and_wait_for_nobody_elses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_or_dropped_holds_nothing_up() {
+async fn a_refused_or_dropped_webhook_does_not_delay_the_next() {
     let server =
         HookServer::scripted(&[Reply::Say(410, String::new(), "gone for good".to_owned()), Reply::Status(503)]).await;
     let shop = shop(RULES, &server.url("/"));
@@ -277,10 +281,10 @@ async fn what_is_refused_or_dropped_holds_nothing_up() {
     let jobs = service.until_jobs("C-1", &["problem"]).await;
     assert_eq!(jobs[0]["problem"], "refused");
     let said = jobs[0]["last_error"].as_str().expect("an error");
-    assert!(said.starts_with("127.0.0.1:") && said.ends_with("said 410 Gone: gone for good"), "{said}");
+    assert!(said.starts_with("127.0.0.1:") && said.ends_with("answered 410 Gone: gone for good"), "{said}");
     assert!(
         !service.log().contains("gone for good"),
-        "a server may repeat what it was sent; the log is read by others"
+        "a response may repeat what was sent, and more people read the log"
     );
     moved(&service, "C-1", "KYC_PENDING").await;
     server.wait_for(2).await;
@@ -292,7 +296,7 @@ async fn what_is_refused_or_dropped_holds_nothing_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_cut_off_by_a_kill_is_repeated_to_the_byte_also_under_other_rules() {
+async fn an_attempt_aborted_by_a_kill_is_repeated_byte_for_byte_even_under_other_rules() {
     let server = HookServer::scripted(&[Reply::Hang]).await;
     let shop = shop(RULES, &server.url("/"));
     let service = shop.start().ready().await;
@@ -311,7 +315,7 @@ async fn an_attempt_cut_off_by_a_kill_is_repeated_to_the_byte_also_under_other_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_hangs_delays_nobody_else() {
+async fn a_target_that_hangs_delays_no_other_channel() {
     let (hanging, prompt) = (HookServer::always(Reply::Hang).await, HookServer::start().await);
     let mut shop = Shop::new(
         "  - id: told\n    when: any -> CREATED\n    do:\n      - webhook: {to: hanging, event: a}\n      \
@@ -333,7 +337,7 @@ async fn a_target_that_hangs_delays_nobody_else() {
     service.until("jobs?state=running", |said| said["jobs"].as_array().is_some_and(|jobs| jobs.len() == 4)).await;
     service.until("status", |said| said["jobs"]["queued"] == 56).await;
     assert_eq!(shop.mails().len(), 60);
-    assert_eq!(hanging.calls().len(), 4, "a bounded number at once, and the first attempts still");
+    assert_eq!(hanging.calls().len(), 4, "a bounded number of concurrent attempts, all of them first attempts");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -350,11 +354,11 @@ async fn a_private_address_in_the_configuration_becomes_a_problem_that_says_what
 }
 
 #[tokio::test]
-async fn a_port_that_takes_connections_and_speaks_no_tls_is_told_from_one_that_does_not_answer() {
+async fn a_port_that_accepts_connections_without_tls_is_distinguished_from_a_closed_one() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = silent.local_addr().expect("an address");
     let quick = || Reach { connect_timeout: Duration::from_millis(200), ..reach() };
-    let said = format!("{address}: connected, but no TLS within 200ms (http:// instead of https://, perhaps)");
+    let said = format!("{address}: connected, but no TLS within 200ms (try http:// instead of https://)");
     let outcome = sent(&webhook(&format!("https://{address}/"), quick())).await;
     assert_eq!(error(&outcome), said);
     let target = Target::parse(&format!("https://{address}/")).expect("a target");
@@ -362,7 +366,7 @@ async fn a_port_that_takes_connections_and_speaks_no_tls_is_told_from_one_that_d
     assert_eq!(failure.text, said);
 }
 
-/// A target that answers 204 to all, and says over which connection each request came. After an answer it says this unasked.
+/// A target that answers 204 to every request, then sends `unasked`. Records the connection of each request.
 async fn plain_target(unasked: &'static [u8]) -> (String, Arc<Mutex<Vec<usize>>>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
@@ -389,16 +393,16 @@ async fn plain_target(unasked: &'static [u8]) -> (String, Arc<Mutex<Vec<usize>>>
 async fn requested(url: &str, client: &Client, seen: &Mutex<Vec<usize>>, count: usize) {
     let request = Request { method: http::Method::GET, headers: http::HeaderMap::new(), body: bytes::Bytes::new() };
     let answer = client.send(&Target::parse(url).expect("a target"), request).await.expect("an answer");
-    assert_eq!(answer.status, 204, "its own answer");
+    assert_eq!(answer.status, 204, "its own response");
     while seen.lock().expect("requests").len() < count {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // What came unasked is read by then.
+    // By then the client has read the data that it did not request.
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_asked_for_is_not_the_next_requests() {
+async fn data_that_was_not_requested_is_not_the_next_response() {
     let (url, seen) = plain_target(b"HTTP/1.1 500 Never\r\ncontent-length: 0\r\n\r\n").await;
     let client = Client::new(reach()).expect("a client");
     for count in 1..=3 {
@@ -408,7 +412,7 @@ async fn an_answer_that_nobody_asked_for_is_not_the_next_requests() {
 }
 
 #[tokio::test]
-async fn a_connection_is_used_again_and_not_for_ever() {
+async fn a_connection_is_reused_up_to_its_maximum_age() {
     assert_eq!(Reach::default().max_age, Duration::from_secs(120));
     let (url, seen) = plain_target(b"").await;
     let max_age = Duration::from_secs(2);
@@ -423,5 +427,5 @@ async fn a_connection_is_used_again_and_not_for_ever() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     requested(&url, &client.clone(), &seen, 3).await;
-    assert_ne!(seen.lock().expect("requests")[2], 1, "a moved name is followed");
+    assert_ne!(seen.lock().expect("requests")[2], 1, "a changed DNS entry takes effect");
 }

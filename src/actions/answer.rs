@@ -1,10 +1,10 @@
-//! What an HTTP answer means for a job.
+//! Maps an HTTP response to the outcome of a job.
 //!
-//! | answer | |
+//! | response | outcome |
 //! | --- | --- |
 //! | 2xx | done |
-//! | 408, 425, 429, 5xx, no answer | tried again; not before the server said in `Retry-After`, a day at most |
-//! | 3xx and other 4xx | refused: a person must look at it |
+//! | 408, 425, 429, 5xx, no response | retried; not before the time in `Retry-After`, at most a day |
+//! | 3xx and other 4xx | refused: an operator must look at it |
 
 use http::{StatusCode, header::RETRY_AFTER};
 
@@ -15,10 +15,11 @@ use crate::{
     outbox::{Outcome, Trouble},
 };
 
-/// Nobody waits longer because a server said so.
+/// The longest delay that a server can ask for.
 const LONGEST_WAIT_MS: i64 = 24 * 3_600_000;
 
-/// How an attempt ended, and what the log may say about it: an answer may repeat what was sent, and the log is read by others.
+/// How an attempt ended, and the text for the log. They differ because a response may repeat what was sent, and more
+/// people read the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     pub outcome: Outcome,
@@ -35,7 +36,7 @@ impl Ended {
         Self { log: error.clone(), outcome: Outcome::Failed { trouble, error } }
     }
 
-    /// With another wait where that is longer.
+    /// Sets the delay before the retry to `wait_ms` if that is longer.
     pub fn not_before(mut self, wait_ms: Option<i64>) -> Self {
         if let (Outcome::Retry { after_ms, .. }, Some(wait_ms)) = (&mut self.outcome, wait_ms) {
             *after_ms = Some(after_ms.unwrap_or(0).max(wait_ms.clamp(0, LONGEST_WAIT_MS)));
@@ -44,7 +45,7 @@ impl Ended {
     }
 }
 
-/// How an attempt ended that was answered so, or not.
+/// Maps the response, or its absence, to the outcome of the attempt.
 pub fn ended(target: &Target, answer: &Result<Answer, Failure>, now: Timestamp) -> Ended {
     let answer = match answer {
         Ok(answer) => answer,
@@ -56,7 +57,7 @@ pub fn ended(target: &Target, answer: &Result<Answer, Failure>, now: Timestamp) 
     if answer.status.is_success() {
         return Ended::done();
     }
-    let log = format!("{target} said {}", answer.status);
+    let log = format!("{target} answered {}", answer.status);
     let error = match said(target, answer) {
         Some(said) => format!("{log}: {said}"),
         None if answer.status.is_redirection() => format!("{log}; redirects are not followed"),
@@ -69,9 +70,9 @@ pub fn ended(target: &Target, answer: &Result<Answer, Failure>, now: Timestamp) 
     Ended { outcome, log }
 }
 
-/// An attempt that the server has put off in a way of its own.
+/// The outcome of an attempt that the server deferred in its own format.
 pub fn put_off(target: &Target, answer: &Answer) -> Ended {
-    let log = format!("{target} has put it off");
+    let log = format!("{target} has deferred it");
     let error = said(target, answer).map_or_else(|| log.clone(), |said| format!("{log}: {said}"));
     Ended { outcome: Outcome::Retry { error, after_ms: None }, log }
 }
@@ -81,18 +82,18 @@ fn is_passing(status: StatusCode) -> bool {
         || status.is_server_error()
 }
 
-/// The beginning of what was said.
+/// The beginning of the response body, in one line.
 fn said(target: &Target, answer: &Answer) -> Option<String> {
     let said = target.blotted(&String::from_utf8_lossy(&answer.body));
     Some(one_line(&said, SAID_CHARS)).filter(|said| !said.is_empty())
 }
 
-/// `Retry-After`: seconds, or a date.
+/// Parses `Retry-After`: seconds, or a date.
 fn retry_after_ms(answer: &Answer, now: Timestamp) -> Option<i64> {
     let text = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let ms = match text.parse::<u32>() {
         Ok(seconds) => i64::from(seconds) * 1000,
-        // More digits than anybody waits for.
+        // A number of seconds that does not fit is longer than the limit.
         Err(_) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => LONGEST_WAIT_MS,
         Err(_) => {
             let at = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_has_its_row() {
+    fn every_status_has_its_outcome() {
         for status in [200, 201, 202, 204, 299] {
             assert_eq!(outcome(status, None), Outcome::Done, "{status}");
         }
@@ -141,11 +142,11 @@ mod tests {
             assert!(matches!(outcome, Outcome::Failed { trouble: Trouble::Refused, .. }), "{status}");
         }
         let Outcome::Failed { error, .. } = outcome(410, None) else { panic!("refused") };
-        assert_eq!(error, "shop.example said 410 Gone: so it is");
+        assert_eq!(error, "shop.example answered 410 Gone: so it is");
     }
 
     #[test]
-    fn a_server_says_when_in_seconds_or_as_a_date_and_is_believed_for_a_day() {
+    fn retry_after_is_seconds_or_a_date_and_at_most_a_day() {
         for (text, ms) in [
             ("0", Some(0)),
             ("7", Some(7_000)),

@@ -1,7 +1,7 @@
-//! What leaves this program: one folder or file for each kind of action.
+//! Actions on external systems: one folder or file for each kind.
 //!
-//! An action gets a finished message, does its I/O once, and says how it went. It knows neither rules nor customers, and
-//! does not try again by itself: that is the outbox's.
+//! An action gets a finished message, does its I/O once, and returns the outcome. It knows neither rules nor
+//! customers, and it does not retry: the outbox does.
 
 pub mod answer;
 pub mod chat;
@@ -10,5 +10,5 @@ pub mod webhook;
 
 use crate::untrusted::one_line;
 
-/// Servers say a lot; a person reads so much, in characters.
+/// The maximum length of a quoted server text, in characters.
 const SAID_CHARS: usize = 200;

@@ -1,4 +1,4 @@
-//! What runs behind the listeners: the store, the rules, and everybody who works for them.
+//! The parts that run behind the listeners: the store, the rules, and all workers.
 
 use std::{
     io::IsTerminal,
@@ -31,10 +31,10 @@ use crate::{
     ways,
 };
 
-/// How long a start waits for the verdict about the files before it takes callbacks with the last good rules.
+/// How long a start waits for the check of the rule files. After that, it accepts callbacks with the last good rules.
 const FIRST_JUDGEMENT: Duration = Duration::from_secs(10);
 
-/// What opens behind the listeners.
+/// Everything that is needed to open the store, the rules and the workers.
 pub struct Engine {
     pub config: Config,
     pub clock: Clock,
@@ -42,15 +42,15 @@ pub struct Engine {
     pub house: Arc<House>,
     pub metrics: Arc<Metrics>,
     pub ways: Vec<ways::Open>,
-    /// The shop's API, and how long its answers are fresh, in milliseconds.
+    /// The client of the merchant's directory, and how long its answers stay fresh, in milliseconds.
     pub shop: Option<(Shop, i64)>,
     pub marker: Marker,
 }
 
-/// What has been opened.
+/// The open store and rules, and the running workers.
 pub struct Running {
     store: Store,
-    /// Workers, timers and questions to the provider.
+    /// Workers, timers, and requests to the provider's API.
     tasks: JoinSet<()>,
     reloader: JoinHandle<()>,
     rulebook: Arc<Rulebook>,
@@ -69,11 +69,11 @@ impl Engine {
         if in_doubt > 0 {
             tracing::warn!(
                 attempts = in_doubt,
-                "attempts were under way when the process ended; they are repeated with the same id"
+                "attempts were running when the process ended; they are retried with the same id"
             );
             self.metrics.in_doubt(in_doubt);
         }
-        // It begins before the rules are read: what is saved meanwhile is seen as a change.
+        // Starts watching before the rules are read, so that a file saved meanwhile counts as a change.
         let watch = Watch::new(&self.config.rules);
         let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.metrics));
         let reading = reading(&self.config, self.marker.clone());
@@ -109,7 +109,7 @@ impl Engine {
             if waiting > 0 {
                 tracing::warn!(
                     customers = waiting,
-                    "callbacks wait to be confirmed, and there is no `provider.api_key` any more: they are believed as they came"
+                    "callbacks wait for confirmation, but `provider.api_key` is not set: they are accepted as is"
                 );
             }
             let settler = Settler { store: store.clone(), clock: self.clock.clone(), lookups: lookups.clone() };
@@ -125,17 +125,18 @@ impl Engine {
         tasks.spawn(patience.run(stopped.clone()));
         for channel in store.channels_waited_for() {
             if !ways::channels(&self.config).contains(&channel) {
-                tracing::warn!(%channel, "jobs wait for a channel that is not in the configuration; `kyc-rules problems` counts it");
+                tracing::warn!(%channel, "jobs wait for a channel that is not configured; see `kyc-rules problems`");
             }
         }
         for dispatcher in self.dispatchers(&store, &rulebook) {
             tasks.spawn(dispatcher.run(stopped.clone()));
         }
-        // Callbacks are decided by the files where these are judged soon; else the last good rules decide meanwhile.
+        // If the check ends in time, callbacks are decided by the files; otherwise by the last good rules until it
+        // ends.
         let _ = timeout(FIRST_JUDGEMENT, first).await;
         self.house.open(store.clone(), Arc::clone(&rulebook), asker, lookups);
         self.house.progress.wait_for(None);
-        tracing::info!(data = %data.display(), customers = store.figures().customers, "callbacks are taken");
+        tracing::info!(data = %data.display(), customers = store.figures().customers, "accepting callbacks");
         Ok(Running { store, tasks, reloader, rulebook, stop })
     }
 
@@ -157,7 +158,7 @@ impl Engine {
         }
     }
 
-    /// Who asks the provider's API, where there is a key for it.
+    /// The client of the provider's API, if an API key is configured.
     fn asker(&self, lookups: Option<Arc<Lookups>>, store: &Store) -> Result<Option<Arc<Asker>>, AppError> {
         let provider = &self.config.provider;
         let Some(key) = &provider.api_key else { return Ok(None) };
@@ -165,7 +166,7 @@ impl Engine {
         Ok(Some(Arc::new(Asker::new(api, lookups, store.clone(), self.clock.clone(), Arc::clone(&self.metrics)))))
     }
 
-    /// One for each way out.
+    /// Returns one dispatcher for each open channel.
     fn dispatchers(&mut self, store: &Store, rulebook: &Arc<Rulebook>) -> Vec<Dispatcher> {
         let ways = std::mem::take(&mut self.ways).into_iter();
         ways.map(|ways::Open { channel, workers, way }| Dispatcher {
@@ -197,10 +198,10 @@ impl Running {
     }
 }
 
-/// While the view is made, says how far it is: as a bar on a terminal, else in the log.
+/// Reports progress while the view is rebuilt: as a progress bar on a terminal, otherwise in the log.
 async fn tell_progress(progress: Arc<Progress>) {
     let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(0));
-    let style = ProgressStyle::with_template("making the view {wide_bar} {pos}/{len} records, {eta} left");
+    let style = ProgressStyle::with_template("rebuilding the view {wide_bar} {pos}/{len} records, {eta} left");
     let bar = bar.zip(style.ok()).map(|(bar, style)| bar.with_style(style));
     let mut ticks = tokio::time::interval(Duration::from_millis(500));
     for tick in 0_u64.. {
@@ -211,13 +212,13 @@ async fn tell_progress(progress: Arc<Progress>) {
                 bar.set_length(of);
                 bar.set_position(done);
             }
-            None if tick > 0 && tick % 10 == 0 => tracing::info!(done, of, "the view is being made"),
+            None if tick > 0 && tick % 10 == 0 => tracing::info!(done, of, "rebuilding the view"),
             _ => {}
         }
     }
 }
 
-/// Judges the files once, then loads the rules anew whenever their directory changes, or a SIGHUP comes.
+/// Checks the files once, then reloads the rules whenever their directory changes or the process receives SIGHUP.
 async fn reload_on_change(mut watch: Watch, rulebook: Arc<Rulebook>, begun: oneshot::Sender<()>) {
     let mut hangups = signal(SignalKind::hangup()).ok();
     let mut reload = rulebook.begin().await;
@@ -235,7 +236,7 @@ async fn reload_on_change(mut watch: Watch, rulebook: Arc<Rulebook>, begun: ones
         };
         tokio::select! {
             () = watch.changed() => {}
-            _ = hangup => tracing::info!("SIGHUP: the rules are loaded anew"),
+            _ = hangup => tracing::info!("SIGHUP: reloading the rules"),
         }
         reload = rulebook.reload().await;
     }

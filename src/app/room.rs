@@ -1,7 +1,8 @@
-//! Opening when the disk has no room for what opening writes: wait, say so, and try again.
+//! Opening the store on a full disk: waits, reports the reason, and tries again.
 //!
-//! After an unclean end the last segment of the journal is copied before anything is built on it. A disk that is too full for the
-//! copy is no reason to end: the listeners answer 503 meanwhile, and the provider comes again.
+//! After an unclean shutdown, the last segment of the journal is copied before the store opens. If the disk has no room
+//! for the copy, the process does not exit: the listeners answer with 503 meanwhile, and the provider retries its
+//! callbacks.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -12,13 +13,14 @@ use crate::{
     store::{OpenError, Options, Progress, Store, free_bytes},
 };
 
-/// How often the free space is looked at.
+/// The interval between two checks of the free space.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often opening is tried again where free space is reported and yet there was none, as with a quota, in looks.
+/// The number of checks after which opening is retried although the free space did not change. Needed for quotas, where
+/// the file system reports free space that cannot be used.
 const LOOKS_BETWEEN: u32 = 5;
 
-/// Opens the store, as soon as there is room for that. Returns how many attempts are in doubt, too.
+/// Opens the store as soon as there is room for it. Also returns the number of attempts in doubt.
 pub async fn open(data: &Path, options: &Options, progress: &Arc<Progress>) -> Result<(Store, usize), OpenError> {
     let mut has_waited = false;
     loop {
@@ -26,7 +28,7 @@ pub async fn open(data: &Path, options: &Options, progress: &Arc<Progress>) -> R
             Err(error @ OpenError::NoRoom { needed_bytes, .. }) => {
                 let text = error.to_string();
                 if progress.waits().as_ref() != Some(&text) {
-                    tracing::error!("{text}: callbacks are refused, and opening is tried again when there is");
+                    tracing::error!("{text}: callbacks are refused until space is freed, then opening is retried");
                 }
                 progress.wait_for(Some(text));
                 has_waited = true;
@@ -43,7 +45,8 @@ pub async fn open(data: &Path, options: &Options, progress: &Arc<Progress>) -> R
     }
 }
 
-/// Loads the rules, as soon as there is room to keep them. Callbacks are refused for this reason until the caller takes them.
+/// Loads the rules as soon as there is room to store them. Until the caller clears the progress text, callbacks are
+/// refused with that text as the reason.
 pub async fn start<T, F: Future<Output = Result<T, StartError>>>(
     load: impl Fn() -> F,
     progress: &Progress,
@@ -64,7 +67,7 @@ pub async fn start<T, F: Future<Output = Result<T, StartError>>>(
     }
 }
 
-/// Until so much is free.
+/// Waits until `needed_bytes` are free, or until it is time to retry anyway.
 async fn wait(data: &Path, needed_bytes: u64) {
     let mut looks = 0;
     loop {
@@ -78,7 +81,7 @@ async fn wait(data: &Path, needed_bytes: u64) {
 }
 
 fn has_room(data: &Path, needed_bytes: u64) -> bool {
-    // Where it can't be asked for, opening finds out.
+    // If the free space cannot be determined, opening is tried and reports the error.
     free_bytes(data).map_or(true, |free| free >= needed_bytes.max(1))
 }
 
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_opening_on_a_full_disk_waits_says_so_and_goes_on_by_itself() {
+    async fn opening_on_a_full_disk_waits_and_continues_when_there_is_room() {
         let dir = tempfile::tempdir().expect("directory");
         let full = Arc::new(Full(true.into()));
         let disk = Disk::observed(Arc::clone(&full) as Arc<dyn DiskObserver>);
@@ -122,11 +125,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rules_that_are_being_loaded_are_the_reason_meanwhile() {
+    async fn loading_rules_is_reported_as_the_reason() {
         let progress = Progress::default();
         let load = || async { Ok(progress.waits()) };
         let waits = start(load, &progress).await.expect("loaded");
         assert_eq!(waits.as_deref(), Some("the rules are being loaded"));
-        assert_eq!(progress.waits(), waits, "until callbacks are taken");
+        assert_eq!(progress.waits(), waits, "until callbacks are accepted");
     }
 }

@@ -1,7 +1,7 @@
-//! The step `callback`: what the provider would send, as YAML.
+//! Reads the step `callback`: the fields of a callback, in YAML.
 //!
-//! It becomes the body of a real callback and is read as one, so that a test sees what the service would see: the same bounds,
-//! the same cut of a long message.
+//! The step becomes the body of a real callback and is parsed as one, so that a test has the same limits and the same
+//! shortening of long messages as the service.
 
 use serde_json::{Value as Json, json};
 
@@ -31,7 +31,7 @@ pub(super) fn read(
         && !matches!(message, Some(None))
         && !matches!(processing, Some(None));
     let status = status.filter(|_| all_read)?;
-    let secret = Secret::new("the tests' own");
+    let secret = Secret::new("the secret of tests");
     let body = json!({
         "callbackType": "kyc",
         "customerId": customer.as_str(),
@@ -45,7 +45,11 @@ pub(super) fn read(
     let claim = match Received::read(body.to_string().as_bytes()) {
         Ok(Received::Kyc(claim)) => claim,
         Err(Unreadable::Malformed(problem)) => {
-            report.error("callback", node.span.clone(), format!("no such callback is taken: {}", problem.detail));
+            report.error(
+                "callback",
+                node.span.clone(),
+                format!("the service rejects this callback: {}", problem.detail),
+            );
             return None;
         }
         Ok(Received::Other(_)) | Err(Unreadable::UnknownType) => return None,
@@ -53,10 +57,10 @@ pub(super) fn read(
     Verified::check(claim, &[secret]).map(Observation::from)
 }
 
-/// `[SELFIE, PASSPORT]`, or as the provider's API has them: `[{docType: SELFIE}]`.
+/// Reads `[SELFIE, PASSPORT]`, or the form of the provider's API: `[{docType: SELFIE}]`.
 fn documents(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<Vec<Json>> {
     if let Value::Map(_) = node.value {
-        node.wrong("`docsMissing`", "a list as `[SELFIE, PASSPORT]`", report);
+        node.wrong("`docsMissing`", "a list such as `[SELFIE, PASSPORT]`", report);
         return None;
     }
     let mut documents = Vec::new();
@@ -81,7 +85,7 @@ fn document<'n, 't>(node: &'n Node<'t>, report: &mut Report<'_>) -> Option<&'n N
     kind
 }
 
-/// The provider joins them with commas; a list is taken, too.
+/// Reads labels joined with commas, as the provider sends them, or a list.
 fn labels(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<String> {
     let texts = node.texts("`kycRejectLabel`", report)?;
     for (item, text) in node.items().iter().zip(&texts) {

@@ -1,4 +1,4 @@
-//! What was expected against what has left, and how they differ.
+//! Compares what was expected with what was sent.
 
 use super::{
     left::Left,
@@ -8,7 +8,7 @@ use super::{
     world::{Seen, World},
 };
 
-/// Every difference; none where all that was expected has left, and nothing else. `since` is the line of the look before.
+/// Returns every difference; none if exactly what was expected was sent. `since` is the line of the previous `expect`.
 pub(super) fn differences(
     expected: &[Expected],
     seen: &Seen,
@@ -32,12 +32,13 @@ pub(super) fn differences(
         let why = reasons::why_not(one, seen, world, start, since);
         Difference::missing(one, why, start)
     }));
-    // What a rule in shadow would have ordered counts only where somebody asks for it.
+    // What a rule in shadow would have ordered counts only if an expectation asks for it.
     found.extend(more.into_iter().filter(|left| !left.shadow).map(|left| Difference::more(left, start)));
     found
 }
 
-/// For each expectation the place of what meets it, no place twice, and as many of them as can be met.
+/// For each expectation, the index of the item that meets it. No index is used twice, and as many expectations as
+/// possible are met (a maximum matching).
 fn pairs(expected: &[Expected], left: &[Left], start: &Start) -> Vec<Option<usize>> {
     let mut taken: Vec<Option<usize>> = vec![None; left.len()];
     for nth in 0..expected.len() {
@@ -53,7 +54,7 @@ fn pairs(expected: &[Expected], left: &[Left], start: &Start) -> Vec<Option<usiz
     pairs
 }
 
-/// Finds a place for one expectation; one that stands in the way may move to another.
+/// Finds an item for one expectation; an expectation that holds a wanted item may move to another.
 fn place(
     nth: usize,
     expected: &[Expected],

@@ -1,4 +1,4 @@
-//! Warnings for rules that no test fires.
+//! Warnings about rules that no test fires.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,13 +7,13 @@ use crate::{
     source::{Diagnostic, Document, Files, Node, Report, bounded},
 };
 
-/// One warning for all rules, where there are no tests.
+/// One warning for all rules, if there are no tests.
 pub fn no_tests(rules: &RuleSet) -> Diagnostic {
     let message = format!("no test fires any rule here ({}): there are no tests", rules.rules().len());
-    Diagnostic::warning("untested", "", message).help("tests lie beside the rules, in files as kyc.test.yaml")
+    Diagnostic::warning("untested", "", message).help("put tests beside the rules, in files such as kyc.test.yaml")
 }
 
-/// One for each of these rules, at its id.
+/// Returns one warning for each of these rules, at its id.
 pub fn untested(ids: &[RuleId], rules: &RuleSet) -> Vec<Diagnostic> {
     let ids: BTreeSet<&RuleId> = ids.iter().collect();
     let mut by_file: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -25,7 +25,7 @@ pub fn untested(ids: &[RuleId], rules: &RuleSet) -> Vec<Diagnostic> {
     warnings
 }
 
-/// A rule does not carry the place of its id about; it is read from its file once more.
+/// A rule does not store the span of its id, so its file is parsed again.
 fn in_file(file: &str, ids: &BTreeSet<&str>, files: &Files) -> Vec<Diagnostic> {
     let Some(text) = files.get(file) else { return Vec::new() };
     let Some(document) = Document::read(&mut Report::new(file, text)) else { return Vec::new() };

@@ -1,6 +1,7 @@
-//! Who a test is about: the customer's id, and what the merchant's directory knows of them.
+//! Reads the customer of a test: the id, and the contact in the merchant's directory.
 //!
-//! Whatever a test leaves out is not known, but for the address: a customer has one unless the test says `email: none`.
+//! Fields that a test leaves out are unknown, except the address: a customer has one unless the test has
+//! `email: none`.
 
 use super::known::Known;
 use crate::{
@@ -17,14 +18,14 @@ const CONTACT_KEYS: &[&str] = &["email", "name", "locale", "timezone", "country"
 /// The customer of a test.
 pub(super) struct Person {
     pub id: CustomerId,
-    /// With the address that it would have.
+    /// The contact, with the default address if no other is given.
     details: Contact,
-    /// Nobody knows where to write, nor anything else, until a contact comes.
+    /// The customer has no contact until a step `contact`.
     unknown: bool,
 }
 
 impl Person {
-    /// Somebody of whom nothing but an address is known.
+    /// A customer of whom only an address is known.
     pub fn unnamed() -> Option<Self> {
         let details = Contact {
             email: EMAIL.to_owned(),
@@ -41,7 +42,7 @@ impl Person {
         (!self.unknown).then(|| self.details.clone())
     }
 
-    /// The `customer` of a test.
+    /// Reads the key `customer` of a test.
     pub fn read(node: Option<&Node<'_>>, known: &Known<'_>, report: &mut Report<'_>) -> Option<Self> {
         let mut person = Self::unnamed()?;
         let Some(node) = node else { return Some(person) };
@@ -62,26 +63,26 @@ impl Person {
         right.then_some(person)
     }
 
-    /// The step `contact`: what it leaves out stays as it was.
+    /// Reads the step `contact`: fields that it leaves out stay unchanged.
     pub fn learned(&mut self, node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<Contact> {
         let fields = Fields::of(node, "`contact`", CONTACT_KEYS, report)?;
         if node.entries("`contact`", report)?.is_empty() {
-            report
-                .error("contact", node.span.clone(), "`contact` says nothing")
-                .label("write what is known from then on");
+            report.error("contact", node.span.clone(), "`contact` is empty").label("write the fields that change");
             return None;
         }
         if let Some(node) = fields.get("email")
             && node.scalar() == Some(NO_EMAIL)
         {
-            report.error("contact", node.span.clone(), "a contact has an address").label("leave it out, or write one");
+            report
+                .error("contact", node.span.clone(), "a contact needs an address")
+                .label("remove this key, or write an address");
             return None;
         }
         self.unknown = false;
         self.learn(&fields, known, report).then(|| self.details.clone())
     }
 
-    /// Every field is checked by itself, so that each mistake is told. Says whether there was none.
+    /// Checks every field by itself, so that each error is reported. Returns whether there was no error.
     fn learn(&mut self, fields: &Fields<'_, '_>, known: &Known<'_>, report: &mut Report<'_>) -> bool {
         let mut right = true;
         for key in ["email", "name", "locale", "timezone", "country"] {

@@ -1,4 +1,4 @@
-//! Reads the step `expect`: `nothing`, or a list of what must have left.
+//! Reads the step `expect`: `nothing`, or a list of what must have been sent.
 
 use super::{
     known::Known,
@@ -22,11 +22,11 @@ pub(super) fn read(
 ) -> Option<Vec<Expected>> {
     match &node.value {
         Value::Null => {
-            report.error("expect", node.span.clone(), "`expect` has to say what").label("write `nothing`, or a list");
+            report.error("expect", node.span.clone(), "`expect` needs a value").label("write `nothing`, or a list");
             None
         }
         Value::List(items) if items.is_empty() => {
-            report.error("expect", node.span.clone(), "an empty list").label("if that is meant, write `nothing`");
+            report.error("expect", node.span.clone(), "an empty list").label("to expect nothing, write `nothing`");
             None
         }
         Value::List(_) | Value::Map(_) => {
@@ -51,7 +51,7 @@ fn no_expectation(node: &Node<'_>, report: &mut Report<'_>) {
 
 fn one(node: &Node<'_>, only: Option<&[RuleId]>, known: &Known<'_>, report: &mut Report<'_>) -> Option<Expected> {
     if node.scalar() == Some(NOTHING) {
-        report.error("expect", node.span.clone(), "`nothing` stands alone").label("write `expect: nothing`");
+        report.error("expect", node.span.clone(), "`nothing` cannot be in a list").label("write `expect: nothing`");
         return None;
     }
     let before = report.found().len();
@@ -70,7 +70,7 @@ fn one(node: &Node<'_>, only: Option<&[RuleId]>, known: &Known<'_>, report: &mut
         if !fits {
             report.error("expect", entry.key_span.clone(), format!("`{key}`: {}", without(kind, key)));
         } else if shadow && matches!(key, "subject" | "contains") {
-            let message = format!("`{key}`: what a rule in shadow would say is not made");
+            let message = format!("`{key}`: the texts of a rule in shadow are not rendered");
             report.error("expect", entry.key_span.clone(), message);
         }
     }
@@ -92,13 +92,13 @@ fn rule(node: &Node<'_>, only: Option<&[RuleId]>, known: &Known<'_>, report: &mu
     if only.is_some_and(|only| !only.contains(&id)) {
         report
             .error("rule", node.span.clone(), format!("{id} is not among this test's `rules`"))
-            .label("it counts as absent");
+            .label("this test does not use the rule");
         return None;
     }
     Some(id)
 }
 
-/// What kind of thing, and its name.
+/// Returns the kind of action and its name.
 fn aim(fields: &Fields<'_, '_>, misspelt: bool, report: &mut Report<'_>) -> Option<(Kind, Box<str>)> {
     let named: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| fields.get(kind.name()).is_some()).collect();
     match named[..] {
@@ -109,13 +109,13 @@ fn aim(fields: &Fields<'_, '_>, misspelt: bool, report: &mut Report<'_>) -> Opti
         [] if misspelt => None,
         [] => {
             report
-                .error("expect", fields.span(), "an expectation says what leaves")
+                .error("expect", fields.span(), "an expectation needs an action")
                 .label("`email`, `webhook`, `chat`, `tag` or `untag`, with its name");
             None
         }
         [_, second, ..] => {
             let at = fields.entry(second.name()).map_or(fields.span(), |entry| entry.key_span.clone());
-            report.error("expect", at, "an expectation is about one thing").label("write it as one of its own");
+            report.error("expect", at, "an expectation has only one action").label("write a separate expectation");
             None
         }
     }
@@ -123,8 +123,8 @@ fn aim(fields: &Fields<'_, '_>, misspelt: bool, report: &mut Report<'_>) -> Opti
 
 fn without(kind: Kind, key: &str) -> &'static str {
     match (key, kind) {
-        ("to", Kind::Webhook | Kind::Chat) => "whom this goes to is its name",
-        ("to", _) => "a tag goes to nobody",
+        ("to", Kind::Webhook | Kind::Chat) => "its name says where it goes",
+        ("to", _) => "a tag has no recipient",
         ("subject", _) => "only an email has a subject",
         ("contains", _) => "only an email and a chat have a text",
         _ => "only a webhook has an event",

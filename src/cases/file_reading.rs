@@ -1,6 +1,6 @@
 //! Reads one file of tests.
 //!
-//! As with rules, each test is read by itself: what is wrong with one hides nothing that is wrong with the next.
+//! As with rules, each test is read by itself: an error in one test does not hide an error in the next.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::source::{Diagnostic, Document, Fields, Lines, Report, Value};
 
 const BEGINS: &str = "a file of tests begins with the lines `format: 1` and `tests:`";
 
-/// The file's tests, where nothing is wrong with them; and what is to be said.
+/// Returns the file's tests if they have no error; and the diagnostics.
 pub(super) fn read(path: &str, text: &str, known: &Known<'_>) -> (Option<Vec<Test>>, Vec<Diagnostic>) {
     let mut report = Report::new(path, text);
     let tests = tests(known, &mut report);
@@ -27,7 +27,7 @@ fn tests(known: &Known<'_>, report: &mut Report<'_>) -> Option<Vec<Test>> {
         }
         Value::List(_) => {
             let at = root.span.start..root.span.start + 1;
-            report.error("format", at, "the tests stand under the key `tests`").help(BEGINS);
+            report.error("format", at, "the tests must be under the key `tests`").help(BEGINS);
             return None;
         }
         _ => {}
@@ -54,9 +54,9 @@ fn tests(known: &Known<'_>, report: &mut Report<'_>) -> Option<Vec<Test>> {
     for node in list.items() {
         let before = report.found().len();
         let read = test_reading::read(node, &file, &lines, known, report);
-        // A test that is not run must never look like one that has passed.
+        // A test that is not run must not appear to have passed.
         if read.is_none() && report.found().len() == before {
-            report.error("test", node.span.clone(), "this test can't be read");
+            report.error("test", node.span.clone(), "this test cannot be read");
         }
         let (Some(name), line) = (test_reading::name_of(node), lines.line(node.span.start)) else { continue };
         if let Some(first) = names.get(name) {
@@ -67,7 +67,7 @@ fn tests(known: &Known<'_>, report: &mut Report<'_>) -> Option<Vec<Test>> {
                     format!("a second test named {name}"),
                 )
                 .label("give it another name")
-                .help(format!("the first stands in line {first}"));
+                .help(format!("the first one is in line {first}"));
         } else {
             names.insert(name.to_owned(), line);
         }

@@ -8,14 +8,14 @@ use crate::{
     source::{Node, Report, did_you_mean},
 };
 
-/// How many findings of a file are looked at for what was meant.
+/// Maximum number of errors in a file for which a suggestion is searched.
 const GUESSED: usize = 200;
 
 pub(super) struct Known<'a> {
-    /// `None`: the rules can't be read, so nobody knows which there are.
+    /// `None`: the rules cannot be read, so every valid rule id is accepted.
     pub rules: Option<&'a RuleSet>,
     pub context: &'a Context,
-    /// The codes that have words, and those that the configuration knows.
+    /// The codes that have a label, and those of the configuration.
     codes: BTreeSet<&'a str>,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Known<'a> {
         Self { rules, context, codes }
     }
 
-    /// The id of a rule that is there.
+    /// Returns the id of an existing rule.
     pub fn rule(&self, node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<RuleId> {
         let text = node.text(what, report)?;
         let known = match self.rules {
@@ -34,7 +34,7 @@ impl<'a> Known<'a> {
             None => RuleId::new(text),
         };
         if known.is_none() {
-            // There may be a hundred thousand rules, and as many slips: nobody reads them all.
+            // A file may have many errors and a set many rules, so suggestions are searched only for the first errors.
             let ids = self.rules.filter(|_| report.found().len() < GUESSED).into_iter().flat_map(RuleSet::rules);
             let meant = did_you_mean(text, ids.map(|rule| rule.id.as_str())).map(|id| format!("did you mean {id}?"));
             report.error("rule", node.span.clone(), format!("there is no rule {text}")).maybe_label(meant);
@@ -42,7 +42,8 @@ impl<'a> Known<'a> {
         known
     }
 
-    /// The name of a status that the provider may send. Any may come, but what is nearly one that is known is a slip.
+    /// The name of a status that the provider may send. Any name is accepted, except one that is similar to a known
+    /// name.
     pub fn status<'n>(&self, node: &'n Node<'_>, report: &mut Report<'_>) -> Option<Option<&'n str>> {
         let known: Vec<&str> =
             Status::KNOWN.iter().copied().chain(self.context.statuses.iter().map(String::as_str)).collect();
@@ -55,7 +56,7 @@ impl<'a> Known<'a> {
         wire_name(node, "`kycProcessingStatus`", &known, "processing_statuses", report)
     }
 
-    /// Warns where a document's type is nearly one that is known.
+    /// Warns if a document's type is similar to a known one, but unknown.
     pub fn document(&self, code: &str, node: &Node<'_>, report: &mut Report<'_>) {
         if !is_known_doc(code) && !self.codes.contains(code) {
             let known = known_docs().iter().copied().chain(self.codes.iter().copied());
@@ -79,7 +80,7 @@ fn warn(node: &Node<'_>, what: &str, code: &str, meant: Option<&str>, report: &m
     }
 }
 
-/// What the wire says: a name, or null, which rules write as `none`.
+/// Reads a name in a callback, or null, which rules write as `none`.
 fn wire_name<'n>(
     node: &'n Node<'_>,
     what: &str,
@@ -100,9 +101,7 @@ fn wire_name<'n>(
         report
             .error("status", node.span.clone(), format!("unknown status {name}"))
             .label(format!("did you mean {meant}?"))
-            .help(format!(
-                "a name that the provider really sends is declared in the configuration, under `{declared}`"
-            ));
+            .help(format!("if the provider sends this name, declare it in the configuration, under `{declared}`"));
         return None;
     }
     Some(Some(name))

@@ -1,4 +1,4 @@
-//! What has left, as a test sees it.
+//! What was sent or tagged in a test.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::{
     rules::{Action, Recipient, RuleId},
 };
 
-/// A mail, a webhook, a message to a room, or a mark that a rule has set or taken away.
+/// A mail, a webhook, a message to a chat, or a tag that a rule has set or removed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Left {
     pub rule: RuleId,
@@ -18,15 +18,15 @@ pub struct Left {
     /// The address of a mail.
     pub to: Option<Box<str>>,
     pub subject: Option<String>,
-    /// What a mail or a chat says; `None` where nobody has made it.
+    /// The text of a mail or a chat; `None` if it was not rendered.
     pub text: Option<String>,
     pub event: Option<Arc<str>>,
-    /// It would have left, if the rule were live.
+    /// The rule is in shadow: it would have been sent if the rule were live.
     pub shadow: bool,
 }
 
 impl Left {
-    /// `None` for an action of which nothing leaves. `address` is the customer's.
+    /// `None` for an action that sends and tags nothing. `address` is the customer's address.
     pub(super) fn of(rule: &RuleId, action: &Action, at: Timestamp, address: Option<&str>) -> Option<Self> {
         let kind = Kind::of(action)?;
         let mut left = Self {
@@ -49,17 +49,17 @@ impl Left {
         Some(left)
     }
 
-    /// As `email reminder`.
+    /// For example `email reminder`.
     pub fn what(&self) -> String {
         format!("{} {}", self.kind, self.name)
     }
 
-    /// A mark, which nobody gets.
+    /// Whether it is a tag, which has no recipient.
     pub fn is_mark(&self) -> bool {
         matches!(self.kind, Kind::Tag | Kind::Untag)
     }
 
-    /// The same thing, whatever else is said of it.
+    /// Whether rule, kind, name and mode are as expected, without the other fields.
     pub(super) fn is_what(&self, expected: &Expected) -> bool {
         self.rule == expected.rule
             && self.kind == expected.kind
@@ -67,7 +67,7 @@ impl Left {
             && self.shadow == expected.shadow
     }
 
-    /// It is all that was expected.
+    /// Whether it meets the whole expectation.
     pub(super) fn meets(&self, expected: &Expected, start: &Start) -> bool {
         self.is_what(expected)
             && expected.at.as_ref().is_none_or(|at| start.is(at, self.at))
@@ -77,7 +77,7 @@ impl Left {
             && expected.contains.iter().all(|part| self.contains(part))
     }
 
-    /// Whether its text has this in it, wherever lines break.
+    /// Whether its text contains this part, ignoring line breaks.
     pub(super) fn contains(&self, part: &str) -> bool {
         self.text.as_deref().is_some_and(|text| text.contains(part) || one_line(text).contains(&one_line(part)))
     }

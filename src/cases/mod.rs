@@ -1,13 +1,13 @@
-//! Tests of rules, as merchants write them beside the rules: `*.test.yaml`.
+//! Tests of rules, which merchants write beside the rules in `*.test.yaml`.
 //!
 //! ```text
 //! Files --Tests::read--> Tests --run(RuleSet)--> Results
 //! ```
 //!
-//! A test is a customer's story: what the provider says, how time passes, and what must have left by then. It is lived in a
-//! world of one customer (`world.rs`) on a clock of its own, where everything is decided by the same
-//! [`decide`](crate::decide::decide()) as in the service. Pure: what would be sent is only noted. A test that can't fail is
-//! refused when it is read, since it would only look like safety.
+//! A test describes events of one customer: callbacks of the provider, time that passes, and what must have been sent
+//! by then. It is run in a simulation of one customer (`world.rs`) with its own clock. The simulation makes every
+//! decision with the same [`decide`](crate::decide::decide()) as the service. The module is pure: what would be sent is
+//! only recorded. A test that cannot fail is rejected when it is read, because it would check nothing.
 
 mod callback_reading;
 mod comparison;
@@ -45,8 +45,8 @@ use crate::{
 pub struct Tests(Vec<test::Test>);
 
 impl Tests {
-    /// Reads every file of tests; or says everything that is wrong with any of them. `rules` is what stands beside them;
-    /// `None` where that can't be read itself, and then no name of a rule is wrong. Warnings may come with either.
+    /// Parses every file of tests; or returns every error in them. `rules` are the rules beside the tests; `None` if
+    /// the rules cannot be read, and then every valid rule id is accepted. Warnings may come with either result.
     pub fn read(files: &Files, rules: Option<&RuleSet>, context: &Context) -> (Option<Self>, Vec<Diagnostic>) {
         let known = known::Known::new(rules, context);
         let mut diagnostics = Vec::new();
@@ -72,7 +72,7 @@ impl Tests {
         self.0.is_empty()
     }
 
-    /// Those whose name has this text in it, in capitals or not.
+    /// Keeps the tests whose name contains this text; case is ignored.
     #[must_use]
     pub fn named(mut self, part: &str) -> Self {
         let part = part.to_lowercase();
@@ -80,13 +80,13 @@ impl Tests {
         self
     }
 
-    /// Lives every test through. The rules must be those that the tests were read with.
+    /// Runs every test. The rules must be those with which the tests were read.
     pub fn run(&self, rules: &RuleSet, policy: &Policy) -> Results {
         deep(|| run::run(&self.0, rules, policy))
     }
 }
 
-/// Directly in the directory, as the rules.
+/// Whether the path is a file of tests. It must be directly in the directory, as the files of rules.
 pub fn is_test_file(path: &str) -> bool {
     path.ends_with(".test.yaml") && !path.contains('/')
 }

@@ -1,4 +1,4 @@
-//! Times as tests write and show them: `2026-03-03T21:30`, with a zone or without.
+//! Times in tests, as read and shown: `2026-03-03T21:30`, with or without a zone.
 
 use jiff::{
     ZonedDateTime,
@@ -16,7 +16,7 @@ use crate::{
 
 const WRITE_AS: &str = "write as `2026-03-03T21:30[Europe/Lisbon]`, `2026-03-03T21:30` or `2026-03-03T21:30Z`";
 
-/// When a test begins that does not say it: noon of a Monday.
+/// The default start of a test: noon on a Monday.
 const NOON: DateTime = DateTime::constant(2026, 1, 5, 12, 0, 0, 0);
 
 enum Written {
@@ -24,7 +24,7 @@ enum Written {
     Zoned(ZonedDateTime),
 }
 
-/// The `start` of a test. Without a zone it is UTC.
+/// Reads the `start` of a test. Without a zone it is UTC.
 pub(super) fn start(node: Option<&Node<'_>>, report: &mut Report<'_>) -> Option<Start> {
     let written = match node {
         None => Written::Clocks(NOON),
@@ -37,7 +37,7 @@ pub(super) fn start(node: Option<&Node<'_>>, report: &mut Report<'_>) -> Option<
     Some(Start { at: zoned.timestamp().into(), zone: zoned.time_zone().clone() })
 }
 
-/// The `at` of something that is expected.
+/// Reads the `at` of an expectation.
 pub(super) fn at(node: &Node<'_>, report: &mut Report<'_>) -> Option<Moment> {
     Some(match read(node, "`at`", report)? {
         Written::Clocks(clocks) => Moment::Clocks(clocks),
@@ -51,15 +51,15 @@ fn read(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Written>
     if let Some(name) = pieces.as_ref().and_then(unknown_zone) {
         let at = text.find(&name).map_or(node.span.clone(), |at| node.part(at..at + name.len(), report));
         let known = zone::names();
-        let note = report.error("time", at, format!("{what}: `{name}` is no time zone"));
+        let note = report.error("time", at, format!("{what}: `{name}` is not a time zone"));
         match did_you_mean(&name, known.iter().map(String::as_str)) {
             Some(meant) => note.label(format!("did you mean {meant}?")),
-            None => note.label("write a name as Europe/Lisbon"),
+            None => note.label("write a name such as Europe/Lisbon"),
         };
         return None;
     }
     let read = pieces.and_then(|pieces| match (named_zone(&pieces), pieces.to_numeric_offset()) {
-        // An offset that the zone does not have at this time is refused here.
+        // `zone::parse` rejects an offset that the zone does not have at this time.
         (Some(name), Some(_)) => zone::parse(text, name).map(Written::Zoned),
         (Some(name), None) => zoned(&pieces, name).map(Written::Zoned),
         _ if pieces.time_zone_annotation().is_some() => text.parse().ok().map(Written::Zoned),
@@ -70,15 +70,15 @@ fn read(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Written>
         (None, None) => text.parse().ok().map(Written::Clocks),
     });
     if let (None, Some((clocks, zone))) = (&read, at_odds(text)) {
-        let message = format!("{what}: when clocks in {zone} show {clocks}, they are not that far from UTC");
+        let message = format!("{what}: {zone} does not have this offset from UTC at {clocks}");
         report.error("time", node.span.clone(), message).label("leave the offset out");
     } else if read.is_none() {
-        report.error("time", node.span.clone(), format!("{what}: `{text}` is no date and time")).label(WRITE_AS);
+        report.error("time", node.span.clone(), format!("{what}: `{text}` is not a date and time")).label(WRITE_AS);
     }
     read
 }
 
-/// The time and the zone of a text that would be right without its offset.
+/// The local time and the zone of a text that would be valid without its offset.
 fn at_odds(text: &str) -> Option<(DateTime, String)> {
     let pieces = Pieces::parse(text).ok()?;
     pieces.to_numeric_offset()?;
@@ -86,7 +86,7 @@ fn at_odds(text: &str) -> Option<(DateTime, String)> {
     Some((pieces.date().to_datetime(pieces.time()?), zone.iana_name()?.to_owned()))
 }
 
-/// The instant at which the clocks in this zone first show the time.
+/// The first instant at which the zone has this local time.
 fn zoned(pieces: &Pieces<'_>, name: &str) -> Option<ZonedDateTime> {
     let zone = zone::named(name)?;
     let instant = zone::first_instant(&zone, pieces.date().to_datetime(pieces.time()?))?;
@@ -105,17 +105,17 @@ fn unknown_zone(pieces: &Pieces<'_>) -> Option<String> {
 }
 
 impl Start {
-    /// What the clocks of the test show then.
+    /// The local time of the test's zone at this instant.
     pub fn clocks(&self, at: Timestamp) -> DateTime {
         self.zone.to_datetime(at.to_jiff())
     }
 
-    /// As a test writes it: to the minute where that is exact.
+    /// Formats the time as in a test: to the minute if that is exact.
     pub fn shown(&self, at: Timestamp) -> String {
         shown(self.clocks(at))
     }
 
-    /// The zone's name, or its offset.
+    /// The name of the zone, or its offset.
     pub fn zone_name(&self) -> String {
         match self.zone.iana_name() {
             Some(name) => name.to_owned(),

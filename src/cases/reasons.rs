@@ -1,4 +1,4 @@
-//! Why something that was expected has not left.
+//! Explains why an expected action was not sent.
 
 use super::{
     test::{Expected, Start},
@@ -12,7 +12,7 @@ use crate::{
     source::did_you_mean,
 };
 
-/// In one line. `since` is the line of the look before.
+/// Returns the reason in one line. `since` is the line of the previous `expect`.
 pub(super) fn why_not(
     expected: &Expected,
     seen: &Seen,
@@ -20,7 +20,7 @@ pub(super) fn why_not(
     start: &Start,
     since: Option<u32>,
 ) -> String {
-    let Some(rule) = world.rules().rule(expected.rule.as_str()) else { return "the rule is not there".to_owned() };
+    let Some(rule) = world.rules().rule(expected.rule.as_str()) else { return "there is no such rule".to_owned() };
     if let Some(reason) = never(expected, rule) {
         return reason;
     }
@@ -31,7 +31,7 @@ pub(super) fn why_not(
         .unwrap_or_else(|| unmatched(rule, seen, start, since))
 }
 
-/// This rule, as it stands, can't make it leave.
+/// The reason if this rule cannot cause the action at all.
 fn never(expected: &Expected, rule: &Rule) -> Option<String> {
     let id = &rule.id;
     if !rule.actions.iter().any(|action| expected.is_of(action)) {
@@ -43,13 +43,15 @@ fn never(expected: &Expected, rule: &Rule) -> Option<String> {
     }
     match (rule.mode, expected.shadow) {
         (Mode::Paused, _) => Some(format!("{id} is paused")),
-        (Mode::Shadow, false) => Some(format!("{id} is in shadow; `shadow: true` compares what it would have ordered")),
+        (Mode::Shadow, false) => {
+            Some(format!("{id} is in shadow; add `shadow: true` to compare what it would have ordered"))
+        }
         (Mode::Live, true) => Some(format!("{id} is live, not in shadow")),
         (Mode::Live, false) | (Mode::Shadow, true) => None,
     }
 }
 
-/// It has been ordered, and is still there.
+/// The reason if the action was ordered and its job is still open.
 fn waits(expected: &Expected, world: &World<'_>, start: &Start) -> Option<String> {
     let mut jobs = world.case().open.iter();
     let job = jobs.find(|job| job.order.rule == expected.rule && expected.is_of(&job.order.action))?;
@@ -62,31 +64,31 @@ fn waits(expected: &Expected, world: &World<'_>, start: &Start) -> Option<String
     })
 }
 
-/// It had been ordered, and was taken back.
+/// The reason if the action was ordered and its job was cancelled.
 fn lost(expected: &Expected, seen: &Seen, start: &Start) -> Option<String> {
     let mut lost = seen.lost.iter().rev();
     let job = lost.find(|job| job.rule == expected.rule && expected.is_of(&job.action))?;
     Some(format!("it was cancelled at {}: {}", start.shown(job.at), job.reason))
 }
 
-/// What became of the rule when it was last looked at.
+/// The reason from the last evaluation of the rule.
 fn ruled(expected: &Expected, seen: &Seen, start: &Start) -> Option<String> {
     let (at, ruling) = seen.rulings.iter().rev().find(|(_, ruling)| ruling.id == expected.rule)?;
     let (at, why) = (start.shown(*at), ruling.reason());
     Some(match (ruling.outcome, why) {
         (Ruled::Paused, _) => format!("the rule was paused at {at}"),
         (Ruled::No, Some(why)) => format!("the rule did not fire at {at}: {why}"),
-        (Ruled::Undecidable, Some(why)) => format!("nobody could tell at {at}: {why}"),
+        (Ruled::Undecidable, Some(why)) => format!("the rule could not be decided at {at}: {why}"),
         (Ruled::Limited | Ruled::Fired, Some(why)) => format!("the rule fired at {at}: {why}"),
-        (Ruled::Shadow, Some(why)) => format!("at {at} it {why}"),
+        (Ruled::Shadow, Some(why)) => format!("at {at} the rule {why}"),
         (Ruled::Fired, None) if expected.kind.is_mark() => {
-            format!("the rule fired at {at}, and the customer was marked so already")
+            format!("the rule fired at {at}, and the customer's tags were already as it sets them")
         }
-        (_, None) => format!("the rule fired at {at}, and nothing else has left"),
+        (_, None) => format!("the rule fired at {at}, and nothing more was sent"),
     })
 }
 
-/// The stay goes on, and has not lasted long enough.
+/// The reason if the stay continues and has not lasted long enough.
 fn ahead(rule: &Rule, world: &World<'_>, start: &Start) -> Option<String> {
     let timers_of = |(stay, entered_at): (Stay, Timestamp)| {
         let timers = world.rules().timers_of(&stay).filter(|timer| timer.rule == rule.id);
@@ -94,12 +96,12 @@ fn ahead(rule: &Rule, world: &World<'_>, start: &Start) -> Option<String> {
     };
     let timers = world.case().customer.iter().flat_map(stays).flat_map(timers_of);
     let (timer, due_at) = timers.filter(|(_, due_at)| *due_at > world.now()).min_by_key(|(_, due_at)| *due_at)?;
-    Some(format!("`{} for {}` comes due at {}", timer.stay, timer.after, start.shown(due_at)))
+    Some(format!("`{} for {}` is due at {}", timer.stay, timer.after, start.shown(due_at)))
 }
 
 fn unmatched(rule: &Rule, seen: &Seen, start: &Start, since: Option<u32>) -> String {
     let when: Vec<String> = rule.triggers.iter().map(Trigger::to_string).collect();
     let since = since.map_or_else(|| format!("the start at {}", start.shown(start.at)), |line| format!("line {line}"));
-    let many = if seen.more_rulings { "; or the rule was one of many that did not fire" } else { "" };
-    format!("nothing since {since} was `{}`{many}", when.join("`, `"))
+    let many = if seen.more_rulings { "; or too many rules were evaluated to record the outcome of each" } else { "" };
+    format!("no event since {since} matched `{}`{many}", when.join("`, `"))
 }

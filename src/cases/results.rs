@@ -1,4 +1,4 @@
-//! How tests went, for people and for scripts.
+//! The results of tests, as text and as JSON.
 
 use std::fmt::Write;
 
@@ -10,22 +10,22 @@ use super::{
 };
 use crate::rules::RuleId;
 
-/// How all of them went.
+/// The results of all tests.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Results {
     pub tests: Vec<Tested>,
-    /// The rules that none of them fires, in file order; without those that are paused.
+    /// The rules that no test fires, in file order, without paused rules.
     pub untested: Vec<RuleId>,
 }
 
-/// How one test went.
+/// The result of one test.
 #[derive(Clone, Debug, Serialize)]
 pub struct Tested {
     pub name: String,
-    /// Below the rules directory, or as [`Results::shown_in`] has it.
+    /// The path below the rules directory, or as changed by [`Results::shown_in`].
     pub file: String,
     pub line: u32,
-    /// One for each `expect` that was not met; none: it has passed.
+    /// One for each `expect` that was not met; empty if the test passed.
     pub failures: Vec<Failure>,
 }
 
@@ -33,20 +33,20 @@ pub struct Tested {
 #[derive(Clone, Debug, Serialize)]
 pub struct Failure {
     pub line: u32,
-    /// What the clocks of the test showed, as all times below.
+    /// The local time in the zone of the test, as all times below.
     pub at: String,
     pub zone: String,
     pub differences: Vec<Difference>,
 }
 
-/// One thing that was expected and did not leave so, or left and was not expected.
+/// An expected action that was not sent as expected, or an action that was not expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     pub expected: Option<String>,
     pub got: Option<String>,
-    /// Why nothing has left.
+    /// The reason nothing was sent.
     pub why: Option<String>,
-    /// What a mail or a chat says that should have said something else.
+    /// The text of a mail or a chat that lacks an expected part.
     pub text: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl Results {
         self.tests.iter().filter(|test| !test.passed()).count()
     }
 
-    /// With the files as the merchant knows them: below their directory.
+    /// Puts the directory before the path of each file.
     #[must_use]
     pub fn shown_in(mut self, dir: &str) -> Self {
         let dir = dir.strip_prefix("./").unwrap_or(dir).trim_end_matches('/');
@@ -65,7 +65,7 @@ impl Results {
         self
     }
 
-    /// Every test that has failed, with what differs; and how many there were.
+    /// Formats every failed test with its differences, and the number of tests.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for test in self.tests.iter().filter(|test| !test.passed()) {
@@ -99,7 +99,7 @@ impl Tested {
 }
 
 impl Difference {
-    /// It has left, and not as it should.
+    /// An action that was sent, but not as expected.
     pub(super) fn of(expected: &Expected, left: &Left, start: &Start) -> Self {
         let lacks: Vec<String> = expected
             .contains
@@ -108,12 +108,12 @@ impl Difference {
             .map(|part| format!(", without {part:?}"))
             .collect();
         let mut got = named(&left.rule, left.kind.name(), &left.name, left.shadow);
-        // Only what somebody asked for: the rest would hide what differs.
+        // Only the fields in the expectation are shown, because others would hide the difference.
         if expected.at.is_some() {
             let _ = write!(got, ", at {}", start.shown(left.at));
         }
         if expected.to.is_some() {
-            let _ = write!(got, ", to {}", left.to.as_deref().unwrap_or("nobody"));
+            let _ = write!(got, ", to {}", left.to.as_deref().unwrap_or("no address"));
         }
         if expected.subject.is_some() {
             let _ = write!(got, ", subject {:?}", left.subject.as_deref().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Lives tests through, and says of each how it went.
+//! Runs tests and returns their results.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::{
     stack::caught,
 };
 
-/// How much all tests of a directory may cost together, as [`World::worked`] counts: 20,000 mails.
+/// Maximum work of all tests of a directory together, as counted by [`World::worked`]: 20,000 mails.
 const MAX_WORK: u64 = if cfg!(test) { 100_000 } else { 1_000_000 };
 
 pub(super) fn run(tests: &[Test], rules: &RuleSet, policy: &Policy) -> Results {
@@ -27,7 +27,7 @@ pub(super) fn run(tests: &[Test], rules: &RuleSet, policy: &Policy) -> Results {
         tested.unwrap_or_else(|panic| panicked(test, panic))
     });
     let tested = tested.collect();
-    // A paused rule can't be fired by any test.
+    // No test can fire a paused rule.
     let silent = rules.rules().iter().filter(|rule| rule.mode != Mode::Paused && !fired.contains(&rule.id));
     Results { tests: tested, untested: silent.map(|rule| rule.id.clone()).collect() }
 }
@@ -39,7 +39,7 @@ fn panicked(test: &Test, panic: String) -> Tested {
     Tested { name: test.name.clone(), file: test.file.to_string(), line: test.line, failures: vec![failure] }
 }
 
-/// The rules have always been there, and nobody has paused any.
+/// A standing in which the rules have always existed, and none is paused by an operator.
 fn standing(rules: &RuleSet) -> Standing {
     Standing::since(rules, Timestamp::from_millis(i64::MIN))
 }
@@ -60,7 +60,7 @@ fn one(
         world.happens(&Command::Contact { customer: customer(), contact });
     }
     let mut failures = Vec::new();
-    // Where the last look was.
+    // The line of the last `expect`.
     let mut since = None;
     let room_before = *room;
     for step in &test.steps {
@@ -97,9 +97,10 @@ fn one(
     Tested { name: test.name.clone(), file: test.file.to_string(), line: test.line, failures }
 }
 
-/// The tests cost too much to be run to their end.
+/// The failure for tests that need too much work to be run to their end.
 fn too_much(line: u32, test: &Test, world: &World<'_>) -> Failure {
-    let why = "the tests of this directory do so much that they are not run any further: callbacks, days and mails"
+    let why = "the tests of this directory need too much work and are stopped: use fewer callbacks, shorter waits and \
+               fewer mails"
         .to_owned();
     let differences = vec![Difference { expected: None, got: None, why: Some(why), text: None }];
     Failure { line, at: test.start.shown(world.now()), zone: test.start.zone_name(), differences }

@@ -17,7 +17,7 @@ pub(super) fn read(
     report: &mut Report<'_>,
 ) -> Option<Does> {
     if !matches!(node.value, Value::Map(_) | Value::Refused) {
-        node.wrong("a step", "a map of one key, as `wait: 2d`", report);
+        node.wrong("a step", "a map of one key, such as `wait: 2d`", report);
         return None;
     }
     let before = report.found().len();
@@ -25,16 +25,16 @@ pub(super) fn read(
     let entries = node.entries("a step", report)?;
     let entry = match entries {
         [] => {
-            report.error("step", node.span.clone(), "a step does something: `callback`, `wait`, `expect`");
+            report.error("step", node.span.clone(), "a step needs a key, such as `callback`, `wait` or `expect`");
             return None;
         }
         [entry] => entry,
-        // A misspelt key has been told.
+        // An unknown key has been reported already.
         _ if report.found().len() > before => return None,
         [_, second, ..] => {
             report
-                .error("step", second.key_span.clone(), "a step does one thing")
-                .label(format!("begin a step of its own: `- {}:`", second.key));
+                .error("step", second.key_span.clone(), "a step has only one key")
+                .label(format!("write a separate step: `- {}:`", second.key));
             return None;
         }
     };

@@ -1,4 +1,4 @@
-//! What a test says, once it has been read.
+//! The data of a parsed test.
 
 use std::{fmt, sync::Arc};
 
@@ -11,24 +11,24 @@ use crate::{
     source::Duration,
 };
 
-/// One customer's story.
+/// The events and expectations of one customer.
 #[derive(Debug)]
 pub(super) struct Test {
     pub name: String,
-    /// Below the rules directory.
+    /// The path below the rules directory.
     pub file: Arc<str>,
-    /// Where it begins, from 1.
+    /// The first line of the test, from 1.
     pub line: u32,
     pub start: Start,
     pub customer: CustomerId,
-    /// `None`: nobody knows where to write.
+    /// `None`: the customer has no contact.
     pub contact: Option<Contact>,
-    /// The only rules that are there; `None`: all of them.
+    /// The rules of the test; `None`: all rules.
     pub rules: Option<Vec<RuleId>>,
     pub steps: Vec<Step>,
 }
 
-/// When it begins, and by whose clock it tells the time.
+/// The start of a test, and the zone of its local times.
 #[derive(Clone, Debug)]
 pub(super) struct Start {
     pub at: Timestamp,
@@ -48,11 +48,11 @@ pub(super) enum Does {
     Contact(Contact),
     Tag(Box<str>),
     Untag(Box<str>),
-    /// All that has left since the last one.
+    /// Everything that must have been sent since the previous `expect`.
     Expect(Vec<Expected>),
 }
 
-/// What can leave, or be seen on the customer.
+/// The kinds of actions that a test can expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Email,
@@ -62,35 +62,35 @@ pub(super) enum Kind {
     Untag,
 }
 
-/// One thing that must have left.
+/// One action that must have been sent.
 #[derive(Debug)]
 pub(super) struct Expected {
     pub rule: RuleId,
     pub kind: Kind,
-    /// The template, the target, the room, the tag.
+    /// The name of the template, webhook, chat or tag.
     pub name: Box<str>,
     pub at: Option<Moment>,
     pub to: Option<Box<str>>,
     pub subject: Option<Box<str>>,
-    /// All of these.
+    /// The text must contain all of these.
     pub contains: Vec<Box<str>>,
     pub event: Option<Box<str>>,
     pub shadow: bool,
 }
 
-/// A time as it is written.
+/// A time as written in a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
-    /// What the clocks in the start's zone show; in autumn that may be twice.
+    /// A local time in the zone of the start; in autumn it may occur twice.
     Clocks(DateTime),
-    /// With a zone of its own.
+    /// A time with its own zone.
     Instant(Timestamp),
 }
 
 impl Kind {
     pub const ALL: &[Kind] = &[Self::Email, Self::Webhook, Self::Chat, Self::Tag, Self::Untag];
 
-    /// As rules and tests write it.
+    /// The name of the kind in rules and tests.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Email => "email",
@@ -101,12 +101,12 @@ impl Kind {
         }
     }
 
-    /// Seen on the customer rather than sent.
+    /// Whether it is a tag of the customer and is not sent.
     pub const fn is_mark(self) -> bool {
         matches!(self, Self::Tag | Self::Untag)
     }
 
-    /// `None` for what leaves nothing.
+    /// `None` for an action that sends and tags nothing.
     pub const fn of(action: &Action) -> Option<Self> {
         match action {
             Action::Email { .. } => Some(Self::Email),

@@ -1,4 +1,4 @@
-//! Reads one test: who it is about, when it begins, its steps; and refuses one that can't fail.
+//! Reads one test: its customer, start and steps; and rejects a test that cannot fail.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
 
 const KEYS: &[&str] = &["name", "start", "customer", "rules", "steps"];
 
-/// What it is called, if it is called anything.
+/// The name of a test, if it has one.
 pub(super) fn name_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     node.get("name").and_then(Node::scalar).map(str::trim).filter(|name| !name.is_empty())
 }
@@ -34,7 +34,7 @@ pub(super) fn read(
     let customer = Person::read(fields.get("customer"), known, report);
     let rules = fields.get("rules").map(|node| rules(node, known, report));
     let only = rules.as_ref().and_then(Option::as_deref);
-    // What is wrong with the customer has been said; the steps are read all the same.
+    // Errors in the customer have been reported; the steps are read nevertheless.
     let complete = customer.is_some();
     let mut person = customer.or_else(Person::unnamed)?;
     let (id, contact) = (person.id.clone(), person.contact());
@@ -47,7 +47,7 @@ pub(super) fn read(
     Some(Test { name, file: Arc::clone(file), line, start, customer: id, contact, rules: rules.flatten(), steps })
 }
 
-/// The rules that are there; the others count as absent.
+/// The rules that the test uses; all others count as absent.
 fn rules(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<Vec<RuleId>> {
     if let Value::Map(_) = node.value {
         node.wrong("`rules`", "a list of ids", report);
@@ -59,7 +59,7 @@ fn rules(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<
     for item in items {
         let Some(id) = known.rule(item, "an id", report) else { continue };
         if !there.insert(id.clone()) {
-            report.error("duplicate", item.span.clone(), format!("{id} stands here twice"));
+            report.error("duplicate", item.span.clone(), format!("{id} appears twice here"));
         }
         ids.push(id);
     }
@@ -84,7 +84,7 @@ fn steps(
         let does = step_reading::read(item, person, only, known, report);
         steps.extend(does.map(|does| Step { line: lines.line(item.span.start), does }));
     }
-    // A step that could not be read may be the one that makes the others worth something.
+    // A step that could not be read may be the one that makes the other steps valid.
     if steps.len() < items.len() {
         return None;
     }
@@ -92,10 +92,10 @@ fn steps(
     Some(steps)
 }
 
-/// What can't fail: it would only look like safety.
+/// Rejects steps that check nothing.
 fn idle(steps: &[Step], items: &[Node<'_>], report: &mut Report<'_>) {
     let mut called_back = false;
-    // Since the last `expect`.
+    // Whether anything could have been sent since the last `expect`.
     let mut something = false;
     let mut checked = None;
     for (nth, (step, item)) in steps.iter().zip(items).enumerate() {
@@ -105,13 +105,13 @@ fn idle(steps: &[Step], items: &[Node<'_>], report: &mut Report<'_>) {
             Does::Tag(_) | Does::Untag(_) => {}
             Does::Expect(_) if !called_back => {
                 report
-                    .error("idle", place(item), "nothing can have left before the first `callback`")
-                    .help("put it behind what makes something leave");
+                    .error("idle", place(item), "nothing can have been sent before the first `callback`")
+                    .help("move it after the step that can send something");
             }
             Does::Expect(_) if !something => {
                 report
-                    .error("idle", place(item), "nothing can have left since the last `expect`")
-                    .help("between the two there has to be a `callback`, a `wait` or a `contact`");
+                    .error("idle", place(item), "nothing can have been sent since the last `expect`")
+                    .help("put a `callback`, a `wait` or a `contact` between the two");
             }
             Does::Expect(_) => {}
         }
@@ -123,16 +123,16 @@ fn idle(steps: &[Step], items: &[Node<'_>], report: &mut Report<'_>) {
     let Some(item) = items.get(unchecked) else { return };
     if checked.is_none() {
         report
-            .error("idle", place(item), "this test can't fail: it has no `expect`")
-            .help("end with `- expect: nothing`, or with what must have left");
+            .error("idle", place(item), "this test cannot fail: it has no `expect`")
+            .help("end with `- expect: nothing`, or with what must have been sent");
     } else {
         report
-            .error("idle", place(item), "nothing checks what this and the steps behind it do")
-            .help("end with `- expect: nothing`, or with what must have left");
+            .error("idle", place(item), "no `expect` checks this step and the steps after it")
+            .help("end with `- expect: nothing`, or with what must have been sent");
     }
 }
 
-/// The key of a step.
+/// The span of a step's key.
 fn place(item: &Node<'_>) -> std::ops::Range<usize> {
     match &item.value {
         Value::Map(entries) => entries.first().map_or(item.span.clone(), |entry| entry.key_span.clone()),

@@ -1,4 +1,4 @@
-//! Stories that customers live, mostly in tables: what must leave, what is told where it does not, and why.
+//! Table-driven tests: what must be sent, the differences that are reported, and the reasons.
 
 use super::*;
 use crate::rules::RuleId;
@@ -73,44 +73,44 @@ fn story(lines: &str) -> String {
     format!("  - name: a story\n{}", lines.concat())
 }
 
-/// A test that begins on a Tuesday evening, with these steps.
+/// A test with these steps that begins on a Tuesday evening.
 fn steps(steps: &str) -> String {
     let steps: Vec<String> = steps.lines().map(|line| format!("  - {line}\n")).collect();
     story(&format!("start: 2026-03-03T18:00\nsteps:\n{}", steps.concat()))
 }
 
 #[test]
-fn what_should_leave_leaves() {
+fn expected_actions_are_sent() {
     for lines in [
         // Each kind of step, and of expectation.
         "callback: {status: CREATED}\nexpect: [{rule: welcome, email: hello}]",
         "callback: {status: CREATED}\nexpect: {rule: welcome, email: hello, at: 2026-03-03T18:00, to: customer@example.com, subject: Hello you, contains: Welcome}",
         "callback: {status: FULL_USER}\nexpect: nothing",
         "tag: trial\ncontact: {country: DE}\ncallback: {status: FULL_USER}\nexpect: [{rule: vip, untag: trial}, {rule: vip, email: hello, to: ops@shop.example}, {rule: vip, tag: vip}]",
-        // Who is marked already is not marked.
+        // A customer who has the tag already is not tagged again.
         "tag: vip\ncontact: {country: DE}\ncallback: {status: FULL_USER}\nexpect: [{rule: vip, email: hello}]",
         "tag: trial\nuntag: trial\ncontact: {country: DE}\ncallback: {status: FULL_USER}\nexpect: [{rule: vip, tag: vip}, {rule: vip, email: hello}]",
         "tag: vip\ncontact: {attributes: {plan: pro}}\ncallback: {status: KYC_PENDING}\nexpect: [{rule: marked, email: hello}]",
-        // A mail waits, and its text may break anywhere.
+        // A mail waits, and its text may contain line breaks anywhere.
         "callback: {status: SOFT_KYC_FAILED, docsMissing: [SELFIE, {docType: PASSPORT}]}\nexpect: nothing\nwait: 2m\nexpect: [{rule: sorry, email: sorry, at: 2026-03-03T18:02, contains: your passport}]",
         "wait: 3h\ncallback: {status: SOFT_KYC_FAILED, docsMissing: [SELFIE]}\nwait: 11h\nexpect: nothing\nwait: 1h\nexpect: [{rule: sorry, email: sorry, at: 2026-03-04T09:00}]",
-        // What waited for a stay that is over is gone.
+        // A waiting mail is cancelled when its stay ends.
         "callback: {status: SOFT_KYC_FAILED, docsMissing: [SELFIE]}\ncallback: {status: KYC_PENDING}\nwait: 10d\nexpect: nothing",
-        // The customer's language and clock.
+        // The customer's language and time zone.
         "contact: {locale: de, timezone: Asia/Tokyo}\ncallback: {status: SOFT_KYC_FAILED, docsMissing: [PASSPORT]}\nwait: 8h\nexpect: [{rule: sorry, email: sorry, at: '2026-03-04T09:00[Asia/Tokyo]', subject: Noch etwas, contains: [Reisepass, fehlt]}]",
         "callback: {status: FULL_USER}\ncallback: {status: HARD_KYC_FAILED}\nexpect: [{rule: reversal, chat: ops, contains: no longer}, {rule: reversal, webhook: shop, event: kyc.reversed, at: 2026-03-03T18:00}]",
-        // A chat says what was known when it was ordered, in the default language, and no more often than it may.
+        // A chat has the values from the time of its order, in the default language, and respects its limit.
         "contact: {name: Ada, locale: de}\ncallback: {status: FULL_USER}\ncallback: {status: HARD_KYC_FAILED, docsMissing: [SELFIE]}\nexpect: [{rule: reversal, chat: ops, contains: ['Ada is', lacks selfie, was FULL_USER]}, {rule: reversal, webhook: shop}]\ncallback: {status: FULL_USER}\ncallback: {status: HARD_KYC_FAILED}\nexpect: [{rule: reversal, webhook: shop}]",
         // A duplicate does nothing.
         "callback: {status: CREATED}\ncallback: {status: CREATED}\nexpect: [{rule: welcome, email: hello}]",
-        // Null, and names that nobody knows.
+        // Null, and unknown names.
         "callback: {status: null}\ncallback: {status: SUSPENDED, kycProcessingStatus: null, docsMissing: null}\nexpect: nothing",
-        // Stays that last, each duration once.
+        // Stays that last, with each duration once.
         "wait: 210m\ncontact: {timezone: Europe/Lisbon, locale: de}\ncallback: {status: PENDING_KYC_DATA, docsMissing: [PASSPORT]}\nwait: 2d\nexpect: nothing\nwait: 12h\nexpect: [{rule: remind, email: sorry, at: 2026-03-06T09:00, contains: Reisepass}]\nwait: 30d\nexpect: [{rule: remind, email: sorry, at: 2026-03-09T09:00}]",
         "callback: {status: PENDING_KYC_DATA}\nwait: 2d\ncallback: {status: KYC_PENDING}\nwait: 10d\nexpect: [{rule: remind, email: sorry, at: 2026-03-05T18:00}]",
         "callback: {status: PENDING_KYC_DATA}\nwait: 47h\ncallback: {status: KYC_PENDING}\nwait: 10d\nexpect: nothing",
         "callback: {status: KYC_PENDING, kycProcessingStatus: VERIFICATION_IN_PROGRESS}\nwait: 2h\nexpect: [{rule: stuck, tag: stuck, at: 2026-03-03T19:00}]",
-        // In shadow, and only where it is asked for.
+        // Actions in shadow, only if the expectation asks for them.
         "callback: {status: FULL_USER}\nexpect: [{rule: trial, email: hello, shadow: true, to: customer@example.com}]",
         "callback: {status: FULL_USER}\nexpect: [{rule: trial, tag: tried, shadow: true}, {rule: trial, email: hello, shadow: true}]",
         "callback: {status: FULL_USER}\ncallback: {status: CREATED}\ncallback: {status: FULL_USER}\nexpect: [{rule: trial, tag: tried, shadow: true}, {rule: trial, tag: tried, shadow: true}, {rule: trial, email: hello, shadow: true}]",
@@ -121,16 +121,16 @@ fn what_should_leave_leaves() {
 }
 
 #[test]
-fn a_test_says_who_and_when_and_by_which_rules() {
+fn a_test_has_a_customer_a_start_and_rules() {
     for lines in [
         "start: 2026-03-03T18:00[Europe/Lisbon]\nsteps:\n- callback: {status: CREATED}\n- expect: [{rule: welcome, email: hello, at: 2026-03-03T18:00Z}]",
         "start: 2026-07-03T18:00[Europe/Lisbon]\nsteps:\n- callback: {status: CREATED}\n- expect: [{rule: welcome, email: hello, at: 2026-07-03T18:00}]",
         "start: 2026-07-03T18:00+03:00\nsteps:\n- callback: {status: CREATED}\n- expect: [{rule: welcome, email: hello, at: 2026-07-03T15:00Z}]",
         "steps:\n- callback: {status: CREATED}\n- expect: [{rule: welcome, email: hello, at: 2026-01-05T12:00Z}]",
-        // An hour that comes twice is as good the second time.
+        // A local time that occurs twice also matches the second time.
         "start: 2026-10-25T00:30[Europe/Berlin]\nsteps:\n- wait: 3h\n- callback: {status: CREATED}\n- expect: [{rule: welcome, email: hello, at: 2026-10-25T02:30}]",
         "customer: {id: C-9, email: ada@shop.example, name: Ada}\nsteps:\n- callback: {status: CREATED}\n- expect: [{rule: welcome, email: hello, to: ada@shop.example, subject: Hello Ada}]",
-        // No address, no mail; it goes when the address comes, in the language that was known.
+        // Without an address no mail is sent; it is sent when the address comes, in the known language.
         "customer: {email: none, locale: de}\nsteps:\n- callback: {status: SOFT_KYC_FAILED, docsMissing: [PASSPORT]}\n- wait: 10m\n- expect: nothing\n- contact: {email: ada@shop.example}\n- expect: [{rule: sorry, email: sorry, to: ada@shop.example, contains: Reisepass}]",
         "rules: [trial]\nsteps:\n- callback: {status: CREATED}\n- expect: nothing",
         "rules: third\ncustomer: {attributes: {plan: pro}}\nsteps:\n- callback: {status: SOFT_KYC_FAILED, docsMissing: [SELFIE]}\n- callback: {status: CREATED}\n- callback: {status: SOFT_KYC_FAILED}\n- callback: {status: CREATED}\n- expect: nothing\n- callback: {status: SOFT_KYC_FAILED}\n- expect: {rule: third, tag: needs-person}",
@@ -140,7 +140,7 @@ fn a_test_says_who_and_when_and_by_which_rules() {
     }
 }
 
-/// What is said below the first line and before the total.
+/// The output between the first line and the total.
 fn told(lines: &str) -> String {
     let text = results(&steps(lines)).shown_in("./rules/").text();
     let text = text.strip_prefix("FAILED rules/kyc.test.yaml:3: a story\n").unwrap_or_else(|| panic!("{text}"));
@@ -148,7 +148,7 @@ fn told(lines: &str) -> String {
 }
 
 #[test]
-fn what_differs_is_told() {
+fn differences_are_reported() {
     for (lines, expected) in [
         (
             "callback: {status: CREATED}\nexpect: nothing",
@@ -165,23 +165,23 @@ fn what_differs_is_told() {
               | Welcome.
 ",
         ),
-        // Twice the same: one is missing, or one is too much.
+        // The same expectation twice: one action is missing.
         (
             "callback: {status: CREATED}\nexpect: [{rule: welcome, email: hello}, {rule: welcome, email: hello}]",
             "  line 7, 2026-03-03T18:00 (UTC):
     expected: email hello by welcome
-    got:      nothing; the rule fired at 2026-03-03T18:00, and nothing else has left
+    got:      nothing; the rule fired at 2026-03-03T18:00, and nothing more was sent
 ",
         ),
-        // Each `expect` that is not met is told.
+        // Each `expect` that is not met is reported.
         (
             "callback: {status: FULL_USER}\nexpect: [{rule: vip, tag: vip}]\nwait: 1h\nexpect: [{rule: third, tag: needs-person}]",
             "  line 7, 2026-03-03T18:00 (UTC):
     expected: tag vip by vip
-    got:      nothing; nobody could tell at 2026-03-03T18:00: customer.country: not known
+    got:      nothing; the rule could not be decided at 2026-03-03T18:00: customer.country: not known
   line 9, 2026-03-03T19:00 (UTC):
     expected: tag needs-person by third
-    got:      nothing; nothing since line 7 was `any -> SOFT_KYC_FAILED`
+    got:      nothing; no event since line 7 matched `any -> SOFT_KYC_FAILED`
 ",
         ),
         (
@@ -199,7 +199,7 @@ fn what_differs_is_told() {
 }
 
 #[test]
-fn the_reason_is_the_nearest() {
+fn the_most_specific_reason_is_reported() {
     for (lines, reason) in [
         (
             "callback: {status: SOFT_KYC_FAILED, docsMissing: [SELFIE]}\nexpect: [{rule: sorry, email: sorry}]",
@@ -212,7 +212,7 @@ fn the_reason_is_the_nearest() {
         ("callback: {status: CREATED}\nexpect: [{rule: off, email: hello}]", "off is paused"),
         (
             "callback: {status: FULL_USER}\nexpect: [{rule: trial, email: hello}]",
-            "trial is in shadow; `shadow: true` compares what it would have ordered",
+            "trial is in shadow; add `shadow: true` to compare what it would have ordered",
         ),
         (
             "callback: {status: CREATED}\nexpect: [{rule: welcome, email: hello, shadow: true}]",
@@ -225,19 +225,19 @@ fn the_reason_is_the_nearest() {
         ("callback: {status: HARD_KYC_FAILED}\nexpect: [{rule: record, tag: x}]", "record only has: record"),
         (
             "tag: vip\ncontact: {country: DE}\ncallback: {status: FULL_USER}\nexpect: [{rule: vip, tag: vip}]",
-            "the rule fired at 2026-03-03T18:00, and the customer was marked so already",
+            "the rule fired at 2026-03-03T18:00, and the customer's tags were already as it sets them",
         ),
         (
             "callback: {status: PENDING_KYC_DATA}\nwait: 1d\nexpect: [{rule: remind, email: sorry}]",
-            "`PENDING_KYC_DATA for 48h` comes due at 2026-03-05T18:00",
+            "`PENDING_KYC_DATA for 48h` is due at 2026-03-05T18:00",
         ),
         (
             "callback: {status: FULL_USER}\nexpect: [{rule: welcome, email: hello}]",
-            "nothing since the start at 2026-03-03T18:00 was `new -> CREATED`",
+            "no event since the start at 2026-03-03T18:00 matched `new -> CREATED`",
         ),
         (
             "callback: {status: FULL_USER}\ncallback: {status: CREATED}\ncallback: {status: FULL_USER}\nexpect: [{rule: trial, email: hello, shadow: true}, {rule: trial, email: hello, shadow: true}]",
-            "at 2026-03-03T18:00 it would have ordered: tag tried, email hello dropped: limit 1 per 24h",
+            "at 2026-03-03T18:00 the rule would have ordered: tag tried, email hello dropped: limit 1 per 24h",
         ),
     ] {
         let told = told(lines);
@@ -247,12 +247,12 @@ fn the_reason_is_the_nearest() {
     let lines =
         "customer: {email: none}\nsteps:\n- callback: {status: CREATED}\n- expect: [{rule: welcome, email: hello}]";
     let told = results(&story(lines)).text();
-    assert!(told.contains("waits: nobody knows this customer's address"), "{told}");
+    assert!(told.contains("waits: the address of this customer is unknown"), "{told}");
 }
 
 #[test]
-fn as_many_expectations_are_met_as_can_be() {
-    // The first could be met by either mail, the second by the first alone.
+fn as_many_expectations_as_possible_are_met() {
+    // Either mail meets the first expectation; only the first mail meets the second.
     let lines = "rules: [sorry]\nstart: 2026-03-03T18:00\nsteps:
 - callback: {status: SOFT_KYC_FAILED, docsMissing: [SELFIE]}
 - wait: 5m
@@ -264,13 +264,13 @@ fn as_many_expectations_are_met_as_can_be() {
 }
 
 #[test]
-fn rules_that_no_test_fires_are_named() {
+fn rules_that_no_test_fires_are_reported() {
     let tests = steps(
         "callback: {status: CREATED}\nexpect: [{rule: welcome, email: hello}]\ncallback: {status: FULL_USER}\ncallback: {status: HARD_KYC_FAILED}\nexpect: nothing",
     );
     let results = results(&tests);
     let ids: Vec<&str> = results.untested.iter().map(RuleId::as_str).collect();
-    // Not `off`, which is paused and can't be fired; `trial` would have acted, `record` has.
+    // `off` is paused and cannot fire; `trial` would have acted, and `record` has acted.
     assert_eq!(ids, ["sorry", "vip", "third", "remind", "stuck", "marked"]);
     let files = files(&tests);
     let rules = RuleSet::compile(&files, &context()).set.expect("rules");
@@ -282,7 +282,7 @@ fn rules_that_no_test_fires_are_named() {
 }
 
 #[test]
-fn tests_are_picked_by_name() {
+fn tests_are_selected_by_name() {
     let files =
         files(&format!("{}{}", steps("callback: {status: CREATED}\nexpect: [{rule: welcome, email: hello}]"), {
             "  - {name: Another, steps: [callback: {status: FULL_USER}, expect: nothing]}\n"
@@ -307,13 +307,13 @@ fn a_thousand_tests_take_about_a_second() {
     let began = std::time::Instant::now();
     let (tests, _) = Tests::read(&files, Some(&rules), &context());
     let results = tests.expect("tests").run(&rules, &Policy::default());
-    // Unoptimised, and on a machine with other things to do.
+    // The limit is for an unoptimised build on a busy machine.
     assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
     assert_eq!((results.tests.len(), results.failed()), (1000, 0));
 }
 
 #[test]
-fn tests_that_never_end_are_not_run_to_their_end() {
+fn tests_that_need_too_much_work_are_stopped() {
     let one = steps(
         "callback: {status: SOFT_KYC_FAILED, docsMissing: [SELFIE]}\nwait: 2m\ncallback: {status: FULL_USER}\nwait: 1m\nexpect: nothing",
     );
@@ -326,11 +326,11 @@ fn tests_that_never_end_are_not_run_to_their_end() {
     let rules = RuleSet::compile(&files, &context()).set.expect("rules");
     let results = Tests::read(&files, Some(&rules), &context()).0.expect("tests").run(&rules, &Policy::default());
     let last = results.tests.last().and_then(|test| test.failures.last()).expect("it was not run");
-    assert!(last.differences[0].why.as_deref().is_some_and(|why| why.contains("not run any further")), "{last:?}");
+    assert!(last.differences[0].why.as_deref().is_some_and(|why| why.contains("are stopped")), "{last:?}");
 }
 
 #[test]
-fn nothing_that_is_written_makes_it_panic() {
+fn no_text_causes_a_panic() {
     let whole = files(&steps(
         "callback: {status: CREATED, docsMissing: [SELFIE]}\nwait: 2d\nexpect: [{rule: welcome, email: hello, at: 2026-03-03T18:00}]",
     ));

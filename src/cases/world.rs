@@ -1,7 +1,7 @@
-//! One customer on a clock of their own: what the service would do, without a store and without anything that leaves.
+//! Simulates one customer with its own clock: what the service would do, without a store and without sending.
 //!
-//! Everything is decided by [`decide`]. Workers are always free, and sending succeeds at once, so that what is due at a moment
-//! has left before the next thing happens.
+//! [`decide`] makes every decision. The simulation assumes that a worker is always free and that sending succeeds at
+//! once, so that everything due at a time is sent before the next event.
 
 use super::left::Left;
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     rules::{Action, Rule, RuleId, RuleSet},
 };
 
-/// What it costs to render a mail, where a command costs 1.
+/// The cost of rendering a mail, where a command costs 1.
 const MAIL_COST: u64 = 50;
 
 pub struct World<'a> {
@@ -24,24 +24,24 @@ pub struct World<'a> {
     policy: Policy,
     key: JobKey,
     who: CustomerId,
-    /// What would be sent is made, too.
+    /// Whether mails are rendered.
     renders: bool,
     now: Timestamp,
-    /// Of the next record.
+    /// The number of the next record.
     number: u64,
     case: Case,
     seen: Seen,
     worked: u64,
 }
 
-/// What has happened since somebody last looked.
+/// What has happened since the last [`World::take_seen`].
 #[derive(Default)]
 pub(super) struct Seen {
     pub left: Vec<Left>,
     pub rulings: Vec<(Timestamp, Ruling)>,
-    /// Events named too many rules to say of each what became of it.
+    /// Whether more rules were evaluated than the record lists in `rulings`.
     pub more_rulings: bool,
-    /// What was ordered and will never leave, and why.
+    /// Jobs that were ordered and cancelled, with the reason.
     pub lost: Vec<Lost>,
 }
 
@@ -65,7 +65,7 @@ impl<'a> World<'a> {
         Self { rules, standing, policy, key, who, renders: true, now, number: 1, case, seen, worked: 0 }
     }
 
-    /// A world that begins in the middle of a life, and in which only it is noted that something leaves, not what it says.
+    /// A simulation that begins with an existing case. It records which actions are sent, but renders no mail.
     pub fn silent(
         rules: (&'a RuleSet, &'a Standing),
         policy: &Policy,
@@ -76,7 +76,7 @@ impl<'a> World<'a> {
         Self { renders: false, case, ..Self::new(rules, policy, who, now) }
     }
 
-    /// What has left since this was last asked.
+    /// Returns what was sent since the last call.
     pub fn take_left(&mut self) -> Vec<Left> {
         self.take_seen().left
     }
@@ -93,28 +93,28 @@ impl<'a> World<'a> {
         self.rules
     }
 
-    /// How much it has cost so far: commands, the rules they met, and mails.
+    /// The cost so far: commands, evaluated rules, and mails.
     pub(super) const fn worked(&self) -> u64 {
         self.worked
     }
 
-    /// What has happened since this was last asked.
+    /// Returns what has happened since the last call.
     pub(super) fn take_seen(&mut self) -> Seen {
         std::mem::take(&mut self.seen)
     }
 
-    /// Something happens to the customer, and all that is due then.
+    /// Runs a command, and everything that is due then.
     pub fn happens(&mut self, command: &Command) {
         self.submit(command);
         self.work();
     }
 
-    /// Time passes, and nothing else than what it makes due.
+    /// Advances the clock, and runs what becomes due.
     pub(super) fn pass(&mut self, ms: i64) {
         self.pass_until(self.now.plus_ms(ms));
     }
 
-    /// Likewise up to a moment, if it has not come yet.
+    /// Advances the clock to a time, if it is in the future.
     pub fn pass_until(&mut self, until: Timestamp) {
         let until = until.max(self.now);
         while let Some(next) = self.next_due().filter(|next| *next <= until) {
@@ -124,14 +124,15 @@ impl<'a> World<'a> {
         self.now = until;
     }
 
-    /// When something comes due that is not yet: what is due has been tried, and waits for something else than time.
+    /// The next time at which a job or timer becomes due. A job that is due already was tried, and does not wait for a
+    /// time.
     fn next_due(&self) -> Option<Timestamp> {
         let waiting = self.case.open.iter().filter(|job| matches!(job.fate.state, State::Queued | State::Held));
         let timer = next_timer(&self.case, self.rules, self.standing);
         waiting.map(|job| job.fate.next_at).chain(timer).filter(|at| *at > self.now).min()
     }
 
-    /// Everything that is due now.
+    /// Runs everything that is due now.
     fn work(&mut self) {
         let customer = self.who.clone();
         while self.submit(&Command::Timer { customer: customer.clone(), confirmed: true }) == Receipt::Recorded {}
@@ -147,7 +148,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What a worker would do, but for sending.
+    /// Does what a worker does for a job, except sending.
     fn attempt(&mut self, attempt: Attempt) {
         let job = attempt.job;
         let (id, number) = (job.id(), job.fate.attempts);
@@ -208,7 +209,7 @@ impl<'a> World<'a> {
         receipt
     }
 
-    /// Notes what a record will have changed.
+    /// Records the effects of a command, before they are applied to the case.
     fn see(&mut self, effects: &Effects) {
         for change in effects.fates.iter().filter(|change| change.fate.state == State::Cancelled) {
             if let Some(job) = self.case.job(change.id) {
@@ -234,7 +235,7 @@ impl<'a> World<'a> {
                                 None
                             }
                         };
-                        // A customer who is marked already has not been marked.
+                        // A customer who has the tag already is not tagged.
                         if let Some(after) = after {
                             tags = after;
                             self.seen.left.extend(Left::of(&rule.id, action, self.now, None));
@@ -249,7 +250,8 @@ impl<'a> World<'a> {
         self.seen.rulings.extend(effects.rules.iter().map(|ruling| (self.now, ruling.clone())));
     }
 
-    /// What a rule in shadow would have ordered: all its actions but those that its own limits would have dropped.
+    /// Records what a rule in shadow would have ordered: all its actions, except those that its own limits would have
+    /// dropped.
     fn would_have(&mut self, rule: &Rule, counted: &mut Vec<Counted>) {
         let address = self.case.contact.as_ref().map(|contact| contact.email.as_str());
         for action in &rule.actions {

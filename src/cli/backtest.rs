@@ -1,4 +1,4 @@
-//! The recorded history through edited rules: who would have got what. Never acts.
+//! The `backtest` command: replays the recorded history with edited rules. Never sends anything.
 
 use std::path::{Path, PathBuf};
 
@@ -16,16 +16,16 @@ use crate::{
     source::Duration,
 };
 
-/// How many differences are shown.
+/// The maximum number of differences that are printed.
 const SHOWN: usize = 20;
 
 #[derive(Debug, Args)]
 pub struct Backtest {
-    /// The edited rules; else the configured directory as it lies on the disk.
+    /// Directory of the edited rules. Default: the configured directory, as it is on disk.
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
 
-    /// How far to look back.
+    /// Length of the replayed period, up to now.
     #[arg(long, default_value = "30d", value_name = "DURATION")]
     since: String,
 }
@@ -56,17 +56,17 @@ impl Backtest {
     }
 }
 
-/// The rules that decide now.
+/// Returns the rule set that is active now.
 async fn in_force(history: &History, config: &Config) -> Result<RuleSet, Failure> {
-    let none = || Failure::new(Exit::Failed, "no rules have decided anything here yet; there is no history");
+    let none = || Failure::new(Exit::Failed, "there is no history: no rule set has been active yet");
     let files = history.rules_in_force().await?.ok_or_else(none)?;
-    let stale = "the rules in force can't be read with this configuration; `kyc-rules check` says why";
+    let stale = "the active rules do not compile with this configuration; run `kyc-rules check` for the reason";
     RuleSet::compile(&files, &app::context(config)).set.ok_or_else(|| Failure::new(Exit::Config, stale))
 }
 
 /// Replays the whole history.
 async fn live<'a>(mut living: Living<'a>, history: &History, output: &Output) -> Result<Living<'a>, Failure> {
-    // Records that come while it runs are not looked at, so that it ends.
+    // Records written after this point are not replayed, so that the loop ends.
     let total = history.count().await?;
     let bar = if output.is_terminal() { ProgressBar::new(total) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} records, {eta} left") {
@@ -88,10 +88,10 @@ fn show(report: &Report, output: &mut Output) {
     ));
     if !report.paused.is_empty() {
         let paused = report.paused.join(", ");
-        output.line(format_args!("paused by an operator now, and counted here as if they were not: {paused}\n"));
+        output.line(format_args!("paused by an operator now, but counted here as live: {paused}\n"));
     }
     if report.rules.is_empty() {
-        output.line("nothing left, and nothing would have left");
+        output.line("nothing was sent, and nothing would have been sent");
         return;
     }
     let cells = |row: &Row| {
@@ -108,12 +108,10 @@ fn show(report: &Report, output: &mut Output) {
     };
     let rows: Vec<Vec<String>> = report.rules.iter().map(cells).collect();
     output.line(table(&["rule", "action", "got", "now", "edited", "change"], &rows));
-    output.line(
-        "\ngot: what left; now: what the rules in force would have sent; edited: what the edited ones would have",
-    );
+    output.line("\ngot: sent, as recorded; now: would have been sent by the active rules; edited: by the edited rules");
     for (what, changes, count) in [
-        ("would have got, and did not by the rules in force", &report.more, report.more_count),
-        ("would not have got any more", &report.fewer, report.fewer_count),
+        ("would have been sent by the edited rules only", &report.more, report.more_count),
+        ("would have been sent by the active rules only", &report.fewer, report.fewer_count),
     ] {
         if count == 0 {
             continue;
@@ -129,7 +127,10 @@ fn show(report: &Report, output: &mut Output) {
         }
     }
     if let Some(worst) = &report.worst {
-        output.line(format_args!("\nthe most by the edited rules: {}, {} times", worst.customer, worst.count));
+        output.line(format_args!(
+            "\ncustomer with the most by the edited rules: {}, {} in total",
+            worst.customer, worst.count
+        ));
         for left in worst.left.iter().take(SHOWN) {
             output.line(format_args!("  {left}"));
         }

@@ -1,4 +1,4 @@
-//! Trying jobs again and giving them up: some by their names, or all problems that have something in common.
+//! The `retry` and `drop` commands: for jobs by their ids, or for all problems that match filters.
 
 use std::path::Path;
 
@@ -11,34 +11,34 @@ use crate::{outbox::Channel, rules::RuleId};
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("which").required(true).multiple(true)))]
 pub struct Chosen {
-    /// The ids, as `kyc-rules jobs` shows them.
+    /// Ids of jobs, as `kyc-rules jobs` prints them.
     #[arg(value_name = "JOB", group = "which", conflicts_with_all = FILTERS)]
     jobs: Vec<String>,
 
-    /// All problems that this rule has ordered.
+    /// All problems of this rule.
     #[arg(long, group = "which", value_parser = filters::rule)]
     rule: Option<RuleId>,
 
-    /// All problems of `email`, `webhook:NAME` or `chat:NAME`.
+    /// All problems of this channel: `email`, `webhook:NAME` or `chat:NAME`.
     #[arg(long, group = "which", value_parser = filters::channel)]
     channel: Option<Channel>,
 
-    /// All problems about which this is said, as `450` or `no_contact`.
+    /// All problems whose code, reason or last error contains this text, for example `450` or `no_contact`.
     #[arg(long, group = "which", value_name = "TEXT", value_parser = filters::error)]
     error: Option<String>,
 
-    /// All problems that were last tried, or due, in this time, as `2h`, or since a moment.
+    /// All problems that were last tried or due within this time, for example `2h`, or since this timestamp.
     #[arg(long, group = "which", value_name = "TIME", value_parser = filters::since)]
     since: Option<String>,
 
-    /// Do it without asking.
+    /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
 }
 
 const FILTERS: [&str; 4] = ["rule", "channel", "error", "since"];
 
-/// What is done to jobs.
+/// What to do with the jobs.
 #[derive(Clone, Copy, Debug)]
 pub enum Act {
     Retry,
@@ -55,15 +55,17 @@ impl Act {
 
     fn question(self, count: u64) -> String {
         match self {
-            Self::Retry => format!("Try these {count} again now?"),
-            Self::Drop => format!("Give these {count} up, for good?"),
+            Self::Retry if count == 1 => "Retry this problem now?".to_owned(),
+            Self::Retry => format!("Retry these {count} problems now?"),
+            Self::Drop if count == 1 => "Drop this problem for good?".to_owned(),
+            Self::Drop => format!("Drop these {count} problems for good?"),
         }
     }
 
     const fn done(self) -> &'static str {
         match self {
-            Self::Retry => "are tried again",
-            Self::Drop => "are given up",
+            Self::Retry => "retried",
+            Self::Drop => "dropped",
         }
     }
 }
@@ -73,7 +75,7 @@ impl Chosen {
         if self.jobs.is_empty() { self.all(config, act, output) } else { self.named(config, act, output) }
     }
 
-    /// All problems that match: shown, asked about, and done.
+    /// Lists the problems that match, asks for confirmation, then retries or drops them.
     fn all(&self, config: Option<&Path>, act: Act, output: &mut Output) -> Result<(), Failure> {
         let found = self.post(config, act, true)?;
         let count = found["count"].as_u64().unwrap_or_default();
@@ -105,7 +107,7 @@ impl Chosen {
         settings::block_on(async { settings::client(config)?.post_json(&path, &body).await })
     }
 
-    /// Says of each how it went.
+    /// Retries or drops the named jobs, and prints one result for each.
     fn named(&self, config: Option<&Path>, act: Act, output: &mut Output) -> Result<(), Failure> {
         let answers = settings::block_on(async {
             let client = settings::client(config)?;
@@ -132,7 +134,7 @@ impl Chosen {
     }
 }
 
-/// How many, and some of them.
+/// Prints the number of problems and some examples.
 fn show(count: u64, found: &Value, output: &mut Output) {
     let examples: &[Value] = found["examples"].as_array().map_or(&[], Vec::as_slice);
     let problems = if count == 1 { "1 problem matches".to_owned() } else { format!("{count} problems match") };

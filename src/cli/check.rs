@@ -1,4 +1,4 @@
-//! Everything that is wrong with the configuration and the rules, at once.
+//! The `check` command: reports all errors and warnings of the configuration and the rules.
 
 use std::path::{Path, PathBuf};
 
@@ -15,31 +15,32 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Check this directory's rules instead of the configured one's; needs no configuration, but without one targets, rooms and
-    /// attributes are taken to be configured.
+    /// Check the rules in this directory instead of the configured one. Works without a configuration: then all
+    /// targets, rooms and attributes that the rules name count as configured.
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
 
-    /// Warnings fail, too.
+    /// Exit with 78 for warnings, too.
     #[arg(long)]
     deny_warnings: bool,
 
-    /// Also ask the running server what loading these rules would change: which come, go and differ, and how many jobs would go
-    /// out within an hour.
+    /// Also ask the running server what loading these rules would change: the rules added, removed and changed, and the
+    /// number of jobs within the first hour.
     #[arg(long)]
     against_running: bool,
 
+    /// Format of the diagnostics.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// Text with a caret.
+    /// Text with the source line and a caret.
     Human,
-    /// One object a line.
+    /// One JSON object per line.
     Json,
-    /// Annotations of a GitHub workflow.
+    /// Annotations for a GitHub workflow.
     Github,
 }
 
@@ -74,7 +75,7 @@ impl Check {
                     format!("{gap}{sum}")
                 });
                 if offline.configuration.is_none() {
-                    output.line("(without a configuration: its targets, rooms and attributes are taken to be there)");
+                    output.line("(without a configuration: all targets, rooms and attributes count as configured)");
                 }
             }
         }
@@ -82,7 +83,7 @@ impl Check {
     }
 }
 
-/// What is wrong with the files of `callback.tls`, which the service would not start with.
+/// Returns an error if the files of `callback.tls` cannot be used. The service would not start with them.
 fn certificate(config: &Config) -> Option<Diagnostic> {
     let files = config.callback.tls.as_ref()?;
     let TlsError { file, problem } = TlsConfig::load(&files.certificate, &files.key).err()?;
@@ -90,7 +91,7 @@ fn certificate(config: &Config) -> Option<Diagnostic> {
     Some(Diagnostic::error("tls", file.display().to_string(), problem).help(help))
 }
 
-/// What a save would change in the running server.
+/// Prints what loading these rules would change in the running server.
 fn against_running(given: Option<&Path>, offline: &Offline, output: &mut Output) -> Result<(), Failure> {
     let body = json!({"rules": offline.files()});
     let answer = settings::block_on(async { settings::client(given)?.post_json("impact", &body).await })?;
@@ -109,13 +110,13 @@ fn against_running(given: Option<&Path>, offline: &Offline, output: &mut Output)
 
 fn show_impact(answer: &Value, output: &mut Output) {
     let impact = &answer["impact"];
-    output.line("\nagainst the rules that run:");
+    output.line("\nagainst the active rules:");
     for what in ["added", "removed", "changed"] {
         let rules: Vec<&str> = impact[what].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let rules = if rules.is_empty() { "none".to_owned() } else { rules.join(", ") };
         output.line(format_args!("  {what:<8} {rules}"));
     }
-    let limit = answer["limit"].as_u64().map(|limit| format!(" (at most {limit} are let)")).unwrap_or_default();
+    let limit = answer["limit"].as_u64().map(|limit| format!(" (limit: {limit})")).unwrap_or_default();
     output.line(format_args!("  jobs within an hour of loading: {}{limit}", impact["total"]));
     for (rule, count) in impact["at_once"].as_object().into_iter().flatten() {
         output.line(format_args!("    {rule}: {count}"));

@@ -1,4 +1,4 @@
-//! The command line's end of the admin API of a running server.
+//! HTTP client of the command line for the admin API of a running server.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use serde_json::Value;
 use super::{Exit, Failure};
 use crate::kyc::CustomerId;
 
-/// What stands for itself in one part of a path.
+/// The characters that are not percent-encoded in a path segment.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// A text as one part of a path.
+/// Percent-encodes a text as one path segment.
 pub fn part(text: &str) -> String {
     utf8_percent_encode(text, PLAIN).to_string()
 }
 
-/// Where all that is known of a customer is. An id of nothing but dots can't be a part of a path, however it is written: clients
-/// and proxies take it for a step in the tree.
+/// Returns the API path of a customer. The ids `.` and `..` go into the query, because clients and proxies treat them
+/// as relative path segments even when they are percent-encoded.
 pub fn customer_path(id: &CustomerId) -> String {
     match id.as_str() {
         "." | ".." => format!("customers?id={id}"),
@@ -26,7 +26,7 @@ pub fn customer_path(id: &CustomerId) -> String {
     }
 }
 
-/// A running server's admin side.
+/// A client for the admin API of a running server.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -35,7 +35,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// `base` is as `http://127.0.0.1:8081`.
+    /// `base` is the origin, for example `http://127.0.0.1:8081`.
     pub fn new(base: String, token: String) -> Result<Self, Failure> {
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -43,7 +43,7 @@ impl Client {
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(120))
             .build()
-            .map_err(|error| Failure::new(Exit::Failed, format!("the HTTP client can't be made: {error}")))?;
+            .map_err(|error| Failure::new(Exit::Failed, format!("the HTTP client cannot be created: {error}")))?;
         Ok(Self { http, base, token })
     }
 
@@ -74,7 +74,7 @@ impl Client {
         }
         let unreachable = |error: reqwest::Error| {
             let text = format!(
-                "the server at {} can't be reached: {}. Is `kyc-rules serve` running?",
+                "the server at {} cannot be reached: {}. Is `kyc-rules serve` running?",
                 self.base,
                 root_of(&error)
             );
@@ -85,21 +85,21 @@ impl Client {
         let bytes = response.bytes().await.map_err(unreachable)?;
         if status.is_success() {
             return serde_json::from_slice(&bytes)
-                .map_err(|error| Failure::new(Exit::Failed, format!("the server's answer is no JSON: {error}")));
+                .map_err(|error| Failure::new(Exit::Failed, format!("the server's response is not JSON: {error}")));
         }
         Err(refusal(status, &bytes))
     }
 }
 
-/// What a problem document says.
+/// Converts an error response with a problem document (RFC 9457) into a failure.
 fn refusal(status: StatusCode, bytes: &[u8]) -> Failure {
     let problem: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let said = |key: &str| problem.get(key).and_then(Value::as_str);
     let text = said("detail").or(said("title")).map_or_else(|| format!("the server answered {status}"), str::to_owned);
     match status {
         StatusCode::UNAUTHORIZED => {
-            let text =
-                "the server does not know this token; it is `admin.token`, or in admin.token in the data directory";
+            let text = "the server does not accept this token; use `admin.token` of the configuration, or the content of \
+                        admin.token in the data directory";
             Failure::new(Exit::Failed, text)
         }
         StatusCode::SERVICE_UNAVAILABLE => Failure::new(Exit::Unavailable, text),
@@ -108,7 +108,7 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> Failure {
     }
 }
 
-/// The innermost cause: what the system said.
+/// Returns the innermost cause of an error, usually that of the operating system.
 fn root_of(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {

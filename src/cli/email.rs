@@ -1,4 +1,4 @@
-//! One real mail to one address, through the configured transport.
+//! The `email test` command: sends one real mail through the configured transport.
 
 use std::path::Path;
 
@@ -15,13 +15,13 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum Email {
-    /// Send a test mail, and say what the relay says.
+    /// Send a test mail, and print the relay's reply.
     Test(Test),
 }
 
 #[derive(Debug, Args)]
 pub struct Test {
-    /// Who gets it.
+    /// The recipient, as an address or as `Name <address>`.
     address: String,
 }
 
@@ -49,7 +49,7 @@ impl Test {
                 Ok(())
             }
             Err(error) => {
-                let lasts = if error.class == Class::Permanent { "" } else { " (it may go well later)" };
+                let lasts = if error.class == Class::Permanent { "" } else { " (a later attempt may succeed)" };
                 Err(Failure::new(Exit::Unavailable, format_args!("not sent: {error}{lasts}")))
             }
         }
@@ -58,14 +58,15 @@ impl Test {
 
 fn mail(config: &Config, from: Party, to: Party, reply_to: Option<Party>) -> Result<Envelope, Failure> {
     let mut random = [0; 12];
-    getrandom::fill(&mut random).map_err(Failure::io("making an id"))?;
+    getrandom::fill(&mut random).map_err(Failure::io("generating a message id"))?;
     let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let domain = from.email.rsplit('@').next().unwrap_or("localhost").to_owned();
     let name = match config.brand.name.as_str() {
         "" => "kyc-rules",
         name => name,
     };
-    let text = "This is a test. Somebody wanted to know whether mails arrive: this one did. It asks for nothing.";
+    let text =
+        "This is a test mail of kyc-rules. It arrived, so the mail transport works. You do not have to do anything.";
     Ok(Envelope {
         from,
         to,

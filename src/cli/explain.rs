@@ -1,4 +1,5 @@
-//! Why a rule fires or doesn't: of a made-up event without a server, of a real customer through the running one.
+//! The `explain` command: why each rule fires or does not. Made-up events are evaluated without a server; the history
+//! of a real customer comes from the running server.
 
 use std::path::{Path, PathBuf};
 
@@ -17,59 +18,59 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// A customer whose history the running server explains.
+    /// Explain the history of this customer. Needs the running server.
     #[arg(required_unless_present = "to", conflicts_with_all = ["to", "from"])]
     customer: Option<String>,
 
-    /// A made-up event: the status before; `new` for a customer never seen, `none` for the provider's null.
+    /// Status before a made-up event: `new` for a customer not seen before, `none` for the provider's null.
     #[arg(long, requires = "to", default_value = "new", value_name = "STATUS")]
     from: String,
 
-    /// The status afterwards; the same as --from for changed details.
+    /// Status after a made-up event. The same as --from means that only details changed.
     #[arg(long, value_name = "STATUS")]
     to: Option<String>,
 
-    /// The stay in --to has lasted so long, as 48h: which timers fire.
+    /// Explain timers instead: the stay in --to has lasted this long, for example 48h.
     #[arg(long = "for", requires = "to", value_name = "DURATION")]
     lasted: Option<String>,
 
-    /// Which visit to --to it is.
+    /// Number of the visit to --to, from 1.
     #[arg(long, requires = "to", value_name = "N")]
     visit: Option<u32>,
 
-    /// Missing documents, with commas between.
+    /// Missing documents, separated by commas.
     #[arg(long, requires = "to", value_delimiter = ',', value_name = "DOCS")]
     docs: Vec<String>,
 
-    /// Reject labels, with commas between.
+    /// Reject labels, separated by commas.
     #[arg(long, requires = "to", value_delimiter = ',', value_name = "LABELS")]
     labels: Vec<String>,
 
-    /// The provider's text for the customer.
+    /// The provider's message for the customer.
     #[arg(long, requires = "to", default_value = "", value_name = "TEXT")]
     message: String,
 
-    /// The processing status afterwards.
+    /// Processing status after the event.
     #[arg(long, requires = "to", value_name = "STATUS")]
     processing: Option<String>,
 
-    /// Marks that the customer has, with commas between.
+    /// Tags of the customer, separated by commas.
     #[arg(long, requires = "to", value_delimiter = ',', value_name = "TAGS")]
     tags: Vec<String>,
 
-    /// The customer's language, as de or de-AT.
+    /// Locale of the customer, for example de or de-AT.
     #[arg(long, requires = "to", value_name = "LOCALE")]
     locale: Option<String>,
 
-    /// The customer's country, as DE.
+    /// Country of the customer, for example DE.
     #[arg(long, requires = "to", value_name = "COUNTRY")]
     country: Option<String>,
 
-    /// A declared attribute of the customer, as plan=pro; may be repeated.
+    /// A declared attribute of the customer, for example plan=pro. Can be repeated.
     #[arg(long, requires = "to", value_name = "NAME=VALUE")]
     attribute: Vec<String>,
 
-    /// This directory's rules instead of the configured one's.
+    /// Use the rules in this directory instead of the configured one.
     #[arg(long, requires = "to", value_name = "DIR")]
     rules: Option<PathBuf>,
 }
@@ -99,14 +100,14 @@ impl Explain {
         Ok(())
     }
 
-    /// A contact only where something of one was said: what nobody has told makes conditions undecidable.
+    /// Returns a contact if any of its options is given. Without a contact, conditions on `customer.*` are undecidable.
     fn contact(&self) -> Result<Option<Contact>, String> {
         if self.locale.is_none() && self.country.is_none() && self.attribute.is_empty() {
             return Ok(None);
         }
         let pair = |text: &String| match text.split_once('=') {
             Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-            None => Err(format!("--attribute {text}: write as plan=pro")),
+            None => Err(format!("--attribute {text}: write NAME=VALUE, for example plan=pro")),
         };
         Ok(Some(Contact {
             email: "customer@example.com".to_owned(),
@@ -119,7 +120,7 @@ impl Explain {
     }
 }
 
-/// What a job would do, and when.
+/// Describes the action of a job, with its delay and quiet hours.
 fn order(job: &Job) -> String {
     let action = &job.order.action;
     let settle = match action.settle_ms() {
@@ -172,12 +173,12 @@ fn of_customer(customer: &str, config: Option<&Path>, output: &mut Output) -> Re
         output.json(&json!({"customer": customer, "events": events}));
         return Ok(());
     }
-    // People read a story from its beginning.
+    // The API lists events newest first; print them oldest first.
     for event in events.iter().rev() {
         show_event(event, output);
     }
     if events.is_empty() {
-        output.line("no callback of this customer has come yet");
+        output.line("no callback has been received for this customer yet");
     }
     Ok(())
 }

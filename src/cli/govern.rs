@@ -1,4 +1,4 @@
-//! Pausing and resuming rules and channels of a running server, accepting a clock that has jumped, and sending a backlog.
+//! The `pause`, `resume` and `backlog` commands for a running server.
 
 use std::{fmt::Write, path::Path};
 
@@ -9,44 +9,45 @@ use super::{Exit, Failure, Output, client::part, output::table, settings};
 
 #[derive(Debug, Args)]
 pub struct Pause {
-    /// The rule's id.
+    /// Id of the rule.
     #[arg(required_unless_present = "channel", conflicts_with = "channel")]
     rule: Option<String>,
 
-    /// `email`, `webhook:NAME` or `chat:NAME`: nothing leaves by it, and everything is kept.
+    /// Pause this channel: `email`, `webhook:NAME` or `chat:NAME`. It sends nothing, and its jobs are kept.
     #[arg(long)]
     channel: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct Resume {
-    /// The rule's id. What its timers would have done meanwhile is backlog.
+    /// Id of the rule. Its timers that came due during the pause are backlog.
     #[arg(required_unless_present_any = ["channel", "clock"], conflicts_with_all = ["channel", "clock"])]
     rule: Option<String>,
 
-    /// `email`, `webhook:NAME` or `chat:NAME`. Where its brake has paused it, what would go is counted and asked about first.
+    /// Resume this channel: `email`, `webhook:NAME` or `chat:NAME`. If its brake has paused it, the command prints the
+    /// number of waiting jobs and asks for confirmation.
     #[arg(long, conflicts_with = "clock")]
     channel: Option<String>,
 
-    /// First drop what this rule has ordered of the channel and has not left.
+    /// First drop the unsent jobs of this rule in this channel.
     #[arg(long, value_name = "RULE", requires = "channel", conflicts_with = "rule")]
     drop_rule: Option<String>,
 
-    /// The clock has jumped, and is right as it stands now.
+    /// Accept the present time as right after the clock has jumped.
     #[arg(long)]
     clock: bool,
 
-    /// Resume a channel that its brake has paused without asking.
+    /// Resume a channel that its brake has paused without asking for confirmation.
     #[arg(long, requires = "channel", conflicts_with = "rule")]
     yes: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Backlog {
-    /// The rule's id.
+    /// Id of the rule.
     rule: String,
 
-    /// Send it without asking.
+    /// Send the backlog without asking for confirmation.
     #[arg(long)]
     yes: bool,
 }
@@ -72,7 +73,7 @@ impl Resume {
         }
     }
 
-    /// What a brake has stopped is counted and asked about first.
+    /// Resumes a channel. If its brake has paused it, counts the waiting jobs and asks for confirmation first.
     fn channel(&self, config: Option<&Path>, channel: &str, output: &mut Output) -> Result<(), Failure> {
         let drop = self.drop_rule.as_ref().map(|rule| format!("&drop_rule={}", part(rule))).unwrap_or_default();
         let path = format!("channels/{}/resume", part(channel));
@@ -99,12 +100,12 @@ fn question(channel: &str, would: &Value) -> String {
         count => format!("{count} jobs"),
     };
     match would["drops"].as_u64().unwrap_or_default() {
-        0 => format!("Resume {channel} and let {} go?", jobs("releases")),
-        _ => format!("Resume {channel}, drop {} and let {} go?", jobs("drops"), jobs("releases")),
+        0 => format!("Resume {channel} and send {}?", jobs("releases")),
+        _ => format!("Resume {channel}, drop {} and send {}?", jobs("drops"), jobs("releases")),
     }
 }
 
-/// Why the brake has paused the channel, and what waits in it.
+/// Prints why the brake has paused the channel, and the number of waiting jobs per rule.
 fn show_waiting(would: &Value, output: &mut Output) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let brake = &would["brake"];
@@ -115,7 +116,7 @@ fn show_waiting(would: &Value, output: &mut Output) {
         text(&brake["said"])
     ));
     let row = |of: &Value| {
-        let becomes = if of["drop"] == true { "dropped" } else { "goes" };
+        let becomes = if of["drop"] == true { "dropped" } else { "sent" };
         vec![text(&of["rule"]), of["count"].to_string(), becomes.to_owned()]
     };
     let rows: Vec<Vec<String>> = would["waiting"].as_array().into_iter().flatten().map(row).collect();
@@ -131,16 +132,18 @@ fn post(config: Option<&Path>, path: &str) -> Result<Value, Failure> {
 fn govern(config: Option<&Path>, path: &str, output: &mut Output) -> Result<(), Failure> {
     let answer = post(config, path)?;
     let said = answer["said"].as_str().unwrap_or_default();
-    let before = if answer["changed"] == true { "" } else { " (it was so already)" };
+    let before = if answer["changed"] == true { "" } else { " (no change)" };
     let dropped = match answer["dropped"].as_u64() {
+        Some(1) => ", 1 job dropped".to_owned(),
         Some(count) if count > 0 => format!(", {count} jobs dropped"),
         _ => String::new(),
     };
     let released = match answer["released"].as_u64() {
-        Some(count) if count > 0 => format!(", {count} that wait may go"),
+        Some(1) => ", 1 waiting job released".to_owned(),
+        Some(count) if count > 0 => format!(", {count} waiting jobs released"),
         _ => String::new(),
     };
-    let tried = if answer["relay_tried"] == true { ", and its relay is tried now" } else { "" };
+    let tried = if answer["relay_tried"] == true { ", and its relay is being retried now" } else { "" };
     output.either(&answer, format_args!("{said}{before}{dropped}{released}{tried}"));
     Ok(())
 }
@@ -149,7 +152,7 @@ fn accept_clock(config: Option<&Path>, output: &mut Output) -> Result<(), Failur
     let answer = post(config, "clock/accept")?;
     let now = answer["now"].as_str().unwrap_or_default();
     let text = match answer["changed"] == true {
-        true => format!("accepted: it is {now}"),
+        true => format!("accepted the clock: it is {now}"),
         false => format!("the clock was not in doubt; it is {now}"),
     };
     output.either(&answer, text);
@@ -170,7 +173,7 @@ impl Backlog {
             }
             return Ok(());
         }
-        if !self.yes && !output.asks(format_args!("Let {} do it for these {count} now?", self.rule))? {
+        if !self.yes && !output.asks(format_args!("Run {} for its backlog of {count} now?", self.rule))? {
             output.either(&found, "nothing was sent");
             return Ok(());
         }
@@ -180,26 +183,29 @@ impl Backlog {
     }
 }
 
-/// For how many, and what a brake keeps back of it.
+/// Describes the result: the number of customers, and the channels that a brake has paused.
 fn done(rule: &str, sent: &Value) -> String {
-    let mut said = format!("{rule} did it for {} customers", sent["sent"]);
+    let mut said = match sent["sent"].as_u64() {
+        Some(1) => format!("{rule} ran for 1 customer"),
+        _ => format!("{rule} ran for {} customers", sent["sent"]),
+    };
     for brake in sent["brakes"].as_array().into_iter().flatten() {
         let text = |key: &str| brake[key].as_str().unwrap_or_default();
         let (channel, why) = (text("channel"), text("said"));
         let _ = write!(
             said,
-            "\nbut {channel} is paused by its brake: {why}\n  what has not left yet is kept: mend the rules, then \
+            "\nbut {channel} is paused by its brake: {why}\n  unsent jobs are kept: correct the rules, then run \
              `kyc-rules resume --channel {channel} [--drop-rule RULE]`"
         );
     }
     said
 }
 
-/// Who and how many.
+/// Prints the number of customers in the backlog, and the first of them.
 fn show(rule: &str, count: u64, found: &Value, output: &mut Output) {
     const SHOWN: usize = 20;
     if count == 0 {
-        output.line(format_args!("{rule} has left nobody behind"));
+        output.line(format_args!("{rule} has no backlog"));
         return;
     }
     let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! The rules as a picture, on standard output or into a file.
+//! The `graph` command: draws the rules, to standard output or to a file.
 
 use std::{
     fs,
@@ -18,10 +18,11 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct Graph {
+    /// Format of the picture.
     #[arg(long, value_enum, default_value_t = Format::Svg)]
     format: Format,
 
-    /// Draw this directory's rules instead of the configured one's; needs no configuration.
+    /// Draw the rules in this directory instead of the configured one. Works without a configuration.
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
 
@@ -32,7 +33,7 @@ pub struct Graph {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A picture that needs nothing else, for light and dark.
+    /// A self-contained picture for light and dark mode.
     Svg,
     /// A state diagram that GitHub and GitLab draw in Markdown.
     Mermaid,
@@ -56,7 +57,7 @@ impl Graph {
         let dir = match (&self.rules, &config) {
             (Some(dir), _) => dir.clone(),
             (None, Some(config)) => config.rules.clone(),
-            // Says where a configuration was looked for.
+            // The error lists the places where a configuration was searched.
             (None, None) => return settings::find(given).map(|_| ()),
         };
         let wrong = |diagnostics: &[Diagnostic], files: &Files| {

@@ -1,5 +1,5 @@
-//! The recorded history for commands that only read it: through the running server, or from the data directory itself while no
-//! process writes there. Neither way records anything.
+//! Reads the recorded history through the running server, or from the data directory if no process uses it. Neither way
+//! writes a record.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -21,7 +21,7 @@ use crate::{
     store::{Snapshot, is_in_use},
 };
 
-/// How many records, or customers, one answer of the server has.
+/// The number of records, or customers, in one response of the server.
 const PAGE: usize = 1_000;
 
 pub enum History {
@@ -37,7 +37,8 @@ struct WireRecord {
 }
 
 impl History {
-    /// Within the runtime alone, which comes with what a client needs.
+    /// Uses the server if the data directory is in use, else a snapshot of the directory. Must run within the tokio
+    /// runtime, whose start also installs the TLS provider that the client needs.
     pub async fn find(config: &Config) -> Result<Self, Failure> {
         let data = app::data_dir(config).map_err(|error| Failure::new(Exit::Config, error))?;
         if is_in_use(data) {
@@ -46,7 +47,7 @@ impl History {
         Snapshot::open(data).map(Self::Snapshot).map_err(|error| Failure::new(Exit::Io, error))
     }
 
-    /// What to tell an operator where there is no store yet.
+    /// Returns a note for the operator if there is no store yet.
     pub fn nothing_there(&self) -> Option<String> {
         match self {
             Self::Server(_) => None,
@@ -56,7 +57,7 @@ impl History {
         }
     }
 
-    /// All customers who have a contact, in the order of their ids.
+    /// Returns all customers who have a contact, in the order of their ids.
     pub async fn contacts(&self) -> Result<Vec<Entry>, Failure> {
         match self {
             Self::Server(client) => contacts_of_server(client).await,
@@ -67,7 +68,7 @@ impl History {
         }
     }
 
-    /// The texts of the rule set that decides now.
+    /// Returns the files of the active rule set.
     pub async fn rules_in_force(&self) -> Result<Option<Files>, Failure> {
         match self {
             Self::Server(client) => {
@@ -83,7 +84,7 @@ impl History {
         }
     }
 
-    /// The rules that operators have paused.
+    /// Returns the ids of the rules that operators have paused.
     pub async fn paused_rules(&self) -> Result<Vec<String>, Failure> {
         match self {
             Self::Server(client) => {
@@ -96,7 +97,7 @@ impl History {
         }
     }
 
-    /// How many records there are.
+    /// Returns the number of records.
     pub async fn count(&self) -> Result<u64, Failure> {
         match self {
             Self::Server(client) => Ok(client.get("status").await?["store"]["records"].as_u64().unwrap_or_default()),
@@ -104,7 +105,7 @@ impl History {
         }
     }
 
-    /// Hands over the records in order, up to number `last`.
+    /// Calls `each` for every record in order, up to number `last`.
     pub async fn each(&self, last: u64, each: &mut dyn FnMut(&Recorded)) -> Result<(), Failure> {
         match self {
             Self::Server(client) => {
@@ -129,14 +130,16 @@ impl History {
 
 async fn page(client: &Client, from: u64) -> Result<Vec<Recorded>, Failure> {
     let page: Value = client.get(&format!("records?from={from}&limit={PAGE}")).await?;
-    let unreadable = |error| Failure::new(Exit::Failed, format!("the server's records can't be read: {error}"));
+    let unreadable = |error| Failure::new(Exit::Failed, format!("the server's records cannot be parsed: {error}"));
     let records: Vec<WireRecord> = serde_json::from_value(page["records"].clone()).map_err(unreadable)?;
     let record = |wire: WireRecord| Recorded { number: wire.n, at: wire.at, effects: wire.effects };
     Ok(records.into_iter().map(record).collect())
 }
 
 async fn contacts_of_server(client: &Client) -> Result<Vec<Entry>, Failure> {
-    let unreadable = |error: serde_json::Error| Failure::new(Exit::Failed, format!("the server's answer: {error}"));
+    let unreadable = |error: serde_json::Error| {
+        Failure::new(Exit::Failed, format!("the server's response cannot be parsed: {error}"))
+    };
     let mut entries = Vec::new();
     let mut cursor: Option<String> = None;
     loop {

@@ -1,4 +1,4 @@
-//! A commented configuration and the shipped rules, ready to edit.
+//! The `init` command: writes a commented configuration, the shipped rules and JSON Schemas into a directory.
 
 use std::{
     fs,
@@ -15,12 +15,12 @@ use crate::{schema as schemas, shipped};
 
 const CONFIG: &str = include_str!("init/kyc-rules.yaml");
 
-/// The schemas' place in the new directory.
+/// The directory of the schemas, below the new directory.
 const SCHEMAS: &str = ".schema";
 
 #[derive(Debug, Args)]
 pub struct Init {
-    /// Made where it is missing; files that are there already are left alone, and none is written then.
+    /// The directory; created if missing. If one of the files already exists, nothing is written.
     dir: PathBuf,
 }
 
@@ -34,7 +34,7 @@ impl Init {
             .map(|path| format!("  {}", path.display()))
             .collect();
         if !there.is_empty() {
-            let text = format!("nothing is written, since these are there already:\n{}", there.join("\n"));
+            let text = format!("nothing was written, because these files exist already:\n{}", there.join("\n"));
             return Err(Failure::new(Exit::Failed, text));
         }
         for (path, text) in &files {
@@ -44,7 +44,7 @@ impl Init {
         output.either(
             &json!({"config": config, "rules": self.dir.join("rules"), "files": files.len()}),
             format_args!(
-                "{0} and {1} files beside it are written: rules, mails, and schemas for your editor.\n\nEdit the configuration, then:\n\n  kyc-rules --config {0} check\n  kyc-rules --config {0} serve",
+                "{0} and {1} more files were written: rules, mails, and schemas for your editor.\n\nEdit the configuration, then:\n\n  kyc-rules --config {0} check\n  kyc-rules --config {0} serve",
                 config.display(),
                 files.len() - 1,
             ),
@@ -53,7 +53,7 @@ impl Init {
     }
 }
 
-/// Everything that is written, with its path below the directory.
+/// Returns every file to write, as its path below the directory and its text.
 fn files() -> Vec<(PathBuf, String)> {
     let shipped = shipped::files();
     let names = schemas::Names { growing: true, ..schema::of(&shipped) };
@@ -75,12 +75,12 @@ fn files() -> Vec<(PathBuf, String)> {
     files
 }
 
-/// What tells an editor where a file's schema is.
+/// Returns the comment that tells the YAML language server where the schema of a file is.
 fn modeline(up: &str, name: &str) -> String {
     format!("# yaml-language-server: $schema={up}{SCHEMAS}/{name}.json\n")
 }
 
-/// A new file; one that appeared meanwhile is left alone.
+/// Creates a file. Returns an error if the file exists.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let doing = || Failure::io(format!("writing {}", path.display()));
     if let Some(dir) = path.parent() {

@@ -1,4 +1,4 @@
-//! Jobs of a running server: listing them.
+//! The `jobs` and `problems` commands: lists the jobs of a running server.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::{kyc::CustomerId, outbox::Channel, rules::RuleId};
 
 #[derive(Debug, Args)]
 pub struct Jobs {
-    /// Only those in this state.
+    /// Only jobs in this state.
     #[arg(long, value_parser = filters::state())]
     state: Option<String>,
 
@@ -24,35 +24,36 @@ pub struct Problems {
     of: Of,
 }
 
-/// Which ones, and how many.
+/// Filters, and the maximum number of jobs.
 #[derive(Debug, Args)]
 struct Of {
-    /// Only this customer's.
+    /// Only jobs of this customer.
     #[arg(long, value_parser = filters::customer)]
     customer: Option<CustomerId>,
 
-    /// Only those that this rule has ordered.
+    /// Only jobs of this rule.
     #[arg(long, value_parser = filters::rule)]
     rule: Option<RuleId>,
 
-    /// Only those of `email`, `webhook:NAME` or `chat:NAME`.
+    /// Only jobs of this channel: `email`, `webhook:NAME` or `chat:NAME`.
     #[arg(long, value_parser = filters::channel)]
     channel: Option<Channel>,
 
-    /// At most so many.
+    /// Maximum number of jobs.
     #[arg(long, default_value_t = 100, value_parser = filters::max())]
     max: usize,
 }
 
-/// What was found.
+/// The jobs that match, and the other parts of the response.
 struct Found {
     jobs: Vec<Value>,
-    /// What the list says beside them: whether there are more, and what may be wrong with the question.
+    /// The last page as the server returned it: the cursor of the next page, and a hint if a filter names an unknown
+    /// rule or channel.
     beside: Value,
 }
 
 impl Problems {
-    /// With the channels that their brakes have stopped.
+    /// Also prints problems of the service, customers without a decision, and channels paused by their brakes.
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
         let (max, jobs) = (self.of.max, Jobs { state: None, of: self.of });
         let found = settings::block_on(jobs.fetch(config, "problems"))?;
@@ -105,7 +106,7 @@ impl Jobs {
         let mut jobs = Vec::new();
         let mut cursor = String::new();
         loop {
-            // A page is never longer than what is wanted, so that its cursor is where the list ends.
+            // Requests no more than the remaining number of jobs, so that the cursor points to the end of the list.
             let left = max.saturating_sub(jobs.len());
             let beside = client.get(&format!("{list}?limit={left}{filter}{cursor}")).await?;
             jobs.extend(beside["jobs"].as_array().into_iter().flatten().cloned());
@@ -122,7 +123,7 @@ impl Found {
         self.beside["hint"].as_str()
     }
 
-    /// For scripts, with these parts of what is said beside the jobs.
+    /// Returns the JSON for scripts, with the given keys of the server's response.
     fn shape(&self, more: &[&str]) -> Value {
         let mut shape = json!({"jobs": self.jobs, "next": self.beside["next"]});
         for key in more {
@@ -134,18 +135,18 @@ impl Found {
         shape
     }
 
-    /// For people.
+    /// Returns the text for operators.
     fn text(&self, max: usize) -> String {
         let list = listed(&self.jobs);
         match (self.hint(), self.beside["next"].is_string()) {
             (Some(hint), _) => format!("{list}\n{hint}"),
-            (None, true) => format!("{list}\nand more: `--max {}` shows more of them", max.saturating_mul(10)),
+            (None, true) => format!("{list}\nthere are more: `--max {}` shows more of them", max.saturating_mul(10)),
             (None, false) => list,
         }
     }
 }
 
-/// Customers whose callbacks nothing decides, as a person reads them.
+/// Formats customers whose callbacks wait for a decision as a table.
 pub fn waiting(unanswered: &[Value]) -> String {
     let text = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
     let rows: Vec<Vec<String>> = unanswered
@@ -163,7 +164,7 @@ pub fn waiting(unanswered: &[Value]) -> String {
     table(&["problem", "customer", "since", "callbacks", "why"], &rows)
 }
 
-/// Jobs as a person reads them.
+/// Formats jobs as a table.
 pub fn listed(jobs: &[Value]) -> String {
     if jobs.is_empty() {
         return "none".to_owned();

@@ -1,11 +1,11 @@
-//! Text for a terminal: what it would obey or be fooled by is shown, not done.
+//! Escapes text for a terminal.
 //!
-//! Customers' ids, the provider's messages and a relay's answers end up on somebody's screen. A control character in one could
-//! move the cursor or set the title, a mark of direction could make one id look like another.
+//! Customer ids, messages of the provider and replies of a mail relay are printed on an operator's terminal. A control
+//! character in them could move the cursor or set the title. A direction mark could make one id look like another.
 
 use std::borrow::Cow;
 
-/// The text with such characters as `\u{1b}`. Line ends and tabs stay.
+/// Replaces control and direction characters by escapes such as `\u{1b}`. Line ends and tabs stay.
 pub fn legible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_harmful) {
         return Cow::Borrowed(text);
@@ -14,7 +14,7 @@ pub fn legible(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(shown).collect())
 }
 
-/// The text in one line: line ends and tabs become spaces.
+/// Escapes a text and joins its lines: line ends and tabs become spaces.
 pub fn in_one_line(text: &str) -> String {
     legible(&text.replace("\r\n", " ").replace(['\n', '\r', '\t'], " ")).into_owned()
 }
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_obey_is_shown() {
+    fn control_and_direction_characters_are_escaped() {
         assert_eq!(legible("a\u{1b}[2Jb\u{9b}c\u{7}\r\n\td"), "a\\u{1b}[2Jb\\u{9b}c\\u{7}\\u{d}\n\td");
         assert_eq!(
             legible("\u{202e}\u{2066}\u{200f}\u{61c}\u{2028}\u{feff}"),

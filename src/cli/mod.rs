@@ -1,4 +1,4 @@
-//! The command line: one file a command. It parses, calls, prints, and decides the exit code in one place.
+//! The command line, one file for each command. Parses arguments, runs the command, prints and sets the exit code.
 
 mod backtest;
 mod bulk;
@@ -38,17 +38,18 @@ pub use output::{Exit, Failure, Output};
 
 use crate::stack;
 
-/// Turns a payment provider's KYC callbacks into mails and other actions, by rules in YAML.
+/// Turns the KYC callbacks of a payment provider into mails and other actions, by rules in YAML.
 ///
-/// Exit codes: 0 ok, 1 failed, 2 usage, 69 server or service not reachable, 74 I/O, 78 configuration or rules wrong.
+/// Exit codes: 0 ok, 1 failed, 2 usage error, 69 server or service unreachable, 74 I/O error, 78 error in the
+/// configuration or the rules.
 #[derive(Debug, Parser)]
 #[command(name = "kyc-rules", version, propagate_version = true, max_term_width = 110)]
 pub struct Cli {
-    /// The configuration; else ./kyc-rules.yaml, then /etc/kyc-rules/kyc-rules.yaml.
+    /// Path of the configuration. Default: ./kyc-rules.yaml, then /etc/kyc-rules/kyc-rules.yaml.
     #[arg(long, global = true, env = "KYC_RULES_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Print JSON for scripts; what went wrong as {"error": …} on standard error.
+    /// Print JSON for scripts. Errors are printed as {"error": …} on standard error.
     #[arg(long, global = true)]
     json: bool,
 
@@ -58,65 +59,65 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything on loopback with no configuration: a simulated provider, the shipped rules, mails as files.
+    /// Run a demo on loopback without a configuration: a simulated provider, the shipped rules, mails as files.
     Demo(demo::Demo),
-    /// Take callbacks, decide by the rules, and act.
+    /// Run the service: accept callbacks, decide by the rules, and act.
     Serve,
     /// Write a commented configuration and the shipped rules into a directory.
     Init(init::Init),
-    /// Say everything that is wrong with the configuration and the rules.
+    /// Report all errors and warnings in the configuration and the rules.
     Check(check::Check),
-    /// Run the tests of the rules, and name the rules that no test fires.
+    /// Run the tests of the rules, and list the rules that no test fires.
     Test(test::Test),
-    /// Say which rules fire and, for each that does not, why: of a made-up event, or of a customer of a running server.
+    /// Explain which rules fire, and why the others do not, for a made-up event or for a customer of a running server.
     Explain(explain::Explain),
-    /// Say who would have got what by edited rules, from the recorded history. Never sends anything.
+    /// Replay the recorded history with edited rules, and compare them with the active rules. Never sends anything.
     Backtest(backtest::Backtest),
-    /// Print a JSON Schema, with which an editor completes and checks rules, rule tests or the configuration.
+    /// Print a JSON Schema for editors, to complete and check rules, rule tests or the configuration.
     Schema(schema::Schema),
     /// Draw the rules as a state diagram.
     Graph(graph::Graph),
-    /// Load the rules of a running server anew.
+    /// Reload the rules of a running server.
     Reload,
-    /// What a running server is doing.
+    /// Show the state of a running server.
     Status,
-    /// The jobs of a running server, newest first.
+    /// List the jobs of a running server, newest first.
     Jobs(jobs::Jobs),
-    /// The jobs that a person must look at.
+    /// List the problems: jobs that need an operator.
     Problems(jobs::Problems),
-    /// Try problems again, at once: by their ids, or all that have something in common.
+    /// Retry problems now, by their ids or by a filter.
     Retry(bulk::Chosen),
-    /// Give jobs up, so that they never go: by their ids, or all problems that have something in common.
+    /// Drop jobs by their ids, or problems by a filter. A dropped job is never sent.
     Drop(bulk::Chosen),
-    /// Stop a rule from acting, or a channel from sending, until it is resumed.
+    /// Pause a rule or a channel until it is resumed.
     Pause(govern::Pause),
-    /// Let a paused rule or channel go on, or accept a clock that has jumped.
+    /// Resume a paused rule or channel, or accept the present time after the clock has jumped.
     Resume(govern::Resume),
-    /// Show for whom a rule's time had passed before it was live, and let it act for them once.
+    /// Show the backlog of a rule: customers whose timer was due before the rule was live. Send it once.
     Backlog(govern::Backlog),
-    /// Ask the provider's API now: about a customer, or about all whose callbacks have waited too long.
+    /// Query the provider's API now, for one customer or for all customers whose callbacks have waited too long.
     Refresh(refresh::Refresh),
-    /// Look at everything that the service needs: the relay, the sender's domain, the provider, the shop, targets, the disk.
-    /// Sends nothing.
+    /// Check everything that the service needs: the mail relay, the sender's domain, the provider, the shop's API,
+    /// webhook and chat targets, the disk. Sends nothing.
     Doctor(doctor::Doctor),
-    /// Mails: try the transport.
+    /// Test the mail transport.
     #[command(subcommand)]
     Email(email::Email),
-    /// Whom to write to: import, export and show customers.
+    /// Import, export and show customers and their contacts.
     #[command(subcommand)]
     Customers(customers::Customers),
-    /// Print the hash that the provider sends for a customer, or a whole signed callback.
+    /// Print the hash that the provider sends for a customer, or a complete signed callback.
     Sign(sign::Sign),
-    /// Print a script that completes commands in a shell.
+    /// Print a shell completion script.
     Completions(printed::Completions),
     /// Print the manual page.
     Man(printed::Man),
 }
 
 impl Cli {
-    /// Runs the command, and says how it went.
+    /// Runs the command and returns its exit code.
     pub fn run(self) -> ExitCode {
-        // A panic that becomes an error of a command is said once, as this error.
+        // A caught panic is reported once, as the error of the command.
         let standard = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             if !stack::is_caught() {
@@ -126,13 +127,13 @@ impl Cli {
         let mut output = Output::new(self.json);
         let done = self.dispatch(&mut output);
         let written = output.flush();
-        // Of two failures the command's own is the exit code; that it could not be said is said all the same.
+        // Both failures are reported. The exit code is that of the command, if it failed, else that of the output.
         let failures: Vec<Failure> = [done, written].into_iter().filter_map(Result::err).collect();
         failures.iter().for_each(|failure| output.complain(failure));
         failures.first().map_or(Exit::Ok, |failure| failure.exit).code()
     }
 
-    /// What clap says instead of a command: help, the version, or what is wrong with the arguments.
+    /// Prints what clap returned instead of a command: the help, the version or a usage error. Returns the exit code.
     pub fn told(error: &clap::Error) -> ExitCode {
         let json = std::env::args_os().any(|argument| argument == "--json");
         let mut output = Output::new(json);
@@ -149,7 +150,7 @@ impl Cli {
         if json {
             output.complain(&Failure::new(Exit::Usage, error.render().to_string().trim_end()));
         } else {
-            // With its colours, where there is a terminal; where it can't be written, there is nobody to tell.
+            // clap adds colours on a terminal. A write error is ignored, because there is no other place to report it.
             let _ = error.print();
         }
         Exit::Usage.code()

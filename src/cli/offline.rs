@@ -1,4 +1,4 @@
-//! What commands look at that need no server: a configuration, if there is one, and a directory of rules with their tests.
+//! Input of the commands that need no server: an optional configuration, and a directory of rules with their tests.
 
 use std::path::{Path, PathBuf};
 
@@ -16,29 +16,29 @@ use crate::{
 };
 
 pub struct Offline {
-    /// `None`: there is none, and the rules were named.
+    /// `None` if there is no configuration and the rules directory was given.
     pub configuration: Option<Loaded>,
     dir: Option<PathBuf>,
     pub policy: Policy,
     files: Files,
-    /// `None` where anything is wrong with the rules, or with what they depend on.
+    /// `None` if the rules, or the configuration that they depend on, have an error.
     pub rules: Option<RuleSet>,
-    /// `None` where anything is wrong with the tests.
+    /// `None` if the tests have an error.
     pub tests: Option<Tests>,
-    /// How the tests went; `None` where they were not run.
+    /// Results of the tests; `None` if they were not run.
     pub results: Option<Results>,
-    /// What is to be said about all of it.
+    /// Diagnostics of the configuration, the rules and the tests.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl Offline {
-    /// Reads the configuration and this directory, or the configured one. Variables that are not set stay unfilled, so that it
-    /// works where nobody has the secrets.
+    /// Reads the configuration and the given directory, or the configured one. Unset variables stay unfilled, so that
+    /// this works on machines without the secrets.
     pub fn read(given: Option<&Path>, rules: Option<&Path>) -> Result<Self, Failure> {
         Self::asked(given, rules, judge::read)
     }
 
-    /// The same, with the verdict that a reload would come to.
+    /// Like [`Self::read`], and also runs the checks and tests of a reload.
     pub fn judged(given: Option<&Path>, rules: Option<&Path>) -> Result<Self, Failure> {
         Self::asked(given, rules, judge::judge)
     }
@@ -74,7 +74,7 @@ impl Offline {
             Ok(files) => {
                 let terms = match &self.configuration {
                     None => Terms { context: Context::assumed_by(&files), ..Terms::default() },
-                    // What the rules may name is not known until the configuration is right.
+                    // Without a valid configuration the names that the rules may use are unknown.
                     Some(loaded) => match &loaded.config {
                         Some(config) => app::terms(config),
                         None => return,
@@ -97,7 +97,7 @@ impl Offline {
         }
     }
 
-    /// The rules alone, with what the configuration says about decisions; or everything that is wrong with either.
+    /// Returns the rules and the policy of the configuration, or an error with all diagnostics of both.
     pub fn into_rules(mut self) -> Result<(RuleSet, Policy), Failure> {
         if let Some(rules) = self.rules {
             return Ok((rules, self.policy));
@@ -109,7 +109,7 @@ impl Offline {
         Err(Failure::new(Exit::Config, format!("{what}\n\n{}", text.trim_end())))
     }
 
-    /// The directory as it was given.
+    /// The rules directory as it was given.
     pub fn dir(&self) -> String {
         self.dir.as_ref().map(|dir| dir.display().to_string()).unwrap_or_default()
     }
@@ -122,7 +122,7 @@ impl Offline {
         }
     }
 
-    /// The texts of the rules and what lies beside them.
+    /// All files of the rules directory.
     pub const fn files(&self) -> &Files {
         &self.files
     }
@@ -132,13 +132,13 @@ impl Offline {
     }
 }
 
-/// What the data directory says about these files: a judgement of the service began and has not ended.
+/// Returns a warning if the data directory records that the service began to check these files and has not finished.
 fn unended(config: &Config, files: &Files, dir: &Path) -> Option<Diagnostic> {
     let data = app::data_dir(config).ok()?;
     let is_named = Marker::find(data).names(&files.hash());
     is_named.then(|| {
-        let warning = "the service judges these files at the moment, or its process ended while it judged them: then it refuses them";
+        let warning = "the service is checking these files now, or its process ended while it checked them and it rejects them since then";
         Diagnostic::warning("judging", dir.display().to_string(), warning)
-            .help(format!("`kyc-rules status` shows whether it does; change a file, or remove {} and restart it", data.join("judging").display()))
+            .help(format!("`kyc-rules status` shows which; if they are rejected, change a file, or remove {} and restart the service", data.join("judging").display()))
     })
 }

@@ -1,4 +1,4 @@
-//! What commands print, and how they end. The one place that writes to standard output and names exit codes.
+//! Output and exit codes of the commands. Only this file writes to standard output and defines exit codes.
 
 use std::{
     fmt,
@@ -11,13 +11,13 @@ use serde_json::json;
 
 use super::legible::{in_one_line, legible};
 
-/// How a command ends.
+/// Exit code of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Ok = 0,
     Failed = 1,
     Usage = 2,
-    /// The server, or a service that it needs, can't be reached.
+    /// The server, or a service that it needs, is unreachable.
     Unavailable = 69,
     Io = 74,
     /// The configuration or the rules are wrong.
@@ -30,11 +30,11 @@ impl Exit {
     }
 }
 
-/// A command that did not do what it was asked for.
+/// An error that ends a command.
 #[derive(Clone, Debug)]
 pub struct Failure {
     pub exit: Exit,
-    /// What is wrong, and what to do. Empty: it has been said already.
+    /// The error and what to do about it. Empty if the command has already printed the error.
     pub text: String,
 }
 
@@ -43,16 +43,16 @@ impl Failure {
         Self { exit, text: text.to_string() }
     }
 
-    /// For `map_err`: what was being done, and what went wrong.
+    /// Returns a closure for `map_err` that builds an I/O failure. `doing` names the operation that failed.
     pub fn io<E: fmt::Display>(doing: impl fmt::Display) -> impl FnOnce(E) -> Self {
         move |error| Self::new(Exit::Io, format!("{doing}: {error}"))
     }
 }
 
-/// Standard output, for people or for scripts.
+/// Standard output, as text for operators or as JSON for scripts.
 pub struct Output {
     json: bool,
-    /// Why nothing can be written any more. A closed pipe (`| head`) is nobody's fault: then the rest is for nobody.
+    /// The first write error; nothing is written after it. A closed pipe (`| head`) is not reported as an error.
     broken: Option<io::Error>,
 }
 
@@ -65,29 +65,29 @@ impl Output {
         self.json
     }
 
-    /// A person watches, and lines may be drawn over.
+    /// Returns `true` if standard error is a terminal and the output is text, so that a progress bar can be drawn.
     pub fn is_terminal(&self) -> bool {
         !self.json && io::stderr().is_terminal()
     }
 
-    /// One line, or several, for people.
+    /// Prints text for operators, and a line end.
     pub fn line(&mut self, text: impl fmt::Display) {
         self.text(format_args!("{text}\n"));
     }
 
-    /// Text for people, as it is but for what a terminal would obey.
+    /// Prints text for operators, with control characters escaped.
     pub fn text(&mut self, text: impl fmt::Display) {
         self.raw(legible(&text.to_string()).as_bytes());
     }
 
-    /// What somebody else reads: a file, a script, a page.
+    /// Writes bytes unchanged, for example a file, a script or a manual page.
     pub fn raw(&mut self, bytes: &[u8]) {
         if self.broken.is_none() {
             self.broken = io::stdout().write_all(bytes).err();
         }
     }
 
-    /// A value for scripts, in one line.
+    /// Prints a value as JSON in one line.
     pub fn json(&mut self, value: &impl Serialize) {
         match serde_json::to_string(value) {
             Ok(text) => self.raw(format!("{text}\n").as_bytes()),
@@ -95,12 +95,12 @@ impl Output {
         }
     }
 
-    /// A value for scripts, or text for people.
+    /// Prints the value with `--json`, else the text.
     pub fn either(&mut self, value: &impl Serialize, text: impl fmt::Display) {
         if self.json { self.json(value) } else { self.line(text) }
     }
 
-    /// Says whether everything has been written.
+    /// Flushes standard output. Returns the first write error, except for a closed pipe.
     pub fn flush(&mut self) -> Result<(), Failure> {
         let error = self.broken.take().or_else(|| io::stdout().flush().err());
         match error {
@@ -109,10 +109,13 @@ impl Output {
         }
     }
 
-    /// Asks the operator whether to go on. Without a terminal a flag has to say it.
+    /// Asks the operator for confirmation. Returns a usage error without a terminal and with `--json`.
     pub fn asks(&mut self, question: impl fmt::Display) -> Result<bool, Failure> {
         if self.json || !io::stdin().is_terminal() {
-            return Err(Failure::new(Exit::Usage, format_args!("{question} Nobody can be asked here; say --yes")));
+            return Err(Failure::new(
+                Exit::Usage,
+                format_args!("{question} Confirmation is not possible here; use --yes"),
+            ));
         }
         self.text(format_args!("{question} [y/N] "));
         self.flush()?;
@@ -121,13 +124,13 @@ impl Output {
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
-    /// On standard error.
+    /// Prints a line to standard error.
     pub fn note(&self, text: impl fmt::Display) {
-        // Where even that is closed, there is nobody to tell.
+        // A write error is ignored, because there is no other place to report it.
         let _ = writeln!(io::stderr(), "{}", legible(&text.to_string()));
     }
 
-    /// Says on standard error what went wrong, so that standard output has nothing but what was asked for.
+    /// Prints a failure to standard error, as text or as JSON. Standard output has only the output of the command.
     pub fn complain(&self, failure: &Failure) {
         if failure.text.is_empty() {
             return;
@@ -140,7 +143,7 @@ impl Output {
     }
 }
 
-/// Rows under headings, each column as wide as its widest cell.
+/// Formats rows under headings, with each column as wide as its widest cell.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| in_one_line(cell)).collect()).collect();
     let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();

@@ -1,4 +1,4 @@
-//! What the program prints about itself: completions for shells, and the manual page.
+//! The `completions` and `man` commands.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
@@ -7,6 +7,7 @@ use super::{Cli, Failure, Output};
 
 #[derive(Debug, Args)]
 pub struct Completions {
+    /// The shell.
     shell: Shell,
 }
 
@@ -21,7 +22,7 @@ impl Completions {
 
 #[derive(Debug, Args)]
 pub struct Man {
-    /// The page of one command, as `serve`; without it the page of the program.
+    /// Print the page of this command, for example `serve`. Default: the page of the program.
     command: Option<String>,
 }
 
@@ -32,7 +33,10 @@ impl Man {
         let page = match &self.command {
             None => program,
             Some(name) => program.find_subcommand(name).cloned().ok_or_else(|| {
-                Failure::new(super::Exit::Usage, format!("there is no command {name:?}; `kyc-rules help` lists them"))
+                Failure::new(
+                    super::Exit::Usage,
+                    format!("there is no command {name:?}; `kyc-rules help` lists all commands"),
+                )
             })?,
         };
         let mut roff = Vec::new();

@@ -1,4 +1,5 @@
-//! Asks the provider's API by hand about a customer, or lets a person decide in its place. All unanswered ones at once: [`refresh_all`].
+//! The `refresh` command: queries the provider's API about one customer, or lets an operator confirm the customer's
+//! newest callback. [`refresh_all`] does this for all unanswered customers.
 
 use std::path::Path;
 
@@ -9,18 +10,19 @@ use super::{Failure, Output, client::part, refresh_all, settings};
 
 #[derive(Debug, Args)]
 pub struct Refresh {
+    /// Id of the customer.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     customer: Option<String>,
 
-    /// All customers whose callbacks have waited longer than `provider.patience`, as `kyc-rules problems` shows them.
+    /// All customers whose callbacks have waited longer than `provider.patience`, as `kyc-rules problems` lists them.
     #[arg(long)]
     all: bool,
 
-    /// The newest callback that waits to be confirmed is right, whatever the API says.
+    /// Accept the newest waiting callback of the customer as right, regardless of the API.
     #[arg(long)]
     believe: bool,
 
-    /// With --all: do it without asking.
+    /// With --all: do not ask for confirmation.
     #[arg(long, conflicts_with = "customer")]
     yes: bool,
 }
@@ -41,16 +43,16 @@ impl Refresh {
             Some("duplicate" | "unconfirmed") if answer["provider_knows"] == false => {
                 "the provider does not know this customer (yet)".to_owned()
             }
-            Some("duplicate") => "nothing is new".to_owned(),
+            Some("duplicate") => "nothing has changed".to_owned(),
             Some(verdict) => verdict.to_owned(),
             None if answer["provider_knows"] == false => {
-                "the provider does not know this customer (yet); it may be late and is asked again".to_owned()
+                "the provider does not know this customer (yet); it may be late, and is asked again".to_owned()
             }
-            None => "the provider may be late; it is asked again".to_owned(),
+            None => "the provider may be late, and is asked again".to_owned(),
         };
         let waiting = match answer["waiting"].as_u64().unwrap_or_default() {
             0 => String::new(),
-            count => format!("; callbacks that wait to be confirmed: {count}"),
+            count => format!("; callbacks that wait for confirmation: {count}"),
         };
         output.either(&answer, format_args!("{}: {verdict}; status {status}{waiting}", customer));
         Ok(())

@@ -1,5 +1,6 @@
-//! Goes on with all callbacks that have waited longer than `provider.patience`: asks the provider's API about each customer again, or
-//! takes the newest waiting callback of each as right. Shows how many there are, and asks before it acts.
+//! The `refresh --all` command, for all customers whose callbacks have waited longer than `provider.patience`: queries
+//! the provider's API about each customer again, or accepts the newest waiting callback of each. Prints the number of
+//! customers and asks for confirmation first.
 
 use std::path::Path;
 
@@ -35,7 +36,9 @@ pub fn run(config: Option<&Path>, believe: bool, yes: bool, output: &mut Output)
     });
     output.either(&shape, text);
     match acted.stopped {
-        Some(why) => Err(Failure::new(Exit::Unavailable, format_args!("the rest was left as it is: {why}"))),
+        Some(why) => {
+            Err(Failure::new(Exit::Unavailable, format_args!("stopped; the other callbacks still wait: {why}")))
+        }
         None if acted.done == 0 && acted.waiting() > 0 => Err(Failure::new(Exit::Failed, "")),
         None => Ok(()),
     }
@@ -44,9 +47,12 @@ pub fn run(config: Option<&Path>, believe: bool, yes: bool, output: &mut Output)
 fn question(believe: bool, count: u64) -> String {
     match believe {
         true => {
-            format!("Take the newest waiting callback of {} as right, whatever the provider says?", customers(count))
+            format!(
+                "Accept the newest waiting callback of {} as right, regardless of the provider's API?",
+                customers(count)
+            )
         }
-        false => format!("Ask the provider's API about {} now?", customers(count)),
+        false => format!("Query the provider's API about {} now?", customers(count)),
     }
 }
 
@@ -54,7 +60,7 @@ fn customers(count: u64) -> String {
     if count == 1 { "1 customer".to_owned() } else { format!("{count} customers") }
 }
 
-/// How many, and some of them.
+/// Prints the number of customers and some examples.
 fn show(count: u64, patience: &str, found: &Value, output: &mut Output) {
     let examples: &[Value] = found["examples"].as_array().map_or(&[], Vec::as_slice);
     output.line(format_args!(
@@ -69,21 +75,22 @@ fn show(count: u64, patience: &str, found: &Value, output: &mut Output) {
     output.line("");
 }
 
-/// What came of all pages: `count` is the sum of `done`, `meanwhile` and those that still wait.
+/// The result of all pages, in customers. `count` is the sum of `done`, `meanwhile` and the customers that still wait.
 #[derive(Default)]
 struct Acted {
     count: u64,
     done: u64,
-    /// Decided by the service itself, between the count and the request.
+    /// Customers decided by the service itself, between the count and the request.
     meanwhile: u64,
-    /// Why the rest was not tried.
+    /// The reason the remaining customers were not tried.
     stopped: Option<String>,
-    /// Some of those that still wait, and why.
+    /// Examples of customers that still wait, with the reason.
     examples: Vec<Value>,
 }
 
 impl Acted {
-    /// Of this number of customers. Those that no page had any more were decided meanwhile, where all pages were gone through.
+    /// Adds the customers that were counted but on no page. If all pages were read, the service has decided them
+    /// meanwhile.
     fn complete(&mut self, counted: u64) {
         let left_out = counted.saturating_sub(self.count);
         self.count += left_out;
@@ -111,7 +118,7 @@ impl Acted {
     }
 }
 
-/// Acts page by page, so that no request takes long.
+/// Sends one request per page, so that no request takes long.
 async fn act(config: Option<&Path>, believe: bool, until: &Value) -> Result<Acted, Failure> {
     let client = settings::client(config)?;
     let mut acted = Acted::default();

@@ -1,4 +1,4 @@
-//! Asks a running server to load its rules anew.
+//! The `reload` command: reloads the rules of a running server.
 
 use std::path::Path;
 

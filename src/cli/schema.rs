@@ -1,4 +1,4 @@
-//! JSON Schemas for editors, with the names that the configuration and the rules give to things.
+//! The `schema` command: prints JSON Schemas for editors, with the names that the configuration and the rules define.
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,11 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct Schema {
+    /// The kind of file.
     #[arg(value_enum)]
     of: Kind,
 
-    /// Take the names of templates and rules from this directory instead of the configured one.
+    /// Read the names of templates and rules from this directory instead of the configured one.
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
 }
@@ -69,7 +70,7 @@ impl Schema {
     }
 }
 
-/// The names that these rules give. What the configuration has to declare, they can only use.
+/// Returns the names that these rules define. Names that only the configuration declares stay empty.
 pub(super) fn of(files: &Files) -> Names {
     let found = Vocabulary::of(files);
     let sorted = |names: std::collections::BTreeSet<String>| names.into_iter().collect();

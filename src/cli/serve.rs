@@ -1,4 +1,4 @@
-//! The service, until a signal.
+//! The `serve` command: runs the service until SIGTERM or SIGINT.
 
 use std::path::Path;
 
@@ -21,12 +21,12 @@ pub fn run(given: Option<&Path>) -> Result<(), Failure> {
         let app = App::bind(config, Settings::default()).await.map_err(failure)?;
         app.run(stop_signal()).await.map_err(failure)
     });
-    // What is still under way in there (a look-up that hangs) is nobody's any more.
+    // Does not wait for tasks that still run, for example a name lookup that hangs.
     runtime.shutdown_background();
     served
 }
 
-/// Everything that this process writes is for its owner alone.
+/// Sets the umask so that files of this process are accessible to their owner only.
 pub fn private_files() {
     use rustix::fs::Mode;
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
@@ -35,7 +35,7 @@ pub fn private_files() {
 /// Resolves on SIGTERM or SIGINT.
 pub async fn stop_signal() {
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        tracing::error!("signals can't be received; the service runs until it is killed");
+        tracing::error!("cannot receive signals; the service runs until it is killed");
         return std::future::pending().await;
     };
     tokio::select! {

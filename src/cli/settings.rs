@@ -1,4 +1,4 @@
-//! From the command line to what it means: the configuration, a running server's admin side, a runtime.
+//! What most commands need: the configuration, a client for the admin API of the running server, a runtime.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::{
     source::{Severity, Sources, render},
 };
 
-/// Where the configuration is.
+/// Returns the path of the configuration, or an error that lists the places searched.
 pub fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
     Config::find(given).ok_or_else(|| {
         let [here, etc] = PLACES;
@@ -25,22 +25,23 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
 
 pub fn read(path: &Path, unfilled: Unfilled) -> Result<Loaded, Failure> {
     Config::load(path, unfilled)
-        .map_err(|error| Failure::new(Exit::Config, format!("{} can't be read: {error}", path.display())))
+        .map_err(|error| Failure::new(Exit::Config, format!("{} cannot be read: {error}", path.display())))
 }
 
-/// Everything that is said about a configuration, as a merchant reads it.
+/// Renders all diagnostics of a configuration as text.
 pub fn shown(loaded: &Loaded) -> String {
     render(&loaded.diagnostics, &Sources::default().file(&loaded.file, &loaded.text), false)
 }
 
-/// The configuration; wrong, it is a failure that says everything that is.
+/// Loads the configuration. If it is wrong, the error has all diagnostics.
 pub fn load(given: Option<&Path>) -> Result<Config, Failure> {
     let path = find(given)?;
     let mut loaded = read(&path, Unfilled::Error)?;
     loaded.config.take().ok_or_else(|| wrong(loaded))
 }
 
-/// The configuration, if there is one, for commands that need none of its secrets. What is not filled in is noted.
+/// Loads the configuration, if there is one, for commands that need none of its secrets. Unfilled variables are
+/// reported on standard error.
 pub fn without_secrets(given: Option<&Path>, output: &Output) -> Result<Option<Config>, Failure> {
     let Some(path) = Config::find(given) else { return Ok(None) };
     let mut loaded = read(&path, Unfilled::Allow)?;
@@ -68,30 +69,29 @@ pub fn first_secret(given: Option<&Path>) -> Result<Secret, Failure> {
     first.ok_or_else(|| Failure::new(Exit::Config, "the configuration has no callback.secrets"))
 }
 
-/// The configuration for what needs none of the server's secrets: what is not filled in is left out of it.
+/// Loads the configuration for commands that need none of the server's secrets. Unfilled values are left out.
 pub fn load_without_secrets(given: Option<&Path>) -> Result<Config, Failure> {
     let path = find(given)?;
     let mut loaded = read(&path, Unfilled::Allow)?;
     loaded.config.take().ok_or_else(|| wrong(loaded))
 }
 
-/// The admin side of the server that runs with this configuration. Whoever asks the server something needs none of its secrets
-/// but the token.
+/// Returns a client for the server that runs with this configuration. Of the secrets, the client needs only the token.
 pub fn client(given: Option<&Path>) -> Result<Client, Failure> {
     client_of(&load_without_secrets(given)?)
 }
 
 pub fn client_of(config: &Config) -> Result<Client, Failure> {
     let mut listen = config.admin.listen;
-    // Who listens everywhere is called by the loopback.
+    // A server that listens on all addresses is reached by the loopback address.
     if listen.ip().is_unspecified() {
         listen.set_ip(if listen.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1_u16].into() });
     }
     let token = match &config.admin.token {
         Some(token) => token.expose_secret().to_owned(),
         None if config.admin.token_unfilled => {
-            let text = "`admin.token` names a variable or file that is not here, and without the token the server answers \
-                        nobody; set it for this command, too";
+            let text = "`admin.token` names a variable or file that is missing here, and the server requires the token; set it \
+                        for this command, too";
             return Err(Failure::new(Exit::Config, text));
         }
         None => {
@@ -99,7 +99,7 @@ pub fn client_of(config: &Config) -> Result<Client, Failure> {
             let path = data.join(TOKEN_FILE);
             let missing = |error| {
                 let text = format!(
-                    "the server's token can't be read from {}: {error}. Has `kyc-rules serve` been started, and may this user read it?",
+                    "the server's token cannot be read from {}: {error}. Has `kyc-rules serve` been started, and can this user read the file?",
                     path.display()
                 );
                 Failure::new(Exit::Unavailable, text)
@@ -110,7 +110,7 @@ pub fn client_of(config: &Config) -> Result<Client, Failure> {
     Client::new(format!("http://{listen}"), token)
 }
 
-/// Runs a command that waits for something.
+/// Runs an async command on a new runtime.
 pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     runtime(1)?.block_on(work)
 }
@@ -124,7 +124,7 @@ pub fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(Failure::io("starting the runtime"))
 }
 
-/// There is one in the whole program; who comes second finds it set.
+/// Installs the TLS provider of the process. A second call has no effect.
 fn use_one_tls_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,4 +1,4 @@
-//! Acting as the provider: the hash of a customer, or a whole signed callback.
+//! The `sign` command: prints the hash of a customer, or a complete signed callback, as the provider sends it.
 
 use std::path::Path;
 
@@ -10,29 +10,30 @@ use crate::kyc::{CustomerId, Secret, hash_of};
 
 #[derive(Debug, Args)]
 pub struct Sign {
+    /// Id of the customer.
     customer: String,
 
-    /// The key shared with the provider; else the first of `callback.secrets`.
+    /// The key shared with the provider. Default: the first of `callback.secrets`.
     #[arg(long, env = "KYC_RULES_SECRET", hide_env_values = true)]
     secret: Option<String>,
 
-    /// Print a whole callback with this status (`none` for null) instead of the hash alone.
+    /// Print a complete callback with this status (`none` for null) instead of the hash only.
     #[arg(long)]
     status: Option<String>,
 
-    /// Missing documents of the callback, as SELFIE,PASSPORT.
+    /// Missing documents of the callback, for example SELFIE,PASSPORT.
     #[arg(long, value_delimiter = ',', requires = "status")]
     docs: Vec<String>,
 
-    /// Reject labels of the callback, as BAD_SELFIE,BAD_PASSPORT.
+    /// Reject labels of the callback, for example BAD_SELFIE,BAD_PASSPORT.
     #[arg(long, value_delimiter = ',', requires = "status")]
     labels: Vec<String>,
 
-    /// The message for the customer.
+    /// Message for the customer.
     #[arg(long, requires = "status")]
     message: Option<String>,
 
-    /// The processing status (`none` for null).
+    /// Processing status (`none` for null).
     #[arg(long, requires = "status")]
     processing: Option<String>,
 }

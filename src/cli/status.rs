@@ -1,11 +1,13 @@
-//! What a running server is doing, in a few lines.
+//! The `status` command: prints the state of a running server.
 
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::{
-    Failure, Output, settings,
+    Failure, Output,
+    check::counted,
+    settings,
     traffic::{refused, taken},
 };
 
@@ -24,25 +26,28 @@ pub fn run(config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
 
 fn print(status: &Value, output: &mut Output) {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let plural = |value: &Value, what: &str| {
+        counted(value.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or_default(), what)
+    };
     let uptime_s = status["uptime_s"].as_i64().unwrap_or_default();
     let uptime = format!("{} h {} min {} s", uptime_s / 3600, uptime_s / 60 % 60, uptime_s % 60);
     output.line(format_args!("version    {}, up for {uptime}", text(&status["version"])));
     let rules = &status["rules"];
     output.line(format_args!(
-        "rules      {} rules, set {}, loaded {}",
-        rules["count"],
+        "rules      {}, set {}, loaded {}",
+        plural(&rules["count"], "rule"),
         text(&rules["hash"]),
         text(&rules["loaded_at"])
     ));
     let store = &status["store"];
     output.line(format_args!(
-        "store      {}: {} customers, {:.1} MB, {} records",
+        "store      {}: {}, {:.1} MB, {}",
         text(&store["engine"]),
-        store["customers"],
+        plural(&store["customers"], "customer"),
         store["bytes"].as_f64().unwrap_or_default() / 1e6,
-        store["records"]
+        plural(&store["records"], "record")
     ));
-    // A server of an older version counts nothing.
+    // Servers of older versions do not count callbacks.
     if status["callbacks"].is_object() {
         output.line(format_args!("callbacks  {}", taken(&status["callbacks"])));
     }
@@ -53,8 +58,11 @@ fn print(status: &Value, output: &mut Output) {
     }
     let jobs = &status["jobs"];
     output.line(format_args!(
-        "jobs       {} queued, {} held, {} running, {} problems",
-        jobs["queued"], jobs["held"], jobs["running"], jobs["problem"]
+        "jobs       {} queued, {} held, {} running, {}",
+        jobs["queued"],
+        jobs["held"],
+        jobs["running"],
+        plural(&jobs["problem"], "problem")
     ));
     let paused = |key: &str| status["paused"][key].as_object().cloned().unwrap_or_default();
     for (what, since) in paused("rules").iter().chain(&paused("channels")) {
@@ -66,7 +74,7 @@ fn print(status: &Value, output: &mut Output) {
     for relay in status["relays"].as_array().into_iter().flatten() {
         let again = match relay["again_in_s"].as_u64().unwrap_or_default() {
             0 => String::new(),
-            seconds => format!(", tried again in {seconds} s"),
+            seconds => format!(", next attempt in {seconds} s"),
         };
         output.line(format_args!(
             "relay      no {} leaves since {}{again}: {}",
@@ -77,26 +85,26 @@ fn print(status: &Value, output: &mut Output) {
     }
     if status["clock_in_doubt"] == true {
         output.line(
-            "clock      has jumped: timers and limits wait until `kyc-rules resume --clock`, or 15 minutes have passed",
+            "clock      has jumped: timers and limits wait for `kyc-rules resume --clock`, for at most 15 minutes",
         );
     }
     let trouble = |service: &str| {
         let error = status[service]["error"].as_str()?;
         let again = match status[service]["again_in_s"].as_u64().unwrap_or_default() {
             0 => String::new(),
-            seconds => format!(", and is asked again in {seconds} s"),
+            seconds => format!(", next request in {seconds} s"),
         };
-        Some(format!("gives no answer that can be used{again}: {error}"))
+        Some(format!("gives no usable answer{again}: {error}"))
     };
     output.line(if status["provider"]["confirm"] == true {
         "provider   each callback is confirmed with its API"
     } else {
-        "provider   callbacks are believed: without provider.api_key neither order nor forgery can be told"
+        "provider   callbacks are believed: without provider.api_key, wrong order and forgery cannot be detected"
     });
     match status["provider"]["questions"].as_u64().unwrap_or_default() {
         0 => {}
-        1 => output.line("           callbacks of 1 customer wait to be decided"),
-        count => output.line(format_args!("           callbacks of {count} customers wait to be decided")),
+        1 => output.line("           callbacks of 1 customer wait for a decision"),
+        count => output.line(format_args!("           callbacks of {count} customers wait for a decision")),
     }
     let patience = text(&status["provider"]["patience"]);
     match status["provider"]["unanswered"].as_u64().unwrap_or_default() {
@@ -119,13 +127,13 @@ fn print(status: &Value, output: &mut Output) {
             let (at, answered) = (text(&round["at"]), round["answered"].as_u64().unwrap_or_default());
             let all = answered.saturating_add(failed);
             output.line(format_args!(
-                "           reconcile: {answered} of {all} customers answered until {at}; the others stay as they were"
+                "           reconcile: {answered} of {all} customers answered until {at}; the others are unchanged"
             ));
         }
         if let Some(unknown @ 1..) = round["unknown"].as_u64() {
             let (at, answered) = (text(&round["at"]), &round["answered"]);
             output.line(format_args!(
-                "           it knows nothing of {unknown} of the {answered} customers asked about until {at}; they stay as they were"
+                "           it does not know {unknown} of the {answered} customers queried until {at}; they are unchanged"
             ));
         }
     }
@@ -135,14 +143,16 @@ fn print(status: &Value, output: &mut Output) {
     if status["directory"]["lookup"] == true {
         output.line(match trouble("directory") {
             Some(trouble) => format!("directory  {trouble}; mails without a fresh contact wait"),
-            None => "directory  is asked for contacts".to_owned(),
+            None => "directory  is queried for contacts".to_owned(),
         });
     }
     if status["config_changed"] == true {
-        output.line("config     has changed since the start; restart to take it in");
+        output.line("config     has changed since the start; restart the service to load it");
     }
     if let Some(text) = rules["error"]["text"].as_str() {
         let at = rules["error"]["at"].as_str().unwrap_or("?");
-        output.line(format_args!("\nThe rules on the disk are refused since {at}; those above run on.\n\n{text}"));
+        output.line(format_args!(
+            "\nThe rules on the disk are rejected since {at}; the rules above stay active.\n\n{text}"
+        ));
     }
 }

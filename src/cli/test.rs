@@ -1,4 +1,4 @@
-//! The tests of rules, run on a clock of their own: what differs, and which rules no test fires.
+//! The `test` command: runs the tests of the rules on a virtual clock, and lists the rules that no test fires.
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,10 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct Test {
-    /// Only the tests that have this in their name.
+    /// Run only the tests whose name contains this text.
     name: Option<String>,
 
-    /// Test this directory's rules instead of the configured one's; needs no configuration.
+    /// Test the rules in this directory instead of the configured one. Works without a configuration.
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
 }
@@ -36,7 +36,7 @@ impl Test {
             return Err(Failure::new(Exit::Failed, format!("none of {all} tests has {part:?} in its name")));
         }
         let mut results = tests.run(rules, &offline.policy).shown_in(&offline.dir());
-        // A part of the tests says nothing about what all of them fire.
+        // A part of the tests does not show which rules no test fires.
         if self.name.is_some() {
             results.untested.clear();
         }
@@ -55,7 +55,7 @@ impl Test {
 
 fn say(results: &Results, output: &mut Output) {
     if results.tests.is_empty() {
-        output.line("there are no tests; they lie beside the rules, in files as kyc.test.yaml");
+        output.line("there are no tests; write them beside the rules, in files such as kyc.test.yaml");
     } else {
         output.text(results.text());
     }
@@ -73,9 +73,9 @@ fn listed(ids: &[RuleId]) -> String {
     }
 }
 
-/// What is wrong has to be mended first. Warnings are for `check`.
+/// Prints the diagnostics because of which the tests cannot run. Warnings are left to `check`.
 fn unreadable(offline: &mut Offline, output: &mut Output) -> Failure {
-    // Where tests that can't be read are only warned of, these warnings are the reason.
+    // Tests that cannot be parsed may be warnings only; then these warnings are the reason.
     if offline.count(Severity::Error) > 0 {
         offline.diagnostics.retain(|one| one.severity == Severity::Error);
     }

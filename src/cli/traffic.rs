@@ -1,8 +1,8 @@
-//! What `status` and `doctor` say about the callbacks that came, and about what was refused.
+//! Formats the counts of received and rejected callbacks for `status` and `doctor`.
 
 use serde_json::Value;
 
-/// One kind of refusal, as the server counts it.
+/// One kind of rejected request, as the server counts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     pub kind: String,
@@ -13,7 +13,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// `3 wrong_hash (401, the last at …)`.
+    /// Formats as `3 wrong_hash (401, the last at …)`.
     pub fn shown(&self) -> String {
         let Self { kind, count, last_at, .. } = self;
         let answer = self.answer.map_or("no answer".to_owned(), |answer| answer.to_string());
@@ -21,7 +21,7 @@ impl Refused {
     }
 }
 
-/// The kinds under `callbacks` or `admin` of a server's status, in its order.
+/// Returns the kinds under `callbacks` or `admin` of a server's status, in the order of the server.
 pub fn refused(side: &Value) -> Vec<Refused> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let kinds = side["refused"].as_array().into_iter().flatten();
@@ -35,7 +35,7 @@ pub fn refused(side: &Value) -> Vec<Refused> {
     kinds.map(read).collect()
 }
 
-/// `12 accepted, 3 duplicate, 1 ignored (1 bank_account), the last at …`.
+/// Formats as `12 accepted, 3 duplicate, 1 ignored (1 bank_account), the last at …`.
 pub fn taken(callbacks: &Value) -> String {
     let count = |value: &Value| value.as_u64().unwrap_or_default();
     let mut said = format!("{} accepted, {} duplicate", count(&callbacks["accepted"]), count(&callbacks["duplicate"]));
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_and_what_was_refused_is_one_line_each() {
+    fn received_and_rejected_callbacks_are_one_line_each() {
         let mut callbacks = json!({"accepted": 0, "duplicate": 0, "ignored": {"bank_account": 0, "transaction": 0}});
         assert_eq!(taken(&callbacks), "0 accepted, 0 duplicate");
         callbacks["ignored"] = json!({"bank_account": 1, "transaction": 2});
@@ -85,6 +85,6 @@ mod tests {
                 "1 tls (no answer, the last at 2026-03-03T20:31:00Z)"
             ]
         );
-        assert_eq!(refused(&json!({})), [], "an older server counts nothing");
+        assert_eq!(refused(&json!({})), [], "an older server does not count");
     }
 }

@@ -1,7 +1,9 @@
-//! Whether the wall clock can be trusted: it is compared with the clock that counts since the machine was started, which nothing sets.
+//! Decides whether the wall clock can be trusted, by comparison with the boot clock, which counts since the machine was
+//! started and cannot be set.
 //!
-//! When the two drift apart by more than 5 minutes, the wall clock is in doubt until an operator accepts it, it is set right, or the drift
-//! has lasted 15 minutes. The difference that was trusted last outlives the process as a [`TrustedClock`] in the store.
+//! When the two drift apart by more than 5 minutes, the wall clock is in doubt until an operator accepts it, it is
+//! corrected, or the drift has lasted 15 minutes. The last trusted difference outlives the process as a
+//! [`TrustedClock`] in the store.
 
 use std::{
     fs,
@@ -15,22 +17,22 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
-/// How far the clocks may drift apart, in milliseconds.
+/// The largest accepted drift, in milliseconds.
 const MAX_DRIFT_MS: i64 = 5 * 60_000;
 
 /// The age at which a drift is accepted as the new time, in milliseconds.
 const ACCEPTED_AFTER_MS: i64 = 15 * 60_000;
 
-/// Where Linux names the present start of the machine.
+/// The file in which Linux gives an id for the current boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// The clocks have not drifted apart.
+/// The value of `apart_since_ms` without a drift.
 const NEVER: i64 = i64::MIN;
 
-/// The difference of the two clocks that was trusted last, and a drift that nothing has accepted yet.
+/// The last trusted difference of the two clocks, and a drift that is not yet accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustedClock {
-    /// Names the start of the machine; the boot clock counts from there.
+    /// The id of the boot; the boot clock counts from there.
     boot: Box<str>,
     /// Wall clock minus boot clock, in milliseconds.
     offset_ms: i64,
@@ -38,20 +40,20 @@ pub struct TrustedClock {
     drift: Option<OpenDrift>,
 }
 
-/// A drift that holds timers and limits.
+/// A drift during which timers and limits are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct OpenDrift {
-    /// By the boot clock, in milliseconds.
+    /// The start of the drift by the boot clock, in milliseconds.
     since_ms: i64,
     /// How far the wall clock was ahead of the trusted time, in milliseconds.
     ms: i64,
 }
 
-/// The clock that counts since the machine was started. Copies share it.
+/// The clock that counts since the machine was started. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) enum BootClock {
     Machine,
-    /// A test's. The id tells one start from another.
+    /// A clock for tests. The id distinguishes one boot from another.
     Manual {
         id: Box<str>,
         millis: Arc<AtomicI64>,
@@ -75,7 +77,7 @@ impl BootClock {
         }
     }
 
-    /// Empty where the system does not say.
+    /// Empty if the system gives no id.
     fn id(&self) -> Box<str> {
         match self {
             Self::Machine => fs::read_to_string(BOOT_ID).unwrap_or_default().trim().into(),
@@ -84,19 +86,19 @@ impl BootClock {
     }
 }
 
-/// One process's trust in the wall clock.
+/// The trust of one process in the wall clock.
 #[derive(Debug)]
 pub(super) struct Drift {
     pub boot: BootClock,
     boot_id: Box<str>,
-    /// Wall clock minus boot clock, as it was trusted last.
+    /// Wall clock minus boot clock at the last time it was trusted, in milliseconds.
     trusted_ms: AtomicI64,
-    /// By the boot clock, when they were seen to have drifted apart; or [`NEVER`].
+    /// The time on the boot clock at which the drift was first seen, or [`NEVER`].
     apart_since_ms: AtomicI64,
 }
 
 impl Drift {
-    /// The wall clock is trusted as it stands.
+    /// Trusts the present time of the wall clock.
     pub fn new(boot: BootClock, wall: Timestamp) -> Self {
         let drift =
             Self { boot_id: boot.id(), boot, trusted_ms: AtomicI64::new(0), apart_since_ms: AtomicI64::new(NEVER) };
@@ -133,7 +135,7 @@ impl Drift {
         !is_accepted
     }
 
-    /// What a later process has to know.
+    /// The state that a later process needs.
     pub fn trusted(&self, wall: Timestamp) -> TrustedClock {
         let is_apart = self.is_in_doubt(wall);
         let since_ms = self.apart_since_ms.load(Ordering::SeqCst);
@@ -144,7 +146,7 @@ impl Drift {
         }
     }
 
-    /// Whether a later process would go wrong with what was recorded.
+    /// Whether a later process would misjudge the clock with the recorded state.
     pub fn has_changed(&self, recorded: &TrustedClock, wall: Timestamp) -> bool {
         let is_apart = self.is_in_doubt(wall);
         recorded.drift.is_some() != is_apart
@@ -152,22 +154,23 @@ impl Drift {
             || recorded.boot != self.boot_id
     }
 
-    /// Goes on with what an earlier process has recorded. `last_record_at`: the time of the latest record, by that process's wall clock.
+    /// Restores the state that an earlier process has recorded. `last_record_at`: the time of its latest record, by its
+    /// wall clock.
     pub fn resume(&self, recorded: Option<&TrustedClock>, last_record_at: Option<Timestamp>, wall: Timestamp) {
         if let Some(recorded) = recorded.filter(|recorded| recorded.boot == self.boot_id && !self.boot_id.is_empty()) {
             self.trusted_ms.store(recorded.offset_ms, Ordering::SeqCst);
             self.apart_since_ms.store(recorded.drift.map_or(NEVER, |drift| drift.since_ms), Ordering::SeqCst);
             return;
         }
-        // The boot clock has begun anew, so the latest record is the only witness of time.
+        // The boot clock has restarted, so the latest record is the only reference.
         let Some(last_record_at) = last_record_at else { return };
         let drift_ms = recorded.and_then(|recorded| recorded.drift).map_or(0, |drift| drift.ms);
         let lost_ms = last_record_at.millis().saturating_sub(wall.millis());
         let trusted = if lost_ms <= MAX_DRIFT_MS {
-            // Time goes on. Where it was in doubt, it still is, by as much.
+            // Time has advanced. If the wall clock was in doubt, it still is, by the same drift.
             wall.plus_ms(drift_ms.saturating_neg())
         } else if lost_ms <= drift_ms.saturating_add(MAX_DRIFT_MS) {
-            // The wall clock was ahead, and has been set right.
+            // The wall clock was ahead, and has been corrected.
             wall
         } else {
             last_record_at.plus_ms(drift_ms.saturating_neg())

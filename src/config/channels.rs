@@ -1,4 +1,5 @@
-//! The configuration's sections that say whom the program talks to: mail, webhooks, chats, the shop and the provider.
+//! The sections of the configuration about the systems that the program connects to: mail, webhooks, chats, the
+//! merchant's directory and the provider.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,9 +16,9 @@ use crate::{
     source::{self, Diagnostic, Fields, Node},
 };
 
-/// Mails sent at once, unless the file says otherwise.
+/// Default number of mails that are sent at the same time.
 pub(super) const CONCURRENCY: usize = 4;
-/// Between two mails to one domain: ten a second.
+/// Default time between two mails to one domain.
 const PER_DOMAIN: Duration = Duration::from_millis(100);
 const CACHE: Duration = Duration::from_mins(10);
 
@@ -34,7 +35,7 @@ pub(super) fn email(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Opt
     let concurrency = reader.whole(fields.get("concurrency"), "`email.concurrency`", 1..=64);
     let per_domain = reader.form(fields.get("per_domain"), "`email.per_domain`", values::rate);
     Some(Email {
-        // Unfilled only where nothing is sent.
+        // It is unfilled only in commands that send nothing.
         from: from.unwrap_or_else(|| Party::new(None, "unfilled@invalid")),
         transport: transport.map(|transport| match transport {
             Transport::File(path) => Transport::File(reader.beside(path)),
@@ -90,13 +91,13 @@ pub(super) fn directory(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) ->
     let Some(fields) = reader.section(node, "`directory`", &["attributes", "lookup"]) else {
         return Directory::default();
     };
-    // Rules write them behind a dot, and templates too.
+    // Rules and templates write an attribute after a dot, which limits its characters.
     let attribute = |text: &str| {
         let first = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         if first && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             Ok(text.to_owned())
         } else {
-            Err(format!("`{text}` is no name for an attribute; use letters, digits and `_`"))
+            Err(format!("`{text}` is not a valid attribute name; use letters, digits and `_`"))
         }
     };
     let attributes = reader.forms(fields.get("attributes"), "`directory.attributes`", attribute);
@@ -150,7 +151,7 @@ pub(super) fn provider(all: &Fields<'_, '_>, plain: Provider, reader: &mut Reade
     }
 }
 
-/// The name of an environment, or a URL.
+/// The name of an environment of the provider, or a URL.
 fn provider_api(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<String> {
     match reader.form(node, "`provider.api`", values::environment)? {
         Some(url) => Some(url.to_owned()),
@@ -158,11 +159,11 @@ fn provider_api(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<
     }
 }
 
-/// Section 6 of the design: without a key callbacks are believed.
+/// Section 6 of the design: without a key, callbacks are applied without confirmation.
 fn warn_of_no_key(all: &Fields<'_, '_>, reader: &mut Reader<'_, '_>) {
-    let message = "there is no `provider.api_key`, so callbacks are believed as they come: a late retry or a captured \
-                   callback can move a customer back";
+    let message = "there is no `provider.api_key`, so callbacks are applied without confirmation: a late retry or a \
+                   captured callback can move a customer back";
     let mut warning = Diagnostic::warning("provider", reader.report.file(), message);
     warning.span = all.entry("provider").map(|entry| entry.key_span.clone());
-    reader.report.add(warning).help("with a key the provider's API is asked before anything acts");
+    reader.report.add(warning).help("with a key, the provider's API confirms each status before a rule acts on it");
 }

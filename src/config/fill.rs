@@ -1,6 +1,7 @@
-//! `${VAR}` and `${file:PATH}`, filled in before anything else is made of a value.
+//! Replaces `${VAR}` and `${file:PATH}` in values, before the values are parsed.
 //!
-//! `$${` stands for `${`. What can't be filled is remembered by its place, so that nobody complains about its form as well.
+//! `$${` stands for `${`. A value that cannot be filled is recorded by its place, so that its form is not reported as
+//! well.
 
 use std::{borrow::Cow, collections::HashSet, fs, io, ops::Range, path::Path};
 
@@ -8,11 +9,11 @@ use crate::source::{Node, Report, Value};
 
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
-/// What becomes of a value that names something which is not there.
+/// What happens to a value whose variable or file does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfilled {
     Error,
-    /// It stays unfilled, with a warning: for what needs no secrets, as a check in somebody's CI.
+    /// The value stays unfilled, with a warning: for commands that need no secrets, such as a check in CI.
     Allow,
 }
 
@@ -22,17 +23,17 @@ pub(super) struct Filling<'f> {
     pub unfilled: Unfilled,
 }
 
-/// A thing in a text that was named and is not there, or is no name at all.
+/// A reference in a text that could not be filled, or that is not a valid name.
 struct Missing {
     at: Range<usize>,
     message: String,
     label: &'static str,
-    /// Wrong wherever it is read, and not only here.
+    /// An error also where unfilled values are allowed.
     always: bool,
 }
 
 impl Filling<'_> {
-    /// Fills the tree, and answers where it could not: by where those values begin.
+    /// Fills the tree, and returns the start offsets of the values that could not be filled.
     pub(super) fn fill(&self, root: &mut Node<'_>, report: &mut Report<'_>) -> HashSet<usize> {
         let mut unfilled = HashSet::new();
         self.node(root, report, &mut unfilled);
@@ -84,7 +85,7 @@ impl Filling<'_> {
                 missing.push(Missing {
                     at: start..text.len(),
                     message,
-                    label: "write `$${` for the text itself",
+                    label: "write `$${` for a literal `${`",
                     always: true,
                 });
                 return Err(missing);
@@ -100,7 +101,7 @@ impl Filling<'_> {
         if missing.is_empty() { Ok(filled) } else { Err(missing) }
     }
 
-    /// The value, or what is wrong, what to do, and whether that is wrong everywhere.
+    /// Returns the value; or the message, the label, and whether it is an error in every command.
     fn value(&self, name: &str) -> Result<String, (String, &'static str, bool)> {
         if let Some(path) = name.strip_prefix("file:") {
             return self.file(path.trim());
@@ -120,9 +121,9 @@ impl Filling<'_> {
         }
     }
 
-    /// A file's text without the line ends at its end.
+    /// Returns a file's text without the line breaks at its end.
     fn file(&self, path: &str) -> Result<String, (String, &'static str, bool)> {
-        let wrong = |problem: String| (problem, "a file with nothing but the value in it", false);
+        let wrong = |problem: String| (problem, "write a file that contains only the value", false);
         let path = self.directory.join(path);
         let shown = path.display();
         let read = fs::metadata(&path).and_then(|file| match file.len() {
@@ -135,7 +136,7 @@ impl Filling<'_> {
             Err(error) => {
                 let why = match error.kind() {
                     io::ErrorKind::NotFound => "there is no such file".to_owned(),
-                    io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+                    io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
                     io::ErrorKind::InvalidData => "it is not UTF-8".to_owned(),
                     _ => error.to_string(),
                 };
@@ -145,7 +146,7 @@ impl Filling<'_> {
     }
 }
 
-/// Without quotes a number is a number, wherever it comes from.
+/// An unquoted number is a number also when it comes from a variable or a file.
 fn of_text<'t>(text: String, plain: bool) -> Value<'t> {
     match text.parse::<u64>() {
         Ok(number) if plain && !text.starts_with('+') => Value::Number(number.into(), Cow::Owned(text)),

@@ -1,6 +1,6 @@
-//! The configuration's text with its secrets blotted out, to show diagnostics in: they end up in logs and in CI.
+//! Masks the secrets in the configuration's text, because diagnostics that show it are written to logs and CI output.
 //!
-//! `${VAR}` and `${file:PATH}` are no secrets and stay. The text keeps its length, so that every place in it stays right.
+//! `${VAR}` and `${file:PATH}` are not secrets and stay. The text keeps its length, so that offsets stay valid.
 
 use std::ops::Range;
 
@@ -33,7 +33,7 @@ fn secrets(text: &str, root: &Node<'_>) -> Vec<Range<usize>> {
     spans.chain(with_password.filter_map(|node| password(text, node.span.clone()))).collect()
 }
 
-/// What stands between the user's colon and the last `@` of a URL.
+/// The span between the colon after the user and the last `@` of a URL.
 fn password(text: &str, span: Range<usize>) -> Option<Range<usize>> {
     let url = text.get(span.clone())?;
     let start = url.find("://")? + 3;

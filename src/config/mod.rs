@@ -1,8 +1,9 @@
-//! What the merchant has configured, as it is meant: `kyc-rules.yaml` read, filled in and checked.
+//! The merchant's configuration: `kyc-rules.yaml`, parsed, filled in and checked.
 //!
-//! What was typed is a [`Document`] with `${VAR}` and `${file:PATH}` in it, and nobody outside of this folder sees it; a
-//! [`Config`] has addresses, durations and secrets. Relative paths start at the configuration's directory. Everything wrong is
-//! told at once. Nothing here is read again while the program runs: the rules are reloaded, the configuration is not.
+//! A [`Document`] is the text as written, with `${VAR}` and `${file:PATH}`; it is used only inside this folder. A
+//! [`Config`] has addresses, durations and secrets. Relative paths start at the configuration's directory. All errors
+//! are reported at once. The configuration is read once, at the start of the program: a reload reads the rules again,
+//! but not the configuration.
 
 mod channels;
 mod fill;
@@ -44,22 +45,22 @@ use crate::{
     template::Brand,
 };
 
-/// Where the configuration is looked for when nobody says where it is.
+/// The paths at which the configuration is looked for when none is given.
 pub const PLACES: [&str; 2] = ["./kyc-rules.yaml", "/etc/kyc-rules/kyc-rules.yaml"];
-/// The variable that says where it is.
+/// The environment variable with the path of the configuration.
 pub const VARIABLE: &str = "KYC_RULES_CONFIG";
 
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it was read from, if it was.
+    /// The file from which it was read; `None`: it was not read from a file.
     pub source: Option<Origin>,
     pub data: Data,
     /// The rules directory.
     pub rules: PathBuf,
     pub brand: Brand,
-    /// For customers of whom no language is known, as `en`.
+    /// The locale of customers whose language is not known, for example `en`.
     pub locale: String,
-    /// For customers of whom no time zone is known.
+    /// The time zone of customers whose time zone is not known.
     pub timezone: TimeZone,
     /// Status names beyond the documented ones.
     pub statuses: Vec<String>,
@@ -67,7 +68,7 @@ pub struct Config {
     pub processing_statuses: Vec<String>,
     pub callback: Callback,
     pub admin: Admin,
-    /// `None`: rules can't mail.
+    /// `None`: rules cannot send mails.
     pub email: Option<Email>,
     pub webhooks: BTreeMap<String, Webhook>,
     pub chats: BTreeMap<String, Chat>,
@@ -78,7 +79,7 @@ pub struct Config {
     pub log: Log,
 }
 
-/// The file that a configuration was read from, and what was in it.
+/// The file from which a configuration was read, and the SHA-256 of its content.
 #[derive(Clone, Debug)]
 pub struct Origin {
     pub path: PathBuf,
@@ -86,7 +87,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Whether the file says something else by now, or is gone.
+    /// Whether the content of the file has changed, or the file cannot be read.
     pub fn has_changed(&self) -> bool {
         fs::read(&self.path).map_or(true, |bytes| digest(&bytes) != self.digest)
     }
@@ -102,7 +103,7 @@ pub enum Data {
     Directory(PathBuf),
     /// A `postgres://` URL, which may have a password.
     Postgres(SecretString),
-    /// It was left unfilled; what does without it must not write anywhere else.
+    /// The value was left unfilled. A command that runs without it must not write data anywhere else.
     Unfilled,
 }
 
@@ -110,10 +111,10 @@ pub enum Data {
 pub struct Callback {
     pub listen: SocketAddr,
     pub path: String,
-    /// The newest first.
+    /// The newest secret first.
     pub secrets: Vec<Secret>,
     pub tls: Option<TlsFiles>,
-    /// Empty: everybody.
+    /// The ranges from which callbacks are accepted. Empty: from every address.
     pub allow_from: Vec<IpNet>,
     pub trusted_proxies: Vec<IpNet>,
     pub connections: usize,
@@ -138,45 +139,45 @@ pub struct TlsFiles {
 #[derive(Clone, Debug)]
 pub struct Admin {
     pub listen: SocketAddr,
-    /// `None`: the one in the data directory, or one that was left unfilled.
+    /// `None`: the token is in the data directory, or was left unfilled.
     pub token: Option<SecretString>,
-    /// There is one, and it was left unfilled.
+    /// The configuration has a token, and it was left unfilled.
     pub token_unfilled: bool,
-    /// Names beyond those that a browser on this machine uses.
+    /// Host names beyond those that a browser on this machine uses.
     pub hosts: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Email {
     pub from: Party,
-    /// `None` only where it was left unfilled.
+    /// `None` only if it was left unfilled.
     pub transport: Option<Transport>,
-    /// What EHLO says; `None`: the machine's full name, or else the connection's local address.
+    /// The name in EHLO; `None`: the machine's full name, or the connection's local address if there is none.
     pub hello: Option<Hello>,
     pub reply_to: Option<Party>,
-    /// `None`: switched off.
+    /// `None`: no brake.
     pub brake: Option<Brake>,
-    /// Mails sent at once.
+    /// Maximum number of mails that are sent at the same time.
     pub concurrency: usize,
-    /// The least time between two mails to addresses of one domain; `None`: there need not be any.
+    /// Minimum time between two mails to addresses of one domain; `None`: no minimum.
     pub per_domain: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Webhook {
     pub url: String,
-    /// The newest first; what is sent is signed with each.
+    /// The newest secret first; each request is signed with every secret.
     pub secrets: Vec<SecretString>,
-    /// Addresses of the merchant's own network are allowed.
+    /// Addresses in the merchant's own network are allowed.
     pub private: bool,
-    /// `None`: there is none.
+    /// `None`: no brake.
     pub brake: Option<Brake>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Chat {
     pub kind: chat::Kind,
-    /// Whoever knows it can write there.
+    /// Secret, because the URL is enough to post to the chat.
     pub url: SecretString,
     pub private: bool,
     pub brake: Option<Brake>,
@@ -184,14 +185,14 @@ pub struct Chat {
 
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    /// The names of attributes that customers may have.
+    /// The names of the attributes that customers can have.
     pub attributes: Vec<String>,
     pub lookup: Option<Lookup>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Lookup {
-    /// With `{id}` where the customer's id goes, percent-encoded.
+    /// With `{id}` in place of the customer's id, which is inserted percent-encoded.
     pub url: String,
     pub header: Option<(HeaderName, SecretString)>,
     pub cache: Duration,
@@ -202,36 +203,36 @@ pub struct Lookup {
 pub struct Provider {
     /// A URL, without a slash at the end.
     pub api: String,
-    /// `None`: callbacks are believed.
+    /// `None`: callbacks are applied without confirmation.
     pub api_key: Option<SecretString>,
-    /// How often each customer is asked about whose status is not final; `None`: never.
+    /// The interval at which each customer without a final status is confirmed with the API; `None`: never.
     pub reconcile: Option<Duration>,
-    /// How often the others are.
+    /// The interval for customers with a final status; `None`: never.
     pub reconcile_final: Option<Duration>,
-    /// How long a callback may wait for a decision before it is the problem `unanswered`.
+    /// The time that a callback may wait for a decision before the problem `unanswered` is raised.
     pub patience: Duration,
 }
 
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// Below so much free space on the disk callbacks are refused, in bytes.
+    /// Minimum free space on the disk, in bytes; below it, callbacks are rejected.
     pub min_free_bytes: u64,
-    /// What the view may keep in memory, in bytes.
+    /// Maximum memory of the view's cache, in bytes.
     pub view_cache_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReloadTests {
-    /// Rules whose tests fail are not loaded.
+    /// Rules whose tests fail are rejected.
     Enforce,
-    /// They are, with a warning.
+    /// Rules whose tests fail are loaded, with a warning.
     Warn,
 }
 
 #[derive(Clone, Debug)]
 pub struct Reload {
     pub tests: ReloadTests,
-    /// A reload that would act at once for more customers than this is refused; `None`: never.
+    /// A reload is rejected if it would act at once for more customers than this; `None`: no limit.
     pub blast_limit: Option<u64>,
 }
 
@@ -243,7 +244,7 @@ pub struct Log {
 }
 
 impl Default for Config {
-    /// What holds where the file says nothing. There is no secret among it, so no callback passes.
+    /// The defaults. They contain no secret, so no callback is accepted.
     fn default() -> Self {
         Self {
             source: None,
@@ -287,20 +288,20 @@ impl Default for Config {
     }
 }
 
-/// A configuration, and what there is to say about it.
+/// A configuration with its diagnostics.
 #[derive(Debug)]
 pub struct Loaded {
-    /// `None` where there is an error among the diagnostics.
+    /// `None` if there is an error among the diagnostics.
     pub config: Option<Config>,
     pub diagnostics: Vec<Diagnostic>,
-    /// The path as diagnostics name it.
+    /// The path as diagnostics show it.
     pub file: String,
-    /// The file's text to show diagnostics in, of the same length, with its secrets blotted out.
+    /// The text of the file for showing diagnostics, of the same length, with its secrets masked.
     pub text: String,
 }
 
 impl Config {
-    /// Everything on loopback and in one directory: ports chosen by the system, mails as files.
+    /// A configuration on loopback and in one directory: the system chooses the ports, and mails are written to files.
     pub fn demo(directory: &Path, secret: Secret) -> Self {
         let plain = Self::default();
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -327,7 +328,8 @@ impl Config {
         }
     }
 
-    /// Where the configuration is: where `given` says, or the environment, or the first place that has one.
+    /// Returns the path of the configuration: `given`, otherwise the environment variable, otherwise the first existing
+    /// path of [`PLACES`].
     pub fn find(given: Option<&Path>) -> Option<PathBuf> {
         let named = given.map(Path::to_owned);
         let named = named.or_else(|| std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from));
@@ -346,7 +348,7 @@ impl Config {
         Ok(loaded)
     }
 
-    /// Reads a configuration of this name, which stands in this directory, where these variables are set.
+    /// Parses a configuration with this name, in this directory, with these environment variables.
     pub fn read(
         text: &str,
         file: &str,

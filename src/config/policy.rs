@@ -1,11 +1,12 @@
-//! What the configuration says about decisions.
+//! The decision policy that the configuration defines.
 
 use super::Config;
 use crate::decide::Policy;
 
 impl Policy {
-    /// The one policy of a configuration, for the server and for each command that works without one. What must not wait for an
-    /// answer of the provider's API or of the merchant's directory takes [`Policy::for_simulation`] of it.
+    /// Returns the policy of a configuration, for the server and for each command that works without a server. A caller
+    /// that must not wait for the provider's API or the merchant's directory uses [`Policy::for_simulation`] of the
+    /// result.
     pub fn of(config: &Config) -> Self {
         let cache_ms = |cache: std::time::Duration| i64::try_from(cache.as_millis()).unwrap_or(i64::MAX);
         Self {

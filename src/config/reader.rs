@@ -1,6 +1,6 @@
-//! Reading single values of the configuration, with a line in the report for each that is wrong.
+//! Reads single values of the configuration, and adds each error to the report.
 //!
-//! `None` means absent, wrong, or unfilled; in each case whoever may need to know has been told.
+//! `None` means absent, wrong, or unfilled; a wrong or unfilled value has been reported already.
 
 use std::{
     collections::HashSet,
@@ -17,7 +17,7 @@ use crate::{
 
 use super::values;
 
-/// Shorter secrets can be guessed offline from what they have signed, in bytes.
+/// Minimum length of a secret, in bytes. A shorter secret can be guessed offline from what it signed.
 const SECRET_BYTES: usize = 24;
 
 pub(super) struct Reader<'r, 't> {
@@ -57,7 +57,7 @@ impl<'r, 't> Reader<'r, 't> {
         node.filter(|node| self.is_filled(node))?.whole(what, bounds, self.report)
     }
 
-    /// A text of some form.
+    /// Parses a text with `form`.
     pub(super) fn form<T, E: Display>(
         &mut self,
         node: Option<&Node<'_>>,
@@ -75,7 +75,7 @@ impl<'r, 't> Reader<'r, 't> {
         }
     }
 
-    /// A list of texts of some form; one may stand alone.
+    /// Parses a list of texts with `form`; a single text counts as a list.
     pub(super) fn forms<T, E: Display>(
         &mut self,
         node: Option<&Node<'_>>,
@@ -88,7 +88,7 @@ impl<'r, 't> Reader<'r, 't> {
         items.iter().filter_map(|item| self.form(Some(item), what, &form)).collect()
     }
 
-    /// One of a few words.
+    /// Parses one of a few words.
     pub(super) fn word<T: Copy>(&mut self, node: Option<&Node<'_>>, what: &str, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(node, what)?;
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
@@ -101,7 +101,7 @@ impl<'r, 't> Reader<'r, 't> {
         None
     }
 
-    /// A path; relative ones start at the configuration's directory.
+    /// A path; a relative path starts at the configuration's directory.
     pub(super) fn path(&mut self, node: Option<&Node<'_>>, what: &str) -> Option<PathBuf> {
         self.text(node, what).map(|text| self.beside(text))
     }
@@ -110,12 +110,12 @@ impl<'r, 't> Reader<'r, 't> {
         self.directory.join(path).components().collect()
     }
 
-    /// A secret that signs something; short ones are warned of.
+    /// A secret that signs data; a short one gives a warning.
     pub(super) fn secret(&mut self, node: Option<&Node<'_>>, what: &str) -> Option<SecretString> {
         let text = self.text(node, what)?;
         if text.len() < SECRET_BYTES {
             let message = format!(
-                "{what} has {} bytes; one of under {SECRET_BYTES} can be guessed from what it signed",
+                "{what} has {} bytes; a secret of fewer than {SECRET_BYTES} bytes can be guessed from what it signed",
                 text.len()
             );
             self.report.warning("secret", node?.span.clone(), message).help("make one with `openssl rand -base64 32`");
@@ -123,7 +123,7 @@ impl<'r, 't> Reader<'r, 't> {
         Some(SecretString::from(text))
     }
 
-    /// One secret or a list of them, the newest first.
+    /// One secret or a list of secrets, the newest first.
     pub(super) fn secrets(&mut self, node: Option<&Node<'_>>, what: &str) -> Vec<SecretString> {
         let Some(items) = node.filter(|node| self.is_filled(node)).and_then(|node| node.list(what, self.report)) else {
             return Vec::new();
@@ -132,17 +132,17 @@ impl<'r, 't> Reader<'r, 't> {
         items.iter().filter_map(|item| self.secret(Some(item), &each)).collect()
     }
 
-    /// A URL that something is sent to.
+    /// A URL to which the program sends requests.
     pub(super) fn url(&mut self, node: Option<&Node<'_>>, what: &str) -> Option<String> {
         let uri = self.form(node, what, |text| values::url(&text.replace("{id}", "id")))?;
         if values::is_in_the_open(&uri) {
-            let message = format!("{what}: everything sent by http:// can be read on the way");
+            let message = format!("{what}: data sent by http:// can be read on the network");
             self.report.warning("url", node?.span.clone(), message).label("write https://");
         }
         self.owned(node, what)
     }
 
-    /// `url` and `private`: where something is sent, and whether that may be in a private network.
+    /// Reads `url` and `private`: the URL, and whether it may be in a private network.
     pub(super) fn target(&mut self, fields: &Fields<'_, '_>, what: &str) -> (Option<String>, bool) {
         let node = fields.need("url", self.report);
         let url = self.url(node, &format!("`{what}.url`"));
@@ -152,12 +152,12 @@ impl<'r, 't> Reader<'r, 't> {
             let message = format!("`{what}.url` is {why}, and nothing is sent there");
             self.report
                 .warning("private", node.span.clone(), message)
-                .help("if that is meant, say `private: true` beside it");
+                .help("to allow it, write `private: true` beside it");
         }
         (url, private)
     }
 
-    /// A section, if it is there: a map of these keys.
+    /// A section, if it is present: a map with these keys.
     pub(super) fn section<'n, 'd>(
         &mut self,
         node: Option<&'n Node<'d>>,
@@ -167,7 +167,7 @@ impl<'r, 't> Reader<'r, 't> {
         Fields::of(node?, what, keys, self.report)
     }
 
-    /// A map from names to something.
+    /// A map from names to values that `read` parses.
     pub(super) fn named<'d, T>(
         &mut self,
         node: Option<&Node<'d>>,

@@ -1,4 +1,5 @@
-//! The configuration's sections that say how the program runs. Those that say whom it talks to are in [`channels`].
+//! The sections of the configuration that say how the program runs. [`channels`] has the sections about the systems
+//! that it connects to.
 
 use std::path::PathBuf;
 
@@ -37,7 +38,7 @@ const KEYS: &[&str] = &[
     "log",
 ];
 
-/// The whole configuration. Where something is wrong the default stands in; the report knows.
+/// Reads the whole configuration. In place of a wrong value it uses the default; the report has the error.
 pub(super) fn read(root: &Node<'_>, mut reader: Reader<'_, '_>) -> Config {
     let reader = &mut reader;
     let plain = Config::default();
@@ -45,7 +46,7 @@ pub(super) fn read(root: &Node<'_>, mut reader: Reader<'_, '_>) -> Config {
         reader
             .report
             .error("type", 0..0, "the configuration is empty")
-            .help("`kyc-rules init DIR` writes one to begin with");
+            .help("`kyc-rules init DIR` writes one to start from");
         return plain;
     }
     let Some(fields) = reader.section(Some(root), "the configuration", KEYS) else { return plain };
@@ -55,7 +56,7 @@ pub(super) fn read(root: &Node<'_>, mut reader: Reader<'_, '_>) -> Config {
     if callback.listen == admin.listen && callback.listen.port() != 0 {
         let span = fields.entry("admin").or(fields.entry("callback")).map_or(fields.span(), |at| at.key_span.clone());
         let message = format!("`callback.listen` and `admin.listen` are both {}", admin.listen);
-        reader.report.error("value", span, message).label("each needs a port of its own");
+        reader.report.error("value", span, message).label("use two different ports");
     }
     refuse_retention(fields.get("retention"), reader);
     Config {
@@ -81,7 +82,7 @@ pub(super) fn read(root: &Node<'_>, mut reader: Reader<'_, '_>) -> Config {
 }
 
 fn timezone(name: &str) -> Result<TimeZone, String> {
-    zone::named(name).ok_or_else(|| format!("`{name}` is no time zone; write as `Europe/Berlin`"))
+    zone::named(name).ok_or_else(|| format!("`{name}` is not a time zone; write as `Europe/Berlin`"))
 }
 
 fn data(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Data {
@@ -107,7 +108,7 @@ fn brand(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Brand {
     Brand { name: text("name"), support: text("support"), url: text("url") }
 }
 
-/// `statuses` is a list of names that count for KYC and processing alike, or a map of both kinds of names.
+/// `statuses` is a list of names for KYC and processing statuses alike, or a map with a list for each kind.
 fn statuses(fields: &Fields<'_, '_>, reader: &mut Reader<'_, '_>) -> (Vec<String>, Vec<String>) {
     let name =
         |text: &str| Status::from_wire(Some(text)).map(|_| text.to_owned()).map_err(|why: NameError| why.to_string());
@@ -156,8 +157,8 @@ fn admin(node: Option<&Node<'_>>, plain: Admin, reader: &mut Reader<'_, '_>) -> 
     if let Some(node) = fields.get("listen")
         && !listen.ip().is_loopback()
     {
-        let message = "the admin side listens beyond this machine, and its token crosses the network in the open";
-        let help = "listen on 127.0.0.1 and put an HTTPS proxy or an SSH tunnel before it";
+        let message = "the admin API listens beyond this machine, and its token crosses the network unencrypted";
+        let help = "listen on 127.0.0.1 and put an HTTPS proxy or an SSH tunnel in front of it";
         reader.report.warning("admin", node.span.clone(), message).help(help);
     }
     let token = reader.form(fields.get("token"), "`admin.token`", |text| {
@@ -169,7 +170,7 @@ fn admin(node: Option<&Node<'_>>, plain: Admin, reader: &mut Reader<'_, '_>) -> 
     });
     let host = |text: &str| match text.parse::<http::uri::Authority>() {
         Ok(name) if name.as_str() == name.host() => Ok(text.to_owned()),
-        _ => Err(format!("`{text}` is no host name; write as `admin.shop.example`, without a port")),
+        _ => Err(format!("`{text}` is not a host name; write as `admin.shop.example`, without a port")),
     };
     let token_unfilled = token.is_none() && fields.get("token").is_some();
     Admin { listen, token, token_unfilled, hosts: reader.forms(fields.get("hosts"), "`admin.hosts`", host) }
@@ -185,11 +186,11 @@ fn store(node: Option<&Node<'_>>, plain: Store, reader: &mut Reader<'_, '_>) -> 
     }
 }
 
-/// Nothing is dropped in this version. A merchant who writes a time here relies on it, so it is refused.
+/// This version never deletes history. A merchant who sets a retention time relies on it, so the key is rejected.
 fn refuse_retention(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) {
     let Some(fields) = reader.section(node, "`retention`", &["history"]) else { return };
     if let Some(entry) = fields.entry("history") {
-        let message = "`retention.history` is not in this version: history is kept for good";
+        let message = "`retention.history` is not supported in this version: history is never deleted";
         reader.report.error("unsupported", entry.key_span.clone(), message).label("remove the line");
     }
 }

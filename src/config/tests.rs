@@ -1,4 +1,4 @@
-//! The configuration, read whole, and the exact words about everything that can be wrong with it.
+//! Tests that parse whole configurations and compare the values and the messages.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ fn shown(secrets: &[SecretString]) -> Vec<&str> {
 }
 
 #[test]
-fn the_designs_example_means_what_it_says() {
+fn the_example_of_the_design_is_parsed() {
     let config = case("design.yaml");
     assert!(matches!(&config.data, Data::Directory(path) if *path == Path::new(CASES).join("data")));
     assert_eq!(config.rules, Path::new(CASES).join("rules"));
@@ -91,7 +91,7 @@ fn every_key_is_read() {
 }
 
 #[test]
-fn one_policy_has_all_that_the_configuration_says_about_decisions() {
+fn the_policy_has_all_settings_for_decisions() {
     let policy = Policy::of(&case("every-key.yaml"));
     assert_eq!(policy.timezone.iana_name(), Some("Europe/Vienna"));
     assert_eq!(*policy.attributes, ["plan", "segment"]);
@@ -105,7 +105,7 @@ fn one_policy_has_all_that_the_configuration_says_about_decisions() {
 }
 
 #[test]
-fn a_default_holds_where_nothing_is_written() {
+fn absent_keys_have_their_default() {
     let config = read("callback: {secrets: \"${KYC_RULES_SECRET}\"}\n").config.expect("right");
     assert_eq!(config.callback.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8081");
@@ -134,7 +134,7 @@ fn the_providers_environments_have_names() {
 }
 
 #[test]
-fn a_list_of_statuses_counts_for_both_kinds() {
+fn a_list_of_statuses_is_for_both_kinds() {
     let text = "callback: {secrets: \"${KYC_RULES_SECRET}\"}\nstatuses: [SUSPENDED, MANUAL_REVIEW]\n";
     let config = read(text).config.expect("right");
     assert_eq!(config.statuses, ["SUSPENDED", "MANUAL_REVIEW"]);
@@ -142,13 +142,13 @@ fn a_list_of_statuses_counts_for_both_kinds() {
 }
 
 #[test]
-fn dollars_stay_where_they_are_meant() {
+fn escaped_and_lone_dollars_are_kept() {
     let config = read("callback: {secrets: \"${KYC_RULES_SECRET}\"}\nbrand: {name: \"$5 $${X} ${SHOP_TOKEN}$\"}\n");
     assert_eq!(config.config.expect("right").brand.name, "$5 ${X} SHOP_TOKEN-0123456789-0123456789$");
 }
 
 #[test]
-fn what_may_stay_unfilled_is_left_out() {
+fn allowed_unfilled_values_are_left_out() {
     let text = fs::read_to_string(Path::new(CASES).join("unset-in-ci.yaml")).expect("readable");
     let loaded = Config::read(&text, "kyc-rules.yaml", Path::new(CASES), &|_| None, Unfilled::Allow);
     let config = loaded.config.expect("good enough to check rules with");
@@ -158,7 +158,7 @@ fn what_may_stay_unfilled_is_left_out() {
 }
 
 #[test]
-fn a_change_of_the_file_is_noticed() {
+fn a_change_of_the_file_is_detected() {
     let dir = tempfile::tempdir().expect("directory");
     let path = dir.path().join("kyc-rules.yaml");
     fs::write(&path, "callback: {secrets: 0123456789012345678901234567}\n").expect("written");
@@ -172,12 +172,12 @@ fn a_change_of_the_file_is_noticed() {
 }
 
 #[test]
-fn the_file_that_was_named_is_the_one() {
+fn a_given_path_is_used() {
     assert_eq!(Config::find(Some(Path::new("x.yaml"))), Some(PathBuf::from("x.yaml")));
 }
 
 #[test]
-fn the_demo_stays_at_home() {
+fn the_demo_uses_loopback_and_its_directory() {
     let config = Config::demo(Path::new("/tmp/demo"), Secret::new("demo"));
     assert!(config.callback.listen.ip().is_loopback() && config.admin.listen.ip().is_loopback());
     assert!(matches!(config.data, Data::Directory(path) if path.starts_with("/tmp/demo")));

@@ -1,6 +1,6 @@
-//! What the shop's own API says of one customer: the JSON of a contact, in which more may stand than is asked for.
+//! Parses the shop's answer about one customer: the JSON of a contact, with any additional fields.
 //!
-//! What is wrong is told by the name of its field, never by its value: problems are read by others than the customer.
+//! Errors name the field and never contain its value, because other people than the customer read problems.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,20 @@ struct Said {
     timezone: Option<String>,
     country: Option<String>,
     attributes: Option<BTreeMap<String, Value>>,
-    /// Attributes may also stand beside the other fields, among what nobody asks for.
+    /// Attributes may also be top-level fields, among fields that are ignored.
     #[serde(flatten)]
     beside: BTreeMap<String, Value>,
 }
 
-/// The contact, with the declared attributes; or why there is none in it.
+/// Returns the contact with the declared attributes, or why the answer has none.
 pub fn answer(body: &[u8], declared: &[String]) -> Result<Contact, String> {
-    // serde_json would take a list for an object.
+    // serde_json would accept an array for a struct.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err("it is no JSON object".to_owned());
+        return Err("it is not a JSON object".to_owned());
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let said: Said = serde_path_to_error::deserialize(&mut json).map_err(|error| wrong(&error))?;
-    json.end().map_err(|_| "there is more in it than one JSON object".to_owned())?;
+    json.end().map_err(|_| "it contains more than one JSON object".to_owned())?;
     let Said { email, name, locale, timezone, country, attributes, beside } = said;
     let email = email.ok_or_else(|| "email is missing".to_owned())?;
     let mut found = BTreeMap::new();
@@ -44,28 +44,28 @@ pub fn answer(body: &[u8], declared: &[String]) -> Result<Contact, String> {
             Value::Bool(truth) => truth.to_string(),
             Value::Null => continue,
             Value::Array(_) | Value::Object(_) => {
-                return Err(format!("attributes.{name} is not of the kind that it should be"));
+                return Err(format!("attributes.{name} has the wrong type"));
             }
         };
         found.insert(name, value);
     }
     let contact = Contact { email, name, locale, timezone, country, attributes: found };
-    contact.checked().map_err(|error| format!("{} can't be used: it {}", error.field, error.problem))
+    contact.checked().map_err(|error| format!("{} cannot be used: it {}", error.field, error.problem))
 }
 
 fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let (inner, path) = (error.inner(), error.path().to_string());
     if inner.classify() != serde_json::error::Category::Data {
-        return "it is no JSON".to_owned();
+        return "it is not JSON".to_owned();
     }
-    // Only our own fields are looked for twice, so that what is named is none of the customer's.
+    // Only the fields of `Said` are checked for duplicates, so the name is not text of the customer.
     let said = inner.to_string();
     if let Some((field, _)) = said.strip_prefix("duplicate field `").and_then(|rest| rest.split_once('`')) {
-        return format!("{field} stands in it more than once");
+        return format!("{field} occurs more than once");
     }
     match &*path {
-        "." => "it is not of the form that it should have".to_owned(),
-        path => format!("{path} is not of the kind that it should be"),
+        "." => "it does not have the documented form".to_owned(),
+        path => format!("{path} has the wrong type"),
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_is_taken_out_of_whatever_else_the_shop_says() {
+    fn a_contact_is_parsed_among_additional_fields() {
         let contact = read(
             r#" {"email": "ada@customer.example", "name": null, "locale": "de_AT", "orders": [{"id": 7}], "since": 2020,
                  "attributes": {"plan": "pro", "score": {"a": 1}}, "address": {"street": "x"}} "#,
@@ -93,26 +93,26 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_used_is_named_by_its_field_and_never_by_its_value() {
+    fn errors_name_the_field_and_never_the_value() {
         for (body, said) in [
-            ("", "it is no JSON object"),
-            ("null", "it is no JSON object"),
-            (r#"["secret@x.example"]"#, "it is no JSON object"),
-            (r#"{"email": "secret@x.example""#, "it is no JSON"),
-            (r#"{"email": "secret@x.example"} {}"#, "there is more in it"),
+            ("", "it is not a JSON object"),
+            ("null", "it is not a JSON object"),
+            (r#"["secret@x.example"]"#, "it is not a JSON object"),
+            (r#"{"email": "secret@x.example""#, "it is not JSON"),
+            (r#"{"email": "secret@x.example"} {}"#, "it contains more than one"),
             ("{}", "email is missing"),
             (r#"{"email": null}"#, "email is missing"),
-            (r#"{"email": ["secret@x.example"]}"#, "email is not of the kind"),
-            (r#"{"email": "secret"}"#, "email can't be used: it is no mail address"),
-            (r#"{"email": " "}"#, "email can't be used: it is empty"),
-            (r#"{"email": "secret a@x.example"}"#, "email can't be used: it has a space before the @"),
-            (r#"{"email": "a@x.example\r\nBcc: secret@x.example"}"#, "email can't be used: it has control characters"),
-            (r#"{"email": "a@x.example", "name": "A\nsecret"}"#, "name can't be used: it has control characters"),
-            (r#"{"email": "a@x.example", "name": 7}"#, "name is not of the kind"),
-            (r#"{"email": "a@x.example", "timezone": "secret"}"#, "timezone can't be used: it is no time zone"),
-            (r#"{"email": "a@x.example", "attributes": {"plan": ["secret"]}}"#, "attributes.plan is not of the kind"),
-            (r#"{"email": "a@x.example", "attributes": "secret"}"#, "attributes is not of the kind"),
-            (r#"{"email": "a@x.example", "email": "secret@x.example"}"#, "email stands in it more than once"),
+            (r#"{"email": ["secret@x.example"]}"#, "email has the wrong type"),
+            (r#"{"email": "secret"}"#, "email cannot be used: it is no mail address"),
+            (r#"{"email": " "}"#, "email cannot be used: it is empty"),
+            (r#"{"email": "secret a@x.example"}"#, "email cannot be used: it has a space before the @"),
+            (r#"{"email": "a@x.example\r\nBcc: secret@x.example"}"#, "email cannot be used: it has control characters"),
+            (r#"{"email": "a@x.example", "name": "A\nsecret"}"#, "name cannot be used: it has control characters"),
+            (r#"{"email": "a@x.example", "name": 7}"#, "name has the wrong type"),
+            (r#"{"email": "a@x.example", "timezone": "secret"}"#, "timezone cannot be used: it is no time zone"),
+            (r#"{"email": "a@x.example", "attributes": {"plan": ["secret"]}}"#, "attributes.plan has the wrong type"),
+            (r#"{"email": "a@x.example", "attributes": "secret"}"#, "attributes has the wrong type"),
+            (r#"{"email": "a@x.example", "email": "secret@x.example"}"#, "email occurs more than once"),
         ] {
             let why = read(body).expect_err(body);
             assert!(why.contains(said) && !why.contains("secret"), "{body}: {why}");

@@ -1,4 +1,4 @@
-//! What a merchant's records say of customers who have a history already: the columns `status`, `since` and `tags`.
+//! The merchant's records about customers with an existing history: the columns `status`, `since` and `tags`.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,12 +10,12 @@ use crate::{
     source::did_you_mean,
 };
 
-/// How far clocks may be apart: a merchant's records may be of this very moment.
+/// The maximum difference between clocks: a merchant's record may be from this very moment.
 const MAX_AHEAD_MS: i64 = 5 * 60_000;
 
 pub const COLUMNS: [&str; 3] = ["status", "since", "tags"];
 
-/// As it stands in a file or a request, unchecked.
+/// The columns as written in a file or a request, not validated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawMemory {
     /// `none` is the provider's null.
@@ -27,7 +27,7 @@ pub struct RawMemory {
     tags: Option<Tags>,
 }
 
-/// A list, or a text with commas between.
+/// A list, or a text with commas between the tags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Tags {
@@ -36,7 +36,7 @@ enum Tags {
 }
 
 impl RawMemory {
-    /// Takes one of the columns.
+    /// Sets one of the columns.
     pub fn set(&mut self, column: &str, cell: &str) {
         let cell = (!cell.trim().is_empty()).then(|| cell.trim().to_owned());
         match column {
@@ -50,12 +50,13 @@ impl RawMemory {
         *self == Self::default()
     }
 
-    /// What is to be remembered; nothing without a status.
+    /// Returns the memory to store; `None`: there is no status, since or tag. Since and tags without a status are an
+    /// error.
     pub fn checked(&self, terms: Terms<'_>) -> Result<Option<Memory>, String> {
         let Some(status) = &self.status else {
             return match self.is_empty() {
                 true => Ok(None),
-                false => Err("since and tags are for a customer whose status is told; add `status`".to_owned()),
+                false => Err("since and tags need a status; add `status`".to_owned()),
             };
         };
         let since = self.since.as_deref().map(|text| moment(text, terms.now)).transpose()?;
@@ -69,17 +70,17 @@ impl Tags {
     fn codes(&self) -> Result<Codes, String> {
         let names: Vec<&str> = match self {
             Self::List(list) => list.iter().map(String::as_str).collect(),
-            // Whoever separates them so would get one tag of all.
+            // Other separators would make one tag of all.
             Self::Text(text) if text.contains([';', '|']) => {
                 return Err(format!(
-                    "tags: {text:?} has to have commas between the tags; a tag with ; or | in it stands in a list, in NDJSON"
+                    "tags: {text:?} must have commas between the tags; a tag with ; or | must be in a list, in NDJSON"
                 ));
             }
             Self::Text(text) => text.split(',').collect(),
         };
         if let Some(name) = names.iter().find(|name| !is_tag(name.trim())) {
             return Err(format!(
-                "tags: {name:?} is no tag that a rule could have: at most {MAX_TAG_BYTES} bytes without commas and line breaks"
+                "tags: {name:?} is not a valid tag: at most {MAX_TAG_BYTES} bytes without commas and line breaks"
             ));
         }
         Codes::new(names).map_err(|why| format!("tags: {why}"))
@@ -93,7 +94,7 @@ fn known(name: &str, declared: &[String]) -> Result<Status, String> {
     let names: Vec<&str> = Status::KNOWN.iter().copied().chain(declared.iter().map(String::as_str)).collect();
     let hint = match name.to_ascii_lowercase().as_str() {
         "null" => "; the provider's null is written as none".to_owned(),
-        "new" => "; of a customer who is new there is nothing to say".to_owned(),
+        "new" => "; a customer without a history needs no status".to_owned(),
         _ => did_you_mean(name, names.iter().copied().chain(["none"]))
             .map(|meant| format!("; did you mean {meant}?"))
             .unwrap_or_default(),
@@ -104,7 +105,7 @@ fn known(name: &str, declared: &[String]) -> Result<Status, String> {
     ))
 }
 
-/// A moment as RFC 3339, or a day, which begins at midnight UTC.
+/// Parses a time in RFC 3339, or a date, which means midnight UTC.
 fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     let moment = text.parse::<jiff::Timestamp>().ok();
     let day = || text.parse::<jiff::civil::Date>().ok()?.at(0, 0, 0, 0).to_zoned_datetime(jiff::tz::TimeZone::UTC).ok();
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_may_come_with_its_time_and_marks() {
+    fn a_status_may_have_a_time_and_tags() {
         let json = serde_json::json!({"status": "FULL_USER", "since": "2026-03-03", "tags": "vip, old"});
         let memory = read(json).expect("right").expect("some");
         assert_eq!(memory.status, Status::FullUser);
@@ -140,14 +141,14 @@ mod tests {
         let memory = read(json).expect("right").expect("some");
         assert_eq!((memory.status, memory.since), (Status::None, Some(Timestamp(1_772_496_000_000))));
         let json = serde_json::json!({"status": "SUSPENDED", "since": "2026-03-04T12:04:00Z", "tags": ["a;b", "needs person"]});
-        let memory = read(json).expect("clocks are a little apart").expect("some");
+        let memory = read(json).expect("clocks may differ slightly").expect("some");
         assert_eq!(memory.status, Status::Other("SUSPENDED".into()));
         assert_eq!(memory.tags.to_string(), "a;b, needs person");
         assert_eq!(read(serde_json::json!({})), Ok(None));
     }
 
     #[test]
-    fn what_can_not_be_meant_is_refused() {
+    fn an_invalid_history_is_rejected() {
         for (json, said) in [
             (serde_json::json!({"since": "2026-03-03"}), "add `status`"),
             (serde_json::json!({"status": "FULL_USR"}), "did you mean FULL_USER?"),
@@ -165,7 +166,7 @@ mod tests {
             (serde_json::json!({"status": "FULL_USER", "since": "2026-03-05"}), "a day begins at midnight UTC"),
             (serde_json::json!({"status": "FULL_USER", "since": "1969-12-31"}), "before 1970"),
             (serde_json::json!({"status": "FULL_USER", "tags": ["x".repeat(65)]}), "tags:"),
-            (serde_json::json!({"status": "FULL_USER", "tags": ["a,b"]}), "\"a,b\" is no tag"),
+            (serde_json::json!({"status": "FULL_USER", "tags": ["a,b"]}), "\"a,b\" is not a valid tag"),
             (serde_json::json!({"status": "FULL_USER", "tags": "a;b"}), "commas between"),
             (serde_json::json!({"status": "FULL_USER", "tags": "a|b"}), "commas between"),
         ] {

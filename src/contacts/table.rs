@@ -1,4 +1,4 @@
-//! Contacts as spreadsheets have them: CSV of any country and system, and cells that none of them calculates.
+//! Contacts as CSV of any country and system, with cells that no spreadsheet evaluates as formulas.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use super::{
     undeclared,
 };
 
-/// Every row behind the first line, with the line that it begins in.
+/// Returns every row after the first line, with the number of the line in which it begins.
 pub(super) fn csv_rows(text: &str, declared: &[String]) -> Result<Vec<Row>, Vec<BadLine>> {
     let first = text.lines().next().unwrap_or_default();
-    // What a spreadsheet writes depends on the country it stands in.
+    // The delimiter of a spreadsheet depends on its country setting.
     let delimiter = [',', ';', '\t'].into_iter().max_by_key(|mark| first.matches(*mark).count()).unwrap_or(',');
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(u8::try_from(delimiter).unwrap_or(b','))
@@ -27,7 +27,7 @@ pub(super) fn csv_rows(text: &str, declared: &[String]) -> Result<Vec<Row>, Vec<
             bad.push(BadLine { line: 1, problem: undeclared(name, declared) });
         }
         if names.iter().filter(|other| *other == name).count() > 1 {
-            bad.push(BadLine { line: 1, problem: format!("the column {name:?} stands there twice") });
+            bad.push(BadLine { line: 1, problem: format!("the column {name:?} occurs twice") });
         }
     }
     for needed in ["id", "email"] {
@@ -50,12 +50,12 @@ pub(super) fn csv_rows(text: &str, declared: &[String]) -> Result<Vec<Row>, Vec<
     Ok(rows)
 }
 
-/// Which line a row begins in. The reader knows only where the row before has ended: of a CRLF between them that is in the
-/// middle, and an empty line is still ahead.
+/// Finds the line in which a row begins. The CSV reader only knows where the previous row ended: within a CRLF that is
+/// between the two bytes, and empty lines still follow.
 struct Lines<'t> {
     text: &'t [u8],
     at: usize,
-    /// The line that `at` is in, from 1.
+    /// The line that contains `at`, from 1.
     line: u64,
 }
 
@@ -72,7 +72,9 @@ impl Lines<'_> {
     }
 }
 
-/// The last byte of `\n`, `\r\n` or `\r`.
+/// Whether this is the last byte of `
+/// `, `\r
+/// ` or `\r`.
 fn is_line_end(text: &[u8], at: usize) -> bool {
     match text.get(at) {
         Some(b'\n') => true,
@@ -121,13 +123,13 @@ fn csv_row(names: &[String], record: &csv::StringRecord) -> Raw {
     raw
 }
 
-/// What a spreadsheet would take for a formula.
+/// Whether a spreadsheet would treat the cell as a formula.
 fn is_formula(cell: &str) -> bool {
     cell.starts_with(['=', '+', '-', '@'])
 }
 
-/// A cell as it is written: with an apostrophe before what a spreadsheet would calculate, and before what has one already
-/// before such a thing, so that reading gives back what was there.
+/// Returns the cell as written: with an apostrophe before a formula, and before a formula that already has apostrophes,
+/// so that reading restores the original.
 pub(super) fn guarded(cell: &str) -> String {
     if is_formula(cell.trim_start_matches('\'')) { format!("'{cell}") } else { cell.to_owned() }
 }
@@ -144,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_s_line_is_the_one_that_an_editor_shows() {
+    fn the_line_of_a_row_is_the_line_in_an_editor() {
         let rows = ["id,email", "C-1,a", "\"C\n2\",b", "", "C-3", "C-4,d"];
         for end in ["\n", "\r\n", "\r"] {
             let text = rows.map(|row| row.replace('\n', end)).join(end);

@@ -1,4 +1,4 @@
-//! The gates before an attempt, and what an attempt's end means.
+//! The gates before an attempt, and the consequences of an attempt's outcome.
 
 use super::{
     Attempt, Case, Decision, Effects, FateChange, Given, Kind, Receipt, letter::letter_for, look_up, observe::ended,
@@ -11,46 +11,46 @@ use crate::{
     untrusted, zone,
 };
 
-/// How long a job may wait for its rule to be live again.
+/// The longest time for which a job waits for its rule to be live again.
 const HELD_MS: i64 = 24 * 3_600_000;
 
-/// How often a held job looks whether its rule is back; a reload of the rules looks at once.
+/// The interval at which a held job checks whether its rule is live; a reload of the rules checks at once.
 const HELD_AGAIN_MS: i64 = 60_000;
 
-/// How long after its order a webhook waits for those before it.
+/// The longest time after its order for which a webhook waits for earlier webhooks to the same target.
 const IN_ORDER_MS: i64 = 15 * 60_000;
 
-/// What the gates say about a mail to a customer.
+/// The result of the gates for a mail to a customer.
 enum Gate {
     Open,
-    /// Not before this.
+    /// Not before this time.
     Until(Timestamp),
     Held(String),
     Cancelled(String),
     NoContact,
-    /// Not before the merchant's directory was asked about the customer.
+    /// Not before the merchant's directory has been asked about the customer.
     LookUp,
-    /// Not before the provider's API was asked about the customer.
+    /// Not before the provider's API has been asked about the customer.
     Asked,
 }
 
-/// What holds a queued job up, beside its time.
+/// The reason why a queued job waits, besides its due time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// Its channel is paused.
     Channel,
-    /// Earlier ones to the same target are on their way; it waits until then at most.
+    /// Earlier jobs to the same target have not ended; this job waits at most until the given time.
     Turn(Timestamp),
-    /// The provider's API has to be asked about the customer.
+    /// The provider's API must be asked about the customer.
     Question,
-    /// The merchant's directory has to be asked about the customer.
+    /// The merchant's directory must be asked about the customer.
     LookUp,
-    /// Why its rule does not act.
+    /// The reason why its rule does not act.
     Rule(String),
     QuietHours(Timestamp),
 }
 
-/// What a queued job would wait for if it began now. It is not asked whether it is due.
+/// Returns what a queued job would wait for if its attempt began now. Ignores whether the job is due.
 pub fn wait(case: &Case, job: &Job, given: Given<'_>) -> Option<Wait> {
     if given.standing.is_paused(&job.order.channel()) {
         return Some(Wait::Channel);
@@ -74,7 +74,7 @@ pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
     let Some(job) = case.job(id) else { return Decision::nothing(Receipt::Gone) };
     let may_begin = match job.fate.state {
         State::Queued => job.fate.next_at <= given.now,
-        // Its rule may be back at any time.
+        // Its rule may be live again at any time.
         State::Held => true,
         State::Running | State::Done | State::Cancelled | State::Problem => false,
     };
@@ -89,7 +89,7 @@ pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
         Gate::Open => return go(case, who, job, given),
         Gate::Until(at) => job.fate.standing_still(at).queued(at),
         Gate::Cancelled(reason) => job.fate.cancelled(given.now, reason),
-        // The answer's record has it looked at again.
+        // The record of the answer checks the job again.
         Gate::Asked => return Decision::nothing(Receipt::NotNow),
         Gate::LookUp => return Decision::nothing(Receipt::LookUp),
         Gate::NoContact => {
@@ -108,7 +108,7 @@ pub fn begin(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
     if stays_held {
         return Decision::nothing(Receipt::NotNow);
     }
-    // Without a contact the directory is asked from time to time.
+    // While the contact is missing, the directory is asked repeatedly.
     let asks = given.policy.looks_up.is_some() && fate.trouble == Some(Trouble::NoContact);
     settle(who, Kind::Attempt, id, fate, None, if asks { Receipt::LookUp } else { Receipt::NotNow })
 }
@@ -132,15 +132,16 @@ fn go(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) -> Decision {
     settle(who, Kind::Attempt, job.id(), fate, letter, go)
 }
 
-/// What a mail says is fixed by its first attempt, and by a person's; and it goes to nobody who is not the customer any more.
+/// The content of a mail is fixed by its first attempt, also after a manual retry. A mail whose address is no longer
+/// the customer's is written again.
 fn is_written(case: &Case, job: &Job) -> bool {
     let Some(letter) = &job.letter else { return false };
     let is_theirs = case.contact.as_ref().is_none_or(|contact| *contact.email == *letter.address);
     job.fate.first_attempt_at.is_some() && (is_theirs || !job.order.is_mail_to_customer())
 }
 
-/// Until when a webhook waits, so that its target is told in the order in which things happened; `None`: it is its turn. Nothing
-/// is written down about that: it holds as long as the earlier one is on its way.
+/// Returns the time until which a webhook waits, so that its target receives events in order; `None`: it may be sent.
+/// Nothing is recorded: the webhook waits while an earlier one is queued or running.
 fn in_order(case: &Case, job: &Job, given: Given<'_>) -> Option<Timestamp> {
     let until = job.order.at.plus_ms(IN_ORDER_MS);
     if !matches!(job.order.action, Action::Webhook { .. }) || given.now >= until {
@@ -154,13 +155,13 @@ fn in_order(case: &Case, job: &Job, given: Given<'_>) -> Option<Timestamp> {
     case.open.iter().any(|other| is_before(other)).then_some(until)
 }
 
-/// All that a mail to a customer must pass, before every attempt.
+/// Checks all conditions for a mail to a customer, before every attempt.
 fn gate(case: &Case, job: &Job, given: Given<'_>) -> Gate {
     let order = &job.order;
     if case.question.is_some() {
         return Gate::Asked;
     }
-    let Some(customer) = &case.customer else { return Gate::Cancelled("the customer is not known any more".into()) };
+    let Some(customer) = &case.customer else { return Gate::Cancelled("the customer is no longer known".into()) };
     if let Some(reason) = ended(order, customer) {
         return Gate::Cancelled(reason);
     }
@@ -169,7 +170,7 @@ fn gate(case: &Case, job: &Job, given: Given<'_>) -> Gate {
         Some(Mode::Live) => Ok(()),
         Some(Mode::Shadow) => Err("in shadow"),
         Some(Mode::Paused) => Err("paused"),
-        None => Err("not in the rules any more"),
+        None => Err("no longer in the rules"),
     };
     if let Err(why) = live {
         let since = job.fate.held_since.unwrap_or(given.now);
@@ -194,7 +195,7 @@ fn gate(case: &Case, job: &Job, given: Given<'_>) -> Gate {
             Holds::Yes => {}
             Holds::No(line) | Holds::Undecidable(line) => {
                 let why = rule.condition.why(line, &facts);
-                return Gate::Cancelled(format!("the rule's condition does not hold any more: {why}"));
+                return Gate::Cancelled(format!("the rule's condition no longer holds: {why}"));
             }
         }
     }
@@ -239,7 +240,7 @@ pub fn end(case: &Case, who: &CustomerId, id: JobId, attempt: u32, outcome: &Out
                     format!("gave up after {attempt} attempts in 24 hours: {}", short(error)),
                 )
             } else {
-                // However long a server wants to be left alone, it is tried once more in the end.
+                // Whatever delay the server requests, the job is tried once more before the 24 hours end.
                 fate.queued(given.now.plus_ms(pause_ms.max(after_ms.unwrap_or(0)).min(left_ms)))
             }
         }
@@ -247,7 +248,7 @@ pub fn end(case: &Case, who: &CustomerId, id: JobId, attempt: u32, outcome: &Out
     settle(who, Kind::Outcome, id, fate, None, receipt)
 }
 
-/// A refusal that made the job a problem was about every job of the channel: it is queued again.
+/// Queues a job again whose refusal turned out to concern every job of the channel.
 pub fn recall(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Decision {
     let Some(job) = case.job(id) else { return Decision::nothing(Receipt::Gone) };
     if job.fate.state != State::Problem || job.fate.trouble != Some(Trouble::Refused) {
@@ -256,18 +257,18 @@ pub fn recall(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Dec
     settle(who, Kind::Outcome, id, job.fate.unattempted(given.now), None, Receipt::Recorded)
 }
 
-/// An attempt that nobody knows the end of is repeated: the other side tells by the id that it is the same.
+/// Repeats an attempt whose outcome is unknown: the receiver recognizes the repetition by the id.
 pub fn doubt(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Decision {
     let Some(job) = case.job(id) else { return Decision::nothing(Receipt::Gone) };
     if job.fate.state != State::Running {
         return Decision::nothing(Receipt::Unchanged);
     }
-    let error = "the process ended during an attempt: it may have arrived, and is repeated with the same id";
+    let error = "the process ended during an attempt: the message may have arrived; it is sent again with the same id";
     let fate = Fate { last_error: Some(error.into()), ..job.fate.queued(given.now) };
     settle(who, Kind::InDoubt, id, fate, None, Receipt::Recorded)
 }
 
-/// One job's new fate, written down.
+/// Records the new fate of one job.
 fn settle(
     who: &CustomerId,
     kind: Kind,
@@ -281,7 +282,7 @@ fn settle(
     Decision::record(effects, receipt)
 }
 
-/// Servers say a lot; a record keeps what a person reads.
+/// Shortens a server's error text to what an operator reads.
 fn short(error: &str) -> Box<str> {
     const CHARS: usize = 300;
     untrusted::excerpt(error, CHARS).into()

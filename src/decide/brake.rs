@@ -1,8 +1,9 @@
-//! The brake of a channel: past so many orders in a time it is paused until a person looks, so that a wrong rule can't mail
-//! everybody.
+//! The brake of a channel: above a number of orders per time window the channel is paused until an operator resumes it,
+//! so that a wrong rule cannot mail all customers.
 //!
-//! Orders are counted by the time of their decision, whether or not they have left yet. What is counted lives in memory, with
-//! whoever decides; after a start it is taken from the outbox again. A channel that is resumed begins anew.
+//! Orders are counted at the time of their decision, whether or not they have been sent. The counts are kept in memory
+//! by the deciding thread; at startup they are rebuilt from the outbox. When a channel is resumed, its count restarts
+//! at 0.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,13 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{clock::Timestamp, outbox::Channel, rules::RuleId, source::Duration};
 
-/// Orders are counted in so many parts of the window: one leaves the count at most a part later than it should.
+/// The window is divided into this number of slots: an order stays in the count at most one slot too long.
 const SLOTS: i64 = 60;
 
-/// How many rules are named, those that ordered the most.
+/// The maximum number of rules that are named, those with the most orders.
 const MAX_NAMED: usize = 20;
 
-/// So many orders in a time; one more, and the channel is paused.
+/// The maximum number of orders per time window. The channel is paused at the next order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brake {
     pub count: u32,
@@ -33,36 +34,38 @@ impl Default for Brake {
     }
 }
 
-/// As it is written: `1000 per 1h`.
+/// Formats as in the configuration: `1000 per 1h`.
 impl fmt::Display for Brake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} per {}", self.count, Duration::text_of(self.window_ms))
     }
 }
 
-/// Why a channel was paused by its brake.
+/// The reason why a brake paused a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Braked {
     pub brake: Brake,
-    /// Which rules had ordered how much, the most first.
+    /// The number of orders by rule, the highest first.
     pub orders: Vec<(RuleId, u32)>,
 }
 
 impl Braked {
-    /// How an operator goes on. `rule`: the one with the most jobs that wait, which may not be the one with the most orders before
-    /// the brake.
+    /// Returns the next steps for an operator. `rule`: the rule with the most waiting jobs; another rule may have had
+    /// the most orders before the brake.
     pub fn advice(&self, channel: &Channel, rule: Option<&RuleId>) -> String {
         let Some(rule) = rule else {
-            return format!("`kyc-rules resume --channel {channel}` counts what waits and asks before it lets it go");
+            return format!(
+                "`kyc-rules resume --channel {channel}` counts the waiting jobs and asks before it releases any"
+            );
         };
         format!(
-            "most of what waits is of rule {rule}: if it is wrong, mend it; then `kyc-rules resume --channel {channel} --drop-rule {rule}` drops what {rule} has ordered and \
-             lets the rest go, and without `--drop-rule {rule}` everything goes. It counts and asks first"
+            "most waiting jobs come from rule {rule}: if it is wrong, correct it; then `kyc-rules resume --channel {channel} --drop-rule {rule}` drops the jobs of {rule} and \
+             releases the rest; without `--drop-rule {rule}` all jobs are released. It counts and asks first"
         )
     }
 }
 
-/// `more than 1000 per 1h were ordered: sorry 990, hello 11`.
+/// Formats as `more than 1000 per 1h were ordered: sorry 990, hello 11`.
 impl fmt::Display for Braked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "more than {} were ordered:", self.brake)?;
@@ -73,14 +76,14 @@ impl fmt::Display for Braked {
     }
 }
 
-/// What has been ordered lately of every channel that has a brake.
+/// The recent orders of every channel that has a brake.
 #[derive(Debug, Default)]
 pub struct Brakes(HashMap<Channel, Gauge>);
 
 #[derive(Debug)]
 struct Gauge {
     brake: Brake,
-    /// By the number of the slot, counted from the beginning of time.
+    /// By slot number, counted from the Unix epoch.
     slots: BTreeMap<i64, HashMap<RuleId, u32>>,
     count: u32,
 }
@@ -91,19 +94,19 @@ impl Brakes {
         Self(brakes.into_iter().map(|(channel, brake)| (channel, gauge(brake))).collect())
     }
 
-    /// The earliest time that any brake still counts.
+    /// Returns the earliest time that any brake still counts.
     pub fn since(&self, now: Timestamp) -> Option<Timestamp> {
         self.0.values().map(|gauge| now.plus_ms(-gauge.brake.window_ms)).min()
     }
 
-    /// Counts an order. Says why the channel is to be paused, if it is.
+    /// Counts an order. Returns the reason if the channel is to be paused now.
     pub fn count(&mut self, channel: &Channel, rule: &RuleId, at: Timestamp) -> Option<Braked> {
         let gauge = self.0.get_mut(channel)?;
         gauge.count(rule, at);
         (gauge.count > gauge.brake.count).then(|| gauge.braked())
     }
 
-    /// A person has looked at it.
+    /// Restarts the count of a channel that an operator has resumed.
     pub fn begin_anew(&mut self, channel: &Channel) {
         if let Some(gauge) = self.0.get_mut(channel) {
             gauge.slots.clear();
@@ -122,7 +125,7 @@ impl Gauge {
             self.count = self.count.saturating_sub(gone);
         }
         let of_rule = self.slots.entry(slot).or_default().entry(rule.clone()).or_default();
-        // Past the brake nothing is counted any more, so neither comes near its end.
+        // The counters saturate.
         *of_rule = of_rule.saturating_add(1);
         self.count = self.count.saturating_add(1);
     }
@@ -154,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn one_order_too_many_in_the_window_and_it_says_who_ordered_them() {
+    fn one_order_too_many_in_the_window_names_the_rules() {
         let mut brakes = brakes(3);
         let mut count = |id: &str, minute: i64| brakes.count(&Channel::Email, &rule(id), Timestamp(minute * MINUTE));
         assert_eq!([count("a", 0), count("b", 10), count("b", 20)], [None, None, None]);
-        assert_eq!(count("b", 62), None, "the first one is an hour and more ago");
+        assert_eq!(count("b", 62), None, "the first order is more than an hour old");
         let braked = count("a", 63).expect("too many");
         assert_eq!(braked.to_string(), "more than 3 per 1h were ordered: b 3, a 1");
         let written = serde_json::to_string(&braked).expect("JSON");
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn other_channels_count_for_themselves_or_not_at_all() {
+    fn channels_are_counted_separately_and_only_with_a_brake() {
         let mut brakes = brakes(1);
         let shop = Channel::Webhook("shop".into());
         assert!((0..100).all(|at| brakes.count(&shop, &rule("a"), Timestamp(at)).is_none()));
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn it_begins_anew_when_a_person_has_looked_and_bears_a_clock_that_goes_back() {
+    fn the_count_restarts_on_resume_and_tolerates_a_clock_set_back() {
         let mut brakes = brakes(1);
         let mut count = |minute: i64| brakes.count(&Channel::Email, &rule("a"), Timestamp(minute * MINUTE)).is_some();
         assert_eq!([count(100), count(40)], [false, true]);

@@ -1,4 +1,4 @@
-//! All that is known of one customer when something is decided about them, and what a record changes in it.
+//! Everything known about one customer when a decision is made, and how a record changes it.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::{
     rules::{Action, RuleId},
 };
 
-/// So many jobs of one customer are open at most. What rules order beyond it is a problem `flood`, which no decision about the
-/// customer sees until an operator retries or drops it.
+/// The maximum number of open jobs of one customer. Further orders become problems of kind `flood`, which decisions
+/// about the customer ignore until an operator retries or drops them.
 pub const MAX_OPEN_JOBS: usize = 1_000;
 
-/// One customer: memory, contact, marks, and the open jobs.
+/// One customer: memory, contact, tags and open jobs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Case {
-    /// `None`: no observation yet (a contact is none).
+    /// `None`: no observation yet (a contact is not an observation).
     pub customer: Option<Customer>,
     pub contact: Option<Contact>,
     /// `None`: the merchant's directory was never asked about this customer.
@@ -27,15 +27,15 @@ pub struct Case {
     pub tags: Codes,
     /// How far the timers of the present stays have been decided.
     pub timers: Timers,
-    /// Callbacks that wait until the provider's API was asked about them.
+    /// Callbacks that wait for an answer of the provider's API.
     pub question: Option<Question>,
-    /// What limits count.
+    /// Orders that limits count.
     pub counted: Vec<Counted>,
-    /// The jobs that are [open](Job::is_open), in the order in which they were ordered.
+    /// The [open](Job::is_open) jobs, oldest order first.
     pub open: Vec<Arc<Job>>,
-    /// The number of the customer's first record; 0: none.
+    /// The number of the customer's first record; 0: no record.
     pub first: u64,
-    /// The number of the customer's latest record; 0: none.
+    /// The number of the customer's latest record; 0: no record.
     pub last: u64,
 }
 
@@ -43,10 +43,10 @@ pub struct Case {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     pub rule: RuleId,
-    /// What tells this action of the rule from its others: a template or a room.
+    /// Distinguishes this action of the rule from its other actions: the name of a template or a room.
     pub aim: Box<str>,
     pub at: Timestamp,
-    /// Until when any limit could ask for it.
+    /// The end of the window of its limit.
     pub until: Timestamp,
     /// `None`: a would-be order of a rule in shadow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +54,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// What an order counts for; `None` where nothing limits it.
+    /// Returns the entry that an order adds to its limit's count; `None`: the action has no limit.
     pub fn of(rule: &RuleId, action: &Action, at: Timestamp, job: Option<JobId>) -> Option<Self> {
         let until = at.plus_ms(action.limit()?.window_ms);
         Some(Self { rule: rule.clone(), aim: action.name().into(), at, until, job })
@@ -62,7 +62,7 @@ impl Counted {
 }
 
 impl Case {
-    /// Nothing was ever recorded about this customer.
+    /// Whether no record of this customer exists.
     pub fn is_unknown(&self) -> bool {
         self.last == 0
     }
@@ -71,7 +71,7 @@ impl Case {
         self.open.iter().find(|job| job.id() == id)
     }
 
-    /// The customer with one more job in sight: a problem `flood`, which a command or a record names.
+    /// Returns a copy with one more job in `open`: a problem of kind `flood` that a command or a record names.
     #[must_use]
     pub fn with_job(&self, job: Arc<Job>) -> Self {
         let mut open = self.open.clone();
@@ -79,13 +79,13 @@ impl Case {
         Self { open, ..self.clone() }
     }
 
-    /// The jobs that a record changes and the customer's open jobs lack.
+    /// Returns the jobs that a record changes and that are not among the open jobs.
     pub fn out_of_sight<'a>(&'a self, effects: &'a Effects) -> impl Iterator<Item = JobId> + 'a {
         effects.fates.iter().map(|change| change.id).filter(|id| self.job(*id).is_none())
     }
 
-    /// Makes the record's results true here, and returns the jobs it touched as they are now. Total, and the same when it is
-    /// done twice: a record holds results, not differences.
+    /// Applies the results of a record and returns the jobs that it touched, in their new state. Total and idempotent:
+    /// a record contains results, not differences.
     pub fn apply(&mut self, number: u64, at: Timestamp, effects: &Effects) -> Vec<Arc<Job>> {
         if self.first == 0 {
             self.first = number;
@@ -111,7 +111,7 @@ impl Case {
             self.question = Question::after(self.question.as_ref(), asking, (number, at), effects.saw.as_ref());
         }
         self.count(at, effects);
-        // Hundreds of thousands of cases may wait in memory: no room for what may never come.
+        // Memory may hold hundreds of thousands of cases, so no spare capacity is reserved.
         let mut touched = Vec::with_capacity(effects.jobs.len() + effects.fates.len());
         self.open.reserve_exact(effects.jobs.len());
         for job in effects.ordered(number, at).map(Arc::new) {
@@ -131,7 +131,7 @@ impl Case {
         }
         self.open.retain(|job| job.is_open());
         if was_asked && self.question.is_none() || effects.looked.is_some() {
-            // What waited for the answer is looked at again.
+            // Jobs that waited for the answer are checked again.
             let waits = self.open.iter().filter(|job| matches!(job.fate.state, State::Queued | State::Held));
             let waiting: Vec<Arc<Job>> =
                 waits.filter(|job| !touched.iter().any(|other| other.id() == job.id())).map(Arc::clone).collect();
@@ -140,7 +140,7 @@ impl Case {
         touched
     }
 
-    /// Brings what limits count up to date: new orders in, cancelled ones and those whose window has passed out.
+    /// Updates the counted orders: adds new ones, removes cancelled ones and those whose window has passed.
     fn count(&mut self, at: Timestamp, effects: &Effects) {
         let ordered =
             effects.jobs.iter().filter_map(|job| Counted::of(&job.order.rule, &job.order.action, at, Some(job.id())));

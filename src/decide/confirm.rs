@@ -1,21 +1,24 @@
-//! A callback is a hint where the provider's API can be asked: it waits until somebody has, and the answer is what rules see.
+//! Confirmation of callbacks: where the provider's API is configured, a callback waits for its answer, and rules see
+//! the answer.
 //!
-//! One question a customer at a time; it answers the callbacks that were committed before it was sent. The status, documents and
-//! message are the API's; processing and labels come from the newest callback that agrees with it. The API may lag: while it
-//! repeats what is remembered and a callback claims something else, it is asked again before the callback is called stale. A customer
-//! of whom it knows nothing (404, or a `null` status) is asked about again likewise; only together with a callback that claims `null` is
-//! that the status `none`.
+//! Each customer has at most one open question; its answer settles the callbacks that were committed before the request
+//! was sent. Status, documents and message come from the API; processing status and labels come from the newest
+//! callback that agrees with it. The API may be outdated: while it returns the remembered status and a callback has
+//! another one, the request is repeated before the callback is called stale. If the API does not know the customer
+//! (404, or a `null` status), the request is repeated in the same way; this counts as the status `none` only if a
+//! callback also has `null`.
 
 use super::{Answer, Asking, Case, Decision, Effects, Given, Kind, Pending, Receipt, observe::advance};
 use crate::kyc::{Change, CustomerId, Observation, Verdict};
 
-/// How long to wait before the API is asked again, when it may only be late.
+/// The delays before the API is asked again when its answer may be outdated.
 const LAGS_MS: [i64; 3] = [5_000, 30_000, 120_000];
 
-/// So many callbacks of one customer wait at most. Past it the second is called stale: the first says since when nothing is decided.
+/// The maximum number of waiting callbacks of one customer. Above it, the second oldest becomes stale; the oldest is
+/// kept because it shows since when no decision was made.
 const MAX_WAITING: usize = 16;
 
-/// What is already waiting to be confirmed, and comes again.
+/// Whether an equal callback is already waiting for confirmation.
 pub fn waits_already(case: &Case, saw: &Observation) -> bool {
     case.question.as_ref().is_some_and(|question| question.waiting.iter().any(|pending| pending.saw == *saw))
 }
@@ -24,7 +27,7 @@ fn wants_contact(case: &Case) -> bool {
     case.question.as_ref().is_some_and(|question| question.contact)
 }
 
-/// A callback that is not decided before the API was asked, or the directory for the `contact`.
+/// Records a callback that waits for an answer of the API, or of the directory if `contact` is set.
 pub fn pending(case: &Case, who: &CustomerId, saw: &Observation, contact: bool, given: Given<'_>) -> Decision {
     let mut effects =
         Effects { verdict: Some(Verdict::Pending), saw: Some(saw.clone()), ..Effects::of(Kind::Callback, who) };
@@ -39,7 +42,7 @@ pub fn pending(case: &Case, who: &CustomerId, saw: &Observation, contact: bool, 
     Decision::record(effects, Receipt::Seen(Verdict::Pending))
 }
 
-/// The API has answered a question that was sent when `up_to` was the customer's latest record.
+/// Decides the API's answer to a request that was sent when `up_to` was the customer's latest record.
 pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, given: Given<'_>) -> Decision {
     let waiting = case.question.as_ref().map_or(&[][..], |question| &question.waiting);
     let (covered, later): (Vec<&Pending>, Vec<&Pending>) = waiting.iter().partition(|pending| pending.number <= up_to);
@@ -47,7 +50,7 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
     let answer = none.as_ref().unwrap_or(answer);
     match lag(case, (&covered, &later), answer, given) {
         Lag::None => {}
-        // Somebody has asked before it was time: the API is as late as it was.
+        // The request was sent before `next_at`, so the answer does not count as a repetition.
         Lag::Early => return Decision::nothing(Receipt::NotNow),
         Lag::Again(again) => {
             let effects = Effects { question: Some(again), ..Effects::of(Kind::Answer, who) };
@@ -67,7 +70,7 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
         }
         Answer::Known(said) => {
             let (saw, agreeing, best) = together(case, said, &covered);
-            // The stay began when the first callback said so.
+            // The stay began when the first agreeing callback arrived.
             let since = agreeing.iter().map(|pending| pending.at).min().unwrap_or(given.now);
             let change = Change::of(case.customer.as_ref(), &saw);
             let verdict = advance(case, who, (&saw, &change), since, &mut effects, given);
@@ -86,29 +89,30 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
         }
     };
     if covered.is_empty() && matches!(verdict, Verdict::Duplicate | Verdict::Unconfirmed) {
-        // Asked without a callback's need, and nothing is new.
+        // No callback waited for this answer, and it contains nothing new.
         return Decision::nothing(Receipt::Unchanged);
     }
     Decision::record(effects, Receipt::Seen(verdict))
 }
 
-/// The question that goes on after an answer: at once for what came meanwhile, else as one that may be late.
+/// Returns the question that remains after an answer: due at once if callbacks arrived in the meantime, otherwise after
+/// the first delay.
 fn asked_on(ahead: &[&Pending], later: &[&Pending], contact: bool, given: Given<'_>) -> Asking {
     let waiting = ahead.iter().chain(later).map(|pending| pending.number).collect();
     let (asked, lag_ms) = if later.is_empty() && !ahead.is_empty() { (1, LAGS_MS[0]) } else { (0, 0) };
     Asking { waiting, asked, next_at: given.now.plus_ms(lag_ms), contact }
 }
 
-/// Whether the API may only be late.
+/// Whether the API's answer may be outdated.
 enum Lag {
     None,
-    /// It may, and it is not time to ask it again.
+    /// It may be, and the next request is not due yet.
     Early,
-    /// It may, and the question goes on like this.
+    /// It may be, and the question continues in this form.
     Again(Asking),
 }
 
-/// The API says what is remembered.
+/// Whether the API returns the remembered state.
 fn repeats(case: &Case, answer: &Answer) -> bool {
     let Answer::Known(said) = answer else { return false };
     case.customer.is_some() && Change::of(case.customer.as_ref(), said).verdict() == Verdict::Duplicate
@@ -128,7 +132,7 @@ fn lag(case: &Case, (covered, later): (&[&Pending], &[&Pending]), answer: &Answe
     }
     let waiting = question.waiting.iter().map(|pending| pending.number).collect();
     if !later.is_empty() {
-        // What came meanwhile asks at once, for all of them, and has its own three times.
+        // The callbacks that arrived in the meantime cause a request at once, for all of them, and restart the delays.
         return Lag::Again(Asking { waiting, asked: 0, next_at: given.now, contact: question.contact });
     }
     let lag_ms = usize::try_from(question.asked).ok().and_then(|asked| LAGS_MS.get(asked));
@@ -138,10 +142,11 @@ fn lag(case: &Case, (covered, later): (&[&Pending], &[&Pending]), answer: &Answe
     })
 }
 
-/// What the API and the callbacks that agree with it say together, those callbacks, and the number of the one that counts.
+/// Combines the API's answer with the callbacks that agree with it. Returns the result, the agreeing callbacks, and the
+/// record number of the callback that was used.
 ///
-/// The API leaves empty fields out. What it leaves out and is not remembered of this stay is empty where that callback says so; a
-/// document or a message that the callback alone claims is not believed.
+/// The API leaves out empty fields. A field that it leaves out and that is not remembered for this stay is empty if the
+/// callback says so; a document or a message that only the callback contains is ignored.
 fn together<'p>(
     case: &Case,
     said: &Observation,
@@ -168,7 +173,7 @@ fn together<'p>(
     (saw, agreeing, best)
 }
 
-/// The oldest waiting callback is decided as it came: nobody has to be asked about it any more.
+/// Decides the oldest waiting callback as it was received, without confirmation.
 pub fn decide_waiting(case: &Case, who: &CustomerId, given: Given<'_>) -> Decision {
     let Some(first) = case.question.as_ref().and_then(|question| question.waiting.first()) else {
         return Decision::nothing(Receipt::Unchanged);
@@ -176,7 +181,7 @@ pub fn decide_waiting(case: &Case, who: &CustomerId, given: Given<'_>) -> Decisi
     take(case, who, first, &[], given)
 }
 
-/// A person says that the newest waiting callback is right, whatever the API says.
+/// Decides the newest waiting callback as it was received, on behalf of an operator, whatever the API returns.
 pub fn believe(case: &Case, who: &CustomerId, given: Given<'_>) -> Decision {
     let Some((newest, older)) = case.question.as_ref().and_then(|question| question.waiting.split_last()) else {
         return Decision::nothing(Receipt::Unchanged);
@@ -188,7 +193,7 @@ pub fn believe(case: &Case, who: &CustomerId, given: Given<'_>) -> Decision {
     decision
 }
 
-/// Decides one waiting callback; `stale` are passed over.
+/// Decides one waiting callback; the callbacks in `stale` become stale.
 fn take(case: &Case, who: &CustomerId, pending: &Pending, stale: &[Pending], given: Given<'_>) -> Decision {
     let mut effects = Effects::of(Kind::Answer, who);
     let change = Change::of(case.customer.as_ref(), &pending.saw);

@@ -1,4 +1,4 @@
-//! Callbacks that are hints: an API that knows the truth, late, away or ignorant, and callbacks in every order.
+//! Tests of confirmation: an API that is right, outdated, unavailable or without data, and callbacks in every order.
 
 use super::{
     tests::{DAY, HOUR, World},
@@ -51,7 +51,7 @@ impl World {
 }
 
 #[test]
-fn nothing_is_believed_before_the_api_was_asked() {
+fn a_callback_is_not_decided_before_the_api_was_asked() {
     let mut world = world();
     assert_eq!(
         world.comes("SOFT_KYC_FAILED", Some("VERIFICATION_IN_PROGRESS"), &["SELFIE"]),
@@ -63,24 +63,24 @@ fn nothing_is_believed_before_the_api_was_asked() {
     assert_eq!(world.answer(said("SOFT_KYC_FAILED", &["SELFIE"])), Receipt::Seen(Verdict::Moved));
     let customer = world.case.customer.clone().expect("known");
     assert_eq!(customer.entered_at, came_at, "the stay began when the callback came");
-    assert_eq!(customer.processing, Some(Processing::VerificationInProgress), "the API does not speak of it");
+    assert_eq!(customer.processing, Some(Processing::VerificationInProgress), "the API has no processing status");
     world.wait(HOUR).sent(&["failed 0 24h"]);
     assert!(world.case.tags.contains("waited"), "an hour had passed since the callback");
     assert_eq!(
         world.comes("SOFT_KYC_FAILED", Some("VERIFICATION_IN_PROGRESS"), &["SELFIE"]),
         Receipt::Seen(Verdict::Duplicate)
     );
-    assert_eq!(world.waiting(), 0, "what memory says already asks nobody");
+    assert_eq!(world.waiting(), 0, "a callback that repeats the memory causes no request");
 }
 
 #[test]
-fn a_captured_callback_with_another_status_changes_nothing() {
+fn a_callback_that_the_api_does_not_confirm_changes_nothing() {
     let mut world = world();
     world.comes("FULL_USER", None, &[]);
     world.answer(said("FULL_USER", &[]));
     world.comes("HARD_KYC_FAILED", None, &[]);
     for lag_ms in [5_000, 30_000, 120_000] {
-        assert_eq!(world.answer(said("FULL_USER", &[])), Receipt::NotNow, "it may be late");
+        assert_eq!(world.answer(said("FULL_USER", &[])), Receipt::NotNow, "the API may be outdated");
         assert_eq!(world.case.question.as_ref().expect("open").next_at, world.now.plus_ms(lag_ms));
         world.wait(lag_ms);
     }
@@ -90,7 +90,7 @@ fn a_captured_callback_with_another_status_changes_nothing() {
 }
 
 #[test]
-fn an_api_that_is_only_late_is_waited_for() {
+fn an_outdated_api_is_asked_again() {
     let mut world = world();
     world.comes("PENDING_KYC_DATA", None, &[]);
     world.answer(said("PENDING_KYC_DATA", &[]));
@@ -102,7 +102,7 @@ fn an_api_that_is_only_late_is_waited_for() {
 }
 
 #[test]
-fn an_api_that_is_late_by_one_callback_of_two_is_waited_for() {
+fn an_api_that_lacks_one_of_two_callbacks_is_asked_again() {
     for (then, mails) in [("HARD_KYC_FAILED", &[][..]), ("FULL_USER", &["done 0 0h"])] {
         let mut world = world();
         world.comes("KYC_PENDING", None, &[]);
@@ -110,7 +110,7 @@ fn an_api_that_is_late_by_one_callback_of_two_is_waited_for() {
         world.comes("FULL_USER", None, &[]);
         world.comes("HARD_KYC_FAILED", None, &[]);
         assert_eq!(world.answer(said("FULL_USER", &[])), Receipt::Seen(Verdict::Moved));
-        assert_eq!((world.status(), world.waiting()), ("FULL_USER", 1), "the newer one may be right yet");
+        assert_eq!((world.status(), world.waiting()), ("FULL_USER", 1), "the newer callback may still be confirmed");
         let mut lags_ms = Vec::new();
         while let Some(question) = &world.case.question {
             let lag_ms = question.next_at.since_ms(world.now);
@@ -125,26 +125,26 @@ fn an_api_that_is_late_by_one_callback_of_two_is_waited_for() {
 }
 
 #[test]
-fn a_burst_of_callbacks_and_an_impatient_operator_do_not_use_the_waiting_up() {
+fn a_burst_of_callbacks_and_early_requests_do_not_use_up_the_delays() {
     let mut world = world();
     world.comes("KYC_PENDING", None, &[]);
     world.answer(said("KYC_PENDING", &[]));
     for status in ["PENDING_KYC_DATA", "SOFT_KYC_FAILED", "HARD_KYC_FAILED", "FULL_USER"] {
         world.comes(status, None, &[]);
-        // Each has asked for itself, and the answers arrive together.
+        // Each callback has caused a request, and the answers arrive together.
         for _ in 0..5 {
             world.answer(said("KYC_PENDING", &[]));
         }
         world.wait(50);
     }
-    assert_eq!(world.waiting(), 4, "nothing is stale before its time");
+    assert_eq!(world.waiting(), 4, "no callback becomes stale early");
     world.wait(5_000);
     assert_eq!(world.answer(said("FULL_USER", &[])), Receipt::Seen(Verdict::Moved));
     assert_eq!((world.status(), world.waiting()), ("FULL_USER", 0));
 }
 
 #[test]
-fn a_customer_whom_the_api_does_not_know_is_asked_about_again_and_then_left_alone() {
+fn an_unknown_customer_is_asked_about_again_and_then_unconfirmed() {
     let mut world = world();
     world.comes("FULL_USER", None, &[]);
     for lag_ms in [5_000, 30_000, 120_000] {
@@ -157,7 +157,7 @@ fn a_customer_whom_the_api_does_not_know_is_asked_about_again_and_then_left_alon
 }
 
 #[test]
-fn a_null_is_the_status_none_only_where_a_waiting_callback_says_null_too() {
+fn an_unknown_customer_has_status_none_only_if_a_callback_has_null() {
     let null = |world: &mut World| {
         let saw = Observation {
             source: Source::Callback,
@@ -176,13 +176,13 @@ fn a_null_is_the_status_none_only_where_a_waiting_callback_says_null_too() {
     let customer = world.case.customer.clone().expect("known");
     assert_eq!((customer.status, customer.processing), (Status::None, Some(Processing::UserCreationInProgress)));
     assert_eq!((customer.missing_docs, customer.message.as_deref()), (Some(Codes::EMPTY), Some("")));
-    assert_eq!(world.waiting(), 1, "the later one may be right yet");
+    assert_eq!(world.waiting(), 1, "the later callback may still be confirmed");
     for lag_ms in [5_000, 30_000, 120_000] {
         world.wait(lag_ms);
         world.answer(Answer::Unknown);
     }
     assert_eq!((world.status(), world.waiting()), ("none", 0));
-    // A customer who has a status does not lose it because the API knows nothing of them.
+    // A customer who has a status keeps it when the API does not know the customer.
     world.comes("FULL_USER", None, &[]);
     world.answer(said("FULL_USER", &[]));
     let before = world.case.last;
@@ -194,7 +194,7 @@ fn a_null_is_the_status_none_only_where_a_waiting_callback_says_null_too() {
 }
 
 #[test]
-fn what_the_api_leaves_out_is_empty_where_the_callback_says_so_and_no_claim_is_believed() {
+fn a_field_absent_from_the_answer_is_empty_only_if_the_callback_says_so() {
     let says_nothing = |status: &str| {
         let Answer::Known(said) = said(status, &[]) else { panic!("known") };
         Answer::Known(Observation { missing_docs: None, message: None, ..said })
@@ -206,16 +206,16 @@ fn what_the_api_leaves_out_is_empty_where_the_callback_says_so_and_no_claim_is_b
     assert_eq!((customer.missing_docs, customer.message.as_deref()), (Some(Codes::EMPTY), Some("")));
     world.comes("SOFT_KYC_FAILED", None, &["SELFIE"]);
     world.answer(says_nothing("SOFT_KYC_FAILED"));
-    assert_eq!(world.case.customer.as_ref().expect("known").missing_docs, None, "the callback alone says so");
+    assert_eq!(world.case.customer.as_ref().expect("known").missing_docs, None, "only the callback contains it");
     world.answer(said("SOFT_KYC_FAILED", &["PASSPORT"]));
     world.comes("SOFT_KYC_FAILED", None, &[]);
     world.answer(says_nothing("SOFT_KYC_FAILED"));
     let docs = world.case.customer.as_ref().expect("known").missing_docs.clone();
-    assert_eq!(docs, Some(Codes::new(["PASSPORT"]).expect("codes")), "what is unsaid keeps its value");
+    assert_eq!(docs, Some(Codes::new(["PASSPORT"]).expect("codes")), "an absent field keeps its value");
 }
 
 #[test]
-fn an_answer_covers_only_what_came_before_it_was_asked_for() {
+fn an_answer_settles_only_callbacks_before_its_request() {
     let mut world = world();
     world.comes("PENDING_KYC_DATA", None, &[]);
     let asked = world.case.last;
@@ -229,7 +229,7 @@ fn an_answer_covers_only_what_came_before_it_was_asked_for() {
 }
 
 #[test]
-fn no_mail_goes_while_a_question_is_open() {
+fn no_mail_is_sent_while_a_question_is_open() {
     let mut world = world();
     world.comes("SOFT_KYC_FAILED", None, &[]);
     world.answer(said("SOFT_KYC_FAILED", &[]));
@@ -240,7 +240,7 @@ fn no_mail_goes_while_a_question_is_open() {
 }
 
 #[test]
-fn what_the_api_alone_says_has_no_labels_until_a_callback_agrees() {
+fn an_answer_has_no_processing_or_labels_until_a_callback_agrees() {
     let mut world = world();
     world.comes("SOFT_KYC_FAILED", Some("VERIFICATION_IN_PROGRESS"), &["SELFIE"]);
     assert_eq!(world.answer(said("KYC_PENDING", &[])), Receipt::Seen(Verdict::Moved));
@@ -253,7 +253,7 @@ fn what_the_api_alone_says_has_no_labels_until_a_callback_agrees() {
 }
 
 #[test]
-fn reconciling_finds_what_no_callback_told_and_says_nothing_where_nothing_is_new() {
+fn reconciling_finds_missed_changes_and_records_nothing_else() {
     let mut world = world();
     world.comes("FULL_USER", None, &[]);
     world.answer(said("FULL_USER", &[]));
@@ -266,7 +266,7 @@ fn reconciling_finds_what_no_callback_told_and_says_nothing_where_nothing_is_new
 }
 
 #[test]
-fn a_person_may_decide_in_the_api_s_place() {
+fn an_operator_may_decide_in_place_of_the_api() {
     let mut world = world();
     world.comes("PENDING_KYC_DATA", None, &[]);
     world.comes("FULL_USER", None, &[]);
@@ -300,13 +300,13 @@ fn callbacks_that_wait_are_bounded_and_a_repeated_one_waits_once() {
     }
     assert_eq!(world.waiting(), 16);
     let since = world.case.question.as_ref().map(|question| question.since());
-    assert_eq!(since, Some(began), "callbacks that come all the time do not hide how long the first has waited");
+    assert_eq!(since, Some(began), "frequent callbacks do not hide how long the first has waited");
     assert_eq!(world.comes("SOFT_KYC_FAILED", None, &["DOC_49"]), Receipt::Seen(Verdict::Duplicate));
     assert_eq!(world.waiting(), 16);
 }
 
-/// Every order of up to six callbacks, each once or twice, while the truth goes its way; the API is asked at every possible
-/// moment. Whatever comes when: the customer ends where the API says, and nothing that was mailed contradicts it.
+/// Tests every order of up to six callbacks, each status at most twice, with the true status changing at every possible
+/// moment. In every case the customer ends in the status that the API returns, and no sent mail contradicts it.
 #[test]
 fn every_order_and_duplication_of_callbacks_ends_in_the_api_s_state() {
     const LIFE: [&str; 3] = ["PENDING_KYC_DATA", "SOFT_KYC_FAILED", "FULL_USER"];
@@ -320,7 +320,7 @@ fn every_order_and_duplication_of_callbacks_ends_in_the_api_s_state() {
             }
         }
         if story.len() < 6 {
-            // Each of the three comes at most twice.
+            // Each of the three occurs at most twice.
             let next = (0..LIFE.len()).filter(|nth| story.iter().filter(|have| have == &nth).count() < 2);
             stories.extend(next.map(|nth| [&story[..], &[nth]].concat()));
         }
@@ -328,7 +328,7 @@ fn every_order_and_duplication_of_callbacks_ends_in_the_api_s_state() {
     assert!(checked > 1_500, "{checked}");
 }
 
-/// The truth is SOFT_KYC_FAILED until so many callbacks have come, and FULL_USER from then on.
+/// The true status is SOFT_KYC_FAILED until this many callbacks have arrived, then FULL_USER.
 fn check(life: &[&str], story: &[usize], truth_moves_at: usize) {
     let truth = |came: usize| if came >= truth_moves_at { "FULL_USER" } else { "SOFT_KYC_FAILED" };
     let mut world = world();
@@ -336,7 +336,7 @@ fn check(life: &[&str], story: &[usize], truth_moves_at: usize) {
     for (nth, which) in story.iter().enumerate() {
         world.comes(life[*which], None, &[]);
         world.wait(500);
-        // The answer to a question that was sent before this callback arrives now.
+        // The answer to a request that was sent before this callback arrives now.
         if let Some((up_to, status)) = asked.take() {
             world.answer_to(up_to, said(status, &[]));
         }
@@ -353,7 +353,7 @@ fn check(life: &[&str], story: &[usize], truth_moves_at: usize) {
             asked = Some((world.case.last, truth(story.len())));
         }
     }
-    // Reconciling has the last word where the truth moved and no callback told.
+    // Reconciling finds the change where the status changed and no callback arrived.
     world.answer(said(truth(story.len()), &[]));
     world.wait(DAY);
     assert_eq!((world.status(), world.waiting()), (truth(story.len()), 0), "{story:?}, moves at {truth_moves_at}");

@@ -1,6 +1,6 @@
-//! What a decision changes, as absolute results: the part of a journal's record that means something.
+//! The results of a decision as absolute values: the payload of a journal record.
 //!
-//! Replaying effects never decides anything, and replaying them twice is the same as once.
+//! Replaying effects makes no decisions, and replaying them twice has the same result as once.
 
 use std::sync::Arc;
 
@@ -14,45 +14,45 @@ use crate::{
     rules::RuleId,
 };
 
-/// What kind of record it is.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A callback of the provider.
+    /// A callback from the provider.
     #[default]
     Callback,
-    /// The provider's API has said something, or somebody in its place.
+    /// An answer of the provider's API, or an operator's decision in its place.
     Answer,
-    /// Memory set by the merchant, on going live.
+    /// Memory that the merchant imported when going live.
     Import,
-    /// A stay has lasted as long as a rule waits for.
+    /// A stay has reached a duration of a rule.
     Timer,
-    /// Repetitions of a duplicate that were not recorded one by one.
+    /// Repetitions of a duplicate that were not recorded individually.
     Repeats,
-    /// An attempt at a job begins, or is found not to be due any more.
+    /// An attempt at a job begins, or its gates change the job's fate.
     Attempt,
     /// An attempt has ended.
     Outcome,
-    /// An attempt had begun and not ended when the process did.
+    /// An attempt had begun and had no recorded end when the process ended.
     InDoubt,
     Contact,
-    /// A person's or a program's act on a job or a mark.
+    /// An act of an operator or a program on a job or a tag.
     Operator,
-    /// A rule set becomes the active one.
+    /// A rule set becomes active.
     Rules,
-    /// A process has begun to write here.
+    /// A process has started to write this journal.
     Opened,
-    /// A process has ended in good order.
+    /// A process has shut down cleanly.
     Closed,
     /// The last line of a segment.
     Sealed,
-    /// Written by a later version; its results are applied all the same.
+    /// A kind of a later version; its results are applied as well.
     #[serde(other)]
     Later,
 }
 
 impl Kind {
-    /// What the timeline calls the source of an entry of this kind.
+    /// Returns the source of a timeline entry of this kind.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Callback => "callback",
@@ -74,20 +74,20 @@ impl Kind {
     }
 }
 
-/// What became of a rule whose trigger matched.
+/// The outcome of a rule whose trigger matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ruled {
     Fired,
     /// A condition is false, or another rule of its group has acted.
     No,
-    /// A condition asks for what nobody knows.
+    /// A condition reads a value that is not known.
     Undecidable,
-    /// Would have fired.
+    /// The rule is in shadow mode and would have fired.
     Shadow,
-    /// Fired, and its limits dropped all that it ordered.
+    /// The rule fired, and its limits dropped all its orders.
     Limited,
-    /// Its file or an operator had paused it: its condition was not looked at.
+    /// The rule was paused by its file or by an operator; its condition was not evaluated.
     Paused,
 }
 
@@ -104,13 +104,15 @@ impl Ruled {
     }
 }
 
-/// The outcome of one rule in one event. In a record it is an array: id, outcome, and why or since when.
+/// The outcome of one rule in one event. In a record it is an array: id, outcome, and the reason or the time of the
+/// pause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruling {
     pub id: RuleId,
     pub outcome: Ruled,
     pub why: Option<Box<str>>,
-    /// Since when an operator had paused the rule. `None` with [`Ruled::Paused`]: its file says `mode: paused`.
+    /// The time since which an operator had paused the rule. `None` with [`Ruled::Paused`]: its file has `mode:
+    /// paused`.
     pub paused_since: Option<Timestamp>,
 }
 
@@ -119,7 +121,7 @@ impl Ruling {
         Self { id: id.clone(), outcome: Ruled::Paused, why: None, paused_since }
     }
 
-    /// Why the outcome is this one, for an operator. `None`: the outcome says it all.
+    /// Returns the reason for the outcome, for an operator. `None`: the outcome needs no reason.
     pub fn reason(&self) -> Option<String> {
         match (self.outcome, self.paused_since) {
             (Ruled::Paused, Some(since)) => Some(format!("by an operator since {since}")),
@@ -158,7 +160,7 @@ impl<'de> Deserialize<'de> for Ruling {
     }
 }
 
-/// A job's new fate.
+/// The new fate of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FateChange {
     pub id: JobId,
@@ -169,7 +171,7 @@ pub struct FateChange {
     pub letter: Option<Box<Letter>>,
 }
 
-/// Everything that one record changes.
+/// All changes of one record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Effects {
     #[serde(rename = "k")]
@@ -178,7 +180,7 @@ pub struct Effects {
     pub who: Option<CustomerId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
-    /// What the source said, where that is not what `now` says.
+    /// The observation as received, if it differs from `now`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saw: Option<Observation>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,22 +189,22 @@ pub struct Effects {
     pub tags: Option<Codes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Contact>,
-    /// The merchant's directory has been asked.
+    /// The merchant's directory has been asked about the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked: Option<Looked>,
-    /// How far timers have been decided.
+    /// How far the timers have been decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timers: Option<Timers>,
-    /// What is to be asked about the customer from here on.
+    /// The new state of the open question about the customer.
     #[serde(default, rename = "asks", skip_serializing_if = "Option::is_none")]
     pub question: Option<Asking>,
-    /// What became of callbacks that waited: the numbers of their records, and their verdicts.
+    /// Waiting callbacks that are now settled: the numbers of their records, and their verdicts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settled: Vec<(u64, Verdict)>,
-    /// The timer that this record decided.
+    /// The timer that this record decides.
     #[serde(default, rename = "due", skip_serializing_if = "Option::is_none")]
     pub came_due: Option<CameDue>,
-    /// Would-be orders of rules in shadow, which limits count among themselves.
+    /// Orders that rules in shadow would have placed; limits count them separately.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadowed: Vec<Counted>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -211,22 +213,22 @@ pub struct Effects {
     pub fates: Vec<FateChange>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Ruling>,
-    /// How many more rules were passed over than `rules` has room for.
+    /// The number of further triggered rules that `rules` has no room for.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_rules: u32,
-    /// How many repetitions of a duplicate came since the record before.
+    /// The number of repetitions of a duplicate since the previous record.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeats: u32,
-    /// The rule set by which it was decided, or which becomes the active one.
+    /// The hash of the rule set that decided this record, or that becomes active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<Box<str>>,
-    /// What holds for all customers from here on.
+    /// The new state that holds for all customers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing: Option<Arc<Standing>>,
-    /// The clock could not be trusted: nothing that limits count has expired.
+    /// The clock was not trusted: counted orders did not expire.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clock_in_doubt: bool,
-    /// Who acted, and why, in words.
+    /// Which operator acted, and why, as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Box<str>>,
 }
@@ -240,7 +242,7 @@ impl Effects {
         Self { kind, who: Some(who.clone()), ..Self::default() }
     }
 
-    /// The jobs that the record of this number and time ordered, each in its place.
+    /// Returns the jobs that the record with this number and time orders, with their numbers set.
     pub fn ordered(&self, number: u64, at: Timestamp) -> impl Iterator<Item = Job> {
         (0..).zip(&self.jobs).map(move |(index, job)| {
             let mut job = job.clone();
@@ -249,12 +251,12 @@ impl Effects {
         })
     }
 
-    /// Whether a job comes to nothing by this.
+    /// Whether this record cancels a job.
     pub fn cancels(&self, job: JobId) -> bool {
         self.fates.iter().any(|change| change.id == job && change.fate.state == State::Cancelled)
     }
 
-    /// A record that concerns no customer.
+    /// Returns the effects of a record that concerns no customer.
     pub fn mark(kind: Kind) -> Self {
         Self { kind, ..Self::default() }
     }

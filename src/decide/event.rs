@@ -1,4 +1,4 @@
-//! One event, as all rules see it: which fire, what they order, and what limits drop.
+//! One event as all rules see it: which rules fire, what they order, and what limits drop.
 
 use super::{
     Case, Counted, Effects, FateChange, Given, MAX_OPEN_JOBS, Ruled, Ruling,
@@ -12,18 +12,18 @@ use crate::{
     rules::{Action, Facts, Holds, Limit, Matches, Mode, Rule, Signature},
 };
 
-/// The fate of an order beyond the bound on open jobs.
+/// Returns the fate of an order above the limit of open jobs.
 fn flood(now: Timestamp) -> Fate {
     let reason = format!(
-        "the customer already had {MAX_OPEN_JOBS} open jobs: find out why they don't end, then retry or drop this one"
+        "the customer already had {MAX_OPEN_JOBS} open jobs: find out why they do not end, then retry or drop this one"
     );
     Fate::due_at(now).problem(Trouble::Flood, reason)
 }
 
-/// How many rules that did not fire an event names; of the rest only the number is kept.
+/// The maximum number of rules that did not fire and are named per event; the remaining ones are only counted.
 const MAX_PASSED_OVER: usize = 32;
 
-/// Rules whose trigger matches, in file order, each with the step of its timer.
+/// The rules whose trigger matches, in file order, each with the step of its timer.
 pub(super) enum Triggered<'a> {
     Change(Matches<'a>),
     Timer(std::vec::IntoIter<(&'a Rule, u32)>),
@@ -37,7 +37,7 @@ impl<'a> Triggered<'a> {
         }
     }
 
-    /// Passes over those that can't hold, up to one that may; says how many.
+    /// Skips rules whose condition cannot hold, up to the next that may hold; returns the number of skipped rules.
     fn pass_over(&mut self, signature: Signature) -> usize {
         match self {
             Self::Change(matches) => matches.pass_over(signature),
@@ -46,24 +46,24 @@ impl<'a> Triggered<'a> {
     }
 }
 
-/// A change, or a stay that has lasted so long.
+/// A change, or a stay that has reached a duration.
 pub(super) struct Event<'a> {
     pub case: &'a Case,
     pub who: &'a CustomerId,
-    /// After the change.
+    /// The state after the change.
     pub customer: &'a Customer,
-    /// The status before; `None` where there was no observation before.
+    /// The status before; `None`: there was no observation before.
     pub from: Option<Status>,
     pub changed: Details,
-    /// What tells this event from the next of the same kind.
+    /// Distinguishes this event from later events of the same kind.
     pub cause: String,
-    /// The stay in a processing status that rules about processing are triggered by.
+    /// The processing stay of this event, for rules about processing.
     pub processing_stay: Option<ProcessingStay>,
     pub given: Given<'a>,
 }
 
 impl<'a> Event<'a> {
-    /// Looks at the rules whose trigger matches.
+    /// Evaluates the rules whose trigger matches.
     pub fn rule(&self, mut triggered: Triggered<'a>, effects: &mut Effects) {
         let facts = Facts {
             customer: self.customer,
@@ -72,7 +72,7 @@ impl<'a> Event<'a> {
             visit: self.customer.visit(),
             changed: self.changed,
         };
-        // A group lives in one file and its rules come in file order, so the first that acts is remembered.
+        // The rules of a group are in one file and come in file order, so the first that acts is remembered.
         let mut acted: Vec<&Rule> = Vec::new();
         let mut passed_over = 0;
         let signature = Signature::of(&facts);
@@ -156,13 +156,13 @@ impl<'a> Event<'a> {
 
     fn tagged(&self, adds: bool, name: &str, effects: &Effects) -> Option<Codes> {
         let tags = effects.tags.as_ref().unwrap_or(&self.case.tags);
-        // A customer who has as many tags as there is room for keeps those.
+        // If the customer already has the maximum number of tags, a new tag is ignored.
         if adds { tags.with(name).ok().flatten() } else { tags.without(name) }
     }
 
     fn order(&self, rule: &Rule, step: u32, action: &Action, id: JobId, effects: &mut Effects) {
         let now = self.given.now;
-        // What goes to a fixed address is a fact, and is never taken back.
+        // A mail to a fixed address reports a fact and is never replaced.
         let replaced = |job: &&std::sync::Arc<Job>| {
             job.is_untried() && job.order.is_mail_to_customer() && job.order.is_same_mail(action)
         };
@@ -200,14 +200,15 @@ impl<'a> Event<'a> {
         effects.jobs.push(Job { order, fate, letter: None });
     }
 
-    /// The customer has as many open jobs as there may be.
+    /// Whether the customer has the maximum number of open jobs.
     fn is_flooded(&self, effects: &Effects) -> bool {
         let ordered = effects.jobs.iter().filter(|job| job.is_open()).count();
         let ended = effects.fates.iter().filter(|change| change.fate.state.is_final()).count();
         (self.case.open.len() + ordered).saturating_sub(ended) >= MAX_OPEN_JOBS
     }
 
-    /// As every rule sees it: what this event's own rules have marked comes with the next.
+    /// Returns the facts as every rule of this event sees them: tags that the event's own rules set are visible only in
+    /// the next event.
     fn about<'e>(&'e self, rule: &'e Rule, step: u32) -> About<'e> {
         About {
             who: self.who,
@@ -222,7 +223,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The limit that this order would go over.
+    /// Returns the limit that this order would exceed.
     fn over_limit(&self, rule: &Rule, action: &Action, shadow: bool, effects: &Effects) -> Option<Limit> {
         let limit = action.limit()?;
         let since = self.given.now.plus_ms(-limit.window_ms);

@@ -1,4 +1,4 @@
-//! What can be said of a customer, taken together: what mails and chats are rendered with.
+//! The facts about a customer with which mails and chat messages are rendered.
 
 use super::{Case, Given};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     zone,
 };
 
-/// Of whom, and what moved them.
+/// The customer and the event that facts are collected about.
 pub(super) struct About<'a> {
     pub who: &'a CustomerId,
     pub customer: &'a Customer,
@@ -24,7 +24,7 @@ pub(super) struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    /// As ordered, and as known by now. `None`: nothing is known.
+    /// Combines the order's data with the present data of the customer. `None`: no observation of the customer exists.
     pub fn order(case: &'a Case, who: &'a CustomerId, order: &'a Order) -> Option<Self> {
         Some(Self {
             who,

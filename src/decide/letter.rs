@@ -1,4 +1,4 @@
-//! What a mail will say: taken together once, at the first attempt, so that a repeated attempt says the same.
+//! The content of a mail: collected once, at the first attempt, so that a repeated attempt sends the same content.
 
 use super::{Case, Given, facts::About};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     rules::{Action, Recipient},
 };
 
-/// The letter of a job that is a mail; `None` where there is nobody to write to.
+/// Returns the content of a mail job; `None`: the job is not a mail, or the address is unknown.
 pub fn letter_for(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) -> Option<Letter> {
     let Action::Email { to, .. } = &job.order.action else { return None };
     let contact = case.contact.as_ref();

@@ -1,8 +1,8 @@
-//! Contacts that the merchant's own directory is asked for: when one is wanted first, and what its answer changes.
+//! Contacts from the merchant's directory: when a lookup must come first, and what its answer changes.
 //!
-//! What the directory has said is fresh for a time, also that it knows nobody. A mail's first attempt waits for a fresh answer, and
-//! so does a callback that a rule can't decide about without. A contact that is not fresh any more is still the best there is:
-//! an answer without one takes none away.
+//! An answer of the directory is fresh for a configured time, also if the directory does not know the customer. A
+//! mail's first attempt waits for a fresh answer, and so does a callback if a matching rule reads the contact. A
+//! contact that is no longer fresh stays in use: an answer without a contact does not delete it.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,57 +14,57 @@ use crate::{
     rules::{Mode, Rule},
 };
 
-/// How the directory was asked about a customer last, or somebody told it in its place.
+/// The last answer of the directory about a customer, or a contact that was set by hand in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Looked {
     pub at: Timestamp,
-    /// Why it gave no contact, for a person.
+    /// Why the directory returned no contact, for an operator.
     #[serde(default, rename = "why", skip_serializing_if = "Option::is_none")]
     pub missing: Option<Box<str>>,
 }
 
 impl Looked {
-    /// A contact was told just now.
+    /// A contact was set by hand just now.
     pub(super) fn told(now: Timestamp) -> Self {
         Self { at: now, missing: None }
     }
 
-    /// It is to be asked again, whatever it has said.
+    /// The directory must be asked again, whatever its last answer was.
     pub(super) fn never() -> Self {
         Self { at: Timestamp(i64::MIN), missing: None }
     }
 }
 
 impl Case {
-    /// Nothing that the directory has said about this customer is fresh any more.
+    /// Whether the directory's last answer about this customer is no longer fresh.
     pub fn is_stale(&self, now: Timestamp, cache_ms: i64) -> bool {
         self.looked.as_ref().is_none_or(|looked| now.since_ms(looked.at) >= cache_ms)
     }
 
-    /// A mail is due, for the first time, and may be waiting for the contact.
+    /// Whether a mail is due for the first time and may be waiting for the contact.
     pub fn awaits_contact(&self, now: Timestamp) -> bool {
         let is_due = |job: &Job| matches!(job.fate.state, State::Queued | State::Held) && job.fate.next_at <= now;
         self.open.iter().any(|job| job.order.is_mail_to_customer() && job.is_untried() && is_due(job))
     }
 
-    /// A mail has become a problem because nobody knows the address.
+    /// Whether a mail is a problem because the customer's address is unknown.
     pub fn lacks_contact(&self) -> bool {
         self.open.iter().any(|job| job.lacks_contact())
     }
 }
 
-/// Whether the directory is to be asked before anything is done with the contact.
+/// Whether the directory must be asked before the contact is used.
 pub(super) fn is_wanted(case: &Case, given: Given<'_>) -> bool {
     given.policy.looks_up.is_some_and(|cache_ms| case.is_stale(given.now, cache_ms))
 }
 
-/// A rule that acts and wants to know the contact.
+/// Whether a rule is live and its condition reads the contact.
 pub(super) fn reads_contact(rule: &Rule, given: Given<'_>) -> bool {
     rule.condition.reads_contact() && given.standing.mode(rule) == Mode::Live
 }
 
-/// Whether an observation is to be decided only once the directory has been asked. Where the provider's API has the last word
-/// about what has happened, any rule may be the one.
+/// Whether an observation must wait for the directory. Where the provider's API confirms callbacks, the final status is
+/// not known yet, so every rule that reads the contact counts.
 pub(super) fn is_wanted_for(case: &Case, saw: &Observation, given: Given<'_>) -> bool {
     if !is_wanted(case, given) {
         return false;
@@ -77,7 +77,8 @@ pub(super) fn is_wanted_for(case: &Case, saw: &Observation, given: Given<'_>) ->
     std::iter::from_fn(|| matching.next()).any(|rule| reads_contact(rule, given))
 }
 
-/// The directory has answered: with a contact, or why there is none. What nobody waits for and what is not new is not recorded.
+/// Records the directory's answer: a contact, or why there is none. An answer that is not new and that no job waits for
+/// is not recorded.
 pub fn looked_up(case: &Case, who: &CustomerId, found: &Result<Contact, Box<str>>, given: Given<'_>) -> Decision {
     let mut effects = Effects::of(Kind::Contact, who);
     let missing = match found {
@@ -107,10 +108,10 @@ pub fn looked_up(case: &Case, who: &CustomerId, found: &Result<Contact, Box<str>
     Decision::record(effects, Receipt::Recorded)
 }
 
-/// Why a mail can't go, and what a person can do.
+/// Returns why a mail cannot be sent, and what an operator can do.
 pub(super) fn no_contact(missing: Option<&str>) -> String {
     match missing {
-        Some(why) => format!("nobody knows this customer's address: {why}; the mail goes when the contact comes"),
-        None => "nobody knows this customer's address: import it or PUT the contact, and the mail goes".to_owned(),
+        Some(why) => format!("the address of this customer is unknown: {why}; the mail is sent when it is known"),
+        None => "the address of this customer is unknown: import it or PUT the contact, then the mail is sent".into(),
     }
 }

@@ -1,7 +1,7 @@
-//! The core: what is known of a customer, something that happens, the rules and the time make a decision.
+//! The core: decides what an event changes, from the known facts about one customer, the event, the rules and the time.
 //!
-//! Pure and total. It does no I/O, never panics, and gives the same answer when it is asked the same again. What it returns
-//! are results, not instructions: whoever keeps them has only to write them down.
+//! The functions are pure and total: they do no I/O, never panic, and return the same decision for the same input. A
+//! decision contains results, not instructions: the caller only has to store them.
 
 mod attempt;
 mod brake;
@@ -49,20 +49,21 @@ use crate::{
     rules::{RuleId, RuleSet},
 };
 
-/// Something that happens to one customer. Workers and people only propose; what is proposed is checked here.
+/// An event for one customer. Workers and operators propose commands; this module validates them.
 #[derive(Clone, Debug)]
 pub enum Command {
     Observe {
         customer: CustomerId,
         saw: Observation,
     },
-    /// What the merchant's records say of a customer, on going live.
+    /// The status and contact of a customer from the merchant's records, imported when the merchant goes live.
     Import {
         customer: CustomerId,
         contact: Option<Box<Contact>>,
         memory: Option<Box<Memory>>,
     },
-    /// A timer of this customer's stays seemed due. `confirmed`: whoever has to be asked first was asked since then.
+    /// A timer of the customer's stays seems due. `confirmed`: the provider's API or the merchant's directory, where it
+    /// has to be asked first, has answered in the meantime.
     Timer {
         customer: CustomerId,
         confirmed: bool,
@@ -73,20 +74,20 @@ pub enum Command {
         up_to: u64,
         answer: Answer,
     },
-    /// Nobody has to be asked any more about the oldest callback that waits.
+    /// The oldest waiting callback no longer has to be confirmed.
     Settle {
         customer: CustomerId,
     },
-    /// A person says that the newest callback that waits is right.
+    /// An operator declares the newest waiting callback correct.
     Believe {
         customer: CustomerId,
     },
-    /// A person wants a rule to do what it would have done in time.
+    /// An operator sends the backlog of a rule: what the rule would have done when it was due.
     Backlog {
         customer: CustomerId,
         rule: RuleId,
     },
-    /// A worker wants to begin an attempt at a job that seemed due.
+    /// A worker asks to begin an attempt at a job that seems due.
     Attempt {
         customer: CustomerId,
         job: JobId,
@@ -98,17 +99,17 @@ pub enum Command {
         attempt: u32,
         outcome: Outcome,
     },
-    /// A refusal has turned out to be about every job of the channel.
+    /// An attempt was refused for a reason that concerns every job of the channel.
     Recall {
         customer: CustomerId,
         job: JobId,
     },
-    /// The merchant's directory has said whom to write to, or why it names nobody.
+    /// The merchant's directory has returned a contact, or the reason why it has none.
     LookedUp {
         customer: CustomerId,
         found: Result<Contact, Box<str>>,
     },
-    /// On opening: an attempt had begun and not ended.
+    /// At startup: an attempt had begun and has no recorded end.
     Doubt {
         customer: CustomerId,
         job: JobId,
@@ -125,12 +126,12 @@ pub enum Command {
         customer: CustomerId,
         name: Box<str>,
     },
-    /// A person wants a problem tried again.
+    /// An operator requests that a problem is tried again.
     Retry {
         customer: CustomerId,
         job: JobId,
     },
-    /// A person wants a job never to go.
+    /// An operator cancels a job.
     Drop {
         customer: CustomerId,
         job: JobId,
@@ -162,7 +163,7 @@ impl Command {
 }
 
 impl Command {
-    /// The job that the command names.
+    /// Returns the job that the command names.
     pub const fn job(&self) -> Option<JobId> {
         match self {
             Self::Attempt { job, .. }
@@ -186,18 +187,18 @@ impl Command {
     }
 }
 
-/// What is to be remembered of a customer of whom there was no observation.
+/// The status and details to store for a customer of whom no observation exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
     pub status: Status,
-    /// Since when; `None`: since now.
+    /// The start of the stay. `None`: now.
     pub since: Option<Timestamp>,
     pub tags: Codes,
     pub missing_docs: Option<Codes>,
     pub message: Option<Box<str>>,
 }
 
-/// What the provider's API says of a customer.
+/// Converts an answer of the provider's API.
 impl From<Observation> for Memory {
     fn from(said: Observation) -> Self {
         let Observation { status, missing_docs, message, .. } = said;
@@ -205,39 +206,40 @@ impl From<Observation> for Memory {
     }
 }
 
-/// What holds when something is decided.
+/// The inputs of a decision besides the customer and the command.
 #[derive(Clone, Copy)]
 pub struct Given<'a> {
     pub now: Timestamp,
-    /// The number that the record will have, if there is one.
+    /// The number of the record, if the decision writes one.
     pub number: u64,
     pub rules: &'a RuleSet,
     pub policy: &'a Policy,
     pub key: &'a JobKey,
     pub standing: &'a Standing,
-    /// The wall clock has jumped and nobody has accepted it yet: timers wait, and nothing that limits count expires.
+    /// The wall clock has jumped and no operator has accepted it yet: timers do not fire, and orders that limits count
+    /// do not expire.
     pub clock_in_doubt: bool,
-    /// When a duplicate of this customer was last recorded.
+    /// The time at which a duplicate of this customer was last recorded.
     pub duplicate_at: Option<Timestamp>,
 }
 
-/// What the configuration says about decisions.
+/// The part of the configuration that affects decisions.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// For customers who have none.
+    /// The time zone of customers without one.
     pub timezone: jiff::tz::TimeZone,
-    /// The declared attributes: what templates may ask for.
+    /// The declared attributes, which templates may use.
     pub attributes: Arc<[String]>,
-    /// The provider's API is asked before a callback is believed.
+    /// Callbacks are confirmed by the provider's API before rules see them.
     pub confirms: bool,
-    /// The merchant's directory is asked for contacts, and this is how long an answer is fresh, in milliseconds. `None`: contacts
-    /// are told, and hold until they are told anew.
+    /// `Some`: contacts are requested from the merchant's directory, and an answer is fresh for this many milliseconds.
+    /// `None`: contacts are imported or PUT, and hold until they are replaced.
     pub looks_up: Option<i64>,
 }
 
 impl Policy {
-    /// For made-up events and recorded lives: each callback counts as confirmed, and each contact as told. Neither the provider's
-    /// API nor the merchant's directory answers there.
+    /// The policy for made-up events and recorded histories: every callback counts as confirmed and every contact as
+    /// current, because neither the provider's API nor the merchant's directory is available there.
     #[must_use]
     pub fn for_simulation(&self) -> Self {
         Self { confirms: false, looks_up: None, ..self.clone() }
@@ -250,39 +252,39 @@ impl Default for Policy {
     }
 }
 
-/// What is answered to whoever proposed it.
+/// The response to the caller that proposed a command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Receipt {
-    /// A callback, and what became of it.
+    /// A callback, and its verdict.
     Seen(Verdict),
-    /// The attempt has begun: go.
+    /// The attempt has begun; the worker may proceed.
     Go(Box<Attempt>),
-    /// The provider's API has to be asked first.
+    /// The provider's API must be asked first.
     AskFirst,
-    /// The merchant's directory has to be asked about the customer, now or from time to time.
+    /// The merchant's directory must be asked about the customer, at once or repeatedly.
     LookUp,
-    /// Don't: not due, cancelled, held, or somebody else's.
+    /// The attempt is refused: the job is not due, cancelled, held, or taken by another worker.
     NotNow,
-    /// Don't: an earlier job has to come to its end first, or this time.
+    /// The attempt is refused until this time, or until an earlier job has ended.
     NotBefore(Timestamp),
-    /// It is written down.
+    /// The result is recorded.
     Recorded,
-    /// It is written down, and there will be no further attempt.
+    /// The result is recorded, and there will be no further attempt.
     GaveUp,
-    /// It was so already.
+    /// The command changes nothing.
     Unchanged,
-    /// There is no such job, or it has come to an end.
+    /// The job does not exist or has ended.
     Gone,
 }
 
-/// A begun attempt: all that a worker needs to know.
+/// An attempt that has begun: everything that a worker needs for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attempt {
     pub customer: CustomerId,
     pub job: Job,
 }
 
-/// The answer, and what is to be written down before it is given. Without effects nothing is written.
+/// The response, and the effects to store before it is sent. Without effects, nothing is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     pub effects: Option<Effects>,
@@ -299,7 +301,7 @@ impl Decision {
     }
 }
 
-/// Decides.
+/// Decides one command.
 pub fn decide(case: &Case, command: &Command, given: Given<'_>) -> Decision {
     let mut decision = match command {
         Command::Observe { customer, saw } => observe::observe(case, customer, saw, given),

@@ -1,4 +1,4 @@
-//! An observation: what it changes, and which stays end with it.
+//! An observation: what it changes, and which stays it ends.
 
 use super::{
     Case, Decision, Effects, FateChange, Given, Kind, Receipt,
@@ -12,7 +12,8 @@ use crate::{
     outbox::{Order, ProcessingStay, State},
 };
 
-/// A duplicate is recorded at most this often for a customer; what comes between is counted.
+/// The shortest interval at which duplicates of a customer are recorded, in milliseconds; duplicates in between are
+/// counted.
 pub const REPEAT_MS: i64 = 60_000;
 
 pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_>) -> Decision {
@@ -29,14 +30,14 @@ pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_
         Source::Callback | Source::Api => Kind::Callback,
     };
     let contact = !repeats && is_wanted_for(case, saw, given);
-    // What comes while an earlier one waits is decided after it.
+    // A callback that arrives while an earlier one waits is decided after it.
     let waits = given.policy.confirms || contact || case.question.is_some();
     if waits && saw.source == Source::Callback {
         if !repeats {
             return pending(case, who, saw, contact, given);
         }
         if case.question.is_some() {
-            // Once a minute it is noted that it came again; the first of them is answered for.
+            // The repetition is recorded at most once a minute; the waiting callback receives the verdict.
             let (verdict, set) = (Some(Verdict::Duplicate), Some(given.rules.hash().into()));
             let effects = Effects { verdict, set, ..Effects::of(kind, who) };
             return Decision::record(effects, Receipt::Seen(Verdict::Duplicate));
@@ -47,7 +48,7 @@ pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_
     Decision::record(effects, Receipt::Seen(verdict))
 }
 
-/// Brings the customer to where they have been seen, since then, and lets the rules see what changes.
+/// Updates the customer to the observed state, as of `since`, and evaluates the rules for the change.
 pub(super) fn advance(
     case: &Case,
     who: &CustomerId,
@@ -70,7 +71,7 @@ pub(super) fn advance(
     verdict
 }
 
-/// Cancels what waits for a stay that has just ended: never a stale mail.
+/// Cancels the mails of a stay that has just ended, so that no outdated mail is sent.
 fn end_stays(case: &Case, customer: &Customer, given: Given<'_>, effects: &mut Effects) {
     for job in case.open.iter().filter(|job| job.order.is_mail_to_customer()) {
         let waits = match job.fate.state {
@@ -85,7 +86,7 @@ fn end_stays(case: &Case, customer: &Customer, given: Given<'_>, effects: &mut E
     }
 }
 
-/// Why the stay that an order belongs to is over; `None` while it lasts.
+/// Returns why the stay of an order has ended; `None`: the stay lasts.
 pub fn ended(order: &Order, customer: &Customer) -> Option<String> {
     match &order.processing_stay {
         None => (customer.status != order.to || customer.visit() != order.visit)
@@ -93,12 +94,12 @@ pub fn ended(order: &Order, customer: &Customer) -> Option<String> {
         Some(stay) => {
             let now = customer.processing.as_ref()?;
             (*now != stay.processing || customer.processing_entered_at() != stay.since)
-                .then(|| format!("processing {} is over, it is now {now}", stay.processing))
+                .then(|| format!("processing {} has ended, it is now {now}", stay.processing))
         }
     }
 }
 
-/// A change, as all rules see it.
+/// Returns the change as an event for the rules.
 fn event<'a>(
     case: &'a Case,
     who: &'a CustomerId,

@@ -1,4 +1,4 @@
-//! Contacts, marks, memory on going live, and what people do to jobs.
+//! Operators' acts on one customer: contacts, tags, imported memory, and jobs.
 
 use super::{Case, Decision, Effects, FateChange, Given, Kind, Looked, MAX_OPEN_JOBS, Memory, Receipt, Timers};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     outbox::{Fate, JobId, State},
 };
 
-/// A contact came: mails that waited for it are due.
+/// Stores a contact; mails that waited for it become due.
 pub fn contact(case: &Case, who: &CustomerId, contact: &Contact, given: Given<'_>) -> Decision {
     if case.contact.as_ref() == Some(contact) {
         return Decision::nothing(Receipt::Unchanged);
@@ -18,7 +18,7 @@ pub fn contact(case: &Case, who: &CustomerId, contact: &Contact, given: Given<'_
 
 pub(super) fn take_contact(case: &Case, contact: &Contact, given: Given<'_>, effects: &mut Effects) {
     effects.contact = Some(contact.clone());
-    // Told by hand it is as fresh as if the directory had said it.
+    // A contact that was set by hand is as fresh as an answer of the directory.
     effects.looked = given.policy.looks_up.map(|_| Looked::told(given.now));
     for job in case.open.iter().filter(|job| job.lacks_contact()) {
         let fate = job.fate.standing_still(given.now).queued(given.now);
@@ -26,8 +26,8 @@ pub(super) fn take_contact(case: &Case, contact: &Contact, given: Given<'_>, eff
     }
 }
 
-/// On going live: what the merchant's records say of a customer. Memory only where no source has said anything yet; no rule sees
-/// it, and what its timers would have done by now is backlog.
+/// Imports what the merchant's records contain about a customer, when the merchant goes live. Memory is set only if no
+/// observation exists; no rule sees it, and durations that have already passed are backlog.
 pub fn import(
     case: &Case,
     who: &CustomerId,
@@ -82,13 +82,13 @@ pub fn untag(case: &Case, who: &CustomerId, name: &str) -> Decision {
     }
 }
 
-/// A problem, or what waits for its next attempt, is tried again at once, with 24 hours before it. What was never tried goes when
-/// its time has come: a rule's `settle` is not a person's to skip.
+/// Tries a job again at once, with a new period of 24 hours: a problem, or a job that waits for its next attempt. A
+/// queued job without an attempt keeps its due time: an operator cannot skip a rule's `settle`.
 pub fn retry(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Decision {
     let Some(job) = case.job(id) else { return Decision::nothing(Receipt::Gone) };
     match job.fate.state {
         State::Queued if job.is_untried() => Decision::nothing(Receipt::Unchanged),
-        // The job itself is in sight, and is not one of the open ones.
+        // `open` includes the job itself, which is not one of the open jobs.
         State::Problem if job.is_flood() && case.open.len() > MAX_OPEN_JOBS => Decision::nothing(Receipt::NotNow),
         State::Problem | State::Queued => {
             let fate = Fate { first_attempt_at: None, ..job.fate.queued(given.now) };
@@ -96,7 +96,7 @@ pub fn retry(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
             if let Some(effects) = &mut decision.effects
                 && job.lacks_contact()
             {
-                // Who tries it again may have mended the directory.
+                // The operator may have corrected the directory before the retry.
                 effects.looked = given.policy.looks_up.map(|_| Looked::never());
             }
             decision
@@ -108,7 +108,7 @@ pub fn retry(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Deci
 pub fn drop(case: &Case, who: &CustomerId, id: JobId, given: Given<'_>) -> Decision {
     let Some(job) = case.job(id) else { return Decision::nothing(Receipt::Gone) };
     match job.fate.state {
-        // It may be on its way this moment; nobody can take it back.
+        // The message may be in transmission and cannot be recalled.
         State::Running => Decision::nothing(Receipt::NotNow),
         _ => act(who, id, job.fate.cancelled(given.now, "dropped by hand"), "dropped by hand"),
     }

@@ -1,4 +1,4 @@
-//! Webhooks and chats: what they say is decided once, and a target is told in order.
+//! Tests of webhooks and chat messages: their content is fixed at the decision, and a target receives them in order.
 
 use super::{tests::World, *};
 use crate::outbox::{Said, State, TRYING_MS, Trouble};
@@ -23,26 +23,26 @@ fn later() -> Outcome {
 }
 
 #[test]
-fn a_webhook_waits_for_the_one_before_and_at_most_a_quarter_of_an_hour() {
+fn a_webhook_waits_for_the_previous_one_for_at_most_15_minutes() {
     let mut world = World::new(RULES);
     world.comes("CREATED", None, &[]);
     world.now = world.now.plus_ms(MINUTE);
     let ordered_at = world.now;
     world.comes("KYC_PENDING", None, &[]);
     let waits = Receipt::NotBefore(ordered_at.plus_ms(15 * MINUTE));
-    assert_eq!(tried(&mut world, 1), waits, "the first one waits for a worker");
+    assert_eq!(tried(&mut world, 1), waits, "the first job is queued");
     assert!(matches!(tried(&mut world, 0), Receipt::Go(_)));
-    assert_eq!(tried(&mut world, 1), waits, "the first one is under way");
+    assert_eq!(tried(&mut world, 1), waits, "the first job is running");
     ended(&mut world, 0, later());
-    assert_eq!(tried(&mut world, 1), waits, "the first one is repeated");
+    assert_eq!(tried(&mut world, 1), waits, "the first job waits for its next attempt");
     world.now = ordered_at.plus_ms(15 * MINUTE - 1);
     assert_eq!(tried(&mut world, 1), waits);
     world.now = ordered_at.plus_ms(15 * MINUTE);
-    assert!(matches!(tried(&mut world, 1), Receipt::Go(_)), "nobody waits longer");
+    assert!(matches!(tried(&mut world, 1), Receipt::Go(_)), "the longest wait is over");
 }
 
 #[test]
-fn what_has_come_to_an_end_or_is_a_problem_holds_nothing_up() {
+fn a_job_that_has_ended_or_is_a_problem_delays_no_other_job() {
     let refused = Outcome::Failed { trouble: Trouble::Refused, error: "410".to_owned() };
     for (outcome, nth) in [(Outcome::Done, 0), (refused, 1)] {
         let mut world = World::new(RULES);
@@ -74,7 +74,7 @@ fn only_webhooks_to_the_same_target_wait_for_each_other() {
 }
 
 #[test]
-fn what_is_said_is_what_was_known_when_it_was_decided() {
+fn a_message_contains_the_facts_of_its_decision() {
     let mut world = World::new(
         "  - {id: told, when: any -> any, do: [webhook: {to: shop, event: a}, chat: {to: ops, text: 'lacks {{ missing_docs | words }}'}]}\n",
     );
@@ -86,13 +86,13 @@ fn what_is_said_is_what_was_known_when_it_was_decided() {
     let Some(Said::Text(text)) = job(1).order.said.map(|said| *said) else { panic!("a text") };
     assert_eq!(text.plain(), "lacks selfie");
     let written = serde_json::to_string(&job(1)).expect("JSON");
-    assert!(!written.contains("missing_docs"), "the template has done its work: {written}");
+    assert!(!written.contains("missing_docs"), "the job does not store the template: {written}");
     assert_eq!(serde_json::from_str::<Job>(&written).expect("read"), job(1));
     assert!(serde_json::to_string(&job(0)).expect("JSON").len() < 330, "a job stays small");
 }
 
 #[test]
-fn a_text_that_is_too_long_is_cut_and_one_that_can_not_be_made_is_a_problem() {
+fn a_long_text_is_cut_and_a_text_that_cannot_be_rendered_is_a_problem() {
     let mut world = World::new(
         "
   - {id: long, when: any -> CREATED, do: [chat: {to: ops, text: '{% for i in range(2000) %}{{ i }} {% endfor %}'}]}
@@ -108,7 +108,7 @@ fn a_text_that_is_too_long_is_cut_and_one_that_can_not_be_made_is_a_problem() {
 }
 
 #[test]
-fn however_long_a_server_wants_to_be_left_alone_it_is_tried_once_more_in_the_end() {
+fn a_long_retry_delay_still_leaves_one_attempt_before_the_end() {
     let mut world = World::new(RULES);
     world.comes("CREATED", None, &[]);
     tried(&mut world, 0);
@@ -138,7 +138,7 @@ fn an_attempt_that_is_deferred_or_recalled_does_not_count() {
         assert_eq!((fate.state, fate.attempts, fate.next_at), (State::Queued, 0, world.now));
         assert_eq!((fate.first_attempt_at, fate.last_error.as_deref()), (None, Some("554 5.7.1 client host rejected")));
     }
-    // One attempt that counts; then the hours of trying stand still.
+    // One attempt that counts; after it, time without attempts does not count towards the 24 hours.
     tried(&mut world, 0);
     ended(&mut world, 0, later());
     world.now = world.now.plus_ms(2 * TRYING_MS);
@@ -152,8 +152,8 @@ fn an_attempt_that_is_deferred_or_recalled_does_not_count() {
     assert_eq!(world.submit(&recall), Receipt::Recorded);
     let fate = &world.open()[0].fate;
     assert_eq!((fate.state, fate.attempts, fate.trouble), (State::Queued, 1, None));
-    assert_eq!(world.submit(&recall), Receipt::Unchanged, "it is no problem any more");
+    assert_eq!(world.submit(&recall), Receipt::Unchanged, "it is no longer a problem");
     tried(&mut world, 0);
     ended(&mut world, 0, Outcome::Failed { trouble: Trouble::Unrenderable, error: "no".to_owned() });
-    assert_eq!(world.submit(&recall), Receipt::Unchanged, "that is about this job");
+    assert_eq!(world.submit(&recall), Receipt::Unchanged, "this error concerns only this job");
 }

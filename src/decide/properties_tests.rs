@@ -1,5 +1,5 @@
-//! What holds for any story: interruptions change nothing, a rule that never matches changes nothing, and nothing ever panics or
-//! goes on for ever.
+//! Properties of every sequence of events: interruptions change nothing, a rule that never matches changes nothing, and
+//! nothing panics or loops forever.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ use super::{
 
 const STATUSES: [&str; 5] = ["PENDING_KYC_DATA", "KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER", "SUSPENDED"];
 
-/// Rules of every kind that time and limits have a say in.
+/// Rules of every kind that depend on time or limits.
 const RULES: &str = "
   - {id: remind, when: 'PENDING_KYC_DATA for 20h, 3d', do: [{email: {template: reminder, quiet_hours: '20:00-09:00'}}]}
   - {id: sorry, group: g, when: any -> SOFT_KYC_FAILED, if: {visit: '>= 2'}, do: [{email: {template: sorry, settle: 2m, limit: 1 per 36h}}]}
@@ -32,13 +32,13 @@ fn story() -> impl Strategy<Value = Vec<Happens>> {
     prop::collection::vec(prop_oneof![callback, wait], 1..25)
 }
 
-/// What disturbs a service and must not be noticed.
+/// A disturbance of the service that must not change the result.
 #[derive(Clone, Copy, Debug)]
 enum Disturbed {
     Restart,
-    /// A save that changes something else.
+    /// A saved edit of an unrelated rule.
     Reload,
-    /// The clock jumps, nobody believes it, and it is set right.
+    /// The clock jumps, the jump is not accepted, and the clock is set back to the right time.
     Jump(i64),
     Nothing,
 }
@@ -92,7 +92,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn interruptions_change_nothing_about_what_is_sent(story in story(), disturbances in disturbances()) {
+    fn interruptions_do_not_change_which_jobs_are_sent(story in story(), disturbances in disturbances()) {
         let mut world = World::new(RULES);
         let mut disturbances = disturbances.into_iter().cycle().enumerate();
         for happens in &story {
@@ -100,7 +100,7 @@ proptest! {
                 continue;
             }
             let Happens::Wait { minutes } = happens else { continue };
-            // In three pieces, and something in between.
+            // The wait is split into three parts with a disturbance after each.
             for piece in [minutes / 3, minutes / 3, minutes - 2 * (minutes / 3)] {
                 world.wait(piece * 60_000);
                 if let Some((nth, disturbed)) = disturbances.next() {
@@ -116,12 +116,12 @@ proptest! {
     fn a_rule_that_never_matches_changes_nothing(story in story()) {
         let never = "  - {id: never, group: g, when: any -> any, if: {visit: '>= 1000'}, do: [{email: hello}, {tag: vip}]}
   - {id: never-either, when: 'CREATED for 1h', do: [{email: hello}]}\n";
-        // Before the others and behind them: the file's order decides in the group.
+        // Before and after the other rules: the file order decides within the group.
         prop_assert_eq!(straight(&format!("{never}{}", RULES.trim_start_matches('\n')), &story), straight(RULES, &story));
     }
 
     #[test]
-    fn no_rules_and_no_story_panic_or_go_on_for_ever(
+    fn no_combination_of_rules_and_events_panics_or_loops(
         triggers in prop::collection::vec(0..TRIGGERS.len(), 1..8),
         conditions in prop::collection::vec(0..CONDITIONS.len(), 8),
         actions in prop::collection::vec(0..ACTIONS.len(), 8),
@@ -174,15 +174,15 @@ const ACTIONS: [&str; 6] = [
 ];
 
 #[test]
-fn quiet_hours_hold_through_changed_clocks_and_days_that_never_were() {
+fn quiet_hours_hold_across_clock_changes_and_skipped_days() {
     let rules =
         "  - {id: sorry, when: any -> CREATED, do: [{email: {template: sorry, quiet_hours: \"20:00-09:00\"}}]}\n";
     let at = |text: &str| Timestamp::from(text.parse::<jiff::ZonedDateTime>().expect("a time").timestamp());
     for (zone, now, sent) in [
-        // The night in which clocks go forward has 23 hours, the one in which they go back 25.
+        // The night in which clocks go forward has 23 hours, the night in which they go back 25.
         ("Europe/Berlin", "2026-03-28T22:00[Europe/Berlin]", "2026-03-29T09:00[Europe/Berlin]"),
         ("Europe/Berlin", "2026-10-24T22:00[Europe/Berlin]", "2026-10-25T09:00[Europe/Berlin]"),
-        // Samoa went to bed on the 29th and rose on the 31st.
+        // Samoa skipped 30 December 2011.
         ("Pacific/Apia", "2011-12-29T22:00[Pacific/Apia]", "2011-12-31T09:00[Pacific/Apia]"),
         ("America/New_York", "2026-03-07T19:59[America/New_York]", "2026-03-07T19:59[America/New_York]"),
         ("Asia/Kathmandu", "2026-06-01T08:59[Asia/Kathmandu]", "2026-06-01T09:00[Asia/Kathmandu]"),

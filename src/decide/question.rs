@@ -1,4 +1,5 @@
-//! A question to the provider's API about one customer: the callbacks that wait for its answer, and what an answer can be.
+//! A question to the provider's API about one customer: the callbacks that wait for its answer, and the possible
+//! answers.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,31 +8,31 @@ use crate::{
     kyc::{Observation, Source, Status},
 };
 
-/// A callback that waits to be confirmed.
+/// A callback that waits for confirmation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
-    /// Of its record.
+    /// The number of its record.
     pub number: u64,
     pub at: Timestamp,
     pub saw: Observation,
 }
 
-/// What is to be asked about a customer.
+/// An open question about a customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// In their order; never empty.
+    /// In the order of their records; never empty.
     pub waiting: Vec<Pending>,
-    /// How often the API has said what may only be late.
+    /// How often the API has returned an answer that may be outdated.
     pub asked: u32,
     pub next_at: Timestamp,
-    /// The merchant's directory is to be asked first.
+    /// The merchant's directory must be asked first.
     pub contact: bool,
 }
 
-/// A question as a record leaves it. What waiting callbacks said stands in their own records.
+/// A question as stored in a record. The content of waiting callbacks is stored in their own records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asking {
-    /// The numbers of their records; none: nothing is to be asked any more.
+    /// The record numbers of the waiting callbacks; empty: the question is closed.
     pub waiting: Vec<u64>,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub asked: u32,
@@ -45,21 +46,21 @@ const fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// What the API says of a customer.
+/// An answer of the API about a customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Known(Observation),
-    /// It does not know the customer, or has no profile of them yet.
+    /// The API does not know the customer, or has no profile of them yet.
     Unknown,
 }
 
 impl Question {
-    /// When the oldest callback that waits came.
+    /// Returns the time of the oldest waiting callback.
     pub fn since(&self) -> Timestamp {
         self.waiting.iter().map(|pending| pending.at).min().unwrap_or(self.next_at)
     }
 
-    /// What the record of this number and time makes of a question.
+    /// Returns the question after the record of this number and time.
     pub(super) fn after(
         before: Option<&Question>,
         asking: &Asking,
@@ -79,7 +80,8 @@ impl Question {
 }
 
 impl Answer {
-    /// The status `none`, where the API does not know the customer and one of these callbacks claims `null`, too.
+    /// Returns the status `none` if the API does not know the customer and one of these callbacks has the status
+    /// `null`.
     pub(super) fn as_none(&self, covered: &[&Pending]) -> Option<Self> {
         let is_none = *self == Self::Unknown && covered.iter().any(|pending| pending.saw.status == Status::None);
         let said = Observation {
@@ -93,8 +95,8 @@ impl Answer {
         is_none.then_some(Self::Known(said))
     }
 
-    /// The callbacks that it answers, and those that may be ahead of it: what has come after one that it agrees with, and claims
-    /// something else, it may come to say yet.
+    /// Splits the callbacks into those that this answer settles and those that may be ahead of the API: callbacks after
+    /// the last one that agrees with the answer may be confirmed by a later answer.
     pub(super) fn split<'p>(&self, mut covered: Vec<&'p Pending>) -> (Vec<&'p Pending>, Vec<&'p Pending>) {
         let agrees = |pending: &&Pending| matches!(self, Self::Known(said) if pending.saw.status == said.status);
         let answered = covered.iter().rposition(agrees).map_or(covered.len(), |last| last + 1);

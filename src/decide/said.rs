@@ -1,4 +1,4 @@
-//! What a webhook or a chat says: made in the decision that orders it, and never changed.
+//! The content of a webhook or a chat message: created with the decision that orders it, and never changed.
 
 use super::{Given, facts::About};
 use crate::{
@@ -7,10 +7,11 @@ use crate::{
     template::RenderError,
 };
 
-/// A message to a room is short; what is remembered of a job is, too.
+/// The maximum length of a chat message in bytes; the job stores the message.
 const MAX_TEXT_BYTES: usize = 3_000;
 
-/// `None`: it says nothing, or only when it is tried. An error is a text that can't be made of these facts.
+/// Returns the content of a webhook or a chat message. `None`: the action has no content, or its content is created at
+/// the first attempt. Returns an error if the text cannot be rendered from these facts.
 pub fn said(action: &Action, about: &About<'_>, given: Given<'_>) -> Result<Option<Said>, RenderError> {
     match action {
         Action::Webhook { .. } => {
@@ -33,7 +34,7 @@ pub fn said(action: &Action, about: &About<'_>, given: Given<'_>) -> Result<Opti
     }
 }
 
-/// As a job keeps it: a chat's template has done its work.
+/// Returns the action as a job stores it, without the chat template, which is no longer needed.
 pub fn kept(action: &Action) -> Action {
     match action {
         Action::Chat { to, limit, .. } => Action::Chat { to: to.clone(), text: "".into(), limit: *limit },

@@ -1,8 +1,9 @@
-//! What holds for all customers: since when each timer is live, and what people have paused.
+//! The state that holds for all customers: since when each timer is live, and what operators have paused.
 //!
-//! Timers are derived from stays and rules, never stored; all that is kept of them is since when each (rule, status, duration) is
-//! live. A reload, a restart or another edit leaves that alone; a new duration, a rule that leaves shadow and one that is resumed
-//! begin anew. What came due before is backlog, and does not fire by itself.
+//! Timers are derived from stays and rules and are never stored; the only stored fact is since when each (rule, status,
+//! duration) is live. A reload, a restart or another edit does not change it. A new duration, a rule that leaves shadow
+//! mode and a rule that is resumed become live at that time. Timers that came due before that time are backlog and do
+//! not fire by themselves.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -15,7 +16,7 @@ use crate::{
     rules::{Mode, Rule, RuleId, RuleSet, Stay},
 };
 
-/// One duration of one rule's `for`, in one status: what is live, and what is used up once a stay.
+/// One duration of one rule's `for`, in one status.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TimerKey {
     pub rule: RuleId,
@@ -24,25 +25,25 @@ pub struct TimerKey {
     pub after_ms: i64,
 }
 
-/// Since when a timer is live.
+/// The time since which a timer is live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Live {
     pub since: Timestamp,
-    /// It is looked at, and does not act.
+    /// The timer is evaluated and does not act.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
 }
 
-/// What people do to all customers' rules and channels at once.
+/// A change to rules, channels or the clock that holds for all customers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     PauseRule(RuleId),
     ResumeRule(RuleId),
     PauseChannel(Channel),
     ResumeChannel(Channel),
-    /// No person's act: too much was ordered.
+    /// Not an operator's act: the channel exceeded its brake.
     Brake(Channel, Braked),
-    /// The wall clock has jumped, and is right as it stands.
+    /// An operator has accepted the wall clock after a jump.
     AcceptClock,
 }
 
@@ -59,22 +60,22 @@ impl fmt::Display for Act {
     }
 }
 
-/// What holds for all customers. Replaced as a whole.
+/// The state that holds for all customers. Replaced as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
 pub struct Standing {
     timers: BTreeMap<TimerKey, Live>,
     rules: BTreeMap<RuleId, Timestamp>,
     channels: BTreeMap<Channel, Timestamp>,
-    /// Of the channels that are paused, those by their brake.
+    /// The paused channels that their brake paused.
     braked: BTreeMap<Channel, Braked>,
-    /// When a channel was resumed last; from then on its brake counts.
+    /// When a channel was last resumed; its brake counts orders from that time.
     resumed: BTreeMap<Channel, Timestamp>,
-    /// What a later process has to know of the clock.
+    /// Facts about the clock for a later process.
     clock: Option<TrustedClock>,
 }
 
-/// As it stands in a record.
+/// The form stored in a record.
 #[derive(Serialize, Deserialize)]
 struct Written {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -116,12 +117,12 @@ impl From<Standing> for Written {
 }
 
 impl Standing {
-    /// These rules, live since then, and nothing paused.
+    /// Returns the state in which these rules are live since the given time and nothing is paused.
     pub fn since(rules: &RuleSet, since: Timestamp) -> Self {
         Self::default().with_rules(rules, since)
     }
 
-    /// From now on these rules decide.
+    /// Returns the state after these rules have become active.
     #[must_use]
     pub fn with_rules(&self, rules: &RuleSet, now: Timestamp) -> Self {
         let mut timers = BTreeMap::new();
@@ -140,7 +141,7 @@ impl Standing {
         Self { timers, ..self.clone() }
     }
 
-    /// What holds after this; `None` where it holds already.
+    /// Returns the state after the act; `None`: the act changes nothing.
     pub fn after(&self, act: &Act, rules: &RuleSet, now: Timestamp) -> Option<Self> {
         let mut after = self.clone();
         let changed = match act {
@@ -165,71 +166,72 @@ impl Standing {
                 }
                 is_new
             }
-            // What is known of the clock is the clock's to say: see `with_clock`.
+            // The clock changes its own state: see `with_clock`.
             Act::AcceptClock => false,
         };
         changed.then(|| after.with_rules(rules, now))
     }
 
-    /// From now on this is known of the clock.
+    /// Returns the state with these facts about the clock.
     #[must_use]
     pub fn with_clock(&self, clock: TrustedClock) -> Self {
         Self { clock: Some(clock), ..self.clone() }
     }
 
-    /// What an earlier process has left of the clock.
+    /// Returns the facts about the clock that an earlier process stored.
     pub const fn clock(&self) -> Option<&TrustedClock> {
         self.clock.as_ref()
     }
 
-    /// How a rule is treated: what its file says and what people say combine, and the stricter counts.
+    /// Returns the mode of a rule: the stricter of the mode in its file and the operators' pauses.
     pub fn mode(&self, rule: &Rule) -> Mode {
         if self.rules.contains_key(&rule.id) { Mode::Paused } else { rule.mode }
     }
 
-    /// Since when a timer is live; `None` where it is not.
+    /// Returns since when a timer is live; `None`: it is not live.
     pub fn live(&self, key: &TimerKey) -> Option<Live> {
         self.timers.get(key).copied()
     }
 
-    /// Every live timer.
+    /// Returns every live timer.
     pub fn timers(&self) -> impl Iterator<Item = (&TimerKey, Live)> {
         self.timers.iter().map(|(key, live)| (key, *live))
     }
 
-    /// The rules that people have paused, and since when.
+    /// Returns the rules that operators have paused, with the times of the pauses.
     pub fn paused_rules(&self) -> impl Iterator<Item = (&RuleId, Timestamp)> {
         self.rules.iter().map(|(rule, since)| (rule, *since))
     }
 
-    /// Since when an operator has paused this rule; `None`: no operator has.
+    /// Returns the time at which an operator paused this rule; `None`: no operator has.
     pub fn paused_since(&self, rule: &RuleId) -> Option<Timestamp> {
         self.rules.get(rule).copied()
     }
 
-    /// These rules, live since ever, with the pauses of operators: how a made-up event finds them.
+    /// Returns the state for a made-up event: all timers are live from the earliest possible time, and operators'
+    /// pauses are kept.
     #[must_use]
     pub fn for_made_up(&self, rules: &RuleSet) -> Self {
         Self { rules: self.rules.clone(), ..Self::default() }.with_rules(rules, Timestamp(i64::MIN))
     }
 
-    /// Why this channel's brake has paused it; `None`: it has not.
+    /// Returns why the brake has paused this channel; `None`: it has not.
     pub fn braked(&self, channel: &Channel) -> Option<&Braked> {
         self.braked.get(channel)
     }
 
-    /// The channels that are paused, and since when.
+    /// Returns the paused channels, with the times of the pauses.
     pub fn paused_channels(&self) -> impl Iterator<Item = (&Channel, Timestamp)> {
         self.channels.iter().map(|(channel, since)| (channel, *since))
     }
 
-    /// The channels that are paused by their brakes, since when, and why.
+    /// Returns the channels that their brakes have paused, with the times and the reasons.
     pub fn braked_channels(&self) -> impl Iterator<Item = (&Channel, Timestamp, &Braked)> {
         let since = |channel| self.channels.get(channel).copied().unwrap_or_default();
         self.braked.iter().map(move |(channel, braked)| (channel, since(channel), braked))
     }
 
-    /// When a channel was resumed last, if ever.
+    /// Returns when a channel was last resumed, if ever.
     pub fn resumed_at(&self, channel: &Channel) -> Option<Timestamp> {
         self.resumed.get(channel).copied()
     }

@@ -1,4 +1,4 @@
-//! The core, told as stories: callbacks arrive, time passes, rules change, and what left is what should have.
+//! Tests of the core: callbacks arrive, time passes, rules change, and the test checks which jobs were sent.
 
 use super::*;
 use crate::{
@@ -25,7 +25,7 @@ fn set(rules: &str) -> RuleSet {
     compiled.set.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics))
 }
 
-/// One customer with an address, and all that is around them.
+/// One customer with an address, and the state around the customer.
 pub(super) struct World {
     pub case: Case,
     rules: RuleSet,
@@ -34,7 +34,7 @@ pub(super) struct World {
     pub now: Timestamp,
     number: u64,
     pub clock_in_doubt: bool,
-    /// What has left: rule, template, hours since the start.
+    /// The sent jobs: rule, step, hours since the start.
     pub sent: Vec<String>,
 }
 
@@ -98,7 +98,7 @@ impl World {
         self
     }
 
-    /// A callback to which nobody has seen yet.
+    /// Submits a callback without running any worker.
     pub fn comes(&mut self, status: &str, processing: Option<&str>, docs: &[&str]) -> Receipt {
         let saw = Observation {
             source: Source::Callback,
@@ -111,12 +111,12 @@ impl World {
         self.submit(&Command::Observe { customer: Self::who(), saw })
     }
 
-    /// What is not final, in the order in which it was ordered.
+    /// Returns the jobs that are not final, oldest order first.
     pub fn open(&self) -> &[Arc<Job>] {
         &self.case.open
     }
 
-    /// Everything that is due, as workers would do it.
+    /// Does everything that is due, as workers would.
     pub fn act(&mut self) {
         while self.submit(&Command::Timer { customer: Self::who(), confirmed: true }) == Receipt::Recorded {}
         let due: Vec<JobId> = self
@@ -139,28 +139,28 @@ impl World {
         }
     }
 
-    /// Time passes, and whatever comes due in it happens on time.
+    /// Lets time pass; everything that comes due in it happens on time.
     pub fn wait(&mut self, ms: i64) -> &mut Self {
         let until = self.now.plus_ms(ms);
         self.act();
         loop {
             let timer = next_timer(&self.case, &self.rules, &self.standing);
             let jobs = self.case.open.iter().filter(|job| job.fate.state == State::Queued).map(|job| job.fate.next_at);
-            // What is due and has not happened waits for something else than time.
+            // A job that is due and was not sent waits for something other than time.
             let next = timer.into_iter().chain(jobs).filter(|next| *next > self.now).min();
             match next.filter(|next| *next <= until) {
                 Some(next) => self.now = next,
                 None => break,
             }
             self.act();
-            assert!(self.number < 10_000, "it never ends");
+            assert!(self.number < 10_000, "the simulation does not end");
         }
         self.now = until;
         self.act();
         self
     }
 
-    /// Time passes while no process runs.
+    /// Lets time pass while no process runs.
     fn down_for(&mut self, ms: i64) -> &mut Self {
         self.now = self.now.plus_ms(ms);
         self.act();
@@ -209,7 +209,7 @@ fn a_stay_that_lasts_is_noticed_once_for_each_duration() {
 }
 
 #[test]
-fn leaving_ends_it_and_coming_back_begins_anew() {
+fn leaving_ends_the_stay_and_returning_begins_a_new_one() {
     World::new(REMIND)
         .callback("PENDING_KYC_DATA")
         .wait(47 * HOUR)
@@ -260,7 +260,7 @@ fn each_of_several_statuses_is_a_stay_of_its_own() {
 }
 
 #[test]
-fn after_a_downtime_only_the_longest_of_a_rule_fires_and_late() {
+fn after_a_downtime_only_the_longest_duration_of_a_rule_fires() {
     World::new(REMIND)
         .callback("PENDING_KYC_DATA")
         .down_for(10 * DAY)
@@ -270,14 +270,14 @@ fn after_a_downtime_only_the_longest_of_a_rule_fires_and_late() {
 }
 
 #[test]
-fn what_came_due_before_the_rule_was_live_is_backlog_and_goes_once_when_told() {
+fn durations_due_before_the_rule_was_live_are_backlog_and_are_sent_once() {
     let mut world = World::new("  - {id: other, when: any -> FULL_USER, do: record}\n");
     world.callback("PENDING_KYC_DATA").wait(3 * DAY).reload(REMIND).wait(HOUR).sent(&[]);
     assert_eq!(world.backlog("remind"), Receipt::Recorded);
     world.sent(&["remind 1 73h"]);
     assert_eq!(world.backlog("remind"), Receipt::NotNow, "once");
     world.wait(10 * DAY).sent(&["remind 1 73h", "remind 2 120h"]);
-    assert_eq!(world.backlog("remind"), Receipt::NotNow, "nothing is left behind");
+    assert_eq!(world.backlog("remind"), Receipt::NotNow, "no backlog is left");
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn a_new_duration_is_live_from_now_on() {
 }
 
 #[test]
-fn a_rule_that_leaves_shadow_or_is_resumed_begins_anew() {
+fn a_rule_that_leaves_shadow_or_is_resumed_is_live_from_then_on() {
     let shadow = REMIND.replace("do:", "mode: shadow, do:");
     World::new(&shadow)
         .callback("PENDING_KYC_DATA")
@@ -329,7 +329,7 @@ fn a_rule_that_leaves_shadow_or_is_resumed_begins_anew() {
 }
 
 #[test]
-fn a_rule_that_fired_before_it_was_paused_is_no_backlog() {
+fn a_rule_that_fired_before_it_was_paused_has_no_backlog() {
     let remind = || RuleId::new("remind").expect("id");
     let mut world = World::new(REMIND);
     world
@@ -342,7 +342,7 @@ fn a_rule_that_fired_before_it_was_paused_is_no_backlog() {
 }
 
 #[test]
-fn a_duration_is_used_up_when_it_comes_due_fired_or_not() {
+fn a_duration_is_used_up_when_due_whether_or_not_the_rule_fires() {
     let only = "  - {id: remind, when: PENDING_KYC_DATA for 48h, if: {tags: [vip]}, do: [{email: reminder}]}\n";
     let mut world = World::new(only);
     world.callback("PENDING_KYC_DATA").wait(3 * DAY);
@@ -352,14 +352,14 @@ fn a_duration_is_used_up_when_it_comes_due_fired_or_not() {
 }
 
 #[test]
-fn two_durations_are_two_events_and_rules_of_one_group_meet_only_in_one() {
+fn two_durations_are_two_events_and_a_group_applies_within_one_event() {
     let rules = "  - {id: first, group: g, when: CREATED for 1h, do: [{email: hello}]}\n  \
                  - {id: second, group: g, when: \"CREATED for 1h, 2h\", do: [{email: sorry}]}\n";
     World::new(rules).callback("CREATED").wait(DAY).sent(&["first 1 1h", "second 2 2h"]);
 }
 
 #[test]
-fn a_clock_in_doubt_fires_nothing_and_lets_no_limit_expire() {
+fn with_a_clock_in_doubt_no_timer_fires_and_no_limit_expires() {
     let rules = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: {template: sorry, limit: 1 per 24h}}]}\n";
     let mut world = World::new(&format!("{REMIND}{rules}"));
     world.callback("SOFT_KYC_FAILED").callback("PENDING_KYC_DATA").sent(&["sorry 0 0h"]);
@@ -380,7 +380,7 @@ fn a_clock_set_back_fires_nothing_twice() {
 }
 
 #[test]
-fn an_imported_customer_s_steps_that_are_over_are_backlog() {
+fn passed_durations_of_an_imported_customer_are_backlog() {
     let mut world = World::new(REMIND);
     world.now = START.plus_ms(3 * DAY);
     let memory = Memory {
@@ -400,7 +400,7 @@ fn an_imported_customer_s_steps_that_are_over_are_backlog() {
 }
 
 #[test]
-fn quiet_hours_are_the_customer_s_and_a_gate_stops_the_hours_of_trying() {
+fn quiet_hours_are_in_the_customer_s_time_zone() {
     let rules =
         "  - {id: sorry, when: any -> CREATED, do: [{email: {template: sorry, quiet_hours: \"20:00-09:00\"}}]}\n";
     for (zone, hours) in [("UTC", 1), ("Asia/Tokyo", 16), ("America/Los_Angeles", 9)] {
@@ -414,7 +414,7 @@ fn quiet_hours_are_the_customer_s_and_a_gate_stops_the_hours_of_trying() {
 }
 
 #[test]
-fn limits_roll_and_a_cancelled_order_does_not_count() {
+fn limits_use_a_rolling_window_and_ignore_cancelled_orders() {
     let rules = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: {template: sorry, limit: 1 per 24h, settle: 2m}}]}\n";
     let mut world = World::new(rules);
     world.callback("SOFT_KYC_FAILED").callback("KYC_PENDING").callback("SOFT_KYC_FAILED");
@@ -424,9 +424,9 @@ fn limits_roll_and_a_cancelled_order_does_not_count() {
     world.sent(&["sorry 0 0h", "sorry 0 25h"]);
 }
 
-/// A callback that no worker has seen yet.
+/// The callbacks arrive without a worker running in between.
 #[test]
-fn a_mail_to_a_fixed_address_is_never_taken_back() {
+fn a_mail_to_a_fixed_address_is_never_cancelled() {
     let rule = |to: &str| format!("  - {{id: r, when: any -> any, do: [{{email: {{template: sorry, to: {to}}}}}]}}\n");
     for (to, expected) in [("ops@shop.example", 2), ("customer", 1)] {
         let mut world = World::new(&rule(to));
@@ -438,7 +438,7 @@ fn a_mail_to_a_fixed_address_is_never_taken_back() {
 }
 
 #[test]
-fn what_was_never_tried_is_not_hurried_by_hand() {
+fn a_retry_does_not_skip_settle() {
     let mut world = World::new("  - {id: r, when: any -> any, do: [{email: {template: sorry, settle: 2h}}]}\n");
     world.callback("SOFT_KYC_FAILED");
     let job = world.case.open[0].id();
@@ -450,7 +450,7 @@ fn what_was_never_tried_is_not_hurried_by_hand() {
 }
 
 #[test]
-fn every_entry_of_the_history_names_its_rules() {
+fn every_history_entry_names_its_rule_set() {
     let world = World::new("  - {id: r, when: any -> any, do: record}\n");
     let key = JobKey::new(&[7; 32]);
     let mut case = world.case.clone();

@@ -1,8 +1,9 @@
-//! Time: a stay has lasted as long as a rule waits for.
+//! Timers: a stay has reached a duration of a rule.
 //!
-//! Whoever proposes a timer only says whose stay to look at; what is due, and whether it still is, is decided here. One event is
-//! one (stay, duration). A duration is used up when it comes due, whether a rule fired or not; of one rule only the longest that is
-//! overdue counts, and what came due before its timer was live is backlog: it goes when a person says so, once.
+//! A caller that proposes a timer only names the customer; this module decides which timer is due, and whether it still
+//! is. One event is one pair (stay, duration). A duration is used up when it comes due, whether or not a rule fires. If
+//! several durations of one rule are overdue, only the longest counts. A duration that came due before its timer was
+//! live is backlog: it fires once, when an operator sends it.
 
 use std::collections::BTreeMap;
 
@@ -21,19 +22,19 @@ use crate::{
     source::Duration,
 };
 
-/// So many used durations are told apart in one stay; only a person who sends a backlog asks for them.
+/// The maximum number of used durations that are stored per stay; they are needed only for sending a backlog.
 const MAX_USED: usize = 24;
 
 /// How far the timers of a customer's present stays have been decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timers {
-    /// Every duration up to this has been decided for the stay in the present status.
+    /// All durations up to this one, in milliseconds, have been decided for the stay in the present status.
     #[serde(default, rename = "status_ms", skip_serializing_if = "is_zero")]
     status_ms: i64,
-    /// Likewise for the stay in the present processing status.
+    /// The same for the stay in the present processing status.
     #[serde(default, rename = "processing_ms", skip_serializing_if = "is_zero")]
     processing_ms: i64,
-    /// Which of them a live rule has looked at, the latest last.
+    /// The durations for which a live rule has been evaluated, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     used: Vec<Used>,
 }
@@ -56,7 +57,7 @@ impl Timers {
         *self == Self::default()
     }
 
-    /// Every duration of this kind of stay up to this has been decided, in milliseconds.
+    /// Returns the longest decided duration of this kind of stay, in milliseconds; all shorter ones are decided, too.
     pub const fn decided_ms(&self, stay: &Stay) -> i64 {
         match stay {
             Stay::Status(_) => self.status_ms,
@@ -64,12 +65,12 @@ impl Timers {
         }
     }
 
-    /// The timers of stays that began before the merchant came here are backlog.
+    /// Returns the state for imported stays: durations that passed before the import are backlog.
     pub fn imported(elapsed_ms: i64) -> Self {
         Self { status_ms: elapsed_ms, processing_ms: elapsed_ms, used: Vec::new() }
     }
 
-    /// What is left of them after a change: those of a stay that has ended are gone. `None`: they stay as they are.
+    /// Returns the timers after a change, without those of a stay that has ended. `None`: they do not change.
     pub(super) fn after(&self, change: &Change) -> Option<Self> {
         let after = if change.status.is_some() {
             Self::default()
@@ -82,7 +83,7 @@ impl Timers {
         (after != *self).then_some(after)
     }
 
-    /// Whether the rule was looked at for this duration of the stay, or for a longer one.
+    /// Whether the rule has been evaluated for this duration of the stay, or for a longer one.
     fn is_used(&self, rule: &RuleId, stay: &Stay, after_ms: i64) -> bool {
         let processing = matches!(stay, Stay::Processing(_));
         self.used.iter().any(|used| used.rule == *rule && used.after_ms >= after_ms && used.processing == processing)
@@ -107,7 +108,7 @@ impl Timers {
     }
 }
 
-/// What a record says about the timer that it decided.
+/// The timer that a record decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CameDue {
     #[serde(flatten)]
@@ -119,25 +120,25 @@ pub struct CameDue {
     #[serde(default, with = "said", skip_serializing_if = "Option::is_none")]
     pub from: Option<Status>,
     pub to: Status,
-    /// A person has sent it, after its time.
+    /// An operator has sent it as backlog, after it was due.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub backlog: bool,
 }
 
 impl CameDue {
-    /// As `48h`.
+    /// Formats the duration, as `48h`.
     pub fn after(&self) -> String {
         Duration::text_of(self.after_ms)
     }
 }
 
-/// The customer's two stays that timers wait in, and when each began.
+/// Returns the customer's stays that timers refer to, at most two, and the time at which each began.
 pub fn stays(customer: &Customer) -> impl Iterator<Item = (Stay, Timestamp)> {
     let processing = customer.processing.clone().map(|it| (Stay::Processing(it), customer.processing_entered_at()));
     std::iter::once((Stay::Status(customer.status.clone()), customer.entered_at)).chain(processing)
 }
 
-/// Timers of one stay that come due together: one event.
+/// The timers of one stay that come due together: one event.
 struct Due<'a> {
     stay: Stay,
     after_ms: i64,
@@ -145,7 +146,7 @@ struct Due<'a> {
     timers: Vec<&'a Timer>,
 }
 
-/// Every timer that still lies before the customer, with the time at which it comes due.
+/// Returns every live timer of the stay that is not yet decided, with the time at which it comes due.
 fn ahead<'a>(
     case: &Case,
     (stay, entered_at): (&Stay, Timestamp),
@@ -164,7 +165,7 @@ fn key_of(timer: &Timer) -> TimerKey {
     TimerKey { rule: timer.rule.clone(), stay: timer.stay.clone(), after_ms: timer.after.ms() }
 }
 
-/// The earliest event that is due. Of a rule that is overdue several times only the longest duration is left.
+/// Returns the earliest due event. If several durations of a rule are overdue, only the longest is included.
 fn due<'a>(case: &Case, given: Given<'a>) -> Option<Due<'a>> {
     let customer = case.customer.as_ref()?;
     let mut first: Option<Due<'a>> = None;
@@ -172,7 +173,7 @@ fn due<'a>(case: &Case, given: Given<'a>) -> Option<Due<'a>> {
         let mut longest: BTreeMap<usize, &Timer> = BTreeMap::new();
         let ahead = ahead(case, (&stay, entered_at), given.rules, given.standing);
         for (timer, _) in ahead.filter(|(_, due_at)| *due_at <= given.now) {
-            // Shorter ones come first.
+            // Shorter durations come first, so that the longest remains.
             longest.insert(timer.index, timer);
         }
         let Some(after_ms) = longest.values().map(|timer| timer.after.ms()).min() else { continue };
@@ -185,16 +186,16 @@ fn due<'a>(case: &Case, given: Given<'a>) -> Option<Due<'a>> {
     first
 }
 
-/// When the next timer of this customer comes due, which may be over; `None` while none waits for them.
+/// Returns when the next timer of this customer comes due, which may be in the past; `None`: no timer is pending.
 pub fn next_timer(case: &Case, rules: &RuleSet, standing: &Standing) -> Option<Timestamp> {
     let of = |(stay, entered_at): (Stay, Timestamp)| {
-        // The shortest comes first.
+        // The shortest duration comes first.
         ahead(case, (&stay, entered_at), rules, standing).map(|(_, due_at)| due_at).next()
     };
     case.customer.iter().flat_map(stays).filter_map(of).min()
 }
 
-/// Decides the earliest event that is due; whoever proposed it asks again until none is.
+/// Decides the earliest due event; the caller repeats the command until none is due.
 pub fn timer(case: &Case, who: &CustomerId, confirmed: bool, given: Given<'_>) -> Decision {
     if given.clock_in_doubt {
         return Decision::nothing(Receipt::NotNow);
@@ -212,7 +213,7 @@ pub fn timer(case: &Case, who: &CustomerId, confirmed: bool, given: Given<'_>) -
         }
     }
     if case.question.is_some() {
-        // A callback came while the API was being asked.
+        // A callback arrived while the API was being asked.
         return Decision::nothing(Receipt::NotNow);
     }
     let mut timers = case.timers.clone().decided(&due.stay, due.after_ms);
@@ -230,7 +231,7 @@ pub fn timer(case: &Case, who: &CustomerId, confirmed: bool, given: Given<'_>) -
         to: customer.status.clone(),
         backlog: false,
     };
-    // In file order; with the rules that this event would trigger if they were not paused, for the history.
+    // In file order. Includes the paused rules that this event would trigger, for the history.
     let paused = given.rules.timers_of(&due.stay).filter(|timer| timer.after.ms() == due.after_ms);
     let paused = paused.filter(|timer| {
         given.rules.rules().get(timer.index).is_some_and(|rule| given.standing.mode(rule) == Mode::Paused)
@@ -241,8 +242,8 @@ pub fn timer(case: &Case, who: &CustomerId, confirmed: bool, given: Given<'_>) -
     fire(case, who, customer, came_due, timers, rules.collect(), given)
 }
 
-/// The longest duration of a rule that has passed for this customer without the rule having been looked at, and when it did:
-/// what `backlog` shows and sends.
+/// Returns the longest duration of a rule that has passed for this customer without an evaluation of the rule, and the
+/// time at which it passed. This is what `backlog` lists and sends.
 pub fn backlog_of<'a>(
     case: &Case,
     rule: &RuleId,
@@ -263,7 +264,7 @@ pub fn backlog_of<'a>(
     case.customer.iter().flat_map(stays).find_map(overdue)
 }
 
-/// A person sends what a rule would have done in time.
+/// Sends a rule's backlog on behalf of an operator.
 pub fn send_backlog(case: &Case, who: &CustomerId, rule: &RuleId, given: Given<'_>) -> Decision {
     let backlog = backlog_of(case, rule, given.rules, given.standing, given.now);
     let (Some((timer, at)), Some(customer)) = (backlog, &case.customer) else {

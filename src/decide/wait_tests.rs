@@ -1,4 +1,4 @@
-//! What a queued job says that it waits for.
+//! Tests of what a queued job waits for.
 
 use super::{
     tests::{DAY, World},
@@ -7,7 +7,7 @@ use super::{
 use crate::outbox::Channel;
 
 impl World {
-    /// What each open job waits for, the oldest first.
+    /// Returns what each open job waits for, the oldest first.
     fn waits(&self) -> Vec<Option<Wait>> {
         let key = JobKey::new(&[7; 32]);
         self.open().iter().map(|job| wait(&self.case, job, self.given(&key))).collect()
@@ -19,19 +19,19 @@ const TWO_HOOKS: &str = "  - id: hooks\n    when: any -> CREATED\n    do: [{webh
                          {webhook: {to: other, event: c}}]\n";
 
 #[test]
-fn a_mail_waits_for_its_channel_its_rule_a_question_the_shop_and_the_night() {
+fn a_mail_waits_for_channel_rule_question_lookup_and_quiet_hours() {
     let mut world = World::new(SORRY);
     world.callback("CREATED");
-    // It is 07:30.
+    // The time is 07:30.
     let end = world.now.plus_ms(DAY / 16);
     assert_eq!(world.waits(), [Some(Wait::QuietHours(end))]);
     world.contact("Asia/Tokyo");
-    assert_eq!(world.waits(), [None], "only its time");
+    assert_eq!(world.waits(), [None], "only its due time");
     world.policy.looks_up = Some(DAY);
     world.case.looked = None;
     assert_eq!(world.waits(), [Some(Wait::LookUp)]);
     world.reload("  - {id: other, when: any -> CREATED, do: record}\n");
-    assert_eq!(world.waits(), [Some(Wait::Rule("rule sorry is not in the rules any more".to_owned()))]);
+    assert_eq!(world.waits(), [Some(Wait::Rule("rule sorry is no longer in the rules".to_owned()))]);
     world.policy.confirms = true;
     world.comes("KYC_PENDING", None, &[]);
     assert_eq!(world.waits(), [Some(Wait::Question)]);

@@ -1,7 +1,7 @@
-//! Brings contacts to whoever waits for them.
+//! Fetches contacts for mails, callbacks and timers that need them.
 //!
-//! Mails say through the store that they want one; callbacks and timers ask here. A question that is lost with the process is asked
-//! again: what waits is in the store.
+//! Mails request a lookup through the store; callbacks and timers call this module. A request that is lost with the
+//! process is sent again: the waiting work is in the store.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -30,44 +30,46 @@ use crate::{
     telemetry::{Asked, Metrics, Service},
 };
 
-/// Questions under way at once, and the least time between two: 50 a second.
+/// The maximum number of concurrent requests, and the minimum time between two: 50 per second.
 const UNDER_WAY: usize = 16;
 const BETWEEN: Duration = Duration::from_millis(20);
 
-/// How many customers are seen to at once; those who are only looked up again from time to time take half of that at most.
+/// The maximum number of customers that are processed concurrently; repeated lookups for problems take at most half of
+/// it.
 const AT_ONCE: usize = 32;
 
-/// How soon a customer is seen to again at the earliest.
+/// The minimum delay before a customer is processed again, in milliseconds.
 const AGAIN_MS: i64 = 1_000;
 
-/// How often and how long the directory is asked for a callback, from its coming; then it is decided without.
+/// The maximum number of requests for a callback, and the longest time since its arrival, in milliseconds; after that
+/// it is decided without a contact.
 const TRIES: usize = 3;
 const PATIENCE_MS: i64 = 30_000;
 
-/// How many problems are read at once.
+/// The number of problems per page of the store.
 const PAGE: usize = 500;
 
-/// What asking about one customer has come to.
+/// The result of asking about one customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// The store knows what there is to know.
+    /// The store has recorded the answer.
     Answered,
-    /// The shop gives no answer, and this customer is not to be asked about for so long.
+    /// The shop gives no answer; the customer is not asked about again for `again_ms` milliseconds.
     Failed { again_ms: i64 },
-    /// The store does not take the answer just now.
+    /// The store rejected the answer.
     Refused,
 }
 
-/// Asks the shop, and hands what it says to the store.
+/// Sends requests to the shop, and submits the answers to the store.
 pub struct Lookups {
     shop: Shop,
     store: Store,
     clock: Clock,
     metrics: Arc<Metrics>,
-    /// How long an answer is fresh.
+    /// How long an answer is fresh, in milliseconds.
     cache_ms: i64,
     pace: Pace,
-    /// Questions under way: whoever wants to know the same waits for the same answer.
+    /// Running requests: callers that need the same contact share one request.
     asked: Mutex<HashMap<CustomerId, Shared<BoxFuture<'static, Told>>>>,
 }
 
@@ -77,7 +79,7 @@ impl Lookups {
         Self { shop, store, clock, metrics, cache_ms, pace, asked: Mutex::default() }
     }
 
-    /// What is wrong with the shop's API, if it is in trouble.
+    /// Returns the present trouble of the shop's API, if any.
     pub fn trouble(&self) -> Option<Trouble> {
         self.pace.trouble()
     }
@@ -86,7 +88,7 @@ impl Lookups {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks about one customer, in turn with all others, or waits for the answer that is on its way.
+    /// Asks about one customer, in turn with all others, or waits for the running request.
     pub async fn ask(self: &Arc<Self>, customer: &CustomerId) -> Told {
         let question = {
             let mut asked = self.asked();
@@ -128,9 +130,9 @@ impl Lookups {
                 Err("the shop does not know this customer".into())
             }
             Ok(Answer::Odd(why)) => {
-                turn.odd(about, &format!("its answers can't be used: {why}"), None);
-                tracing::warn!(why, "the directory's answer about a customer can't be used");
-                Err(format!("the shop's answer can't be used: {why}").into())
+                turn.odd(about, &format!("its answers cannot be used: {why}"), None);
+                tracing::warn!(why, "the directory's answer about a customer cannot be used");
+                Err(format!("the shop's answer cannot be used: {why}").into())
             }
             Err(failure) => return Told::Failed { again_ms: turn.failed(about, failure) },
         };
@@ -138,12 +140,12 @@ impl Lookups {
         self.store.submit(command).await.map_or(Told::Refused, |_| Told::Answered)
     }
 
-    /// Asks before a timer is decided, unless the shop is being left alone. `false`: there is no answer now.
+    /// Asks before a timer is decided, unless the shop is paused after a failure. `false`: there is no answer now.
     pub async fn ask_for_timer(self: &Arc<Self>, customer: &CustomerId) -> bool {
         self.pace.rests_for_ms().is_none() && self.ask(customer).await == Told::Answered
     }
 
-    /// Asks for the callbacks of a customer that wait for it: for so long as a callback may be held up.
+    /// Asks for a customer's waiting callbacks, for at most the time that a callback may be delayed.
     pub async fn ask_for_callback(self: &Arc<Self>, customer: &CustomerId) {
         let Ok(Some(case)) = self.store.customer(customer) else { return };
         let wanted = case.question.as_ref().filter(|question| question.contact);
@@ -164,15 +166,15 @@ impl Lookups {
             false
         };
         if timeout(Duration::from_millis(left_ms.unsigned_abs()), tries).await != Ok(true) {
-            tracing::warn!("the directory gives no answer in time: a callback is decided without it");
+            tracing::warn!("the directory did not answer in time: a callback is decided without a contact");
         }
     }
 
-    /// Until `stop` says true.
+    /// Runs until `stop` is true.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut changed = self.store.jobs_changed();
         let mut later = self.problems().await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "problems without an address can't be read: they are not looked up by themselves");
+            tracing::warn!(%error, "cannot read the problems without an address: they are not looked up automatically");
             Agenda::default()
         });
         let mut under_way = JoinSet::new();
@@ -200,7 +202,7 @@ impl Lookups {
                 }
             }
         }
-        // Nothing of a question has to last: it is asked again.
+        // Interrupted requests are sent again after a restart.
         under_way.shutdown().await;
         self.asked().clear();
     }
@@ -211,7 +213,7 @@ impl Lookups {
         Duration::from_millis(due_ms.unwrap_or(longest_ms).clamp(20, longest_ms).unsigned_abs())
     }
 
-    /// Looks a customer up for their mails, where that is due. Returns when to do it again.
+    /// Looks up a customer for their mails, if a lookup is due. Returns the time of the next lookup.
     async fn see_to(self: &Arc<Self>, customer: &CustomerId) -> Option<Timestamp> {
         let again = |case: &Case, now: Timestamp| {
             let said_at = case.looked.as_ref().map_or(now, |looked| looked.at);
@@ -230,11 +232,11 @@ impl Lookups {
             Told::Refused => return Some(self.clock.now().plus_ms(AGAIN_MS)),
         }
         let (case, now) = (self.store.customer(customer).ok()??, self.clock.now());
-        // What is not new was not recorded.
+        // An answer without news is not recorded, so `looked` is unchanged.
         case.lacks_contact().then(|| now.plus_ms(self.cache_ms))
     }
 
-    /// Customers whose mails are a problem without an address, from before this process.
+    /// Returns the customers with mails that lacked an address before this process started.
     async fn problems(&self) -> Result<Agenda, StoreError> {
         let filter = JobFilter { state: Some(State::Problem), ..JobFilter::default() };
         let (mut agenda, mut before) = (Agenda::default(), None);
@@ -253,7 +255,7 @@ impl Lookups {
     }
 }
 
-/// Who is to be seen to, and when: each customer once.
+/// The times at which customers are due; each customer occurs once.
 #[derive(Default)]
 struct Agenda {
     at: HashMap<CustomerId, Timestamp>,
@@ -261,7 +263,7 @@ struct Agenda {
 }
 
 impl Agenda {
-    /// Not later than it stands there already.
+    /// Schedules a customer, unless an earlier time is already scheduled.
     fn put(&mut self, at: Timestamp, customer: CustomerId) {
         match self.at.get(&customer) {
             Some(before) if *before <= at => return,
@@ -291,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_agenda_names_everybody_once_and_in_time() {
+    fn an_agenda_returns_each_customer_once_when_due() {
         let id = |text: &str| CustomerId::new(text).expect("id");
         let mut agenda = Agenda::default();
         for (at, customer) in [(30, "C-1"), (10, "C-2"), (20, "C-1"), (40, "C-1")] {

@@ -1,8 +1,9 @@
-//! The merchant's own directory, over HTTP: asked whom to write to when somebody wants to know, and only then.
+//! The merchant's own directory, over HTTP: asked for a customer's contact only when a contact is needed.
 //!
-//! [`Shop`] asks one question. [`Lookups`] brings answers to the mails, callbacks and timers that wait for them: one question a
-//! customer at a time, at a pace that all share, and none while the shop is in trouble. The [`Settler`] decides callbacks that wait
-//! for the directory alone. What an answer means is `decide`'s, and what has been said is in the store: nothing in here has to last.
+//! [`Shop`] sends one request. [`Lookups`] fetches contacts for waiting mails, callbacks and timers: one request per
+//! customer at a time, at a shared rate, and none while the shop is in trouble. The [`Settler`] decides callbacks that
+//! wait only for the directory. The `decide` module interprets the answers, and the store keeps them: this module has
+//! no state that must persist.
 
 mod lookups;
 mod settler;

@@ -1,7 +1,7 @@
-//! Decides callbacks that wait for the directory alone: where there is no key for the provider's API, nobody else is asked.
+//! Decides callbacks that wait only for the directory: without a key for the provider's API, no other service is asked.
 //!
-//! It runs without a directory, too: a callback that waited when the service stopped is not left waiting for what the configuration
-//! does not name any more.
+//! It also runs without a directory: a callback that was waiting when the service stopped is decided even if the
+//! configuration no longer has a lookup.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,10 +10,11 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 use super::Lookups;
 use crate::{clock::Clock, decide::Command, kyc::CustomerId, store::Store};
 
-/// How many customers are settled at once. Waiting costs nothing: how many questions are under way is the directory's to say.
+/// The maximum number of customers that are settled concurrently. Waiting is cheap; the directory limits its own
+/// concurrent requests.
 const AT_ONCE: usize = 256;
 
-/// How soon it is tried again after the store has refused.
+/// Delay before a retry after the store has rejected a command, in milliseconds.
 const AGAIN_MS: i64 = 1_000;
 
 pub struct Settler {
@@ -23,7 +24,7 @@ pub struct Settler {
 }
 
 impl Settler {
-    /// Until `stop` says true.
+    /// Runs until `stop` is true.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let this = Arc::new(self);
         let mut changed = this.store.jobs_changed();
@@ -46,7 +47,7 @@ impl Settler {
         under_way.shutdown().await;
     }
 
-    /// Decides the oldest callback that waits; the others come after it, one by one.
+    /// Decides the oldest waiting callback; the others follow one by one.
     async fn settle(&self, customer: CustomerId) {
         if let Some(lookups) = &self.lookups {
             lookups.ask_for_callback(&customer).await;

@@ -1,4 +1,4 @@
-//! One question to the shop's API, and what came of it.
+//! A request to the shop's API, and its result.
 
 use std::time::Duration;
 
@@ -13,32 +13,32 @@ use crate::{
     pace::{Failure, asked_for_ms},
 };
 
-/// Who waits for an answer waits for a mail to go, or a callback to be decided.
+/// The timeouts are short, because a mail or a callback waits for the answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the shop says of a customer.
+/// The shop's answer about a customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Known(Contact),
-    /// It knows no such customer.
+    /// The shop does not know the customer.
     Unknown,
-    /// Something about this customer that can't be used; others may be well.
+    /// The answer about this customer cannot be used; other customers may be unaffected.
     Odd(String),
 }
 
 /// The shop's API.
 pub struct Shop {
     client: Client,
-    /// With `{id}` where the customer's id goes.
+    /// The URL, with `{id}` in place of the customer's id.
     url: String,
     headers: HeaderMap,
-    /// The attributes that are taken over.
+    /// The declared attributes, which are copied from the answer.
     declared: Vec<String>,
 }
 
 impl Shop {
-    /// An error is what the configuration says that can't be.
+    /// Returns an error if the configuration cannot be used.
     pub fn new(
         url: String,
         header: Option<&(HeaderName, SecretString)>,
@@ -47,7 +47,7 @@ impl Shop {
     ) -> Result<Self, String> {
         let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
         if let Some((name, value)) = header {
-            let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| "its header can't be sent")?;
+            let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| "its header value is invalid")?;
             value.set_sensitive(true);
             headers.insert(name.clone(), value);
         }
@@ -59,7 +59,7 @@ impl Shop {
     /// Asks about a customer.
     pub async fn ask(&self, customer: &CustomerId) -> Result<Answer, Failure> {
         let Some(id) = customer.in_url() else {
-            return Ok(Answer::Odd("it was not asked, since no URL can name this id".to_owned()));
+            return Ok(Answer::Odd("no request was sent, because this id cannot be part of a URL".to_owned()));
         };
         let wrong = |text: String| Failure { text, code: None, lasting: true, after_ms: None };
         let target = Target::parse(&self.url.replace("{id}", &id)).map_err(wrong)?;
@@ -80,7 +80,7 @@ impl Shop {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Err(wrong(format!("{text}: it does not accept `directory.lookup.header`")))
             }
-            // That is about all of our questions.
+            // This concerns all requests.
             StatusCode::TOO_MANY_REQUESTS => {
                 Err(Failure { text, code: None, lasting: false, after_ms: asked_for_ms(&answer.headers).or(Some(0)) })
             }

@@ -1,8 +1,9 @@
-//! Mails to one domain leave with a space between them: mailbox providers put off or refuse whoever writes to them all at once.
+//! Spaces mails to one domain in time: mailbox providers delay or reject a client that sends many mails at once.
 //!
-//! Who has to wait stands in a row, and is told when it would be their turn if all before them leave, so that they don't all ask at
-//! once; others are not held up. Only what leaves takes a space: for those who have gone from the row without leaving, and for who
-//! was let go and did not leave after all, the others move up. It is in memory only: what a restart forgets is a space of a moment.
+//! Each domain has a queue. A waiting mail gets the time of its turn, assuming that all mails before it leave, so
+//! that the mails of a domain do not become due at the same time; other domains are not delayed. Only a mail that
+//! leaves uses a slot: when a mail is removed from the queue, or was admitted and then not sent, the mails behind it
+//! move up. The state is in memory only: a restart loses at most one interval per domain.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,47 +16,48 @@ use crate::{
     outbox::{Job, JobId},
 };
 
-/// Past so many domains, those that nobody waits for are forgotten.
+/// Above this number of domains, domains without waiting mails are forgotten.
 const MANY: usize = 4_096;
 
-/// For so many domains at once it is looked whether those who come first still wait.
+/// The number of domains per pass for which the first mail of the queue is checked.
 const LOOKED_AT: usize = 256;
 
 #[derive(Debug)]
 pub struct Domains {
     between_ms: i64,
     rows: HashMap<Arc<str>, Row>,
-    /// Those in which somebody waits, by when the next may leave.
+    /// The domains with waiting mails, ordered by the time at which their next mail may leave.
     waited_for: BTreeSet<(Timestamp, Arc<str>)>,
     places: HashMap<JobId, (Arc<str>, u64)>,
-    /// Who may leave, and has not begun yet.
+    /// Mails that were admitted and whose attempts have not started yet.
     let_go: Vec<(JobId, Arc<str>)>,
-    /// How many domains there were when it was last looked what is over.
+    /// The number of domains at which idle domains are forgotten next.
     many: usize,
 }
 
-/// Who waits for a domain.
+/// The queue of one domain.
 #[derive(Debug, Default)]
 struct Row {
-    /// From when on the next mail may leave.
+    /// The earliest time for the next mail.
     free_at: Timestamp,
     next_place: u64,
-    /// Each with when they come again.
+    /// By place: the job and the time at which it asks again.
     waiting: BTreeMap<u64, (JobId, Timestamp)>,
 }
 
 impl Row {
-    /// At a place, or at the end. Returns the place, and when to come again; `None`: it leaves.
+    /// Asks for a turn at `place`, or at the end of the queue. Returns the place and the time to ask again; `None`:
+    /// the mail leaves now.
     fn turn(&mut self, job: JobId, place: Option<u64>, between_ms: i64, now: Timestamp) -> Option<(u64, Timestamp)> {
-        // Never further off than that; if it is, the clock was set back.
+        // `free_at` is never more than one interval ahead, except after the clock was set back.
         self.free_at = self.free_at.min(now.plus_ms(between_ms));
         let place = place.unwrap_or(self.next_place);
         let first = self.waiting.first_key_value().map_or(place, |(first, _)| *first);
-        // Counted with those who have left the row from its midst; they are found when it is their turn.
+        // Includes places inside the queue that are empty by now; `move_up` removes them when they become first.
         let before = i64::try_from(place.saturating_sub(first)).unwrap_or(i64::MAX);
         if before == 0 && self.free_at <= now {
             self.waiting.remove(&place);
-            // In step, if it is not late by a whole space.
+            // Keeps the schedule unless the mail is late by a whole interval or more.
             let began = if now.since_ms(self.free_at) < between_ms { self.free_at } else { now };
             self.free_at = began.plus_ms(between_ms);
             return None;
@@ -80,12 +82,12 @@ impl Domains {
         }
     }
 
-    /// When this mail may leave, or is to ask again; `None`: now.
+    /// The time at which this mail may leave or must ask again; `None`: now.
     pub fn not_before(&mut self, case: &Case, job: &Job, now: Timestamp) -> Option<Timestamp> {
         self.turn(job.id(), &domain_of(case, job)?, now)
     }
 
-    /// Of those who were let go these have begun; the others have not left, and take no space.
+    /// Reports which of the admitted mails have started. The others have not left, and their slots are freed.
     pub fn begun(&mut self, begun: &[JobId]) {
         let back = -self.between_ms;
         for (job, domain) in std::mem::take(&mut self.let_go) {
@@ -95,8 +97,9 @@ impl Domains {
         }
     }
 
-    /// Where the next may leave, whoever comes first is to come now. `brought` is asked to see to that: who, when they wanted to
-    /// come, and when now; it says false of those who don't wait any more, and then those behind them come first.
+    /// In each domain that has a free slot, makes the first waiting mail due now. `brought` is called with the job,
+    /// its previous time and its new time; it returns `false` if the job does not wait any more, and then the next
+    /// mail is first.
     pub fn move_up(&mut self, now: Timestamp, brought: impl Fn(JobId, Timestamp, Timestamp) -> bool) {
         let free = self.waited_for.iter().take_while(|(at, _)| *at <= now).take(LOOKED_AT);
         let free: Vec<Arc<str>> = free.map(|(_, domain)| Arc::clone(domain)).collect();
@@ -119,7 +122,7 @@ impl Domains {
         }
     }
 
-    /// When somebody may leave who waits.
+    /// The earliest time at which a waiting mail may leave.
     pub fn next_at(&self) -> Option<Timestamp> {
         self.waited_for.first().map(|(at, _)| *at)
     }
@@ -131,7 +134,7 @@ impl Domains {
             if &*of == domain {
                 place = Some(at);
             } else {
-                // It has another address by now.
+                // The recipient's address has changed meanwhile.
                 self.change(&of, |row| row.waiting.remove(&at));
             }
         }
@@ -160,7 +163,7 @@ impl Domains {
             return;
         }
         self.rows.retain(|_, row| row.free_at > now || !row.waiting.is_empty());
-        // Not again before there are twice as many: they may all still be good.
+        // Not again until there are twice as many: all remaining domains may still be in use.
         self.many = MANY.max(2 * self.rows.len());
     }
 }
@@ -169,7 +172,7 @@ fn domain_of(case: &Case, job: &Job) -> Option<String> {
     address_of(case, job)?.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase())
 }
 
-/// Where a mail would go by what is known now; `None`: the address is not known yet.
+/// The address to which a mail would go by the present facts; `None`: the address is not known yet.
 pub(super) fn address_of<'a>(case: &'a Case, job: &'a Job) -> Option<&'a str> {
     match (&job.letter, job.order.action.fixed_address()) {
         (Some(letter), _) => Some(&letter.address),
@@ -186,7 +189,7 @@ mod tests {
         JobId::from_bytes([nth; 16])
     }
 
-    /// Whoever is let go also leaves.
+    /// A turn whose mail, if admitted, also leaves.
     fn turn(domains: &mut Domains, nth: u8, domain: &str, now: i64) -> Option<i64> {
         let at = domains.turn(job(nth), domain, Timestamp(now));
         domains.begun(&[job(nth)]);
@@ -202,15 +205,15 @@ mod tests {
         assert_eq!(turn(domains, 4, "b.example", 1_000), None);
         assert_eq!(turn(domains, 3, "a.example", 1_150), Some(1_200), "it keeps its place");
         assert_eq!(turn(domains, 2, "a.example", 1_150), None);
-        assert_eq!(turn(domains, 5, "a.example", 1_150), Some(1_300), "behind the others");
+        assert_eq!(turn(domains, 5, "a.example", 1_150), Some(1_300), "at the end of the queue");
         assert_eq!(turn(domains, 3, "a.example", 1_210), None);
         assert_eq!(domains.next_at(), Some(Timestamp(1_300)));
-        assert_eq!(turn(domains, 5, "b.example", 1_210), None, "it has another address by now");
+        assert_eq!(turn(domains, 5, "b.example", 1_210), None, "its address has changed");
         assert_eq!(domains.next_at(), None);
     }
 
     #[test]
-    fn who_has_missed_their_time_does_not_come_all_at_once() {
+    fn mails_that_missed_their_turn_do_not_leave_all_at_once() {
         let domains = &mut Domains::new(100);
         for nth in 0..5 {
             turn(domains, nth, "a.example", 0);
@@ -220,36 +223,36 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_leave_takes_no_space() {
+    fn a_mail_that_does_not_leave_uses_no_slot() {
         let domains = &mut Domains::new(4_000);
         for nth in 0..8 {
             turn(domains, nth, "a.example", 0);
         }
-        // All but the first, who has left, and the last one are cancelled.
+        // All mails are cancelled except the first, which has left, and the last.
         let waits = |id: JobId, _, _| id == job(7);
         domains.move_up(Timestamp(3_999), waits);
-        assert_eq!(turn(domains, 7, "a.example", 3_999), Some(28_000), "it is not looked before it matters");
+        assert_eq!(turn(domains, 7, "a.example", 3_999), Some(28_000), "the queue is checked only once a slot is free");
         domains.move_up(Timestamp(4_000), |id, from, to| {
             assert!(id != job(7) || (from, to) == (Timestamp(28_000), Timestamp(4_000)), "it is brought forward");
             waits(id, from, to)
         });
         assert_eq!(turn(domains, 7, "a.example", 4_000), None);
         assert_eq!((turn(domains, 9, "a.example", 4_001), domains.places.len()), (Some(8_000), 1));
-        // Let go, and found to be cancelled when it should begin.
+        // Admitted, and found to be cancelled before its attempt starts.
         assert_eq!(domains.turn(job(9), "a.example", Timestamp(8_000)), None);
         domains.begun(&[]);
         assert_eq!(turn(domains, 10, "a.example", 8_001), None);
     }
 
     #[test]
-    fn a_clock_that_is_set_back_stops_nobody() {
+    fn a_clock_that_is_set_back_stops_no_mail() {
         let domains = &mut Domains::new(100);
         turn(domains, 1, "a.example", 1_000_000);
         assert_eq!(turn(domains, 2, "a.example", 1_000), Some(1_100));
     }
 
     #[test]
-    fn what_is_over_is_forgotten() {
+    fn idle_domains_are_forgotten() {
         let domains = &mut Domains::new(1);
         for nth in 0..20_000_i64 {
             turn(domains, 1, &format!("{nth}.example"), nth * 10);

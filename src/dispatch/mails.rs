@@ -1,13 +1,15 @@
-//! Mails: what a relay's answer means for the job, and what it means for all mails.
+//! Mails: what a relay's reply means for the job, and what it means for all mails.
 //!
-//! | the answer is about | the job | all mails |
+//! | the reply is about | the job | all mails |
 //! | --- | --- | --- |
-//! | this mail or its recipient | tried again (4xx), or a problem (5xx) | go on |
-//! | every mail | queued as before, at no cost of an attempt | wait until the relay takes one again |
-//! | can't be told | as if about this mail | the fifth such refusal in a row with the same text is about every mail: they wait, and the four problems before it are queued again |
+//! | this mail or its recipient | retried (4xx), or a problem (5xx) | continue |
+//! | every mail | queued as before; the attempt does not count | wait until the relay accepts a mail |
+//! | unclear | as if about this mail | after the fifth such refusal in a row: as if about every mail |
 //!
-//! A phrase can mislead: an answer about the content of one mail may read like one about every mail. A job that gets such an answer
-//! again and again, while the relay takes others, is a problem of its own.
+//! The refusals in a row must have the same text; with the fifth, the four problems before it are queued again.
+//!
+//! A phrase can mislead: a reply about the content of one mail may read like a reply about every mail. A job that
+//! gets such a reply repeatedly, while the relay accepts other mails, becomes a problem of its own.
 
 use std::{
     collections::HashMap,
@@ -26,24 +28,24 @@ use crate::{
     outbox::{JobId, Outcome, Trouble},
 };
 
-/// So often the relay contradicts itself about one job before its answers are about that job.
+/// After this many contradictions of the relay, its replies are about one job.
 const CONTRADICTIONS: u32 = 2;
 
 /// How long a recipient counts as refused by itself.
 const JUDGED_FOR: Duration = Duration::from_secs(600);
 
-/// How many jobs are remembered that got an answer about every mail.
+/// The maximum number of remembered jobs, texts and recipients.
 const MAX_SUSPECTS: usize = 10_000;
 
-/// Names a job, so that it can be queued again.
+/// Identifies a job, so that it can be queued again.
 pub(super) type Refused = (CustomerId, JobId);
 
-/// What mails are sent with.
+/// Everything that sending mails needs.
 pub struct Post {
     pub mailer: Mailer,
     pub from: Party,
     pub reply_to: Option<Party>,
-    /// `None`: mails to one domain may leave all at once.
+    /// `None`: mails to one domain are not spaced.
     pub domains: Option<Mutex<Domains>>,
     pub breaker: Arc<CircuitBreaker>,
     refusals: Mutex<Refusals>,
@@ -54,11 +56,11 @@ struct Refusals {
     refused: Streak<Refused>,
     unanswered: Streak<Refused>,
     suspects: HashMap<JobId, Suspect>,
-    /// Likewise by what the answers have in common.
+    /// The same, by the fingerprint of the reply.
     texts: HashMap<String, Suspect>,
-    /// The recipients that were refused since the relay took a mail, with what the refusal says.
+    /// The recipients that were refused since the relay last accepted a mail, with the fingerprint of the refusal.
     told: HashMap<String, String>,
-    /// Those that were refused like everybody, while the relay took a mail to another recipient after all.
+    /// Recipients that got the same refusal as all others, until the relay accepted a mail to another recipient.
     judged: HashMap<String, (String, Instant)>,
 }
 
@@ -74,7 +76,7 @@ impl Refusals {
         }
     }
 
-    /// Whether this recipient was refused with this text by a relay that took others.
+    /// Returns whether this recipient was refused with this text while the relay accepted others.
     fn is_judged(&self, recipient: &str, fingerprint: &str) -> bool {
         let judged = self.judged.get(&recipient.to_ascii_lowercase());
         judged.is_some_and(|(said, at)| said == fingerprint && at.elapsed() < JUDGED_FOR)
@@ -88,15 +90,15 @@ impl Refusals {
     }
 }
 
-/// A job, or a text, of an answer about every mail.
+/// A job, or a text, with a reply that reads as if it were about every mail.
 struct Suspect {
-    /// How many mails the relay had taken then.
+    /// The number of accepted mails at the time of that reply.
     taken: u64,
     contradictions: u32,
 }
 
 impl Suspect {
-    /// Another such answer. Returns whether the relay has taken a mail since the last one.
+    /// Counts another such reply. Returns whether the relay has accepted a mail since the last one.
     fn again(&mut self, taken: u64) -> bool {
         let is_contradiction = taken > self.taken;
         if is_contradiction {
@@ -106,21 +108,21 @@ impl Suspect {
     }
 }
 
-/// What an answer that reads like one about every mail is about.
+/// What a reply that reads as if it were about every mail is about.
 #[derive(PartialEq, Eq)]
 enum Verdict {
     /// Every mail.
     Relay,
-    /// This job, perhaps: the relay takes others.
+    /// Perhaps this job only: the relay accepts others.
     Doubtful,
     /// This job.
     Job,
 }
 
-/// How an attempt ended, and what is to be done once that is on record.
+/// How an attempt ended, and what remains to do once that is recorded.
 pub(super) struct Delivery {
     pub ended: Ended,
-    /// What the refusal says, where it makes the job a problem and may yet turn out to be about every mail.
+    /// The fingerprint of a refusal that makes the job a problem and may turn out to be about every mail.
     refusal: Option<String>,
     recalled: Vec<Refused>,
 }
@@ -192,7 +194,7 @@ impl Post {
                 ended(error).into()
             }
             Scope::Recipient => {
-                // The relay judges recipients one by one.
+                // The relay judges each recipient separately.
                 self.refusals().refused.end();
                 ended(error).into()
             }
@@ -200,8 +202,9 @@ impl Post {
         }
     }
 
-    /// Whether the relay takes other mails while it tells this job, again and again, that it takes none. Limits come and go, so they
-    /// don't count. A text that mails were taken after, again and again, stops no mails at once.
+    /// Decides whether a refusal of every mail is about this job alone, because the relay accepts other mails between
+    /// such replies to it. Limits do not count, because they come and go. A text after which mails were accepted
+    /// repeatedly does not stop all mails.
     fn verdict(&self, error: &SendError, cause: Cause, job: JobId) -> Verdict {
         let may_be_one = match cause {
             Cause::Hello | Cause::LoginMissing | Cause::Client | Cause::Sender => true,
@@ -232,7 +235,8 @@ impl Post {
         if is_doubtful { Verdict::Doubtful } else { Verdict::Relay }
     }
 
-    /// After the end of an attempt is on record. Returns the jobs to be queued again, since their refusals were about every mail.
+    /// Called once the outcome of an attempt is recorded. Returns the jobs to queue again, because their refusals
+    /// were about every mail.
     pub(super) fn recorded(&self, delivery: Delivery, job: Refused) -> Vec<Refused> {
         let Delivery { refusal, mut recalled, .. } = delivery;
         if let Some(fingerprint) = refusal {
@@ -246,7 +250,7 @@ impl Post {
 
 fn text(error: &SendError) -> String {
     match error.is_in_doubt {
-        true => format!("{error}, and goes again under the same Message-ID"),
+        true => format!("{error}; it is sent again under the same Message-ID"),
         false => error.to_string(),
     }
 }
@@ -300,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_fifth_refusal_in_a_row_calls_back_those_before_it_also_one_that_is_recorded_later() {
+    async fn the_fifth_refusal_in_a_row_recalls_the_jobs_before_it_also_one_recorded_later() {
         let post = post();
         let mut last = None;
         for nth in 0..4 {
@@ -337,7 +341,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unknown_recipient_between_refusals_ends_their_row() {
+    async fn an_unknown_recipient_between_refusals_ends_the_streak() {
         let post = post();
         for nth in 0..20 {
             let scope = if nth % 2 == 0 { Scope::Message } else { Scope::Recipient };
@@ -348,7 +352,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn recipients_refused_like_everybody_are_problems_once_the_relay_takes_another() {
+    async fn recipients_with_the_common_refusal_are_problems_once_the_relay_accepts_another() {
         let post = post();
         (0..5).for_each(|nth| drop(judged(&post, refusal(Scope::Message), nth)));
         assert_eq!(post.breaker.outage().map(|outage| outage.cause), Some(Cause::Everyone));
@@ -363,7 +367,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_text_that_mails_were_taken_after_stops_no_mails_until_none_is_taken() {
+    async fn a_text_after_which_mails_were_accepted_opens_no_circuit_until_none_is_accepted() {
         let post = post();
         for nth in 0..2 {
             judged(&post, refusal(Scope::Relay(Cause::Client)), nth);
@@ -374,11 +378,11 @@ mod tests {
         assert!(matches!(delivery.ended.outcome, Outcome::Deferred { .. }));
         assert!(post.breaker.outage().is_none());
         judged(&post, refusal(Scope::Relay(Cause::Client)), 3);
-        assert!(post.breaker.outage().is_some(), "no mail was taken since the last one");
+        assert!(post.breaker.outage().is_some(), "no mail was accepted since the last one");
     }
 
     #[tokio::test]
-    async fn a_job_that_alone_is_told_that_nothing_is_taken_becomes_a_problem() {
+    async fn a_job_that_alone_gets_a_refusal_of_every_mail_becomes_a_problem() {
         let post = post();
         for (taken_before, is_problem) in [(0, false), (0, false), (1, false), (0, false), (3, true)] {
             (0..taken_before).for_each(|_| permit(&post).taken());
@@ -393,7 +397,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_relay_that_answers_none_of_five_mails_rests_and_each_mail_is_tried_again() {
+    async fn a_relay_that_answers_none_of_five_mails_opens_the_circuit_and_each_mail_is_retried() {
         let post = post();
         for nth in 0..5 {
             assert!(post.breaker.outage().is_none());

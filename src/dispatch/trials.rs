@@ -1,4 +1,5 @@
-//! Which mail is the trial while a relay is left alone: one that the outage was not tried with, if one is due.
+//! Chooses the mail for the next trial of a relay in an outage: a due mail that the outage was not tried with, if
+//! there is one.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,22 +11,22 @@ use crate::{
     store::Refused,
 };
 
-/// How much later a mail that is passed over is looked at again.
+/// How much later a mail that was passed over is considered again.
 const PASSED_OVER_MS: i64 = 1_000;
 
-/// So many mails to domains that were refused are passed over for one to another domain.
+/// At most this many mails are passed over in search of a mail to a domain that has not been refused.
 const MAX_PASSED_OVER: usize = 200;
 
-/// What is due, to be told apart.
+/// Which due mails may be the trial.
 pub(super) enum Trial {
     /// Any mail.
     Any,
-    /// Only one whose recipient was not refused in this outage.
+    /// Only a mail whose recipient was not refused in this outage.
     New,
 }
 
 impl Dispatcher {
-    /// Begins an attempt at the mail that suits best.
+    /// Starts an attempt at the mail with the best rank.
     pub(super) async fn claim_trial(&self, post: &Post, trial: Trial) -> Result<Vec<Attempt>, Refused> {
         let now = self.clock.now();
         let later = now.plus_ms(PASSED_OVER_MS);
@@ -48,7 +49,7 @@ impl Dispatcher {
             return Ok(claimed);
         }
         let passed_over = passed_over.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // Of equal ones the first, which has waited longest.
+        // Among equal ranks the first, which has waited longest.
         match (passed_over.into_iter().min_by_key(|(rank, _)| *rank), trial) {
             (None, _) | (Some((Rank::Tried(_), _)), Trial::New) => Ok(claimed),
             (Some((_, best)), _) => {

@@ -1,6 +1,6 @@
-//! What a record says of each rule, and what follows of the rules that it does not name.
+//! Explains a recorded event: the outcome of the rules that the record names, and of those that it does not name.
 //!
-//! The record alone says which rules were paused, in shadow or over a limit. Pauses of today do not count.
+//! Whether a rule was paused, in shadow or over a limit is read from the record. Present pauses are ignored.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use crate::{
     rules::{RuleId, RuleSet},
 };
 
-/// Every rule of the set: those that a record names, and those that the event did not trigger. `before` is what was known of the
-/// customer before the event, where that is at hand.
+/// Returns the outcome of every rule of the set: those that the record names, and those that the event did not trigger.
+/// `before` is the state of the customer before the event, if the caller has it.
 pub fn of_event(rules: &RuleSet, effects: &Effects, before: Option<&Customer>) -> Vec<Explained> {
     let triggered = triggered(rules, effects, before);
     let explained = rules.rules().iter().map(|rule| {
@@ -27,25 +27,25 @@ pub fn of_event(rules: &RuleSet, effects: &Effects, before: Option<&Customer>) -
     explained.collect()
 }
 
-/// Why the record of an event does not name a rule whose trigger matches the event.
+/// Returns the reason the record of an event does not name a rule whose trigger matches the event.
 fn unrecorded(effects: &Effects) -> String {
-    let earlier = "an earlier version wrote this record and left out rules that were paused";
+    let earlier = "an earlier version wrote this record, without the rules that were paused";
     match (effects.more_rules, &effects.came_due) {
         (0, None) => earlier.to_owned(),
         (0, Some(_)) => format!(
-            "this duration had passed before the timer was live (`kyc-rules backlog` shows it), or a longer duration of the \
-             rule had passed as well, or {earlier}"
+            "the timer was due before it was live (`kyc-rules backlog` lists it), or a longer duration of the rule was due \
+             too, or {earlier}"
         ),
         (more, _) => {
-            format!("the record names only some of the rules that did not fire, and {more} more were passed over")
+            format!("the record names only some of the rules that did not fire; it leaves out {more} more")
         }
     }
 }
 
-/// The rules whose trigger matches the event of a record, as far as the record and what was known before tell.
+/// Returns the rules whose trigger matches the event, as far as the record and the state before show it.
 fn triggered(rules: &RuleSet, effects: &Effects, before: Option<&Customer>) -> BTreeSet<RuleId> {
     if let Some(due) = &effects.came_due {
-        // A backlog is sent for one rule alone, which the record names.
+        // A backlog is sent for a single rule, which the record names.
         let timers = rules.timers_of(&due.stay).filter(|timer| timer.after.ms() == due.after_ms && !due.backlog);
         return timers.map(|timer| timer.rule.clone()).collect();
     }
@@ -53,7 +53,7 @@ fn triggered(rules: &RuleSet, effects: &Effects, before: Option<&Customer>) -> B
     let change = match (verdict, before) {
         (Verdict::Moved | Verdict::Updated, Some(before)) => Change::of(Some(before), &now.as_observed()),
         (Verdict::Moved, None) if now.from.is_none() => Change::of(None, &now.as_observed()),
-        // Of what was before, the record has the status alone.
+        // Of the state before, the record has only the status.
         (Verdict::Moved, None) => Change {
             at: now.status.clone(),
             status: Some(Edge { from: now.from.clone(), to: now.status.clone() }),
@@ -68,7 +68,7 @@ fn triggered(rules: &RuleSet, effects: &Effects, before: Option<&Customer>) -> B
     rules.matching(&change).map(|rule| rule.id.clone()).collect()
 }
 
-/// What a record's event was, as rules name it.
+/// Formats the event of a record in the syntax of triggers.
 pub fn event_in_words(effects: &Effects) -> String {
     if let Some(due) = &effects.came_due {
         return format!("{} for {}", due.stay, due.after());
@@ -126,14 +126,14 @@ mod tests {
         Effects { verdict: Some(verdict), now: Some(now.clone()), ..Effects::of(Kind::Callback, &who) }
     }
 
-    /// The rules of which the record does not tell what became of them.
+    /// Returns the rules whose outcome is `unrecorded`.
     fn unrecorded(effects: &Effects, before: Option<&Customer>) -> Vec<String> {
         let explained = of_event(&rules(), effects, before).into_iter();
         explained.filter(|one| one.outcome == "unrecorded").map(|one| one.rule).collect()
     }
 
     #[test]
-    fn of_a_rule_that_an_earlier_version_left_out_it_says_that_it_is_not_known() {
+    fn a_rule_that_an_earlier_version_left_out_is_unrecorded() {
         let pending = seen(Status::KycPending, Processing::None, &[], None);
         let failed = seen(Status::SoftKycFailed, Processing::None, &[], Some(&pending));
         let moved = effects(Verdict::Moved, &failed);
@@ -147,11 +147,11 @@ mod tests {
         assert!(unrecorded(&effects(Verdict::Duplicate, &failed), Some(&failed)).is_empty());
         let more = Effects { more_rules: 3, ..moved };
         let why = of_event(&rules(), &more, Some(&pending)).swap_remove(0).why;
-        assert!(why.as_deref().is_some_and(|why| why.contains("3 more were passed over")), "{why:?}");
+        assert!(why.as_deref().is_some_and(|why| why.contains("it leaves out 3 more")), "{why:?}");
     }
 
     #[test]
-    fn a_timer_tells_of_the_rules_that_wait_for_as_long() {
+    fn a_timer_event_triggers_the_rules_of_its_duration_only() {
         let due = CameDue {
             stay: Stay::Status(Status::SoftKycFailed),
             after_ms: 3_600_000,
@@ -162,11 +162,11 @@ mod tests {
         };
         let of = |backlog| Effects { came_due: Some(CameDue { backlog, ..due.clone() }), ..Effects::mark(Kind::Timer) };
         assert_eq!(unrecorded(&of(false), None), ["soon"]);
-        assert!(unrecorded(&of(true), None).is_empty(), "a backlog is of one rule");
+        assert!(unrecorded(&of(true), None).is_empty(), "a backlog belongs to one rule");
     }
 
     #[test]
-    fn what_is_written_of_a_paused_rule_is_short_and_comes_back() {
+    fn the_record_of_a_paused_rule_is_short_and_is_parsed_back() {
         let rule = RuleId::new("remind").expect("id");
         for (ruling, written) in [
             (Ruling::paused(&rule, Some(Timestamp(1_795_460_439_066))), r#"["remind","paused",1795460439066]"#),

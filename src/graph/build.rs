@@ -1,4 +1,4 @@
-//! From rules to places and ways.
+//! Builds the graph from rules.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ impl From<&ProcessingSide> for Side {
     }
 }
 
-/// A trigger, taken apart.
+/// One edge of a trigger.
 struct Way {
     from: Side,
     to: Side,
@@ -51,7 +51,7 @@ struct Way {
 }
 
 impl Graph {
-    /// The rules among the documented statuses and those that are declared beside them.
+    /// Builds the graph of the rules over the documented statuses and the declared ones.
     pub fn of(rules: &[Rule], statuses: &[String], processing: &[String]) -> Self {
         let ways = |about_processing: bool| -> Vec<(usize, Way)> {
             let chosen = rules.iter().enumerate().filter(|(_, rule)| rule.is_about_processing() == about_processing);
@@ -99,7 +99,7 @@ fn lasted(after: &[crate::source::Duration]) -> Kind {
     Kind::Stay(after.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
 }
 
-/// Each with each; pairs of equal names do not count.
+/// Returns an edge for each pair of sides, except pairs of equal names.
 fn pairs<'t, A, B>(from: &'t [A], to: &'t [B]) -> Vec<Way>
 where
     Side: From<&'t A> + From<&'t B>,
@@ -117,7 +117,7 @@ fn stays<'t>(names: impl Iterator<Item = &'t str>, kind: &Kind) -> Vec<Way> {
     names.map(|name| Way { from: side(name), to: side(name), kind: kind.clone() }).collect()
 }
 
-/// `all`: also the names that no rule mentions.
+/// Builds one diagram. `all`: include names that no rule mentions.
 fn diagram(ways: Vec<(usize, Way)>, documented: &[&str], declared: &[String], all: bool) -> Diagram {
     let named = |name: &str| ways.iter().any(|(_, way)| [&way.from, &way.to].iter().any(|side| is_named(side, name)));
     let known = documented.iter().copied().chain(declared.iter().map(String::as_str));

@@ -1,10 +1,10 @@
-//! The picture for Graphviz.
+//! Writes the graph for Graphviz.
 
 use std::fmt::Write;
 
 use super::{Diagram, Edge, Graph, Kind, Place, text};
 
-/// A `digraph`. `any` stands at the beginning, and again at the end for what leads to it.
+/// Returns a `digraph`. `any` has two nodes: one as a source, one as a target.
 pub fn dot(graph: &Graph) -> String {
     let mut out = String::from(
         "digraph rules {\n  rankdir=LR;\n  nodesep=0.4;\n  ranksep=1.2;\n  \
@@ -43,11 +43,11 @@ fn diagram(graph: &Graph, diagram: &Diagram, prefix: &str, indent: &str, out: &m
 }
 
 fn line(out: &mut String, indent: &str, line: std::fmt::Arguments<'_>) {
-    // Writing to a text can't fail.
+    // Writing to a `String` never fails.
     let _ = writeln!(out, "{indent}{line}");
 }
 
-/// Each line ends with `\l`, which sets it to the left.
+/// Returns the lines of an edge. Each line ends with `\l`, which aligns it to the left.
 fn label(graph: &Graph, edge: &Edge) -> String {
     let mut label = match &edge.kind {
         Kind::Move => String::new(),
@@ -61,7 +61,7 @@ fn label(graph: &Graph, edge: &Edge) -> String {
     label
 }
 
-/// A place as an arrow's beginning or end.
+/// A place as the source or the target of an edge.
 enum Role {
     Source(Place),
     Target(Place),

@@ -1,10 +1,10 @@
-//! The picture as a state diagram of Mermaid, which GitHub and GitLab draw in Markdown.
+//! Writes the graph as a Mermaid state diagram, which GitHub and GitLab draw in Markdown.
 
 use std::fmt::Write;
 
 use super::{Diagram, Edge, Graph, Kind, Label, Place, text};
 
-/// `stateDiagram-v2`. Names are quoted and states have ids of their own, so that no name means anything to Mermaid.
+/// Returns a `stateDiagram-v2`. Names are quoted and states have generated ids, so that no name is Mermaid syntax.
 pub fn mermaid(graph: &Graph) -> String {
     let mut out = String::from("stateDiagram-v2\n  direction LR\n");
     diagram(graph, &graph.statuses, "s", "  ", &mut out);
@@ -22,7 +22,7 @@ pub fn mermaid(graph: &Graph) -> String {
     out
 }
 
-/// `any`, `new` and `other` as far as there are edges to them, with what is written in them.
+/// The ids and names of `any`, `new` and `other`, for those that have edges.
 fn anywhere(diagram: &Diagram) -> impl Iterator<Item = (&'static str, &'static str)> {
     let from = |place| diagram.edges.iter().any(|edge| edge.from == place);
     let to = diagram.edges.iter().any(|edge| edge.to == Place::Any);
@@ -31,7 +31,7 @@ fn anywhere(diagram: &Diagram) -> impl Iterator<Item = (&'static str, &'static s
 }
 
 fn diagram(graph: &Graph, diagram: &Diagram, prefix: &str, indent: &str, out: &mut String) {
-    // Writing to a text can't fail.
+    // Writing to a `String` never fails.
     for (id, name) in anywhere(diagram) {
         let _ = writeln!(out, "{indent}state \"{name}\" as {prefix}_{id}");
     }

@@ -1,11 +1,11 @@
-//! The rules as a picture: which statuses there are, and what happens on the way from one to the next.
+//! Draws the rules as a graph of the statuses and the moves between them.
 //!
 //! ```text
 //! &[Rule] --Graph::of--> Graph --> svg | mermaid | dot
 //! ```
 //!
-//! `any` stays one place of its own, so that `any -> B` is one line and not one from each status. Rules that do something on
-//! the same way share one edge. Pure; not in here: conditions at work, and what a rule does in full.
+//! `any` is a node of its own, so that `any -> B` is one edge and not one from each status. Rules with the same edge
+//! share it. The functions are pure. The graph shows conditions and actions in short form only.
 
 mod build;
 mod dot;
@@ -22,31 +22,31 @@ pub use dot::dot;
 pub use mermaid::mermaid;
 pub use svg::svg;
 
-/// What all formats draw.
+/// The graph that all formats draw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Graph {
-    /// One for each rule, in file order.
+    /// One label for each rule, in file order.
     labels: Vec<Label>,
     /// Every documented and declared status.
     statuses: Diagram,
-    /// The processing statuses that rules are about; mostly none.
+    /// The processing statuses that rules mention; usually none.
     processing: Diagram,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Diagram {
     nodes: Vec<String>,
-    /// In the order of the places they lead to.
+    /// Sorted by target.
     edges: Vec<Edge>,
 }
 
-/// A way that at least one rule is about.
+/// An edge that at least one rule reacts to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Edge {
     from: Place,
     to: Place,
     kind: Kind,
-    /// Places in [`Graph::labels`], rising.
+    /// Indexes into [`Graph::labels`], ascending.
     rules: Vec<usize>,
 }
 
@@ -54,38 +54,38 @@ struct Edge {
 enum Place {
     /// Every other status.
     Any,
-    /// Nothing was known of the customer.
+    /// The customer had no observation.
     New,
-    /// A place in [`Diagram::nodes`].
+    /// An index into [`Diagram::nodes`].
     Node(usize),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Move,
-    /// Still there, with other details.
+    /// The status is the same; its details changed.
     Same,
-    /// Still there after these durations, as they are written: `48h, 5d`.
+    /// The stay has lasted these durations, as written in the rule: `48h, 5d`.
     Stay(String),
 }
 
-/// What is said of a rule.
+/// The text about one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Label {
     id: String,
     about: Option<String>,
     group: Option<String>,
     mode: Mode,
-    /// `visit >= 3`; empty where nothing is asked.
+    /// For example `visit >= 3`; empty if the rule has no condition.
     condition: String,
-    /// `email reminder`, `tag vip`, …
+    /// One text for each action: `email reminder`, `tag vip`, …
     does: Vec<String>,
-    /// `kyc.yaml:12`
+    /// File and line of the rule: `kyc.yaml:12`.
     place: String,
 }
 
 impl Graph {
-    /// Whether none of these rules acts.
+    /// Whether none of these rules is live.
     fn is_idle(&self, rules: &[usize]) -> bool {
         self.labelled(rules).all(|label| label.mode != Mode::Live)
     }
@@ -96,7 +96,8 @@ impl Graph {
 }
 
 impl Label {
-    /// In two lines: `third-rejection (shadow) if visit >= 3` and `tag needs-person, email personal-help`.
+    /// Returns two lines, for example `third-rejection (shadow) if visit >= 3` and `tag needs-person, email
+    /// personal-help`.
     fn lines(&self) -> [String; 2] {
         let mut first = self.id.clone();
         if self.mode != Mode::Live {

@@ -1,6 +1,6 @@
-//! Pictures of a set that has everything, and of rules that mean harm.
+//! Tests of the drawings of a set with all rule forms, and of hostile rules.
 //!
-//! What was approved is in `tests/cases/graph`. `UPDATE=1` writes it anew; look at the picture before it is committed.
+//! The approved drawings are in `tests/cases/graph`. `UPDATE=1` rewrites them; look at the pictures before a commit.
 
 use std::{fs, path::Path};
 
@@ -36,7 +36,7 @@ fn everything() -> Graph {
 }
 
 #[test]
-fn every_format_is_as_it_was_approved() {
+fn every_format_equals_its_approved_file() {
     let graph = everything();
     for (name, drawn) in [("rules.svg", svg(&graph)), ("rules.mmd", mermaid(&graph)), ("rules.dot", dot(&graph))] {
         let approved = Path::new(CASES).join(name);
@@ -47,7 +47,7 @@ fn every_format_is_as_it_was_approved() {
     }
 }
 
-/// `from>to` and the rules of each edge.
+/// Returns `from>to` and the rule ids of each edge.
 fn edges(graph: &Graph, diagram: &Diagram) -> Vec<String> {
     let name = |place: Place| match place {
         Place::Any => "any",
@@ -62,7 +62,7 @@ fn edges(graph: &Graph, diagram: &Diagram) -> Vec<String> {
 }
 
 #[test]
-fn what_rules_do_on_one_way_is_one_edge_and_any_is_one_place() {
+fn rules_with_the_same_edge_share_it_and_any_is_one_place() {
     let graph = everything();
     assert_eq!(
         edges(&graph, &graph.statuses),
@@ -79,16 +79,16 @@ fn what_rules_do_on_one_way_is_one_edge_and_any_is_one_place() {
             "FULL_USER>SUSPENDED back-and-forth",
         ]
     );
-    assert_eq!(graph.statuses.nodes.last().map(String::as_str), Some("SUSPENDED"), "declared ones come last");
+    assert_eq!(graph.statuses.nodes.last().map(String::as_str), Some("SUSPENDED"), "declared statuses come last");
     assert_eq!(
         graph.processing.nodes,
         ["none", "DOCUMENT_UPLOAD_IN_PROGRESS", "VERIFICATION_IN_PROGRESS"],
-        "only those that rules are about"
+        "only statuses that rules mention"
     );
 }
 
 #[test]
-fn rules_that_mean_harm_are_only_text() {
+fn hostile_rules_are_drawn_as_text() {
     let rules = "format: 1\nrules:\n  - id: a\n    about: '</title><script>alert(1)</script> ]]> &lt;'\n    \
                  when: any -> FULL_USER\n    do:\n      - tag: '\"]; evil [label=\"'\n      - tag: '</text><script>x'\n      \
                  - tag: 'a --> b: c; %%{init}%% <br/>'\n";
@@ -103,7 +103,7 @@ fn rules_that_mean_harm_are_only_text() {
 }
 
 #[test]
-fn without_rules_the_statuses_stand_there_alone() {
+fn without_rules_only_the_statuses_are_drawn() {
     let graph = graph("format: 1\nrules: []\n");
     assert!(svg(&graph).contains(">FULL_USER</text>"));
     assert!(dot(&graph).contains("[label=\"FULL_USER\"]") && mermaid(&graph).contains("\"FULL_USER\""));

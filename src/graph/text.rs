@@ -1,6 +1,6 @@
-//! Names and sentences that merchants wrote, made fit for each format, and how wide they are.
+//! Escapes merchants' names and texts for each format, and estimates their width.
 
-/// At most so many characters, with `…` for what is left out.
+/// Shortens a text to at most `most` characters; `…` replaces the rest.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
@@ -8,7 +8,7 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// Line breaks become spaces. What can't be seen, and what turns the direction of writing, is shown as a replacement.
+/// Replaces a line break or tab with a space, and an invisible or direction-changing character with U+FFFD.
 fn seen(c: char) -> char {
     match c {
         '\n' | '\r' | '\t' => ' ',
@@ -20,7 +20,7 @@ fn seen(c: char) -> char {
     }
 }
 
-/// For XML, in text and in attributes.
+/// Escapes a text for XML content and attributes.
 pub(super) fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars().map(seen) {
@@ -36,7 +36,7 @@ pub(super) fn xml(text: &str) -> String {
     escaped
 }
 
-/// For a quoted string of Graphviz, which reads backslashes and HTML's entities in it.
+/// Escapes a text for a quoted string of Graphviz, which interprets backslashes and HTML entities.
 pub(super) fn dot(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars().map(seen) {
@@ -49,13 +49,13 @@ pub(super) fn dot(text: &str) -> String {
     escaped
 }
 
-/// For Mermaid: what could mean something to it, to Markdown or to HTML becomes a code as `#35;`.
+/// Escapes a text for Mermaid: special characters of Mermaid, Markdown or HTML become codes such as `#35;`.
 pub(super) fn mermaid(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut before = ' ';
     let mut rest = text.chars().map(seen).peekable();
     while let Some(c) = rest.next() {
-        // Within a word `_` is no emphasis.
+        // `_` inside a word is not emphasis.
         let within = c == '_' && before.is_alphanumeric() && rest.peek().is_some_and(|next| next.is_alphanumeric());
         before = c;
         if within || c.is_alphanumeric() || matches!(c, ' ' | '-' | '.' | ',' | '(' | ')' | '…') {
@@ -67,12 +67,12 @@ pub(super) fn mermaid(text: &str) -> String {
     escaped
 }
 
-/// How wide a text may become in the widest of the usual fonts, for a size of one.
+/// Upper bound of a text's width in common proportional fonts, for font size 1.
 pub(super) fn width(text: &str) -> f64 {
     text.chars().map(char_width).sum()
 }
 
-/// The same for fonts whose letters are equally wide.
+/// The same for monospace fonts.
 pub(super) fn mono_width(text: &str) -> f64 {
     text.chars().map(|c| if is_wide(c) { 1.1 } else { 0.615 }).sum()
 }
@@ -94,7 +94,7 @@ fn is_wide(c: char) -> bool {
     c >= '\u{1100}'
 }
 
-/// The text, cut to this width.
+/// Cuts a text to this width.
 pub(super) fn fitted(text: &str, most: f64, width_of: fn(&str) -> f64) -> String {
     if width_of(text) <= most {
         return text.to_owned();
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_merchants_write_means_nothing_to_the_formats() {
+    fn texts_of_merchants_are_escaped_in_each_format() {
         let hostile = "a\"<b>&amp;]]>\\N{x};#35;\u{202e}\u{7}\n`%%";
         assert_eq!(xml(hostile), "a&quot;&lt;b&gt;&amp;amp;]]&gt;\\N{x};#35;\u{fffd}\u{fffd} `%%");
         assert_eq!(dot(hostile), "a\\\"<b>&amp;amp;]]>\\\\N{x};#35;\u{fffd}\u{fffd} `%%");
@@ -126,12 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn names_stay_readable_where_they_can() {
+    fn names_stay_readable_in_mermaid() {
         assert_eq!(mermaid("SOFT_KYC_FAILED _x_"), "SOFT_KYC_FAILED #95;x#95;");
     }
 
     #[test]
-    fn what_is_too_long_is_cut() {
+    fn long_texts_are_cut() {
         assert_eq!((shortened("äbcd", 4), shortened("äbcde", 4)), ("äbcd".to_owned(), "äbc…".to_owned()));
         assert_eq!(fitted("iiii", 2.0, width), "iiii");
         assert_eq!(fitted("some words", 4.0, width), "some…");

@@ -1,25 +1,25 @@
-//! Who is asking, and whether they may connect: addresses alone, no secrets.
+//! Which client sends a request, and whether its address may connect. Secrets are checked elsewhere.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderMap;
 use ipnet::IpNet;
 
-/// Who sent a request; every request that a listener serves has one among its extensions.
+/// The sender of a request; stored in the extensions of every request that a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The other end of the connection.
+    /// The remote address of the connection.
     pub socket: SocketAddr,
-    /// Whom a trusted proxy speaks for, or else the other end itself.
+    /// The client that a trusted proxy names, or otherwise the remote address.
     pub client: IpAddr,
 }
 
-/// Which addresses are served.
+/// The addresses that are served.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// Empty means all.
+    /// Empty: all addresses are allowed.
     pub allow_from: Vec<IpNet>,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is used.
     pub trusted_proxies: Vec<IpNet>,
 }
 
@@ -28,8 +28,9 @@ fn holds(nets: &[IpNet], address: IpAddr) -> bool {
 }
 
 impl Access {
-    /// The address that a request comes from: read from the right, the first in `X-Forwarded-For` that is no trusted proxy.
-    /// What stands left of it was written by that client, and an entry that is no address ends the search.
+    /// Returns the client address of a request: the rightmost address in `X-Forwarded-For` that is not a trusted proxy.
+    /// The entries to the left of it were written by that client and are ignored. An entry that is not an address ends
+    /// the search.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if self.trusted_proxies.is_empty() || !holds(&self.trusted_proxies, client) {
@@ -50,20 +51,21 @@ impl Access {
         self.allow_from.is_empty() || holds(&self.allow_from, client)
     }
 
-    /// Whether one address may stand for many clients, so that no cap for one peer applies.
+    /// Whether many clients may share this address, so that the cap for each peer does not apply.
     pub(super) fn is_many(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         peer.is_loopback() || holds(&self.trusted_proxies, peer)
     }
 }
 
-/// An address as proxies write it: bare, with a port, or an IPv6 address in brackets.
+/// Parses an address in the forms that proxies write: bare, with a port, or IPv6 in brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip())).or_else(bare)
 }
 
-/// What one peer is counted by: an IPv4 address, or the /64 that one IPv6 host can choose its addresses from.
+/// Returns the address by which connections of a peer are counted: the IPv4 address, or the /64 network of an IPv6
+/// address, because one host can use all addresses of its /64.
 pub(super) fn counted_by(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
@@ -92,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_proxy_speaks_for_others() {
+    fn only_a_trusted_proxy_may_name_another_client() {
         assert_eq!(client("198.51.100.7", &["203.0.113.5"]), "198.51.100.7");
         assert_eq!(client("10.0.0.1", &["203.0.113.5"]), "203.0.113.5");
         assert_eq!(client("::ffff:10.0.0.1", &["203.0.113.5"]), "203.0.113.5");
     }
 
     #[test]
-    fn what_the_client_wrote_itself_is_not_believed() {
+    fn entries_written_by_the_client_are_ignored() {
         assert_eq!(client("10.0.0.1", &["203.0.113.5, 198.51.100.7"]), "198.51.100.7");
         assert_eq!(client("10.0.0.1", &["203.0.113.5", "198.51.100.7, 10.0.0.2"]), "198.51.100.7");
         assert_eq!(client("10.0.0.1", &["203.0.113.5, nonsense"]), "10.0.0.1");
@@ -107,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_come_in_several_dresses() {
+    fn addresses_are_parsed_in_all_common_forms() {
         for text in ["203.0.113.5:443", "[2001:db8::1]:443", "[2001:db8::1]", "2001:db8::1"] {
             assert!(access().allows(client("10.0.0.1", &[text]).parse().expect("address")), "{text}");
         }

@@ -1,8 +1,8 @@
-//! What one connection is doing, and since when: the only thing about it that its listener looks at.
+//! The state of one connection, and the time since which it has been in that state. The listener looks at nothing else.
 //!
-//! A connection's own task writes here as it goes, and the listener's sweep reads it and says "end", so a request needs no
-//! timer. Times are milliseconds since the listener's start, as coarse as its sweeps. What is too long is said in
-//! [`crowd`](super::crowd), not here.
+//! The connection's own task updates this state. The listener's sweep reads it and sets flags that end the connection,
+//! so that a request needs no timer. Times are milliseconds since the listener's start, with the resolution of its
+//! sweeps. [`crowd`](super::crowd) applies the timeouts.
 
 use std::{
     net::IpAddr,
@@ -17,7 +17,7 @@ use futures_util::task::AtomicWaker;
 
 use super::scan::Seen;
 
-/// The time as the sweeps of one listener tell it.
+/// The clock of one listener; each sweep updates it.
 #[derive(Debug, Default)]
 pub(super) struct Ticks(AtomicU64);
 
@@ -31,20 +31,20 @@ impl Ticks {
     }
 }
 
-/// The stages of a connection; all but [`Phase::Work`] wait for the peer.
+/// The phases of a connection. In all of them except [`Phase::Work`], the connection waits for the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Accepted, nothing of HTTP read yet; TLS shakes hands here.
+    /// Accepted; no HTTP data has been read yet. Includes the TLS handshake.
     Fresh,
-    /// Some of a request's head is there. For the first request the time counts from the accept on.
+    /// A part of a request's head has been read. For the first request, the time counts from the accept.
     Head,
     /// A handler has the request, and the body is not complete.
     Body,
-    /// The whole request is there, and the answer is not yet.
+    /// The request is complete, and the response is not.
     Work,
-    /// Answered, and waiting for another request.
+    /// The response is complete; the connection waits for the next request.
     Idle,
-    /// Our side is closed, and what the peer still sends is thrown away, so that it gets to read the answer.
+    /// The write side is closed. Data from the peer is discarded, so that the peer can still read the response.
     Linger,
     Gone,
 }
@@ -52,11 +52,11 @@ pub(super) enum Phase {
 const PHASES: [Phase; 7] =
     [Phase::Fresh, Phase::Head, Phase::Body, Phase::Work, Phase::Idle, Phase::Linger, Phase::Gone];
 
-/// The request's body took too long.
+/// The request's body has exceeded its timeout.
 const BODY_LATE: u8 = 1;
-/// Finish what is under way, then close.
+/// Finish the current request, then close.
 const DRAIN: u8 = 2;
-/// The peer took too long with a head.
+/// A head has exceeded its timeout.
 const LATE: u8 = 4;
 /// Close now.
 const CLOSE: u8 = 8;
@@ -65,19 +65,20 @@ const UNREAD: u8 = 16;
 
 #[derive(Debug)]
 pub(super) struct Activity {
-    /// `since << 3 | phase`, so that both change at once.
+    /// `since << 3 | phase`, so that both change atomically.
     state: AtomicU64,
     flags: AtomicU8,
-    /// Since when the peer has not taken what was written; 0 while it does.
+    /// The time since which the peer has accepted no data; 0 if no write is blocked.
     stalled: AtomicU64,
-    /// How many requests have begun since the connection was last silent.
+    /// The number of requests that have begun since the connection was last idle.
     begun: AtomicU8,
-    /// Of the first of them, how large its chunks say they are, in bytes, and whether its head had a length.
+    /// For the first of these requests: the sum of its announced chunk sizes, in bytes, and whether its head had a
+    /// `Content-Length`.
     announced: AtomicU64,
     has_length: AtomicBool,
     task: AtomicWaker,
     ticks: Arc<Ticks>,
-    /// What the cap for one peer is counted by.
+    /// The address by which the cap for each peer is counted.
     pub(super) peer: IpAddr,
 }
 
@@ -113,7 +114,7 @@ impl Activity {
         self.state.store(since << 3 | phase as u64, Relaxed);
     }
 
-    /// The peer sent something. Says whether that begins a request after a silence.
+    /// Records that the peer sent data. Returns whether the data starts a request after an idle period.
     pub(super) fn heard(&self) -> bool {
         match self.now() {
             (Phase::Fresh, since) => self.put(Phase::Head, since),
@@ -125,19 +126,19 @@ impl Activity {
         true
     }
 
-    /// What the raw bytes of the first request after a silence have shown.
+    /// Stores the facts from the raw bytes of the first request after an idle period.
     pub(super) fn saw(&self, seen: Seen) {
         self.announced.store(seen.announced, Relaxed);
         self.has_length.store(seen.has_length, Relaxed);
     }
 
-    /// What is known in this way of the request that has begun last.
+    /// Returns these facts if they are about the current request.
     pub(super) fn seen(&self) -> Option<Seen> {
         (self.begun.load(Relaxed) == 1)
             .then(|| Seen { announced: self.announced.load(Relaxed), has_length: self.has_length.load(Relaxed) })
     }
 
-    /// A request's head is complete.
+    /// The head of a request is complete. `whole`: the request has no body.
     pub(super) fn begin(&self, whole: bool) {
         if self.has(BODY_LATE) {
             self.flags.fetch_and(!BODY_LATE, Relaxed);
@@ -146,7 +147,7 @@ impl Activity {
         self.enter(if whole { Phase::Work } else { Phase::Body });
     }
 
-    /// Nothing more of the request's body is awaited. A handler that keeps the body beyond its answer changes nothing.
+    /// No more of the request's body is expected. Has no effect if the handler drops the body after its response.
     pub(super) fn complete(&self) {
         if self.phase() == Phase::Body {
             self.enter(Phase::Work);
@@ -219,12 +220,12 @@ impl Activity {
         self.has(UNREAD)
     }
 
-    /// Makes the task that polls this the one that `tell_…` wakes.
+    /// Registers the calling task as the one that `tell_…` wakes.
     pub(super) fn listen(&self, cx: &Context<'_>) {
         self.task.register(cx.waker());
     }
 
-    /// Drives what comes before HTTP; `None` when the listener wants the connection to end first.
+    /// Drives a future that precedes HTTP. Returns `None` if the listener ends the connection first.
     pub(super) async fn unless_closed<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = std::pin::pin!(future);
         std::future::poll_fn(|cx| {
@@ -239,7 +240,7 @@ impl Activity {
     }
 }
 
-/// Says that a connection is gone, however its task ends.
+/// Marks the connection as gone when it is dropped, however its task ends.
 pub(super) struct Presence(pub(super) Arc<Activity>);
 
 impl Drop for Presence {

@@ -1,9 +1,10 @@
-//! The admin side: health, metrics, and the API by which people and the command line operate a running server.
+//! The admin side: health, metrics, and the API with which operators and the command line control a running server.
 //!
-//! All but `/healthz` and `/readyz` want the token, and every request must call this side by one of its own names, so that no
-//! page on another site reaches it. JSON in, JSON out; errors as RFC 9457 says.
+//! All paths except `/healthz` and `/readyz` require the token. Every request must name one of the configured hosts, so
+//! that web pages of other sites cannot reach the admin side. Requests and responses are JSON; errors follow RFC 9457.
 
-/// Gives a filter's parts and the admin side to an answer.
+/// Makes a handler for `then`: passes the parts of a filter and the admin side to `$answer`, and converts a problem to
+/// a response.
 macro_rules! answered {
     ($admin:expr, |$this:ident $(, $part:ident : $kind:ty)*| $answer:expr) => {{
         let admin = Arc::clone($admin);
@@ -59,19 +60,19 @@ use crate::{
 
 const METHODS: &str = "GET, POST, PUT, DELETE";
 
-/// A contact is small.
+/// The maximum body of a request about one customer or job, in bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
-/// A thousand contacts.
+/// The maximum body of an import, in bytes; enough for a thousand contacts.
 const MAX_IMPORT_BYTES: usize = 4 * 1024 * 1024;
 
-/// No page is longer, whatever is asked for.
+/// The maximum number of rows on a page.
 const MAX_PAGE: usize = 1_000;
 
-/// How many entries of a timeline, or jobs, are shown at once.
+/// The default number of timeline entries or jobs on a page.
 const PAGE: usize = 100;
 
-/// What the admin side needs to know.
+/// The state of the admin side.
 pub struct Admin {
     pub house: Arc<House>,
     pub metrics: Arc<Metrics>,
@@ -80,25 +81,25 @@ pub struct Admin {
     pub hosts: Hosts,
     pub clock: Clock,
     pub started_at: Timestamp,
-    /// The declared attributes of customers.
+    /// The customer attributes that the configuration declares.
     pub attributes: Vec<String>,
-    /// The statuses that are declared beside the documented ones.
+    /// The statuses that the configuration declares in addition to the documented ones.
     pub statuses: Vec<String>,
-    /// What the configuration says about decisions.
+    /// The settings for decisions.
     pub policy: Policy,
-    /// The ways out that are configured.
+    /// The configured channels.
     pub channels: Vec<Channel>,
-    /// The circuit breakers of those that send through a mail relay.
+    /// The circuit breakers of the channels that send through a mail relay.
     pub relays: Vec<(Channel, Arc<CircuitBreaker>)>,
     /// How long a callback may wait for a decision before it is the problem `unanswered`, in milliseconds.
     pub patience_ms: i64,
-    /// Says whether the configuration's file is another than the one that was read.
+    /// Returns whether the configuration file has changed since it was read.
     pub config_changed: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 type Answered = Result<Response, Problem>;
 
-/// A part of a path, percent-decoded.
+/// A segment of a path, percent-decoded.
 struct Part(String);
 
 impl FromStr for Part {
@@ -112,7 +113,7 @@ impl FromStr for Part {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PageQuery {
-    /// Of the list: this customer alone, in full, for ids that can't be a part of a path.
+    /// Only for the list: returns this customer's details. For ids that cannot be a segment of a path.
     id: Option<String>,
     before: Option<u64>,
     cursor: Option<String>,
@@ -122,7 +123,7 @@ struct PageQuery {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RecordsQuery {
-    /// The number of the first.
+    /// The number of the first record.
     from: Option<u64>,
     limit: Option<usize>,
 }
@@ -134,7 +135,7 @@ struct ExplainQuery {
     before: Option<u64>,
 }
 
-/// Contacts that are all checked before any is taken.
+/// The body of an import. All contacts are validated before the first is stored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ImportBody {
@@ -148,7 +149,7 @@ struct Named {
     contact: contacts::Raw,
 }
 
-/// The admin side.
+/// The routes of the admin side.
 pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
     let open = health(admin);
     let metrics = {
@@ -181,12 +182,12 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
         .unify()
 }
 
-/// Refuses a request that calls this side by a name that is not its own.
+/// Rejects a request that does not name an allowed host.
 fn called_by_name(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
     let admin = Arc::clone(admin);
     warp::header::headers_cloned()
         .and_then(move |headers: HeaderMap| {
-            // Where the target names a host as well, the listener has seen that it is the same.
+            // If the target names a host, too, the listener has already checked that both are equal.
             let allowed = admin.hosts.allow(&Uri::default(), &headers);
             if !allowed {
                 admin.refused.admin.note(Refusal::wrong_host, "Host", "is not in `admin.hosts`");
@@ -308,7 +309,7 @@ impl Admin {
     async fn customer(&self, Part(id): Part, query: PageQuery) -> Answered {
         let (store, id) = (self.store()?, customer_id(&id)?);
         let Some(case) = store.customer(&id).map_err(unreadable)? else {
-            return Err(Problem::new(Kind::NotFound).detail("no callback, import or contact of this customer is known"));
+            return Err(Problem::new(Kind::NotFound).detail("this customer has no callback, import or contact"));
         };
         let timeline = store.timeline(&id, query.before, PAGE).map_err(unreadable)?;
         let filter = JobFilter { customer: Some(id.clone()), ..JobFilter::default() };
@@ -330,11 +331,11 @@ impl Admin {
         Ok(json(StatusCode::OK, &serde_json::json!({"contact": contact, "changed": receipt != Receipt::Unchanged})))
     }
 
-    /// Takes contacts: all are checked before the first is taken.
+    /// Imports contacts. All of them are validated before the first is stored.
     async fn import(&self, body: Bytes) -> Answered {
         let ImportBody { contacts } = object(&body, r#"{"contacts": […]}"#)?;
         if contacts.len() > MAX_PAGE {
-            return Err(unprocessable(format!("at most {MAX_PAGE} contacts at once")));
+            return Err(unprocessable(format!("one request may contain at most {MAX_PAGE} contacts")));
         }
         let terms = contacts::Terms { attributes: &self.attributes, statuses: &self.statuses, now: self.clock.now() };
         let mut commands = Vec::with_capacity(contacts.len());
@@ -355,15 +356,15 @@ impl Admin {
         let (customer, name) = (customer_id(&id)?, name.into_boxed_str());
         let known = self.store()?.customer(&customer).map_err(unreadable)?.is_some();
         if !known {
-            return Err(Problem::new(Kind::NotFound).detail("nothing of this customer is known"));
+            return Err(Problem::new(Kind::NotFound).detail("this customer is unknown"));
         }
         if add && !is_tag(&name) {
-            let text = "a tag has 1 to 64 bytes without commas and control characters, as in `tag: NAME`";
+            let text = "a tag must have 1 to 64 bytes, without commas and control characters, as in `tag: NAME`";
             return Err(unprocessable(text.to_owned()));
         }
         let command = if add { Command::Tag { customer, name } } else { Command::Untag { customer, name } };
         match self.store()?.submit(command).await.map_err(refused)? {
-            Receipt::Gone => Err(unprocessable("a customer has at most 32 tags".to_owned())),
+            Receipt::Gone => Err(unprocessable("a customer can have at most 32 tags".to_owned())),
             receipt => Ok(json(StatusCode::OK, &serde_json::json!({"changed": receipt != Receipt::Unchanged}))),
         }
     }
@@ -386,10 +387,10 @@ impl Admin {
     }
 }
 
-/// A body that has to be an object; serde_json would take a list for one, or speak of Rust's types.
+/// Parses a body that must be a JSON object. serde_json would also accept an array, or name Rust types in its error.
 fn object<T: serde::de::DeserializeOwned>(body: &[u8], form: &str) -> Result<T, Problem> {
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(malformed(format!("the body has to be a JSON object, as {form}")));
+        return Err(malformed(format!("the body must be a JSON object such as {form}")));
     }
     serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))
 }
@@ -420,5 +421,5 @@ fn customer_id(text: &str) -> Result<CustomerId, Problem> {
 
 fn place(cursor: &str) -> Result<Place, Problem> {
     let parts = cursor.split_once('.').and_then(|(number, index)| Some((number.parse().ok()?, index.parse().ok()?)));
-    parts.ok_or_else(|| malformed("the cursor is none that this side has given".to_owned()))
+    parts.ok_or_else(|| malformed("the cursor is invalid".to_owned()))
 }

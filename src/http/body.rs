@@ -1,7 +1,8 @@
-//! A request's body, read up to a cap.
+//! Reads the body of a request, up to a cap.
 //!
-//! Works for bodies of a declared length and chunked ones, holds at most the cap, and copies nothing when the body comes in
-//! one piece. A length or a chunk beyond the cap is refused before it is read. There is no timer here: the listener ends a body that is late, and that arrives here as an error.
+//! Handles bodies with a declared length and chunked bodies, buffers at most the cap, and copies nothing if the body
+//! arrives in one piece. A length or a chunk size beyond the cap is refused before the data is read. This module has no
+//! timer: the listener ends a body that exceeds its timeout, and the reader gets an error.
 
 use std::{error::Error, fmt, future::poll_fn, pin::pin, task::Poll};
 
@@ -14,7 +15,7 @@ use super::{
     watched::{Announced, Late},
 };
 
-/// Why there is no body.
+/// The reason why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
     TooLarge {
@@ -22,7 +23,7 @@ pub enum BodyError {
         max: usize,
     },
     Late,
-    /// The connection ended, or the chunks were none.
+    /// The connection ended, or the chunks were malformed.
     Broken,
 }
 
@@ -31,7 +32,7 @@ impl fmt::Display for BodyError {
         match self {
             Self::TooLarge { max } => write!(f, "the body is larger than {max} bytes"),
             Self::Late => f.write_str("the body did not arrive in time"),
-            Self::Broken => f.write_str("the body is broken off or badly chunked"),
+            Self::Broken => f.write_str("the body is incomplete or malformed"),
         }
     }
 }
@@ -49,7 +50,7 @@ impl From<BodyError> for Problem {
     }
 }
 
-/// The body of the request, of at most `max` bytes; otherwise 408, 413 or 400.
+/// Returns the body of the request, of at most `max` bytes; otherwise rejects with 408, 413 or 400.
 pub fn capped_body(max: usize) -> impl Filter<Extract = (Bytes,), Error = Rejection> + Clone {
     warp::header::optional::<u64>("content-length")
         .and(warp::ext::optional::<Announced>())
@@ -67,7 +68,7 @@ pub fn capped_body(max: usize) -> impl Filter<Extract = (Bytes,), Error = Reject
         })
 }
 
-/// Reads a body, of which `declared` is the length if it is known.
+/// Reads a body. `declared` is its length in bytes, if known.
 pub async fn read_capped<S, B, E>(body: S, declared: Option<u64>, max: usize) -> Result<Bytes, BodyError>
 where
     S: Stream<Item = Result<B, E>>,
@@ -106,7 +107,7 @@ where
     Ok(whole.freeze())
 }
 
-/// Whether the listener ended this body: its word lies below warp's and hyper's.
+/// Whether the listener ended this body because of its timeout. warp and hyper wrap that error in their own.
 fn is_late(error: &(dyn Error + 'static)) -> bool {
     error.is::<Late>() || error.source().is_some_and(is_late)
 }
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn up_to_the_cap_it_is_read_and_not_beyond() {
+    async fn a_body_is_read_up_to_the_cap() {
         let too_large = Err(BodyError::TooLarge { max: 6 });
         assert_eq!(read(&[], None, 6).await, Ok(Bytes::new()));
         assert_eq!(read(&["abc", "", "def"], None, 6).await, Ok(Bytes::from("abcdef")));
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn late_and_broken_are_told_apart() {
+    async fn a_timeout_and_a_broken_body_are_different_errors() {
         let late = futures_util::stream::iter([Err::<Bytes, _>(Late)]);
         assert_eq!(read_capped(late, None, 9).await, Err(BodyError::Late));
         let broken = futures_util::stream::iter([Err::<Bytes, _>(io::Error::other("reset"))]);

@@ -1,7 +1,7 @@
-//! The one route of the public side: a callback comes in, is verified, made durable, and answered.
+//! The only route of the public side: receives a callback, verifies it, makes it durable, and answers.
 //!
-//! Nothing of a body is used, kept or logged before its hash is right. Nothing external happens while the provider waits. Each
-//! refusal is counted, and has a line in the log.
+//! No content of a body is used, stored or logged before its hash is verified. No external request is made while the
+//! provider waits. Each refusal is counted and logged.
 
 use std::{convert::Infallible, sync::Arc, time::Instant};
 
@@ -27,14 +27,14 @@ use crate::{
 
 const METHODS: &str = "POST";
 
-/// How soon the provider may come again, in seconds.
+/// The `Retry-After` for the provider, in seconds.
 const RETRY_AFTER_S: u32 = 5;
 
-/// What the public side needs to know.
+/// The state of the public side.
 pub struct Intake {
-    /// Where callbacks are taken, as `/callbacks/kyc`.
+    /// The path of the callback route, such as `/callbacks/kyc`.
     pub path: String,
-    /// The newest first.
+    /// The newest secret first.
     pub secrets: Vec<Secret>,
     pub house: Arc<House>,
     pub metrics: Arc<Metrics>,
@@ -42,13 +42,13 @@ pub struct Intake {
     pub clock: Clock,
 }
 
-/// A callback whose hash is right.
+/// A callback with a correct hash.
 enum Taken {
     Kyc(Verified<Claim>),
     Other(Verified<OtherClaim>),
 }
 
-/// The public side.
+/// The routes of the public side.
 pub fn routes(intake: Arc<Intake>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone {
     let (expected, refusing) = (Arc::clone(&intake), Arc::clone(&intake));
     warp::path::full()
@@ -65,7 +65,7 @@ pub fn routes(intake: Arc<Intake>) -> impl Filter<Extract = (Response,), Error =
 }
 
 impl Intake {
-    /// Refuses what does not come to the callback's path, or is no POST.
+    /// Rejects a request with another path or another method than POST.
     fn expect(&self, path: &str, method: &Method) -> Result<(), Rejection> {
         let is_post = method == Method::POST;
         if path == self.path && is_post {
@@ -77,20 +77,20 @@ impl Intake {
         } else if is_post {
             (Refusal::wrong_path, "path", "is not `callback.path`", Problem::new(Kind::NotFound))
         } else {
-            (Refusal::not_found, "path", "is not there", Problem::new(Kind::NotFound))
+            (Refusal::not_found, "path", "does not exist", Problem::new(Kind::NotFound))
         };
         self.refusals.note(refusal, field, reason);
         Err(problem.reject())
     }
 
-    /// Answers a request that was refused before its body was there.
+    /// Answers a request that was rejected before its body was read.
     fn refuse_unread(&self, rejection: &Rejection) -> Response {
         let problem = problem_of(rejection, METHODS);
         let known = match problem.kind() {
             Kind::TooLarge => Some((Refusal::too_large, "is larger than 64 KiB")),
             Kind::Timeout => Some((Refusal::body_timeout, "did not arrive in time")),
-            Kind::Malformed => Some((Refusal::body_broken, "broke off, or is badly chunked")),
-            // These have been counted where they arose.
+            Kind::Malformed => Some((Refusal::body_broken, "is incomplete or malformed")),
+            // `expect` has already counted these.
             Kind::NotFound | Kind::MethodNotAllowed => None,
             _ => Some((Refusal::failed, "could not be read")),
         };
@@ -163,7 +163,8 @@ impl Intake {
         })
     }
 
-    /// Refuses a body of another shape, and looks whether its hash is right all the same: the answer does not depend on that.
+    /// Refuses a body with an invalid shape. Also checks the hash, but only for the metrics and the log; the response
+    /// does not depend on it.
     fn refuse_unreadable(&self, body: &[u8], unreadable: Unreadable) -> (Answer, Problem) {
         let is_signed = is_signed(body, &self.secrets);
         match unreadable {
@@ -175,7 +176,7 @@ impl Intake {
             Unreadable::UnknownType => {
                 let refusal = if is_signed { Refusal::unknown_type_signed } else { Refusal::unknown_type };
                 self.refusals.note(refusal, "callbackType", "is not known");
-                let detail = "the callbackType is none of kyc, bank_account and transaction";
+                let detail = "the callbackType is not kyc, bank_account or transaction";
                 (Answer::other_type, Problem::new(Kind::Unprocessable).detail(detail))
             }
         }

@@ -1,7 +1,7 @@
-//! One connection, from the accept to its end: TLS, HTTP/1, and the wrapping around each request.
+//! One connection, from the accept to its end: TLS, HTTP/1, and the code around each request.
 //!
-//! Nothing that a peer does ends more than its own connection, and a handler that panics not even that. What is refused here is
-//! counted in [`Refusals`], and logged through them alone.
+//! The input of a peer can end only its own connection; a panic in a handler does not end even that. Refused requests
+//! are counted and logged through [`Refusals`] only.
 
 use std::{
     convert::Infallible, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin, sync::Arc, task::Poll, time::Duration,
@@ -32,12 +32,12 @@ use super::{
 };
 use crate::telemetry::{Refusal, Refusals};
 
-/// The largest piece of a body that is read at once, in bytes: whole callbacks arrive in one.
+/// The largest piece of a body that is read at once, in bytes. A whole callback fits.
 const READ_BYTES: usize = 64 * 1024;
-/// What a TLS connection begins with.
+/// The first byte of a TLS connection.
 const TLS_HANDSHAKE: [u8; 1] = [22];
 
-/// What serves a request: `warp::service(…)`, or anything else of that shape.
+/// A service that serves requests: `warp::service(…)`, or any other service with the same types.
 pub(super) trait Routes:
     tower::Service<Request<Inbound>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 {
@@ -52,7 +52,7 @@ impl<S> Routes for S where
 {
 }
 
-/// What all connections of a listener share.
+/// The state that all connections of a listener share.
 pub(super) struct House<S> {
     http: http1::Builder,
     tls: Option<TlsConfig>,
@@ -70,7 +70,7 @@ impl<S> House<S> {
         routes: S,
     ) -> Self {
         let mut http = http1::Builder::new();
-        // The listener's sweep does what this timeout would, without a timer for each request.
+        // The listener's sweep replaces this timeout, without a timer for each request.
         http.header_read_timeout(None)
             .half_close(true)
             .max_header_size(limits.max_header_bytes)
@@ -81,20 +81,20 @@ impl<S> House<S> {
 
 pub(super) async fn run<S: Routes>(stream: TcpStream, socket: SocketAddr, presence: Presence, house: Arc<House<S>>) {
     let activity = &presence.0;
-    // Without it answers are late, and nothing worse.
+    // If this fails, responses are only slower.
     let _ = stream.set_nodelay(true);
-    // Neither buffers nor the state of HTTP are there for a peer that says nothing.
+    // No buffers and no HTTP state are allocated before the peer has sent a byte.
     let mut first = [0];
     let Some(Ok(1)) = activity.unless_closed(stream.peek(&mut first)).await else {
         if activity.is_late() {
-            house.refusals.note(Refusal::head_timeout, "connection", "nothing came");
+            house.refusals.note(Refusal::head_timeout, "connection", "received no data");
         }
         return;
     };
     let Some(tls) = &house.tls else { return Box::pin(serve(stream, socket, activity, &house)).await };
     if first != TLS_HANDSHAKE {
         house.refusals.note(Refusal::no_tls, "connection", "does not begin with a TLS handshake");
-        let problem = Problem::new(Kind::Malformed).detail("this port speaks HTTPS");
+        let problem = Problem::new(Kind::Malformed).detail("this port requires HTTPS");
         activity.leave_unread();
         return say(&mut Watched::new(stream, activity.clone()), &problem).await;
     }
@@ -106,15 +106,14 @@ pub(super) async fn run<S: Routes>(stream: TcpStream, socket: SocketAddr, presen
     }
 }
 
-/// A problem on a stream that has no HTTP of its own.
+/// Writes a problem to a stream that is not served by hyper.
 async fn say<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, problem: &Problem) {
     let answer = problem.on_the_wire();
     let said = async {
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await
     };
-    // The deadline is its own, because this comes when the sweep has ended the connection already. A peer that does not wait
-    // for its answer gets none.
+    // This has its own timeout, because the sweep may have closed the connection already. The write is then abandoned.
     let _ = timeout(Duration::from_secs(1), said).await;
 }
 
@@ -123,11 +122,11 @@ where
     S: Routes,
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    // One clone for each connection and none for each request.
+    // Cloned once for each connection, not for each request.
     let routes = std::cell::RefCell::new(house.routes.clone());
     let (access, refusals) = (&house.access, &*house.refusals);
     let service = service_fn(move |request: Request<Incoming>| {
-        // A filter may panic when it is called as well as when it is polled.
+        // A filter may panic both when it is called and when it is polled.
         let called = receive(request, socket, activity, access, refusals)
             .map(|request| std::panic::catch_unwind(AssertUnwindSafe(|| routes.borrow_mut().call(request))));
         let activity = activity.clone();
@@ -169,7 +168,7 @@ where
             refusals.note(Refusal::headers_too_large, "head", "is too large");
         }
         Some(Err(error)) if error.is_parse() => refusals.note(Refusal::not_http, "head", error),
-        // The peer has gone, in the middle of a request or of its answer.
+        // The peer has closed the connection during a request or a response.
         Some(Err(_)) => {}
         None if activity.is_late() && activity.phase() == Phase::Head => {
             refusals.note(Refusal::head_timeout, "head", "took too long");
@@ -180,7 +179,7 @@ where
     }
 }
 
-/// The request as the routes get it, or the answer to one that no route may see.
+/// Returns the request for the routes, or the problem for a request that the routes must not see.
 fn receive(
     request: Request<Incoming>,
     socket: SocketAddr,
@@ -206,7 +205,7 @@ fn receive(
     Ok(request)
 }
 
-/// The panic hook has logged where it was; the message may contain a customer's data.
+/// The panic hook has logged the location. The panic message is not logged, because it may contain a customer's data.
 fn after_panic(refusals: &Refusals) -> Response {
     refusals.note(Refusal::panic, "handler", "panicked");
     Problem::new(Kind::Internal).response()

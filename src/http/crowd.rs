@@ -1,7 +1,8 @@
-//! All connections of one listener: who has taken too long, and who goes when there is no room.
+//! All connections of one listener: which of them exceed a timeout, and which are closed when there is no room.
 //!
-//! The caps hold by sending the longest waiting away for each newcomer, so that a crowd that sits and does nothing can't
-//! keep out those who come to say something. Who has sent a whole request, and who has only just come, is never sent away.
+//! When a cap is reached, each new connection closes the one that has been waiting longest, so that idle connections
+//! cannot block new clients. A connection whose request is complete, or that has waited for less than [`GRACE_MS`],
+//! is never closed for this reason.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -10,14 +11,14 @@ use super::{
     listener::Limits,
 };
 
-/// What an answer that did not wait for the request's end gives the peer to read it, in milliseconds.
+/// The time that a peer has to read a response that was sent before its request ended, in milliseconds.
 const LINGER_MS: u64 = 2_000;
-/// How long anyone may wait while the house is three quarters full, in milliseconds.
+/// The upper limit of every timeout while more than three quarters of the connections are in use, in milliseconds.
 const PRESSED_MS: u64 = 5_000;
-/// What everybody gets to say something in, however many come, in milliseconds.
+/// The time that each connection has to send its request before it may be closed to make room, in milliseconds.
 const GRACE_MS: u64 = 100;
 
-/// Whether a connection may come in, and how many others were closed for it.
+/// Whether a connection may be accepted, and how many others were closed for it.
 pub(super) struct Room {
     pub(super) is_there: bool,
     pub(super) sent_away: usize,
@@ -42,7 +43,7 @@ impl Crowd {
         self.connections.len() >= self.limits.connections
     }
 
-    /// Whether there is room for one more, or can be made.
+    /// Returns whether there is room for one more connection, or whether room can be made.
     pub(super) fn has_room(&mut self, now: u64) -> bool {
         if self.is_full() {
             self.forget_gone();
@@ -50,12 +51,12 @@ impl Crowd {
         !self.is_full() || self.connections.iter().any(|activity| waits(activity, now).is_some())
     }
 
-    /// Makes room for one more, as far as anybody waits. Returns how many connections were closed for it.
+    /// Makes room for one more connection by closing waiting ones, if any. Returns how many were closed.
     pub(super) fn make_room(&mut self, now: u64) -> usize {
         if self.is_full() { self.send_away(None, (self.limits.connections / 64).max(1), now) } else { 0 }
     }
 
-    /// Room for one more of this peer, of which only so many are let in.
+    /// Makes room for one more connection of this peer, within the cap for each peer.
     pub(super) fn make_room_for(&mut self, peer: IpAddr, now: u64) -> Room {
         let full =
             |crowd: &Self| crowd.peers.get(&peer).is_some_and(|count| *count >= crowd.limits.connections_per_peer);
@@ -74,7 +75,7 @@ impl Crowd {
         self.connections.push(activity);
     }
 
-    /// Ends what has lasted too long.
+    /// Closes the connections that have exceeded a timeout.
     pub(super) fn sweep(&mut self, now: u64) {
         self.forget_gone();
         let pressed = self.connections.len() > self.limits.connections / 4 * 3;
@@ -83,7 +84,7 @@ impl Crowd {
         }
     }
 
-    /// Everybody finishes what is under way and goes.
+    /// Tells every connection to finish its request and then to close.
     pub(super) fn drain(&self) {
         self.connections.iter().for_each(|activity| activity.tell_drain());
     }
@@ -106,8 +107,8 @@ impl Crowd {
         });
     }
 
-    /// Sends those away who have been waiting longest, of one peer or of all. They are out of the count at once, and out of
-    /// the house as soon as their tasks run.
+    /// Closes the connections that have been waiting longest, at most `count`, of one peer or of all. They are
+    /// removed from the count at once; their tasks end when they run next.
     pub(super) fn send_away(&mut self, peer: Option<IpAddr>, count: usize, now: u64) -> usize {
         let mut waiting: Vec<(u64, &Arc<Activity>)> = self
             .connections
@@ -128,7 +129,7 @@ impl Crowd {
     }
 }
 
-/// Since when this one has been waiting, if it may be sent away.
+/// The time since which this connection has been waiting, if it may be closed.
 fn waits(activity: &Activity, now: u64) -> Option<u64> {
     match activity.now() {
         (Phase::Work | Phase::Gone, _) => None,
@@ -146,10 +147,10 @@ fn judge(activity: &Activity, now: u64, pressed: bool, limits: &Limits) {
     let head = allowed(limits.header_timeout);
     match phase {
         Phase::Fresh | Phase::Head if age > head => activity.tell_late(),
-        // First the handler gets to answer 408; one that does not read the body is cut off later.
+        // First the handler may answer with 408. A handler that does not read the body is aborted later.
         Phase::Body if age > allowed(limits.body_timeout).saturating_mul(2) => activity.tell_close(),
         Phase::Body if age > allowed(limits.body_timeout) => activity.tell_body_late(),
-        // Gently, because a request may be on its way.
+        // Closes gracefully, because a request may be on its way.
         Phase::Idle if age > allowed(limits.idle_timeout).saturating_add(head) => activity.tell_close(),
         Phase::Idle if age > allowed(limits.idle_timeout) => activity.tell_drain(),
         Phase::Linger if age > LINGER_MS => activity.tell_close(),
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_waiting_goes_for_a_newcomer_and_never_one_being_served() {
+    fn a_new_connection_closes_the_longest_waiting_one_but_none_being_served() {
         let mut house = House::new(3, 3);
         let served = house.at(1).enters(1);
         served.begin(true);
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_room_while_all_are_being_served_or_have_just_come() {
+    fn there_is_no_room_while_all_connections_are_served_or_new() {
         let mut house = House::new(2, 2);
         let served = house.enters(1);
         served.begin(true);
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_with_too_many_makes_room_for_itself_alone() {
+    fn a_peer_over_its_cap_closes_only_its_own_connections() {
         let mut house = House::new(10, 2);
         let other = house.at(1).enters(9);
         let (first, second) = (house.at(2).enters(1), house.at(3).enters(1));
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn each_phase_has_its_time() {
+    fn each_phase_has_its_own_timeout() {
         let mut house = House::new(100, 100);
         let (fresh, idle, served, body) = (house.enters(1), house.enters(1), house.enters(1), house.enters(1));
         idle.enter(Phase::Idle);
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_house_is_less_patient() {
+    fn timeouts_are_shorter_when_most_connections_are_in_use() {
         let mut house = House::new(4, 4);
         let crowd: Vec<_> = (0..4).map(|_| house.enters(1)).collect();
         crowd.iter().for_each(|activity| activity.enter(Phase::Idle));
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_takes_nothing_is_cut_off() {
+    fn a_peer_that_reads_nothing_is_closed() {
         let mut house = House::new(4, 4);
         let reader = house.at(1).enters(1);
         reader.begin(true);

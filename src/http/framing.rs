@@ -1,5 +1,5 @@
-//! Requests that hyper reads and that no route may see: heads of which two programs could think differently, and targets that
-//! warp can't take.
+//! Checks for requests that hyper accepts and that routes must not see: heads that two programs could interpret
+//! differently, and targets that warp cannot handle.
 //!
 //! Rules: RFC 9112, sections 3.2 (target and Host) and 6.1 (Transfer-Encoding).
 
@@ -11,11 +11,11 @@ use http::{
 use super::reply::{Kind, Problem};
 use crate::telemetry::Refusal;
 
-/// What is wrong with a head. `Err` has the field and the reason.
+/// The result of checking a head. `Err` contains the field and the reason.
 type Checked = Result<(), (&'static str, &'static str)>;
 
-/// The answer to a request that no route may see, with the kind, the field and the reason for the log. `has_length`: the head
-/// had a `Content-Length`, which hyper drops beside a `Transfer-Encoding`.
+/// Returns the problem for a request that routes must not see, with the kind, the field and the reason for the log.
+/// `has_length`: the head had a `Content-Length`, which hyper drops if there is a `Transfer-Encoding`.
 pub(super) fn objection<B>(
     request: &Request<B>,
     has_length: bool,
@@ -26,11 +26,11 @@ pub(super) fn objection<B>(
         Err(wrong) => (Refusal::bad_request, Kind::Malformed, wrong),
         Ok(()) if !headers.contains_key(TRANSFER_ENCODING) => return None,
         Ok(()) if !is_chunked_alone(headers) => {
-            let wrong = ("Transfer-Encoding", "only chunked, once, is understood");
+            let wrong = ("Transfer-Encoding", "only one value, chunked, is supported");
             (Refusal::transfer_coding, Kind::NotImplemented, wrong)
         }
         Ok(()) if has_length => {
-            let wrong = ("Content-Length", "must not stand beside Transfer-Encoding");
+            let wrong = ("Content-Length", "must not be combined with Transfer-Encoding");
             (Refusal::bad_request, Kind::Malformed, wrong)
         }
         Ok(()) => return None,
@@ -39,16 +39,16 @@ pub(super) fn objection<B>(
     Some((refusal, field, reason, problem))
 }
 
-/// A target is a path, or a whole URL of the host that `Host` names; `OPTIONS` may ask about `*`.
+/// Checks the target: a path, or a complete URL with the host that `Host` names; for `OPTIONS` also `*`.
 fn target(method: &Method, uri: &Uri, headers: &HeaderMap) -> Checked {
     let wrong = |reason| Err(("target", reason));
     if method == Method::CONNECT {
-        return wrong("this is no proxy, and CONNECT leads nowhere");
+        return wrong("CONNECT is not supported; this server is not a proxy");
     }
     let path = uri.path();
     let is_path = path.starts_with('/') || (method == Method::OPTIONS && path == "*");
     if !is_path {
-        return wrong("has to be a path that begins with a slash");
+        return wrong("must be a path that begins with a slash");
     }
     let Some(authority) = uri.authority() else { return Ok(()) };
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -56,25 +56,26 @@ fn target(method: &Method, uri: &Uri, headers: &HeaderMap) -> Checked {
     }
     let same = |host: &http::HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
     if headers.get(HOST).is_some_and(|host| !same(host)) {
-        return wrong("names another host than the Host header");
+        return wrong("names a different host than the Host header");
     }
     Ok(())
 }
 
-/// Exactly one, and a host; HTTP/1.0 knows no `Host` yet.
+/// Checks that there is exactly one valid `Host`. HTTP/1.0 requests may have none.
 fn host(version: Version, headers: &HeaderMap) -> Checked {
     let wrong = |reason| Err(("Host", reason));
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) if host.as_bytes().iter().all(|byte| is_in_host(*byte)) => Ok(()),
-        (Some(_), None) => wrong("has characters that no host has"),
-        (Some(_), Some(_)) => wrong("stands there twice"),
+        (Some(_), None) => wrong("has characters that are not allowed in a host"),
+        (Some(_), Some(_)) => wrong("occurs twice"),
         (None, _) if version < Version::HTTP_11 => Ok(()),
         (None, _) => wrong("is missing"),
     }
 }
 
-/// A registered name, an IP literal in brackets, a port (RFC 3986, section 3.2.2); no user before an `@`.
+/// Whether a byte may occur in a registered name, an IP literal in brackets, or a port (RFC 3986, section 3.2.2). User
+/// information before an `@` is not allowed.
 fn is_in_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_paths_or_urls_of_the_named_host() {
+    fn a_target_is_a_path_or_a_url_of_the_named_host() {
         let with_host = |method, target| refused(method, target, Version::HTTP_11, &[("host", "X.example:80")]);
         for (method, target) in [
             ("GET", "/"),
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_host_and_it_is_one() {
+    fn there_is_exactly_one_valid_host() {
         let hosts = |version, hosts: &[&str]| {
             refused("GET", "/", version, &hosts.iter().map(|host| ("host", *host)).collect::<Vec<_>>())
         };

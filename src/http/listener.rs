@@ -1,7 +1,7 @@
-//! A bound socket, and the loop that accepts, sweeps and at last drains its connections.
+//! A bound socket, and the loop that accepts, sweeps and finally drains its connections.
 //!
-//! Used for the public and the admin side alike. There is one task for each connection and none for each request; whoever
-//! waits too long, and whoever is too many, is found by the sweeps of this loop and not by timers of their own.
+//! The public and the admin side both use it. Each connection has one task; a request has no task of its own. The
+//! loop's sweeps find connections that exceed a timeout or a cap, so that no connection needs a timer of its own.
 
 use std::{
     convert::Infallible,
@@ -31,24 +31,26 @@ use crate::{
     telemetry::{Refusal, Refusals},
 };
 
-/// The bounds of one listener.
+/// The limits of one listener.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Open at once. One more sends away who has been waiting longest, never who is being served.
+    /// The maximum number of open connections. One more closes the connection that has been waiting longest, but never
+    /// one whose request is being served.
     pub connections: usize,
-    /// Of those, from one peer. Loopback and trusted proxies are exempt.
+    /// The maximum number of connections from one peer. Loopback and trusted proxies are exempt.
     pub connections_per_peer: usize,
-    /// From the accept, or from the first byte of a later request, to the end of its head; TLS included.
+    /// From the accept, or from the first byte of a later request, to the end of the request's head. Includes the TLS
+    /// handshake.
     pub header_timeout: Duration,
-    /// From a request's head to the end of its body.
+    /// From the end of a request's head to the end of its body.
     pub body_timeout: Duration,
-    /// Between two requests.
+    /// The maximum time between two requests.
     pub idle_timeout: Duration,
-    /// With nothing of an answer taken by the peer.
+    /// The maximum time in which the peer accepts no byte of a response.
     pub write_timeout: Duration,
     /// From the shutdown to the end of the last connection.
     pub drain: Duration,
-    /// The first line and the headers of a request, in bytes.
+    /// The maximum size of the request line and the headers together, in bytes.
     pub max_header_bytes: usize,
 }
 
@@ -59,7 +61,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The defaults for so many connections.
+    /// The default limits for this number of connections.
     pub fn of(connections: usize) -> Self {
         Self {
             connections,
@@ -73,7 +75,7 @@ impl Limits {
         }
     }
 
-    /// Often enough that no timeout is late by more than an eighth.
+    /// Returns the interval of the sweeps. No timeout is detected later than an eighth of its duration.
     fn sweep_every(&self) -> Duration {
         let shortest =
             [self.header_timeout, self.body_timeout, self.idle_timeout, self.write_timeout].into_iter().min();
@@ -81,7 +83,7 @@ impl Limits {
     }
 }
 
-/// Why a socket could not be bound.
+/// The reason why a socket could not be bound.
 #[derive(Debug)]
 pub struct ListenError {
     pub address: SocketAddr,
@@ -91,7 +93,7 @@ pub struct ListenError {
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = match self.cause.kind() {
-            io::ErrorKind::AddrInUse => "another program listens there already",
+            io::ErrorKind::AddrInUse => "another program already listens there",
             io::ErrorKind::PermissionDenied => "ports below 1024 need a permission that this process lacks",
             io::ErrorKind::AddrNotAvailable => "this machine has no such address",
             _ => return write!(f, "cannot listen on {}: {}", self.address, self.cause),
@@ -106,7 +108,7 @@ impl std::error::Error for ListenError {
     }
 }
 
-/// A bound socket that nobody is served on yet.
+/// A bound socket that does not serve connections yet.
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
@@ -137,18 +139,18 @@ impl Listener {
         Ok(Self { socket, address, limits, tls, access, refusals })
     }
 
-    /// Counts what it refuses there.
+    /// Counts refused requests and connections in `refusals`.
     #[must_use]
     pub fn counting(self, refusals: Arc<Refusals>) -> Self {
         Self { refusals, ..self }
     }
 
-    /// Where it listens, with the port that the system chose for port 0.
+    /// The address that the listener is bound to, with the port that the system chose for port 0.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `shutdown`, then lets requests that are under way finish, for as long as [`Limits::drain`] allows.
+    /// Serves until `shutdown` resolves. Then running requests may finish, for at most [`Limits::drain`].
     pub async fn serve<F>(self, routes: F, shutdown: impl Future<Output = ()>)
     where
         F: Filter<Error = Infallible> + Clone + Send + Sync + 'static,
@@ -170,7 +172,7 @@ impl Listener {
     }
 }
 
-/// The state of the loop. `S` is the routes as a service.
+/// The state of the accept loop. `S` is the routes as a service.
 struct Hall<S> {
     house: Arc<House<S>>,
     crowd: Crowd,
@@ -195,7 +197,7 @@ impl<S: connection::Routes> Hall<S> {
                     Ok((stream, peer)) => self.welcome(stream, peer),
                     Err(error) => self.cannot_accept(&error).await,
                 },
-                // Everybody is being served, or has only just come. Who comes now waits in the system's queue.
+                // No connection can be closed to make room. New connections wait in the system's queue.
                 () = sleep(Duration::from_millis(5)), if !room => self.look_at_the_clock(),
             }
             room = self.crowd.has_room(self.ticks.now_ms());
@@ -220,11 +222,11 @@ impl<S: connection::Routes> Hall<S> {
             let room = self.crowd.make_room_for(counted, now);
             sent_away += room.sent_away;
             if !room.is_there {
-                return self.crowded(sent_away + 1, "one address has too many");
+                return self.crowded(sent_away + 1, "one address has too many connections");
             }
         }
         sent_away += self.crowd.make_room(now);
-        self.crowded(sent_away, "there is no room for a new one");
+        self.crowded(sent_away, "closed to make room for a new connection");
         let activity = Arc::new(Activity::new(self.ticks.clone(), counted));
         self.crowd.admit(activity.clone());
         let presence = Presence(activity);
@@ -238,13 +240,13 @@ impl<S: connection::Routes> Hall<S> {
     }
 
     async fn cannot_accept(&mut self, error: &io::Error) {
-        // The connection was reset before it was accepted: its own affair.
+        // The connection was reset before it was accepted, which needs no action.
         if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
             return;
         }
         let sent_away = self.crowd.send_away(None, (self.crowd.len() / 16).max(1), self.ticks.now_ms());
         self.house.refusals.note(Refusal::no_descriptor, "accept", error);
-        self.crowded(sent_away, "the system accepts no more");
+        self.crowded(sent_away, "the system accepts no more connections");
         sleep(Duration::from_millis(100)).await;
     }
 
@@ -261,13 +263,14 @@ impl<S: connection::Routes> Hall<S> {
             }
         };
         if timeout(deadline, drained).await.is_err() {
-            tracing::warn!(open = self.tasks.len(), "connections were cut off at the end of the drain time");
+            tracing::warn!(open = self.tasks.len(), "connections were closed at the end of the drain timeout");
             self.tasks.shutdown().await;
         }
     }
 }
 
-/// As many connections as there can be files for; the soft limit is raised where it may be.
+/// Returns the number of connections that the limit of open files allows. Raises the soft limit if necessary and
+/// possible.
 fn allowed_by_the_system(connections: usize) -> usize {
     /// Files that the rest of the process needs: store, logs, outgoing connections, a second listener.
     const RESERVED: u64 = 512;
@@ -283,9 +286,9 @@ fn allowed_by_the_system(connections: usize) -> usize {
     if soft >= wanted {
         return connections;
     }
-    // Where there is next to nothing, two listeners take half of it together.
+    // If the limit is very low, two listeners together use half of it.
     let left = soft.saturating_sub(RESERVED).max(soft / 4);
     let fewer = usize::try_from(left).unwrap_or(connections).min(connections);
-    tracing::warn!(open_files = soft, connections = fewer, "the limit of open files allows fewer connections");
+    tracing::warn!(open_files = soft, connections = fewer, "the limit of open files reduces the number of connections");
     fewer
 }

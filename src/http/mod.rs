@@ -1,6 +1,6 @@
-//! HTTP as the program serves it: listeners, bodies with a cap, answers, and who may ask.
+//! The HTTP server: listeners, bodies with a size cap, responses, and access control.
 //!
-//! Routes are warp filters and live in files of their own. Nothing here knows of KYC.
+//! Routes are warp filters in files of their own. Except for the routes, nothing here depends on KYC.
 
 mod access;
 mod activity;

@@ -1,4 +1,4 @@
-//! The query of a request as a value, or which part of it can't be read.
+//! Parses the query of a request, and reports which part of it is invalid.
 
 use std::future::ready;
 
@@ -7,7 +7,7 @@ use warp::{Filter, Rejection};
 
 use super::reply::{Kind, Problem};
 
-/// Only where the token has been seen: names and numbers of the request are repeated.
+/// Only use this after the token has been checked, because the error repeats names and values of the request.
 pub fn query<T: DeserializeOwned + Send>() -> impl Filter<Extract = (T,), Error = Rejection> + Copy {
     let none = || warp::any().map(String::new);
     let raw = warp::query::raw().or(none()).unify();
@@ -22,9 +22,9 @@ fn read<T: DeserializeOwned>(raw: &str) -> Result<T, String> {
         let path = error.path().to_string();
         let why = error.inner().to_string().replacen("field", "parameter", 1);
         if path == "." || why.contains(" parameter `") {
-            format!("the query can't be read: {why}")
+            format!("the query cannot be read: {why}")
         } else {
-            format!("the query can't be read: {path}: {why}")
+            format!("the query cannot be read: {path}: {why}")
         }
     })
 }
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_is_named() {
+    fn the_error_names_the_part_that_is_invalid() {
         let asked = Asked { customer: Some("C 1".into()), limit: Some(7) };
         assert_eq!(read("customer=C%201&limit=7"), Ok(asked));
         assert_eq!(read(""), Ok(Asked { customer: None, limit: None }));

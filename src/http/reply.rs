@@ -1,6 +1,6 @@
-//! Every answer that is no page: JSON, and problems as RFC 9457 writes them.
+//! All responses except pages: JSON, and problems in the format of RFC 9457.
 //!
-//! [`Kind`] is the only table from a kind of error to a status. No answer says what program gave it.
+//! [`Kind`] is the only table that maps kinds of errors to status codes. No response names the program.
 
 use std::convert::Infallible;
 
@@ -13,14 +13,14 @@ use warp::{Rejection, reject, reply::Response};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $status:literal $slug:literal $title:literal),+ $(,)?) => {
-        /// What can be wrong with a request, or with us.
+        /// The kinds of problems, of the request or of the server.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Kind {
             $($(#[$doc])* $kind,)+
         }
 
         impl Kind {
-            /// The status, the last part of the `type`, and the title.
+            /// The status code, the last part of the `type`, and the title.
             const fn row(self) -> (u16, &'static str, &'static str) {
                 match self {
                     $(Self::$kind => ($status, $slug, $title),)+
@@ -32,25 +32,25 @@ macro_rules! kinds {
 
 kinds! {
     Malformed = 400 "malformed" "The request is malformed",
-    /// No hint which of the things that must fit did not.
+    /// The response does not say which of the checks failed.
     Unauthorized = 401 "unauthorized" "The request is not authorised",
     Forbidden = 403 "forbidden" "The request is not allowed",
-    NotFound = 404 "not-found" "There is nothing here",
+    NotFound = 404 "not-found" "The resource does not exist",
     MethodNotAllowed = 405 "method-not-allowed" "The method is not allowed here",
     Timeout = 408 "timeout" "The request took too long",
-    Conflict = 409 "conflict" "The request does not fit what is there",
+    Conflict = 409 "conflict" "The request conflicts with the current state",
     TooLarge = 413 "too-large" "The body is too large",
-    UnsupportedMedia = 415 "unsupported-media-type" "The body's type is not understood",
-    /// The admin side was reached by a name that is not its own.
+    UnsupportedMedia = 415 "unsupported-media-type" "The body's media type is not supported",
+    /// The request named a host that the admin side does not serve.
     Misdirected = 421 "misdirected" "The request was meant for another host",
-    /// A callback about something else than KYC, or a well-formed request that says what can't be done.
-    Unprocessable = 422 "unprocessable" "The request can't be processed",
+    /// A callback that is not about KYC, or a well-formed request that cannot be carried out.
+    Unprocessable = 422 "unprocessable" "The request cannot be processed",
     TooMany = 429 "too-many-requests" "There were too many requests",
     HeadersTooLarge = 431 "headers-too-large" "The headers are too large",
-    Internal = 500 "internal" "Something went wrong here",
-    NotImplemented = 501 "not-implemented" "The request asks for what is not understood here",
-    /// Come again.
-    Unavailable = 503 "unavailable" "The request can't be taken right now",
+    Internal = 500 "internal" "An internal error occurred",
+    NotImplemented = 501 "not-implemented" "The request uses a feature that is not supported",
+    /// The client should retry later.
+    Unavailable = 503 "unavailable" "The request cannot be accepted at the moment",
 }
 
 impl Kind {
@@ -59,7 +59,7 @@ impl Kind {
     }
 }
 
-/// One problem, as it is answered.
+/// One problem, to be sent as a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     kind: Kind,
@@ -88,14 +88,14 @@ impl Problem {
         Self { kind, detail: None, allow: None, retry_after_s, bearer: false, close: false }
     }
 
-    /// What exactly is wrong. Nothing of the request is repeated here before it is verified.
+    /// A description of the problem. Before the request is verified, it must not repeat any part of the request.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// The methods that are allowed, for a 405.
+    /// The allowed methods, for a 405.
     #[must_use]
     pub fn allow(mut self, methods: &'static str) -> Self {
         self.allow = Some(methods);
@@ -108,14 +108,14 @@ impl Problem {
         self
     }
 
-    /// Asks for a bearer token, for a 401.
+    /// Requests a bearer token, for a 401.
     #[must_use]
     pub fn bearer(mut self) -> Self {
         self.bearer = true;
         self
     }
 
-    /// Closes the connection after the answer: what follows the request is not read.
+    /// Closes the connection after the response, so that data after the request is not read.
     #[must_use]
     pub fn close(mut self) -> Self {
         self.close = true;
@@ -147,14 +147,14 @@ impl Problem {
         if self.bearer {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        // What is left of such a request is not read.
+        // The rest of such a request is not read.
         if self.close || matches!(self.kind, Kind::Timeout | Kind::TooLarge | Kind::Forbidden) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
-    /// The whole answer as text, for a connection that has no HTTP of its own.
+    /// The complete response as text, for a stream that is not served by hyper.
     pub(super) fn on_the_wire(&self) -> String {
         let (status, body) = (self.kind.status(), self.body());
         format!(
@@ -165,7 +165,7 @@ impl Problem {
         )
     }
 
-    /// For filters that end a request; [`answer`] finds it again.
+    /// Converts the problem to a rejection, which [`answer`] converts back.
     pub fn reject(self) -> Rejection {
         reject::custom(Refusal(self))
     }
@@ -176,12 +176,12 @@ struct Refusal(Problem);
 
 impl reject::Reject for Refusal {}
 
-/// The answer to a request that no route took. `allow` names the methods that routes on this side have.
+/// Returns the response for a request that no route accepted. `allow` lists the methods of this side's routes.
 pub fn answer(rejection: &Rejection, allow: &'static str) -> Response {
     problem_of(rejection, allow).response()
 }
 
-/// The same before it is written.
+/// Like [`answer`], but returns the problem.
 pub(super) fn problem_of(rejection: &Rejection, allow: &'static str) -> Problem {
     if let Some(Refusal(problem)) = rejection.find() {
         return problem.clone();
@@ -195,7 +195,7 @@ pub(super) fn problem_of(rejection: &Rejection, allow: &'static str) -> Problem 
     } else if rejection.find::<reject::UnsupportedMediaType>().is_some() {
         Kind::UnsupportedMedia
     } else if rejection.find::<reject::InvalidQuery>().is_some() {
-        let detail = "the query can't be read: a parameter in it is not known here, or has a value that it can't have";
+        let detail = "the query cannot be read: it has an unknown parameter or an invalid value";
         return Problem::new(Kind::Malformed).detail(detail);
     } else if rejection.find::<reject::InvalidHeader>().is_some()
         || rejection.find::<reject::MissingHeader>().is_some()
@@ -208,25 +208,25 @@ pub(super) fn problem_of(rejection: &Rejection, allow: &'static str) -> Problem 
     Problem::new(kind)
 }
 
-/// [`answer`] as `Filter::recover` wants it: `.recover(refused("POST"))`.
+/// [`answer`] in the form that `Filter::recover` takes: `.recover(refused("POST"))`.
 pub fn refused(
     allow: &'static str,
 ) -> impl Fn(Rejection) -> std::future::Ready<Result<Response, Infallible>> + Clone + Send + Sync + 'static {
     move |rejection| std::future::ready(Ok(answer(&rejection, allow)))
 }
 
-/// A value as JSON.
+/// Serializes a value as a JSON response.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => with_type(status, Response::new(body.into()), JSON),
         Err(error) => {
-            tracing::error!(%error, "an answer could not be written as JSON");
+            tracing::error!(%error, "a response could not be serialized as JSON");
             Problem::new(Kind::Internal).response()
         }
     }
 }
 
-/// JSON that is known beforehand.
+/// A response with constant JSON.
 pub fn fixed_json(status: StatusCode, body: &'static str) -> Response {
     with_type(status, Response::new(body.into()), JSON)
 }

@@ -1,17 +1,18 @@
-//! The raw bytes of a request beside hyper's reading of them, for two facts that hyper keeps to itself: whether the head had a
-//! `Content-Length` next to a `Transfer-Encoding`, and how large the chunks say they are before they have come.
+//! Scans the raw bytes of a request in parallel to hyper, for two facts that hyper does not expose: whether the head
+//! had a `Content-Length` next to a `Transfer-Encoding`, and the announced sizes of chunks before their data arrives.
 //!
-//! What is seen here refuses requests and never takes one: which bytes belong to which request is hyper's to say. Only the
-//! first request after a silence is looked at. Of those that are pipelined behind it hyper reads a `Transfer-Encoding` alone and
-//! closes the connection after the answer, as RFC 9112 wants it, and chunks count as they come.
+//! The result is only used to refuse requests, never to accept one; hyper alone decides which bytes belong to which
+//! request. Only the first request after an idle period is scanned. For requests that are pipelined behind it, hyper
+//! reads only the `Transfer-Encoding` and closes the connection after the response, as RFC 9112 requires; their chunks
+//! count when they arrive.
 
 const LENGTH: &[u8] = b"content-length:";
 
-/// What has been seen of the request.
+/// The facts found in the request so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub has_length: bool,
-    /// The sum of the sizes in the chunks' first lines, in bytes.
+    /// The sum of the announced chunk sizes, in bytes.
     pub announced: u64,
 }
 
@@ -23,19 +24,19 @@ pub(super) struct Scan {
 
 #[derive(Clone, Copy, Debug)]
 enum At {
-    /// In the request line or before it.
+    /// In the request line, or in empty lines before it.
     Start { empty: bool },
-    /// In a header line, of which so many bytes are those of [`LENGTH`].
+    /// In a header line whose first `matched` bytes are those of [`LENGTH`].
     Header { matched: usize },
-    /// In a header line that is another, or in the rest of one.
+    /// In a header line with another name, or in the rest of a header line.
     Rest { empty: bool },
-    /// In a chunk's first line. `None`: no digit yet.
+    /// In the size line of a chunk. `None`: no digit yet.
     Size(Option<u64>),
-    /// Behind the size.
+    /// After the size, in the rest of the size line.
     Extension(u64),
-    /// In a chunk, with so many bytes to come, its line break among them.
+    /// In the data of a chunk. The number of bytes left includes the line break.
     Chunk(u64),
-    /// There is nothing more to see.
+    /// The rest of the request is not scanned.
     End,
 }
 
@@ -46,7 +47,7 @@ impl Default for Scan {
 }
 
 impl Scan {
-    /// Looks at what has come, and says what is seen where that has changed.
+    /// Scans the next bytes. Returns the facts if they have changed.
     pub(super) fn read(&mut self, mut bytes: &[u8]) -> Option<Seen> {
         let before = self.seen;
         while !bytes.is_empty() {
@@ -80,7 +81,7 @@ impl Scan {
         (self.seen != before).then_some(self.seen)
     }
 
-    /// On to the end of a line of which only matters whether it is empty.
+    /// Skips to the end of a line and only records whether the line is empty.
     fn skip_line<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let here = &bytes[..end.unwrap_or(bytes.len())];
@@ -123,7 +124,7 @@ impl Scan {
 mod tests {
     use super::*;
 
-    /// What is seen of these bytes, however they are cut into pieces.
+    /// Returns the facts found in `text`, and checks that they do not depend on how the bytes are split.
     fn seen(text: &str) -> Seen {
         let whole = {
             let mut scan = Scan::default();
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_seen_in_the_head_alone() {
+    fn a_length_is_found_only_in_the_head() {
         for (text, has_length) in [
             ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", true),
             ("\r\n\r\nPOST / HTTP/1.1\r\ncontent-LENGTH:5\r\n\r\n", true),
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_counted_before_they_have_come() {
+    fn chunks_are_counted_before_their_data_arrives() {
         let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
         for (body, announced) in [
             ("", 0),

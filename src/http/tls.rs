@@ -1,4 +1,4 @@
-//! The certificate and key of a listener. Read once, at start.
+//! The certificate and the key of a listener. They are read once, at start.
 
 use std::{
     fmt,
@@ -15,7 +15,7 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate chain and its key, ready to serve with.
+/// A certificate chain and its private key, ready for use by a listener.
 #[derive(Clone)]
 pub struct TlsConfig(Arc<ServerConfig>);
 
@@ -25,7 +25,7 @@ impl fmt::Debug for TlsConfig {
     }
 }
 
-/// Which file is wrong, and what with it.
+/// The file that is wrong, and the problem with it.
 #[derive(Debug)]
 pub struct TlsError {
     pub file: PathBuf,
@@ -41,7 +41,7 @@ impl fmt::Display for TlsError {
 impl std::error::Error for TlsError {}
 
 impl TlsConfig {
-    /// Reads PEM files: the certificate first and then those that it rests on, and its private key.
+    /// Reads PEM files: a chain that begins with the server's certificate, and the private key.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let wrong = |file: &Path, problem: String| TlsError { file: file.to_owned(), problem };
         let pem = |file: &Path, what: &str, error: PemError| wrong(file, explain(what, &error));
@@ -63,9 +63,9 @@ impl TlsConfig {
                     wrong(key, format!("is not the key of the certificate in {}", certificate.display()))
                 }
                 rustls::Error::InvalidCertificate(problem) => {
-                    wrong(certificate, format!("the certificate can't be used: {problem:?}"))
+                    wrong(certificate, format!("the certificate cannot be used: {problem:?}"))
                 }
-                other => wrong(key, format!("the private key can't be used: {other}")),
+                other => wrong(key, format!("the private key cannot be used: {other}")),
             })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))
@@ -79,8 +79,8 @@ impl TlsConfig {
 fn explain(what: &str, error: &PemError) -> String {
     match error {
         PemError::Io(error) => format!("cannot be read: {error}"),
-        PemError::NoItemsFound => format!("holds no {what} in PEM form (a block that begins with -----BEGIN …-----)"),
-        other => format!("is no {what} in PEM form: {other}"),
+        PemError::NoItemsFound => format!("contains no {what} in PEM format (a block starting with -----BEGIN …-----)"),
+        other => format!("is not a {what} in PEM format: {other}"),
     }
 }
 
@@ -106,9 +106,9 @@ mod tests {
         assert!(TlsConfig::load(&certificate, &key).is_ok());
         for (certificate, key, file, part) in [
             (&certificate, &other, &other, "is not the key of the certificate in"),
-            (&certificate, &empty, &empty, "holds no private key"),
-            (&empty, &key, &empty, "holds no certificate"),
-            (&key, &key, &key, "holds no certificate"),
+            (&certificate, &empty, &empty, "contains no private key"),
+            (&empty, &key, &empty, "contains no certificate"),
+            (&key, &key, &key, "contains no certificate"),
             (&missing, &key, &missing, "cannot be read"),
         ] {
             let error = TlsConfig::load(certificate, key).expect_err("refused");

@@ -1,7 +1,7 @@
-//! Who may use the admin side: those who hold its token and call it by its own name.
+//! Access control of the admin side: a request must carry its token and name one of its hosts.
 //!
-//! The `Host` check keeps a page on another site from reaching this side through a name of its own that it lets resolve to
-//! this machine; the token keeps out everybody else.
+//! The check of `Host` blocks web pages of other sites: such a page could let a domain of its own resolve to this
+//! machine. The token blocks all other callers.
 
 use std::{
     fmt, fs,
@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq;
 
 const TOKEN_BYTES: usize = 32;
 
-/// The token of the admin side, as a digest: what is compared has one length, whatever is sent.
+/// The token of the admin side, stored as a digest, so that all compared values have the same length.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
 
@@ -33,13 +33,13 @@ impl Token {
         Self(Sha256::digest(token.as_bytes()).into())
     }
 
-    /// In constant time.
+    /// Compares in constant time.
     pub fn is(&self, given: &[u8]) -> bool {
         let given: [u8; 32] = Sha256::digest(given).into();
         bool::from(self.0.ct_eq(&given))
     }
 
-    /// Whether the request says `Authorization: Bearer` with this token.
+    /// Whether the request has the header `Authorization: Bearer` with this token.
     pub fn is_in(&self, headers: &HeaderMap) -> bool {
         let Some(value) = headers.get(AUTHORIZATION) else { return false };
         match value.as_bytes().split_at_checked(7) {
@@ -48,7 +48,8 @@ impl Token {
         }
     }
 
-    /// Reads the token in this file, which is made with a new one, readable for its owner only, where there is none.
+    /// Reads the token from this file. If the file does not exist, creates it with a new token and makes it readable
+    /// only for its owner.
     pub fn load_or_create(path: &Path) -> io::Result<String> {
         match fs::read_to_string(path) {
             Ok(text) => checked(path, &text),
@@ -61,13 +62,14 @@ impl Token {
 fn checked(path: &Path, text: &str) -> io::Result<String> {
     let token = text.trim();
     if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let problem = format!("{} holds no token; remove it, and a new one is made", path.display());
+        let problem = format!("{} contains no token; remove the file, and a new token is created", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
     }
     Ok(token.to_owned())
 }
 
-/// Written whole under another name, then linked: nobody sees half a token, and of two starts at once one wins.
+/// Writes the whole file under another name and then links it, so that no process reads half a token. If two processes
+/// start at once, one of them creates the token and both use it.
 fn create(path: &Path) -> io::Result<String> {
     let mut random = [0; TOKEN_BYTES];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
@@ -85,7 +87,7 @@ fn create(path: &Path) -> io::Result<String> {
     }
 }
 
-/// The names by which the admin side may be called.
+/// The host names that requests to the admin side may use.
 #[derive(Clone, Debug)]
 pub struct Hosts {
     listen: SocketAddr,
@@ -93,13 +95,13 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// Loopback in any spelling, the address that is listened on, and the configured names. Where all addresses are listened
-    /// on, any IP literal: a page on another site has a name.
+    /// Allows loopback in any spelling, the address of the listener, and the configured names. If the listener is bound
+    /// to all addresses, allows any IP literal, because a web page of another site is reached by a name.
     pub fn new(listen: SocketAddr, names: &[String]) -> Self {
         Self { listen, names: names.iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase()).collect() }
     }
 
-    /// Whether a request to `uri` with these headers calls this side by one of its names.
+    /// Whether a request to `uri` with these headers names an allowed host.
     pub fn allow(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(HOST).iter();
         let given = match (uri.host(), hosts.next(), hosts.next()) {
@@ -125,7 +127,7 @@ impl Hosts {
     }
 }
 
-/// The host of `host`, `host:port` or `[v6]:port`.
+/// Returns the host of `host`, `host:port` or `[v6]:port`.
 fn without_port(text: &str) -> Option<&str> {
     let authority: http::uri::Authority = text.parse().ok()?;
     let host = authority.host().len();
@@ -137,20 +139,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_is_made_once_for_its_owner_only() {
+    fn the_token_is_created_once_and_only_readable_for_its_owner() {
         let dir = tempfile::tempdir().expect("directory");
         let path = dir.path().join("token");
         let token = Token::load_or_create(&path).expect("made");
         assert_eq!(URL_SAFE_NO_PAD.decode(&token).expect("base64").len(), TOKEN_BYTES);
         assert_eq!(fs::metadata(&path).expect("file").permissions().mode() & 0o777, 0o600);
         assert_eq!(Token::load_or_create(&path).expect("read"), token);
-        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "nothing else is left behind");
+        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "no other file remains");
         fs::write(&path, "\n").expect("emptied");
-        assert!(Token::load_or_create(&path).expect_err("refused").to_string().contains("holds no token"));
+        assert!(Token::load_or_create(&path).expect_err("refused").to_string().contains("contains no token"));
     }
 
     #[test]
-    fn only_the_right_token_in_the_right_header_passes() {
+    fn only_the_right_token_in_the_right_header_is_accepted() {
         let token = Token::new("the-token");
         let passes = |value: &[u8]| {
             let mut headers = HeaderMap::new();
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_another_site_is_refused() {
+    fn a_host_name_of_another_site_is_refused() {
         let hosts = |listen: &str| Hosts::new(listen.parse().expect("address"), &["Admin.Shop.example".to_owned()]);
         let asked = |hosts: &Hosts, host: &str| {
             let mut headers = HeaderMap::new();
@@ -184,18 +186,18 @@ mod tests {
             assert!(!asked(&local, host), "{host}");
         }
         assert!(asked(&hosts("192.0.2.1:8081"), "192.0.2.1:8081"));
-        assert!(asked(&hosts("0.0.0.0:8081"), "192.0.2.1:8081"), "all addresses are listened on");
+        assert!(asked(&hosts("0.0.0.0:8081"), "192.0.2.1:8081"), "the listener is bound to all addresses");
         assert!(!asked(&hosts("0.0.0.0:8081"), "evil.example"));
         assert!(!local.allow(&Uri::from_static("/"), &HeaderMap::new()), "no host at all");
     }
 
     #[test]
-    fn an_absolute_target_counts_before_the_header() {
+    fn the_host_of_an_absolute_target_is_checked() {
         let hosts = Hosts::new("127.0.0.1:8081".parse().expect("address"), &[]);
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "127.0.0.1".parse().expect("value"));
         assert!(!hosts.allow(&Uri::from_static("http://evil.example/"), &headers));
         headers.append(HOST, "127.0.0.1".parse().expect("value"));
-        assert!(!hosts.allow(&Uri::from_static("/"), &headers), "two hosts are none");
+        assert!(!hosts.allow(&Uri::from_static("/"), &headers), "two hosts are invalid");
     }
 }

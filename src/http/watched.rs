@@ -1,6 +1,6 @@
-//! The stream and the bodies of a connection, each noting in its [`Activity`] what it sees pass.
+//! The stream and the bodies of a connection; each records its progress in the [`Activity`].
 //!
-//! Nothing is buffered, boxed or timed here.
+//! This module does not buffer, box or set timers.
 
 use std::{
     io,
@@ -18,10 +18,10 @@ use super::{
     scan::Scan,
 };
 
-/// How much a peer may still send after an answer that did not wait for it, in bytes.
+/// The maximum number of bytes that a peer may still send after a response that did not wait for its request's end.
 const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
-/// A stream that says when something came, when the peer takes nothing, and that closes without losing the answer.
+/// A stream that records reads and blocked writes, and that closes without losing the response.
 pub(super) struct Watched<T> {
     io: T,
     activity: Arc<Activity>,
@@ -68,8 +68,8 @@ impl<T> Watched<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Watched<T> {
-    /// Reads on until the peer closes, has sent too much, or is cut off by the sweep. To close while something unread is in
-    /// the socket would reset the connection, and the peer might never see the answer.
+    /// Reads and discards data until the peer closes, `left` bytes have arrived, or the sweep ends the connection.
+    /// Closing a socket with unread data would reset the connection, and the peer might never see the response.
     fn poll_linger(&mut self, cx: &mut Context<'_>, mut left: usize) -> Poll<()> {
         let mut waste = [0; 8 * 1024];
         while left > 0 {
@@ -126,14 +126,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     }
 }
 
-/// A request's body: notes its end, and ends with [`Late`] when the listener says so.
+/// The body of a request: records its end, and fails with [`Late`] if the listener says that it exceeded its timeout.
 pub(super) struct Inbound {
     body: Incoming,
     activity: Arc<Activity>,
     ended: bool,
 }
 
-/// The body did not come in time.
+/// The body did not arrive in time.
 #[derive(Debug)]
 pub(super) struct Late;
 
@@ -191,18 +191,18 @@ impl Drop for Inbound {
     }
 }
 
-/// How large the chunks of a body say they are; an extension of requests with a chunked body.
+/// The sum of a body's announced chunk sizes; an extension of requests with a chunked body.
 #[derive(Clone)]
 pub(super) struct Announced(pub(super) Arc<Activity>);
 
 impl Announced {
-    /// In bytes, as far as it is known.
+    /// In bytes, as far as the chunk sizes are known.
     pub(super) fn bytes(&self) -> u64 {
         self.0.seen().map_or(0, |seen| seen.announced)
     }
 }
 
-/// An answer's body: when it is done with, the connection is idle.
+/// The body of a response. When it is dropped, the connection becomes idle.
 pub(super) struct Outbound<B> {
     body: B,
     activity: Arc<Activity>,

@@ -1,11 +1,12 @@
-//! What the provider's status API answers about a customer: status, documents and message, and nothing of processing and labels.
+//! The answer of the provider's status API about a customer: status, documents and message, without processing status
+//! and labels.
 //!
-//! Shape: `{"success": true, "data": {"id": …, "status": …, "docsMissing": [{"docType": …}], "kycEndUserErrorMessage": …}}`, from the
-//! provider's page on the status API. What is absent is unsaid; `null` is said. `data.id` is the nil UUID in all examples, so it is
-//! not read: the answer is about the customer whom the request named. A `null` status means that the provider has no such customer
-//! or no profile of them yet.
+//! Shape: `{"success": true, "data": {"id": …, "status": …, "docsMissing": [{"docType": …}], "kycEndUserErrorMessage":
+//! …}}`, from the provider's page on the status API. An absent field means no information; `null` is a value. `data.id`
+//! is the nil UUID in all examples, so it is not read: the answer is about the customer that the request named. A
+//! `null` status means that the provider has no such customer or no profile of them yet.
 //!
-//! No error text of this file has a value of the answer in it, since error texts are logged.
+//! Error texts of this file contain no value of the answer, because they are logged.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -17,7 +18,7 @@ use serde::{
 use super::{Codes, Observation, Source, Status, claim::Doc, nesting, observation::clean_message};
 use crate::untrusted;
 
-/// How much is kept of an error's code and message, in characters.
+/// The maximum lengths of an error's code and message, in characters.
 const CODE_CHARS: usize = 64;
 const ERROR_CHARS: usize = 200;
 
@@ -39,12 +40,12 @@ struct Data<'a> {
     message: Option<Option<Cow<'a, str>>>,
 }
 
-/// Something that is there, be it `null`.
+/// Deserializes a field that is present, including `null`.
 fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 
-/// An object or `null`: serde_json would take an array for a struct.
+/// Deserializes an object or `null`: serde_json would accept an array for a struct.
 fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     struct Object<T>(PhantomData<T>);
 
@@ -67,16 +68,16 @@ fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Opt
     from.deserialize_any(Object(PhantomData))
 }
 
-/// Reads an answer. `None`: the provider does not know the customer, or has no profile of them yet.
+/// Parses an answer. `None`: the provider does not know the customer, or has no profile of them yet.
 pub fn read_answer(body: &[u8]) -> Result<Option<Observation>, String> {
     if !is_object(body) {
         return Err("the answer is not a JSON object".to_owned());
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let body: Body<'_> = serde_path_to_error::deserialize(&mut json).map_err(|error| unreadable(&error))?;
-    json.end().map_err(|_| "the answer is not JSON: something stands behind the object".to_owned())?;
+    json.end().map_err(|_| "the answer is not JSON: text follows the object".to_owned())?;
     if body.success == Some(false) {
-        return Err("the answer says `success: false`".to_owned());
+        return Err("the answer has `success: false`".to_owned());
     }
     let Some(data) = body.data else { return Err("the answer has no `data`".to_owned()) };
     let Some(status) = data.status else { return Err("the answer has no `data.status`".to_owned()) };
@@ -96,7 +97,7 @@ fn is_object(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'{') && !nesting::is_too_deep(body)
 }
 
-/// Which field has the wrong type; serde's own text would repeat the value.
+/// Returns which field has the wrong type; serde's own text would repeat the value.
 fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let (inner, path) = (error.inner(), error.path().to_string());
     match inner.classify() {
@@ -108,7 +109,7 @@ fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     }
 }
 
-/// What the provider says with an answer that is none: the first of `{"errors": [{"code": …, "message": …}]}`.
+/// The provider's error in an answer without data: the first entry of `{"errors": [{"code": …, "message": …}]}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiError {
     /// An identifier of at most 64 characters.
@@ -117,7 +118,7 @@ pub struct ApiError {
     pub message: Option<Box<str>>,
 }
 
-/// Reads what can be read; a page of HTML or a body that was cut off has neither code nor message.
+/// Parses an error body as far as possible; an HTML page or a truncated body has neither code nor message.
 pub fn read_error(body: &[u8]) -> ApiError {
     if !is_object(body) {
         return ApiError::default();
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_answers_are_read_whatever_id_they_name() {
+    fn the_documented_answers_are_parsed_whatever_id_they_contain() {
         let saw = read_answer(&sample("soft-failed-200")).expect("readable").expect("known");
         assert_eq!(saw.status, Status::SoftKycFailed);
         assert_eq!(saw.missing_docs.expect("said").to_string(), "ID_CARD, SELFIE, UTILITY_BILL");
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_status_documents_and_message_and_nothing_else() {
+    fn an_answer_contains_status_documents_and_message_only() {
         let body = r#"{"success":true,"data":{"id":"C-1","status":"SOFT_KYC_FAILED","docsMissing":[{"docType":"SELFIE"},"PASSPORT"],"kycEndUserErrorMessage":"blurred","more":1}}"#;
         let saw = read(body).expect("right").expect("known");
         assert_eq!(saw.missing_docs.expect("said").to_string(), "PASSPORT, SELFIE");
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_said_and_absent_is_not() {
+    fn null_is_a_value_and_absent_is_not() {
         let saw = read(r#"{"success":true,"data":{"status":"CREATED","docsMissing":null}}"#).expect("right");
         let saw = saw.expect("known");
         assert_eq!((saw.missing_docs, saw.message), (Some(Codes::EMPTY), None));
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_lies_in_shape_is_none_and_its_values_are_not_repeated() {
+    fn a_malformed_answer_is_rejected_and_its_values_are_not_repeated() {
         for (body, said) in [
             ("", "not a JSON object"),
             ("[true]", "not a JSON object"),
@@ -201,10 +202,10 @@ mod tests {
             (r#"{"data":{"status":"CREATED","docsMissing":"secret"}}"#, "`data.docsMissing`"),
             (r#"{"data":{"status":"CREATED","status":"secret"}}"#, "repeats a field"),
             (r#"{"success":true,"data":{"status":"A\nB"}}"#, "control characters"),
-            (r#"{"success":true,"data":{"status":"  "}}"#, "`data.status` is nothing but white space"),
+            (r#"{"success":true,"data":{"status":"  "}}"#, "`data.status` is only white space"),
             (r#"{"success":"secret","data":{"status":"CREATED"}}"#, "`success`"),
             (r#"{"data":{"status":"CREATED""#, "not JSON (line 1"),
-            (r#"{"data":{"status":"CREATED"}} {}"#, "behind the object"),
+            (r#"{"data":{"status":"CREATED"}} {}"#, "follows the object"),
         ] {
             let error = read(body).expect_err(body);
             assert!(error.contains(said) && !error.contains("secret"), "{body}: {error}");
@@ -238,7 +239,7 @@ mod tests {
         }
     }
 
-    /// What a callback may say, too: of every length, with every character.
+    /// Texts that a callback may contain as well: of every length, with every character.
     fn text() -> impl Strategy<Value = String> {
         let character = prop_oneof![any::<char>(), Just('\u{1}'), Just('"'), Just('\\'), Just('\u{10348}'), Just('\n')];
         prop::collection::vec(character, 0..2_000).prop_map(String::from_iter)
@@ -248,7 +249,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
         #[test]
-        fn whatever_is_answered_a_customers_row_stays_small_and_is_what_a_callback_would_leave(
+        fn a_customers_row_stays_small_and_equals_that_of_a_callback(
             codes in prop::collection::vec(text(), 0..60),
             message in text(),
         ) {
@@ -259,7 +260,7 @@ mod tests {
             prop_assert!(said.chars().count() <= MESSAGE_CHARS);
             prop_assert!(!said.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')));
             prop_assert!(docs.iter().all(|code| !code.chars().any(char::is_control)));
-            // Twice the documents: a row has labels, too, which only a callback says, within the same bound.
+            // The documents count twice: a row also has labels, which only a callback contains, within the same limit.
             let row = serde_json::to_string(&(&docs, &docs, &said)).expect("JSON");
             prop_assert!(row.len() < 3_400, "{} bytes", row.len());
             let callback = serde_json::json!({

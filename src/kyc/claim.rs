@@ -1,4 +1,4 @@
-//! What somebody who POSTs to the callback endpoint claims. Nothing of it is used before it is verified.
+//! The claims of a request to the callback endpoint. They are not used before they are verified.
 //!
 //! Shapes: the provider's page on the KYC callback, and its status API, which sends documents as objects.
 
@@ -11,7 +11,7 @@ use serde::{
 
 use super::{Codes, CustomerId, Malformed, Processing, Status, malformed, observation::clean_message, verify::Signed};
 
-/// A callback's body, well formed and within its bounds.
+/// The body of a callback, well formed and within its limits.
 #[derive(Clone)]
 pub struct Claim {
     pub customer: CustomerId,
@@ -20,11 +20,11 @@ pub struct Claim {
     pub processing: Processing,
     pub missing_docs: Codes,
     pub reject_labels: Codes,
-    /// As [`clean_message`] leaves it.
+    /// As returned by [`clean_message`].
     pub message: Box<str>,
 }
 
-/// The hash is as good as a secret, and the rest is not verified yet.
+/// The hash must stay secret, and the other fields are not verified yet.
 impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Claim(..)")
@@ -39,7 +39,7 @@ pub(super) struct Body<'a> {
     customer_id: Cow<'a, str>,
     #[serde(borrow, default)]
     hash: Option<Cow<'a, str>>,
-    /// `None`: absent, which is unsaid. The provider's `null` is said.
+    /// `None`: absent, which means no information. The provider's `null` is a value.
     #[serde(default, deserialize_with = "super::said::deserialize")]
     status: Option<Option<Cow<'a, str>>>,
     #[serde(rename = "kycProcessingStatus", borrow, default)]
@@ -52,7 +52,7 @@ pub(super) struct Body<'a> {
     message: Option<Cow<'a, str>>,
 }
 
-/// `"SELFIE"` or `{"docType": "SELFIE", …}`.
+/// Accepts `"SELFIE"` or `{"docType": "SELFIE", …}`.
 pub(super) struct Doc<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Doc<'a> {
@@ -86,7 +86,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Doc<'a> {
                 doc.map(Doc).ok_or_else(|| serde::de::Error::missing_field("docType"))
             }
 
-            // A sequence would otherwise be reported as "invalid type: sequence" without the shapes that are right.
+            // Without this, a sequence is reported as "invalid type: sequence" without the accepted shapes.
             fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
                 Err(serde::de::Error::invalid_type(serde::de::Unexpected::Seq, &self))
             }
@@ -107,11 +107,11 @@ impl Signed for Claim {
 }
 
 impl Body<'_> {
-    /// The claim, if each field is within its bounds.
+    /// Returns the claim if every field is within its limits.
     pub(super) fn bounded(self) -> Result<Claim, Malformed> {
         let customer = malformed::customer_id(&self.customer_id)?;
         let Some(status) = self.status else {
-            return Err(Malformed::new("status", "is missing", "status is missing; it is null where there is none"));
+            return Err(Malformed::new("status", "is missing", "status is missing; send null if there is none"));
         };
         let name = "is empty, too long, or has control characters";
         Ok(Claim {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_claim_is_named() {
+    fn a_malformed_claim_is_rejected_with_its_field() {
         let long_id = format!(r#"{{"callbackType":"kyc","customerId":"{}"}}"#, "x".repeat(257));
         for (body, part) in [
             ("", "not a JSON object"),
@@ -212,10 +212,10 @@ mod tests {
             (r#"{"callbackType":"kyc","customerId":"C","customerId":"D"}"#, "duplicate field"),
             (r#"{"callbackType":"kyc","customerId":"C","status":["X"]}"#, "invalid type"),
             (r#"{"callbackType":"kyc","customerId":"C","status":""}"#, "status is empty"),
-            (r#"{"callbackType":"kyc","customerId":"C","status":"  "}"#, "status is nothing but white space"),
+            (r#"{"callbackType":"kyc","customerId":"C","status":"  "}"#, "status is only white space"),
             (
                 r#"{"callbackType":"kyc","customerId":"C","status":null,"kycProcessingStatus":" "}"#,
-                "kycProcessingStatus is nothing but white space",
+                "kycProcessingStatus is only white space",
             ),
             (r#"{"callbackType":"kyc","customerId":"C","docsMissing":[["X"]]}"#, "docType"),
             (r#"{"callbackType":"kyc","customerId":"C","docsMissing":[{"x":1}]}"#, "docType"),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_ends_at_once() {
+    fn deep_nesting_is_rejected() {
         let body = |inside: &str| format!(r#"{{"callbackType":"kyc","customerId":"C","status":null,"x":{inside}}}"#);
         let deep = |depth: usize| body(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
         assert!(read(&deep(63)).is_ok());
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_said_a_customers_row_stays_small() {
+    fn a_customers_row_stays_small_for_every_callback() {
         for filling in ["\u{10348}", "\u{1}", "\"", "\\", "ä"] {
             let entries: Vec<String> = (0..100).map(|n| format!("{n}{}", filling.repeat(70))).collect();
             let body = serde_json::json!({

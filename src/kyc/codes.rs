@@ -1,27 +1,27 @@
 //! A set of codes: missing document types, reject labels, tags.
 //!
-//! Sorted and without repetition, so that two sets that say the same are equal. Bounded, because the hash of a callback
-//! does not cover its body, and what is remembered of a customer has to stay small (4 KB in the store's view).
+//! A set is sorted and has no repetitions, so that equal sets compare equal. It is bounded, because the hash of a
+//! callback does not cover its body, and the row of a customer must stay small (4 KB in the store's view).
 
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-/// The provider's document types, from its pages and its status API.
+/// The provider's document types, from its documentation and its status API.
 const DOCS: &[&str] = &["PASSPORT", "ID_CARD", "DRIVERS", "RESIDENCE_PERMIT", "SELFIE"];
 
-/// Reject labels seen in the provider's examples.
+/// Reject labels in the provider's examples.
 const LABELS: &[&str] = &["BAD_SELFIE", "BAD_PASSPORT"];
 
 const MAX_CODES: usize = 32;
 const MAX_CODE_BYTES: usize = 64;
 const MAX_TOTAL_BYTES: usize = 1024;
 
-/// The longest mark, in bytes.
+/// The longest tag, in bytes.
 pub const MAX_TAG_BYTES: usize = MAX_CODE_BYTES;
 
-/// What is kept of codes from outside, in bytes of JSON: two such sets beside the longest message leave room for the rest of a
-/// customer's row.
+/// The maximum size of codes from outside, in bytes of JSON: two sets of this size and the longest message leave room
+/// for the rest of a customer's row.
 const MAX_HEARD_BYTES: usize = 640;
 
 pub fn known_docs() -> &'static [&'static str] {
@@ -40,7 +40,7 @@ pub fn is_known_label(code: &str) -> bool {
     LABELS.contains(&code)
 }
 
-/// Whether a rule could set a mark of this name.
+/// Whether a rule could set a tag with this name.
 pub fn is_tag(name: &str) -> bool {
     name.len() <= MAX_TAG_BYTES && !name.chars().any(|c| c.is_control() || c == ',')
 }
@@ -50,7 +50,7 @@ pub fn is_tag(name: &str) -> bool {
 #[serde(transparent)]
 pub struct Codes(Vec<Box<str>>);
 
-/// Codes that can't be kept.
+/// The reason why codes cannot be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CodesError {
     TooMany,
@@ -73,7 +73,7 @@ impl std::error::Error for CodesError {}
 impl Codes {
     pub const EMPTY: Codes = Codes(Vec::new());
 
-    /// The set of these codes; surrounding space and empty entries are dropped.
+    /// Returns the set of these codes; surrounding white space and empty entries are dropped.
     pub fn new<'a>(codes: impl IntoIterator<Item = &'a str>) -> Result<Self, CodesError> {
         let mut kept: Vec<Box<str>> = Vec::new();
         let mut total = 0;
@@ -95,11 +95,12 @@ impl Codes {
         Ok(Self(kept))
     }
 
-    /// The set of these codes, as far as it can be kept: control characters become spaces, what is too long is cut, what is too
-    /// much is dropped. The provider calls its labels a message, and a callback that is refused for one is lost.
+    /// Returns the set of these codes within its limits: control characters become spaces, long codes are cut, and
+    /// codes above the limit are dropped. Codes are not rejected: the provider's labels may be free text, and a
+    /// callback that is rejected because of a label would be lost.
     pub fn heard<'a>(codes: impl IntoIterator<Item = &'a str>) -> Self {
         let mut all: Vec<Cow<'a, str>> = codes.into_iter().map(legible).filter(|code| !code.is_empty()).collect();
-        // Sorted first, so that what is dropped does not depend on the order in which they came.
+        // Sorting first makes the dropped codes independent of their order in the callback.
         all.sort_unstable();
         all.dedup();
         let mut bytes = 0;
@@ -127,7 +128,7 @@ impl Codes {
         self.0.iter().map(|code| &**code)
     }
 
-    /// This set with `code` in it; `None` where it was there already.
+    /// Returns this set with `code`; `None`: it already contains `code`.
     pub fn with(&self, code: &str) -> Result<Option<Self>, CodesError> {
         if self.contains(code) {
             return Ok(None);
@@ -135,7 +136,7 @@ impl Codes {
         Self::new(self.iter().chain([code])).map(Some)
     }
 
-    /// This set without `code`; `None` where it was not there.
+    /// Returns this set without `code`; `None`: it does not contain `code`.
     pub fn without(&self, code: &str) -> Option<Self> {
         let at = self.0.binary_search_by(|have| (**have).cmp(code)).ok()?;
         let mut rest = self.0.clone();
@@ -144,7 +145,7 @@ impl Codes {
     }
 }
 
-/// One code, fit to be kept and shown.
+/// Returns one code that can be stored and displayed.
 fn legible(code: &str) -> Cow<'_, str> {
     let code = code.trim();
     if code.len() <= MAX_CODE_BYTES && !code.chars().any(char::is_control) {
@@ -182,23 +183,23 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_from_outside_is_kept_as_far_as_it_can_be() {
+    fn codes_from_outside_are_cut_to_the_limits() {
         let heard = |code: &str| Codes::heard([code]).to_string();
         assert_eq!(heard("Your selfie\r\nis blurred\u{7}"), "Your selfie  is blurred");
         assert_eq!(heard(&"é".repeat(40)), "é".repeat(32));
-        assert_eq!(heard(&format!("{}é", "x".repeat(63))), "x".repeat(63), "never half a character");
+        assert_eq!(heard(&format!("{}é", "x".repeat(63))), "x".repeat(63), "characters are not split");
         assert_eq!(Codes::heard(["\n", "", "B", "A", "B"]).to_string(), "A, B");
         let many: Vec<String> = (100..150).map(|n| format!("DOC_{n}")).collect();
         let forwards = Codes::heard(many.iter().map(String::as_str));
         assert_eq!(forwards.len(), 32);
-        assert_eq!(forwards, Codes::heard(many.iter().rev().map(String::as_str)), "in whatever order they come");
+        assert_eq!(forwards, Codes::heard(many.iter().rev().map(String::as_str)), "the order does not matter");
         let long: Vec<String> = (10..60).map(|n| format!("{n}{}", "\"".repeat(62))).collect();
         let kept = Codes::heard(long.iter().map(String::as_str));
         assert!(serde_json::to_string(&kept).expect("JSON").len() <= MAX_HEARD_BYTES + 2, "{kept:?}");
     }
 
     #[test]
-    fn a_set_that_would_not_stay_small_is_refused() {
+    fn a_set_above_the_limits_is_rejected() {
         let many: Vec<String> = (0..33).map(|n| format!("DOC_{n}")).collect();
         assert_eq!(Codes::new(many.iter().map(String::as_str)), Err(CodesError::TooMany));
         assert_eq!(Codes::new([&*"X".repeat(65)]), Err(CodesError::TooLong));

@@ -1,6 +1,6 @@
-//! Whom to write to: what the merchant's directory knows of a customer.
+//! The contact of a customer, as the merchant's directory knows it.
 //!
-//! Everything is checked when it comes in (import, API, lookup), because names and addresses end up in the headers of mails.
+//! Every field is validated on input (import, API, lookup), because names and addresses become part of mail headers.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -12,20 +12,20 @@ const MAX_TEXT_BYTES: usize = 200;
 const MAX_ATTRIBUTES: usize = 16;
 const MAX_TOTAL_BYTES: usize = 2048;
 
-/// A contact. What comes from outside goes through [`Contact::checked`] before anything else sees it.
+/// A contact. Contacts from outside are validated by [`Contact::checked`] before any other use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Contact {
     pub email: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// BCP 47, as `de` or `de-AT`.
+    /// A BCP 47 language tag, as `de` or `de-AT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
-    /// A name of the IANA time zone database, as `Europe/Berlin`.
+    /// A name from the IANA time zone database, as `Europe/Berlin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
-    /// ISO 3166-1 alpha-2, upper case.
+    /// An ISO 3166-1 alpha-2 code, in upper case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<String>,
     /// The attributes that the configuration declares.
@@ -33,13 +33,14 @@ pub struct Contact {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// What is wrong with a contact: which field, and why. Shown with the value, to whoever has written it.
+/// The error of a contact: which field is wrong, and why. Its display includes the value, for the author of the
+/// contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContactError {
     pub field: String,
-    /// What stands there, where that helps to find it.
+    /// The wrong value, where it helps to find it.
     value: Option<String>,
-    /// Said of the value, and never with it in: others than the customer read it.
+    /// A predicate about the value, without the value itself: other people than the customer may read it.
     pub problem: String,
 }
 
@@ -63,7 +64,7 @@ fn wrong_value(field: &str, value: &str, problem: &str) -> ContactError {
     ContactError { field: field.to_owned(), value: Some(value.to_owned()), problem: problem.to_owned() }
 }
 
-/// Trimmed, and `None` where nothing is left; refused where it can't stand in a header.
+/// Trims the value; returns `None` if it is empty, and an error if it cannot be part of a header.
 fn text(field: &str, value: Option<String>) -> Result<Option<String>, ContactError> {
     let Some(value) = value else { return Ok(None) };
     if value.chars().any(char::is_control) {
@@ -93,26 +94,26 @@ fn locale(value: Option<String>) -> Result<Option<String>, ContactError> {
     Ok(Some(tag.join("-")))
 }
 
-/// An address as mail servers take it: a domain in other letters than ASCII in its punycode, and nothing that could never be
-/// mailed.
+/// Validates a mail address and converts its domain to ASCII (punycode) if necessary. Rejects addresses that no mail
+/// can be sent to.
 pub fn mail_address(value: &str) -> Result<String, ContactError> {
     let Some(email) = text("email", Some(value.to_owned()))? else { return wrong("email", "is empty") };
     let wrong = |problem| Err(wrong_value("email", &email, problem));
     let Some((local, domain)) = email.rsplit_once('@') else { return wrong("is no mail address") };
     if domain.starts_with('[') {
-        return wrong("names a server by its number; write the domain's name");
+        return wrong("has an IP address after the @; write a domain name");
     }
     if local.chars().any(char::is_whitespace) {
-        return wrong("has a space before the @, and is not mailed");
+        return wrong("has a space before the @, which is not supported");
     }
     if !local.is_ascii() {
-        return wrong("has letters before the @ that not every mail server takes; write it in ASCII");
+        return wrong("has letters before the @ that not every mail server accepts; write it in ASCII");
     }
     let ascii = match domain.is_ascii() {
         true => domain.to_owned(),
         false => match idna::domain_to_ascii_strict(domain) {
             Ok(ascii) => ascii,
-            Err(_) => return wrong("has no domain that could be"),
+            Err(_) => return wrong("has an invalid domain"),
         },
     };
     let mailed = format!("{local}@{ascii}");
@@ -123,7 +124,7 @@ pub fn mail_address(value: &str) -> Result<String, ContactError> {
 }
 
 impl Contact {
-    /// The contact, with its texts trimmed and its codes in their usual case.
+    /// Returns the contact with trimmed texts and with codes in their usual case, or the first error.
     pub fn checked(self) -> Result<Self, ContactError> {
         let email = mail_address(&self.email)?;
         let timezone = text("timezone", self.timezone)?;
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_is_tidied() {
+    fn a_contact_is_normalized() {
         let tidy = contact(serde_json::json!({
             "email": " ada@example.com ", "name": "Ada", "locale": "DE_at", "country": "at", "timezone": "Europe/Vienna",
             "attributes": {"plan": "pro", "note": ""},
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_in_any_letters_is_written_as_servers_know_it() {
+    fn an_international_domain_is_converted_to_ascii() {
         let of = |email: &str| contact(serde_json::json!({"email": email})).map(|contact| contact.email);
         assert_eq!(of("mueller@exämple.de"), Ok("mueller@xn--exmple-cua.de".to_owned()));
         assert_eq!(of("Ada@Customer.EXAMPLE"), Ok("Ada@Customer.EXAMPLE".to_owned()));
@@ -183,10 +184,10 @@ mod tests {
             ("müller@example.de", "before the @"),
             ("müller@exämple.de", "before the @"),
             ("\"a b\"@example.com", "a space before the @"),
-            ("a@[127.0.0.1]", "by its number"),
-            ("a@[IPv6:::1]", "by its number"),
-            ("a@ex ämple.de", "no domain"),
-            ("a@exa_ä.de", "no domain"),
+            ("a@[127.0.0.1]", "an IP address"),
+            ("a@[IPv6:::1]", "an IP address"),
+            ("a@ex ämple.de", "an invalid domain"),
+            ("a@exa_ä.de", "an invalid domain"),
             ("a@", "no mail address"),
         ] {
             let problem = of(email).expect_err(email).problem;
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_harm_a_header_or_can_not_be_used_is_named() {
+    fn a_wrong_field_is_named_in_the_error() {
         for (json, field) in [
             (serde_json::json!({"email": ""}), "email"),
             (serde_json::json!({"email": "ada"}), "email"),
@@ -209,6 +210,6 @@ mod tests {
         }
         let error = contact(serde_json::json!({"email": "ada@"})).expect_err("refused");
         assert_eq!(error.to_string(), "email: \"ada@\" is no mail address");
-        assert_eq!(error.problem, "is no mail address", "the address is for whoever has written it");
+        assert_eq!(error.problem, "is no mail address", "the problem does not repeat the address");
     }
 }

@@ -1,15 +1,15 @@
-//! What is remembered of a customer's KYC: the last observation, since when, and how often.
+//! The remembered KYC state of a customer: the last observation, the time of the last change, and the number of visits.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Codes, Observation, Processing, Source, Status, observation::said};
 use crate::clock::Timestamp;
 
-/// How many statuses a customer's visits are counted for; only forged callbacks come near it. Past it the count that is
-/// longest untouched makes room.
+/// The maximum number of statuses per customer whose visits are counted; only forged callbacks come near it. Above it,
+/// the count that was not updated for the longest time is removed.
 const MAX_VISITED: usize = 24;
 
-/// A customer of whom there was at least one observation. `None` in a detail: no source has said it for this stay.
+/// A customer with at least one observation. `None` in a detail: no source has reported it for this stay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Customer {
     pub status: Status,
@@ -21,20 +21,21 @@ pub struct Customer {
     pub reject_labels: Option<Codes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Box<str>>,
-    /// The status before this one; `None` when there was no observation before.
+    /// The status before this one; `None`: there was no observation before.
     #[serde(default, with = "said", skip_serializing_if = "Option::is_none")]
     pub from: Option<Status>,
     /// When the stay in `status` began.
     #[serde(rename = "entered")]
     pub entered_at: Timestamp,
-    /// When the stay in `processing` began, where that was after the stay in `status`; it ends when the status moves, too.
+    /// The time at which the stay in `processing` began, if later than the stay in `status`. A change of `status` ends
+    /// this stay, too.
     #[serde(default, rename = "processing_entered", skip_serializing_if = "Option::is_none")]
     processing_moved_at: Option<Timestamp>,
-    /// How often each status was entered, the latest last. Holds `status`, always.
+    /// The number of times that each status was entered, the latest last. Always contains `status`.
     pub visits: Visits,
 }
 
-/// How often a customer entered each status.
+/// The number of times that a customer entered each status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Visits(Vec<(Status, u32)>);
@@ -57,7 +58,7 @@ impl Visits {
 }
 
 impl Customer {
-    /// What is remembered, as a callback would say it.
+    /// Returns the remembered state as an observation of a callback.
     pub fn as_observed(&self) -> Observation {
         Observation {
             source: Source::Callback,
@@ -69,17 +70,17 @@ impl Customer {
         }
     }
 
-    /// Which visit to the present status this is, from 1.
+    /// Returns the number of the visit to the present status, from 1.
     pub fn visit(&self) -> u32 {
         self.visits.of(&self.status)
     }
 
-    /// When the stay in the present processing status began.
+    /// Returns the time at which the stay in the present processing status began.
     pub fn processing_entered_at(&self) -> Timestamp {
         self.processing_moved_at.unwrap_or(self.entered_at)
     }
 
-    /// The memory after this observation, which made this change to `before`.
+    /// Returns the state after this observation, whose change relative to `before` is `change`.
     pub fn after(before: Option<&Customer>, saw: &Observation, change: &Change, now: Timestamp) -> Self {
         let Some(before) = before else {
             let mut visits = Visits::default();

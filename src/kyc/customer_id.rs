@@ -48,8 +48,8 @@ impl CustomerId {
         &self.0
     }
 
-    /// As one part of a URL's path. `None`: an id of nothing but one or two dots can't be one, however it is written; clients and
-    /// proxies take it for a step in the tree.
+    /// Returns the id as one segment of a URL path. `None`: the id is `.` or `..`, which clients and proxies treat as
+    /// path navigation, also if it is percent-encoded.
     pub fn in_url(&self) -> Option<String> {
         const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
         (!matches!(self.as_str(), "." | "..")).then(|| utf8_percent_encode(&self.0, PLAIN).to_string())
@@ -68,7 +68,7 @@ impl fmt::Display for CustomerId {
     }
 }
 
-/// Escaped, so that marks which turn the direction of text can't forge a line of a log.
+/// Formats with escapes, so that control characters for text direction cannot forge a log line.
 impl fmt::Debug for CustomerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", &*self.0)
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_opaque_but_bounded_and_printable() {
+    fn an_id_is_opaque_and_bounded_and_has_no_control_characters() {
         for id in ["42", "müller-漢字", "../../etc/passwd", "%2e", &"😀".repeat(64)] {
             assert_eq!(CustomerId::new(id).expect(id).as_str(), id);
         }

@@ -1,8 +1,8 @@
-//! Whether a body that could not be read comes from the provider all the same: of such a body `callbackType`, `customerId` and
-//! `hash` alone are looked at, whatever else is wrong with it.
+//! Checks whether a malformed body comes from the provider: only its `callbackType`, `customerId` and `hash` are read,
+//! whatever else is wrong with it.
 //!
-//! Where the hash is right, the provider has changed the shape of its callbacks, and a person has to know. The body is refused
-//! either way; this is no second way in, so it gives a yes or a no and nothing of the body.
+//! If the hash is right, the provider has changed the shape of its callbacks and an operator must be informed. The body
+//! is rejected in any case; the result is a boolean and contains no part of the body.
 
 use std::{borrow::Cow, fmt};
 
@@ -13,12 +13,13 @@ use serde::{
 
 use super::{OtherType, Secret, verify};
 
-/// Whether the hash in this body is the one of its customer under one of the secrets. Callbacks of types that the provider
-/// does not document are tried by the formula of KYC callbacks; the other types' formulas need more fields than are read here.
+/// Whether the hash in this body is that of its customer under one of the secrets. Callbacks of undocumented types are
+/// checked with the formula of KYC callbacks. Callbacks of the other documented types return `false`: their formulas
+/// need fields that are not read here.
 pub fn is_signed(body: &[u8], secrets: &[Secret]) -> bool {
     let text = String::from_utf8_lossy(body);
     let mut fields = Fields::default();
-    // What was read before the mistake counts.
+    // The fields before the error count.
     let _ = FieldsSeed(&mut fields).deserialize(&mut serde_json::Deserializer::from_str(&text));
     let other = fields.callback_type.as_deref().and_then(OtherType::named).is_some();
     match &fields.customer_id {
@@ -63,7 +64,7 @@ impl<'de> Visitor<'de> for FieldsSeed<'_> {
                 }
             };
             let Text(text) = map.next_value()?;
-            // Of two the first counts.
+            // If a field occurs twice, the first one counts.
             if field.is_none() {
                 *field = text;
             }
@@ -72,7 +73,7 @@ impl<'de> Visitor<'de> for FieldsSeed<'_> {
     }
 }
 
-/// The text of a string or a whole number; `None` for any other JSON.
+/// The text of a string or a whole number; `None`: any other JSON value.
 struct Text(Option<String>);
 
 impl<'de> Deserialize<'de> for Text {
@@ -131,7 +132,7 @@ mod tests {
     use crate::kyc::hash_of;
 
     #[test]
-    fn a_right_hash_is_seen_whatever_else_has_changed() {
+    fn a_right_hash_is_found_in_a_malformed_body() {
         let secret = Secret::new("key");
         let signed = |body: &str| {
             let body = body.replace("RIGHT", &hash_of("42", &secret));
@@ -148,7 +149,7 @@ mod tests {
             assert!(signed(body), "{body}");
         }
         let deep = format!(r#"{{"hash":"RIGHT","customerId":"42","x":{}"#, "[".repeat(60_000));
-        assert!(signed(&deep), "what stands before the mistake counts");
+        assert!(signed(&deep), "fields before the error count");
         for body in [
             "",
             "[]",

@@ -1,11 +1,11 @@
-//! Why a callback's body has not the shape that the provider documents: which field, and what is wrong with it.
+//! The error of a callback body that does not have the provider's documented shape: which field is wrong, and why.
 //!
-//! The field and the reason are words of this program, so that a log can have them; the detail may repeat what the sender
-//! wrote, and goes back to the sender alone.
+//! The field and the reason are fixed texts of this program, so that they can be logged; the detail may repeat text of
+//! the sender and is returned only to the sender.
 
 use super::CustomerId;
 
-/// The fields of a callback. A name that is not among them came from the sender.
+/// The fields of a callback. Any other name came from the sender.
 const FIELDS: &[&str] = &[
     "callbackType",
     "customerId",
@@ -20,14 +20,14 @@ const FIELDS: &[&str] = &[
     "currency",
 ];
 
-/// What is wrong with a body.
+/// The error of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
     /// One of the documented fields, or `body`.
     pub field: &'static str,
-    /// A few words that begin with a verb: `is missing`.
+    /// A short predicate: `is missing`.
     pub reason: &'static str,
-    /// The same for the sender, with more words.
+    /// The same error in more detail, for the sender.
     pub detail: String,
 }
 
@@ -36,13 +36,14 @@ impl Malformed {
         Self { field, reason, detail: detail.into() }
     }
 
-    /// What a parser has said.
+    /// Converts a parser error.
     pub(super) fn parsed(error: serde_path_to_error::Error<serde_json::Error>) -> Self {
         let path = error.path().to_string();
         let error = error.into_inner();
         let detail = error.to_string();
         let known = |name: &str| FIELDS.iter().find(|field| **field == name).copied();
-        // Of a field that is missing or comes twice only the message has the name; of others the path begins with it.
+        // For a missing or duplicate field only the message contains the name; for other errors the path begins with
+        // it.
         let quoted = detail.split('`').nth(1).and_then(known);
         let beginning = known(path.split(['.', '[']).next().unwrap_or_default());
         let (field, reason) = if error.is_eof() {
@@ -62,7 +63,7 @@ impl Malformed {
     }
 }
 
-/// A customer's id as it stands in a body.
+/// Parses the customer id of a body.
 pub(super) fn customer_id(text: &str) -> Result<CustomerId, Malformed> {
     let reason = "is empty, longer than 256 bytes, or has control characters";
     CustomerId::new(text).map_err(|error| Malformed::new("customerId", reason, format!("customerId: {error}")))

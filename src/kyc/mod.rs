@@ -1,8 +1,8 @@
-//! What the provider says about customers, and what is remembered of it.
+//! The provider's data about customers, and the state that is remembered of it.
 //!
-//! Bytes become a [`Claim`], a claim whose hash is right a `Verified<Claim>`, and that an [`Observation`]; held against what
-//! is remembered of the [`Customer`] it is a [`Change`]. Callbacks of the provider's other types become an [`OtherClaim`] and
-//! go no further than `Verified<OtherClaim>`. Nothing in here does I/O or knows a rule.
+//! Bytes are parsed into a [`Claim`]; a claim with a right hash becomes a `Verified<Claim>`, then an [`Observation`];
+//! the comparison with the remembered [`Customer`] is a [`Change`]. Callbacks of the provider's other types become an
+//! [`OtherClaim`] and end as `Verified<OtherClaim>`. This module does no I/O and does not depend on rules.
 
 mod answer;
 mod claim;

@@ -1,12 +1,12 @@
-//! How deep a JSON text is nested, told from its bytes alone.
+//! Measures how deep a JSON text is nested, from its bytes alone.
 //!
-//! serde_json bounds what it builds and not what it skips; a field that nobody reads may be as deep as the body is long. One pass,
-//! no memory, and for an ordinary body only a count of brackets.
+//! serde_json limits the depth of values that it builds, not of values that it skips: an unknown field may be as deep
+//! as the body is long. The check is one pass without allocation; for an ordinary body it only counts brackets.
 
-/// Lists and objects in each other; the provider's own bodies have three.
+/// The maximum nesting depth of arrays and objects; the provider's own bodies have a depth of three.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// Whether this is nested deeper than [`MAX_DEPTH`]. Of a text that is no JSON it may say anything.
+/// Whether the text is nested deeper than [`MAX_DEPTH`]. The result is arbitrary if the text is not JSON.
 pub(super) fn is_too_deep(json: &[u8]) -> bool {
     let opening = |byte: &u8| matches!(byte, b'[' | b'{');
     if json.iter().filter(|byte| opening(byte)).count() <= MAX_DEPTH {
@@ -34,11 +34,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn brackets_count_where_they_nest_and_not_in_texts() {
+    fn brackets_count_if_nested_and_not_in_strings() {
         let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(!is_too_deep(deep(64).as_bytes()) && is_too_deep(deep(65).as_bytes()));
         assert!(is_too_deep("{\"a\":".repeat(65).as_bytes()));
-        assert!(!is_too_deep(format!("[{}]", "{},".repeat(1_000)).as_bytes()), "beside each other");
+        assert!(!is_too_deep(format!("[{}]", "{},".repeat(1_000)).as_bytes()), "not nested");
         for text in [r#"\""#, r"\\\\", r#"\\\""#, "ä"] {
             assert!(!is_too_deep(format!("\"{text}{}\"", "[".repeat(100)).as_bytes()), "{text}");
             assert!(is_too_deep(format!("[\"{text}\",{}", deep(64)).as_bytes()), "{text}");

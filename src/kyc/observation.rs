@@ -1,31 +1,31 @@
-//! What one source says about a customer at one time.
+//! The statement of one source about a customer at one time.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Claim, Codes, Processing, Status, Verified};
 use crate::untrusted;
 
-/// How much of the provider's message is kept, in characters; templates are bounded, and so is the store.
+/// The maximum length of the stored message of the provider, in characters.
 pub const MESSAGE_CHARS: usize = 500;
 
-/// The provider's message to the customer as it is kept, from a callback and from the API alike.
+/// Returns the provider's message to the customer in the form that is stored, the same for callbacks and API answers.
 pub(super) fn clean_message(message: &str) -> Box<str> {
     untrusted::lines(message, MESSAGE_CHARS).into()
 }
 
-/// Who says so.
+/// The source of an observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     Callback,
     /// The provider's status API.
     Api,
-    /// The merchant's own records, on going live.
+    /// The merchant's own records, imported when going live.
     Import,
 }
 
-/// A status and its details. `None` is what the source does not speak of: *unsaid* is not *empty*, and changes nothing.
-/// An absent message is an empty text.
+/// A status and its details. `None`: the source gives no information about the field, which changes nothing; this
+/// differs from an empty value. An absent message in a callback is an empty text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     pub source: Source,
@@ -54,7 +54,7 @@ impl From<Verified<Claim>> for Observation {
     }
 }
 
-/// A processing status of JSON `null` is said (`none`); only an absent one is unsaid.
+/// Serialization in which a JSON `null` is a value (`none`) and only an absent field is `None`.
 pub mod said {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unsaid_and_none_stay_apart_on_the_way_through_json() {
+    fn absent_and_null_stay_distinct_through_json() {
         let said = Observation {
             source: Source::Callback,
             status: Status::None,

@@ -1,7 +1,7 @@
-//! Callbacks about something else than KYC, which the provider sends to the same URL: `bank_account` and `transaction`.
+//! Callbacks about other subjects than KYC, which the provider sends to the same URL: `bank_account` and `transaction`.
 //!
-//! They are verified and counted, and nothing of them is kept: answered anything but 200, each would come eleven times.
-//! Formulas: the provider's pages on these callbacks.
+//! They are verified, counted and not stored; with any response but 200, the provider would repeat each of them ten
+//! times. Formulas: the provider's documentation of these callbacks.
 
 use std::{borrow::Cow, fmt};
 
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{CustomerId, Malformed, malformed, verify::Signed};
 
-/// The types that are verified and ignored.
+/// The callback types that are verified and ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OtherType {
     BankAccount,
@@ -20,7 +20,7 @@ pub enum OtherType {
 impl OtherType {
     pub const ALL: [Self; 2] = [Self::BankAccount, Self::Transaction];
 
-    /// As `callbackType` has it.
+    /// Returns the value of `callbackType`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::BankAccount => "bank_account",
@@ -33,18 +33,18 @@ impl OtherType {
     }
 }
 
-/// The part of such a callback that its hash covers, and the hash.
+/// The fields of the callback that its hash covers, and the hash.
 #[derive(Clone)]
 pub struct OtherClaim {
     pub kind: OtherType,
     customer: CustomerId,
     currency: Box<str>,
-    /// The id and the amount of a transaction, each as it stands in the body.
+    /// The id and the amount of a transaction, each as written in the body.
     transaction: Option<(Box<str>, Box<str>)>,
     hash: Option<Box<str>>,
 }
 
-/// The hash is as good as a secret, and the rest is not verified yet.
+/// The hash must stay secret, and the other fields are not verified yet.
 impl fmt::Debug for OtherClaim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "OtherClaim({}, ..)", self.kind.name())
@@ -116,15 +116,15 @@ impl Signed for OtherClaim {
     }
 }
 
-/// The text of a field that is hashed as it stands in the body: of a JSON string what is between the quotes, escapes and all; of a
-/// number its digits as they were written (`25.50` stays `25.50`).
+/// Returns the text of a field as written in the body, because the hash covers that form: for a JSON string the text
+/// between the quotes with its escapes, for a number its digits (`25.50` stays `25.50`).
 fn text(field: &'static str, raw: &RawValue) -> Result<Box<str>, Malformed> {
     let raw = raw.get();
     let in_quotes = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     match (in_quotes, raw.as_bytes().first()) {
         (Some(text), _) => Ok(text.into()),
         (None, Some(b'-' | b'0'..=b'9')) => Ok(raw.into()),
-        _ => Err(Malformed::new(field, "has the wrong type", format!("{field}: has to be a string or a number"))),
+        _ => Err(Malformed::new(field, "has the wrong type", format!("{field}: must be a string or a number"))),
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_providers_samples_pass_under_their_own_formulas_alone() {
+    fn the_providers_samples_pass_only_under_their_own_formulas() {
         for body in [
             include_str!("../../tests/cases/provider/other-bank-account.json"),
             include_str!("../../tests/cases/provider/other-transaction.json"),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_is_hashed_as_it_stands_in_the_body() {
+    fn an_amount_is_hashed_as_written_in_the_body() {
         let body = |amount: &str, hashed: &str| {
             let hash = hash_of_fields(&["T-1", "C-1", hashed, "EUR"], &Secret::new("key"));
             format!(
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_hash_covers_has_to_be_there() {
+    fn every_field_that_the_hash_covers_is_required() {
         for (body, field) in [
             (r#"{"callbackType":"bank_account","customerId":"C-1"}"#, "currency"),
             (r#"{"callbackType":"bank_account","currency":"EUR"}"#, "customerId"),

@@ -1,4 +1,4 @@
-//! What a body is by its `callbackType`, once its shape is right.
+//! The type of a well-formed body, by its `callbackType`.
 
 use std::borrow::Cow;
 
@@ -6,24 +6,24 @@ use serde::Deserialize;
 
 use super::{Claim, Malformed, OtherClaim, OtherType, claim::Body, nesting};
 
-/// The largest body that is read, in bytes.
+/// The maximum size of a body, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 const KYC: &str = "kyc";
 
-/// A callback's body, well formed and within its bounds. Nothing of it is verified.
+/// The body of a callback, well formed and within its limits. It is not verified.
 #[derive(Clone, Debug)]
 pub enum Received {
     Kyc(Claim),
     Other(OtherClaim),
 }
 
-/// Why a body is no callback that can be verified.
+/// The reason why a body is not a callback that can be verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// Not the JSON that the provider documents: 400.
+    /// The body does not have the provider's documented shape: 400.
     Malformed(Malformed),
-    /// A `callbackType` that the provider does not document: 422.
+    /// The provider does not document this `callbackType`: 422.
     UnknownType,
 }
 
@@ -41,10 +41,10 @@ struct TypeAlone<'a> {
 
 impl Received {
     pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
-        // The parser does not look into what it skips.
+        // The parser does not validate skipped values.
         let body = std::str::from_utf8(body)
             .map_err(|_| Malformed::new("body", "is not UTF-8", "the body is not UTF-8 text"))?;
-        // serde_json would take an array for a struct.
+        // serde_json would accept an array for a struct.
         if body.bytes().find(|byte| !byte.is_ascii_whitespace()) != Some(b'{') {
             return Err(Malformed::new("body", "is not a JSON object", "the body is not a JSON object").into());
         }
@@ -69,11 +69,11 @@ impl Received {
     }
 }
 
-/// Reads a body once more that could not be read, to learn in which field the mistake is.
+/// Parses a rejected body again, to find the wrong field.
 fn wrong_with(body: &str) -> Malformed {
     let mut from = serde_json::Deserializer::from_str(body);
     let again = serde_path_to_error::deserialize::<_, Body<'_>>(&mut from).map(|_| ()).map_err(Malformed::parsed);
-    // What comes after the object is no part of it.
+    // Otherwise the error is in text after the object.
     again.err().unwrap_or_else(|| Malformed::new("body", "is not JSON", "trailing characters follow the JSON object"))
 }
 
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_that_is_not_utf_8_is_refused_wherever_it_stands() {
+    fn text_that_is_not_utf_8_is_rejected_at_every_place() {
         for (before, after) in [
             (r#"{"callbackType":"kyc","customerId":"C","status":null,"later":""#, r#""}"#),
             (r#"{"callbackType":"kyc","customerId":"C","status":null,"la"#, r#"ter":1}"#),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_field_and_the_reason_are_this_programs_words() {
+    fn the_field_and_the_reason_are_fixed_texts() {
         let body = |more: &str| format!(r#"{{"callbackType":"kyc","customerId":"C"{more}}}"#);
         for (body, field, reason) in [
             (body(r#","status":7"#), "status", "has the wrong type"),

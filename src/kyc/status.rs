@@ -1,7 +1,7 @@
-//! The two kinds of status a customer has at the provider: KYC status and processing status.
+//! The two statuses of a customer at the provider: KYC status and processing status.
 //!
-//! Names that are not known today are kept as they came: the provider adds some without telling. JSON `null` is `none`.
-//! Known names: the provider's page on the KYC callback.
+//! Unknown names are stored as received, because the provider adds names without notice. JSON `null` is `none`. Known
+//! names: the provider's documentation of the KYC callback.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::source::did_you_mean;
 
-/// The longest name that is kept, in bytes; the provider's longest has 30.
+/// The maximum length of a name, in bytes; the provider's longest has 30.
 const MAX_NAME_BYTES: usize = 64;
 
-/// A name that can't be kept.
+/// The reason why a name cannot be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameError {
     Empty,
@@ -25,7 +25,7 @@ impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("is empty"),
-            Self::Blank => f.write_str("is nothing but white space"),
+            Self::Blank => f.write_str("is only white space"),
             Self::TooLong => write!(f, "is longer than {MAX_NAME_BYTES} bytes"),
             Self::Control => f.write_str("has control characters"),
         }
@@ -54,15 +54,16 @@ macro_rules! names {
             /// The provider's `null`.
             None,
             $($variant,)+
-            /// A name the provider had not documented when this was written.
+            /// A name that the provider had not documented when this was written.
             Other(Box<str>),
         }
 
         impl $kind {
-            /// The documented names, in the order in which a customer meets them.
+            /// The documented names, in the usual order of a customer's progress.
             pub const KNOWN: &[&str] = &[$($wire),+];
 
-            /// What the wire says: a name, or `null`. Another spelling of a documented name is that name, from every source.
+            /// Parses a name from the wire, or `null`. Another spelling of a documented name becomes that name, from
+            /// every source.
             pub fn from_wire(name: Option<&str>) -> Result<Self, NameError> {
                 match name {
                     Some(name) if !name.is_empty() && name.trim().is_empty() => Err(NameError::Blank),
@@ -70,7 +71,8 @@ macro_rules! names {
                 }
             }
 
-            /// What was taken once, also by an earlier version that was less strict: a record has to stay readable.
+            /// Parses a stored name, also one stored by an earlier version with fewer checks: a record must stay
+            /// readable.
             fn recorded(name: Option<&str>) -> Result<Self, NameError> {
                 match name {
                     None => Ok(Self::None),
@@ -79,8 +81,8 @@ macro_rules! names {
                 }
             }
 
-            /// What a person writes: `none` is the provider's null. A name that nobody has documented is taken, since such names
-            /// arrive; one that is a slip of the pen is not.
+            /// Parses a name that an operator wrote: `none` is the provider's null. An unknown name is accepted,
+            /// because the provider adds names; a name that resembles a documented one is rejected as a typing error.
             pub fn told(name: &str) -> Result<Self, String> {
                 if name == "none" {
                     return Ok(Self::None);
@@ -95,7 +97,8 @@ macro_rules! names {
                 }
             }
 
-            /// The status of that name, if it is documented, declared in the configuration, or `none` for the provider's null.
+            /// Returns the status with this name if it is documented, declared in the configuration, or `none` for the
+            /// provider's null.
             pub fn known(name: &str, declared: &[String]) -> Option<Self> {
                 if name == "none" {
                     return Some(Self::None);
@@ -112,7 +115,7 @@ macro_rules! names {
                 }
             }
 
-            /// The name as rules write it; `none` for the provider's `null`.
+            /// Returns the name as written in rules; `none` for the provider's `null`.
             pub fn name(&self) -> &str {
                 self.as_wire().unwrap_or("none")
             }
@@ -140,7 +143,7 @@ macro_rules! names {
 }
 
 names! {
-    /// Where a customer stands in KYC.
+    /// The KYC status of a customer.
     Status {
         Created = "CREATED",
         KycNeeded = "KYC_NEEDED",
@@ -148,13 +151,13 @@ names! {
         KycPending = "KYC_PENDING",
         SoftKycFailed = "SOFT_KYC_FAILED",
         HardKycFailed = "HARD_KYC_FAILED",
-        // One page of the provider writes it with the prefix.
+        // One page of the provider's documentation writes it with the prefix.
         FullUser = "FULL_USER" | "KYC_FULL_USER",
     }
 }
 
 names! {
-    /// What the provider is doing for a customer right now; `none` when nothing.
+    /// The provider's present activity for a customer; `none`: no activity.
     Processing {
         UserCreationInProgress = "USER_CREATION_IN_PROGRESS",
         ApplicantCreationInProgress = "APPLICANT_CREATION_IN_PROGRESS",
@@ -168,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_names_unknown_names_and_null_survive_the_wire() {
+    fn known_names_unknown_names_and_null_round_trip() {
         for (json, status) in [
             ("null", Status::None),
             ("\"FULL_USER\"", Status::FullUser),
@@ -181,10 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn another_spelling_is_the_documented_name() {
+    fn another_spelling_becomes_the_documented_name() {
         assert_eq!(Status::from_wire(Some("KYC_FULL_USER")), Ok(Status::FullUser));
         assert_eq!(serde_json::from_str::<Status>("\"KYC_FULL_USER\"").expect("a record"), Status::FullUser);
-        assert_eq!(Status::known("KYC_FULL_USER", &[]), None, "rules write the documented name");
+        assert_eq!(Status::known("KYC_FULL_USER", &[]), None, "rules use the documented name");
         assert_eq!(Status::known("KYC_FULL_USER", &["KYC_FULL_USER".to_owned()]), Some(Status::FullUser));
     }
 
@@ -204,14 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_could_do_harm_is_refused() {
+    fn a_harmful_name_is_rejected() {
         assert_eq!(Status::from_wire(Some("")), Err(NameError::Empty));
         for blank in [" ", "\u{a0}\u{2003}", "\t"] {
             assert_eq!(Status::from_wire(Some(blank)), Err(NameError::Blank), "{blank:?}");
             assert_eq!(Processing::from_wire(Some(blank)), Err(NameError::Blank), "{blank:?}");
         }
-        let recorded =
-            serde_json::from_str::<Status>("\" \"").expect("a record that was written before this was refused");
+        let recorded = serde_json::from_str::<Status>("\" \"").expect("a record of a version that accepted it");
         assert_eq!(recorded, Status::Other(" ".into()));
         assert_eq!(Status::from_wire(Some("A\r\nB")), Err(NameError::Control));
         assert_eq!(Processing::from_wire(Some(&"X".repeat(65))), Err(NameError::TooLong));

@@ -1,4 +1,4 @@
-//! An observation held against memory: what changed.
+//! The change that an observation makes to the remembered state.
 
 use std::fmt;
 
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use super::{Customer, Observation, Processing, Status};
 
-/// The one recorded answer to "what became of this callback?".
+/// The recorded result of a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Another status.
+    /// The status changed.
     Moved,
-    /// The same status, other details or another processing status.
+    /// The same status with other details or another processing status.
     Updated,
-    /// Nothing new.
+    /// Nothing changed.
     Duplicate,
-    /// The provider's API is asked before anything is believed.
+    /// The callback waits for confirmation by the provider's API.
     Pending,
-    /// The provider's API says something newer.
+    /// The provider's API returned a newer state.
     Stale,
     /// The provider's API does not know the customer.
     Unconfirmed,
-    /// Memory set by the merchant on going live; no rule sees it.
+    /// Memory that the merchant imported when going live; no rule sees it.
     Imported,
 }
 
@@ -46,14 +46,14 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// From one value to another. `from` is `None` where there was no observation before.
+/// A change from one value to another. `from` is `None`: there was no observation before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edge<T> {
     pub from: Option<T>,
     pub to: T,
 }
 
-/// The details an observation can change.
+/// The details that an observation can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Detail {
@@ -95,7 +95,7 @@ impl Details {
         if there { Self(self.0 | Self::bit(detail)) } else { self }
     }
 
-    /// Documents, labels or message: what makes `A -> A` fire.
+    /// Whether documents, labels or message changed: these trigger `A -> A`.
     pub const fn beside_processing(self) -> bool {
         self.0 & !Self::bit(Detail::Processing) != 0
     }
@@ -115,24 +115,25 @@ impl fmt::Display for Details {
     }
 }
 
-/// Another status.
+/// A change of the status.
 pub type Moved = Edge<Status>;
 
-/// What an observation changes. Neither edge and no detail: a duplicate.
+/// The changes of an observation. A change without edges and details is a duplicate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The status that the customer is in afterwards.
+    /// The status after the observation.
     pub at: Status,
-    /// The customer moved, or was seen for the first time.
+    /// The change of status; for the first observation `from` is `None`.
     pub status: Option<Moved>,
-    /// The processing status moved; a new customer's was `none`.
+    /// The change of the processing status; for a new customer `from` is `none`.
     pub processing: Option<Edge<Processing>>,
-    /// What is different from the observation before, whatever its status; for a new customer all that is not empty.
+    /// The details that differ from the previous observation, also if the status changed; for a new customer all
+    /// details that are not empty.
     pub details: Details,
 }
 
 impl Change {
-    /// What `saw` changes in what is remembered. What is unsaid changes nothing.
+    /// Compares `saw` with the remembered state. Absent fields change nothing.
     pub fn of(before: Option<&Customer>, saw: &Observation) -> Self {
         let Some(before) = before else {
             let processing = saw.processing.clone().filter(|now| *now != Processing::None);
@@ -148,7 +149,7 @@ impl Change {
                 processing: processing.map(|to| Edge { from: Some(Processing::None), to }),
             };
         };
-        // What was unknown and is now said to be empty is nothing new.
+        // A field that was unknown and is now reported as empty has not changed.
         let differs_docs = match (&before.missing_docs, &saw.missing_docs) {
             (_, None) => false,
             (None, Some(now)) => !now.is_empty(),

@@ -1,8 +1,8 @@
-//! Whether a callback comes from the provider: `base64(sha512("{fields}.{secretKey}"))`, where the type of the callback says
-//! which fields the hash covers.
+//! Verifies that a callback comes from the provider: `base64(sha512("{fields}.{secretKey}"))`, where the callback type
+//! determines the fields that the hash covers.
 //!
-//! Of a KYC callback that is the customer's id alone. Such a hash never changes, so it is as good as a secret: it is not kept,
-//! logged or shown.
+//! The hash of a KYC callback covers only the customer's id. It never changes and must stay secret: it is not stored,
+//! logged or displayed.
 
 use base64::{
     Engine, alphabet,
@@ -28,7 +28,7 @@ impl Secret {
         Self(SecretString::from(key.into()))
     }
 
-    /// In bytes; short ones can be guessed offline from one captured pair.
+    /// The length in bytes; a short key can be guessed offline from one captured pair of id and hash.
     pub fn len(&self) -> usize {
         self.0.expose_secret().len()
     }
@@ -37,7 +37,7 @@ impl Secret {
         self.len() == 0
     }
 
-    /// The hash of these fields: each is followed by a dot, and the key comes last.
+    /// Returns the hash of these fields: each field is followed by a dot, and the key comes last.
     fn digest(&self, fields: &[&str]) -> [u8; HASH_BYTES] {
         let mut hasher = Sha512::new();
         for field in fields {
@@ -49,17 +49,17 @@ impl Secret {
     }
 }
 
-/// The hash that the provider sends in KYC callbacks about this customer.
+/// Returns the hash that the provider sends in KYC callbacks about this customer.
 pub fn hash_of(customer: &str, secret: &Secret) -> String {
     hash_of_fields(&[customer], secret)
 }
 
-/// The hash that the provider sends in a callback whose hash covers these fields.
+/// Returns the hash that the provider sends in a callback whose hash covers these fields.
 pub fn hash_of_fields(fields: &[&str], secret: &Secret) -> String {
     STANDARD.encode(secret.digest(fields))
 }
 
-/// Something whose hash was right.
+/// A value whose hash was right.
 #[derive(Clone, Debug)]
 pub struct Verified<T>(T);
 
@@ -73,25 +73,25 @@ impl<T> Verified<T> {
     }
 }
 
-/// What a callback's hash covers.
+/// A callback with a hash.
 pub trait Signed {
-    /// The fields, in the order in which they are hashed.
+    /// Returns the fields that the hash covers, in the order in which they are hashed.
     fn covered(&self) -> impl AsRef<[&str]>;
 
-    /// The hash that came with them.
+    /// Returns the received hash.
     fn hash(&self) -> Option<&str>;
 }
 
 impl<T: Signed> Verified<T> {
-    /// The claim, if its hash belongs to what it covers under one of these secrets (the newest first).
+    /// Returns the claim if its hash is right under one of these secrets (the newest first).
     pub fn check(claim: T, secrets: &[Secret]) -> Option<Self> {
         let right = is_right(claim.covered().as_ref(), claim.hash(), secrets);
         right.then_some(Self(claim))
     }
 }
 
-/// Whether this is the hash of these fields under one of the secrets. The work is the same whichever secret it was, and
-/// whatever came as the hash.
+/// Whether this is the hash of these fields under one of the secrets. The running time does not depend on which secret
+/// matches or on the received hash.
 pub(super) fn is_right(fields: &[&str], hash: Option<&str>, secrets: &[Secret]) -> bool {
     let (given, well_formed) = decode(hash.unwrap_or_default());
     let mut right = Choice::from(0);
@@ -101,7 +101,7 @@ pub(super) fn is_right(fields: &[&str], hash: Option<&str>, secrets: &[Secret]) 
     bool::from(right & well_formed)
 }
 
-/// The bytes of a hash in either alphabet, padded or not; all zero where it is none.
+/// Decodes a hash in either alphabet, with or without padding; all zero if it is invalid.
 fn decode(text: &str) -> ([u8; HASH_BYTES], Choice) {
     let mut bytes = [0; HASH_BYTES + 2];
     let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::kyc::{Claim, CustomerId};
 
-    /// Computed with another implementation, beside the provider's page.
+    /// Computed with another implementation, according to the provider's documentation.
     const PAIRS: &[(&str, &str, &str)] = &[
         (
             "demo_customer_id",
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_hash_fails_in_any_length() {
+    fn a_wrong_hash_of_any_length_fails() {
         let secret = Secret::new("sepa-secure-demo-key");
         let right = hash_of("C-1", &secret);
         let wrong = [
@@ -178,11 +178,11 @@ mod tests {
             assert!(!passes("C-1", Some(text), std::slice::from_ref(&secret)), "{text:.90}");
         }
         assert!(!passes("C-1", None, std::slice::from_ref(&secret)));
-        assert!(!passes("C-1", Some(&right), &[]), "no secret, nothing passes");
+        assert!(!passes("C-1", Some(&right), &[]), "without a secret nothing passes");
     }
 
     #[test]
-    fn a_key_is_rotated_without_refusing_anything() {
+    fn both_keys_are_accepted_during_a_rotation() {
         let (old, new) = (Secret::new("old"), Secret::new("new"));
         let both = [new.clone(), old.clone()];
         assert!(passes("C-1", Some(&hash_of("C-1", &old)), &both));

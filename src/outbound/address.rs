@@ -1,44 +1,45 @@
-//! Which addresses nothing is sent to unless it is meant: those of this machine, of private networks, and those that nobody has.
+//! Classifies addresses to which nothing is sent without permission: those of this machine, of private networks, and
+//! reserved ones.
 //!
-//! An IPv6 address may only wrap an IPv4 one, and then the wrapped one counts.
+//! For an IPv6 address that embeds an IPv4 address, the IPv4 address is classified.
 
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// Why an address is none to send to.
+/// The reason why nothing is sent to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
     Unspecified,
     Loopback,
     Private,
-    /// Shared between a provider's customers (RFC 6598).
+    /// Shared address space of a carrier-grade NAT (RFC 6598).
     Shared,
     LinkLocal,
     Multicast,
-    /// For examples and measurements.
+    /// For examples and benchmarks.
     Documentation,
-    /// Has another meaning, or none.
+    /// Reserved for another use, or not assigned.
     Reserved,
 }
 
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unspecified => "an address that nobody has",
+            Self::Unspecified => "the unspecified address",
             Self::Loopback => "this machine itself",
             Self::Private => "a private network",
-            Self::Shared => "a network behind a provider's translation of addresses",
-            Self::LinkLocal => "the nearest network only",
-            Self::Multicast => "many machines at once",
-            Self::Documentation => "an address for examples",
+            Self::Shared => "a network behind a carrier's NAT",
+            Self::LinkLocal => "a link-local address",
+            Self::Multicast => "a multicast address",
+            Self::Documentation => "an address reserved for examples",
             Self::Reserved => "a reserved address",
         })
     }
 }
 
-/// Why nothing is sent there; `None`: it is an address of the internet.
+/// Returns the reason why nothing is sent to the address; `None`: it is a public address.
 pub fn unfit(address: IpAddr) -> Option<Unfit> {
     match address {
         IpAddr::V4(address) => unfit_v4(address),
@@ -55,7 +56,7 @@ fn unfit_v4(address: Ipv4Addr) -> Option<Unfit> {
         [169, 254, ..] => Unfit::LinkLocal,
         [224..=239, ..] => Unfit::Multicast,
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [198, 18..=19, ..] => Unfit::Documentation,
-        // "This network", protocol assignments, relays of 6to4, the former class E and the broadcast.
+        // "This network", protocol assignments, 6to4 relays, the former class E, and broadcast.
         [0, ..] | [192, 0, 0, _] | [192, 88, 99, _] | [240..=255, ..] => Unfit::Reserved,
         _ => return None,
     };
@@ -81,17 +82,17 @@ fn unfit_v6(address: Ipv6Addr) -> Option<Unfit> {
             let ([b1, b2], [c1, c2]) = (b.to_be_bytes(), c.to_be_bytes());
             unfit_v4(Ipv4Addr::new(b1, b2, c1, c2))
         }
-        // ISATAP, in whatever network.
+        // ISATAP, in any network.
         (.., 0 | 0x200, 0x5EFE) if unfit_v4(last).is_some() => unfit_v4(last),
         (0xFC00..=0xFDFF, ..) => Some(Unfit::Private),
         (0xFE80..=0xFEBF, ..) => Some(Unfit::LinkLocal),
         (0xFF00..=0xFFFF, ..) => Some(Unfit::Multicast),
         (0x2001, 0xDB8, ..) | (0x3FFF, 0..=0xFFF, ..) | (0x2001, 2, 0, ..) => Some(Unfit::Documentation),
-        // A translator of the house's own.
+        // Local-use NAT64 (RFC 8215).
         (0x64, 0xFF9B, 1, ..) => Some(Unfit::Private),
-        // Protocol assignments, Teredo among them, which wraps an address in a way of its own.
+        // Protocol assignments, including Teredo, which embeds an address in its own encoding.
         (0x2001, 0..=0x1FF, ..) => Some(Unfit::Reserved),
-        // All that the internet uses begins so.
+        // Global unicast.
         (0x2000..=0x3FFF, ..) => None,
         _ => Some(Unfit::Reserved),
     }
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_addresses_of_the_internet_are_fit() {
+    fn only_public_addresses_are_fit() {
         use Unfit::*;
         for (address, expected) in [
             ("0.0.0.0", Some(Unspecified)),

@@ -1,4 +1,4 @@
-//! A connection and nothing else: whether a target could be reached, without telling it anything.
+//! Connects to a target without sending a request, to test whether it is reachable.
 
 use std::{error::Error, net::SocketAddr, sync::Arc};
 
@@ -13,11 +13,11 @@ use super::{Client, Failure, Target, tls};
 
 type Cause = Box<dyn Error + Send + Sync>;
 
-/// How long somebody is looked for who may be there.
+/// The limit for the TCP connection after a TLS timeout.
 const LOOKS_FOR: Duration = Duration::from_secs(1);
 
 impl Client {
-    /// Connects as a request would, with TLS where the URL says so, and hangs up.
+    /// Connects like a request, with TLS if the URL is `https`, and closes the connection.
     pub async fn connect(&self, target: &Target) -> Result<(), Failure> {
         self.may_send_to(target)?;
         let until = Instant::now() + self.timeouts.connect;
@@ -35,7 +35,8 @@ impl Client {
         }
     }
 
-    /// Whether somebody takes connections there, after there was no TLS in time: whoever made the request can't tell the two.
+    /// Whether the target accepts TCP connections. Used after a timeout, because reqwest does not report whether TCP
+    /// or TLS timed out.
     pub(super) async fn takes_connections(&self, target: &Target) -> bool {
         let until = Instant::now() + self.timeouts.connect.min(LOOKS_FOR);
         matches!(timeout_at(until, self.tcp(target)).await, Ok(Ok(_)))

@@ -1,4 +1,4 @@
-//! Why no answer came, in words for a person.
+//! The reason a request got no response, as a text for the operator.
 
 use std::{error::Error, fmt, io, time::Duration};
 
@@ -7,13 +7,13 @@ use crate::untrusted::one_line;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The URL names an address that nothing is sent to, or its name belongs to such ones only.
+    /// The URL contains an address to which nothing is sent, or its name resolves to such addresses only.
     Unfit,
-    /// No connection, no answer, no TLS, no name: may go well later.
+    /// No connection, no response, no TLS, no DNS entry: may succeed later.
     Unreachable,
 }
 
-/// No answer. The text names the host, and nothing else of what was asked.
+/// A request without a response. The text names the host, and nothing else of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub kind: FailureKind,
@@ -28,10 +28,11 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-/// What to do about an address that is meant.
-const MEANT: &str = "if that is meant, the configuration has to say `private: true` there";
+/// What to do if such an address is intended.
+const MEANT: &str = "if that is intended, set `private: true` there in the configuration";
 
-/// How much of what the system and the libraries say is kept, in characters: they repeat the names in a certificate.
+/// The maximum length of a text from the system or the libraries, in characters: such a text repeats the names in a
+/// certificate.
 const SAID_CHARS: usize = 300;
 
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +62,7 @@ impl Failure {
     }
 
     pub(super) fn no_tls(target: &Target, within: Duration) -> Self {
-        let what = format!("connected, but no TLS within {within:?} (http:// instead of https://, perhaps)");
+        let what = format!("connected, but no TLS within {within:?} (try http:// instead of https://)");
         Self { kind: FailureKind::Unreachable, text: format!("{target}: {what}") }
     }
 
@@ -81,12 +82,12 @@ fn kind_of(error: &(dyn Error + 'static)) -> FailureKind {
     FailureKind::Unreachable
 }
 
-/// An error of the system passes its own cause over when it is asked for one.
+/// Whether the error wraps [`AllUnfit`]; `io::Error::source` skips its inner error.
 fn holds_unfit(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<AllUnfit>())
 }
 
-/// What lies at the bottom, where it can be said better than the libraries say it.
+/// Describes the innermost error where that is clearer than the libraries' text.
 fn cause(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -101,14 +102,14 @@ fn cause(error: &(dyn Error + 'static)) -> Option<String> {
                 if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
                     return Some(of_tls(tls));
                 }
-                // A cause within a cause; an error of the system has none.
+                // Continues with the inner error; an error of the system has none.
                 next = Some(inner);
                 continue;
             }
             match io.kind() {
                 io::ErrorKind::ConnectionRefused => return Some("nothing answers on this port".to_owned()),
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
-                    return Some("the connection was closed midway".to_owned());
+                    return Some("the connection was closed during the request".to_owned());
                 }
                 _ => {}
             }
@@ -121,13 +122,13 @@ fn cause(error: &(dyn Error + 'static)) -> Option<String> {
 fn of_tls(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidMessage(_) => {
-            "the server does not speak TLS here (http:// instead of https://, perhaps)".to_owned()
+            "the server does not use TLS on this port (try http:// instead of https://)".to_owned()
         }
         other => tls::why(other),
     }
 }
 
-/// What the system, or the library nearest to it, said.
+/// The text of the innermost error, from the system or the nearest library.
 pub(super) fn innermost(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {

@@ -1,12 +1,12 @@
-//! HTTP out of the house: one request, one answer, and no way to where nobody meant it to go.
+//! HTTP requests to external services: one request, one response, only to permitted addresses.
 //!
-//! Whoever calls says where by the configuration only. No redirect is followed, no proxy is asked, every wait is bounded, and
-//! of an answer no more than [`MAX_ANSWER_BYTES`] are read. Unless the configuration says that it is meant, nothing is sent to
-//! an address of this machine or of a private network: [`address`] says which those are, and it is asked for addresses that
-//! stand in a URL as well as for those that a name turns out to have.
+//! The target comes from the configuration only. The client follows no redirect and uses no proxy, every wait is
+//! bounded, and it reads at most [`MAX_ANSWER_BYTES`] of a response. Nothing is sent to an address of this machine or
+//! of a private network unless the configuration permits it: [`address`] classifies addresses, both those in a URL
+//! and those to which a name resolves.
 //!
-//! What is *not* here: what an answer means, and trying again. No path, query, header or body of a request is in an error,
-//! since any of them may be a secret.
+//! What is *not* here: the meaning of a response, and retries. An error contains no path, query, header or body of a
+//! request, since any of them may be a secret.
 
 mod address;
 mod connect;
@@ -28,25 +28,25 @@ pub use resolver::{Looking, Lookup};
 use rotating::Rotating;
 pub use target::Target;
 
-/// How much of an answer is read; the rest is left lying.
+/// The maximum length of a body that is read; the rest is discarded.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// What goes out says who it is.
+/// The `User-Agent` of every request.
 const USER_AGENT: &str = concat!("kyc-rules/", env!("CARGO_PKG_VERSION"));
 
-/// How far a client reaches, and how long it waits.
+/// The permitted addresses of a client, and its timeouts.
 #[derive(Clone)]
 pub struct Reach {
-    /// This machine and private networks are meant.
+    /// Addresses of this machine and of private networks are permitted.
     pub private: bool,
     pub connect_timeout: Duration,
-    /// For the whole of it, from the connection to the end of the answer.
+    /// For the whole request, from the connection to the end of the response.
     pub timeout: Duration,
-    /// Certificates to trust beside the system's, each in PEM.
+    /// PEM certificates to trust in addition to the system's.
     pub extra_roots: Vec<Vec<u8>>,
-    /// How long a connection is used again.
+    /// How long connections are reused.
     pub max_age: Duration,
-    /// Says which addresses a name has; `None`: the system does.
+    /// Resolves a name to its addresses; `None`: the system's resolver.
     pub lookup: Option<Lookup>,
 }
 
@@ -63,7 +63,7 @@ impl Default for Reach {
     }
 }
 
-/// Why no client could be made, in words for whoever set the machine up.
+/// The reason why no client could be made, for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientError(String);
 
@@ -75,7 +75,7 @@ impl fmt::Display for ClientError {
 
 impl std::error::Error for ClientError {}
 
-/// What is sent, beside where to.
+/// A request without its target.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: Method,
@@ -83,27 +83,27 @@ pub struct Request {
     pub body: Bytes,
 }
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    /// Its beginning, where it did not come to its end.
+    /// The beginning of the body if `end` is not [`End::Whole`].
     pub body: Vec<u8>,
     pub end: End,
 }
 
-/// How far an answer's body came. Whoever has said a status has answered, whatever became of the rest.
+/// How the body of a response ended. A response with a status counts even if its body is incomplete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     Whole,
-    /// It was longer than is read.
+    /// The body was longer than [`MAX_ANSWER_BYTES`].
     TooLong,
-    /// No more of it came.
+    /// The body broke off.
     Broken(Failure),
 }
 
-/// Connections of its own, so that whoever hangs holds up nobody else's.
+/// An HTTP client with its own connections, so that a target that hangs delays no other client.
 #[derive(Clone)]
 pub struct Client {
     http: Arc<Rotating>,
@@ -121,7 +121,7 @@ impl fmt::Debug for Client {
 
 impl Client {
     pub fn new(reach: Reach) -> Result<Self, ClientError> {
-        // The libraries look for one in the process; whether this is the first who brings it does not matter.
+        // The libraries look for a process-wide provider; an error means that one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let told = |error: &dyn std::error::Error| ClientError(format!("no HTTPS: {}", failure::innermost(error)));
         let tls = tls::trusting(&reach.extra_roots).map_err(|error| told(&*error))?;
@@ -154,7 +154,7 @@ impl Client {
         error.is_connect() && error.is_timeout() && target.is_encrypted() && self.takes_connections(target).await
     }
 
-    /// One request. Dropping it midway is safe: the connection is closed and not used again.
+    /// Sends one request. Dropping the future is safe: its connection is closed and not used again.
     pub async fn send(&self, target: &Target, request: Request) -> Result<Answer, Failure> {
         self.may_send_to(target)?;
         let sent = self

@@ -1,6 +1,6 @@
-//! Names into addresses, without those that nothing is sent to.
+//! Resolves names to addresses, without those to which nothing is sent.
 //!
-//! What is connected to is what passed here: the name is not looked up a second time.
+//! The client connects to the returned addresses: the name is not resolved a second time.
 
 use std::{
     fmt, io,
@@ -13,10 +13,10 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::address::{Unfit, unfit};
 
-/// A name being looked up.
+/// A running lookup of a name.
 pub type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
-/// Says which addresses a name has.
+/// Resolves a name to its addresses.
 pub type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
 
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub(super) struct Filtering {
     lookup: Lookup,
 }
 
-/// A name with addresses of which none is fit.
+/// A name that resolves to addresses of which none is permitted.
 #[derive(Debug)]
 pub(super) struct AllUnfit {
     pub address: IpAddr,
@@ -34,7 +34,7 @@ pub(super) struct AllUnfit {
 
 impl fmt::Display for AllUnfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the name belongs to {}, which is {}", self.address, self.why)
+        write!(f, "the name resolves to {}, which is {}", self.address, self.why)
     }
 }
 
@@ -54,7 +54,7 @@ fn ask_the_system(name: String) -> Looking {
 }
 
 impl Filtering {
-    /// The addresses of a name that may be sent to.
+    /// Returns the permitted addresses of a name.
     pub async fn addresses(
         &self,
         name: &str,
@@ -76,7 +76,7 @@ impl Resolve for Filtering {
     fn resolve(&self, name: Name) -> Resolving {
         let this = self.clone();
         Box::pin(async move {
-            // The port is the caller's to know.
+            // The caller sets the port.
             let fit = this.addresses(name.as_str(), 0).await?;
             Ok(Box::new(fit.into_iter()) as Addrs)
         })
@@ -100,11 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_only_as_good_as_its_addresses() {
+    fn a_name_without_a_permitted_address_is_refused() {
         assert_eq!(resolved(false, &["1.1.1.1", "2606:4700::1111"]).expect("fit").len(), 2);
         assert_eq!(resolved(false, &["127.0.0.1", "1.1.1.1", "::1"]), Ok(vec!["1.1.1.1".to_owned()]));
         let refused = resolved(false, &["169.254.169.254", "::ffff:10.0.0.1"]).expect_err("refused");
-        assert_eq!(refused, "the name belongs to 169.254.169.254, which is the nearest network only");
+        assert_eq!(refused, "the name resolves to 169.254.169.254, which is a link-local address");
         assert_eq!(resolved(true, &["127.0.0.1"]), Ok(vec!["127.0.0.1".to_owned()]));
         assert_eq!(resolved(false, &[]), Ok(Vec::new()));
     }

@@ -1,8 +1,8 @@
-//! Connections that don't live for ever.
+//! Bounds the age of connections.
 //!
-//! reqwest closes a connection that is idle, and keeps a busy one for as long as it works, also after its name has moved to another
-//! machine. It knows no maximum age, so the whole client is replaced from time to time: the next request looks the name up and
-//! connects; requests under way end over the old client's connections, and then these close.
+//! reqwest closes idle connections, but keeps a busy connection for as long as it works, even after its DNS entry has
+//! changed. It has no maximum age, so this file replaces the whole client periodically: the next request resolves the
+//! name and connects again. Running requests finish over the old client's connections, which are closed then.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -30,7 +30,7 @@ impl Rotating {
 
     pub fn current(&self) -> reqwest::Client {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        // A client that was built once can be built again; if not, the old one goes on.
+        // If a new client cannot be built, the old one is used further.
         if current.1.elapsed() >= self.max_age
             && let Ok(client) = (self.build)()
         {

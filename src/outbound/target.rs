@@ -1,14 +1,14 @@
-//! Where something is sent: a URL from the configuration, of which only the host is ever shown.
+//! The target of a request: a URL from the configuration, of which only the host is shown.
 
 use std::{fmt, net::IpAddr};
 
 use reqwest::Url;
 
-/// A URL with a host. Its path and query may be secrets, so it shows neither.
+/// A URL with a host. `Display` and `Debug` show neither path nor query, because they may be secrets.
 #[derive(Clone)]
 pub struct Target {
     url: Url,
-    /// The host, and the port where it is not the usual one.
+    /// The host, and the port if it is not the default.
     host: String,
     address: Option<IpAddr>,
 }
@@ -25,15 +25,15 @@ impl fmt::Debug for Target {
     }
 }
 
-/// Shorter parts of a URL are words, as `hooks` or `services`.
+/// Parts of a URL from this length on are treated as secrets; shorter ones are words, as `hooks` or `services`.
 const SECRET_CHARS: usize = 8;
 
 impl Target {
-    /// Reads an `http` or `https` URL, as browsers do: `0x7f.1` and `2130706433` are addresses, too.
+    /// Parses an `http` or `https` URL as browsers do: `0x7f.1` and `2130706433` are addresses, too.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let url: Url = text.parse().map_err(|error| format!("this is no URL: {error}"))?;
+        let url: Url = text.parse().map_err(|error| format!("this is not a URL: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err("a URL begins with https:// (or http://)".to_owned());
+            return Err("a URL must begin with https:// (or http://)".to_owned());
         }
         let Some(name) = url.host_str().filter(|name| !name.is_empty()) else {
             return Err("this URL names no host".to_owned());
@@ -59,12 +59,12 @@ impl Target {
         self.url.scheme() == "https"
     }
 
-    /// Where the host is an address and no name.
+    /// The address, if the host is an address and not a name.
     pub const fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// What a server said, without what it may repeat of the URL.
+    /// Removes the parts of the URL that a response may repeat.
     pub fn blotted(&self, said: &str) -> String {
         let query = self.url.query().unwrap_or_default();
         let parts = self.url.path().split('/').chain(query.split(['&', '=']));
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_told_however_it_is_written() {
+    fn an_address_is_recognised_in_every_notation() {
         for (url, host, is_address) in [
             ("https://shop.example/hooks", "shop.example", false),
             ("https://shop.example:444/hooks", "shop.example:444", false),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_shows_no_path_and_takes_it_out_of_what_a_server_says() {
+    fn a_target_shows_no_path_and_removes_it_from_responses() {
         let target =
             Target::parse("https://hooks.chat.example/services/T0ABCDEF9/Zq81xYw0?token=abcdefgh12").expect("URL");
         assert_eq!(format!("{target} {target:?}"), "hooks.chat.example Target(\"hooks.chat.example\")");

@@ -1,6 +1,7 @@
-//! TLS as everybody here speaks it who goes out: whom this machine trusts, and what is wrong, in words for a person.
+//! TLS for all outgoing connections: the trusted certificates, and error texts for the operator.
 //!
-//! Trusted is what the system trusts; where `SSL_CERT_FILE` or `SSL_CERT_DIR` name something, that instead.
+//! The system's certificates are trusted; if `SSL_CERT_FILE` or `SSL_CERT_DIR` is set, the certificates there are
+//! trusted instead.
 
 use std::{error::Error as StdError, fmt, io, sync::Arc};
 
@@ -11,21 +12,21 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
-/// What can be done about an authority that is meant to be trusted.
-const TRUST: &str = "put it among those that this machine trusts, or into the file that SSL_CERT_FILE names";
+/// What to do if a certificate authority should be trusted.
+const TRUST: &str = "add it to the certificates that this machine trusts, or to the file in SSL_CERT_FILE";
 
-/// Trusts what the system trusts, and beside it these certificates, each in PEM.
+/// Returns a configuration that trusts the system's certificates and these, each in PEM.
 pub fn trusting(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, Box<dyn StdError + Send + Sync>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots: Result<Vec<CertificateDer<'static>>, _> =
         extra_roots.iter().map(|pem| CertificateDer::from_pem_slice(pem)).collect();
-    let roots = roots.map_err(|_| io::Error::other("an extra root certificate can't be read"))?;
+    let roots = roots.map_err(|_| io::Error::other("an extra root certificate cannot be parsed"))?;
     let verifier = Telling(Verifier::new_with_extra_roots(roots, Arc::clone(&provider))?);
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
-/// Whatever else is connected over TLS says it in the same words.
+/// Describes a TLS error, in the same words for every protocol.
 pub fn why(error: &Error) -> String {
     let Error::InvalidCertificate(why) = error else { return format!("no TLS connection: {error}") };
     let why = match why {
@@ -35,10 +36,10 @@ pub fn why(error: &Error) -> String {
         }
         Why::NotValidForName | Why::NotValidForNameContext { .. } => "it is for another host name".to_owned(),
         Why::UnknownIssuer => {
-            format!("nobody whom this machine trusts has signed it; if it is of an authority of your own, {TRUST}")
+            format!("no authority that this machine trusts has signed it; if it is from your own authority, {TRUST}")
         }
         Why::BadSignature => format!(
-            "it is not signed by whom it names (an authority that was made anew under its old name, perhaps); if the new one is meant, {TRUST}"
+            "it is not signed by the issuer that it names (which may have a new key); if the issuer is right, {TRUST}"
         ),
         Why::Revoked => "it was revoked".to_owned(),
         Why::Other(OtherError(other)) => of_other(&**other),
@@ -49,25 +50,24 @@ pub fn why(error: &Error) -> String {
 
 fn of_other(error: &(dyn StdError + Send + Sync + 'static)) -> String {
     if error.is::<SignedByItself>() {
-        return format!("it is signed by itself and not trusted here; {TRUST}");
+        return format!("it is self-signed and not trusted here; {TRUST}");
     }
-    // The library's own errors bear no other type that could be named here.
+    // The library's other errors have no public type.
     match &*format!("{error:?}") {
         "CaUsedAsEndEntity" => {
-            "it is an authority's own (as `openssl req -x509` makes them), which no server may show, even where \
-             it is trusted; have the authority sign one for the server, or make one that is no authority's (`-addext \
+            "it is a CA certificate (as `openssl req -x509` makes by default), which a server must not use, even where it is \
+             trusted; let the CA sign one for the server, or make one that is no CA certificate (`-addext \
              basicConstraints=critical,CA:FALSE`)"
                 .to_owned()
         }
         "UnsupportedCertVersion" => {
-            "it is of an outdated version (X.509 version 1); have one made of version 3, with the host's name in it"
-                .to_owned()
+            "it has the outdated version 1 of X.509; issue one of version 3, with the host's name in it".to_owned()
         }
         _ => error.to_string(),
     }
 }
 
-/// The platform's verdict; of a certificate that nobody trusted has signed it is also said when nobody else has.
+/// Verifies like the platform; also detects whether a certificate without a trusted issuer is self-signed.
 #[derive(Debug)]
 struct Telling(Verifier);
 
@@ -76,7 +76,7 @@ struct SignedByItself;
 
 impl fmt::Display for SignedByItself {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("signed by itself")
+        f.write_str("self-signed")
     }
 }
 
@@ -122,15 +122,16 @@ impl ServerCertVerifier for Telling {
     }
 }
 
-/// Whether a certificate names as its signer whom it is for. It was refused already; this only chooses the words.
+/// Whether issuer and subject of a certificate are equal. The certificate was rejected already; the result only
+/// selects the error text.
 fn names_itself(certificate: &[u8]) -> Option<bool> {
     let (_, inside, _) = element(certificate)?;
     let (_, mut fields, _) = element(inside)?;
-    // The version is not in those of version 1.
+    // A certificate of version 1 has no version field.
     if let (0xa0, _, rest) = element(fields)? {
         fields = rest;
     }
-    // Number, algorithm, signer, validity, whom it is for.
+    // Serial number, algorithm, issuer, validity, subject.
     let mut contents = Vec::with_capacity(5);
     for _ in 0..5 {
         let (_, content, rest) = element(fields)?;
@@ -140,7 +141,7 @@ fn names_itself(certificate: &[u8]) -> Option<bool> {
     Some(contents[2] == contents[4])
 }
 
-/// The first DER element: its tag, its content, and what stands behind it.
+/// Parses the first DER element. Returns its tag, its content, and the rest behind it.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, mut rest) = rest.split_first()?;
@@ -159,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_certificate_names_nobody() {
+    fn a_truncated_certificate_has_no_issuer() {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let der = made.cert.der();
         assert_eq!(names_itself(der), Some(true));

@@ -1,4 +1,4 @@
-//! The ways out of the house.
+//! The channels through which jobs are sent.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::rules::Action;
 
-/// The way out of the house that a job takes. Each has workers, a brake and a pause of its own.
+/// The channel through which a job is sent. Each has its own workers, brake and pause.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Channel {
     Email,
@@ -19,12 +19,12 @@ impl Channel {
         match action {
             Action::Webhook { to, .. } => Self::Webhook((**to).into()),
             Action::Chat { to, .. } => Self::Chat((**to).into()),
-            // The others never become jobs; they would take no channel at all.
+            // The other actions never become jobs; the value is not used for them.
             Action::Email { .. } | Action::Tag(_) | Action::Untag(_) | Action::Record => Self::Email,
         }
     }
 
-    /// `email`, `webhook:NAME` or `chat:NAME`.
+    /// Parses `email`, `webhook:NAME` or `chat:NAME`.
     pub fn parse(text: &str) -> Option<Self> {
         match text.split_once(':') {
             None => (text == "email").then_some(Self::Email),
@@ -44,7 +44,7 @@ impl Serialize for Channel {
 impl<'de> Deserialize<'de> for Channel {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("no channel"))
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a channel"))
     }
 }
 

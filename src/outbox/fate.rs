@@ -1,4 +1,4 @@
-//! What becomes of an order: its states, how an attempt at it ends, and when the next one begins.
+//! The progress of a job: its states, the outcome of an attempt, and the time of the next one.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Waits for its time.
+    /// Waits for its due time.
     #[default]
     Queued,
     /// Waits for its rule to be live again.
@@ -17,7 +17,7 @@ pub enum State {
     Running,
     Done,
     Cancelled,
-    /// A person must look at it.
+    /// An operator must look at it.
     Problem,
 }
 
@@ -39,23 +39,23 @@ impl State {
         Self::ALL.iter().copied().find(|state| state.name() == name)
     }
 
-    /// Nothing more will become of it.
+    /// Whether the job can no longer change.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Done | Self::Cancelled)
     }
 }
 
-/// What kind of problem it is; what each needs is different.
+/// The kind of a problem; each kind needs a different remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {
-    /// Nobody knows the customer's address; goes by itself when it comes.
+    /// The customer's address is not known; the job continues by itself when a contact arrives.
     NoContact,
-    /// The other side has refused for good.
+    /// The other side has refused it permanently.
     Refused,
-    /// The attempts have run out.
+    /// The time for attempts has run out.
     Exhausted,
-    /// What it should say can't be made.
+    /// The message cannot be rendered.
     Unrenderable,
     /// The customer had too many open jobs when the job was ordered.
     Flood,
@@ -73,29 +73,29 @@ impl Trouble {
     }
 }
 
-/// What has become of an order so far. Replaced as a whole.
+/// The progress of a job. It is replaced as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fate {
     #[serde(default, skip_serializing_if = "is_queued")]
     pub state: State,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: u32,
-    /// When it is due; meaningless in a final state.
+    /// The time at which it is due; meaningless in a final state.
     #[serde(rename = "next")]
     pub next_at: Timestamp,
-    /// When the first attempt began: the 24 hours of trying count from here.
+    /// The start of the first attempt: the 24 hours for attempts count from here.
     #[serde(default, rename = "first", skip_serializing_if = "Option::is_none")]
     pub first_attempt_at: Option<Timestamp>,
     #[serde(default, rename = "held", skip_serializing_if = "Option::is_none")]
     pub held_since: Option<Timestamp>,
     #[serde(default, rename = "error", skip_serializing_if = "Option::is_none")]
     pub last_error: Option<Box<str>>,
-    /// Why it is held, cancelled or a problem, for a person.
+    /// Why it is held, cancelled or a problem, for operators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Trouble>,
-    /// When it ended, in a final state.
+    /// The time at which it reached a final state.
     #[serde(default, rename = "ended", skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
 }
@@ -119,14 +119,14 @@ impl Fate {
         Self { state: State::Problem, trouble: Some(trouble), reason: Some(reason.into()), ..self.clone() }
     }
 
-    /// While something held it back the hours of trying stood still: what passed since it was due does not count.
+    /// Extends the 24 hours for attempts by the time since the job was due, because it was held back during that time.
     #[must_use]
     pub fn standing_still(&self, now: Timestamp) -> Self {
         let waited_ms = now.since_ms(self.next_at);
         Self { first_attempt_at: self.first_attempt_at.map(|first| first.plus_ms(waited_ms)), ..self.clone() }
     }
 
-    /// As before the attempt that has begun at `next_at`, and due now.
+    /// The state before the attempt that began at `next_at`, due now.
     #[must_use]
     pub fn unattempted(&self, now: Timestamp) -> Self {
         let attempts = self.attempts.saturating_sub(1);
@@ -148,20 +148,21 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    /// Worth another try; the other side may have said when.
+    /// Can be retried; the other side may have given a delay.
     Retry {
         error: String,
         after_ms: Option<i64>,
     },
-    /// The channel takes nothing at present, whatever the job: it is queued again, and the attempt does not count.
+    /// The channel accepts nothing at present, whatever the job: the job is queued again, and the attempt does not
+    /// count.
     Deferred {
         error: String,
     },
-    /// Trying again can't help.
+    /// A retry cannot help.
     Failed {
         trouble: Trouble,
         error: String,
@@ -170,11 +171,11 @@ pub enum Outcome {
 
 const FIRST_PAUSE_MS: i64 = 5_000;
 const LONGEST_PAUSE_MS: i64 = 3_600_000;
-/// How long a job is tried, from its first attempt.
+/// How long a job is retried, from its first attempt.
 pub const TRYING_MS: i64 = 24 * 3_600_000;
 
-/// How long to wait after the nth attempt has failed: 5 s, 10 s, 20 s … up to an hour, each up to a quarter longer, so that
-/// jobs which failed together don't come back together.
+/// The delay after the nth failed attempt, in milliseconds: 5 s, 10 s, 20 s … up to an hour, plus up to a quarter, so
+/// that jobs that failed together are not retried together.
 pub fn pause_after(id: JobId, attempts: u32) -> i64 {
     let pause = FIRST_PAUSE_MS.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(LONGEST_PAUSE_MS);
     pause + i64::from(id.spread(attempts) % 1024) * pause / 4096

@@ -1,4 +1,4 @@
-//! What a job is called.
+//! The id of a job.
 
 use std::fmt;
 
@@ -9,12 +9,14 @@ use sha2::Sha256;
 
 use crate::{kyc::CustomerId, rules::RuleId};
 
-/// An HMAC of what was ordered for whom and why: the same when the decision is repeated, and silent about the customer.
+/// An HMAC of the customer, the cause and the rule of an order: equal when the decision is repeated, and without
+/// information about the customer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId([u8; 16]);
 
 impl JobId {
-    /// `cause` tells one order of this rule's nth action for this customer from the next: a visit, or a record's number.
+    /// `cause` distinguishes the orders of this rule's nth action for this customer: a visit, or the number of a
+    /// record.
     pub fn of(key: &JobKey, customer: &CustomerId, cause: &str, rule: &RuleId, nth_action: usize) -> Self {
         let mut mac = key.0.clone();
         for part in [customer.as_str(), cause, rule.as_str()] {
@@ -25,7 +27,7 @@ impl JobId {
         let digest = mac.finalize().into_bytes();
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
-        // So that its text never begins with `-`, which a command line takes for an option.
+        // The text of the id must not begin with `-`, which a command line parses as an option.
         id[0] &= 0x7f;
         Self(id)
     }
@@ -42,7 +44,7 @@ impl JobId {
         Self(bytes)
     }
 
-    /// A number that is as good as random and the same for every look at this job.
+    /// A pseudo-random number that is always the same for this job and `salt`.
     pub fn spread(&self, salt: u32) -> u32 {
         let mut first = [0; 4];
         first.copy_from_slice(&self.0[..4]);
@@ -71,17 +73,17 @@ impl Serialize for JobId {
 impl<'de> Deserialize<'de> for JobId {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("no job id"))
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a job id"))
     }
 }
 
-/// The key of the ids of one store's jobs.
+/// The key for the ids of one store's jobs.
 #[derive(Clone)]
 pub struct JobKey(Hmac<Sha256>);
 
 impl JobKey {
     pub fn new(bytes: &[u8; 32]) -> Self {
-        // An HMAC takes a key of any length; the error can't come.
+        // An HMAC accepts a key of any length, so there is never an error.
         Self(Hmac::new_from_slice(bytes).unwrap_or_else(|_| Hmac::new(&Default::default())))
     }
 }
@@ -91,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_the_same_for_the_same_order_and_no_other() {
+    fn equal_orders_have_equal_ids_and_different_orders_different_ids() {
         let key = JobKey::new(&[7; 32]);
         let id = |customer: &str, cause: &str, nth| {
             let customer = CustomerId::new(customer).expect("id");
@@ -99,7 +101,7 @@ mod tests {
         };
         assert_eq!(id("C-1", "7", 0), id("C-1", "7", 0));
         assert_ne!(id("C-1", "7", 0), id("C-1", "7", 1));
-        assert_ne!(id("C-1", "7", 0), id("C-17", "", 0), "parts don't run together");
+        assert_ne!(id("C-1", "7", 0), id("C-17", "", 0), "the parts are separated");
         let text = id("C-1", "7", 0).to_string();
         assert_eq!(JobId::parse(&text), Some(id("C-1", "7", 0)));
         assert_eq!(JobId::parse("nonsense"), None);

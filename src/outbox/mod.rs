@@ -1,7 +1,8 @@
-//! The outbox: what rules have ordered, and what became of it.
+//! The outbox: the jobs that rules have ordered, and their progress.
 //!
-//! A [`Job`] is all that actions ever see. Its [`Order`] never changes after the decision that made it; its [`Fate`] is replaced
-//! as a whole with every attempt, so that a record of the journal can carry it as an absolute result.
+//! A [`Job`] is the whole input of an action. Its [`Order`] never changes after the decision that created it; its
+//! [`Fate`] is replaced as a whole with every attempt, so that a record of the journal can contain it as an absolute
+//! value.
 
 mod channel;
 mod fate;
@@ -17,10 +18,10 @@ pub use order::{MAX_ORDERS, Order, ProcessingStay, Said, Told};
 
 use crate::template;
 
-/// What a mail says, fixed at its first attempt: repeated attempts send the same.
+/// The content of a mail, fixed at its first attempt: repeated attempts send the same mail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Letter {
-    /// The rule set whose template it is.
+    /// The rule set that contains the template.
     pub set: Box<str>,
     pub address: Box<str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,27 +47,27 @@ impl Job {
         self.order.id
     }
 
-    /// Its place in the outbox: the record that ordered it, and which order of that it is.
+    /// Its place in the outbox: the number of the record that ordered it, and its index in that record.
     pub const fn place(&self) -> (u64, u32) {
         (self.order.number, self.order.index)
     }
 
-    /// It is a problem because nobody knows the customer's address.
+    /// Whether it is a problem because the customer's address is not known.
     pub fn lacks_contact(&self) -> bool {
         self.fate.state == State::Problem && self.fate.trouble == Some(Trouble::NoContact)
     }
 
-    /// A decision about the customer sees the job: it is not final, and it is not beyond the bound on open jobs.
+    /// Whether a decision about the customer sees the job: it is not final, and within the limit on open jobs.
     pub fn is_open(&self) -> bool {
         !self.fate.state.is_final() && !self.is_flood()
     }
 
-    /// It is a problem because the customer had too many open jobs.
+    /// Whether it is a problem because the customer had too many open jobs.
     pub fn is_flood(&self) -> bool {
         self.fate.state == State::Problem && self.fate.trouble == Some(Trouble::Flood)
     }
 
-    /// May be replaced, cancelled or changed without anybody outside having seen it.
+    /// Whether it can be replaced, cancelled or changed, because nothing has been sent yet.
     pub fn is_untried(&self) -> bool {
         self.fate.attempts == 0 && !self.fate.state.is_final()
     }

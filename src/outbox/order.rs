@@ -1,4 +1,4 @@
-//! What a rule has ordered, and what its words are made from.
+//! An order of a rule, and the facts from which its message is made.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,32 +10,32 @@ use crate::{
     template::Phrase,
 };
 
-/// More than anybody means to order in one event, and small enough for one record.
+/// The limit on the orders of one event: more than any merchant needs, and small enough for one record.
 pub const MAX_ORDERS: usize = 64;
 
 /// The stay in a processing status that an order belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessingStay {
     pub processing: Processing,
-    /// When it began; what tells it from another stay in the same one.
+    /// The start of the stay; it distinguishes stays in the same processing status.
     pub since: Timestamp,
 }
 
-/// What a rule has ordered for a customer, as it was ordered.
+/// An order of a rule for a customer. It never changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub id: JobId,
     pub rule: RuleId,
     pub action: Action,
-    /// The number of the record that ordered it, and its place in there: the outbox's order. The record itself does not say it
-    /// again, and neither its time.
+    /// The number of the record that ordered it, and its index there: together they are the outbox's order. In that
+    /// record itself, they and the time are omitted.
     #[serde(default, rename = "n", skip_serializing_if = "is_zero_u64")]
     pub number: u64,
     #[serde(default, rename = "i", skip_serializing_if = "is_zero")]
     pub index: u32,
     #[serde(default, skip_serializing_if = "is_unset")]
     pub at: Timestamp,
-    /// What must last for a mail to be sent still; `None`: the visit to the status `to`.
+    /// The stay that must still last when a mail is sent; `None`: the visit to the status `to`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processing_stay: Option<ProcessingStay>,
     /// `None`: there was no observation before.
@@ -47,36 +47,36 @@ pub struct Order {
     pub step: u32,
     #[serde(default, skip_serializing_if = "nothing_changed")]
     pub changed: Details,
-    /// What a webhook or a chat says. A mail says what is known at its first attempt, and has a [`Letter`].
+    /// The content of a webhook or a chat. The content of a mail is fixed at its first attempt, in a [`Letter`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<Box<Said>>,
 }
 
-/// What is said, fixed by the decision: neither time nor new rules change a word of it.
+/// The content of a message, fixed by the decision: neither time nor new rules change it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Said {
-    /// A webhook's, beside what the order says itself.
+    /// The facts for a webhook that are not in the order itself.
     Facts(Told),
-    /// A chat's.
+    /// The text of a chat.
     Text(Phrase),
 }
 
-/// What was known of the customer when a webhook was ordered.
+/// The facts about the customer when a webhook was ordered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     #[serde(default, rename = "docs", skip_serializing_if = "Codes::is_empty")]
     pub missing_docs: Codes,
     #[serde(default, rename = "labels", skip_serializing_if = "Codes::is_empty")]
     pub reject_labels: Codes,
-    /// Empty: there is none.
+    /// The provider's text for the customer; may be empty.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub message: Box<str>,
     #[serde(default, with = "said", skip_serializing_if = "Option::is_none")]
     pub processing: Option<Processing>,
     #[serde(default, skip_serializing_if = "Codes::is_empty")]
     pub tags: Codes,
-    /// When the stay in the status began.
+    /// The start of the stay in the status.
     #[serde(rename = "entered")]
     pub entered_at: Timestamp,
     /// The rule set that decided.
@@ -100,12 +100,12 @@ fn nothing_changed(details: &Details) -> bool {
 }
 
 impl Order {
-    /// Whether it goes to the customer, and so passes the gates that only mails to customers have.
+    /// Whether it is a mail to the customer, to which additional conditions apply.
     pub fn is_mail_to_customer(&self) -> bool {
         self.action.mails_customer()
     }
 
-    /// The mail of the same template to the same recipient, which a newer one replaces as long as it is untried.
+    /// Whether it is a mail with the same template and recipient; a newer one replaces it while it is untried.
     pub fn is_same_mail(&self, other: &Action) -> bool {
         let Action::Email { template, to, .. } = &self.action else { return false };
         let Action::Email { template: newer, to: newer_to, .. } = other else { return false };

@@ -1,4 +1,4 @@
-//! One question to the provider's status API, and what came of it.
+//! A request to the provider's status API, and its result.
 
 use std::fmt;
 
@@ -15,19 +15,19 @@ use crate::{
 
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
-/// What was wrong with an answer, or why there was none.
+/// The error of an answer, or the reason why there was none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cause {
-    /// For the log, too: of the API's own words only the error code is in it.
+    /// The text for the log: of the API's own texts it contains only the error code.
     pub text: String,
     /// The provider's error code.
     pub code: Option<Box<str>>,
-    /// The provider's words, for operators alone.
+    /// The provider's error message, for operators only.
     pub message: Option<Box<str>>,
 }
 
 impl Cause {
-    /// Everything, for operators.
+    /// Returns the text with the provider's message, for operators.
     pub fn full(&self) -> String {
         match &self.message {
             Some(message) => format!("{}: {message}", self.text),
@@ -50,23 +50,23 @@ impl From<String> for Cause {
     }
 }
 
-/// The last failure of the API, as the cause for a customer about whom it is not asked.
+/// The last failure of the API, used as the cause while the API is paused.
 impl From<Trouble> for Cause {
     fn from(Trouble { text, code, .. }: Trouble) -> Self {
         Self { text, code, message: None }
     }
 }
 
-/// Why no answer decides anything.
+/// The reason why there is no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AskError {
-    /// The API does not know the key, or does not let it ask: a person must look at it.
+    /// The API rejects the key or denies access: an operator must act.
     Key(Cause),
-    /// The API is away or asks for patience, and may have said for how long.
+    /// The API is unavailable or requests a delay, and may have given its length.
     Later { cause: Cause, after_ms: Option<i64> },
-    /// It says something about this customer that can't be understood; others may be well.
+    /// The answer about this customer cannot be used; other customers may be unaffected.
     Odd(Cause),
-    /// It was not asked: it is being left alone, for what it said before.
+    /// No request was sent: the API is paused after an earlier failure.
     Resting(Cause),
 }
 
@@ -78,7 +78,7 @@ impl AskError {
     }
 }
 
-/// As the log may have it.
+/// Formats the text for the log.
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.cause().text)
@@ -90,25 +90,26 @@ impl std::error::Error for AskError {}
 /// The provider's API.
 pub struct Api {
     client: Client,
-    /// Without a slash at the end.
+    /// The base URL, without a slash at the end.
     base: String,
     headers: HeaderMap,
 }
 
 impl Api {
-    /// An error is what the configuration says that can't be.
+    /// Returns an error if the configuration cannot be used.
     pub fn new(base: String, key: &SecretString) -> Result<Self, String> {
-        let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_| "`provider.api_key` can't be sent")?;
+        let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_| "`provider.api_key` cannot be sent")?;
         key.set_sensitive(true);
         let headers = HeaderMap::from_iter([(KEY_HEADER, key)]);
-        // Where it is, the configuration alone says: one that stands in for it may be on this machine.
+        // Only the configuration sets the address: a private address is allowed, because a stand-in for the API may run
+        // on this machine.
         let client = Client::new(Reach { private: true, ..Reach::default() }).map_err(|error| error.to_string())?;
         Ok(Self { client, base, headers })
     }
 
     /// Asks about a customer.
     pub async fn ask(&self, customer: &CustomerId) -> Result<decide::Answer, AskError> {
-        // No URL can name some; the provider can't know such a customer either.
+        // Some ids cannot be part of a URL; the provider cannot know such a customer either.
         let Some(id) = customer.in_url() else { return Ok(decide::Answer::Unknown) };
         let url = format!("{}/api/v2/customer/{id}/bank-transfer/kyc", self.base);
         let target = Target::parse(&url).map_err(|why| AskError::Odd(why.into()))?;
@@ -117,7 +118,7 @@ impl Api {
     }
 }
 
-/// What an answer about this customer means.
+/// Interprets an answer about this customer.
 fn read(answer: Answer, customer: &CustomerId) -> Result<decide::Answer, AskError> {
     let status = answer.status;
     let cause = |text: String| Cause::new(text, without_id(read_error(&answer.body), customer));
@@ -136,15 +137,16 @@ fn read(answer: Answer, customer: &CustomerId) -> Result<decide::Answer, AskErro
             End::TooLong => Err(AskError::Odd(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes").into())),
             End::Broken(failure) => Err(failure.into()),
         },
-        // The API speaks JSON; a page that says 404 comes from something else, and would make every callback unconfirmed.
+        // The API returns JSON; an HTML page with 404 comes from another server, and would make every callback
+        // unconfirmed.
         StatusCode::NOT_FOUND if answer.body.trim_ascii_start().first() == Some(&b'<') => Err(AskError::Odd(answers(
-            " with a page that is not the API's: `provider.api` may be another server's, or have a path too much",
+            " with an HTML page: `provider.api` may name another server, or contain an extra path",
         ))),
         StatusCode::NOT_FOUND => Ok(decide::Answer::Unknown),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Err(AskError::Key(answers(": it does not accept `provider.api_key`")))
         }
-        // That is about all of our questions.
+        // This concerns all requests.
         StatusCode::TOO_MANY_REQUESTS => Err(later(Some(0))),
         StatusCode::REQUEST_TIMEOUT => Err(later(None)),
         other if other.is_server_error() => Err(later(None)),
@@ -153,7 +155,7 @@ fn read(answer: Answer, customer: &CustomerId) -> Result<decide::Answer, AskErro
     }
 }
 
-/// The code is logged, and no customer's id is.
+/// The code is logged, and the log must not contain a customer's id.
 fn without_id(ApiError { code, message }: ApiError, customer: &CustomerId) -> ApiError {
     let code = code.map(|code| code.replace(customer.as_str(), "…").into_boxed_str());
     ApiError { code, message }
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn null_and_404_are_one_answer_and_a_page_of_something_else_is_none() {
+    fn null_and_404_mean_unknown_and_an_html_page_is_odd() {
         assert_eq!(ask(200, br#"{"data":{"status":null}}"#), Ok(decide::Answer::Unknown));
         for body in ["", "{}", r#"{"errors":[{"code":"not_found","message":"no"}],"success":false}"#, "not found"] {
             assert_eq!(ask(404, body.as_bytes()), Ok(decide::Answer::Unknown), "{body}");
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_of_an_error_is_kept_and_its_words_are_for_operators() {
+    fn the_error_code_is_logged_and_the_message_is_for_operators() {
         let refused = br#"{"errors":[{"code":"db_violation","message":"C-77 is\nwrong"}],"success":false}"#;
         let Err(AskError::Odd(cause)) = ask(400, refused) else { panic!("odd") };
         assert_eq!(cause.text, "the provider's API answers 400 Bad Request (db_violation)");
@@ -203,7 +205,7 @@ mod tests {
             assert!(matches!(ask(status, refused), Err(AskError::Later { cause, .. }) if cause.code.is_some()));
         }
         let Err(error) = ask(200, refused) else { panic!("no answer") };
-        assert_eq!(error.to_string(), "the answer says `success: false` (db_violation)");
+        assert_eq!(error.to_string(), "the answer has `success: false` (db_violation)");
         let Err(error) = ask(400, br#"{"errors":[{"code":"no_customer_C-77"}]}"#) else { panic!("no answer") };
         assert_eq!(error.to_string(), "the provider's API answers 400 Bad Request (no_customer_…)");
         for body in [&b"<html>"[..], b"", b"\xff\xfe", b"{\"errors\":[{\"code\":\"a"] {

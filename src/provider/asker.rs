@@ -1,6 +1,7 @@
-//! Brings answers to the callbacks that wait for them: one question a customer at a time, several callbacks sharing it.
+//! Fetches answers for waiting callbacks: one request per customer at a time, shared by several callbacks.
 //!
-//! A question that is lost with the process is asked again: what waits is in the store. Nothing of a question has to last.
+//! A request that is lost with the process is sent again: the waiting callbacks are in the store, and no other state
+//! must persist.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -24,31 +25,31 @@ use crate::{
     telemetry::{self, Metrics, Service, Throttle},
 };
 
-/// Questions under way at once, and the least time between two: 20 a second.
+/// The maximum number of concurrent requests, and the minimum time between two: 20 per second.
 const UNDER_WAY: usize = 16;
 const BETWEEN: Duration = Duration::from_millis(50);
 
-/// How many customers are taken to be asked about at once.
+/// The maximum number of customers that are processed concurrently.
 const AT_ONCE: usize = 32;
 
-/// How soon a customer is asked about again whose answer could not be taken.
+/// Delay before a customer is asked about again whose answer the store rejected, in milliseconds.
 const AGAIN_MS: i64 = 1_000;
 
-/// How soon it is looked again whether a question that is under way has been answered.
+/// Delay before checking again whether a running request about the customer has ended, in milliseconds.
 const MEANWHILE_MS: i64 = 100;
 
 /// Delay before a customer is asked about again whose answer could not be used, in milliseconds.
 const ODD_AGAIN_MS: i64 = 60_000;
 
-/// What asking about one customer has come to.
+/// The result of asking about one customer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Asked {
     Answered {
         receipt: Receipt,
-        /// The provider knows the customer.
+        /// Whether the provider knows the customer.
         known: bool,
     },
-    /// There is no answer that can be used, and this customer is not to be asked about for so long.
+    /// There is no usable answer; the customer is not asked about again for `again_ms` milliseconds.
     Failed {
         error: AskError,
         again_ms: i64,
@@ -56,23 +57,23 @@ pub enum Asked {
     Refused(Refused),
 }
 
-/// Asks the API, and hands what it says to the store.
+/// Sends requests to the API, and submits the answers to the store.
 pub struct Asker {
     api: Api,
     store: Store,
     clock: Clock,
     metrics: Arc<Metrics>,
     pace: Pace,
-    /// Who is asked before the API, where a question says so.
+    /// Asked before the API, for questions that need the contact.
     lookups: Option<Arc<Lookups>>,
-    /// Customers about whom a question is under way: one at a time for each.
+    /// Customers with a running request: at most one for each.
     under_way: Mutex<HashSet<CustomerId>>,
     last_errors: LastErrors,
-    /// For the log's line about answers that decide nothing.
+    /// Limits the log lines about unusable answers.
     odd: Throttle,
     /// Customers whose due timers wait for an answer.
     pub late_timers: LateTimers,
-    /// The latest rounds of [`super::Reconcile`], by whether they were about final statuses.
+    /// The latest rounds of [`super::Reconcile`], by whether they covered final statuses.
     rounds: Mutex<BTreeMap<bool, Round>>,
 }
 
@@ -94,22 +95,23 @@ impl Asker {
         }
     }
 
-    /// What is wrong with the API, if it is in trouble.
+    /// Returns the present trouble of the API, if any.
     pub fn trouble(&self) -> Option<Trouble> {
         self.pace.trouble()
     }
 
-    /// Why the API's last answer about this customer decided nothing; `None`: it was not asked since the start, or has answered.
+    /// Returns why the API's last answer about this customer was unusable; `None`: no request since the start, or a
+    /// usable answer.
     pub fn last_error(&self, customer: &CustomerId) -> Option<Cause> {
         self.last_errors.of(customer)
     }
 
-    /// How long the API is still left alone, in milliseconds, because it has failed or asked for it.
+    /// Returns for how long the API is still paused, in milliseconds, after a failure or at its own request.
     pub fn rests_for_ms(&self) -> Option<i64> {
         self.pace.rests_for_ms()
     }
 
-    /// The latest round of each kind.
+    /// Returns the latest round of each kind.
     pub fn rounds(&self) -> Vec<Round> {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
@@ -118,8 +120,8 @@ impl Asker {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner).insert(round.settled, round);
     }
 
-    /// Asks about one customer, in turn with all others. A customer about whom the last answer could not be used is asked about again
-    /// after a pause, whatever asks: a callback, a timer or `provider.reconcile`.
+    /// Asks about one customer, in turn with all others. After an unusable answer, a customer is asked about again only
+    /// after a delay, whether a callback, a timer or `provider.reconcile` causes the request.
     pub async fn ask(&self, customer: &CustomerId) -> Asked {
         let newest = self.newest_waiting(customer);
         if let Some((error, again_ms)) = self.last_errors.rests(customer, newest, self.clock.now()) {
@@ -128,7 +130,7 @@ impl Asker {
         self.ask_in_turn(customer).await
     }
 
-    /// Asks about one customer in turn with all others, and without that pause: for an operator who asks about many.
+    /// Asks about one customer in turn with all others, without that delay: for an operator who asks about many.
     pub async fn ask_in_turn(&self, customer: &CustomerId) -> Asked {
         match self.turn(customer).await {
             Ok(turn) => self.ask_in(turn, customer).await,
@@ -136,13 +138,13 @@ impl Asker {
         }
     }
 
-    /// Asks about one customer for a person who waits.
+    /// Asks about one customer for an operator who waits for the result.
     pub async fn ask_at_once(&self, customer: &CustomerId) -> Asked {
         self.ask_in(self.pace.turn_at_once(), customer).await
     }
 
     async fn ask_in(&self, turn: Turn<'_>, customer: &CustomerId) -> Asked {
-        // What comes while the API is being asked asks again.
+        // Callbacks that arrive during the request cause another request.
         let up_to = match self.store.customer(customer) {
             Ok(case) => case.map_or(0, |case| case.last),
             Err(_) => return Asked::Refused(Refused::NotReady),
@@ -157,8 +159,8 @@ impl Asker {
         }
     }
 
-    /// Takes what the API says of a customer as memory, where no source has said anything yet: for going live. It does not wait while
-    /// the API is left alone: whoever imports has many to ask about, and says how it goes.
+    /// Imports the API's status of a customer as memory if no observation exists, for going live. It returns at once
+    /// while the API is paused: an import asks about many customers and reports the failure itself.
     pub async fn import(&self, customer: &CustomerId) -> Asked {
         match self.store.customer(customer) {
             Ok(case) if case.as_ref().is_some_and(|case| case.customer.is_some()) => {
@@ -199,7 +201,7 @@ impl Asker {
         })
     }
 
-    /// The record of the customer's newest callback that waits for an answer.
+    /// Returns the record number of the customer's newest callback that waits for an answer.
     fn newest_waiting(&self, customer: &CustomerId) -> Option<u64> {
         let case = self.store.customer(customer).ok().flatten()?;
         case.question.as_ref()?.waiting.last().map(|pending| pending.number)
@@ -231,7 +233,7 @@ impl Asker {
                     tracing::warn!(
                         %error,
                         left_out,
-                        "the provider's API gives an answer about a customer that decides nothing"
+                        "the provider's API returned an answer about a customer that cannot be used"
                     );
                 }
                 turn.odd(about, &cause.text, cause.code.as_deref()).max(ODD_AGAIN_MS)
@@ -246,7 +248,7 @@ impl Asker {
         answer.map_err(|error| Asked::Failed { error, again_ms })
     }
 
-    /// Until `stop` says true.
+    /// Runs until `stop` is true.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut changed = self.store.jobs_changed();
         let mut under_way = JoinSet::new();
@@ -254,7 +256,7 @@ impl Asker {
             changed.mark_unchanged();
             for customer in self.store.take_asks(AT_ONCE.saturating_sub(under_way.len())) {
                 if !self.under_way().insert(customer.clone()) {
-                    // What came meanwhile is asked about once the question under way is answered.
+                    // A callback that arrived in the meantime is asked about after the running request.
                     self.store.ask_again(&customer, MEANWHILE_MS);
                     continue;
                 }
@@ -273,7 +275,7 @@ impl Asker {
             }
             while under_way.try_join_next().is_some() {}
         }
-        // Nothing of a question has to last: it is asked again.
+        // Interrupted requests are sent again after a restart.
         under_way.shutdown().await;
     }
 
@@ -281,7 +283,7 @@ impl Asker {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks about a customer whose callbacks wait, and sees to it that they are asked about again where that settled nothing.
+    /// Asks about a customer with waiting callbacks, and schedules the next request if they are still waiting.
     async fn ask_for_callbacks(&self, customer: &CustomerId) {
         if let Some(lookups) = &self.lookups {
             lookups.ask_for_callback(customer).await;
@@ -290,7 +292,7 @@ impl Asker {
             Asked::Answered { .. } => match self.store.customer(customer) {
                 Ok(case) => {
                     let next_at = case.and_then(|case| case.question.as_ref().map(|question| question.next_at));
-                    // A record has put it back already, but for an answer that came too early to count.
+                    // The record has already scheduled it, unless the answer came too early to count.
                     next_at.map_or(AGAIN_MS, |next_at| next_at.since_ms(self.clock.now()).max(MEANWHILE_MS))
                 }
                 Err(_) => AGAIN_MS,

@@ -1,7 +1,7 @@
-//! The last error of each customer about whom the provider's API gives no answer that decides anything: what the problem `unanswered`
-//! shows, and until when the API is not asked about this customer again.
+//! The last error per customer without a usable answer of the provider's API: it is shown in the problem `unanswered`,
+//! and determines when the API is asked about the customer again.
 //!
-//! In memory only. A restart asks about every waiting callback at once.
+//! Kept in memory only. After a restart, the API is asked about every waiting callback at once.
 
 use std::{
     collections::HashMap,
@@ -11,19 +11,20 @@ use std::{
 use super::{AskError, Cause};
 use crate::{clock::Timestamp, kyc::CustomerId};
 
-/// Customers remembered at once; past it all are forgotten, and the next answers fill the table again.
+/// The maximum number of customers; above it the table is cleared and fills again with the next answers.
 const MAX_CUSTOMERS: usize = 10_000;
 
-/// The longest that one customer's failures make that customer wait, in milliseconds. A longer rest: the clock was set back.
+/// The longest delay after a customer's failures, in milliseconds. A longer remaining delay means that the clock was
+/// set back.
 const LONGEST_REST_MS: i64 = 300_000;
 
-/// What the API last said about a customer.
+/// The last error about a customer.
 #[derive(Debug)]
 struct Entry {
     error: AskError,
-    /// The newest callback that waited then.
+    /// The record number of the newest callback that was waiting then.
     newest: Option<u64>,
-    /// When it may be asked again.
+    /// The time from which the API may be asked again.
     again_at: Timestamp,
 }
 
@@ -35,7 +36,7 @@ impl LastErrors {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The API gave no usable answer about this customer, of whose waiting callbacks this was the newest.
+    /// Notes that the API gave no usable answer about this customer; `newest` is the newest waiting callback.
     pub fn note(&self, customer: &CustomerId, error: &AskError, newest: Option<u64>, again_at: Timestamp) {
         let mut table = self.table();
         if table.len() >= MAX_CUSTOMERS && !table.contains_key(customer) {
@@ -44,14 +45,14 @@ impl LastErrors {
         table.insert(customer.clone(), Entry { error: error.clone(), newest, again_at });
     }
 
-    /// The API was not asked, for what it said before: an error of this customer's own stays.
+    /// Notes that no request was sent because the API is paused; an existing error of this customer is kept.
     pub fn note_resting(&self, customer: &CustomerId, error: &AskError, now: Timestamp) {
         if !self.table().contains_key(customer) {
             self.note(customer, error, None, now);
         }
     }
 
-    /// The API has answered.
+    /// Removes the error after a usable answer.
     pub fn forget(&self, customer: &CustomerId) {
         self.table().remove(customer);
     }
@@ -60,8 +61,8 @@ impl LastErrors {
         self.table().get(customer).map(|entry| entry.error.cause().clone())
     }
 
-    /// The last error and the milliseconds that are left until the API may be asked about this customer again. A callback that has come
-    /// since then asks at once.
+    /// Returns the last error, and the milliseconds until the API may be asked about this customer again. `None`: it
+    /// may be asked now, for example because a newer callback has arrived.
     pub fn rests(&self, customer: &CustomerId, newest: Option<u64>, now: Timestamp) -> Option<(AskError, i64)> {
         let table = self.table();
         let entry = table.get(customer)?;
@@ -101,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_rests_until_the_time_or_a_new_callback() {
+    fn a_customer_is_paused_until_the_time_or_a_new_callback() {
         let (errors, odd) = (LastErrors::default(), AskError::Odd(cause("400")));
         let rests = |newest, now| errors.rests(&customer(1), newest, Timestamp(now)).map(|(_, left_ms)| left_ms);
         assert_eq!(rests(None, 0), None);
         errors.note(&customer(1), &odd, Some(7), Timestamp(60_000));
         assert_eq!([rests(Some(7), 0), rests(None, 59_999), rests(Some(7), 60_000)], [Some(60_000), Some(1), None]);
-        assert_eq!(rests(Some(8), 0), None, "a callback has come since");
+        assert_eq!(rests(Some(8), 0), None, "a newer callback has arrived");
         assert_eq!(rests(Some(7), -3_600_000), None, "the clock was set back");
         errors.forget(&customer(1));
         assert_eq!(rests(Some(7), 0), None);

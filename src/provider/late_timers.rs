@@ -1,6 +1,7 @@
-//! Customers whose due timers the provider's API keeps waiting: it is asked before a timer is decided, and gives no usable answer.
+//! Customers whose due timers wait for the provider's API: it is asked before a timer is decided, and gives no usable
+//! answer.
 //!
-//! In memory only: a restart finds the same timers due, and counts their waiting anew.
+//! Kept in memory only: after a restart the same timers are due, and their waiting times start at 0.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,7 +10,7 @@ use std::{
 
 use crate::{clock::Timestamp, kyc::CustomerId};
 
-/// Since when each of them waits.
+/// The time since which each customer waits.
 #[derive(Debug, Default)]
 pub struct LateTimers(Mutex<HashMap<CustomerId, Timestamp>>);
 
@@ -18,7 +19,8 @@ impl LateTimers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// After a look at everything that is due: these customers wait, and no others.
+    /// Replaces the waiting customers after a pass over all due timers; customers that were already waiting keep their
+    /// times.
     pub fn replace(&self, waiting: HashSet<CustomerId>, now: Timestamp) {
         let mut table = self.table();
         let since = |customer: &CustomerId| table.get(customer).copied().unwrap_or(now);
@@ -26,7 +28,7 @@ impl LateTimers {
         *table = after.map(|(since, customer)| (customer, since)).collect();
     }
 
-    /// How many wait since this time or before, and the one that waits longest.
+    /// Returns the number of customers that have waited since `until` or longer, and the one that has waited longest.
     pub fn since(&self, until: Timestamp) -> Option<(u64, CustomerId)> {
         let table = self.table();
         let late = || table.iter().filter(|(_, since)| **since <= until);
@@ -40,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_failure_counts_until_nothing_of_the_customer_is_due() {
+    fn the_waiting_time_starts_at_the_first_failure() {
         let (late, id) = (LateTimers::default(), |text: &str| CustomerId::new(text).expect("id"));
         let looked =
             |waiting: &[&str], now| late.replace(waiting.iter().map(|text| id(text)).collect(), Timestamp(now));

@@ -1,8 +1,9 @@
-//! The provider's API is the truth: callbacks are confirmed with it, and customers are asked about who have not been heard of.
+//! The provider's API is authoritative: callbacks are confirmed with it, and customers without callbacks are asked
+//! about regularly.
 //!
-//! [`Api`] asks one question; the [`Asker`] brings answers to the callbacks that wait for them, and to timers before they are
-//! decided; [`Reconcile`] asks about everybody from time to time. All of them share one pace, and one look at whether the API is
-//! in trouble.
+//! [`Api`] sends one request; the [`Asker`] fetches answers for waiting callbacks and for timers before they are
+//! decided; [`Reconcile`] asks about all customers at intervals. They share one rate limit and one record of whether
+//! the API is in trouble.
 
 mod api;
 mod asker;

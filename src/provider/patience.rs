@@ -1,8 +1,8 @@
-//! Says in the log that callbacks, or timers that are due, have waited longer than `provider.patience` for a decision, and when that is
-//! over.
+//! Logs when callbacks or due timers have waited longer than `provider.patience` for a decision, and when none does any
+//! longer.
 //!
-//! Which callbacks those are follows from the store: the time of the oldest waiting callback of each customer. Nothing else is kept,
-//! so the problem `unanswered` outlives a restart. Timers that wait are in memory: [`Asker::late_timers`].
+//! The callbacks are found through the store: the time of the oldest waiting callback of each customer. No other state
+//! is kept, so the problem `unanswered` survives a restart. Waiting timers are in memory: [`Asker::late_timers`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,34 +19,34 @@ use crate::{
     store::Store,
 };
 
-/// How often the store is looked at, at least.
+/// The longest interval between two checks of the store, in milliseconds.
 const LONGEST_MS: i64 = 60_000;
 
-/// Delay after a change before the store is looked at again, while callbacks wait too long.
+/// Delay after a change before the store is checked again, while callbacks have waited too long.
 const AFTER_CHANGE: Duration = Duration::from_secs(1);
 
-/// Least time between two ERROR lines about the same thing.
+/// The minimum time between two ERROR lines about the same condition.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
-/// Watches for callbacks that nothing decides, and for timers that the provider's API keeps waiting.
+/// Watches for callbacks without a decision, and for timers that wait for the provider's API.
 pub struct PatienceWatch {
     pub store: Store,
     pub clock: Clock,
-    /// For the last error; `None`: there is no key for the provider's API.
+    /// Supplies the last error; `None`: there is no key for the provider's API.
     pub asker: Option<Arc<Asker>>,
     pub lookups: Option<Arc<Lookups>>,
     pub patience_ms: i64,
 }
 
-/// What the log has said of a number of customers.
+/// The number of customers that was last logged.
 #[derive(Debug, Default)]
 struct Told {
-    /// The number in the latest ERROR line; 0: none, or that it is over.
+    /// The number in the latest ERROR line; 0: no line, or the end was logged.
     count: u64,
     at: Option<Instant>,
 }
 
-/// A line for the log.
+/// A line of the log.
 #[derive(Debug, PartialEq, Eq)]
 enum Line {
     Error,
@@ -54,7 +54,7 @@ enum Line {
 }
 
 impl Told {
-    /// An ERROR for the first customers, and again each time that their number has doubled.
+    /// Returns an ERROR line for the first customers, and again each time that their number has doubled.
     fn line(&mut self, count: u64) -> Option<Line> {
         if count == 0 {
             return (std::mem::take(&mut self.count) > 0).then_some(Line::Over);
@@ -69,7 +69,7 @@ impl Told {
 }
 
 impl PatienceWatch {
-    /// Until `stop` says true.
+    /// Runs until `stop` is true.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut changed = self.store.jobs_changed();
         let (mut callbacks, mut timers) = (Told::default(), Told::default());
@@ -82,13 +82,13 @@ impl PatienceWatch {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
                 () = sleep(self.until_next_look(count)) => {}
-                // The last one may have been decided.
+                // The last waiting callback may have been decided.
                 () = async { let _ = changed.changed().await; sleep(AFTER_CHANGE).await }, if count > 0 => {}
             }
         }
     }
 
-    /// Until the oldest callback has waited too long, if none has yet.
+    /// Returns the time until the oldest callback has waited too long, if none has yet.
     fn until_next_look(&self, count: u64) -> Duration {
         let longest_ms = if self.clock.is_moved_by_hand() { 50 } else { self.patience_ms.clamp(1_000, LONGEST_MS) };
         let oldest = self.store.waiting_since(Timestamp(i64::MAX), None, 1).first().map(|(since, _)| *since);
@@ -108,7 +108,7 @@ impl PatienceWatch {
                     "callbacks have waited longer than `provider.patience` and are not decided: see `kyc-rules problems`"
                 );
             }
-            Some(Line::Over) => tracing::info!("no callback waits longer than `provider.patience` any more"),
+            Some(Line::Over) => tracing::info!("no callback waits longer than `provider.patience` now"),
             None => {}
         }
     }
@@ -123,12 +123,12 @@ impl PatienceWatch {
                     "timers are due and wait longer than `provider.patience` for the provider's API: see `kyc-rules problems`"
                 );
             }
-            (Some(Line::Over), _) => tracing::info!("no timer waits longer than `provider.patience` any more"),
+            (Some(Line::Over), _) => tracing::info!("no timer waits longer than `provider.patience` now"),
             _ => {}
         }
     }
 
-    /// As the log may have it.
+    /// Returns the reason for the log.
     fn why(&self, customer: &CustomerId) -> String {
         let case = self.store.customer(customer).ok().flatten();
         cause(self.asker.as_deref(), self.lookups.as_deref(), customer, case.as_deref()).text
@@ -144,7 +144,7 @@ mod tests {
         let mut told = Told::default();
         assert_eq!(told.line(0), None);
         assert_eq!(told.line(1), Some(Line::Error));
-        assert_eq!(told.line(60), None, "at once after the line before");
+        assert_eq!(told.line(60), None, "immediately after the previous line");
         tokio::time::advance(BETWEEN_LINES).await;
         assert_eq!(told.line(60), Some(Line::Error));
         tokio::time::advance(BETWEEN_LINES).await;

@@ -1,6 +1,7 @@
-//! Asks about every customer from time to time, at the pace that all questions share: lost callbacks and lost reversals are found.
+//! Asks about every customer at intervals, at the rate that all requests share, to find lost callbacks and lost
+//! reversals.
 //!
-//! A customer of whom the provider says that it knows nothing stays as remembered, and is counted.
+//! A customer that the provider does not know keeps the remembered state, and is counted.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -13,42 +14,43 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// How many customers are listed at once.
+/// The number of customers per page of the store.
 const PAGE: usize = 200;
 
-/// How often one customer is tried in a round.
+/// The maximum number of attempts per customer in a round.
 const TRIES: usize = 5;
 
-/// How often each customer is asked about; `None`: never.
+/// The interval at which each customer is asked about; `None`: never.
 #[derive(Clone, Copy, Debug)]
 pub struct Reconcile {
-    /// Whose status may still change by the day.
+    /// For customers whose status may still change.
     pub open: Option<Duration>,
-    /// Who is verified, or has failed for good.
+    /// For customers who are verified or have failed for good.
     pub settled: Option<Duration>,
 }
 
-/// What one round has come to.
+/// The result of one round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Round {
-    /// It was about the customers who are verified, or have failed for good.
+    /// The round covered the customers who are verified or have failed for good.
     pub settled: bool,
     pub ended_at: Timestamp,
     /// The number of customers with an answer of the API.
     pub answered: u64,
     /// The number of these customers that the API does not know: 404, or a `null` status.
     pub unknown: u64,
-    /// The number of customers about whom it gave no answer that can be used.
+    /// The number of customers without a usable answer.
     pub failed: u64,
 }
 
-/// When each kind of customer is gone through next.
+/// The time of the next round of each kind.
 struct Rounds {
     next: HashMap<bool, Timestamp>,
 }
 
 impl Reconcile {
-    /// Until `stop` says true. The first round begins one pause after the start: a restart alone asks nobody anything.
+    /// Runs until `stop` is true. The first round begins one interval after the start: a restart alone causes no
+    /// requests.
     pub async fn run(self, asker: Arc<Asker>, store: Store, clock: Clock, mut stop: watch::Receiver<bool>) {
         let mut rounds = Rounds { next: HashMap::new() };
         for settled in [false, true] {
@@ -67,10 +69,10 @@ impl Reconcile {
                         Ok(counts) => {
                             let round = Round { ended_at: clock.now(), ..counts };
                             let Round { answered, unknown, failed, .. } = round;
-                            tracing::info!(answered, unknown, failed, settled, "every customer was asked about");
+                            tracing::info!(answered, unknown, failed, settled, "reconciled all customers");
                             asker.note_round(round);
                         }
-                        Err(error) => tracing::warn!(%error, "customers can't be gone through; it is tried again"),
+                        Err(error) => tracing::warn!(%error, "cannot read the customers to reconcile; will retry"),
                     },
                 }
                 if let Some(pause) = self.pause_ms(settled) {
@@ -92,7 +94,7 @@ impl Reconcile {
     }
 }
 
-/// Asks once about everybody of one kind.
+/// Asks once about every customer of one kind.
 async fn round(asker: &Asker, store: &Store, settled: bool) -> Result<Round, StoreError> {
     let mut after: Option<CustomerId> = None;
     let mut round = Round { settled, ended_at: Timestamp::default(), answered: 0, unknown: 0, failed: 0 };
@@ -102,7 +104,7 @@ async fn round(asker: &Asker, store: &Store, settled: bool) -> Result<Round, Sto
             let Some(case) = store.customer(&id)? else { continue };
             let Some(customer) = &case.customer else { continue };
             let is_settled = matches!(customer.status, Status::FullUser | Status::HardKycFailed);
-            // Who has a question open is asked about anyhow.
+            // A customer with an open question is asked about in any case.
             if is_settled != settled || case.question.is_some() {
                 continue;
             }
@@ -115,9 +117,9 @@ async fn round(asker: &Asker, store: &Store, settled: bool) -> Result<Round, Sto
                         round.unknown += u64::from(!known);
                         break;
                     }
-                    // The same question gets the same answer for a while.
+                    // A repeated request would get the same answer for a while.
                     Asked::Failed { error: AskError::Odd(_), .. } => break,
-                    // A minute or more is for those who are asked about for a reason of their own.
+                    // The full delay applies to requests for callbacks and timers; a round retries after at most 5 s.
                     Asked::Failed { again_ms, .. } => {
                         sleep(Duration::from_millis(again_ms.clamp(0, 5_000).unsigned_abs())).await
                     }

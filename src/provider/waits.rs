@@ -1,4 +1,5 @@
-//! Why a customer's callbacks or timers wait for the provider's API: the reason in `problems`, in `customers show` and in the log.
+//! The reason why a customer's callbacks or timers wait for the provider's API: shown in `problems`, in `customers
+//! show` and in the log.
 
 use super::{Asker, Cause};
 use crate::{
@@ -7,7 +8,7 @@ use crate::{
     kyc::CustomerId,
 };
 
-/// The last error about this customer, or the trouble of a service, or what the open question says.
+/// Returns the last error about this customer, or the trouble of a service, or the state of the open question.
 pub fn cause(asker: Option<&Asker>, lookups: Option<&Lookups>, customer: &CustomerId, case: Option<&Case>) -> Cause {
     let question = case.and_then(|case| case.question.as_ref());
     let said = asker.and_then(|asker| asker.last_error(customer));
@@ -22,17 +23,18 @@ pub fn cause(asker: Option<&Asker>, lookups: Option<&Lookups>, customer: &Custom
     })
 }
 
-/// What is so where nothing has failed. `knows`: the API has said something of this customer before, and may repeat it.
+/// Returns the reason if no request has failed. `knows`: an earlier answer about this customer exists, and the API may
+/// be repeating it.
 fn undecided(question: Option<&Question>, knows: bool) -> String {
     match question {
         Some(Question { asked: 1.., next_at, .. }) if knows => {
             format!(
-                "the provider's API repeats what is remembered or does not know the customer; it is asked again at {next_at}"
+                "the provider's API repeats the known status or does not know the customer; it is asked again at {next_at}"
             )
         }
         Some(Question { asked: 1.., next_at, .. }) => {
             format!("the provider's API does not know the customer; it is asked again at {next_at}")
         }
-        _ => "there is no answer yet since the service was started".to_owned(),
+        _ => "there has been no answer since the service started".to_owned(),
     }
 }

@@ -1,8 +1,9 @@
-//! `data/judging`: the hash of the set that is being judged, so that a set which ended the process does not end the next start.
+//! The file `data/judging`: the hash of the set that is being checked, so that a set which crashed the process does not
+//! crash the next start.
 //!
-//! The file is durable before the judge begins and removed when it has ended. A start that finds it refuses that set until its
-//! files change. Where there is no last good set to run, the set is judged once more: a power cut is not the fault of the files. It is a
-//! file of its own beside the store: nothing of the store depends on it.
+//! The file is durable before the check starts, and is removed when the check ends. A start that finds it refuses that
+//! set until its files change. If there is no last good set to run, the set is checked once more, because a power cut
+//! may have ended the process. The store does not depend on this file.
 
 use std::{
     fs::{self, File},
@@ -12,16 +13,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Its name in the data directory.
+/// The file's name in the data directory.
 const NAME: &str = "judging";
 
-/// More than a hash and a number have.
+/// Maximum number of bytes read from the file. A hash and a number are shorter.
 const MAX_BYTES: u64 = 256;
 
-/// How many judgements of one set may end the process where there is no other set to run.
+/// Number of checks of one set that may end the process if there is no other set to run.
 const MAX_DEATHS: u32 = 2;
 
-/// Where it is, and what the start has found there. Clones share what they know.
+/// The marker file and what the start found in it. Clones share one state.
 #[derive(Clone, Debug)]
 pub struct Marker {
     path: PathBuf,
@@ -35,25 +36,25 @@ struct State {
     is_stopped: bool,
 }
 
-/// A judgement without an end.
+/// A check that started and did not end.
 #[derive(Clone, Debug)]
 struct Found {
     hash: String,
-    /// How many processes have ended in it.
+    /// Number of processes that ended during a check of this set.
     deaths: u32,
 }
 
-/// Whether a set is judged.
+/// The decision whether to check a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
     Judge,
-    /// It is the set in force, which was found right when it was loaded.
+    /// The set is the active one. It was valid when it was loaded.
     InForce,
-    /// It ended the process. The text is what the merchant reads.
+    /// A check of the set ended the process. Holds the text for the operator.
     Refused(String),
 }
 
-/// A judgement under way; its end removes the file, also where the judge panics.
+/// A running check. Dropping it removes the file, also after a panic.
 #[must_use]
 pub struct Judging<'m>(&'m Marker);
 
@@ -66,7 +67,7 @@ impl Drop for Judging<'_> {
 }
 
 impl Marker {
-    /// Looks into the data directory. What can't be read there counts as nothing: it names no set.
+    /// Reads the marker file in the data directory. A file that cannot be read names no set.
     pub fn find(data: &Path) -> Self {
         let path = data.join(NAME);
         let mut text = String::new();
@@ -74,7 +75,7 @@ impl Marker {
         let mut words = text.split_whitespace();
         let found = read.ok().and_then(|_| {
             let hash = words.next()?.to_owned();
-            // The number counts begun judgements; versions before 0.2 wrote none.
+            // The number counts started checks. Versions before 0.2 wrote no number.
             Some(Found { hash, deaths: words.next().and_then(|count| count.parse().ok()).unwrap_or(1) })
         });
         Self { path, state: Arc::new(Mutex::new(State { found, ..State::default() })) }
@@ -84,12 +85,12 @@ impl Marker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a judgement of this set has begun and not ended.
+    /// Whether a check of this set started and did not end.
     pub fn names(&self, hash: &str) -> bool {
         self.state().found.as_ref().is_some_and(|found| found.hash == hash)
     }
 
-    /// Whether this set is judged. `in_force`: the hash of the set that runs, if any does.
+    /// Decides whether to check this set. `in_force`: the hash of the active set, if there is one.
     pub fn admit(&self, hash: &str, in_force: Option<&str>) -> Admission {
         let mut state = self.state();
         let Some(found) = state.found.as_ref().filter(|found| found.hash == hash) else { return Admission::Judge };
@@ -105,16 +106,16 @@ impl Marker {
         }
         let path = self.path.display();
         Admission::Refused(format!(
-            "error[judging]: the process ended while it judged these files (rule set {hash}), so they are not judged again\n\
-             a very large or deep file may be the reason, or the machine was switched off at that moment: change a file, or \
-             remove {path} and start again\n"
+            "error[judging]: the process ended while it was checking these files (rule set {hash}), so they are not \
+             checked again\nthe cause may be a very large or deeply nested file, or a power cut: change a file, or remove \
+             {path} and restart\n"
         ))
     }
 
-    /// A judgement begins. The file is durable when this returns.
+    /// Starts a check. The file is durable when this returns.
     pub fn begin(&self, hash: &str) -> io::Result<Judging<'_>> {
         let mut state = self.state();
-        // The process ends in order, and a judgement that begins now has no consequence.
+        // After a stop, a new check writes no file: the process is shutting down.
         if !state.is_stopped {
             let deaths = state.found.as_ref().filter(|found| found.hash == hash).map_or(0, |found| found.deaths);
             self.write(&format!("{hash} {}\n", deaths + 1))?;
@@ -133,17 +134,18 @@ impl Marker {
         sync_dir(&self.path)
     }
 
-    /// A file that stays can't be removed: the next start then refuses the set and says why.
+    /// Removes the file. If this fails, the next start refuses the set and reports why.
     fn remove(&self) {
         let removed = fs::remove_file(&self.path).and_then(|()| sync_dir(&self.path));
         if let Err(error) = removed
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, path = %self.path.display(), "the marker of a judgement can't be removed");
+            tracing::warn!(%error, path = %self.path.display(), "the marker of the rules check could not be removed");
         }
     }
 
-    /// The service stops. A judgement that it cuts short is not the fault of the files; what the start has found stays.
+    /// The service stops. Removes the file of a running check, because the files did not end the process. Keeps a set
+    /// that the start found in the file.
     pub fn stop(&self) {
         let mut state = self.state();
         state.is_stopped = true;
@@ -168,7 +170,7 @@ mod tests {
     const SET: &str = "0123456789ab";
     const OTHER: &str = "ba9876543210";
 
-    /// The process ends while it judges.
+    /// Simulates a process that ends during a check.
     fn die(marker: &Marker) {
         std::mem::forget(marker.begin(SET).expect("begun"));
     }
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_being_judged_is_found_by_the_next_start_and_only_that() {
+    fn the_next_start_refuses_only_the_set_that_was_being_checked() {
         let dir = tempfile::tempdir().expect("directory");
         let first = Marker::find(dir.path());
         assert_eq!(first.admit("", None), Admission::Judge);
@@ -189,41 +191,44 @@ mod tests {
         assert_eq!(next.admit(OTHER, Some(SET)), Admission::Judge);
         next.stop();
         let next = Marker::find(dir.path());
-        assert!(matches!(next.admit(SET, Some(OTHER)), Admission::Refused(_)), "it is refused until a file changes");
+        assert!(
+            matches!(next.admit(SET, Some(OTHER)), Admission::Refused(_)),
+            "the set is refused until a file changes"
+        );
         drop(next.begin(OTHER).expect("begun"));
         assert_eq!(files(&dir), 0);
     }
 
     #[test]
-    fn a_stop_and_a_panic_are_orderly_ends() {
+    fn a_stop_and_a_panic_remove_the_file() {
         let dir = tempfile::tempdir().expect("directory");
         let marker = Marker::find(dir.path());
         die(&marker);
         marker.stop();
-        assert_eq!(files(&dir), 0, "a stop is no fault of the files");
+        assert_eq!(files(&dir), 0, "a stop removes the file");
         die(&marker);
-        assert_eq!(files(&dir), 0, "nothing begins after the stop");
+        assert_eq!(files(&dir), 0, "no file is written after the stop");
         let marker = Marker::find(dir.path());
         let judge = std::panic::AssertUnwindSafe(|| {
             let _judging = marker.begin(SET).expect("begun");
-            panic!("as said");
+            panic!("intended");
         });
         assert!(std::panic::catch_unwind(judge).is_err());
         assert_eq!(files(&dir), 0);
     }
 
     #[test]
-    fn the_set_in_force_is_not_refused() {
+    fn the_active_set_is_not_refused() {
         let dir = tempfile::tempdir().expect("directory");
         die(&Marker::find(dir.path()));
         let next = Marker::find(dir.path());
         assert_eq!(next.admit(SET, Some(SET)), Admission::InForce);
         assert_eq!(files(&dir), 0);
-        assert_eq!(next.admit(SET, Some(OTHER)), Admission::Judge, "nor when it comes back");
+        assert_eq!(next.admit(SET, Some(OTHER)), Admission::Judge, "it is checked when it comes back");
     }
 
     #[test]
-    fn without_a_last_good_set_the_files_get_a_second_judgement_and_no_third() {
+    fn without_a_last_good_set_the_files_are_checked_twice_at_most() {
         let dir = tempfile::tempdir().expect("directory");
         for _ in 0..2 {
             let start = Marker::find(dir.path());

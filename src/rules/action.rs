@@ -1,6 +1,6 @@
-//! What a rule orders.
+//! The actions of a rule.
 //!
-//! A job keeps its action as ordered, so an action is also a piece of JSON: `{"email":{"template":"reminder"}}`.
+//! A job stores its action as it was ordered, in JSON: `{"email":{"template":"reminder"}}`.
 
 use std::{fmt, sync::Arc};
 
@@ -17,7 +17,7 @@ pub enum Action {
         to: Recipient,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<Limit>,
-        /// Waits so long before the first attempt.
+        /// Delay before the first attempt, in milliseconds.
         #[serde(default, rename = "settle_ms", skip_serializing_if = "Option::is_none")]
         settle: Option<i64>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,7 +29,7 @@ pub enum Action {
     },
     Chat {
         to: Arc<str>,
-        /// A template; a job says what has become of it, and keeps it no more.
+        /// A template. Empty in a job, which stores the rendered text elsewhere.
         #[serde(default, skip_serializing_if = "str::is_empty")]
         text: Arc<str>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,7 +37,7 @@ pub enum Action {
     },
     Tag(Arc<str>),
     Untag(Arc<str>),
-    /// Nothing but the entry in the history.
+    /// Only adds an entry to the history.
     Record,
 }
 
@@ -79,7 +79,7 @@ impl<'de> Deserialize<'de> for Recipient {
 impl Action {
     pub const KINDS: &[&'static str] = &["email", "webhook", "chat", "tag", "untag", "record"];
 
-    /// As rules write it.
+    /// The key of this action in rules files.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Email { .. } => "email",
@@ -91,7 +91,7 @@ impl Action {
         }
     }
 
-    /// The template, the target, the room, the tag; nothing for `record`.
+    /// The name of the template, target, room or tag; empty for `record`.
     pub fn name(&self) -> &str {
         match self {
             Self::Email { template: name, .. }
@@ -110,7 +110,7 @@ impl Action {
         }
     }
 
-    /// Whom it goes to: `customer`, an address, a configured target; empty where nothing leaves.
+    /// The recipient: `customer`, an address or a configured target; empty if the action sends nothing.
     pub fn recipient(&self) -> String {
         match self {
             Self::Email { to, .. } => to.to_string(),
@@ -119,7 +119,7 @@ impl Action {
         }
     }
 
-    /// How long a mail waits before its first attempt, in milliseconds.
+    /// Delay of a mail before its first attempt, in milliseconds; 0 for other actions.
     pub fn settle_ms(&self) -> i64 {
         match self {
             Self::Email { settle, .. } => settle.unwrap_or_default(),
@@ -134,7 +134,7 @@ impl Action {
         }
     }
 
-    /// The address of a mail that does not go to the customer.
+    /// The fixed address of a mail; `None` if it goes to the customer.
     pub fn fixed_address(&self) -> Option<&str> {
         match self {
             Self::Email { to: Recipient::Address(address), .. } => Some(address),
@@ -152,7 +152,7 @@ impl Action {
     }
 }
 
-/// `email reminder`, `chat kyc-ops`, `record`.
+/// Writes `email reminder`, `chat kyc-ops` or `record`.
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind(), self.name())?;
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_action_is_a_small_piece_of_json_and_comes_back_from_it() {
+    fn an_action_round_trips_through_json() {
         let mail =
             |to, limit, settle| Action::Email { template: "reminder".into(), to, limit, settle, quiet_hours: None };
         for (action, json) in [

@@ -11,7 +11,7 @@ use super::{Action, Limit, QuietHours, Recipient, context::Names};
 
 const MAX_ACTIONS: usize = 32;
 
-/// An action and where it stands.
+/// An action and its place in the file.
 pub(super) type Placed = (Action, Range<usize>);
 
 pub(super) fn read(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Vec<Placed>> {
@@ -43,16 +43,16 @@ fn action(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option
             let known = meant.unwrap_or("email");
             let label = match known {
                 "record" => "did you mean `record`?".to_owned(),
-                _ if names.templates.contains(&**text) => format!("write as `email: {text}`"),
-                _ => format!("write as `{known}: …`"),
+                _ if names.templates.contains(&**text) => format!("write `email: {text}`"),
+                _ => format!("write `{known}: …`"),
             };
-            report.error("action", node.span.clone(), format!("`{text}` alone is no action")).label(label);
+            report.error("action", node.span.clone(), format!("`{text}` is not an action")).label(label);
             return None;
         }
         Value::Map(entries) => entries,
         Value::Refused => return None,
         _ => {
-            node.wrong("an action", "a map as `email: TEMPLATE`", report);
+            node.wrong("an action", "a map such as `email: TEMPLATE`", report);
             return None;
         }
     };
@@ -68,14 +68,14 @@ fn action(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option
         "untag" => tag(&entry.value, "`untag`", report).map(Action::Untag),
         "record" if matches!(entry.value.value, Value::Null | Value::Bool(true)) => Some(Action::Record),
         "record" => {
-            report.error("action", entry.value.span.clone(), "`record` takes nothing").label("write `record` alone");
+            report.error("action", entry.value.span.clone(), "`record` takes no value").label("write `record` alone");
             None
         }
         key => {
             let note = report.error("action", entry.key_span.clone(), format!("unknown action `{key}`"));
             match did_you_mean(key, Action::KINDS.iter().copied()) {
                 Some(meant) => note.label(format!("did you mean `{meant}`?")),
-                None => note.help(format!("known are {}", one_of(Action::KINDS.iter().copied()))),
+                None => note.help(format!("known actions: {}", one_of(Action::KINDS.iter().copied()))),
             };
             None
         }
@@ -91,16 +91,16 @@ fn several(node: &Node<'_>, entries: &[Entry<'_>], report: &mut Report<'_>) {
     if Action::KINDS.contains(&&*second.key) {
         report
             .error("action", second.key_span.clone(), "two actions in one entry of `do`")
-            .label(format!("begin it with a `-` of its own: `- {}: …`", second.key));
+            .label(format!("start a new entry: `- {}: …`", second.key));
     } else {
         report
-            .error("action", second.key_span.clone(), format!("`{}` stands beside `{first}`, not in it", second.key))
+            .error("action", second.key_span.clone(), format!("`{}` is next to `{first}`, not inside it", second.key))
             .label("indent it further")
-            .help(format!("as `{first}: {{…, {}: …}}`", second.key));
+            .help(format!("write `{first}: {{…, {}: …}}`", second.key));
     }
 }
 
-/// A configured or present name.
+/// Returns the name if it is in `names`; reports an error otherwise.
 fn known<'n>(
     node: &Node<'_>,
     what: &str,
@@ -117,7 +117,7 @@ fn known<'n>(
     match did_you_mean(name, names.clone()) {
         Some(meant) => note.label(format!("did you mean {meant}?")),
         None if names.clone().next().is_none() => note.help(absent),
-        None => note.help(format!("known are {}; {absent}", one_of(names))),
+        None => note.help(format!("known names: {}; {absent}", one_of(names))),
     };
     None
 }
@@ -125,7 +125,7 @@ fn known<'n>(
 fn template(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Arc<str>> {
     let locale = if names.context.locale.is_empty() { "en" } else { &names.context.locale };
     let name = node.scalar().unwrap_or("NAME").chars().filter(|c| !c.is_control() && *c != '/').collect::<String>();
-    let absent = format!("a new one is the file templates/{name}.{locale}.md");
+    let absent = format!("to add a template, create the file templates/{name}.{locale}.md");
     known(node, "`email`", "template", names.templates.iter().copied(), &absent, report)
 }
 
@@ -150,7 +150,7 @@ fn email(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<
                         entry.key_span.clone(),
                         format!("`{key}` has no effect on a mail to a fixed address"),
                     )
-                    .help("such mails go at once; only mails to the customer wait");
+                    .help("a mail to a fixed address is sent at once; only mails to the customer wait");
             }
         }
     }
@@ -163,7 +163,7 @@ fn email(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<
     })
 }
 
-/// Written and wrong is `None`; not written is `Some(None)`.
+/// `None`: the key is present and its value is wrong. `Some(None)`: the key is absent.
 fn optional<T>(read: Option<Option<T>>) -> Option<Option<T>> {
     match read {
         None => Some(None),
@@ -181,9 +181,9 @@ fn recipient(node: &Node<'_>, report: &mut Report<'_>) -> Option<Recipient> {
     }
     let label = match did_you_mean(text, ["customer"]) {
         Some(_) => "did you mean customer?",
-        None => "write `customer`, or an address as ops@shop.example",
+        None => "write `customer`, or an address such as ops@shop.example",
     };
-    report.error("address", node.span.clone(), format!("{text} is no mail address")).label(label);
+    report.error("address", node.span.clone(), format!("{text} is not an email address")).label(label);
     None
 }
 
@@ -207,20 +207,20 @@ fn webhook(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Optio
     if node.scalar().is_some() {
         report
             .error("action", node.span.clone(), "a webhook needs a target and an event")
-            .label("write as `webhook: {to: shop, event: kyc.reversed}`");
+            .label("write, for example, `webhook: {to: shop, event: kyc.reversed}`");
         return None;
     }
     let fields = Fields::of(node, "`webhook`", &["to", "event"], report)?;
     let targets = names.context.webhooks.iter().map(String::as_str);
-    let absent = "targets are configured under `webhooks:`";
+    let absent = "configure targets under `webhooks:`";
     let to = fields.need("to", report).and_then(|node| known(node, "`to`", "webhook", targets, absent, report));
     let event = fields.need("event", report).and_then(|node| {
         let event = node.text("`event`", report)?;
         let fits = event.len() <= 128 && event.bytes().all(|byte| byte.is_ascii_graphic());
         if !fits {
             report
-                .error("action", node.span.clone(), "an event is one word of at most 128 characters")
-                .label("write as `kyc.reversed`");
+                .error("action", node.span.clone(), "an event has at most 128 ASCII characters and no spaces")
+                .label("write, for example, `kyc.reversed`");
         }
         fits.then(|| Arc::from(event))
     });
@@ -231,12 +231,12 @@ fn chat(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<A
     if node.scalar().is_some() {
         report
             .error("action", node.span.clone(), "a chat message needs a room and a text")
-            .label("write as `chat: {to: kyc-ops, text: \"{{ customer.id }} needs help\"}`");
+            .label("write, for example, `chat: {to: kyc-ops, text: \"{{ customer.id }} needs help\"}`");
         return None;
     }
     let fields = Fields::of(node, "`chat`", &["to", "text", "limit"], report)?;
     let rooms = names.context.chats.iter().map(String::as_str);
-    let absent = "rooms are configured under `chats:`";
+    let absent = "configure rooms under `chats:`";
     let to = fields.need("to", report).and_then(|node| known(node, "`to`", "chat", rooms, absent, report));
     let text = fields.need("text", report).and_then(|node| node.text("`text`", report).map(Arc::from));
     let limit = fields.get("limit").map(|node| parsed::<Limit>(node, "`limit`", "limit", report));
@@ -249,7 +249,7 @@ fn tag(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Arc<str>>
         report.error(
             "action",
             node.span.clone(),
-            format!("{what} is a name of at most {MAX_TAG_BYTES} bytes without commas"),
+            format!("{what} takes a name of at most {MAX_TAG_BYTES} bytes, without commas"),
         );
         return None;
     }

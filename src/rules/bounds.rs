@@ -1,4 +1,4 @@
-//! How often an action may be ordered for one customer.
+//! The `limit` of an action: how often it may be ordered for one customer.
 
 use std::{fmt, str::FromStr};
 
@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::Duration;
 
-/// `1 per 24h`: so many orders of one action to one customer in a rolling window.
+/// `1 per 24h`: the maximum number of orders of one action for one customer in a rolling window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Limit {
     /// 1 to 100.
     pub count: u32,
+    /// Length of the window, in milliseconds.
     #[serde(rename = "ms")]
     pub window_ms: i64,
 }
@@ -19,11 +20,11 @@ impl FromStr for Limit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let form = || format!("`{text}` is no limit; write as `1 per 24h`");
+        let form = || format!("`{text}` is not a limit; write, for example, `1 per 24h`");
         let (count, window) = text.split_once(" per ").ok_or_else(form)?;
         let count: u32 = count.trim().parse().map_err(|_| form())?;
         if !(1..=100).contains(&count) {
-            return Err(format!("a limit is 1 to 100 in a time, not {count}; `mode: paused` stops a rule"));
+            return Err(format!("a limit is 1 to 100 orders, not {count}; to stop a rule, write `mode: paused`"));
         }
         let window = window.trim();
         let window: Duration = window.parse().map_err(|why| format!("limit: `{window}` {why}"))?;

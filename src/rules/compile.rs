@@ -1,4 +1,4 @@
-//! From files to a set of rules, or to everything that is wrong with them.
+//! Compiles the files of a rules directory into a [`RuleSet`], or reports every error in them.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -18,17 +18,17 @@ use super::{
     texts, warnings,
 };
 
-/// What became of a directory of rules.
+/// The result of compiling a rules directory.
 #[derive(Debug)]
 pub struct Compiled {
-    /// `None` where there is any error.
+    /// `None` if there is an error.
     pub set: Option<RuleSet>,
-    /// Errors and warnings, in no order that means anything.
+    /// Errors and warnings, in no particular order.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl RuleSet {
-    /// Reads every file. Pure and total.
+    /// Compiles all files. Pure: it reads nothing but its arguments. Accepts any text.
     pub fn compile(files: &Files, context: &Context) -> Compiled {
         deep(|| Self::compiled(files, context))
     }
@@ -46,14 +46,14 @@ impl RuleSet {
                     diagnostics.extend(conflicts(path, text));
                     diagnostics.push(
                         Diagnostic::error("file", path, "a file that ends in .yml is not read")
-                            .help(format!("call it {right}")),
+                            .help(format!("rename it to {right}")),
                     );
                     continue;
                 }
                 Kind::Astray => {
                     diagnostics.push(
                         Diagnostic::warning("file", path, "this file is not read")
-                            .help("rules lie directly in the rules directory"),
+                            .help("put rules files directly into the rules directory"),
                     );
                     continue;
                 }
@@ -78,7 +78,7 @@ impl RuleSet {
             Options { brand: &context.brand, default_locale: &context.locale, attributes: &context.attributes };
         let (mut templates, mut wrong) = match Templates::compile(files, &options) {
             Ok(templates) => (templates, Vec::new()),
-            // Where a mail is wrong the texts in rules are looked at all the same.
+            // The texts in rules are checked even if a mail template has errors.
             Err(wrong) => (Templates::default(), wrong),
         };
         texts::add(&drafts, files, context, &mut templates, &mut wrong);
@@ -98,16 +98,16 @@ impl RuleSet {
 
 enum Kind {
     Rules,
-    /// Ends in `.yml`; with the name it should have.
+    /// The path ends in `.yml`. Holds the correct name.
     Misnamed(String),
-    /// YAML in a directory that nobody reads.
+    /// A YAML file in a directory that the program does not read.
     Astray,
-    /// Tests, templates, labels, and what else lies there.
+    /// Tests, templates, labels and other files.
     Other,
 }
 
 fn kind(path: &str) -> Kind {
-    // What lies in `labels/`, the templates say themselves.
+    // The templates module reports wrong names in `labels/`.
     if let Some(stem) = path.strip_suffix(".yml").filter(|stem| !stem.starts_with("labels/")) {
         return Kind::Misnamed(format!("{stem}.yaml"));
     }
@@ -122,12 +122,12 @@ fn kind(path: &str) -> Kind {
     }
 }
 
-/// Whether rules stand in the file of this path.
+/// Whether the file at this path holds rules.
 pub(super) fn is_rules(path: &str) -> bool {
     matches!(kind(path), Kind::Rules)
 }
 
-/// Every code that has words in some language. What else is wrong with these files, the templates say.
+/// Every code that `labels/` translates in at least one language. The templates module reports errors in these files.
 pub(super) fn label_codes(files: &Files) -> BTreeSet<String> {
     fn keys(node: &Node<'_>, codes: &mut BTreeSet<String>) {
         if let Value::Map(entries) = &node.value {
@@ -156,10 +156,10 @@ fn repeated(
     for Named { id, at, line } in named {
         if let Some((other, line)) = ids.get(&id) {
             diagnostics.push(
-                Diagnostic::error("duplicate", path, format!("a second rule with the id {id}"))
+                Diagnostic::error("duplicate", path, format!("a second rule has the id {id}"))
                     .at(at)
-                    .label("give it another name")
-                    .help(format!("the first stands in {other}, line {line}")),
+                    .label("choose another id")
+                    .help(format!("the first one is in {other}, line {line}")),
             );
         } else {
             ids.insert(id, (Arc::clone(&file), line));
@@ -167,7 +167,7 @@ fn repeated(
     }
 }
 
-/// The order of files should decide nothing.
+/// Reports groups that span two files: the order of files must not decide which rule of a group acts.
 fn groups_of_two_files(drafts: &[Draft], diagnostics: &mut Vec<Diagnostic>) {
     let mut homes: HashMap<&str, &Arc<str>> = HashMap::new();
     let mut told: BTreeSet<(&str, &str)> = BTreeSet::new();
@@ -176,9 +176,9 @@ fn groups_of_two_files(drafts: &[Draft], diagnostics: &mut Vec<Diagnostic>) {
         let home = homes.entry(group).or_insert(&draft.rule.file);
         if **home != draft.rule.file && told.insert((group, &draft.rule.file)) {
             diagnostics.push(
-                Diagnostic::error("group", &*draft.rule.file, format!("the group {group} is in {home} already"))
+                Diagnostic::error("group", &*draft.rule.file, format!("the group {group} is already in {home}"))
                     .at(draft.group_at.clone())
-                    .label("a group lives in one file"),
+                    .label("all rules of a group must be in one file"),
             );
         }
     }

@@ -1,38 +1,40 @@
-//! `if`: what must hold for a rule to fire.
+//! The conditions of a rule (`if`).
 //!
-//! Three values. A line about something that nobody has said is undecidable, and `not` leaves it so; a line that is false beats
-//! one that is undecidable. There is no expression language: what a line can't say becomes a new kind of line.
+//! A line has three values: true, false, and undecidable if its subject is not known. `not` of an undecidable line is
+//! undecidable. One false line makes the condition false, even if another line is undecidable. There is no expression
+//! language: a new need gets a new kind of line.
 
 use crate::kyc::{Codes, Contact, Customer, Details};
 
 use super::line::LineTest;
 
-/// What conditions look at: one snapshot of one event, or at an attempt what is known then with `visit` and `changed` as ordered.
+/// The input of a condition: one snapshot of one event. Before an attempt it is the current state, with `visit` and
+/// `changed` as ordered.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// After the change.
+    /// State after the change.
     pub customer: &'a Customer,
     pub tags: &'a Codes,
-    /// `None`: nobody has told.
+    /// `None`: not known.
     pub contact: Option<&'a Contact>,
     pub visit: u32,
     pub changed: Details,
 }
 
-/// Which line of a condition, counted at the top.
+/// Index of a top-level line in a condition, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Line(u16);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
     Yes,
-    /// The first line that is false.
+    /// Holds the first false line.
     No(Line),
-    /// The first line that can't be decided; none is false.
+    /// No line is false. Holds the first undecidable line.
     Undecidable(Line),
 }
 
-/// Every line must hold; without lines it always does.
+/// A list of lines which must all hold. An empty condition always holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
     pub(super) lines: Vec<LineTest>,
@@ -56,27 +58,27 @@ impl Condition {
         undecidable.map_or(Holds::Yes, Holds::Undecidable)
     }
 
-    /// Why this line decided against the rule, as `visit >= 3: is 1` or `customer.locale is de: not known`.
+    /// The reason why this line does not hold, for example `visit >= 3: is 1` or `customer.locale is de: not known`.
     pub fn why(&self, line: Line, facts: &Facts<'_>) -> String {
         self.lines.get(usize::from(line.0)).map_or_else(String::new, |line| line.why(facts))
     }
 
-    /// Whether it looks at what only the merchant's directory knows.
+    /// Whether a line reads the contact, which only the merchant's directory knows.
     pub fn reads_contact(&self) -> bool {
         self.lines.iter().any(LineTest::reads_contact)
     }
 
-    /// As one reads it: `missing_docs any of SELFIE, PASSPORT and visit >= 3`.
+    /// The condition as text: `missing_docs any of SELFIE, PASSPORT and visit >= 3`.
     pub fn text(&self) -> String {
         self.lines.iter().map(LineTest::text).collect::<Vec<_>>().join(" and ")
     }
 
-    /// Whether everything that `self` asks for, `other` asks for too: then `self` holds wherever `other` does.
+    /// Whether each line of `self` is also in `other`. If so, `self` holds whenever `other` holds.
     pub(super) fn is_part_of(&self, other: &Condition) -> bool {
         self.lines.iter().all(|line| other.lines.contains(line))
     }
 
-    /// Whether the two can be seen never to hold together. `false` means that nobody can tell.
+    /// Whether the two conditions can never hold together. `false`: this is not known.
     pub(super) fn excludes(&self, other: &Condition) -> bool {
         let either = |this: &LineTest, that: &LineTest| this.excludes(that) || that.excludes(this);
         self.lines.iter().any(|this| other.lines.iter().any(|that| either(this, that)))

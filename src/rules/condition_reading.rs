@@ -25,7 +25,7 @@ const LINES: &[&str] = &[
     "customer.country",
     "not",
 ];
-/// What an attribute's name stands behind.
+/// The prefix of an attribute's name.
 pub(super) const ATTRIBUTE: &str = "customer.attributes.";
 const MAX_VALUES: usize = 256;
 const TESTS: &[&str] = &["any_of", "all_of", "none_of", "only", "exists", "contains"];
@@ -33,13 +33,13 @@ const TESTS: &[&str] = &["any_of", "all_of", "none_of", "only", "exists", "conta
 pub(super) fn read(node: &Node<'_>, what: &str, names: &Names<'_>, report: &mut Report<'_>) -> Option<Condition> {
     if let Value::List(_) = node.value {
         report
-            .error("condition", node.span.clone(), format!("{what} has to be a map, not a list"))
-            .help("every line has to hold; for \"this or that\" write two rules in one `group`");
+            .error("condition", node.span.clone(), format!("{what} must be a map, not a list"))
+            .help("every line must hold; for \"this or that\", write two rules in one `group`");
         return None;
     }
     let entries = node.entries(what, report)?;
     if entries.is_empty() {
-        report.error("condition", node.span.clone(), format!("{what} is empty")).label("take it away, or write a line");
+        report.error("condition", node.span.clone(), format!("{what} is empty")).label("remove it, or write a line");
         return None;
     }
     let mut lines = Vec::with_capacity(entries.len());
@@ -82,7 +82,7 @@ fn attribute(name: &str, entry: &Entry<'_>, names: &Names<'_>, report: &mut Repo
     let note = report.error("attribute", start..entry.key_span.end, format!("unknown attribute {name}"));
     match did_you_mean(name, declared.iter().map(String::as_str)) {
         Some(meant) => note.label(format!("did you mean {meant}?")),
-        None => note.help("attributes are declared in the configuration, under `directory.attributes`"),
+        None => note.help("declare attributes in the configuration under `directory.attributes`"),
     };
     None
 }
@@ -92,10 +92,10 @@ fn unknown(entry: &Entry<'_>, names: &Names<'_>, report: &mut Report<'_>) {
     let known = || LINES.iter().copied().chain(attributes.iter().map(String::as_str));
     let note = report.error("key", entry.key_span.clone(), format!("unknown condition `{}`", entry.key));
     match &*entry.key {
-        "customer" => note.label("write as `customer.locale: de`"),
-        "status" | "from" | "to" => note.label("the status belongs into `when`"),
+        "customer" => note.label("write `customer.locale: de`"),
+        "status" | "from" | "to" => note.label("the status belongs in `when`"),
         "any_of" | "all_of" | "none_of" | "or" | "and" => {
-            note.help("every line has to hold; for \"this or that\" write two rules in one `group`")
+            note.help("every line must hold; for \"this or that\", write two rules in one `group`")
         }
         key => match did_you_mean(key, known()) {
             Some(meant) => note.label(format!("did you mean `{meant}`?")),
@@ -144,7 +144,7 @@ fn tests(subject: &Subject, node: &Node<'_>, names: &Names<'_>, report: &mut Rep
     complete.then_some(found)
 }
 
-/// What can be asked of what. One value has no "all of", a count and a set of names no text.
+/// Whether a test applies to a subject: a single value has no "all of"; a count and a set of details have no text.
 fn suits(subject: &Subject, test: &str) -> bool {
     match test {
         "all_of" | "only" => subject.is_set(),
@@ -184,7 +184,7 @@ fn values(
     values.into_iter().collect()
 }
 
-/// One value, checked against what its subject can be.
+/// Reads one value and checks that its subject can have it.
 fn value(
     subject: &Subject,
     node: &Node<'_>,
@@ -193,7 +193,7 @@ fn value(
     report: &mut Report<'_>,
 ) -> Option<Box<str>> {
     let text: Cow<'_, str> = match (subject, &node.value) {
-        // An attribute is compared with what is written, and `vip: true` is written often.
+        // An attribute is compared with the text as written, so that `vip: true` needs no quotes.
         (Subject::Attribute(_), Value::Bool(_)) => node.scalar()?.to_owned().into(),
         _ => node.text(what, report)?.trim().to_owned().into(),
     };
@@ -214,7 +214,7 @@ fn value(
                 None => {
                     let known = one_of(names.processing().chain(["none"]));
                     note.help(format!(
-                        "known are {known}; a new one is declared in the configuration, under `statuses:`"
+                        "known names: {known}; declare others in the configuration, in `processing_statuses`"
                     ))
                 }
             };
@@ -222,7 +222,7 @@ fn value(
         }
         Subject::Changed if !Detail::ALL.iter().any(|(name, _)| *name == &*text) => {
             let known = || Detail::ALL.iter().map(|(name, _)| *name);
-            let note = report.error("condition", place, format!("`changed` knows no `{text}`"));
+            let note = report.error("condition", place, format!("unknown detail `{text}` in `changed`"));
             match did_you_mean(&text, known()) {
                 Some(meant) => note.label(format!("did you mean `{meant}`?")),
                 None => note.help(format!("known here: {}", one_of(known()))),
@@ -231,12 +231,13 @@ fn value(
         }
         Subject::Country if !(text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())) => {
             let upper = text.to_uppercase();
-            let label = if upper.len() == 2 { format!("write {upper}") } else { "write two letters, as DE".to_owned() };
-            report.error("country", place, format!("{text} is no country code")).label(label);
+            let label =
+                if upper.len() == 2 { format!("write {upper}") } else { "write two letters, such as DE".to_owned() };
+            report.error("country", place, format!("{text} is not a country code")).label(label);
             return None;
         }
         Subject::Locale if !is_locale(&text) => {
-            report.error("locale", place, format!("{text} is no language")).label("write as `de` or `de-AT`");
+            report.error("locale", place, format!("{text} is not a language tag")).label("write `de` or `de-AT`");
             return None;
         }
         Subject::Locale => return Some(text.replace('_', "-").into()),
@@ -253,7 +254,7 @@ fn code_warning(kind: &str, code: &str, meant: Option<&str>, place: std::ops::Ra
     let note = report.warning("code", place, format!("unknown {kind} code {code}"));
     match meant {
         Some(meant) => note.label(format!("did you mean {meant}?")),
-        None => note.help("if it is right, give it plain words in labels/LOCALE.yaml"),
+        None => note.help("if the code is right, add its plain words to labels/LOCALE.yaml"),
     };
 }
 
@@ -265,7 +266,7 @@ fn is_locale(text: &str) -> bool {
         && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-/// `3`, `">= 3"`, or a list of such.
+/// Parses `3`, `">= 3"`, or a list of these.
 fn counts(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Box<[Count]>> {
     let items = node.list(what, report)?;
     let mut counts = Vec::with_capacity(items.len());
@@ -289,8 +290,8 @@ fn count(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Count> 
     });
     if count.is_none() {
         report
-            .error("condition", node.span.clone(), format!("{what}: `{text}` is no count"))
-            .label("write a number as 3, or \">= 3\"");
+            .error("condition", node.span.clone(), format!("{what}: `{text}` is not a count"))
+            .label("write a number such as 3, or \">= 3\"");
     }
     let count = count?;
     if !count.is_possible() {

@@ -1,4 +1,4 @@
-//! Each line of a condition, with its three values.
+//! Tests of each kind of condition line with its three values.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ fn codes(names: &[&str]) -> Codes {
     Codes::new(names.iter().copied()).expect("codes")
 }
 
-/// Seen by a callback that says everything, or by one that says nothing but the status.
+/// A customer after a callback with all details, or (`said` is false) with the status only.
 fn customer(said: bool) -> Customer {
     let saw = Observation {
         source: Source::Callback,
@@ -63,9 +63,9 @@ fn verdict(text: &str, customer: &Customer, contact: Option<&Contact>) -> char {
 }
 
 #[test]
-fn every_line_holds_or_does_not_or_nobody_can_tell() {
+fn every_line_is_true_false_or_undecidable() {
     let (said, unsaid, contact) = (customer(true), customer(false), contact());
-    // The condition, then what it comes to where all is known, and where nothing is.
+    // The condition; its value if everything is known; its value if nothing is known.
     for (text, known, unknown) in [
         ("{missing_docs: SELFIE}", 'y', 'u'),
         ("{missing_docs: [ID_CARD, SELFIE]}", 'y', 'u'),
@@ -125,7 +125,7 @@ fn every_line_holds_or_does_not_or_nobody_can_tell() {
         ("{not: {missing_docs: ID_CARD}}", 'y', 'u'),
         ("{not: {customer.country: {exists: true}}}", 'n', 'y'),
         ("{not: {visit: 2, missing_docs: ID_CARD}}", 'y', 'u'),
-        // What is false beats what nobody can tell.
+        // A false line takes precedence over an undecidable one.
         ("{missing_docs: SELFIE, visit: 9}", 'n', 'n'),
         ("{not: {missing_docs: SELFIE, visit: 9}}", 'y', 'y'),
         ("{not: {not: {missing_docs: SELFIE}}}", 'y', 'u'),
@@ -136,7 +136,7 @@ fn every_line_holds_or_does_not_or_nobody_can_tell() {
 }
 
 #[test]
-fn the_line_that_decides_is_told_in_words() {
+fn the_reason_names_the_deciding_line() {
     let (said, unsaid) = (customer(true), customer(false));
     for (text, customer, why) in [
         ("{visit: '>= 3'}", &said, "visit >= 3: is 2"),
@@ -168,7 +168,7 @@ fn the_line_that_decides_is_told_in_words() {
 }
 
 #[test]
-fn what_the_prefilter_passes_over_is_false_for_certain() {
+fn the_prefilter_skips_only_false_conditions() {
     let conditions = [
         "{tags: [vip]}",
         "{visit: 3}",

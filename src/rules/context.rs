@@ -1,4 +1,4 @@
-//! What rules may name beside each other: the configuration's part of it, and the names found in the rules directory.
+//! The names that rules may use: those from the configuration, and those found in the rules directory.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use crate::{
     template::Brand,
 };
 
-/// What the configuration says that rules depend on.
+/// The part of the configuration that rules depend on.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    /// Where the configuration stands, for warnings that concern it.
+    /// Path of the configuration file, for warnings about it.
     pub configuration: String,
     /// Status names beyond the documented ones.
     pub statuses: Vec<String>,
@@ -21,23 +21,23 @@ pub struct Context {
     pub chats: Vec<String>,
     /// `directory.attributes`.
     pub attributes: Vec<String>,
-    /// Document and label codes that are known beside those with words in `labels/`.
+    /// Known document and label codes, in addition to the codes in `labels/`.
     pub labels: Vec<String>,
     /// The default locale.
     pub locale: String,
-    /// What templates may say about the merchant.
+    /// The merchant's brand, for templates.
     pub brand: Brand,
-    /// Whether mails can be sent.
+    /// Whether the configuration has a mail transport.
     pub email: bool,
-    /// Whether anything can tell a customer's address.
+    /// Whether there is a source of customers' addresses.
     pub directory: bool,
-    /// Whether the provider's API can be asked.
+    /// Whether a key for the provider's API is configured.
     pub api_key: bool,
-    /// What is to be said about the callback secrets, each in one line.
+    /// Warnings about the callback secrets, one line each.
     pub secret_warnings: Vec<String>,
 }
 
-/// Every name that a rule may use, ready to be asked.
+/// Every name that a rule may use.
 pub(super) struct Names<'c> {
     pub context: &'c Context,
     pub templates: BTreeSet<&'c str>,
@@ -58,7 +58,7 @@ impl<'c> Names<'c> {
         Processing::KNOWN.iter().copied().chain(self.context.processing.iter().map(String::as_str))
     }
 
-    /// The status of that name; `none` is the provider's `null`.
+    /// Returns the status with that name; `none` is the provider's `null`.
     pub fn status(&self, name: &str) -> Option<Status> {
         Status::known(name, &self.context.statuses)
     }
@@ -68,7 +68,7 @@ impl<'c> Names<'c> {
     }
 }
 
-/// The templates that are there, by their paths: `templates/NAME.LOCALE.md`.
+/// The names of the templates, from their paths: `templates/NAME.LOCALE.md`.
 pub(super) fn templates(files: &Files) -> BTreeSet<&str> {
     let named = |path: &'_ str| -> Option<usize> {
         let name = path.strip_prefix("templates/")?.strip_suffix(".md")?;

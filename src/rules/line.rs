@@ -1,12 +1,12 @@
-//! One line of a condition: what it is about, and whether it holds.
+//! One line of a condition: its subject, its tests, and whether it holds.
 //!
-//! Not in here: its words (`line_words`), and how they are written in YAML (`condition_reading`).
+//! `line_words` writes a line as text; `condition_reading` parses it from YAML.
 
 use crate::kyc::{Codes, Detail, Details, Processing};
 
 use super::{Condition, Facts, Holds};
 
-/// What a line is about.
+/// The value that a line tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     MissingDocs,
@@ -26,19 +26,19 @@ pub(super) enum Test {
     AnyOf(Box<[Box<str>]>),
     AllOf(Box<[Box<str>]>),
     NoneOf(Box<[Box<str>]>),
-    /// These or fewer, and not empty.
+    /// At least one value, and only these values.
     Only(Box<[Box<str>]>),
-    /// There is something.
+    /// Whether the value is present and not empty.
     Exists(bool),
-    /// One of these texts is a part of it, whatever the case.
+    /// One of these texts is a part of the value, ignoring case.
     Contains(Box<[Box<str>]>),
-    /// Of `visit`: one of these holds.
+    /// For `visit`: one of these ranges contains it.
     Counts(Box<[Count]>),
-    /// Of `visit`: none of these holds.
+    /// For `visit`: none of these ranges contains it.
     CountsNot(Box<[Count]>),
 }
 
-/// From least to most, both included.
+/// A range from `least` to `most`, both inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Count {
     pub least: u32,
@@ -55,10 +55,10 @@ pub(super) enum LineTest {
     Not(Condition),
 }
 
-/// What there is to look at.
+/// The current value of a subject.
 #[derive(Clone, Copy)]
 pub(super) enum Seen<'a> {
-    /// Nobody has said it.
+    /// Not known.
     Missing,
     Set(&'a Codes),
     Text(&'a str),
@@ -69,7 +69,7 @@ pub(super) enum Seen<'a> {
 }
 
 impl Subject {
-    /// Whether it has several values at once.
+    /// Whether the subject has several values at once.
     pub const fn is_set(&self) -> bool {
         matches!(self, Self::MissingDocs | Self::RejectLabels | Self::Tags | Self::Changed)
     }
@@ -97,7 +97,7 @@ impl Subject {
 }
 
 impl Seen<'_> {
-    /// Whether this value is one of what is there.
+    /// Whether the current value is `value`, or contains it as an element.
     fn has(self, value: &str) -> bool {
         match self {
             Self::Missing => false,
@@ -148,7 +148,7 @@ impl Seen<'_> {
     }
 }
 
-/// `de` is spoken by `de` and `de-AT`, `de-AT` by `de-AT` alone.
+/// Whether `locale` matches `wanted`: `de` matches `de` and `de-AT`; `de-AT` matches only `de-AT`.
 fn speaks(locale: &str, wanted: &str) -> bool {
     let rest =
         locale.get(..wanted.len()).filter(|start| start.eq_ignore_ascii_case(wanted)).map(|_| &locale[wanted.len()..]);
@@ -168,7 +168,7 @@ impl Count {
         self.least <= visit && visit <= self.most
     }
 
-    /// Every customer's first visit is 1.
+    /// Whether any visit is in the range. Visits count from 1.
     pub const fn is_possible(self) -> bool {
         self.least <= self.most && self.most >= 1
     }
@@ -229,12 +229,12 @@ impl LineTest {
         }
     }
 
-    /// Whether this is `not` of exactly that condition, or of a part of it.
+    /// Whether this line is `not` of that condition or of a part of it.
     pub fn is_not(&self, other: &Condition) -> bool {
         matches!(self, Self::Not(inner) if !inner.is_empty() && inner.is_part_of(other))
     }
 
-    /// Whether the two lines, about the same subject, can't hold together.
+    /// Whether the two lines have the same subject and cannot hold together.
     pub fn excludes(&self, other: &LineTest) -> bool {
         let (Self::Of(subject, these), Self::Of(also, those)) = (self, other) else { return false };
         subject == also && these.iter().any(|this| those.iter().any(|that| this.excludes(that, subject)))

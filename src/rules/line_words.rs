@@ -1,4 +1,4 @@
-//! The lines of conditions in words: `visit >= 3: is 1`.
+//! Writes condition lines and their reasons as text: `visit >= 3: is 1`.
 
 use std::{borrow::Cow, fmt};
 
@@ -9,7 +9,7 @@ use super::{
 };
 
 impl Subject {
-    /// As rules write it.
+    /// The key of this subject in rules files.
     pub fn name(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
             Self::MissingDocs => "missing_docs",
@@ -27,7 +27,7 @@ impl Subject {
 }
 
 impl LineTest {
-    /// Why it does not hold, or why nobody can tell.
+    /// The reason why the line is false or undecidable.
     pub fn why(&self, facts: &Facts<'_>) -> String {
         match self {
             Self::Of(subject, tests) => {
@@ -59,7 +59,7 @@ impl LineTest {
 }
 
 impl Seen<'_> {
-    /// "is 1", "are ID_CARD", "is empty", "not known".
+    /// Returns, for example, "is 1", "are ID_CARD", "is empty" or "not known".
     fn text(self) -> String {
         const SHOWN: usize = 60;
         match self {
@@ -90,7 +90,7 @@ impl fmt::Display for Count {
     }
 }
 
-/// A test in words that suit its subject.
+/// Writes a test in the wording that fits its subject.
 struct Shown<'a>(&'a Subject, &'a Test);
 
 impl fmt::Display for Shown<'_> {

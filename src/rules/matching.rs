@@ -1,7 +1,7 @@
-//! Finds the rules whose trigger matches a change, without looking at the others.
+//! An index that finds the rules whose trigger matches a change without testing the others.
 //!
-//! For each kind of edge there are lists of rules by (from, to), by one side where the other is `any`, and for `any -> any`.
-//! A change asks for at most four lists of each kind; they are sorted, and merged as they are read.
+//! For each kind of edge, rules are listed by (from, to), by one side if the other is `any`, and for `any -> any`. A
+//! change reads at most four lists of each kind. The lists are sorted; the iterator merges them.
 
 use std::{collections::HashMap, hash::Hash};
 
@@ -12,7 +12,7 @@ use super::{
     prefilter::{Listed, impossible},
 };
 
-/// Four lists for the status edge (or one for `A -> A`), four for the processing edge.
+/// The maximum: four lists for the status edge (or one for `A -> A`) and four for the processing edge.
 const LISTS: usize = 8;
 
 #[derive(Debug, Default)]
@@ -22,10 +22,10 @@ pub(super) struct Index {
     processing: Edges<Processing>,
 }
 
-/// Rules by the two ends of an edge. `None` on the left: there was nothing before.
+/// Rules by the two ends of an edge. `None` on the left: no observation before.
 #[derive(Debug)]
 struct Edges<T> {
-    /// Every name that a rule mentions, numbered, so that a pair of them is a key that needs no copy.
+    /// A number for each name in the rules, so that a pair of names is a key without a copy.
     names: HashMap<T, u32>,
     pairs: HashMap<(u32, u32), Vec<Listed>>,
     from_any_to: HashMap<u32, Vec<Listed>>,
@@ -33,7 +33,7 @@ struct Edges<T> {
     any: Vec<Listed>,
 }
 
-/// The number of "nothing before".
+/// The number for "no observation before".
 const NEW: u32 = u32::MAX;
 
 impl<T> Default for Edges<T> {
@@ -48,7 +48,7 @@ impl<T> Default for Edges<T> {
     }
 }
 
-/// One end of an edge, as a rule names it.
+/// One end of an edge in a rule.
 enum End<'r, T> {
     Any,
     New,
@@ -76,7 +76,7 @@ impl<T: Clone + Eq + Hash> Edges<T> {
             End::Any | End::New => None,
         };
         let list = match (from, to) {
-            // Nobody moves from a status to the same.
+            // A move from a status to itself does not exist.
             (Some(from), Some(to)) if from == to => return,
             (Some(from), Some(to)) => self.pairs.entry((from, to)).or_default(),
             (None, Some(to)) => self.from_any_to.entry(to).or_default(),
@@ -161,18 +161,18 @@ impl Index {
     }
 }
 
-/// A rule with several triggers stands in a list once.
+/// Adds a rule to a list once, also if several of its triggers belong there.
 fn push(list: &mut Vec<Listed>, rule: Listed) {
     if list.last().is_none_or(|last| last.rule != rule.rule) {
         list.push(rule);
     }
 }
 
-/// Rules in file order, each once.
+/// The matching rules, in file order, each once.
 #[derive(Clone, Debug)]
 pub struct Matches<'a> {
     rules: &'a [Rule],
-    /// The first `used` are sorted and not empty.
+    /// The first `used` lists are sorted and not empty.
     lists: [&'a [Listed]; LISTS],
     used: usize,
 }
@@ -187,8 +187,8 @@ impl<'a> Matches<'a> {
         }
     }
 
-    /// Passes over rules whose condition is false for certain, up to the next that may hold; says how many. One that stands in
-    /// several lists may be counted in each.
+    /// Skips rules whose condition is certainly false, up to the next rule that may hold. Returns the number of skipped
+    /// entries; a rule in several lists may be counted in each.
     pub fn pass_over(&mut self, signature: Signature) -> usize {
         let mut passed = 0;
         for list in &mut self.lists[..self.used] {

@@ -1,4 +1,4 @@
-//! Which changes fire which triggers, and that the index finds what a look at every rule would find.
+//! Tests of which changes match which triggers, and that the index finds the same rules as a test of every rule.
 
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ fn status(name: &str) -> Option<Status> {
     }
 }
 
-/// `A -> B`; `A` alone is a change of nothing but the message.
+/// Parses `A -> B`; `A` alone is a change of the message only.
 fn change(text: &str) -> Change {
     let (from, to) = text.split_once(" -> ").unwrap_or((text, text));
     let at = status(to).expect("not new");
@@ -40,7 +40,7 @@ fn change(text: &str) -> Change {
 }
 
 #[test]
-fn each_form_fires_where_it_says() {
+fn each_trigger_form_matches_its_changes() {
     for (when, fires, silent) in [
         (
             "KYC_PENDING -> FULL_USER",
@@ -92,13 +92,13 @@ fn each_form_fires_where_it_says() {
             assert_eq!(set.matching(&change(text)).count(), 1, "{when} fires on {text}");
         }
         for text in silent {
-            assert_eq!(set.matching(&change(text)).count(), 0, "{when} is silent on {text}");
+            assert_eq!(set.matching(&change(text)).count(), 0, "{when} does not fire on {text}");
         }
     }
 }
 
 #[test]
-fn processing_alone_is_nothing_new_for_a_status_that_stays() {
+fn a_processing_change_alone_does_not_match_a_status_that_stays() {
     let only = Change {
         at: Status::KycPending,
         status: None,
@@ -120,7 +120,7 @@ fn processing_alone_is_nothing_new_for_a_status_that_stays() {
 }
 
 #[test]
-fn one_callback_can_move_both_and_each_rule_comes_once_in_file_order() {
+fn one_callback_can_move_both_and_each_rule_matches_once_in_file_order() {
     let set = set("
   - {id: a, when: processing any -> any, do: record}
   - {id: b, when: [any -> FULL_USER, new -> any, any -> any], do: record}
@@ -137,7 +137,7 @@ fn one_callback_can_move_both_and_each_rule_comes_once_in_file_order() {
 }
 
 #[test]
-fn timers_are_each_duration_in_each_status() {
+fn each_duration_in_each_status_is_a_timer() {
     let set = set("
   - {id: a, when: 'CREATED | KYC_NEEDED for 48h, 5d', do: record}
   - {id: b, when: [processing none for 1h], do: record}
@@ -168,14 +168,14 @@ fn timers_are_each_duration_in_each_status() {
 }
 
 #[test]
-fn an_empty_set_matches_nothing_and_has_a_name() {
+fn an_empty_set_matches_nothing_and_has_a_hash() {
     let empty = RuleSet::empty();
     assert_eq!(empty.matching(&change("new -> CREATED")).count(), 0);
     assert_eq!(empty.hash().len(), 12);
     assert!(empty.rules().is_empty() && empty.timers().is_empty() && empty.files().is_empty());
 }
 
-/// What the table of DESIGN says, read off one rule at a time.
+/// Whether a rule matches a change, computed directly from the definition of its triggers.
 fn fires(rule: &Rule, change: &Change) -> bool {
     rule.triggers.iter().any(|trigger| match trigger {
         Trigger::Move { from, to } => change.status.as_ref().is_some_and(|edge| {
@@ -228,11 +228,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn the_index_finds_what_a_look_at_every_rule_finds(triggers in prop::collection::vec(trigger(), 1..12)) {
+    fn the_index_finds_the_same_rules_as_a_test_of_every_rule(triggers in prop::collection::vec(trigger(), 1..12)) {
         let rules: String = triggers.iter().enumerate()
             .map(|(n, when)| format!("  - {{id: r{n}, when: {when}, do: record}}\n")).collect();
         let files: Files = [("a.yaml".to_owned(), format!("format: 1\nrules:\n{rules}"))].into_iter().collect();
-        // `processing none -> none` is refused.
+        // `processing none -> none` is an error.
         let Some(set) = RuleSet::compile(&files, &context()).set else { return Ok(()) };
         let seen: Vec<&str> = STATUSES.iter().copied().chain(["BRAND_NEW"]).collect();
         for from in seen.iter().copied().chain(["new"]) {
@@ -249,7 +249,7 @@ proptest! {
     }
 
     #[test]
-    fn compiling_is_total(text in "(format: 1\n|rules:\n|  - id: a\n|    when: |    do: |any|new|none| -> |FULL_USER|\\||,| for |48h|processing |\\{\\{ x \\}\\}|[\\[\\]{}:,#&*!|>'\"%@`\\-? \t\r\n]|é|👋|[ -~]{0,6}|\u{feff}|\u{0}){0,40}") {
+    fn compiling_never_panics_on_any_text(text in "(format: 1\n|rules:\n|  - id: a\n|    when: |    do: |any|new|none| -> |FULL_USER|\\||,| for |48h|processing |\\{\\{ x \\}\\}|[\\[\\]{}:,#&*!|>'\"%@`\\-? \t\r\n]|é|👋|[ -~]{0,6}|\u{feff}|\u{0}){0,40}") {
         let files: Files = [("a.yaml".to_owned(), text.clone()), ("labels/en.yaml".to_owned(), text)].into_iter().collect();
         let compiled = RuleSet::compile(&files, &context());
         let errors = compiled.diagnostics.iter().any(|found| found.severity == Severity::Error);
@@ -261,7 +261,7 @@ proptest! {
     }
 
     #[test]
-    fn any_rule_that_is_nearly_right_is_read_too(when in "\\PC{0,20}", condition in "\\PC{0,30}", action in "\\PC{0,30}") {
+    fn compiling_never_panics_on_a_nearly_correct_rule(when in "\\PC{0,20}", condition in "\\PC{0,30}", action in "\\PC{0,30}") {
         let text = format!("format: 1\nrules:\n  - id: a\n    when: {when}\n    if: {condition}\n    do: {action}\n  - id: b\n    when: '{when}'\n    do: {{chat: {{to: '{action}'}}}}\n");
         let files: Files = [("a.yaml".to_owned(), text)].into_iter().collect();
         let compiled = RuleSet::compile(&files, &context());

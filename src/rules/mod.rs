@@ -1,11 +1,12 @@
-//! What merchants write: rules, read from YAML, checked, and found again when a customer changes.
+//! The merchant's rules: parsed from YAML, checked, and matched against changes of customers.
 //!
 //! ```text
 //! Files --compile--> RuleSet --matching(Change)--> Rule --condition.check(Facts)--> Holds
 //! ```
 //!
-//! [`RuleSet::compile`] is pure and total: whatever the texts are, it answers with all that is wrong with them, and with a set
-//! when nothing is. Not in here: what a firing rule does to a customer (`decide`), groups and limits at work, templates' texts.
+//! [`RuleSet::compile`] is pure and accepts any text: it returns every error and warning, and a set if there is no
+//! error. This module does not execute rules: `decide` applies firing rules, groups and limits; `template` renders
+//! texts.
 
 mod action;
 mod action_reading;

@@ -1,15 +1,15 @@
-//! Whether two triggers can meet in one event, and whether one fires wherever the other does.
+//! Compares triggers: whether one event can fire both, and whether one fires on every event of the other.
 
 use crate::kyc::Status;
 
 use super::{Left, ProcessingSide, Right, Rule, Trigger};
 
-/// Whether one event can fire both rules, as far as their triggers say.
+/// Whether one event can fire both rules, judged by their triggers alone.
 pub(super) fn rules_meet(one: &Rule, other: &Rule) -> bool {
     one.triggers.iter().any(|this| other.triggers.iter().any(|that| meet(this, that)))
 }
 
-/// Whether every event that fires `other` fires `one` too, as far as their triggers say.
+/// Whether every event that fires `other` also fires `one`, judged by their triggers alone.
 pub(super) fn rule_covers(one: &Rule, other: &Rule) -> bool {
     other.triggers.iter().all(|that| one.triggers.iter().any(|this| covers(this, that)))
 }
@@ -20,7 +20,7 @@ fn meet(one: &Trigger, other: &Trigger) -> bool {
             moves_meet(from, to, also_from, also_to)
         }
         (Trigger::Same { statuses }, Trigger::Same { statuses: also }) => shared(statuses, also),
-        // One callback can move both.
+        // One callback can change the status and the processing status.
         (Trigger::Move { .. } | Trigger::Same { .. }, Trigger::ProcessingMove { .. })
         | (Trigger::ProcessingMove { .. }, Trigger::Move { .. } | Trigger::Same { .. }) => true,
         (Trigger::ProcessingMove { from, to }, Trigger::ProcessingMove { from: also_from, to: also_to }) => {
@@ -46,7 +46,6 @@ fn within<T: PartialEq>(these: &[T], those: &[T]) -> bool {
 }
 
 fn moves_meet(from: &[Left], to: &[Right], also_from: &[Left], also_to: &[Right]) -> bool {
-    // What both sides have in common: `None` is "whatever".
     let lefts = common(from, also_from, &Left::Any);
     let rights = common(to, also_to, &Right::Any);
     lefts.iter().any(|left| {
@@ -68,7 +67,7 @@ fn sides_meet(
     lefts.iter().any(|left| rights.iter().any(|right| *left == &ProcessingSide::Any || left != right))
 }
 
-/// The names in both lists, where `any` is all of them.
+/// The names that are in both lists. A list with `any` contains every name.
 fn common<'t, T: PartialEq>(these: &'t [T], those: &'t [T], any: &T) -> Vec<&'t T> {
     if these.contains(any) {
         those.iter().collect()
@@ -101,7 +100,7 @@ fn covers(one: &Trigger, other: &Trigger) -> bool {
     }
 }
 
-/// Whether the trigger is about customers who come to, or are in, this status.
+/// Whether the trigger fires for customers who enter this status or stay in it.
 pub(super) fn reacts_to(trigger: &Trigger, status: &Status) -> bool {
     match trigger {
         Trigger::Move { from, to } => {

@@ -1,8 +1,8 @@
-//! Tells in a nanosecond that a rule's condition is false, for the thousands of rules that share a trigger.
+//! Rejects false conditions in about a nanosecond, for thousands of rules that share a trigger.
 //!
-//! What an event says is a signature of 64 bits, and what a condition needs at least is a mask: where they share no bit, a line of
-//! the condition is false for certain. Where they do, nothing is said yet, and the condition itself is asked. Only lines on the
-//! visit, documents and labels take part; a condition without them needs nothing.
+//! An event has a signature of 64 bits, and a condition has a mask of the bits that it needs. If a lane of the two
+//! shares no bit, a line of the condition is certainly false. Otherwise the condition itself is evaluated. Only lines
+//! about the visit, documents and labels set bits; a condition without such lines is never rejected.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -13,7 +13,8 @@ use super::{
     line::{Count, LineTest, Subject, Test},
 };
 
-/// One kind of line's part of the bits. Its lowest bit is in every signature, and in the masks of conditions without such a line.
+/// The bits for one kind of line. The lowest bit is set in every signature, and in the mask of each condition without
+/// such a line.
 #[derive(Clone, Copy)]
 struct Lane {
     shift: u32,
@@ -34,7 +35,7 @@ impl Lane {
         1 << self.shift
     }
 
-    /// One of the bits above the lowest.
+    /// Returns one of the bits above the lowest.
     const fn bit(self, number: u64) -> u64 {
         1 << (self.shift as u64 + 1 + number % (self.width as u64 - 1))
     }
@@ -45,20 +46,20 @@ impl Lane {
         self.bit(hasher.finish())
     }
 
-    /// What is not known may be anything.
+    /// Unknown codes set every bit.
     fn codes(self, codes: Option<&Codes>) -> u64 {
         codes.map_or(self.all(), |codes| codes.iter().fold(self.always(), |bits, code| bits | self.code(code)))
     }
 }
 
-/// Visits from here on share a bit.
+/// Visits from this number on share one bit.
 const MANY: u32 = VISIT.width - 2;
 
 fn visit_bit(visit: u32) -> u64 {
     VISIT.bit(u64::from(visit.min(MANY)))
 }
 
-/// What an event says.
+/// The bits of an event.
 #[derive(Clone, Copy, Debug)]
 pub struct Signature(u64);
 
@@ -71,7 +72,7 @@ impl Signature {
     }
 }
 
-/// What a condition needs at least.
+/// The bits that a condition needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Needs(u64);
 
@@ -86,7 +87,7 @@ impl Needs {
                 Subject::RejectLabels => LABELS,
                 _ => continue,
             };
-            // Every test must hold, so the bits of any one of them will do.
+            // All tests must hold, so the bits of one test are enough.
             if let Some(bits) = tests.iter().find_map(|test| bits_of(lane, test)) {
                 needs = needs & !lane.all() | bits;
             }
@@ -101,7 +102,7 @@ impl Needs {
     }
 }
 
-/// The bits of which one must be there for the test to hold; `None` where that can't be said.
+/// The bits of which at least one must be set for the test to hold; `None`: the test cannot be expressed in bits.
 fn bits_of(lane: Lane, test: &Test) -> Option<u64> {
     match test {
         Test::AnyOf(codes) | Test::Only(codes) => Some(codes.iter().fold(0, |bits, code| bits | lane.code(code))),
@@ -116,7 +117,7 @@ fn visits(Count { least, most }: Count) -> u64 {
     (least.min(MANY)..=most.min(MANY)).fold(0, |bits, visit| bits | visit_bit(visit))
 }
 
-/// A rule in a list of the index.
+/// An entry of the index: a rule and the bits that its condition needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listed {
     pub rule: u32,
@@ -129,7 +130,7 @@ impl Listed {
     }
 }
 
-/// How many at the front of a list can't hold.
+/// The number of leading entries whose condition is certainly false.
 pub(super) fn impossible(list: &[Listed], signature: Signature) -> usize {
     list.iter().position(|listed| listed.needs.met_by(signature.0)).unwrap_or(list.len())
 }

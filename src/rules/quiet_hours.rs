@@ -1,4 +1,4 @@
-//! The hours at which no mail goes to a customer.
+//! The daily hours in which customers get no mail.
 
 use std::{fmt, str::FromStr};
 
@@ -10,20 +10,20 @@ use crate::clock::Timestamp;
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
-/// How many changes of a zone's clocks are followed to the end of quiet hours. No zone changes its clocks this often in a day.
+/// Maximum number of clock changes (daylight saving time) considered in one period. No zone has this many in a day.
 const MAX_TRANSITIONS: usize = 16;
 
-/// The hours at which no mail goes to a customer, by the customer's clock; `20:00-09:00` spans midnight.
+/// The hours in which the customer gets no mail, in the customer's time zone. `20:00-09:00` spans midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QuietHours {
     /// Minutes since midnight, below 1440; never equal to `until`.
     pub from: u16,
-    /// The first minute at which mails go again.
+    /// The first minute that is not quiet. Minutes since midnight.
     pub until: u16,
 }
 
 impl QuietHours {
-    /// Whether this minute of the day is quiet.
+    /// Whether this minute of the day is in the quiet hours.
     pub const fn holds_at(self, minute: u16) -> bool {
         if self.from < self.until {
             self.from <= minute && minute < self.until
@@ -32,8 +32,9 @@ impl QuietHours {
         }
     }
 
-    /// The first instant after `now` at which the clocks in this zone show a time that is not quiet. `None`: now is such an
-    /// instant. Clocks that are set back may show the end of the hours twice, and clocks that are set forward may skip it.
+    /// Returns the first instant after `now` that is not in the quiet hours of this zone; `None` if `now` is not in
+    /// them. Local time can show the end of the hours twice when clocks go back, and can skip it when clocks go
+    /// forward.
     pub fn end(self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let mut at = now;
         for _ in 0..MAX_TRANSITIONS {
@@ -41,7 +42,7 @@ impl QuietHours {
             if !self.holds_at(u16::try_from(shown_ms / MINUTE_MS).unwrap_or_default()) {
                 break;
             }
-            // Up to the next transition, clocks and time go on together.
+            // Local time is linear until the next transition.
             let end = at.plus_ms((i64::from(self.until) * MINUTE_MS - shown_ms).rem_euclid(DAY_MS));
             let transition = zone.following(at.to_jiff()).next().map(|next| Timestamp::from(next.timestamp()));
             match transition.filter(|transition| *transition > at && *transition <= end) {
@@ -53,7 +54,7 @@ impl QuietHours {
     }
 }
 
-/// What the clocks in this zone show, in milliseconds since their midnight.
+/// The local time of day in this zone, in milliseconds since midnight.
 fn ms_of_day(zone: &TimeZone, at: Timestamp) -> i64 {
     let time = zone.to_datetime(at.to_jiff()).time();
     let seconds = (i64::from(time.hour()) * 60 + i64::from(time.minute())) * 60 + i64::from(time.second());
@@ -71,11 +72,11 @@ impl FromStr for QuietHours {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let form = || format!("`{text}` are no hours; write from and to, as \"20:00-09:00\"");
+        let form = || format!("`{text}` is not a time range; write start and end, for example \"20:00-09:00\"");
         let (from, until) = text.split_once(['-', '–']).ok_or_else(form)?;
         let (from, until) = (minute_of_day(from).ok_or_else(form)?, minute_of_day(until).ok_or_else(form)?);
         if from == until {
-            return Err(format!("`{text}` begins when it ends; write as \"20:00-09:00\""));
+            return Err(format!("`{text}` starts and ends at the same time; write, for example, \"20:00-09:00\""));
         }
         Ok(Self { from, until })
     }
@@ -126,23 +127,23 @@ mod tests {
     }
 
     #[test]
-    fn they_end_at_the_first_instant_that_shows_their_end() {
+    fn they_end_at_the_first_instant_outside_the_hours() {
         for (hours, name, now, end) in [
-            // The clocks show 02:30 at 00:30Z and at 01:30Z.
+            // Local time is 02:30 at 00:30Z and again at 01:30Z.
             ("22:00-02:30", "Europe/Berlin", "2026-10-25T01:10:00Z", Some("2026-10-25T01:30:00Z")),
             ("22:00-02:30", "Europe/Berlin", "2026-10-24T22:00:00Z", Some("2026-10-25T00:30:00Z")),
             ("22:00-02:30", "Europe/Berlin", "2026-10-25T00:40:00Z", None),
-            // They are set back out of the hours.
+            // Clocks go back from inside the hours to before them.
             ("02:30-04:00", "Europe/Berlin", "2026-10-25T00:45:00Z", Some("2026-10-25T01:00:00Z")),
             ("02:30-04:00", "Europe/Berlin", "2026-10-25T01:30:00Z", Some("2026-10-25T03:00:00Z")),
-            // They never show 02:30.
+            // Local time never is 02:30.
             ("22:00-02:30", "Europe/Berlin", "2026-03-29T00:10:00Z", Some("2026-03-29T01:00:00Z")),
             ("02:30-05:00", "Europe/Berlin", "2026-03-29T01:00:00Z", Some("2026-03-29T03:00:00Z")),
             ("02:10-02:50", "Europe/Berlin", "2026-03-29T01:00:00Z", None),
-            // Half an hour is skipped, and half an hour comes twice.
+            // Clocks go forward by half an hour, and back by half an hour.
             ("20:00-02:15", "Australia/Lord_Howe", "2026-10-03T15:00:00Z", Some("2026-10-03T15:30:00Z")),
             ("20:00-01:45", "Australia/Lord_Howe", "2026-04-04T15:05:00Z", Some("2026-04-04T15:15:00Z")),
-            // There was no 30 December.
+            // 30 December did not exist.
             ("20:00-00:00", "Pacific/Apia", "2011-12-30T08:00:00Z", Some("2011-12-30T10:00:00Z")),
         ] {
             let hours: QuietHours = hours.parse().expect("hours");
@@ -164,7 +165,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn they_end_where_a_walk_from_minute_to_minute_leaves_them(
+        fn they_end_at_the_minute_that_a_search_by_minutes_finds(
             night in 0..NIGHTS.len(), before in -2_000_i64..2_000, ms in 0..MINUTE_MS, from in 0_u16..1_440, length in 1_u16..1_440,
         ) {
             let (name, change) = NIGHTS[night];

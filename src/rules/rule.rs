@@ -1,4 +1,4 @@
-//! One rule, as the merchant meant it.
+//! One checked rule, and its id and mode.
 
 use std::{fmt, sync::Arc};
 
@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Action, Condition, Trigger};
 
-/// The name that history, limits and reminders hang on. Letters, digits, `-`, `_` and `.`, at most 64 of them.
+/// The id of a rule. History, limits and reminders refer to it. At most 64 characters: ASCII letters, digits, `-`, `_`,
+/// `.`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RuleId(Arc<str>);
@@ -14,7 +15,7 @@ pub struct RuleId(Arc<str>);
 impl RuleId {
     pub const MAX_BYTES: usize = 64;
 
-    /// `None` where the text can't name a rule.
+    /// Returns `None` if the text is not a valid id.
     pub fn new(text: &str) -> Option<Self> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         (!text.is_empty() && text.len() <= Self::MAX_BYTES && text.bytes().all(fits)).then(|| Self(text.into()))
@@ -37,15 +38,15 @@ impl std::borrow::Borrow<str> for RuleId {
     }
 }
 
-/// Ordered by strictness: what the file says and what an operator says combine to the greater of the two.
+/// Whether a rule acts. Ordered by strictness: the stricter of the file's mode and the operator's mode applies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     #[default]
     Live,
-    /// Evaluated and recorded, and does not act.
+    /// The rule is evaluated and recorded, but does not act.
     Shadow,
-    /// Not evaluated.
+    /// The rule is not evaluated.
     Paused,
 }
 
@@ -72,29 +73,29 @@ impl fmt::Display for Mode {
 pub struct Rule {
     pub id: RuleId,
     pub about: Option<String>,
-    /// In a group only the first match, in file order, acts. A group lives in one file.
+    /// In a group only the first matching rule, in file order, acts. All rules of a group are in one file.
     pub group: Option<Arc<str>>,
     pub mode: Mode,
-    /// At least one, all of one kind.
+    /// At least one trigger; all are of one kind.
     pub triggers: Vec<Trigger>,
     pub condition: Condition,
-    /// At least one.
+    /// At least one action.
     pub actions: Vec<Action>,
-    /// Below the rules directory.
+    /// Path relative to the rules directory.
     pub file: Arc<str>,
-    /// Where the rule begins, from 1.
+    /// Line at which the rule starts, from 1.
     pub line: u32,
 }
 
 impl Rule {
-    /// Its triggers look at the processing status; the triggers of one rule are of one kind.
+    /// Whether the triggers look at the processing status. All triggers of one rule are of one kind.
     pub fn is_about_processing(&self) -> bool {
         self.triggers
             .iter()
             .any(|trigger| matches!(trigger, Trigger::ProcessingMove { .. } | Trigger::ProcessingStay { .. }))
     }
 
-    /// Whether it mails the customer, rather than somebody in the house.
+    /// Whether the rule mails the customer, and not only fixed addresses.
     pub fn mails_customer(&self) -> bool {
         self.actions.iter().any(Action::mails_customer)
     }

@@ -1,6 +1,6 @@
-//! Reads one file of rules.
+//! Parses one rules file.
 //!
-//! Each rule is read by itself: what is wrong with one hides nothing that is wrong with the next, nor with its own other keys.
+//! Each rule and each key is parsed separately, so that one error does not hide others.
 
 use std::{ops::Range, sync::Arc};
 
@@ -12,18 +12,18 @@ use super::{
 
 const RULE_KEYS: &[&str] = &["id", "about", "group", "mode", "when", "if", "do"];
 
-/// A rule with the places that later checks point at.
+/// A rule with the byte ranges that later checks report.
 pub(super) struct Draft {
     pub rule: Rule,
     pub id_at: Range<usize>,
     pub group_at: Range<usize>,
-    /// One for each trigger.
+    /// One range for each trigger.
     pub triggers_at: Vec<Range<usize>>,
-    /// One for each action.
+    /// One range for each action.
     pub actions_at: Vec<Range<usize>>,
 }
 
-/// An id and where it stands; of rules that can't be used, too.
+/// A rule id and its place. Rules with errors have one, too.
 pub(super) struct Named {
     pub id: RuleId,
     pub at: Range<usize>,
@@ -44,13 +44,13 @@ pub(super) fn read(names: &Names<'_>, report: &mut Report<'_>) -> RulesFile {
         Value::Null => {
             report
                 .error("format", 0..0, "this file is empty")
-                .help("a file begins with the lines `format: 1` and `rules:`");
+                .help("start the file with the lines `format: 1` and `rules:`");
             return found;
         }
         Value::List(_) => {
             report
-                .error("format", root.span.start..root.span.start + 1, "the rules stand under the key `rules`")
-                .help("a file begins with the lines `format: 1` and `rules:`");
+                .error("format", root.span.start..root.span.start + 1, "the rules must be under the key `rules`")
+                .help("start the file with the lines `format: 1` and `rules:`");
             return found;
         }
         _ => {}
@@ -59,7 +59,7 @@ pub(super) fn read(names: &Names<'_>, report: &mut Report<'_>) -> RulesFile {
     fields.format(report);
     let Some(rules) = fields.need("rules", report) else { return found };
     if !matches!(rules.value, Value::List(_) | Value::Null) {
-        rules.wrong("`rules`", "a list, each rule beginning with `- id:`", report);
+        rules.wrong("`rules`", "a list in which each rule starts with `- id:`", report);
         return found;
     }
     let file: Arc<str> = report.file().into();
@@ -125,10 +125,10 @@ fn id(node: &Node<'_>, report: &mut Report<'_>) -> Option<RuleId> {
             |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c.to_ascii_lowercase() } else { '-' };
         let better: String = text.chars().map(fits).take(RuleId::MAX_BYTES).collect();
         let note =
-            report.error("id", node.span.clone(), "an id has letters, digits, `-`, `_` and `.`, at most 64 of them");
+            report.error("id", node.span.clone(), "an id has at most 64 characters: letters, digits, `-`, `_` and `.`");
         let better = better.trim_matches('-');
         if better.chars().any(|c| c.is_ascii_alphanumeric()) {
-            note.label(format!("write as `{better}`"));
+            note.label(format!("write `{better}`"));
         }
     }
     id
@@ -140,7 +140,7 @@ fn group(node: &Node<'_>, report: &mut Report<'_>) -> Option<Arc<str>> {
         report.error(
             "group",
             node.span.clone(),
-            "a group's name has letters, digits, `-`, `_` and `.`, at most 64 of them",
+            "a group name has at most 64 characters: letters, digits, `-`, `_` and `.`",
         );
         return None;
     }
@@ -160,13 +160,13 @@ fn mode(node: &Node<'_>, report: &mut Report<'_>) -> Option<Mode> {
     mode
 }
 
-/// More triggers than this in one rule are a slip.
+/// Maximum number of triggers in one rule.
 const MAX_TRIGGERS: usize = 64;
 
-/// One trigger, or a list of one kind.
+/// Parses one trigger, or a list of triggers of one kind.
 fn triggers(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<(Vec<Trigger>, Vec<Range<usize>>)> {
     if let Value::Map(_) = node.value {
-        node.wrong("`when`", "a trigger as `A -> B`, or a list of them", report);
+        node.wrong("`when`", "a trigger such as `A -> B`, or a list of triggers", report);
         return None;
     }
     let items = node.list("`when`", report)?;
@@ -189,9 +189,9 @@ fn triggers(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Opti
                 .error(
                     "trigger",
                     item.span.clone(),
-                    format!("{} beside {}: a rule's triggers are of one kind", trigger.kind(), first.kind()),
+                    format!("{} next to {}: all triggers of a rule must be of one kind", trigger.kind(), first.kind()),
                 )
-                .label("write it as a rule of its own");
+                .label("write a separate rule for it");
             complete = false;
             continue;
         }

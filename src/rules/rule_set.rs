@@ -1,4 +1,4 @@
-//! A checked set of rules, named by the hash of its files.
+//! A checked set of rules, identified by the hash of its files.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -12,23 +12,23 @@ use crate::{
 use super::{Matches, Rule, RuleId, Trigger, matching::Index};
 use crate::template::Templates;
 
-/// All the rules of one directory. Cheap to share, never changed.
+/// All rules of one directory. Immutable.
 #[derive(Debug)]
 pub struct RuleSet {
     rules: Vec<Rule>,
     by_id: HashMap<RuleId, usize>,
     index: Index,
     timers: Vec<Timer>,
-    /// Places in `rules` of those whose conditions read the contact.
+    /// Indexes into `rules` of the rules whose conditions read the contact.
     reading_contact: Vec<usize>,
-    /// Places in `timers`, the shorter duration first.
+    /// Indexes into `timers`, shortest duration first.
     by_stay: HashMap<Stay, Vec<usize>>,
     templates: Arc<Templates>,
     files: Arc<Files>,
     hash: String,
 }
 
-/// What a timer waits in.
+/// The status or processing status in which a timer runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stay {
@@ -36,7 +36,7 @@ pub enum Stay {
     Processing(Processing),
 }
 
-/// `PENDING_KYC_DATA`, `processing VERIFICATION_IN_PROGRESS`.
+/// Writes `PENDING_KYC_DATA` or `processing VERIFICATION_IN_PROGRESS`.
 impl fmt::Display for Stay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -46,31 +46,31 @@ impl fmt::Display for Stay {
     }
 }
 
-/// One duration of one rule's `for`, in one status.
+/// One duration of a rule's `for` in one status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timer {
     pub rule: RuleId,
-    /// The rule's place in [`RuleSet::rules`].
+    /// Index of the rule in [`RuleSet::rules`].
     pub index: usize,
     pub stay: Stay,
     pub after: Duration,
-    /// 1, 2, …: which of the rule's durations in this status it is.
+    /// Position among the rule's durations in this status, from 1.
     pub step: u32,
 }
 
 impl RuleSet {
-    /// The set without rules, as before the first reading.
+    /// The set without rules.
     pub fn empty() -> Self {
         Self::of(Vec::new(), Templates::default(), &Files::default())
     }
 
-    /// Rules in file order, with ids that differ.
+    /// Takes rules in file order, with distinct ids.
     pub(super) fn of(rules: Vec<Rule>, templates: Templates, files: &Files) -> Self {
         Self::assembled(rules, Arc::new(templates), Arc::new(files.clone()), files.hash())
     }
 
-    /// These rules of the set, as if the others were not there. It goes by the same hash, so it is for tests of rules, and
-    /// nothing that a store may keep.
+    /// Returns a set with only these rules, for tests of rules. It keeps the hash of the whole set, so a store must not
+    /// keep it.
     pub fn only(&self, ids: &[RuleId]) -> Self {
         let mut kept: Vec<usize> = ids.iter().filter_map(|id| self.by_id.get(id).copied()).collect();
         kept.sort_unstable();
@@ -94,7 +94,7 @@ impl RuleSet {
         }
     }
 
-    /// What history calls this set: it changes with every byte of its files.
+    /// The name of this set in the history: a hash over every byte of its files.
     pub fn hash(&self) -> &str {
         &self.hash
     }
@@ -103,12 +103,12 @@ impl RuleSet {
         &self.templates
     }
 
-    /// The texts it was made from.
+    /// The files from which the set was compiled.
     pub fn files(&self) -> &Files {
         &self.files
     }
 
-    /// In file order: by path, then by place in the file.
+    /// The rules in file order: by path, then by position in the file.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
@@ -117,22 +117,22 @@ impl RuleSet {
         self.by_id.get(id).and_then(|at| self.rules.get(*at))
     }
 
-    /// The rules of every mode whose conditions look at what only the merchant's directory knows.
+    /// The rules, in any mode, whose conditions read the contact.
     pub fn that_read_contact(&self) -> impl Iterator<Item = &Rule> {
         self.reading_contact.iter().filter_map(|at| self.rules.get(*at))
     }
 
-    /// The rules of every mode whose move, same or processing trigger this change matches, in file order, each once.
+    /// The rules, in any mode, whose move, same or processing trigger matches this change, in file order, each once.
     pub fn matching<'a>(&'a self, change: &Change) -> Matches<'a> {
         self.index.matching(&self.rules, change)
     }
 
-    /// Every (rule, status, duration) that time can make due, in file order, the shorter duration first.
+    /// Every (rule, status, duration) that can come due, in file order, shortest duration first.
     pub fn timers(&self) -> &[Timer] {
         &self.timers
     }
 
-    /// Those that wait in this stay, the shorter duration first, and of equal ones in file order.
+    /// The timers of this stay, shortest duration first; equal durations in file order.
     pub fn timers_of<'a>(&'a self, stay: &Stay) -> impl Iterator<Item = &'a Timer> + use<'a> {
         self.by_stay.get(stay).into_iter().flatten().filter_map(|at| self.timers.get(*at))
     }

@@ -1,6 +1,6 @@
-//! What rules order, held against what can be sent: a channel that is configured, and texts that can be made.
+//! Checks that the ordered actions can be sent: their channel is configured, and their texts render.
 //!
-//! What can't is refused: a rule that looks live and never acts would be worse.
+//! An action that cannot be sent is an error, because the rule would look live and never act.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -11,10 +11,10 @@ use crate::{
 
 use super::{Action, Context, rule_reading::Draft};
 
-/// The different texts of one set together: each is rendered for several customers before a set is loaded.
+/// Maximum total size of the distinct texts of one set. Each is rendered for several customers before a set is loaded.
 const MAX_BYTES: usize = 4 << 20;
 
-/// Mails that nobody sends.
+/// Reports mails if no mail transport is configured.
 pub(super) fn without_channel(drafts: &[Draft], context: &Context, into: &mut Vec<Diagnostic>) {
     if context.email {
         return;
@@ -22,15 +22,19 @@ pub(super) fn without_channel(drafts: &[Draft], context: &Context, into: &mut Ve
     for (draft, action, at) in ordered(drafts) {
         if matches!(action, Action::Email { .. }) {
             into.push(
-                Diagnostic::error("channel", &*draft.rule.file, "the configuration says nothing about sending mails")
-                    .at(at.clone())
-                    .help("write `email:` with `from` and `transport` in the configuration"),
+                Diagnostic::error(
+                    "channel",
+                    &*draft.rule.file,
+                    "the configuration has no `email` section, so mails cannot be sent",
+                )
+                .at(at.clone())
+                .help("add `email:` with `from` and `transport` to the configuration"),
             );
         }
     }
 }
 
-/// Gives the templates the texts that stand in rules.
+/// Adds the texts in rules to the templates.
 pub(super) fn add(
     drafts: &[Draft],
     files: &Files,
@@ -38,7 +42,7 @@ pub(super) fn add(
     templates: &mut Templates,
     into: &mut Vec<Diagnostic>,
 ) {
-    // Many rules may say the same.
+    // Many rules may have the same text.
     let mut found: HashMap<&str, Vec<Diagnostic>> = HashMap::new();
     let mut bytes = 0;
     for (draft, action, at) in ordered(drafts) {
@@ -51,15 +55,16 @@ pub(super) fn add(
             let error = Diagnostic::error(
                 "size",
                 &*draft.rule.file,
-                format!("the texts in rules together have more than {most} MB"),
+                format!("the texts of all rules together are larger than {most} MiB"),
             );
-            into.push(error.at(at.clone()).help("say the same in several rules, or say less"));
+            into.push(error.at(at.clone()).help("use the same text in several rules, or shorten the texts"));
             return;
         }
         let wrong = found.entry(text).or_insert_with(|| templates.add_text(text, &context.attributes));
         let file = &*draft.rule.file;
         let written = files.get(file).and_then(|whole| whole.get(at.clone()));
-        // Where it stands as it is; in a text with escapes or line breaks the whole action is the place.
+        // The text's position if the file holds it verbatim. If it has escapes or line breaks, the whole action is
+        // marked.
         let start = written.and_then(|written| written.find(&**text)).map(|found| at.start + found);
         for mut wrong in wrong.iter().cloned() {
             let place = |span: &Range<usize>| start.map(|start| start + span.start..start + span.end);

@@ -1,4 +1,4 @@
-//! When a rule is looked at.
+//! The trigger of a rule (`when`).
 
 use std::fmt;
 
@@ -9,44 +9,45 @@ use crate::{
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// `A | B -> C`: the customer moved so, or was seen for the first time. Pairs of equal names do not count.
+    /// `A | B -> C`: the customer moved from one of `from` to one of `to`. `any` and `new` include the first
+    /// observation. Pairs of equal names do not match.
     Move { from: Vec<Left>, to: Vec<Right> },
-    /// `A -> A`: still there, with other documents, labels or message.
+    /// `A -> A`: the status is the same; documents, labels or message changed.
     Same { statuses: Vec<Status> },
-    /// `processing A -> B`; a new customer's was `none`.
+    /// `processing A -> B`. For a new customer, the previous processing status is `none`.
     ProcessingMove { from: Vec<ProcessingSide>, to: Vec<ProcessingSide> },
-    /// `A for 48h, 5d`: the stay in one of these has lasted so long. Durations rise.
+    /// `A for 48h, 5d`: the stay in one of these statuses has lasted this long. Durations increase.
     Stay { statuses: Vec<Status>, after: Vec<Duration> },
-    /// `processing A for 1h`.
+    /// `processing A for 1h`: the same for a stay in a processing status.
     ProcessingStay { statuses: Vec<Processing>, after: Vec<Duration> },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// Every other status, `none`, unknown ones, and no observation at all. Stands alone.
+    /// Every other status, also `none`, unknown statuses and `new`. No other name is beside it.
     Any,
-    /// There was no observation of this customer.
+    /// The customer had no observation.
     New,
     Status(Status),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Right {
-    /// Every other status. Stands alone.
+    /// Every other status. No other name is beside it.
     Any,
     Status(Status),
 }
 
-/// Either side of a processing status's move.
+/// One side of a change of the processing status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProcessingSide {
-    /// Every other one. Stands alone.
+    /// Every other processing status. No other name is beside it.
     Any,
     Processing(Processing),
 }
 
 impl Trigger {
-    /// What it looks at; the triggers of one rule share it.
+    /// The kind of trigger, as text for error messages. All triggers of one rule have the same kind.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Move { .. } | Self::Same { .. } => "a change of status",
@@ -56,7 +57,7 @@ impl Trigger {
         }
     }
 
-    /// Whether time makes it due, rather than a change.
+    /// Whether a timer fires this trigger, not a change.
     pub const fn is_stay(&self) -> bool {
         matches!(self, Self::Stay { .. } | Self::ProcessingStay { .. })
     }
@@ -90,7 +91,7 @@ impl fmt::Display for ProcessingSide {
     }
 }
 
-/// As a merchant would write it.
+/// Writes the trigger in the syntax of rules files.
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -107,7 +108,7 @@ impl fmt::Display for Trigger {
     }
 }
 
-/// Several things with something between them.
+/// Writes the items with a separator between them.
 pub(super) struct Joined<'a, T>(pub &'a [T], pub &'static str);
 
 impl<T: fmt::Display> fmt::Display for Joined<'_, T> {

@@ -1,4 +1,4 @@
-//! The little language of `when`.
+//! The parser of `when`.
 //!
 //! ```text
 //! trigger = ["processing"] names "->" names | ["processing"] names "for" duration {"," duration}
@@ -18,20 +18,20 @@ use super::{
 
 const MAX_BYTES: usize = 4096;
 
-/// More steps than this in one trigger are a slip.
+/// Maximum number of durations in one trigger.
 const MAX_STEPS: usize = 16;
 
-/// One side's name, before it is known which side it stands on.
+/// A name in a trigger, before the parser knows its side.
 #[derive(Clone, Debug, PartialEq)]
 enum Name<T> {
     Any,
     New,
     Is(T),
-    /// It has been reported; reading goes on, so that the other side's names are looked at, too.
+    /// An unknown name. It has been reported; parsing continues, so that names on the other side are checked, too.
     Unknown,
 }
 
-/// Reads one trigger; what is wrong with it stands in the report.
+/// Parses one trigger; adds its errors to the report.
 pub(super) fn read(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Trigger> {
     let text = node.text("`when`", report)?;
     if text.len() > MAX_BYTES {
@@ -47,7 +47,7 @@ pub(super) struct Grammar<'g, 't, 'r> {
     pub node: &'g Node<'t>,
     pub names: &'g Names<'g>,
     pub report: &'g mut Report<'r>,
-    /// Bytes of the trigger's text.
+    /// Length of the trigger's text, in bytes.
     pub end: usize,
 }
 
@@ -87,8 +87,8 @@ impl<'g> Grammar<'g, '_, '_> {
                 if let ([ProcessingSide::Processing(one)], [ProcessingSide::Processing(other)]) = (&from[..], &to[..])
                     && one == other
                 {
-                    let message = "a processing status that stays the same moves nothing";
-                    self.error(0..self.end, message, Some(format!("for a stay write `processing {one} for 1h`")));
+                    let message = "both sides name the same processing status, so it never changes";
+                    self.error(0..self.end, message, Some(format!("for a stay, write `processing {one} for 1h`")));
                     return None;
                 }
                 Some(Trigger::ProcessingMove { from, to })
@@ -120,7 +120,7 @@ impl<'g> Grammar<'g, '_, '_> {
                 Name::Is(status) => Right::Status(status),
                 Name::Unknown => return None,
                 Name::New => {
-                    self.error(spot, "`new` stands only left of the arrow: nobody becomes new again", None);
+                    self.error(spot, "`new` is allowed only left of the arrow: no customer becomes new again", None);
                     return None;
                 }
             });
@@ -141,7 +141,11 @@ impl<'g> Grammar<'g, '_, '_> {
                 Name::Is(status) => ProcessingSide::Processing(status),
                 Name::Unknown => return None,
                 Name::New => {
-                    self.error(spot, "`new` is no processing status", Some("a new customer's was `none`".to_owned()));
+                    self.error(
+                        spot,
+                        "`new` is not a processing status",
+                        Some("for a new customer, write `none`".to_owned()),
+                    );
                     return None;
                 }
             });
@@ -156,8 +160,8 @@ impl<'g> Grammar<'g, '_, '_> {
                 Name::Is(status) => statuses.push(status),
                 Name::Unknown => return None,
                 Name::Any | Name::New => {
-                    let message = "`for` needs the names of the statuses: a stay is in one of them";
-                    self.error(spot, message, Some("write as `A | B for 48h`".to_owned()));
+                    let message = "`for` needs the names of statuses, not `any` or `new`";
+                    self.error(spot, message, Some("write, for example, `A | B for 48h`".to_owned()));
                     return None;
                 }
             }
@@ -165,7 +169,7 @@ impl<'g> Grammar<'g, '_, '_> {
         Some(statuses)
     }
 
-    /// Names with `|` between them. `any` covers the rest; a name said twice counts once.
+    /// Parses names separated by `|`. `any` replaces the other names; a repeated name counts once.
     fn side<T: Clone + PartialEq>(
         &mut self,
         known: impl Fn(&Names<'g>, &str) -> Option<T>,
@@ -188,7 +192,7 @@ impl<'g> Grammar<'g, '_, '_> {
                     Some(status) => side.push((Name::Is(status), spot)),
                     None => {
                         self.unknown(word, spot.clone(), what);
-                        // What stands alone where a name belongs has no other side.
+                        // A lone duration has no other side to check.
                         if word.parse::<Duration>().is_ok() {
                             return None;
                         }
@@ -206,7 +210,7 @@ impl<'g> Grammar<'g, '_, '_> {
             && is_known(&side)
         {
             let place = self.node.part(spot.clone(), self.report);
-            self.report.warning("trigger", place, "`any` covers every name beside it").label("write it alone");
+            self.report.warning("trigger", place, "`any` already includes the other names").label("write `any` alone");
             return Some(vec![(Name::Any, spot)]);
         }
         let mut once: Vec<(Name<T>, Spot)> = Vec::new();
@@ -225,7 +229,11 @@ impl<'g> Grammar<'g, '_, '_> {
                 Some((Token::Word(word), spot)) => (word, spot),
                 other => {
                     let spot = other.map_or(self.end..self.end, |(_, spot)| spot);
-                    self.error(spot, "a duration is missing here", Some("write as `48h` or `5d`".to_owned()));
+                    self.error(
+                        spot,
+                        "a duration is missing here",
+                        Some("write, for example, `48h` or `5d`".to_owned()),
+                    );
                     return None;
                 }
             };
@@ -233,8 +241,8 @@ impl<'g> Grammar<'g, '_, '_> {
                 Ok(duration) if after.last().is_some_and(|before| *before >= duration) => {
                     self.error(
                         spot,
-                        "the durations have to rise",
-                        Some("each is counted from entering the status".to_owned()),
+                        "the durations must increase",
+                        Some("each duration counts from the start of the stay".to_owned()),
                     );
                     return None;
                 }
@@ -247,12 +255,16 @@ impl<'g> Grammar<'g, '_, '_> {
             match self.next() {
                 None if after.len() <= MAX_STEPS => return Some(after),
                 None => {
-                    self.error(0..self.end, format!("more than {MAX_STEPS} durations"), None);
+                    self.error(0..self.end, format!("a trigger has at most {MAX_STEPS} durations"), None);
                     return None;
                 }
                 Some((Token::Comma, _)) => {}
                 Some((_, spot)) => {
-                    self.error(spot, "between durations stands a comma", Some("write as `A for 48h, 5d`".to_owned()));
+                    self.error(
+                        spot,
+                        "a comma must separate the durations",
+                        Some("write, for example, `A for 48h, 5d`".to_owned()),
+                    );
                     return None;
                 }
             }
@@ -273,7 +285,7 @@ impl<'g> Grammar<'g, '_, '_> {
     }
 }
 
-/// Whether all of these are names; for others it has been said that they are none.
+/// Whether all names are known. Unknown names have been reported already.
 fn is_known<T: PartialEq>(side: &[(Name<T>, Spot)]) -> bool {
     side.iter().all(|(name, _)| *name != Name::Unknown)
 }

@@ -1,4 +1,4 @@
-//! What merchants are told when a trigger can't be read.
+//! The error messages for triggers that cannot be parsed.
 
 use std::ops::Range;
 
@@ -10,14 +10,18 @@ use super::{
 };
 
 impl<'g> Grammar<'g, '_, '_> {
-    /// After the names stood neither an arrow nor `for`.
+    /// Reports that neither an arrow nor `for` follows the names.
     pub fn neither<T>(&mut self, found: Option<(Token<'g>, Spot)>) -> Option<T> {
         let written =
             |range: Range<usize>| self.node.scalar().and_then(|text| text.get(range)).unwrap_or_default().trim();
         match found {
-            Some((Token::OddArrow, spot)) => self.error(spot, "this is no arrow", Some("write `->`".to_owned())),
+            Some((Token::OddArrow, spot)) => self.error(spot, "this is not an arrow", Some("write `->`".to_owned())),
             Some((Token::Comma, spot)) => {
-                self.error(spot, "between names stands `|`, not a comma", Some("write as `A | B -> C`".to_owned()));
+                self.error(
+                    spot,
+                    "`|` separates the names, not a comma",
+                    Some("write, for example, `A | B -> C`".to_owned()),
+                );
             }
             Some((_, spot)) => {
                 let label = format!("write `{} -> …` or `{0} for 48h`", written(0..spot.start));
@@ -25,7 +29,7 @@ impl<'g> Grammar<'g, '_, '_> {
             }
             None => {
                 let label = format!("write `any -> {}`", written(0..self.end));
-                self.error(0..self.end, "a trigger has an arrow or `for`", Some(label));
+                self.error(0..self.end, "a trigger needs `->` or `for`", Some(label));
             }
         }
         None
@@ -33,12 +37,12 @@ impl<'g> Grammar<'g, '_, '_> {
 
     pub fn unknown(&mut self, word: &str, spot: Spot, what: &'static str) {
         if word == "*" {
-            self.error(spot, "`*` is no name", Some("write `any`".to_owned()));
+            self.error(spot, "`*` is not a status name", Some("write `any`".to_owned()));
             return;
         }
         if word.parse::<Duration>().is_ok() {
             let label = "put quotes around the whole trigger: \"A for 48h, 5d\"".to_owned();
-            self.error(spot, "a duration without its status: in `[…]` a comma begins another entry", Some(label));
+            self.error(spot, "this duration has no status: inside `[…]`, a comma starts a new entry", Some(label));
             return;
         }
         if matches!(word, "null" | "Null" | "NULL" | "~") {
@@ -55,34 +59,40 @@ impl<'g> Grammar<'g, '_, '_> {
             Some(meant) => note.label(format!("did you mean {meant}?")),
             None => {
                 let known = one_of(names.iter().copied());
-                note.help(format!("known are {known}; a new one is declared in the configuration, under `statuses:`"))
+                note.help(format!(
+                    "known names: {known}; declare others in the configuration, in `statuses` or `processing_statuses`"
+                ))
             }
         };
     }
 
-    /// Nothing may follow.
+    /// Reports any token that follows a complete trigger.
     pub fn ended(&mut self) -> Option<()> {
         match self.next() {
             None => Some(()),
             Some((Token::Word("for"), spot)) => {
                 self.error(
                     spot,
-                    "a move happens at once, and `for` is of a stay",
-                    Some("write as `B for 48h`".to_owned()),
+                    "`for` cannot follow `A -> B`: only a stay has a duration",
+                    Some("write, for example, `B for 48h`".to_owned()),
                 );
                 None
             }
             Some((Token::Arrow | Token::OddArrow, spot)) => {
-                let help = "write each move as a rule of its own, or as a list: `when: [A -> B, B -> C]`";
-                self.error(spot, "a second arrow", Some(help.to_owned()));
+                let help = "write a rule for each change, or a list: `when: [A -> B, B -> C]`";
+                self.error(spot, "a trigger has only one arrow", Some(help.to_owned()));
                 None
             }
             Some((Token::Comma, spot)) => {
-                self.error(spot, "between names stands `|`, not a comma", Some("write as `A -> B | C`".to_owned()));
+                self.error(
+                    spot,
+                    "`|` separates the names, not a comma",
+                    Some("write, for example, `A -> B | C`".to_owned()),
+                );
                 None
             }
             Some((_, spot)) => {
-                self.error(spot, "between names stands `|`", Some("write as `A -> B | C`".to_owned()));
+                self.error(spot, "`|` must separate the names", Some("write, for example, `A -> B | C`".to_owned()));
                 None
             }
         }

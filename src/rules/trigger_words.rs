@@ -1,8 +1,8 @@
-//! The words and signs of `when`, each with its place.
+//! The tokenizer of `when`: words and signs with their byte ranges.
 
 use std::ops::Range;
 
-/// Bytes of the trigger's text.
+/// A byte range in the trigger's text.
 pub(super) type Spot = Range<usize>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,7 +11,7 @@ pub(super) enum Token<'w> {
     Arrow,
     Bar,
     Comma,
-    /// `=>`, `→` and the like.
+    /// A wrong arrow: `=>`, `→` or `-->`.
     OddArrow,
 }
 

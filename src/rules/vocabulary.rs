@@ -1,7 +1,7 @@
-//! The names in a directory of rules: what an editor can complete.
+//! The names that a rules directory uses, for completion in editors.
 //!
-//! Read from whatever can be read. Rules that are being written are wrong half of the time, and their names are names all the
-//! same; what is wrong with them, `RuleSet::compile` says.
+//! Collects names also from rules with errors, because a rule that is being edited often has errors. `RuleSet::compile`
+//! reports the errors.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +11,13 @@ use super::{Context, compile, condition_reading::ATTRIBUTE, context};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vocabulary {
-    /// Ids, in the order of their names.
+    /// Rule ids, sorted.
     pub rules: BTreeSet<String>,
-    /// Those that have a file.
+    /// Templates that have a file.
     pub templates: BTreeSet<String>,
-    /// Codes with words in `labels/`.
+    /// Codes that `labels/` translates.
     pub labels: BTreeSet<String>,
-    /// Targets that rules name, configured or not; likewise rooms and attributes.
+    /// Targets that rules name, configured or not. The same holds for rooms and attributes.
     pub webhooks: BTreeSet<String>,
     pub chats: BTreeSet<String>,
     pub attributes: BTreeSet<String>,
@@ -64,8 +64,8 @@ impl Vocabulary {
 }
 
 impl Context {
-    /// Where rules are looked at without a configuration: that it lacks nothing and declares every target, room and attribute that
-    /// these rules name. Whether it does, nobody can say here.
+    /// The context for rules without a configuration. It assumes that the configuration is complete and declares every
+    /// target, room and attribute that these rules name.
     pub fn assumed_by(files: &Files) -> Self {
         let found = Vocabulary::of(files);
         Self {
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_in_rules_that_are_wrong_too() {
+    fn names_are_found_in_rules_with_errors() {
         let rules = "format: 1\nrules:\n  - id: one\n    when: nonsense\n    if: {customer.attributes.plan: pro, not: {customer.attributes.age: 7}}\n    do: [tag: vip, {chat: {to: ops}}, {webhook: {to: shop}}, email: {}]\n  - id: two\n    do: record\n  - * x\n";
         let files: Files = [
             ("a.yaml", rules),

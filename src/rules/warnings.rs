@@ -1,7 +1,7 @@
-//! What is allowed and probably not meant.
+//! Warnings: rules that are valid but probably not intended.
 //!
-//! Only looked for when there is no error. Each kind is told a bounded number of times, and compares each rule with a bounded
-//! number of others, so that a hundred thousand rules are read in time.
+//! They are computed only if there is no error. The number of warnings of each kind and the number of rules that a rule
+//! is compared with are bounded, so that 100,000 rules are checked in reasonable time.
 
 use std::collections::BTreeMap;
 
@@ -18,15 +18,15 @@ use super::{
     rule_reading::Draft,
 };
 
-/// How many warnings of one kind are told.
+/// Maximum number of warnings of one kind.
 const TOLD: usize = 50;
 
-/// How many rules one is compared with.
+/// Maximum number of rules that one rule is compared with.
 const COMPARED: usize = 64;
 
 pub(super) fn find(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>) {
     if drafts.is_empty() {
-        let help = "rules are files that end in .yaml, directly in the rules directory";
+        let help = "put files that end in .yaml directly into the rules directory";
         into.push(Diagnostic::warning("rules", "", "there are no rules").help(help));
     }
     let groups = groups(drafts);
@@ -39,7 +39,7 @@ pub(super) fn find(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnosti
     surroundings(drafts, names, into);
 }
 
-/// The members of each group, in file order.
+/// The rules of each group, in file order.
 fn groups(drafts: &[Draft]) -> BTreeMap<&str, Vec<&Draft>> {
     let mut groups: BTreeMap<&str, Vec<&Draft>> = BTreeMap::new();
     for draft in drafts {
@@ -54,7 +54,7 @@ fn warning(draft: &Draft, code: &'static str, at: &std::ops::Range<usize>, messa
     Diagnostic::warning(code, &*draft.rule.file, message).at(at.clone())
 }
 
-/// An earlier live rule of the group takes every event.
+/// Warns about a rule whose every event is taken by an earlier live rule of its group.
 fn shadowed<'d>(group: &'d [&'d Draft]) -> impl Iterator<Item = Diagnostic> + 'd {
     group.iter().enumerate().filter_map(|(nth, draft)| {
         let rule = &draft.rule;
@@ -63,18 +63,18 @@ fn shadowed<'d>(group: &'d [&'d Draft]) -> impl Iterator<Item = Diagnostic> + 'd
             .map(|earlier| &earlier.rule)
             .find(|earlier| rule_covers(earlier, rule) && earlier.condition.is_part_of(&rule.condition))?;
         let message =
-            format!("{} can never act: {}, above it in the same group, always comes first", rule.id, winner.id);
+            format!("{} can never act: {}, above it in the same group, always acts first", rule.id, winner.id);
         Some(warning(draft, "never", &draft.id_at, message).help("put the rule with more conditions first"))
     })
 }
 
-/// A group decides between rules that match the same event; these can't.
+/// Warns about a group of which no two rules can match the same event.
 fn apart<'d>(groups: &'d BTreeMap<&'d str, Vec<&'d Draft>>) -> impl Iterator<Item = Diagnostic> + 'd {
     groups.iter().filter_map(|(name, group)| {
         let first = group.first()?;
         if group.len() == 1 {
             let meant = did_you_mean(name, groups.keys().copied())?;
-            let message = format!("the group {name} has one rule only");
+            let message = format!("the group {name} has only one rule");
             return Some(warning(first, "group", &first.group_at, message).label(format!("did you mean {meant}?")));
         }
         let few = &group[..group.len().min(COMPARED)];
@@ -83,15 +83,15 @@ fn apart<'d>(groups: &'d BTreeMap<&'d str, Vec<&'d Draft>>) -> impl Iterator<Ite
         if meets || group.len() > COMPARED {
             return None;
         }
-        let message = format!("the rules of the group {name} never meet in one event");
+        let message = format!("no event can match two rules of the group {name}");
         Some(
             warning(first, "group", &first.group_at, message)
-                .help("a group lets only the first match act; without one every match acts"),
+                .help("in a group only the first matching rule acts; without a group every matching rule acts"),
         )
     })
 }
 
-/// Triggers and conditions that can't come together.
+/// Warns about a condition that can never hold when the rule's triggers fire.
 fn impossible(draft: &Draft) -> Option<Diagnostic> {
     let rule = &draft.rule;
     let place = draft.triggers_at.first()?;
@@ -102,11 +102,11 @@ fn impossible(draft: &Draft) -> Option<Diagnostic> {
         let LineTest::Of(subject, tests) = line else { continue };
         let later = |test: &Test| matches!(test, Test::Counts(counts) if counts.iter().all(|count| count.least > 1));
         let why = match subject {
-            Subject::Visit if new_only && tests.iter().any(later) => "a new customer's visit is the first",
+            Subject::Visit if new_only && tests.iter().any(later) => "a new customer's visit is always 1",
             Subject::Changed
                 if stays && !tests.iter().all(|test| matches!(test, Test::NoneOf(_) | Test::Exists(false))) =>
             {
-                "nothing changes when a stay comes due"
+                "a timer changes nothing, so `changed` is empty"
             }
             _ if contradicts(subject, tests) => "its condition contradicts itself",
             _ => continue,
@@ -120,7 +120,7 @@ fn contradicts(subject: &Subject, tests: &[Test]) -> bool {
     tests.iter().any(|this| tests.iter().any(|that| this.excludes(that, subject)))
 }
 
-/// `KYC_PENDING -> X` misses customers whose KYC_PENDING was lost.
+/// Warns that `KYC_PENDING -> X` misses customers whose callback for KYC_PENDING was lost.
 fn narrow(draft: &Draft) -> Option<Diagnostic> {
     const PASSING: &[Status] = &[Status::Created, Status::KycNeeded, Status::PendingKycData, Status::KycPending];
     if draft.rule.mode == Mode::Paused {
@@ -129,7 +129,7 @@ fn narrow(draft: &Draft) -> Option<Diagnostic> {
     let passing = |left: &Left| matches!(left, Left::Status(status) if PASSING.contains(status));
     let (trigger, place) = draft.rule.triggers.iter().zip(&draft.triggers_at).find(|(trigger, _)| match trigger {
         Trigger::Move { from, to } => {
-            // On the way to a passing status the way itself may matter; to an end it does not.
+            // Only moves to a final status: for a move to a passing status, the previous status may matter.
             let end = |right: &Right| matches!(right, Right::Status(status) if !PASSING.contains(status));
             from.iter().all(passing) && to.iter().all(end)
         }
@@ -142,7 +142,7 @@ fn narrow(draft: &Draft) -> Option<Diagnostic> {
     Some(warning(draft, "narrow", place, message).label(format!("`any -> {right}` would catch them too")))
 }
 
-/// Two live rules that mail the customer on the same move, and no group that decides between them.
+/// Warns about two live rules that mail the customer on the same move and are not in one group.
 fn double_mails(drafts: &[Draft], into: &mut Vec<Diagnostic>) {
     let mut told = 0;
     let mut earlier: BTreeMap<Option<&Status>, Vec<&Draft>> = BTreeMap::new();
@@ -163,7 +163,10 @@ fn double_mails(drafts: &[Draft], into: &mut Vec<Diagnostic>) {
             let place = at.and_then(|at| draft.actions_at.get(at)).unwrap_or(&draft.id_at);
             let message =
                 format!("{} and {} can both mail the customer on the same move", rival.rule.id, draft.rule.id);
-            into.push(warning(draft, "twice", place, message).help("in one `group` only the first match acts"));
+            into.push(
+                warning(draft, "twice", place, message)
+                    .help("put both into one `group`, so that only the first match acts"),
+            );
         }
         for end in ends {
             earlier.entry(end).or_default().push(draft);
@@ -171,7 +174,7 @@ fn double_mails(drafts: &[Draft], into: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The statuses in which a rule's moves end; `None` for any.
+/// The statuses in which a rule's moves end; `None` means any status.
 fn ends(rule: &Rule) -> Vec<Option<&Status>> {
     let mut ends: Vec<Option<&Status>> = Vec::new();
     for trigger in &rule.triggers {
@@ -198,7 +201,7 @@ fn collide(one: &Rule, other: &Rule) -> bool {
         && !one.condition.excludes(&other.condition)
 }
 
-/// Statuses that no live rule is about.
+/// Warns about statuses to which no live rule reacts.
 fn unanswered(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>) {
     let live = || drafts.iter().filter(|draft| draft.rule.mode == Mode::Live);
     let Some(first) = drafts.first() else { return };
@@ -212,12 +215,13 @@ fn unanswered(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>) {
         .collect();
     if !silent.is_empty() {
         let message = format!("no live rule reacts to {}", one_of(silent.iter().copied()));
-        let help = format!("if that is meant, say so: `when: any -> {}`, `do: record`", silent.join(" | "));
+        let help =
+            format!("if this is intended, add a rule with `when: any -> {}` and `do: record`", silent.join(" | "));
         into.push(Diagnostic::warning("unanswered", &*first.rule.file, message).help(help));
     }
 }
 
-/// What the configuration lacks that these rules would need.
+/// Warns about what these rules need and the configuration lacks.
 fn surroundings(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>) {
     let context = names.context;
     let mailing = drafts.iter().find(|draft| draft.rule.mails_customer());
@@ -226,17 +230,18 @@ fn surroundings(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>)
     {
         let at = draft.rule.actions.iter().position(super::Action::mails_customer);
         let place = at.and_then(|at| draft.actions_at.get(at)).unwrap_or(&draft.id_at);
-        let message = "mails to customers, but nothing tells their addresses".to_owned();
+        let message = "this rule mails customers, but no source of their addresses is configured".to_owned();
         into.push(
             warning(draft, "directory", place, message)
-                .help("configure `directory.lookup`, or bring contacts with `kyc-rules customers import`"),
+                .help("configure `directory.lookup`, or import contacts with `kyc-rules customers import`"),
         );
     }
     let about = |code: &'static str, message: &str| Diagnostic::warning(code, &*context.configuration, message);
     if !context.api_key {
         into.push(
-            about("api_key", "without `provider.api_key` callbacks are believed as they come")
-                .help("a late, repeated or forged one can move a customer back; with a key the provider is asked"),
+            about("api_key", "without `provider.api_key`, callbacks are not confirmed by the provider's API").help(
+                "a late, repeated or forged callback can move a customer back; with a key, each callback is confirmed",
+            ),
         );
     }
     into.extend(context.secret_warnings.iter().map(|warning| about("secret", warning)));
@@ -249,7 +254,7 @@ mod tests {
         source::{Files, Severity},
     };
 
-    /// The codes of what is told about these rules, beside what the configuration lacks.
+    /// The warning codes for these rules with a complete configuration.
     fn told(rules: &str) -> Vec<&'static str> {
         let files: Files = [
             ("a.yaml".to_owned(), format!("format: 1\nrules:\n  - {{id: all, when: any -> any, do: record}}\n{rules}")),
@@ -269,12 +274,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_probably_not_meant_is_told_and_what_may_be_is_not() {
+    fn probable_mistakes_get_a_warning_and_valid_uses_do_not() {
         let mail = "do: [email: m]";
         for (rules, codes) in [
             ("  - {id: a, when: FULL_USER for 2d, if: {changed: message}, do: record}\n".to_owned(), &["never"][..]),
             ("  - {id: a, when: FULL_USER for 2d, if: {visit: 2}, do: record}\n".to_owned(), &[]),
-            // The shorter wait comes first, and the longer one still has its own event.
+            // The first rule takes the event at 1d; the second still has the event at 2d.
             (
                 "  - {id: a, group: g, when: CREATED for 1d, do: record}\n  - {id: b, group: g, when: 'CREATED for 1d, 2d', do: record}\n"
                     .to_owned(),
@@ -285,7 +290,7 @@ mod tests {
                     .to_owned(),
                 &["never"],
             ),
-            // A shadow rule takes nothing away from those below it.
+            // A shadow rule does not keep the rules below it from acting.
             (
                 "  - {id: a, group: g, mode: shadow, when: any -> CREATED, do: record}\n  - {id: b, group: g, when: any -> CREATED, do: record}\n"
                     .to_owned(),

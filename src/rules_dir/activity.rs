@@ -1,7 +1,8 @@
-//! What inotify has told of the directory: when something last changed, and which files are open for writing.
+//! The state of the directory according to inotify events: the time of the last change, and the files open for writing.
 //!
-//! An opening does not say what it is for. A file is open for writing where it is open and has been changed since it was last closed
-//! by a writer. The end of a change can't be seen where no opening was seen: a look a second later decides.
+//! An open event does not tell whether the file is opened for writing. A file counts as open for writing if it is open
+//! and has changed since a writer last closed it. If no open event was seen for a changed file, the end of the change
+//! cannot be seen; then the files must be unchanged for a full second.
 
 use std::{
     collections::HashMap,
@@ -14,13 +15,13 @@ use notify::{
     event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, RenameMode},
 };
 
-/// How long nothing may happen before the files are at rest.
+/// Time without an event after which the files are at rest.
 pub(super) const QUIET: Duration = Duration::from_millis(500);
 
-/// The same where the end of a change can't be seen, or events were lost.
+/// The same time if the end of a change cannot be seen, or if events were lost.
 pub(super) const LONG_QUIET: Duration = Duration::from_secs(1);
 
-/// More open files than a directory of rules has; beyond it the longer quiet has to do.
+/// Maximum number of tracked files. Beyond it, [`LONG_QUIET`] applies.
 const MAX_OPEN: usize = 10_000;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,9 +34,9 @@ struct Handles {
 pub(super) struct Activity {
     files: HashMap<PathBuf, Handles>,
     last: Instant,
-    /// The end of a change since the last rest can't be seen.
+    /// Whether the end of a change since the last rest cannot be seen.
     is_unsure: bool,
-    /// What is known of the file that was last moved away, by the event's number.
+    /// The event number and the state of the file that was last renamed away.
     moved: Option<(usize, Handles)>,
 }
 
@@ -44,19 +45,19 @@ impl Activity {
         Self { files: HashMap::new(), last: now.checked_sub(LONG_QUIET).unwrap_or(now), is_unsure: false, moved: None }
     }
 
-    /// Something has changed that no event told, or events were lost.
+    /// Records a change without an event, or that events were lost.
     pub fn unseen(&mut self, now: Instant) {
         self.last = now;
         self.is_unsure = true;
     }
 
-    /// The directory is another one: what is known of open files is of the old one.
+    /// Forgets all open files, because the directory was replaced.
     pub fn begin_anew(&mut self, now: Instant) {
         self.files.clear();
         self.unseen(now);
     }
 
-    /// Answers whether the event may mean a change.
+    /// Records an event. Returns whether it may mean a change.
     pub fn take(&mut self, event: &notify::Result<Event>, now: Instant) -> bool {
         let Ok(event) = event else {
             self.unseen(now);
@@ -107,7 +108,7 @@ impl Activity {
             EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
                 let moved = self.moved.take().filter(|(number, _)| Some(*number) == event.tracker());
                 *file = moved.map(|(_, handles)| handles).unwrap_or_default();
-                // Whether a program has a file from elsewhere open can't be seen.
+                // The file came from another directory. Whether a program has it open cannot be seen.
                 self.is_unsure |= moved.is_none();
             }
             _ => {}
@@ -117,25 +118,25 @@ impl Activity {
         }
     }
 
-    /// A file that is open for writing.
+    /// Returns a file that is open for writing, if any.
     pub fn held(&self) -> Option<&Path> {
         let counts = |path: &Path| path.file_name().is_some_and(|name| !super::is_left_alone(&name.to_string_lossy()));
         let open = self.files.iter().filter(|(path, file)| file.open > 0 && file.is_changed && counts(path));
         open.map(|(path, _)| path.as_path()).min()
     }
 
-    /// How long it still has to be quiet.
+    /// Remaining time without events until the files are at rest.
     pub fn noise(&self, now: Instant) -> Duration {
-        // The end of the writing is not seen where its beginning was not.
+        // A changed file that is not open: its open event was not seen, so its close event will not be seen either.
         let is_unsure = self.is_unsure || self.files.values().any(|file| file.is_changed && file.open == 0);
         let quiet = if is_unsure { LONG_QUIET } else { QUIET };
         (self.last + quiet).saturating_duration_since(now)
     }
 
-    /// The files are at rest: the next change is judged by itself.
+    /// Records that the files are at rest, so that the next change is judged independently.
     pub fn rests(&mut self) {
         self.is_unsure = false;
-        // Files that were changed without having been opened have no end to wait for.
+        // Files that changed without an open event have no close event to wait for.
         self.files.retain(|_, file| file.open > 0);
     }
 }
@@ -163,14 +164,14 @@ mod tests {
         let mut activity = Activity::new(now);
         told(&mut activity, &[OPEN, DATA], "rules/kyc.yaml", now);
         assert_eq!(activity.held(), Some(Path::new("rules/kyc.yaml")));
-        // A reader comes and goes.
+        // A reader opens and closes the file.
         told(&mut activity, &[OPEN, READ], "rules/kyc.yaml", now);
         assert!(activity.held().is_some());
         told(&mut activity, &[DATA, WRITTEN], "rules/kyc.yaml", now);
         assert_eq!(activity.held(), None);
         assert_eq!(activity.noise(now), QUIET);
         assert_eq!(activity.noise(now + QUIET), Duration::ZERO);
-        // An editor has its own file open all day.
+        // An editor keeps its swap file open.
         told(&mut activity, &[OPEN, DATA], "rules/.kyc.yaml.swp", now);
         assert_eq!(activity.held(), None);
         told(&mut activity, &[OPEN, DATA], "rules/kyc.yaml.tmp", now);
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_end_of_a_change_is_not_seen_quiet_is_longer() {
+    fn the_quiet_time_is_longer_if_the_end_of_a_change_is_not_seen() {
         let now = Instant::now();
         let mut activity = Activity::new(now);
         assert_eq!(activity.noise(now), Duration::ZERO);

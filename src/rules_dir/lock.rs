@@ -1,4 +1,4 @@
-//! The file by which git says that it is changing a working tree.
+//! Finds the lock file that git holds while it changes a working tree.
 
 use std::{
     fs,
@@ -6,12 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// More than the path of a git directory has.
+/// Maximum number of bytes read from a `.git` file.
 const MAX_POINTER_BYTES: u64 = 8 * 1024;
 
-/// The `index.lock` of the repository that the directory, or a parent, is the working tree of; `None` where git is not at work.
+/// Returns the path of `index.lock` in the repository of the directory or one of its parents; `None` if git does not
+/// run.
 pub(super) fn held(dir: &Path) -> Option<PathBuf> {
-    // Where the directory is a symbolic link, the repository may be on either side of it.
+    // If the directory is a symbolic link, the repository may hold the link or its target.
     let as_named = std::path::absolute(dir).ok();
     let resolved = fs::canonicalize(dir).ok();
     let paths = as_named.iter().chain(resolved.iter().filter(|path| Some(*path) != as_named.as_ref()));
@@ -21,7 +22,7 @@ pub(super) fn held(dir: &Path) -> Option<PathBuf> {
     })
 }
 
-/// `.git` is a directory; in a worktree and a submodule it is a file that names one.
+/// Resolves `.git`: a directory, or in a worktree or submodule a file that names the directory.
 fn git_directory(dot_git: &Path) -> Option<PathBuf> {
     let metadata = fs::metadata(dot_git).ok()?;
     if metadata.is_dir() {

@@ -1,12 +1,13 @@
-//! What lies in the rules directory, looks as if it were meant, and is not read.
+//! Warns about files in the rules directory that look like rules, templates or labels but are not read.
 //!
-//! Only names are looked at, in the directory and one level below it.
+//! It checks only names, in the directory and one level below it.
 
 use std::{fs, path::Path};
 
 use crate::source::Diagnostic;
 
-/// A warning for each, in the order of the paths. What can't be listed is nobody's here: reading has said so.
+/// Returns a warning for each such file, sorted by path. Skips directories that cannot be listed; reading them reports
+/// the error.
 pub fn overlooked(dir: &Path) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (name, is_dir) in entries(dir) {
@@ -24,7 +25,7 @@ pub fn overlooked(dir: &Path) -> Vec<Diagnostic> {
     found
 }
 
-/// Something whose name ends as those of our files do, but for its capitals, or a directory of such a name.
+/// Warns about a file whose extension has capital letters, and about a directory whose name ends like a file's.
 fn named(path: &str, is_dir: bool, expected: &str) -> Option<Diagnostic> {
     let ending = ending(path)?;
     let lower = ending.to_ascii_lowercase();
@@ -32,27 +33,28 @@ fn named(path: &str, is_dir: bool, expected: &str) -> Option<Diagnostic> {
         return None;
     }
     if is_dir {
-        let warning = Diagnostic::warning("ignored", path, "this is a directory, and nothing in it is read");
-        return Some(warning.help("rules are the files that end in .yaml, in the rules directory itself"));
+        let warning = Diagnostic::warning("ignored", path, "this is a directory; the files in it are not read");
+        return Some(warning.help("put files that end in .yaml directly into the rules directory"));
     }
     let help = format!("rename it to end in .{expected}");
-    (ending != lower)
-        .then(|| Diagnostic::warning("ignored", path, format!("this is not read: it ends in .{ending}")).help(help))
+    (ending != lower).then(|| {
+        Diagnostic::warning("ignored", path, format!("this file is not read, because it ends in .{ending}")).help(help)
+    })
 }
 
-/// A directory of rules below that of the rules.
+/// Warns about a subdirectory with rules files.
 fn directory(dir: &Path, path: String) -> Option<Diagnostic> {
     let is_rules = |(name, is_dir): &(String, bool)| !is_dir && matches!(ending(name), Some("yaml" | "yml"));
     let (first, _) = entries(dir).into_iter().find(is_rules)?;
-    let message = format!("this directory is not read, nor is {first} in it");
-    Some(Diagnostic::warning("ignored", path, message).help("move its files up into the rules directory"))
+    let message = format!("this directory is not read, and it contains {first}");
+    Some(Diagnostic::warning("ignored", path, message).help("move its files into the rules directory"))
 }
 
 fn ending(name: &str) -> Option<&str> {
     name.rsplit('/').next()?.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, ending)| ending)
 }
 
-/// Names and whether each is a directory, but for what is hidden or an editor's.
+/// Lists names and whether each is a directory, without hidden files and temporary files of editors.
 fn entries(dir: &Path) -> Vec<(String, bool)> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let mut found: Vec<(String, bool)> = entries
@@ -69,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_like_rules_and_is_none_is_named() {
+    fn files_that_look_like_rules_but_are_not_read_get_a_warning() {
         let dir = tempfile::tempdir().expect("directory");
         let write = |path: &str| {
             let path = dir.path().join(path);

@@ -1,7 +1,7 @@
-//! One file of the rules directory, read so that nothing which lies there can hold the process up or fill its memory.
+//! Reads one file of the rules directory with bounded time and memory.
 //!
-//! Under a name of ours may stand a pipe, a device, a disk's image, or a link to one. It is opened without waiting, asked what it
-//! is, and no more of it is read than a file may have.
+//! The name may belong to a pipe, a device, a disk image, or a link to one of these. The file is opened without
+//! blocking, its type is checked, and at most the maximum file size is read.
 
 use std::{
     fs::File,
@@ -13,23 +13,23 @@ use rustix::fs::{Mode, OFlags, open};
 
 use crate::source::{Diagnostic, MAX_FILE_BYTES};
 
-/// The file's text; `shown` is its path as merchants know it.
+/// Returns the file's text. `shown` is the path for diagnostics.
 pub(super) fn text(path: &Path, shown: &str) -> Result<String, Box<Diagnostic>> {
     let wrong = |code, problem: String, help: &str| Box::new(Diagnostic::error(code, shown, problem).help(help));
-    let unreadable = |error: io::Error| Box::new(Diagnostic::error("file", shown, format!("can't be read: {error}")));
+    let unreadable = |error: io::Error| Box::new(Diagnostic::error("file", shown, format!("cannot be read: {error}")));
     let fd = open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|error| unreadable(error.into()))?;
     let file = File::from(fd);
     if !file.metadata().map_err(unreadable)?.is_file() {
-        let problem = "this is no file, but a pipe, a device or the like".to_owned();
-        return Err(wrong("file", problem, "put a file in its place, or take it out of the directory"));
+        let problem = "this is not a regular file, but a pipe, a device or the like".to_owned();
+        return Err(wrong("file", problem, "replace it with a regular file, or remove it from the directory"));
     }
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > MAX_FILE_BYTES {
         let most = MAX_FILE_BYTES / 1024;
-        let problem = format!("this file has more than the {most} KiB that are read");
-        return Err(wrong("size", problem, "split it into several files, or take it out of the directory"));
+        let problem = format!("this file is larger than {most} KiB");
+        return Err(wrong("size", problem, "split it into several files, or remove it from the directory"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

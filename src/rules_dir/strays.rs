@@ -1,6 +1,6 @@
-//! Files that lie in the rules directory and are not read, such as `README.md`: looked through for conflicts of git only.
+//! Searches the other files of the rules directory, such as `README.md`, for git conflict markers.
 //!
-//! A conflict in one of them says that the directory as a whole is no version of itself.
+//! A conflict in any file means that the whole directory is an unfinished merge.
 
 use std::{
     fs,
@@ -10,10 +10,10 @@ use std::{
 use super::{is_left_alone, is_ours, reading};
 use crate::source::{Diagnostic, Lines, MAX_FILE_BYTES, conflicts};
 
-/// Files that are looked through.
+/// Maximum number of files that are searched.
 const MAX_FILES: usize = 200;
 
-/// Their paths in the directories of our files, without what is hidden.
+/// Lists the other files in the directories that the program reads, without hidden files.
 fn list(dir: &Path) -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
     for prefix in ["", "templates/", "labels/"] {
@@ -31,17 +31,18 @@ fn list(dir: &Path) -> Vec<(String, PathBuf)> {
     found
 }
 
-/// Each file with a conflict, and an error for it; files that are too large or no text are left out. `shown` names the directory.
+/// Returns each file with a conflict and an error for it. Skips files that are too large or not text. `shown` is the
+/// directory's path for diagnostics.
 pub(super) fn in_conflict(dir: &Path, shown: &str) -> Vec<(String, PathBuf, Diagnostic)> {
     let conflict = |(name, path): (String, PathBuf)| {
         let shown = format!("{shown}/{name}");
         let text = reading::text(&path, &shown).ok()?;
         let first = conflicts(&shown, &text).into_iter().next()?;
         let line = first.span.as_ref().map_or(1, |span| Lines::of(&text).line(span.start));
-        // The text is not among those of the set, so that only the message can name the place.
+        // The set does not hold this file's text, so the message gives the line.
         let error = Diagnostic::error(first.code, shown, format!("line {line}: {}", first.message));
         let help =
-            "keep one version, or take the file out of the directory; it is not read, but its directory is no version";
+            "keep one version, or remove the file: a conflict means that git has not finished changing this directory";
         Some((name, path, error.help(help)))
     };
     list(dir).into_iter().filter_map(conflict).collect()
@@ -66,7 +67,7 @@ mod tests {
         for path in paths {
             let before = super::super::identity::of(dir.path());
             write(path, "a\n  <<<<<<< HEAD\nb\n=======\nc\n>>>>>>> topic\n");
-            assert!(super::super::identity::of(dir.path()) != before, "{path}: a change is seen");
+            assert!(super::super::identity::of(dir.path()) != before, "{path}: the change is seen");
             let wrong = super::super::read(dir.path()).expect_err("a conflict");
             assert!(wrong[0].file.ends_with(path) && wrong[0].code == "conflict", "{wrong:?}");
             assert!(wrong[0].message.starts_with("line 2: git has left a conflict"), "{wrong:?}");
@@ -74,7 +75,10 @@ mod tests {
         }
         let before = super::super::identity::of(dir.path());
         write("service.log", "a line\n");
-        assert!(super::super::identity::of(dir.path()) == before, "a file that is not read is no change of the rules");
+        assert!(
+            super::super::identity::of(dir.path()) == before,
+            "a change of a file that is not read is no change of the rules"
+        );
         write("image.png", "\u{0}");
         fs::write(dir.path().join("blob"), [b'<', 0xFF]).expect("written");
         write(".git/x", "<<<<<<< HEAD\n");

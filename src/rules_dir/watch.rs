@@ -1,8 +1,8 @@
-//! Says when the directory has changed and its files are at rest.
+//! Waits until the directory has changed and its files are at rest.
 //!
-//! A file in the middle of a save, half of a `git pull` or a file deleted to be written again is no version of the rules. Files are at
-//! rest after half a second without an event, with no file open for writing and no `index.lock` of git; after a second where the end of
-//! a change can't be seen. A program that holds a file for long is named in the log.
+//! During a save or a `git pull`, the directory does not hold a consistent set of files. The files are at rest after
+//! half a second without an event, with no file open for writing and no `index.lock` of git; after one second if the
+//! end of a change cannot be seen. After a long wait, the log names the file that is open.
 
 use std::{
     fs,
@@ -23,29 +23,29 @@ use super::{
     lock,
 };
 
-/// How often the directory is looked at, whatever events say.
+/// Interval of the check for changes without an event.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether the files are at rest.
+/// Interval of the check whether the files are at rest.
 const STEP: Duration = Duration::from_millis(50);
 
-/// How long the files may be busy before the log says why.
+/// Time after which the log reports why the files are not at rest; also the interval of further reports.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long the system may take to tell of what was done before.
+/// Maximum delay of the system's events.
 const DELIVERY: Duration = Duration::from_millis(50);
 
-/// Says when the directory has changed.
+/// Watches the directory for changes.
 pub struct Watch {
     rest: Rest,
-    /// Dropped, it stops. `None` where the system can't watch: then looking has to do.
+    /// Stops when dropped. `None`: the system cannot watch the directory, so only the regular check finds changes.
     watcher: Option<RecommendedWatcher>,
-    /// The directories that are watched, without symbolic links.
+    /// The watched directories, with symbolic links resolved.
     watched: Vec<PathBuf>,
     seen: Option<Identity>,
 }
 
-/// Whether the files are at rest; for those who want to read them without having been told of a change.
+/// Tells whether the files are at rest, for callers that read them without waiting for a change.
 #[derive(Clone)]
 pub struct Rest {
     dir: PathBuf,
@@ -69,18 +69,19 @@ impl Rest {
         Self { dir: dir.to_owned(), shared: Arc::new(shared) }
     }
 
-    /// Why the files are not at rest however long it has been quiet: a file that is open for writing, or git's lock.
+    /// Returns the reason why the files are not at rest in spite of no events: a file that is open for writing, or
+    /// git's lock.
     fn held(&self) -> Option<String> {
         let open = self.shared.activity().held().map(|path| format!("{} is open for writing", path.display()));
         open.or_else(|| {
             let lock = lock::held(&self.dir)?;
-            Some(format!("git is at work: {} is there; remove it if no git runs", lock.display()))
+            Some(format!("git is changing files: {} exists; remove it if git is not running", lock.display()))
         })
     }
 
-    /// Waits until nothing holds the files, up to this time. Past it, says what holds them.
+    /// Waits until no file is open for writing and git holds no lock. Returns the reason after `patience`.
     ///
-    /// It does not wait for quiet: who asks for a reload says that the files are whole.
+    /// It does not wait for a time without events, because a caller that requests a reload has finished writing.
     pub async fn released(&self, patience: Duration) -> Result<(), String> {
         let began = Instant::now();
         sleep(DELIVERY).await;
@@ -122,16 +123,18 @@ impl Watch {
         });
         self.watched = folders(self.dir());
         self.watcher = watcher
-            .inspect_err(|error| tracing::warn!(%error, "the rules can't be watched; they are looked at every second"))
+            .inspect_err(
+                |error| tracing::warn!(%error, "the rules directory cannot be watched; it is checked every second"),
+            )
             .ok();
     }
 
-    /// Resolves when something in there is different and has come to rest.
+    /// Resolves when the files have changed and are at rest.
     pub async fn changed(&mut self) {
         loop {
             let told = timeout(LOOK_EVERY, self.rest.shared.changed.notified()).await.is_ok();
             let now = identity::of(self.dir());
-            // What is watched is a directory, and the name may have come to mean another one.
+            // The watch is on a directory, and its path may now lead to another one.
             if folders(self.dir()) != self.watched || self.watcher.is_none() && now != self.seen {
                 self.begin();
                 self.rest.shared.activity().begin_anew(Instant::now());
@@ -149,7 +152,7 @@ impl Watch {
         }
     }
 
-    /// Waits until the files are at rest, and says how they are then.
+    /// Waits until the files are at rest. Returns their fingerprint.
     async fn at_rest(&self, mut now: Option<Identity>) -> Option<Identity> {
         let began = Instant::now();
         let mut told = 0;
@@ -162,23 +165,23 @@ impl Watch {
                     self.rest.shared.activity().rests();
                     return later;
                 }
-                // There was no event, or it is on its way.
+                // The event is late, or there was none.
                 now = later;
                 self.rest.shared.activity().unseen(Instant::now());
                 continue;
             }
             if began.elapsed() >= PATIENCE * (told + 1) {
                 told += 1;
-                let why = held.unwrap_or_else(|| "files change all the time".to_owned());
+                let why = held.unwrap_or_else(|| "the files keep changing".to_owned());
                 let seconds = began.elapsed().as_secs();
-                tracing::warn!(why, seconds, "the rules have changed, and are not read before their files are at rest");
+                tracing::warn!(why, seconds, "the rules have changed; they will be read when their files are at rest");
             }
             sleep(noise.clamp(Duration::from_millis(10), STEP)).await;
         }
     }
 }
 
-/// The directories of our files as they are, without symbolic links.
+/// The directories that the program reads, with symbolic links resolved.
 fn folders(dir: &Path) -> Vec<PathBuf> {
     let folders = [dir.to_owned(), dir.join("templates"), dir.join("labels")];
     folders.iter().filter_map(|folder| fs::canonicalize(folder).ok()).collect()
@@ -222,14 +225,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_open_for_writing_is_waited_for() {
+    async fn a_change_waits_for_a_file_that_is_open_for_writing() {
         let dir = directory();
         let mut watch = Watch::new(dir.path());
         let rest = watch.rest();
         let mut file = fs::File::create(dir.path().join("kyc.yaml")).expect("opened");
         file.write_all(b"ha").expect("written");
         file.sync_all().expect("synced");
-        assert!(stays_silent(&mut watch, Duration::from_millis(2_500)).await, "half a file was taken");
+        assert!(stays_silent(&mut watch, Duration::from_millis(2_500)).await, "half a file was read");
         let why = rest.released(Duration::ZERO).await.expect_err("it is open");
         assert!(why.ends_with("kyc.yaml is open for writing"), "{why}");
         file.write_all(b"lf").expect("written");
@@ -240,14 +243,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn git_is_waited_for() {
+    async fn a_change_waits_for_the_lock_of_git() {
         let dir = directory();
         fs::create_dir(dir.path().join(".git")).expect("made");
         let lock = dir.path().join(".git/index.lock");
         let mut watch = Watch::new(dir.path());
         fs::write(&lock, "").expect("written");
         fs::remove_file(dir.path().join("kyc.yaml")).expect("removed");
-        assert!(stays_silent(&mut watch, Duration::from_millis(2_500)).await, "half a checkout was taken");
+        assert!(stays_silent(&mut watch, Duration::from_millis(2_500)).await, "half a checkout was read");
         fs::write(dir.path().join("kyc.yaml"), "new").expect("written");
         fs::remove_file(&lock).expect("removed");
         watch.changed().await;
@@ -255,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_as_before_when_it_rests_is_no_change() {
+    async fn files_that_are_unchanged_when_at_rest_are_no_change() {
         let dir = directory();
         let mut watch = Watch::new(dir.path());
         for nth in 0..10 {

@@ -1,4 +1,4 @@
-//! A file of rule tests.
+//! The schema of a file of rule tests.
 
 use serde_json::{Value, json};
 
@@ -8,25 +8,28 @@ use super::{
 };
 use crate::kyc::{known_docs, known_labels};
 
-/// A date and a time of day, in seconds at most.
+/// A date and a time of day; seconds are optional.
 const TIME: &str = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?";
-/// An offset, a name in brackets, or nothing.
+/// Optionally an offset, a zone name in brackets, or both.
 const ZONE: &str = r"(?:[Zz]|[+\-][0-9]{2}(?::?[0-9]{2})?)?(?:\[[^\]\s]+\])?";
 
-/// What can leave, or be seen on the customer.
+/// The kinds of actions that a test can expect.
 const KINDS: [&str; 5] = ["email", "webhook", "chat", "tag", "untag"];
 
 pub(super) fn file(names: &Names) -> Value {
     let tests = json!({
-        "description": "The tests. Each has a customer and a clock of its own.",
+        "description": "The tests. Each test has its own customer and its own clock.",
         "type": "array",
         "minItems": 1,
         "items": defined("test"),
     });
     let root = map(
-        "Tests of the rules beside them, on a virtual clock.",
+        "Tests of the rules in this directory, on a virtual clock.",
         &["format", "tests"],
-        [key("format", rules::format("The first line of each file of tests.")), key("tests", tests)],
+        [
+            key("format", rules::format("The format version: 1. The first line of each file of tests.")),
+            key("tests", tests),
+        ],
     );
     let definitions = [key("test", test(names)), key("step", step(names)), key("expected", expected(names))];
     shape::file(root, definitions)
@@ -34,98 +37,99 @@ pub(super) fn file(names: &Names) -> Value {
 
 fn test(names: &Names) -> Value {
     let start = form(
-        "When the test begins, with its time zone: all times of the test are in it.",
+        "The start time of the test, with a time zone. All times of the test are in this zone.",
         &format!("{TIME}{ZONE}"),
-        "write as 2026-03-03T21:30[Europe/Lisbon]",
+        "write, for example, 2026-03-03T21:30[Europe/Lisbon]",
     );
-    let only = shape::one_or_more("These rules alone; the others count as absent.", rule(names));
+    let only =
+        shape::one_or_more("Runs the test with these rules only, as if the other rules did not exist.", rule(names));
     map(
-        "One story: what happens, and what is to come of it.",
+        "One test: a sequence of events and the expected results.",
         &["name", "steps"],
         [
-            key("name", text("What the test shows, as a sentence.")),
+            key("name", text("What the test checks, as a sentence.")),
             key("start", shape::examples(start, &["2026-03-03T10:00[Europe/Berlin]"])),
             key("customer", customer(names)),
             key("rules", only),
-            key("steps", list("What happens, one after the other.", defined("step"))),
+            key("steps", list("The steps of the test, in order.", defined("step"))),
         ],
     )
 }
 
 fn step(names: &Names) -> Value {
-    let nothing = json!({"description": "Nothing has left and no tag was changed.", "const": "nothing"});
+    let nothing = json!({"description": "Nothing was sent and no tag was changed.", "const": "nothing"});
     let expect = any(
-        "All that has left or was tagged since the last `expect`, in any order: `nothing`, or a list.",
-        [nothing, list("Each thing that happened.", defined("expected")), defined("expected")],
+        "Everything that was sent or tagged since the last `expect`, in any order: `nothing`, or a list.",
+        [nothing, list("One entry for each result.", defined("expected")), defined("expected")],
     );
     one_of(
         "A step: exactly one of these keys.",
         [
             key("callback", callback(names)),
-            key("wait", forms::duration("The clock moves on by so much.")),
+            key("wait", forms::duration("Moves the clock forward by this duration.")),
             key("expect", expect),
             key("contact", contact(names)),
-            key("tag", forms::tag("A person marks the customer.", names)),
-            key("untag", forms::tag("A person takes a tag away.", names)),
+            key("tag", forms::tag("An operator adds this tag to the customer.", names)),
+            key("untag", forms::tag("An operator removes this tag from the customer.", names)),
         ],
     )
 }
 
-/// The provider's own words.
+/// A callback with the provider's field names.
 fn callback(names: &Names) -> Value {
     let status = |about: &str, known: &[String]| {
-        let null = json!({"description": "No status, as `none`.", "type": "null"});
-        any(about, [word("A known status.", known), text("`none`, or a status that is not known."), null])
+        let null = json!({"description": "No status, like `none`.", "type": "null"});
+        any(about, [word("A known status name.", known), text("`none`, or an unknown status name."), null])
     };
     let doc = map(
         "A document as the provider's API sends it.",
         &["docType"],
         [
-            key("docType", usually("The document's type.", known_docs(), text("A type that is not known."))),
-            key("docSubtype", text("What the provider says beside it; nothing depends on it.")),
+            key("docType", usually("The type of the document.", known_docs(), text("An unknown type."))),
+            key("docSubtype", text("The provider's subtype. Rules do not read it.")),
         ],
     );
-    let doc_type = usually("A document's type.", known_docs(), text("A type that is not known."));
+    let doc_type = usually("The type of a document.", known_docs(), text("An unknown type."));
     let docs = json!({
         "description": "Several documents.", "type": ["array", "null"], "items": any("A document.", [doc_type.clone(), doc])
     });
-    let label = usually("A label, or several with commas.", known_labels(), text("Labels that are not known."));
-    let null = json!({"description": "Nothing.", "type": "null"});
+    let label = usually("A label, or several labels separated by commas.", known_labels(), text("Unknown labels."));
+    let null = json!({"description": "No value.", "type": "null"});
     let labels = [label.clone(), list("Several labels.", label), null.clone()];
     map(
-        "The provider calls; taken as confirmed.",
+        "A callback from the provider. The test treats it as confirmed.",
         &["status"],
         [
-            key("status", status("The KYC status; `none` is the provider's `null`.", &forms::statuses(names))),
-            key("kycProcessingStatus", status("What the provider is doing.", &forms::processing(names))),
-            key("docsMissing", any("The documents that are missing.", [docs, doc_type])),
-            key("kycRejectLabel", any("Why documents were rejected.", labels)),
-            key("kycEndUserErrorMessage", any("The provider's text for the customer.", [text("The text."), null])),
+            key("status", status("The KYC status. `none` is the provider's `null`.", &forms::statuses(names))),
+            key("kycProcessingStatus", status("The processing status.", &forms::processing(names))),
+            key("docsMissing", any("The missing documents.", [docs, doc_type])),
+            key("kycRejectLabel", any("The reject labels of the documents.", labels)),
+            key("kycEndUserErrorMessage", any("The provider's message for the customer.", [text("The text."), null])),
         ],
     )
 }
 
-/// Who a test is about.
+/// The customer of a test.
 fn customer(names: &Names) -> Value {
-    let nobody = word("Nobody knows the address.", &["none"]);
-    let email = any("The address; there is one if nothing stands here.", [nobody, address()]);
+    let nobody = word("The address is not known.", &["none"]);
+    let email = any("The address. Without this key, the customer has an address.", [nobody, address()]);
     let keys = [key("id", text("The customer's id at the provider.")), key("email", email)];
-    let about = "The customer. What is left out is not known, but for the address.";
+    let about = "The customer. Details that are left out are not known, except the address.";
     map(about, &[], keys.into_iter().chain(details(names)))
 }
 
 fn contact(names: &Names) -> Value {
     let keys = std::iter::once(key("email", address())).chain(details(names));
-    map("What the directory says of the customer from now on; what is left out stays as it was.", &[], keys)
+    map("The contact of the customer from now on. Details that are left out stay unchanged.", &[], keys)
 }
 
 fn address() -> Value {
-    form("The customer's address.", forms::ADDRESS, "write as ada@customer.example")
+    form("The customer's address.", forms::ADDRESS, "write, for example, ada@customer.example")
 }
 
 fn details(names: &Names) -> [Key; 5] {
     let value = with(text("The attribute's value."), "type", json!(["string", "number", "boolean"]));
-    let about = "Attributes, declared under `directory.attributes`.";
+    let about = "Attributes that `directory.attributes` declares.";
     let attributes = if names.attributes.is_empty() || names.growing {
         named(about, "[A-Za-z_][A-Za-z0-9_]{0,63}", value)
     } else {
@@ -133,40 +137,46 @@ fn details(names: &Names) -> [Key; 5] {
         map(about, &[], names.attributes.iter().map(each))
     };
     [
-        key("name", text("What mails call the customer.")),
-        key("locale", form("The customer's language.", forms::LOCALE, "write as de or de-AT")),
-        key("timezone", form("The customer's time zone, for quiet hours.", forms::TIMEZONE, "write as Europe/Berlin")),
-        key("country", form("The customer's country, in two letters.", "[A-Za-z]{2}", "write two letters, as DE")),
+        key("name", text("The customer's name, for use in mails.")),
+        key("locale", form("The customer's language.", forms::LOCALE, "write, for example, de or de-AT")),
+        key(
+            "timezone",
+            form("The customer's time zone, for quiet hours.", forms::TIMEZONE, "write, for example, Europe/Berlin"),
+        ),
+        key(
+            "country",
+            form("The customer's country, as a code of two letters.", "[A-Za-z]{2}", "write two letters, such as DE"),
+        ),
         key("attributes", attributes),
     ]
 }
 
 fn rule(names: &Names) -> Value {
-    forms::given("The rule's id.", &names.rules, names)
+    forms::given("The id of the rule.", &names.rules, names)
 }
 
 fn expected(names: &Names) -> Value {
     let at = form(
-        "When it left; without a zone it is that of `start`.",
+        "The time when it was sent. Without a zone, the zone of `start` applies.",
         &format!("{TIME}{ZONE}"),
-        "write as 2026-03-06T09:00",
+        "write, for example, 2026-03-06T09:00",
     );
     let keys = [
         key("rule", rule(names)),
-        key("email", forms::given("A mail of this template.", &names.templates, names)),
+        key("email", forms::given("A mail with this template.", &names.templates, names)),
         key("webhook", forms::given("A webhook to this target.", &names.webhooks, names)),
-        key("chat", forms::given("A message in this room.", &names.chats, names)),
-        key("tag", forms::tag("A tag that was set.", names)),
-        key("untag", forms::tag("A tag that was taken away.", names)),
+        key("chat", forms::given("A chat message to this room.", &names.chats, names)),
+        key("tag", forms::tag("A tag that was added.", names)),
+        key("untag", forms::tag("A tag that was removed.", names)),
         key("at", at),
-        key("to", text("Of a mail: the address.")),
-        key("subject", text("Of a mail: its subject.")),
-        key("contains", shape::one_or_more("Of a mail or a message: texts that stand in it.", text("A text."))),
-        key("event", text("Of a webhook: what it tells.")),
-        key("shadow", yes("`true`: a rule in shadow would have ordered it.")),
+        key("to", text("For a mail: the recipient's address.")),
+        key("subject", text("For a mail: its subject.")),
+        key("contains", shape::one_or_more("For a mail or a chat message: texts that it contains.", text("A text."))),
+        key("event", text("For a webhook: the name of its event.")),
+        key("shadow", yes("`true`: a rule in shadow mode would have ordered it.")),
     ];
-    let about = "One thing that has left, or a tag that was changed: the rule, and one of `email`, `webhook`, `chat`, `tag`, \
-                 `untag` with its name.";
+    let about = "One message that was sent, or one tag that was changed: the rule, and one of `email`, `webhook`, \
+                 `chat`, `tag`, `untag` with its name.";
     let needs = |kind: &str| json!({"required": [kind]});
     let one = with(map(about, &["rule"], keys), "oneOf", Value::from_iter(KINDS.map(needs)));
     let said = json!({"anyOf": [needs("email"), needs("chat")]});

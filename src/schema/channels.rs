@@ -1,4 +1,4 @@
-//! The configuration's sections that say whom the program talks to: mail, webhooks, chats, the shop and the provider.
+//! The schema of the configuration's sections for mail, webhooks, chats, the shop's directory and the provider.
 
 use serde_json::Value;
 
@@ -14,19 +14,19 @@ pub(super) fn email() -> Value {
         form(
             about,
             r#"(?:[^<>]*<[^\s@<>]+@[^\s@<>]+>|[^\s@<>]+@[^\s@<>]+)"#,
-            "write as Example Shop <kyc@shop.example>",
+            "write, for example, Example Shop <kyc@shop.example>",
         )
     };
     let transport = form(
         "The mail server, or a directory for .eml files.",
         r"smtps?://\S+|file:.+",
-        "begin with smtps://, smtp:// or file:",
+        "start with smtps://, smtp:// or file:",
     );
     map(
-        "How mails are sent. Without this section rules can't mail.",
+        "How to send mails. Without this section, rules cannot send mails.",
         &["from", "transport"],
         [
-            key("from", party("Who writes.")),
+            key("from", party("The sender.")),
             key(
                 "transport",
                 examples(
@@ -37,24 +37,24 @@ pub(super) fn email() -> Value {
             key(
                 "hello",
                 form(
-                    "What EHLO says. Without it: the machine's full name, or else the connection's local address.",
+                    "The name in EHLO. Default: the machine's full name, or the connection's local address.",
                     r"(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?|\[(?:[0-9.]+|IPv6:[0-9A-Fa-f:.]+)\]",
-                    "write as kyc.shop.example",
+                    "write, for example, kyc.shop.example",
                 ),
             ),
-            key("reply_to", party("Where answers go.")),
+            key("reply_to", party("The address for replies.")),
             key(
                 "brake",
                 default(
-                    brake("So many mails in a time; one more, and mails are paused until a person resumes them."),
+                    brake("Maximum number of mails in a period. One more pauses mails until an operator resumes them."),
                     "1000 per 1h",
                 ),
             ),
-            key("concurrency", whole("Mails sent at once.", 1, 64)),
+            key("concurrency", whole("Maximum number of mails sent at the same time.", 1, 64)),
             key(
                 "per_domain",
                 default(
-                    rate("So many mails in a time to addresses of one domain; others are not held up."),
+                    rate("Maximum number of mails in a period to one domain. Mails to other domains are not delayed."),
                     "10 per 1s",
                 ),
             ),
@@ -63,99 +63,97 @@ pub(super) fn email() -> Value {
 }
 
 fn brake(about: &str) -> Value {
-    form(about, &count_per(), "write as 1000 per 1h, or off")
+    form(about, &count_per(), "write, for example, 1000 per 1h, or off")
 }
 
 fn rate(about: &str) -> Value {
-    form(about, &count_per(), "write as 10 per 1s, or off")
+    form(about, &count_per(), "write, for example, 10 per 1s, or off")
 }
 
 fn count_per() -> String {
     off_or(&format!("0*[1-9][0-9]* +per +{}", super::forms::DURATION))
 }
 
-/// Of a target or a room.
+/// The brake of a target or a room.
 fn own_brake() -> Key {
     key(
         "brake",
-        brake(
-            "So many orders in a time; one more, and it is paused until a person resumes it. Without it there is none.",
-        ),
+        brake("Maximum number of orders in a period. One more pauses it until an operator resumes it. Default: none."),
     )
 }
 
 fn private() -> Key {
-    key("private", yes("Addresses of your own network are allowed."))
+    key("private", yes("Allows addresses in private networks."))
 }
 
 pub(super) fn webhooks() -> Value {
     let target = map(
-        "A target.",
+        "A webhook target.",
         &["url", "secret"],
         [
-            key("url", url("Where it is POSTed to.")),
+            key("url", url("The URL that receives the POST requests.")),
             key(
                 "secret",
                 some(
-                    "What signs it; two at once, the newest first, while you change it.",
-                    text("A secret, as ${file:/etc/kyc-rules/shop.key}."),
+                    "The signing secret. During a change: two secrets, the newest first.",
+                    text("A secret, for example ${file:/etc/kyc-rules/shop.key}."),
                 ),
             ),
             private(),
             own_brake(),
         ],
     );
-    named("Targets that rules may call, by their names.", NAME, target)
+    named("The targets that rules may use, by name.", NAME, target)
 }
 
 pub(super) fn chats() -> Value {
     let room = map(
-        "A room.",
+        "A chat room.",
         &["kind", "url"],
         [
-            key("kind", word("Whose incoming webhook it is.", &["slack", "mattermost", "teams", "discord"])),
-            key("url", url("The room's incoming webhook. Whoever knows it can write there.")),
+            key("kind", word("The chat system.", &["slack", "mattermost", "teams", "discord"])),
+            key("url", url("The room's incoming webhook. Keep it secret: it allows posting to the room.")),
             private(),
             own_brake(),
         ],
     );
-    named("Rooms that rules may write to, by their names.", NAME, room)
+    named("The rooms that rules may use, by name.", NAME, room)
 }
 
 pub(super) fn directory() -> Value {
     let attribute =
-        form("A name of letters, digits and `_`.", "[A-Za-z_][A-Za-z0-9_]{0,63}", "letters, digits and `_`");
+        form("A name of letters, digits and `_`.", "[A-Za-z_][A-Za-z0-9_]{0,63}", "use letters, digits and `_`");
     let lookup = map(
-        "The shop's own API, asked for contacts.",
+        "The shop's own API for contacts.",
         &["url"],
         [
             key(
                 "url",
                 form(
-                    "With `{id}` where the customer's id goes.",
+                    "The URL, with `{id}` in place of the customer's id.",
                     r"https?://[^\s/?#@]+[/?#]\S*\{id\}\S*",
-                    "write as https://shop.example/api/customers/{id}",
+                    "write, for example, https://shop.example/api/customers/{id}",
                 ),
             ),
             key(
                 "header",
                 form(
-                    "A header to send along, as `Authorization: Bearer ${SHOP_TOKEN}`.",
+                    "A request header, for example `Authorization: Bearer ${SHOP_TOKEN}`.",
                     r"[A-Za-z0-9!#$%&'*+.^_`|~\-]+\s*:\s*\S.*",
-                    "write as Authorization: Bearer …",
+                    "write, for example, Authorization: Bearer …",
                 ),
             ),
-            key("cache", default(duration("How long an answer is believed."), "10m")),
+            key("cache", default(duration("How long an answer stays in the cache."), "10m")),
             private(),
         ],
     );
     map(
-        "Whom to write to.",
+        "The source of customers' contacts.",
         &[],
         [
             key(
                 "attributes",
-                some("Columns of your own for `kyc-rules customers import`, and conditions on them.", attribute),
+                some("Your own columns for `kyc-rules customers import`. Conditions can test them.", attribute),
             ),
             key("lookup", lookup),
         ],
@@ -164,27 +162,32 @@ pub(super) fn directory() -> Value {
 
 pub(super) fn provider() -> Value {
     map(
-        "The provider's API: with a key it is asked before anything acts.",
+        "The provider's API. With a key, the program asks it before rules act.",
         &[],
         [
             key(
                 "api",
                 default(
                     form(
-                        "The provider's environment, or the URL of an API that stands in for it.",
+                        "The provider's environment, or the URL of a replacement API.",
                         r"production|demo|https?://[^\s/?#@]+(?:[/?#]\S*)?",
-                        "write as production, demo, or a URL without a user in it",
+                        "write production, demo, or a URL without user name and password",
                     ),
                     "production",
                 ),
             ),
-            key("api_key", text("Your key, as ${XGATEWAY_API_KEY}.")),
-            key("reconcile", default(pause("How often each customer is asked about whose status is not final."), "6h")),
-            key("reconcile_final", default(pause("How often the others are asked about."), "7d")),
+            key("api_key", text("Your key, for example ${XGATEWAY_API_KEY}.")),
+            key("reconcile", default(pause("Interval of the check of each customer whose status is not final."), "6h")),
+            key(
+                "reconcile_final",
+                default(pause("Interval of the check of each customer whose status is final."), "7d"),
+            ),
             key(
                 "patience",
                 default(
-                    duration("How long a callback may wait for a decision before it is the problem `unanswered`."),
+                    duration(
+                        "How long a callback may wait for a decision. After that, it becomes the problem `unanswered`.",
+                    ),
                     "1h",
                 ),
             ),

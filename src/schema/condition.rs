@@ -1,4 +1,4 @@
-//! `if`: what must hold.
+//! The schema of `if`.
 
 use serde_json::{Value, json};
 
@@ -10,10 +10,10 @@ use crate::kyc::{Detail, known_docs, known_labels};
 
 const MAX_VALUES: usize = 256;
 
-/// What can be asked of a line, beside whether it is one of some values.
+/// The tests of a line, in addition to `any_of` and `none_of`.
 #[derive(Clone, Copy)]
 struct Asks {
-    /// Several values at once: `all_of`, `only`.
+    /// The subject has several values: `all_of` and `only` are valid.
     set: bool,
     exists: bool,
     contains: bool,
@@ -28,27 +28,33 @@ pub(super) fn condition(names: &Names) -> Value {
     let mut processing = forms::processing(names);
     processing.push("none".to_owned());
     let stage = word("A processing status.", &processing);
-    let locale = form("A language, as `de` or `de-AT`.", forms::LOCALE, "write as de or de-AT");
-    let country = form("A country, in two letters.", "[A-Z]{2}", "write two capital letters, as DE");
-    let tag = usually("A tag.", &names.tags, text("A tag that no rule sets."));
+    let locale = form("A language, for example `de` or `de-AT`.", forms::LOCALE, "write, for example, de or de-AT");
+    let country = form("A country code of two letters.", "[A-Z]{2}", "write two capital letters, such as DE");
+    let tag = usually("A tag.", &names.tags, text("A tag that no rule adds."));
     let changed = Asks { contains: false, ..SET };
     let mut lines = vec![
-        key("missing_docs", line("The documents that are missing: any of these.", code(names, known_docs()), SET)),
-        key("reject_labels", line("Why documents were rejected: any of these.", code(names, known_labels()), SET)),
-        key("message", line("The provider's text for the customer.", text("The whole text."), ONE)),
-        key("processing", line("The processing status; `none` when nothing is going on.", stage, ONE)),
+        key("missing_docs", line("The missing documents: any of these.", code(names, known_docs()), SET)),
+        key(
+            "reject_labels",
+            line("The reject labels of the documents: any of these.", code(names, known_labels()), SET),
+        ),
+        key("message", line("The provider's message for the customer.", text("The whole text."), ONE)),
+        key("processing", line("The processing status. `none`: no processing.", stage, ONE)),
         key("visit", visit()),
-        key("changed", line("What is new against the observation before.", word("A detail.", &details), changed)),
-        key("tags", line("Marks that rules or people have set: any of these.", tag, SET)),
-        key("customer.locale", line("The customer's language; `de` holds for `de-AT`, too.", locale, ONE)),
+        key(
+            "changed",
+            line("The details that changed since the previous observation.", word("A detail.", &details), changed),
+        ),
+        key("tags", line("The tags of the customer: any of these.", tag, SET)),
+        key("customer.locale", line("The customer's language. `de` matches `de-AT`, too.", locale, ONE)),
         key("customer.country", line("The customer's country.", country, ONE)),
-        key("not", described("The opposite of what stands in here.", "condition")),
+        key("not", described("Negates this condition.", "condition")),
     ];
     let about = "An attribute of the customer, declared in the configuration under `directory.attributes`.";
     let attribute =
         line(about, with(text("The attribute's value."), "type", json!(["string", "number", "boolean"])), ONE);
     lines.extend(names.attributes.iter().map(|name| (format!("customer.attributes.{name}"), attribute.clone())));
-    let mut condition = map("Every line must hold. For \"this or that\" write two rules in one `group`.", &[], lines);
+    let mut condition = map("Every line must hold. For \"this or that\", write two rules in one `group`.", &[], lines);
     if names.attributes.is_empty() || names.growing {
         condition["patternProperties"] = json!({"^customer\\.attributes\\..+$": attribute});
     }
@@ -58,10 +64,10 @@ pub(super) fn condition(names: &Names) -> Value {
 fn code(names: &Names, documented: &[&str]) -> Value {
     let mut known: Vec<&str> = documented.to_vec();
     known.extend(names.codes.iter().map(String::as_str).filter(|code| !documented.contains(code)));
-    usually("A code.", &known, text("A code that has no words in labels/."))
+    usually("A code.", &known, text("A code without words in labels/."))
 }
 
-/// One value, a list, or a map of tests.
+/// A line: one value, a list, or a map of tests.
 fn line(about: &str, value: Value, asks: Asks) -> Value {
     let some = |about: &str| {
         let several = with(list("Several values.", value.clone()), "maxItems", json!(MAX_VALUES));
@@ -70,16 +76,16 @@ fn line(about: &str, value: Value, asks: Asks) -> Value {
     let mut tests: Vec<Key> =
         vec![key("any_of", some("At least one of these.")), key("none_of", some("None of these."))];
     if asks.set {
-        tests.push(key("all_of", some("All of these, and perhaps others.")));
-        tests.push(key("only", some("These or fewer, and not empty.")));
+        tests.push(key("all_of", some("All of these. Others may be present, too.")));
+        tests.push(key("only", some("Only these values, and at least one of them.")));
     }
     if asks.exists {
-        tests.push(key("exists", yes("Whether there is something at all.")));
+        tests.push(key("exists", yes("Whether a value is present and not empty.")));
     }
     if asks.contains {
         tests.push(key(
             "contains",
-            one_or_more("One of these texts is a part of it, whatever the case.", text("A part.")),
+            one_or_more("It contains one of these texts. Upper and lower case are equal.", text("A text.")),
         ));
     }
     let several = with(list("Any of these.", value.clone()), "maxItems", json!(MAX_VALUES));
@@ -87,13 +93,17 @@ fn line(about: &str, value: Value, asks: Asks) -> Value {
     any(about, [value, several, tests])
 }
 
-/// How often the customer has entered this status.
+/// The line `visit`: how often the customer has entered this status.
 fn visit() -> Value {
     let count = any(
         "A number, or a comparison.",
         [
-            number("Exactly so often.", 0, u64::from(u32::MAX)),
-            form("A comparison, as `>= 3`.", "(?:==?|>=?|<=?)?\\s*[0-9]{1,10}", "write a number as 3, or \">= 3\""),
+            number("Exactly this number.", 0, u64::from(u32::MAX)),
+            form(
+                "A comparison, for example `>= 3`.",
+                "(?:==?|>=?|<=?)?\\s*[0-9]{1,10}",
+                "write a number such as 3, or \">= 3\"",
+            ),
         ],
     );
     let asks = Asks { set: false, exists: false, contains: false };

@@ -1,4 +1,4 @@
-//! The configuration, `kyc-rules.yaml`. Wherever a value stands, `${VAR}` or `${file:PATH}` may stand in it.
+//! The schema of the configuration, `kyc-rules.yaml`. Any value may contain `${VAR}` or `${file:PATH}`.
 
 use serde_json::{Value, json};
 
@@ -10,21 +10,21 @@ use super::{
 };
 
 const LISTEN: &str = r"(?:localhost|[0-9.]+|\[[0-9A-Fa-f:.%]+\])?:[0-9]{1,5}";
-/// A range or an address, of either version.
+/// An IPv4 or IPv6 address or range.
 const NET: &str = "[0-9A-Fa-f.:]+(?:/[0-9]{1,3})?";
 
 pub(super) fn file() -> Value {
     let running = [
         key("data", data()),
-        key("rules", default(text("The directory of the rules: `*.yaml`, `templates/`, `labels/`."), "./rules")),
+        key("rules", default(text("The rules directory, with `*.yaml`, `templates/` and `labels/`."), "./rules")),
         key("brand", brand()),
         key(
             "locale",
             default(
                 form(
-                    "The language of customers of whom none is known.",
+                    "The language of customers whose language is not known.",
                     "[A-Za-z0-9]{2,3}(?:[_\\-][A-Za-z0-9]{2,8})*",
-                    "write as de or de-AT",
+                    "write, for example, de or de-AT",
                 ),
                 "en",
             ),
@@ -33,18 +33,15 @@ pub(super) fn file() -> Value {
             "timezone",
             examples(
                 form(
-                    "The time zone of customers of whom none is known, for quiet hours.",
+                    "The time zone, for quiet hours, of customers whose time zone is not known.",
                     forms::TIMEZONE,
-                    "write as Europe/Berlin",
+                    "write, for example, Europe/Berlin",
                 ),
                 &["Europe/Berlin", "UTC"],
             ),
         ),
         key("statuses", statuses()),
-        key(
-            "processing_statuses",
-            status_names("Processing status names beyond the documented ones that rules may use."),
-        ),
+        key("processing_statuses", status_names("Additional processing status names that rules may use.")),
         key("callback", callback()),
         key("admin", admin()),
     ];
@@ -66,12 +63,12 @@ pub(super) fn file() -> Value {
                         "min_free",
                         default(
                             size(
-                                "With less free space on the disk callbacks are refused, and the provider comes again.",
+                                "Minimum free disk space. With less, callbacks get 503 and the provider retries them.",
                             ),
                             "256MB",
                         ),
                     ),
-                    key("view_cache", default(size("What the view may keep in memory."), "32MB")),
+                    key("view_cache", default(size("Maximum memory for the cache of the view."), "32MB")),
                 ],
             ),
         ),
@@ -85,7 +82,7 @@ pub(super) fn file() -> Value {
                         "tests",
                         default(
                             word(
-                                "`enforce`: rules whose tests fail are not loaded; `warn`: they are, with a warning.",
+                                "`enforce`: rules with failing tests are refused. `warn`: they load with a warning.",
                                 &["enforce", "warn"],
                             ),
                             "enforce",
@@ -94,7 +91,7 @@ pub(super) fn file() -> Value {
                     key(
                         "blast_limit",
                         whole(
-                            "A reload that would act at once for more customers than this is refused.",
+                            "A reload that would order more jobs than this within an hour is refused.",
                             0,
                             1_000_000_000,
                         ),
@@ -105,46 +102,46 @@ pub(super) fn file() -> Value {
         key(
             "log",
             map(
-                "What the program writes to its log.",
+                "The log of the program.",
                 &[],
                 [
+                    key("format", default(word("The format: `text` or JSON objects.", &["text", "json"]), "text")),
                     key(
-                        "format",
-                        default(word("Lines for people, or objects for machines.", &["text", "json"]), "text"),
+                        "level",
+                        default(word("The minimum level.", &["error", "warn", "info", "debug", "trace"]), "info"),
                     ),
-                    key("level", default(word("How much.", &["error", "warn", "info", "debug", "trace"]), "info")),
                 ],
             ),
         ),
     ];
     let keys = running.into_iter().chain(talking).chain(keeping);
-    let root = map("The configuration. A change needs a restart; the rules don't.", &["callback"], keys);
+    let root = map("The configuration. A change needs a restart; a change of the rules does not.", &["callback"], keys);
     shape::file(root, [])
 }
 
 fn data() -> Value {
     let place = r"postgres(?:ql)?://.*|(?!.*://)\S.*";
-    let data = form("Where the store is: a directory, on a disk of its own if you can.", place, "write as ./data");
+    let data = form("The data directory, preferably on a separate disk.", place, "write, for example, ./data");
     default(shape::or_number(data), "./data")
 }
 
 fn brand() -> Value {
     map(
-        "What mails call you.",
+        "The merchant, as named in mails.",
         &[],
         [
             key("name", text("The shop's name.")),
-            key("support", text("The address that customers write to.")),
-            key("url", text("The shop's page.")),
+            key("support", text("The address for customers' questions.")),
+            key("url", text("The shop's website.")),
         ],
     )
 }
 
 fn status_names(about: &str) -> Value {
     let name = form(
-        "A status as the provider writes it.",
+        "A status name, as the provider sends it.",
         r"[^\u0000-\u001f\u007f-\u009f]{1,64}",
-        "a name of at most 64 bytes",
+        "use at most 64 bytes",
     );
     let name = shape::or_number(with(name, "allOf", json!([{"pattern": r"\S"}])));
     some(about, name)
@@ -152,63 +149,67 @@ fn status_names(about: &str) -> Value {
 
 fn statuses() -> Value {
     let both = map(
-        "Names of both kinds.",
+        "Status names of both kinds.",
         &[],
         [key("kyc", status_names("KYC status names.")), key("processing", status_names("Processing status names."))],
     );
     any(
-        "Status names beyond the documented ones that rules may use: a list, or a map of `kyc` and `processing`.",
+        "Additional status names that rules may use: a list, or a map of `kyc` and `processing`.",
         [status_names("KYC status names."), both],
     )
 }
 
 fn callback() -> Value {
-    let listen = form("Where the provider's callbacks come in.", LISTEN, "write as 0.0.0.0:8080");
+    let listen = form("The address and port for the provider's callbacks.", LISTEN, "write, for example, 0.0.0.0:8080");
     let path = form(
-        "The path of callbacks; an unguessable part makes forging harder.",
+        "The path for callbacks. A secret part makes forgery harder.",
         r"(?!.*//)/[^\s?#%]*",
-        "write as /callbacks/kyc, without escapes",
+        "write, for example, /callbacks/kyc, without escapes",
     );
     let tls = map(
-        "Serve HTTPS.",
+        "Serves callbacks over HTTPS.",
         &["certificate", "key"],
         [
-            key("certificate", text("The file of the certificate and those that vouch for it, in PEM.")),
-            key("key", text("The file of the private key, in PEM.")),
+            key("certificate", text("The PEM file with the certificate and its intermediate certificates.")),
+            key("key", text("The PEM file with the private key.")),
         ],
     );
     let secrets = some(
-        "The key that you share with the provider; two at once, the newest first, while you change it.",
-        text("A key, as ${KYC_RULES_SECRET}."),
+        "The secret key shared with the provider. During a change: two keys, the newest first.",
+        text("A key, for example ${KYC_RULES_SECRET}."),
     );
     map(
-        "The side that the provider calls.",
+        "The listener for the provider's callbacks.",
         &["secrets"],
         [
             key("listen", default(listen, "0.0.0.0:8080")),
             key("path", default(path, "/callbacks/kyc")),
             key("secrets", secrets),
             key("tls", tls),
-            key("allow_from", nets("Only these may call; not written, everybody.")),
-            key("trusted_proxies", nets("Whose X-Forwarded-For is believed.")),
-            key("connections", whole("How many connections are served at once.", 16, 1_000_000)),
+            key("allow_from", nets("The addresses that may send callbacks. Default: all addresses.")),
+            key("trusted_proxies", nets("The proxies whose X-Forwarded-For header is trusted.")),
+            key("connections", whole("Maximum number of simultaneous connections.", 16, 1_000_000)),
         ],
     )
 }
 
 fn nets(about: &str) -> Value {
-    some(about, form("A range of addresses, or one.", NET, "write as 10.0.0.0/8 or 192.0.2.7"))
+    some(about, form("An address or a range of addresses.", NET, "write, for example, 10.0.0.0/8 or 192.0.2.7"))
 }
 
 fn admin() -> Value {
     let token = form(
-        "The token of operators; else one is made on the first start, in the data directory.",
+        "The operators' token. Default: the first start creates one in the data directory.",
         "[!-~]{16,}",
-        "16 characters or more, without spaces",
+        "use 16 characters or more, without spaces",
     );
-    let listen = form("Health, metrics, and what the command line talks to.", LISTEN, "write as 127.0.0.1:8081");
+    let listen = form(
+        "The address and port for health checks, metrics, the dashboard and the command line.",
+        LISTEN,
+        "write, for example, 127.0.0.1:8081",
+    );
     map(
-        "The side of operators.",
+        "The listener for operators.",
         &[],
         [
             key("listen", default(listen, "127.0.0.1:8081")),
@@ -216,8 +217,8 @@ fn admin() -> Value {
             key(
                 "hosts",
                 some(
-                    "Names by which a browser may come, beyond those of this machine.",
-                    form("A host name.", r"[^\s:/@]+", "write as admin.shop.example, without a port"),
+                    "Additional host names that a browser may use for this listener.",
+                    form("A host name.", r"[^\s:/@]+", "write, for example, admin.shop.example, without a port"),
                 ),
             ),
         ],

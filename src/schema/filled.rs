@@ -1,4 +1,4 @@
-//! Values of the configuration, in any of which `${VAR}` or `${file:PATH}` may stand.
+//! Schemas for values of the configuration, which may contain `${VAR}` or `${file:PATH}`.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::{
 const URL: &str = r"https?://[^\s/?#@]+(?:[/?#]\S*)?";
 const SIZE: &str = "[0-9]+ *[KkMmGgTt][Ii]?[Bb]";
 
-/// A text of some form, or one that is filled in.
+/// A text of the given form, or a text with a placeholder.
 pub(super) fn form(about: &str, form: &str, wrong: &str) -> Value {
     let pattern = format!(r"{}|\$\{{", shape::whole(form));
     with(shape::form(about, form, wrong), "pattern", json!(pattern))
@@ -33,12 +33,12 @@ pub(super) fn default(schema: Value, default: &str) -> Value {
 }
 
 pub(super) fn duration(about: &str) -> Value {
-    form(about, forms::DURATION, "write one number and one unit, as 30s, 10m, 48h or 5d")
+    form(about, forms::DURATION, "write one number and one unit, for example 30s, 10m, 48h or 5d")
 }
 
-/// A duration, or never.
+/// A duration, or `off`.
 pub(super) fn pause(about: &str) -> Value {
-    form(about, &off_or(forms::DURATION), "write as 6h or 7d, or off")
+    form(about, &off_or(forms::DURATION), "write, for example, 6h or 7d, or off")
 }
 
 pub(super) fn off_or(form: &str) -> String {
@@ -46,11 +46,11 @@ pub(super) fn off_or(form: &str) -> String {
 }
 
 pub(super) fn size(about: &str) -> Value {
-    form(about, SIZE, "write as 256MB or 2GB")
+    form(about, SIZE, "write, for example, 256MB or 2GB")
 }
 
 pub(super) fn url(about: &str) -> Value {
-    form(about, URL, "write as https://shop.example/path, without a user in it")
+    form(about, URL, "write, for example, https://shop.example/path, without user name and password")
 }
 
 pub(super) fn some(about: &str, each: Value) -> Value {

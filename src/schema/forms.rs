@@ -1,7 +1,7 @@
-//! The little languages of single values as patterns: durations, limits, hours, triggers, names.
+//! Patterns for the syntax of single values: durations, limits, hours, triggers, names.
 //!
-//! ECMA 262 without look-behind, as JSON Schema asks. What no pattern says (durations that rise, ten years at most) the readers
-//! say.
+//! The patterns are ECMA 262 without look-behind, as JSON Schema requires. Only the parsers check what a pattern cannot
+//! express, such as increasing durations and the maximum of ten years.
 
 use serde_json::Value;
 
@@ -19,36 +19,36 @@ pub(super) const ADDRESS: &str = r"[^\s@<>,;]+@[^\s@<>,;]+";
 const TAG: &str = r"[^\s,\u0000-\u001f\u007f-\u009f][^,\u0000-\u001f\u007f-\u009f]{0,63}";
 
 pub(super) fn duration(about: &str) -> Value {
-    let wrong = "write one number and one unit, as 30s, 10m, 48h or 5d";
+    let wrong = "write one number and one unit, for example 30s, 10m, 48h or 5d";
     shape::examples(shape::form(about, DURATION, wrong), &["10m", "24h", "5d"])
 }
 
 pub(super) fn limit(about: &str) -> Value {
     shape::examples(
-        shape::form(about, LIMIT, "write as 1 per 24h, with 1 to 100 in a time"),
+        shape::form(about, LIMIT, "write, for example, 1 per 24h; the number is 1 to 100"),
         &["1 per 24h", "3 per 24h", "1 per 6h"],
     )
 }
 
 pub(super) fn quiet_hours(about: &str) -> Value {
-    shape::examples(shape::form(about, HOURS, "write from and to, as 20:00-09:00"), &["20:00-09:00"])
+    shape::examples(shape::form(about, HOURS, "write start and end, for example 20:00-09:00"), &["20:00-09:00"])
 }
 
-/// An id of a rule, or the name of a group. `12` is one, too.
+/// The id of a rule or the name of a group. A number such as `12` is valid, too.
 pub(super) fn id(about: &str) -> Value {
-    let wrong = "letters, digits, `-`, `_` and `.`, at most 64 of them";
+    let wrong = "use at most 64 characters: letters, digits, `-`, `_` and `.`";
     shape::or_number(shape::form(about, ID, wrong))
 }
 
 pub(super) fn tag(about: &str, names: &Names) -> Value {
-    let tag = shape::form("A tag that no rule sets yet.", TAG, "a name of at most 64 bytes without commas");
+    let tag = shape::form("A tag that no rule adds yet.", TAG, "use at most 64 bytes, without commas");
     shape::usually(about, &names.tags, shape::or_number(tag))
 }
 
-/// A name that is given somewhere else: any, where nobody knows them.
+/// A name that another file defines. Any name is valid if the names are not known.
 pub(super) fn given(about: &str, known: &[String], names: &Names) -> Value {
     if known.is_empty() || names.growing {
-        shape::usually(about, known, shape::text("A name that was added since"))
+        shape::usually(about, known, shape::text("A name that was added later"))
     } else {
         shape::word(about, known)
     }
@@ -80,11 +80,12 @@ pub(super) fn trigger(names: &Names) -> Value {
         format!(r"{}\s+for\s+{after}", joined(&status)),
         format!(r"processing\s+{}\s+for\s+{after}", joined(&stage)),
     ];
-    let about = "`A -> B`: moved so. `any -> B`: from anywhere. `new -> B`: first sight. `A -> A`: still there, with other \
-                 documents, labels or message. `A for 48h, 5d`: the stay has lasted so long. `processing A -> B` and \
-                 `processing A for 1h`: likewise for the processing status. Between names stands `|`.";
+    let about = "`A -> B`: the status changed from A to B. `any -> B`: from any other status. `new -> B`: the first \
+                 observation. `A -> A`: the status is the same, with other documents, labels or message. \
+                 `A for 48h, 5d`: the stay has lasted this long. `processing A -> B` and `processing A for 1h`: the \
+                 same for the processing status. `|` separates several names.";
     let wrong =
-        "write as `any -> SOFT_KYC_FAILED`, `A | B -> C`, `A for 48h, 5d` or `processing A -> B`, with known names";
+        "write `any -> SOFT_KYC_FAILED`, `A | B -> C`, `A for 48h, 5d` or `processing A -> B`, with known names";
     let entering = statuses.iter().map(|status| format!("any -> {status}"));
     let others =
         ["any -> any", "FULL_USER -> any", "SOFT_KYC_FAILED -> SOFT_KYC_FAILED", "PENDING_KYC_DATA for 48h, 5d"];
@@ -93,12 +94,12 @@ pub(super) fn trigger(names: &Names) -> Value {
     shape::examples(shape::form(about, &forms.join("|"), wrong), &examples)
 }
 
-/// These names or `none`, as a pattern.
+/// Returns a pattern for these names or `none`.
 fn alternatives(names: &[String]) -> String {
     names.iter().map(|name| escaped(name)).chain(["none".to_owned()]).collect::<Vec<_>>().join("|")
 }
 
-/// Only what has a meaning in patterns is escaped: with other escapes some readers of patterns refuse them.
+/// Escapes only the special characters of patterns, because some regex engines reject other escapes.
 fn escaped(name: &str) -> String {
     let mut pattern = String::new();
     for c in name.chars() {

@@ -1,9 +1,9 @@
-//! JSON Schemas of the files that merchants write: with them an editor completes keys and names, explains them, and marks
-//! mistakes while one types.
+//! JSON Schemas of the files that merchants write. With them, an editor completes and explains keys and names, and
+//! marks mistakes while the merchant types.
 //!
-//! Draft 07, since that is what YAML language servers understand. The readers (`rules`, `cases`, `config`) have the last word;
-//! a schema says as much of it as it can, and `tests/schema.rs` holds the two against each other. Every key has a
-//! description. Where several shapes are right, `anyOf` and not `oneOf`: a half-written value fits several.
+//! The schemas use draft 07, because YAML language servers support it. The parsers (`rules`, `cases`, `config`) are
+//! authoritative; a schema expresses as much of their checks as it can, and `tests/schema.rs` compares both. Every key
+//! has a description. Alternatives use `anyOf`, not `oneOf`, because a half-written value may match several.
 
 mod action;
 mod cases;
@@ -17,7 +17,7 @@ mod shape;
 
 use serde_json::Value;
 
-/// What is known of the names that a file may use. Where a list is empty nothing is known, and any name is right.
+/// The names that a file may use. If a list is empty, its names are not known and any name is valid.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     /// Status names beyond the documented ones.
@@ -30,25 +30,26 @@ pub struct Names {
     pub templates: Vec<String>,
     /// The ids of rules.
     pub rules: Vec<String>,
-    /// Document and label codes; others are right, too.
+    /// Document and label codes. Other codes are valid, too.
     pub codes: Vec<String>,
-    /// Tags; others are right, too.
+    /// Tags. Other tags are valid, too.
     pub tags: Vec<String>,
-    /// Nobody will print the schema anew when a template, a target or a rule is added: names complete, and others are right.
+    /// Whether the schema must stay valid when templates, targets or rules are added later: the editor completes known
+    /// names, and other names are valid.
     pub growing: bool,
 }
 
-/// Of `rules/*.yaml`.
+/// Returns the schema of `rules/*.yaml`.
 pub fn rules(names: &Names) -> Value {
     rules::file(names)
 }
 
-/// Of `rules/*.test.yaml`.
+/// Returns the schema of `rules/*.test.yaml`.
 pub fn tests(names: &Names) -> Value {
     cases::file(names)
 }
 
-/// Of `kyc-rules.yaml`.
+/// Returns the schema of `kyc-rules.yaml`.
 pub fn config() -> Value {
     config::file()
 }
@@ -57,12 +58,12 @@ pub fn config() -> Value {
 mod tests {
     use super::*;
 
-    /// Every `properties` of a schema, with the path to it.
+    /// Collects every property of a schema with its path.
     fn keys<'v>(schema: &'v Value, path: &str, found: &mut Vec<(String, &'v Value)>) {
         match schema {
             Value::Object(map) => {
                 let is_map = map.contains_key("properties") || map.contains_key("patternProperties");
-                assert!(!is_map || map["additionalProperties"] == false, "{path} is open");
+                assert!(!is_map || map["additionalProperties"] == false, "{path} allows additional properties");
                 for (key, value) in map {
                     if matches!(&**key, "properties" | "patternProperties") {
                         for (name, schema) in value.as_object().into_iter().flatten() {
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_described_and_every_map_closed() {
+    fn every_key_has_a_description_and_no_map_allows_other_keys() {
         for (what, schema) in
             [("rules", rules(&Names::default())), ("tests", tests(&Names::default())), ("config", config())]
         {
@@ -92,13 +93,13 @@ mod tests {
                     schema["description"].as_str().is_some_and(|about| about.len() > 5),
                     "{path} has no description"
                 );
-                assert!(schema.get("$ref").is_none(), "{path}: beside `$ref` draft 07 ignores the description");
+                assert!(schema.get("$ref").is_none(), "{path}: draft 07 ignores a description next to `$ref`");
             }
         }
     }
 
     #[test]
-    fn names_that_are_known_are_named_and_others_refused_unless_they_may_grow() {
+    fn only_known_names_are_valid_unless_names_may_grow() {
         let mut names = Names { templates: vec!["reminder".to_owned()], ..Names::default() };
         names.statuses = vec!["SUS.PENDED".to_owned()];
         let strict = rules(&names).to_string();

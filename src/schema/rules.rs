@@ -1,4 +1,4 @@
-//! A file of rules.
+//! The schema of a rules file.
 
 use serde_json::{Value, json};
 
@@ -10,14 +10,14 @@ use crate::rules::Mode;
 
 pub(super) fn file(names: &Names) -> Value {
     let rules = json!({
-        "description": "The rules, in the order in which a `group` looks at them.",
+        "description": "The rules. Their order matters inside a `group`.",
         "type": ["array", "null"],
         "items": defined("rule"),
     });
     let root = map(
-        "Rules: what happens when a customer's status changes.",
+        "Rules: the actions for changes of a customer's status.",
         &["format", "rules"],
-        [key("format", format("The first line of each file of rules.")), key("rules", rules)],
+        [key("format", format("The format version: 1. The first line of each rules file.")), key("rules", rules)],
     );
     let definitions = [
         key("rule", rule()),
@@ -35,33 +35,30 @@ pub(super) fn format(about: &str) -> Value {
 fn rule() -> Value {
     let modes: Vec<&str> = Mode::ALL.iter().map(|(name, _)| *name).collect();
     let mode = word(
-        "`live` (as if not written); `shadow`: recorded what it would have done, and nothing done; `paused`: not looked at.",
+        "`live` (default): the rule acts. `shadow`: it is recorded, but does not act. `paused`: it is not evaluated.",
         &modes,
     );
     let triggers = json!({
-        "description": "Several triggers of one kind; any of them suffices.",
+        "description": "Several triggers of one kind. Any of them fires the rule.",
         "type": "array", "minItems": 1, "maxItems": 64, "items": defined("trigger"),
     });
-    let about = "When the rule is looked at: one trigger, or a list of one kind. `any -> B`, `A -> B`, `A | B -> C`, `A -> A`, \
-                 `A for 48h, 5d`, `processing A -> B`.";
+    let about = "The trigger of the rule: one trigger, or a list of one kind. `any -> B`, `A -> B`, `A | B -> C`, \
+                 `A -> A`, `A for 48h, 5d`, `processing A -> B`.";
     map(
-        "When something happens, if something holds, do something.",
+        "A rule: a trigger (`when`), conditions (`if`) and actions (`do`).",
         &["id", "when", "do"],
         [
-            key("id", forms::id("The rule's name: history, limits and reminders hang on it, so it stays as it is.")),
-            key("about", text("What the rule is for, in a sentence.")),
+            key("id", forms::id("The rule's id. Do not change it later: history, limits and reminders refer to it.")),
+            key("about", text("The purpose of the rule, in a sentence.")),
             key(
                 "group",
-                forms::id("Of a group only the first rule that matches, in file order, acts. It lives in one file."),
+                forms::id("Only the first matching rule of a group, in file order, acts. A group is in one file."),
             ),
             key("mode", with(mode, "default", json!("live"))),
             key("when", any(about, [defined("trigger"), triggers])),
             key(
                 "if",
-                described(
-                    "What must hold, beside the trigger: every line. A list in a line means any of these.",
-                    "condition",
-                ),
+                described("The conditions: every line must hold. A list in a line means any of these.", "condition"),
             ),
             key("do", action::actions()),
         ],

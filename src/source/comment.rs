@@ -1,13 +1,14 @@
-//! A `#` that was meant as text and began a comment, which took the end of a bracket with it: `{to: #room, text: hi}`.
+//! Explains a `#` that was meant as text but begins a comment, and so hides the end of a bracket:
+//! `{to: #room, text: hi}`.
 //!
-//! The parser notices some lines on, where something does not fit into the bracket any more. From there it is looked back, a
-//! few lines and no further.
+//! The parser reports the error some lines later, where the text does not fit into the open bracket. From that line,
+//! this module searches at most [`LINES_LOOKED_AT`] lines backwards.
 
 use super::Report;
 
 const LINES_LOOKED_AT: usize = 50;
 
-/// Reports such a `#` if the parser's error at this byte comes from one.
+/// Reports such a `#` if it caused the parser's error at this offset, in bytes.
 pub(super) fn explain(at: usize, report: &mut Report<'_>) -> bool {
     let text = report.text();
     let Some(hash) = swallowing(text, at) else { return false };
@@ -16,13 +17,14 @@ pub(super) fn explain(at: usize, report: &mut Report<'_>) -> bool {
     let spaced = text[..hash].ends_with([' ', '\t']);
     let message = match spaced {
         true => "an unquoted `#` after a space begins a comment, and the bracket is not closed",
-        false => "an unquoted `#` begins a comment, and is no text",
+        false => "an unquoted `#` begins a comment, and is not text",
     };
     report.error("yaml", hash..hash + word.len(), message).label(format!("write \"{word}\", in quotes"));
     true
 }
 
-/// The `#`, on the nearest line at or before the place, whose comment has closing brackets in it that are missing there.
+/// Returns the offset of the `#`, on the nearest line at or before `at`, whose comment contains closing brackets that
+/// are missing at `at`.
 fn swallowing(text: &str, at: usize) -> Option<usize> {
     let mut end = text[at..].find('\n').map_or(text.len(), |end| at + end);
     for _ in 0..LINES_LOOKED_AT {
@@ -38,7 +40,8 @@ fn swallowing(text: &str, at: usize) -> Option<usize> {
     None
 }
 
-/// Where in this line a comment begins inside a bracket that was opened in it and is closed behind the `#`.
+/// Returns the offset in this line at which a comment begins inside a bracket that was opened in the line and is closed
+/// in the comment.
 fn comment_in_brackets(line: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let (hash, _) = outside_quotes(line).find(|(_, sign)| {
@@ -52,14 +55,14 @@ fn comment_in_brackets(line: &str) -> Option<usize> {
     (depth > 0 && line[hash..].contains([']', '}'])).then_some(hash)
 }
 
-/// How many brackets are open at the end of these lines.
+/// The number of brackets that are open at the end of these lines.
 fn depth(lines: &str) -> isize {
     let signs =
         lines.lines().flat_map(|line| outside_quotes(line).map(|(_, sign)| sign).take_while(|sign| *sign != b'#'));
     signs.map(|sign| if matches!(sign, b'[' | b'{') { 1 } else { -1 }).sum()
 }
 
-/// The brackets of a line, and the signs that begin a comment, with their places; nothing that stands in quotes.
+/// Returns the brackets of a line and each `#` that begins a comment, with their offsets, without those in quotes.
 fn outside_quotes(line: &str) -> impl Iterator<Item = (usize, u8)> {
     let bytes = line.as_bytes();
     let mut quote = None;
@@ -67,7 +70,7 @@ fn outside_quotes(line: &str) -> impl Iterator<Item = (usize, u8)> {
     let mut escaped = false;
     bytes.iter().copied().enumerate().filter(move |(_, byte)| {
         let begins = matches!(before, b' ' | b'\t' | b'[' | b'{' | b',');
-        // In single quotes two of them are one, so what has just been closed goes on.
+        // In single quotes, two quotes stand for one, so the quoted text continues after them.
         let doubled = before == b'\'' && *byte == b'\'';
         before = *byte;
         match (quote, byte) {
@@ -88,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_comment_counts_where_it_takes_a_brackets_end() {
+    fn a_comment_that_hides_a_closing_bracket_is_found() {
         let at = |line: &'static str| comment_in_brackets(line).map(|at| &line[at..at + 2]);
         for line in
             ["- chat: {to: #r, text: hi}", "if: {tags: [#r]}", "x: [\"#a\", 'it''s #b', #r]", "{a: it's, b: #r}"]
@@ -101,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_bracket_that_is_still_open_is_blamed() {
+    fn only_a_bracket_that_is_still_open_is_reported() {
         let closed = "a: [x, # see [1]\n  y]\nb: @\n";
         assert_eq!(swallowing(closed, closed.find('@').expect("there")), None);
         let open = "a: {to: #room, text: hi}\nb: 1\n";

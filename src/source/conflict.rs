@@ -1,7 +1,7 @@
-//! The lines that git writes into a file when it can't merge two versions.
+//! Finds the conflict markers that git writes into a file when it cannot merge two versions.
 //!
-//! Such a file is neither version. In a template the lines would be text of a mail, so every file of the rules directory is looked
-//! through for them before anything else reads it.
+//! In a template, these lines would become text of a mail. Therefore every file of the rules directory is searched for
+//! them before it is parsed.
 
 use super::Diagnostic;
 
@@ -10,14 +10,14 @@ const CODE: &str = "conflict";
 const OPENS: &str = "<<<<<<<";
 const CLOSES: &str = ">>>>>>>";
 
-/// Beginnings of lines that nothing but a conflict has.
+/// Starts of lines that occur only in a conflict.
 const MARKERS: [&str; 3] = [OPENS, "|||||||", CLOSES];
 
-/// An error for each conflict, at its first marker. `=======` is none of them: alone it underlines a heading in Markdown, and in a
-/// conflict it has another marker before it.
+/// Returns an error for each conflict, at its first marker. `=======` does not count: alone it underlines a heading in
+/// Markdown, and in a conflict another marker comes before it.
 pub fn conflicts(path: &str, text: &str) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    // Nearly every file ends here.
+    // Fast path: nearly every file has no marker.
     if !MARKERS.iter().any(|marker| text.contains(marker)) {
         return found;
     }
@@ -39,10 +39,10 @@ pub fn conflicts(path: &str, text: &str) -> Vec<Diagnostic> {
     found
 }
 
-/// How far a marker may be indented: beyond that it is code in Markdown.
+/// Maximum indentation of a marker, in spaces; with more, the line is code in Markdown.
 const MAX_INDENT: usize = 3;
 
-/// Seven signs, and then nothing or a space before a name.
+/// Whether the line is the marker, alone or followed by a space and a name.
 fn is_marker(line: &str, marker: &str) -> bool {
     let written = line.trim_start_matches(' ');
     let indent = line.len() - written.len();
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_conflict_is_shown_at_its_first_marker() {
+    fn each_conflict_is_reported_at_its_first_marker() {
         let text =
             "é\r\n<<<<<<< HEAD\r\na\n||||||| base\nb\n=======\nc\n>>>>>>> topic/x\nd\n=======\n>>>>>>> lone\n<<<<<<< x";
         let at: Vec<&str> =
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_marker_is_none() {
+    fn similar_lines_are_not_markers() {
         for text in [
             "Heading\n=======\n",
             "    <<<<<<< HEAD\n",

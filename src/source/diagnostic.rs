@@ -1,4 +1,4 @@
-//! One thing that is wrong with a file, where it is, and what to write instead.
+//! One error or warning about a file, with its place and what to write instead.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -8,21 +8,22 @@ pub enum Severity {
     Warning,
 }
 
-/// Something a merchant should know about one of their files.
+/// An error or warning about a merchant's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     pub severity: Severity,
-    /// The kind of mistake in a word, as `status` or `template`; shown in brackets, stable for scripts.
+    /// The kind of error in one word, for example `status` or `template`. It is shown in brackets, and is stable for
+    /// scripts.
     pub code: &'static str,
-    /// What is wrong, in one line without a full stop.
+    /// The error, in one line without a full stop.
     pub message: String,
-    /// The file as the merchant knows it: the path below the rules directory, or the configuration's path.
+    /// The name of the file: its path below the rules directory, or the configuration's path.
     pub file: String,
-    /// Where, in bytes of the file's text; `None` where it concerns the file as a whole.
+    /// The span in bytes of the file's text; `None` if the diagnostic is about the whole file.
     pub span: Option<Range<usize>>,
-    /// What stands at the caret: a did-you-mean, or the line to write instead.
+    /// The text at the caret: a suggestion, or the line to write instead.
     pub label: Option<String>,
-    /// One more line below: why, or what to do.
+    /// An additional line: the reason, or what to do.
     pub help: Option<String>,
 }
 
@@ -62,7 +63,8 @@ impl Diagnostic {
     }
 }
 
-/// Nobody reads the two-hundredth finding of a kind, and what a generator writes wrong is wrong a hundred thousand times.
+/// Keeps at most 200 diagnostics of each severity and code, because a generated file may have the same error in every
+/// line.
 pub fn bounded(diagnostics: &mut Vec<Diagnostic>) {
     const TOLD: usize = 200;
     let mut told: HashMap<(Severity, &'static str), usize> = HashMap::new();

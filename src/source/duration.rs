@@ -1,4 +1,4 @@
-//! Spans of time as merchants write them: `48h`, `5d`, `30m`, `10s`, `500ms`.
+//! Durations as merchants write them: `48h`, `5d`, `30m`, `10s`, `500ms`.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -6,24 +6,24 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const UNITS: &[(&str, i64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-/// Ten years; what is longer is a slip of the pen.
+/// Maximum duration in milliseconds: about ten years. A longer one is taken for a mistake.
 const MAX_MS: i64 = 3_660 * 86_400_000;
 
-/// A span of time above zero, in milliseconds, with the text it was written as. A day is 24 hours.
+/// A positive duration in milliseconds, with the text from which it was parsed. A day is 24 hours.
 ///
-/// Equal and ordered by its length: `48h` is `2d`. Serialised as its text.
+/// Compared by length: `48h` equals `2d`. Serialised as its text.
 #[derive(Clone, Debug)]
 pub struct Duration {
     ms: i64,
     text: Arc<str>,
 }
 
-/// Why a text is no duration.
+/// The reason a text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DurationError {
-    /// A number, but no unit: seconds, minutes?
+    /// A number without a unit.
     NoUnit,
-    /// `1h30m`, `1 hour`, `P1D`.
+    /// Any other form, such as `1h30m`, `1 hour` or `P1D`.
     Unreadable,
     Zero,
     TooLong,
@@ -33,8 +33,8 @@ impl fmt::Display for DurationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoUnit => "has no unit; write as `30s`, `10m`, `48h` or `5d`",
-            Self::Unreadable => "is no duration; write one number and one unit, as `30s`, `10m`, `48h` or `5d`",
-            Self::Zero => "is no time at all; write as `10m` or `48h`",
+            Self::Unreadable => "is not a duration; write one number and one unit, as `30s`, `10m`, `48h` or `5d`",
+            Self::Zero => "is zero; write as `10m` or `48h`",
             Self::TooLong => "is longer than ten years",
         })
     }
@@ -47,7 +47,7 @@ impl Duration {
         self.ms
     }
 
-    /// So many milliseconds as a merchant would write them, in the largest unit that fits without a rest; one day is `24h`.
+    /// Formats milliseconds in the largest unit that divides them; one day is `24h`.
     pub fn text_of(ms: i64) -> String {
         const DAY_MS: i64 = 86_400_000;
         let fits = UNITS.iter().rev().find(|(_, unit)| ms != 0 && ms % unit == 0 && !(ms == DAY_MS && *unit == DAY_MS));
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_number_and_one_unit() {
+    fn a_duration_is_one_number_and_one_unit() {
         for (text, ms) in [
             ("48h", Ok(172_800_000)),
             ("5d", Ok(432_000_000)),

@@ -1,7 +1,7 @@
 //! A map with known keys.
 //!
-//! [`Fields::of`] reports every key that is not known, with a did-you-mean and the list of those that are, so that what
-//! follows needs to look only at what it knows.
+//! [`Fields::of`] reports every unknown key, with a suggestion or the list of the known keys, so that its callers look
+//! up known keys only.
 
 use std::ops::Range;
 
@@ -9,14 +9,15 @@ use super::{Entry, Node, Report, Value, did_you_mean, one_of};
 
 pub struct Fields<'n, 't> {
     entries: &'n [Entry<'t>],
-    /// Those of its keys that are not known.
+    /// The unknown keys of the map.
     unknown: Vec<&'n str>,
     what: &'n str,
     span: Range<usize>,
 }
 
 impl<'n, 't> Fields<'n, 't> {
-    /// The fields of a map which may have these keys; `what` names it in messages, as "a rule" or "`callback`".
+    /// The fields of a map that may have these keys; `what` names the map in messages, for example "a rule" or
+    /// "`callback`".
     pub fn of(node: &'n Node<'t>, what: &'n str, keys: &[&str], report: &mut Report<'_>) -> Option<Self> {
         let entries = node.entries(what, report)?;
         let unknown = || entries.iter().filter(|entry| !keys.contains(&&*entry.key));
@@ -35,15 +36,15 @@ impl<'n, 't> Fields<'n, 't> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
-    /// The value at this key; a key with nothing behind it has a null node.
+    /// The value of this key; a key without a value has a null node.
     pub fn get(&self, key: &str) -> Option<&'n Node<'t>> {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    /// The value at a key that has to be there.
+    /// The value of a required key; a missing key is reported.
     pub fn need(&self, key: &str, report: &mut Report<'_>) -> Option<&'n Node<'t>> {
         let found = self.get(key);
-        // A misspelt key has been reported already, and its absence is the same mistake. `if` is no misspelt `id`.
+        // A misspelt key has been reported already; do not report the missing key as well. `if` is not a misspelt `id`.
         if found.is_none()
             && !report.is_cut()
             && !self.unknown.iter().any(|unknown| did_you_mean(unknown, [key]).is_some())
@@ -54,7 +55,7 @@ impl<'n, 't> Fields<'n, 't> {
         found
     }
 
-    /// `format: 1`, with which each file of rules and of tests begins.
+    /// Checks `format: 1`, the first key of each file of rules and of tests.
     pub fn format(&self, report: &mut Report<'_>) {
         match self.get("format") {
             None if report.is_cut() => {}
@@ -69,7 +70,7 @@ impl<'n, 't> Fields<'n, 't> {
         }
     }
 
-    /// Where the map stands.
+    /// The span of the map.
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
     }
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_missing_is_told_once_and_never_hidden_by_its_neighbour() {
+    fn a_missing_key_is_reported_once_also_beside_a_similar_key() {
         assert_eq!(found("id: a\n"), [""; 0]);
         assert_eq!(found("if: a\n"), ["a rule needs the key `id`"]);
         assert_eq!(found("idd: a\n"), ["unknown key `idd` in a rule"]);

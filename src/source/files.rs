@@ -1,11 +1,11 @@
-//! A directory of texts, held in memory: what a rule set is made from, hashed over and kept by the store.
+//! The texts of a directory in memory. A rule set is compiled from them, and the store keeps them under their hash.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Relative path (with `/`) to text, in the order of the paths.
+/// Maps the relative path (with `/`) to the text, in the order of the paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Files(BTreeMap<String, String>);
@@ -27,7 +27,7 @@ impl Files {
         self.0.is_empty()
     }
 
-    /// The first 12 hexadecimal digits of a SHA-256 over every path and text: the name of this content.
+    /// The first 12 hexadecimal digits of a SHA-256 of every path and text. It identifies the content.
     pub fn hash(&self) -> String {
         let mut sha = Sha256::new();
         for (path, text) in &self.0 {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_is_of_paths_and_texts_and_nothing_runs_together() {
+    fn the_hash_covers_paths_and_texts_with_their_bounds() {
         let files = |pairs: &[(&str, &str)]| -> Files {
             pairs.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
         };

@@ -1,6 +1,6 @@
-//! Where the lines of a text begin.
+//! The offsets of the lines of a text.
 
-/// Made once for a text, it knows the line of every place in it.
+/// An index of the line breaks of a text, for looking up line numbers.
 #[derive(Debug)]
 pub struct Lines(Vec<usize>);
 
@@ -9,12 +9,12 @@ impl Lines {
         Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
     }
 
-    /// The line of a byte, from 1.
+    /// The line that contains this byte offset; lines count from 1.
     pub fn line(&self, at: usize) -> u32 {
         u32::try_from(self.0.partition_point(|end| *end < at) + 1).unwrap_or(u32::MAX)
     }
 
-    /// What a line of this text holds, without the spaces around it; lines count from 1.
+    /// The span of a line, without the white space around its text; lines count from 1.
     pub fn span(&self, text: &str, line: u32) -> Option<std::ops::Range<usize>> {
         let nth = usize::try_from(line).ok()?.checked_sub(1)?;
         let start = match nth.checked_sub(1) {

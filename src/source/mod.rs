@@ -1,8 +1,9 @@
-//! The texts that merchants write, and how they are told what is wrong with them.
+//! Parses the texts that merchants write, and reports the errors in them.
 //!
-//! A [`Files`] is a directory's worth of text, read by somebody else. [`Document::read`] turns one of its texts into a tree of
-//! [`Node`]s that know where they stand; whoever reads that tree adds what is wrong to a [`Report`], all of it at once; and
-//! [`render()`] shows the [`Diagnostic`]s with file, line, column and caret. Nothing in here knows a rule or does I/O.
+//! A [`Files`] holds the texts of a directory; another module reads them from the disk. [`Document::read`] parses one
+//! text into a tree of [`Node`]s with their spans. The code that reads the tree adds all errors to a [`Report`]; and
+//! [`render()`] shows the [`Diagnostic`]s with file, line, column and caret. This module knows no rules and does no
+//! I/O.
 
 mod comment;
 mod conflict;

@@ -1,8 +1,8 @@
-//! A YAML value that knows where it stands.
+//! A YAML value with its span in the text.
 //!
-//! Scalars borrow from the text. What a plain scalar *is* (null, bool, number or text) serde_yaml has said, by YAML 1.2:
-//! `NO`, `on` and `22:00` are texts. The accessors that take a [`Report`] say what is wrong and what to write instead, and
-//! answer `None`; the others only look.
+//! Scalars borrow from the text. serde_yaml decides the type of a plain scalar (null, bool, number or text) by YAML
+//! 1.2: `NO`, `on` and `22:00` are texts. The accessors that take a [`Report`] report a wrong value, with what to write
+//! instead, and return `None`; the other accessors report nothing.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -11,9 +11,9 @@ use super::{Duration, Report};
 #[derive(Clone, Debug)]
 pub struct Node<'t> {
     pub value: Value<'t>,
-    /// Bytes of the text; with quotes and brackets. Of a missing value, where it would stand, and empty.
+    /// The span in bytes of the text, with quotes and brackets. For a missing value: the empty span where it would be.
     pub span: Range<usize>,
-    /// Written without quotes.
+    /// The scalar is written without quotes.
     pub plain: bool,
 }
 
@@ -21,13 +21,13 @@ pub struct Node<'t> {
 pub enum Value<'t> {
     Null,
     Bool(bool),
-    /// The number and how it was written.
+    /// The number, and its text as written.
     Number(serde_yaml::Number, Cow<'t, str>),
     Text(Cow<'t, str>),
     List(Vec<Node<'t>>),
-    /// In the order of the file, without repeated keys.
+    /// In the order of the file, without duplicate keys.
     Map(Vec<Entry<'t>>),
-    /// What stood here has been reported already; nothing more is to be said about it.
+    /// A value that has been reported already; no more errors are reported about it.
     Refused,
 }
 
@@ -39,7 +39,7 @@ pub struct Entry<'t> {
 }
 
 impl<'t> Node<'t> {
-    /// "a text", "a list": what is there, for messages.
+    /// The type of the value for messages, for example "a text" or "a list".
     pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Null | Value::Refused => "nothing",
@@ -55,7 +55,7 @@ impl<'t> Node<'t> {
         matches!(self.value, Value::Null)
     }
 
-    /// The scalar's text as written, without quotes: numbers and booleans too. `None` for null, lists and maps.
+    /// The scalar's text as written, without quotes, also of numbers and booleans. `None` for null, lists and maps.
     pub fn scalar(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) | Value::Number(_, text) => Some(text),
@@ -65,7 +65,7 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// The entries of a list; what is no list counts as a list of one, null as an empty one.
+    /// The entries of a list. Any other value counts as a list of one, and null as an empty list.
     pub fn items(&self) -> &[Node<'t>] {
         match &self.value {
             Value::List(items) => items,
@@ -74,7 +74,7 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// The value at a key, if this is a map that has it.
+    /// The value of a key, if this is a map with that key.
     pub fn get(&self, key: &str) -> Option<&Node<'t>> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
@@ -82,7 +82,8 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// Where a part of this scalar's text stands in the file; all of the scalar where escapes or folding moved things.
+    /// The span in the file of a part of this scalar's text; the span of the whole scalar if escapes or folding changed
+    /// the offsets.
     pub fn part(&self, part: Range<usize>, report: &Report<'_>) -> Range<usize> {
         let Some(text) = self.scalar() else { return self.span.clone() };
         for quote in [0, 1] {
@@ -94,7 +95,7 @@ impl<'t> Node<'t> {
         self.span.clone()
     }
 
-    /// A text that is not empty. A number is taken as it is written; yes, no and nothing are asked to be put in quotes.
+    /// A text that is not empty. A number is used as written; a boolean is an error that asks for quotes.
     pub fn text(&self, what: &str, report: &mut Report<'_>) -> Option<&str> {
         match &self.value {
             Value::Text(text) | Value::Number(_, text) if !text.trim().is_empty() => Some(text),
@@ -130,7 +131,7 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// A whole number within these bounds.
+    /// An integer within these bounds.
     pub fn whole(&self, what: &str, bounds: std::ops::RangeInclusive<u64>, report: &mut Report<'_>) -> Option<u64> {
         let number = match &self.value {
             Value::Number(number, _) => number.as_u64(),
@@ -147,7 +148,7 @@ impl<'t> Node<'t> {
         within
     }
 
-    /// A duration as `48h`.
+    /// A duration, for example `48h`.
     pub fn duration(&self, what: &str, report: &mut Report<'_>) -> Option<Duration> {
         let text = self.text(what, report)?;
         match text.parse() {
@@ -159,7 +160,7 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// A list, where one scalar stands for a list of one; an empty list is an error.
+    /// A list. A single scalar counts as a list of one; an empty list is an error.
     pub fn list(&self, what: &str, report: &mut Report<'_>) -> Option<&[Node<'t>]> {
         match &self.value {
             Value::Map(_) | Value::Refused => {
@@ -178,14 +179,14 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// A list of texts; one text stands for a list of one.
+    /// A list of texts; a single text counts as a list of one.
     pub fn texts(&self, what: &str, report: &mut Report<'_>) -> Option<Vec<&str>> {
         let items = self.list(what, report)?;
         let texts: Vec<&str> = items.iter().filter_map(|item| item.text(what, report)).collect();
         (texts.len() == items.len()).then_some(texts)
     }
 
-    /// The entries of a map, whatever their keys.
+    /// The entries of a map with any keys.
     pub fn entries(&self, what: &str, report: &mut Report<'_>) -> Option<&[Entry<'t>]> {
         match &self.value {
             Value::Map(entries) => Some(entries),
@@ -200,7 +201,7 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// Says that something else was expected here.
+    /// Reports that another type is expected here.
     pub fn wrong(&self, what: &str, expected: &str, report: &mut Report<'_>) {
         match self.value {
             Value::Refused => {}
@@ -215,11 +216,11 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// Says that something is missing here; a `#` that was read as a comment is the usual reason.
+    /// Reports that the value is missing; the usual reason is a `#` that began a comment.
     fn nothing(&self, what: &str, report: &mut Report<'_>) {
         let after = self.span.end.min(report.text().len());
         let rest = report.text().get(after..).unwrap_or_default();
-        // Enough of the line to see what follows; a line may be as long as its file.
+        // A line may be as long as its file, so only its first characters are searched.
         const SEEN: usize = 200;
         let end = rest.char_indices().take(SEEN).find(|(_, c)| *c == '\n').map(|(at, _)| at);
         let end = end.or_else(|| rest.char_indices().nth(SEEN).map(|(at, _)| at)).unwrap_or(rest.len());

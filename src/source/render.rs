@@ -1,6 +1,7 @@
-//! Diagnostics as people and machines read them: text with a caret, JSON, and GitHub's annotations.
+//! Formats diagnostics: as text with a caret, as JSON, and as GitHub annotations.
 //!
-//! Sorted by file and place. A place outside its text is cut to fit, a place of several lines to its first one.
+//! They are sorted by file and place. A span outside its text is cut to fit; a span of several lines is cut to its
+//! first line.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -9,12 +10,12 @@ use serde::Serialize;
 
 use super::{Diagnostic, Files, Severity};
 
-/// The texts that diagnostics point into, by the file's name in the diagnostic, and the paths under which to show them.
+/// The texts of the files, by the file name in the diagnostics, with the path under which each file is shown.
 #[derive(Clone, Debug, Default)]
 pub struct Sources<'t>(BTreeMap<&'t str, (String, &'t str)>);
 
 impl<'t> Sources<'t> {
-    /// A directory's files, shown with the directory's name before them.
+    /// Adds a directory's files, which are shown with the directory's name before their path.
     #[must_use]
     pub fn directory(mut self, name: &str, files: &'t Files) -> Self {
         let name = name.strip_prefix("./").unwrap_or(name).trim_end_matches('/');
@@ -25,7 +26,7 @@ impl<'t> Sources<'t> {
         self
     }
 
-    /// A file that is shown under its own name.
+    /// Adds a file that is shown under its own name.
     #[must_use]
     pub fn file(mut self, name: &'t str, text: &'t str) -> Self {
         self.0.insert(name, (name.to_owned(), text));
@@ -44,7 +45,7 @@ impl<'t> Sources<'t> {
     }
 }
 
-/// Line and column, from 1, of a byte; columns count characters.
+/// The line and column of a byte offset, from 1; columns count characters.
 pub fn line_column(text: &str, offset: usize) -> (usize, usize) {
     let offset = floor(text, offset);
     let start = text[..offset].rfind('\n').map_or(0, |end| end + 1);
@@ -52,7 +53,7 @@ pub fn line_column(text: &str, offset: usize) -> (usize, usize) {
     (line, text[start..offset].chars().count() + 1)
 }
 
-/// Every diagnostic as text, with an empty line between them and a line end after the last.
+/// Formats every diagnostic as text, with an empty line between them and a line break after the last.
 pub fn render(diagnostics: &[Diagnostic], sources: &Sources<'_>, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut shown = String::new();
@@ -86,7 +87,7 @@ fn one(diagnostic: &Diagnostic, sources: &Sources<'_>, renderer: &Renderer) -> S
     renderer.render(&[title.element(snippet).elements(help)])
 }
 
-/// The line in which a span begins, and as much of the span as lies in it.
+/// The line in which a span begins, and the part of the span in that line.
 fn line_of(text: &str, span: Range<usize>) -> (Range<usize>, Range<usize>) {
     let at = floor(text, span.start);
     let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
@@ -96,17 +97,17 @@ fn line_of(text: &str, span: Range<usize>) -> (Range<usize>, Range<usize>) {
     (start..end, at..floor(text, span.end).clamp(at, end))
 }
 
-/// What stands in a message may come from a file: no line breaks, no control characters.
+/// Removes control characters and line breaks: a message may contain text from a file.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// The nearest place at or before `at` where a character begins.
+/// The nearest character boundary at or before `at`.
 fn floor(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
-/// A diagnostic for scripts; lines and columns count from 1, the end is exclusive.
+/// A diagnostic in JSON; lines and columns count from 1, the end is exclusive.
 #[derive(Serialize)]
 struct Shown<'d> {
     severity: &'static str,
@@ -144,13 +145,13 @@ impl<'d> Shown<'d> {
     }
 }
 
-/// One JSON object for each diagnostic.
+/// Returns one JSON object for each diagnostic.
 pub fn json(diagnostics: &[Diagnostic], sources: &Sources<'_>) -> Vec<serde_json::Value> {
     let sorted = sources.sorted(diagnostics);
     sorted.into_iter().filter_map(|found| serde_json::to_value(Shown::new(found, sources)).ok()).collect()
 }
 
-/// One workflow command a line, as GitHub Actions turns into annotations.
+/// Returns one workflow command for each diagnostic, from which GitHub Actions makes an annotation.
 pub fn github(diagnostics: &[Diagnostic], sources: &Sources<'_>) -> String {
     let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn text_json_and_annotations_say_the_same() {
+    fn text_json_and_annotations_have_the_same_content() {
         let at = TEXT.find("50%").expect("there");
         let diagnostic = Diagnostic::error("id", "a.yaml", "no id: 50%").at(at..at + 3).label("a, b").help("c\nd");
         let (text, json, github) = shown(&diagnostic);
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_not_there_is_cut_to_fit() {
+    fn a_span_outside_the_text_is_cut_to_fit() {
         for span in [0..0, 9..11, 9..TEXT.len(), TEXT.len()..TEXT.len() + 9, 22..23, 5000..6000] {
             let (text, ..) = shown(&Diagnostic::warning("x", "a.yaml", "y").at(span.clone()));
             assert!(text.starts_with("warning[x]: y\n --> rules/a.yaml:"), "{span:?}: {text}");

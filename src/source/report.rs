@@ -1,13 +1,13 @@
-//! What has been found wrong with one text so far.
+//! The diagnostics of one text.
 //!
-//! Reading goes on after a mistake, so that a merchant sees all of them at once; `None` from a reading function means that
-//! the reason stands in the report. Spans are bytes of the text and may be anything: whoever shows them cuts them to fit.
+//! Reading continues after an error, so that a merchant sees all errors at once. If a reading function returns `None`,
+//! the reason is in the report. Spans are bytes of the text and may be out of range; the renderer cuts them to fit.
 
 use std::ops::Range;
 
 use super::{Diagnostic, Severity};
 
-/// The findings in one text, in the order in which they were made.
+/// The diagnostics of one text, in the order in which they were added.
 #[derive(Debug)]
 pub struct Report<'t> {
     file: &'t str,
@@ -16,7 +16,7 @@ pub struct Report<'t> {
     cut: bool,
 }
 
-/// A finding that has just been added, to be given a label or a help line.
+/// A diagnostic that has just been added, for setting its label or help line.
 pub struct Note<'r>(&'r mut Diagnostic);
 
 impl<'t> Report<'t> {
@@ -50,7 +50,7 @@ impl<'t> Report<'t> {
         self.found.iter().any(|found| found.severity == Severity::Error)
     }
 
-    /// The text could be read to some place only, so that what seems to be missing may stand behind it.
+    /// Whether only the start of the text could be parsed, so that a missing key may be in the rest.
     pub fn is_cut(&self) -> bool {
         self.cut
     }
@@ -69,19 +69,19 @@ impl<'t> Report<'t> {
 }
 
 impl Note<'_> {
-    /// What stands at the caret.
+    /// Sets the text at the caret.
     pub fn label(self, label: impl Into<String>) -> Self {
         self.0.label = Some(label.into());
         self
     }
 
-    /// What stands at the caret, where there is something to say.
+    /// Sets the text at the caret, if there is one.
     pub fn maybe_label(self, label: Option<String>) -> Self {
         self.0.label = label;
         self
     }
 
-    /// One more line below.
+    /// Sets the additional line.
     pub fn help(self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
         self

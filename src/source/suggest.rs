@@ -1,6 +1,7 @@
-//! "Did you mean …?"
+//! Suggestions for misspelt names: "did you mean …?".
 
-/// The name that was probably meant: the same in another case, or at a small distance. `None` where nothing is near.
+/// Returns the name that was probably meant: the same in another case, or at a small edit distance. `None` if no name
+/// is near.
 pub fn did_you_mean<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     const LONGEST: usize = 80;
     if written.is_empty() || written.len() > LONGEST {
@@ -15,7 +16,7 @@ pub fn did_you_mean<'n>(written: &str, names: impl IntoIterator<Item = &'n str>)
         }
         let distance = if other == folded { 0 } else { strsim::osa_distance(&folded, &other) };
         let allowed = (other.chars().count().max(folded.chars().count()) / 3).clamp(1, 5);
-        // A name cut short, or written on: SOFT_KYC for SOFT_KYC_FAILED.
+        // A shortened or extended name, for example SOFT_KYC for SOFT_KYC_FAILED.
         let related =
             folded.len() >= 4 && (other.starts_with(&folded) || folded.starts_with(&other) && other.len() >= 4);
         if (distance <= allowed || related) && best.is_none_or(|(least, _)| distance < least) {
@@ -25,12 +26,12 @@ pub fn did_you_mean<'n>(written: &str, names: impl IntoIterator<Item = &'n str>)
     best.map(|(_, name)| name)
 }
 
-/// Case and the choice of `-`, `_` or space are what people mix up most.
+/// Ignores case and the choice of `-`, `_`, `.` or space, which are often confused.
 fn fold(name: &str) -> String {
     name.chars().map(|c| if matches!(c, '-' | ' ' | '.') { '_' } else { c }).flat_map(char::to_lowercase).collect()
 }
 
-/// `a, b or c`; at most twelve are named.
+/// Formats `a, b or c`, with at most twelve names.
 pub fn one_of<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     const SHOWN: usize = 12;
     let names: Vec<&str> = names.into_iter().collect();
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_suggested_and_nothing_far() {
+    fn the_nearest_name_is_suggested_and_no_distant_name() {
         let names =
             ["KYC_NEEDED", "FULL_USER", "KYC_PENDING", "PENDING_KYC_DATA", "SOFT_KYC_FAILED", "HARD_KYC_FAILED", "any"];
         for (written, meant) in [

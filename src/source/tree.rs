@@ -1,7 +1,7 @@
-//! The tree of nodes, grown from the parser's events.
+//! Builds the tree of nodes from the parser's events.
 //!
-//! Holds never more open lists and maps than [`MAX_DEPTH`]. What is refused is reported where it stands, and the tree grows on,
-//! so that the mistakes behind it are seen too.
+//! At most [`MAX_DEPTH`] lists and maps are open at the same time. A value that is not allowed is reported at its
+//! place, and building continues, so that later errors are reported too.
 
 use std::{borrow::Cow, collections::HashSet, ops::Range};
 
@@ -11,7 +11,7 @@ use super::{Entry, Node, Report, Value, syntax};
 
 const MAX_DEPTH: usize = 32;
 
-/// Places of characters as places of bytes.
+/// Converts character offsets to byte offsets.
 pub(super) struct Offsets(Option<Vec<u32>>, usize);
 
 impl Offsets {
@@ -33,7 +33,7 @@ impl Offsets {
     }
 }
 
-/// A list or map that has begun and not ended.
+/// A list or map whose end has not been read yet.
 enum Open<'t> {
     List(Vec<Node<'t>>, usize),
     Map(OpenMap<'t>),
@@ -43,13 +43,13 @@ enum Open<'t> {
 struct OpenMap<'t> {
     entries: Vec<Entry<'t>>,
     start: usize,
-    /// A key that waits for its value.
+    /// The key whose value has not been read yet.
     waiting: Option<Key<'t>>,
-    /// It has a key that is none, which has been reported; so nobody needs to hear what is missing in it.
+    /// The map has an invalid key, which has been reported, so that missing keys in it are not reported.
     refused: bool,
 }
 
-/// `None` in place of what can't be a key; its value is dropped.
+/// `None` in place of an invalid key; its value is dropped.
 type Key<'t> = (Option<Cow<'t, str>>, Range<usize>);
 
 pub(super) struct Tree<'r, 't> {
@@ -64,12 +64,12 @@ impl<'r, 't> Tree<'r, 't> {
         Self { offsets: Offsets::of(report.text()), report, open: Vec::new(), root: None }
     }
 
-    /// The whole tree; a text without a value is null.
+    /// The whole tree; a text without a value gives null.
     pub(super) fn root(self) -> Node<'t> {
         self.root.unwrap_or(Node { value: Value::Null, span: 0..0, plain: true })
     }
 
-    /// What was whole when the text could be read no further: a map that was open is refused, but for the outermost.
+    /// The parts that were complete when parsing stopped. An open map is [`Value::Refused`], except the outermost.
     pub(super) fn salvage(mut self) -> Node<'t> {
         self.report.cut();
         while let Some(open) = self.open.pop() {
@@ -92,7 +92,7 @@ impl<'r, 't> Tree<'r, 't> {
         self.root.unwrap_or(Node { value: Value::Refused, span: 0..0, plain: true })
     }
 
-    /// `None`: there is no use in going on.
+    /// Processes an event. `None`: parsing must stop.
     pub(super) fn take(&mut self, event: Event<'t>, span: Span) -> Option<()> {
         let span = self.offsets.range(span);
         match event {
@@ -123,13 +123,13 @@ impl<'r, 't> Tree<'r, 't> {
                         (if refused { Value::Refused } else { Value::Map(entries) }, start, last)
                     }
                 };
-                // A flow collection ends with its bracket, a block with its last entry.
+                // A flow collection ends with its bracket, a block collection with its last entry.
                 let bracket = matches!(self.report.text().as_bytes().get(span.start), Some(b']' | b'}'));
                 let end = if bracket { span.start + 1 } else { last };
                 self.put(Node { value, span: start..end.max(start), plain: true });
             }
             Event::Alias(_) => {
-                self.report.error("yaml", span.clone(), "aliases (`*name`) are not read").label("write it out");
+                self.report.error("yaml", span.clone(), "aliases (`*name`) are not supported").label("write it out");
                 self.put(Node { value: Value::Refused, span, plain: true });
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
@@ -146,13 +146,13 @@ impl<'r, 't> Tree<'r, 't> {
         Some(())
     }
 
-    /// Reports an anchor or tag, and answers where the value behind it begins.
+    /// Reports an anchor or tag, and returns the span of the value after it.
     fn refuse(&mut self, anchor: bool, tag: bool, span: Range<usize>) -> Range<usize> {
         if !anchor && !tag {
             return span;
         }
         let text = self.report.text();
-        // Before a block the parser names only the block; its anchor stands before that.
+        // For a block, the span does not contain its anchor, which is before it.
         let marked = |at: &usize| matches!(text.as_bytes().get(*at), Some(b'&' | b'!'));
         let start = Some(span.start).filter(marked).or_else(|| text.get(..span.start)?.rfind(['&', '!']));
         let start = start.unwrap_or(span.start);
@@ -162,12 +162,12 @@ impl<'r, 't> Tree<'r, 't> {
         };
         let mut at = word(start);
         if anchor {
-            self.report.error("yaml", at.clone(), "anchors (`&name`) are not read").label("take it away");
+            self.report.error("yaml", at.clone(), "anchors (`&name`) are not supported").label("remove it");
         }
         if tag {
             self.report
-                .error("yaml", at.clone(), "tags (`!name`) are not read")
-                .label("take it away; quotes make a text of anything");
+                .error("yaml", at.clone(), "tags (`!name`) are not supported")
+                .label("remove it; put quotes around the value to make it a text");
         }
         while marked(&at.start) {
             let next = text.get(at.end..).unwrap_or_default();
@@ -177,7 +177,7 @@ impl<'r, 't> Tree<'r, 't> {
         at.start.max(span.start)..span.end.max(at.start)
     }
 
-    /// Block scalars reach to the next token; what is shown ends with their last character.
+    /// The span of a block scalar extends to the next token; it is cut after the last character.
     fn trimmed(&self, span: Range<usize>) -> Range<usize> {
         let kept = self.report.text().get(span.clone()).map_or(0, |text| text.trim_end().len());
         span.start..span.start + kept
@@ -200,7 +200,7 @@ fn key<'t>(node: Node<'t>, report: &mut Report<'t>) -> Key<'t> {
     let span = node.span;
     let text = match node.value {
         Value::Text(text) if text == "<<" && node.plain => {
-            report.error("yaml", span.clone(), "keys are not merged with `<<`").label("write them out");
+            report.error("yaml", span.clone(), "merge keys (`<<`) are not supported").label("write them out");
             None
         }
         Value::Text(text) | Value::Number(_, text) => Some(text),
@@ -218,7 +218,7 @@ fn key<'t>(node: Node<'t>, report: &mut Report<'t>) -> Key<'t> {
     (text, span)
 }
 
-/// The first of two equal keys stays.
+/// Reports duplicate keys and keeps the first of them.
 fn drop_repeated<'t>(entries: &mut Vec<Entry<'t>>, report: &mut Report<'t>) {
     const FEW: usize = 12;
     let none =
@@ -231,21 +231,21 @@ fn drop_repeated<'t>(entries: &mut Vec<Entry<'t>>, report: &mut Report<'t>) {
         let first = seen.insert(entry.key.clone());
         if !first {
             report
-                .error("duplicate", entry.key_span.clone(), format!("the key `{}` stands here twice", entry.key))
-                .label("one of them has to go");
+                .error("duplicate", entry.key_span.clone(), format!("the key `{}` appears twice here", entry.key))
+                .label("remove one of them");
         }
         first
     });
 }
 
-/// What a scalar without quotes is. Only what begins like a number, or could be one of the few words, is worth asking about.
+/// Determines the type of an unquoted scalar. serde_yaml parses it only if it may be a number, null or a boolean.
 fn resolve(text: Cow<'_, str>) -> Value<'_> {
     let word =
         matches!(&*text, "" | "~" | "null" | "Null" | "NULL" | "true" | "True" | "TRUE" | "false" | "False" | "FALSE");
     if !word && !text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.')) {
         return Value::Text(text);
     }
-    // What has other characters than these is no number in any notation, and may be a document of its own.
+    // A scalar with any other character is not a number in any notation, and may be a YAML document of its own.
     if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'_' | b'~')) {
         return Value::Text(text);
     }

@@ -1,4 +1,4 @@
-//! Reading a node into a type of serde's, with the place of what does not fit.
+//! Deserialises a node into a serde type, with the place of the part that does not fit.
 
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
@@ -6,7 +6,7 @@ use serde_path_to_error::Segment;
 use super::{Node, Report, Value};
 
 impl Node<'_> {
-    /// This node as a value of serde_yaml's, without its places.
+    /// This node as a serde_yaml value, without spans.
     pub fn to_value(&self) -> serde_yaml::Value {
         match &self.value {
             Value::Null | Value::Refused => serde_yaml::Value::Null,
@@ -20,8 +20,8 @@ impl Node<'_> {
         }
     }
 
-    /// This node as a `T`. One error at most, at the place that did not fit; where every error should be told, read the
-    /// parts one by one.
+    /// Deserialises this node into a `T`. It reports at most one error, at the part that does not fit; to report every
+    /// error, read the parts one by one.
     pub fn typed<T: DeserializeOwned>(&self, what: &str, report: &mut Report<'_>) -> Option<T> {
         match serde_path_to_error::deserialize::<_, T>(self.to_value()) {
             Ok(value) => Some(value),

@@ -16,10 +16,10 @@
 //! assert!(!report.has_errors()); // else: report.into_diagnostics()
 //! ```
 //!
-//! saphyr-parser's marked events come first: that pass refuses what YAML offers and nobody should need (anchors, aliases,
-//! tags, several documents, nesting beyond 32, keys that are not texts) and what other parsers let pass (duplicate keys).
-//! serde_yaml says what a plain scalar is. It never sees more than one scalar, since its own parser takes seconds for deep nesting.
-//! Time is linear in the text; a text of more than 256 KiB is not looked at.
+//! The events of saphyr-parser are checked first: this pass rejects YAML features that rules do not need (anchors,
+//! aliases, tags, several documents, nesting beyond 32, keys that are not texts) and errors that other parsers accept
+//! (duplicate keys). serde_yaml decides the type of a plain scalar. It parses only single scalars, because its parser
+//! takes seconds for deep nesting. Parsing takes linear time, and a text of more than 256 KiB is rejected.
 
 use saphyr_parser::{Event, Parser};
 
@@ -27,8 +27,9 @@ use super::{Node, Report, conflicts, syntax, tree::Tree};
 
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 
-/// One text, read. What was refused on the way stands in the report, and the tree is there all the same: of a text that could
-/// not be read to its end (see [`Report::is_cut`]), what was whole before that place. So ask [`Report::has_errors`] at the end.
+/// A parsed text. Errors are in the report, and the tree exists nevertheless: for a text that could not be parsed to
+/// its end (see [`Report::is_cut`]), it has the parts that were complete before that place. Therefore check
+/// [`Report::has_errors`] at the end.
 #[derive(Debug)]
 pub struct Document<'t> {
     pub root: Node<'t>,
@@ -67,7 +68,9 @@ impl<'t> Document<'t> {
                 documents += 1;
                 if documents > 1 {
                     let span = tree.offsets.range(span);
-                    tree.report.error("yaml", span, "a second document begins here").label("one file is one document");
+                    tree.report
+                        .error("yaml", span, "a second document begins here")
+                        .label("write one document in each file");
                     return Some(Self { root: tree.root() });
                 }
             }
@@ -94,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_knows_its_bytes() {
+    fn every_value_has_its_span() {
         let text = "ä: \"ö\"\r\nlist: [1, {b: \u{1f600}}]\r\nblock: >\n  one\n  two\nlast:\n";
         let (root, found) = read(text);
         assert_eq!(found, []);
@@ -111,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_other_yaml_turns_into_something_else_are_texts() {
+    fn words_that_yaml_1_1_converts_are_texts() {
         let (root, _) = read("[NO, no, on, 22:00, 22:00-07:00, 1_000, 5d, 007]");
         for item in root.expect("read").items() {
             assert!(matches!(item.value, Value::Text(_)), "{item:?}");
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_shown_where_it_stands_and_the_rest_is_read() {
+    fn rejected_features_are_reported_at_their_place_and_the_rest_is_read() {
         let (root, found) = read("a: &x 1\nb: *x\nc: !!str 5\na: 2\nd: &y\n  e: 1\n  e: 2\n");
         let places: Vec<&str> = found.iter().map(|(at, _)| at.as_str()).collect();
         assert_eq!(places, ["&x", "*x", "!!str", "&y", "e", "a"]);
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_whole_before_a_broken_place_is_there() {
+    fn the_complete_parts_before_a_syntax_error_are_kept() {
         let text = "format: 1\nlist:\n  - {a: 1}\n  - {b: 2}\n  - c: * x\n";
         let mut report = Report::new("a.yaml", text);
         let root = Document::read(&mut report).expect("a tree").root;
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_refused_at_once() {
+    fn deep_nesting_and_large_files_are_rejected() {
         for bomb in
             ["[".repeat(60_000), "- ".repeat(30_000), "{a: ".repeat(15_000), "? ".repeat(30_000), "a: [".repeat(15_000)]
         {

@@ -1,19 +1,19 @@
-//! What a store answers beside what it was asked for: why not, a page at a time, and in figures.
+//! The results of a store: refusals, errors, pages and figures.
 
 use std::fmt;
 
-/// Why a command was not taken. Nothing of it has happened, and it may come again.
+/// The reason why a command was refused. Nothing has changed, and the command may be submitted again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// Too much waits already.
+    /// Too many commands are waiting.
     Busy,
-    /// Too little room on the disk.
+    /// There is too little free space on the disk.
     NoSpace,
-    /// The view is being made again.
+    /// The view is being rebuilt.
     NotReady,
     /// The store is being closed.
     Closed,
-    /// The decision panicked; the log says where.
+    /// The decision panicked; the log has the details.
     Failed,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// One page of a list, and where the next one begins.
+/// One page of a list, and the place where the next page begins.
 #[derive(Clone, Debug)]
 pub struct Page<T, C> {
     pub rows: Vec<T>,
@@ -54,20 +54,21 @@ pub struct Page<T, C> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     pub customers: u64,
-    /// On the disk; 0 in memory.
+    /// The size on the disk, in bytes; 0 in memory.
     pub bytes: u64,
     pub queued: u64,
     pub held: u64,
     pub running: u64,
     pub problem: u64,
-    /// Customers about whom the provider's API is to be asked.
+    /// Customers about whom the provider's API must be asked.
     pub asked_about: u64,
-    /// Those among them whose oldest callback has waited longer than `provider.patience`, where the caller has counted them.
+    /// Those of them whose oldest callback has waited longer than `provider.patience`; set by a caller that counts
+    /// them.
     pub unanswered: u64,
     /// The number of the latest durable record.
     pub durable: u64,
-    /// How many customers wait for the view.
+    /// How many changed customers are not in the view yet.
     pub behind: u64,
-    /// How many channels their brakes have paused.
+    /// How many channels are paused by their brakes.
     pub braked: u64,
 }

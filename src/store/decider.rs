@@ -1,4 +1,5 @@
-//! Commands in, numbered records out: what both engines do between looking a case up and keeping the result.
+//! Turns commands into numbered records: the part that both engines share, between reading a customer and storing the
+//! result.
 
 use std::{
     collections::HashMap,
@@ -15,26 +16,26 @@ use crate::{
     rules::RuleSet,
 };
 
-/// How many customers whose duplicates are being counted are remembered; past it the counts are written down early.
+/// How many customers have their duplicates counted in memory; above this, the counts are recorded early.
 const MAX_REPEATING: usize = 100_000;
 
-/// A customer of whom a duplicate was recorded a moment ago.
+/// A customer of whom a duplicate was recorded less than a minute ago.
 struct Repeating {
     recorded_at: Timestamp,
     unrecorded: u32,
 }
 
-/// What a command comes to.
+/// The result of a command.
 pub struct Decided {
     pub receipt: Receipt,
     pub written: Option<Written>,
 }
 
-/// A record that is to be made durable, and what is true once it is.
+/// A record that must be made durable, and the state that applies after it.
 pub struct Written {
     pub header: Header,
     pub effects: Effects,
-    /// `None`: it concerns no customer.
+    /// `None`: the record concerns no customer.
     pub touched: Option<(CustomerId, Touched)>,
 }
 
@@ -67,7 +68,7 @@ impl Decider {
         self.clock.now()
     }
 
-    /// The number that the next record will have.
+    /// The number of the next record.
     pub const fn next(&self) -> u64 {
         self.next
     }
@@ -104,22 +105,22 @@ impl Decider {
         Some(Decided { receipt: decision.receipt, written })
     }
 
-    /// The earliest order that brakes still count; `None`: there are none.
+    /// The start of the period that the brakes count; `None`: there are no brakes.
     pub fn counts_since(&self) -> Option<Timestamp> {
         self.brakes.since(self.now())
     }
 
-    /// Counts an order of before the start.
+    /// Counts an order that was made before the start of this process.
     pub fn recount(&mut self, order: &Order) {
         let channel = order.channel();
         let begun_anew = self.standing.resumed_at(&channel).is_some_and(|at| order.at <= at);
         if !begun_anew && !self.standing.is_paused(&channel) {
-            // Past the brake already: the next order draws it.
+            // If this exceeds the limit, the next order triggers the brake.
             let _ = self.brakes.count(&channel, &order.rule, order.at);
         }
     }
 
-    /// Counts what has just been decided. Where that was too much, the records that pause the channels.
+    /// Counts the jobs just ordered. Returns the records that pause the channels whose limit was exceeded.
     pub fn brake(&mut self, written: &Written, durable: u64) -> Vec<Written> {
         let mut pauses = Vec::new();
         for job in &written.effects.jobs {
@@ -137,7 +138,7 @@ impl Decider {
         pauses
     }
 
-    /// How many duplicates of this customer went unrecorded before this record.
+    /// How many duplicates of this customer were not recorded before this record.
     fn repeated(&mut self, who: &CustomerId, verdict: Option<Verdict>, now: Timestamp) -> u32 {
         let Some(verdict) = verdict else { return 0 };
         let before = match verdict {
@@ -147,7 +148,7 @@ impl Decider {
         before.map_or(0, |repeating| repeating.unrecorded)
     }
 
-    /// Customers whose duplicates have been counted for a minute, and how many there were.
+    /// Customers whose duplicates have been counted for a minute, and their counts.
     pub fn take_repeats(&mut self) -> Vec<(CustomerId, u32)> {
         let now = self.now();
         let early = self.repeating.len() > MAX_REPEATING;
@@ -168,7 +169,7 @@ impl Decider {
         self.write(effects, Some((who, case)), now, durable)
     }
 
-    /// From the next command on these rules decide.
+    /// Makes a rule set the active one, from the next command on.
     pub fn activate(&mut self, rules: Arc<RuleSet>, durable: u64) -> Written {
         let standing = Arc::new(self.standing.with_rules(&rules, self.now()));
         let set = Some(rules.hash().into());
@@ -177,7 +178,7 @@ impl Decider {
         self.mark(effects, durable)
     }
 
-    /// The record that says what is known of the clock, where that has changed.
+    /// The record of a change in the trust in the clock; `None`: nothing has changed.
     pub fn clock(&mut self, durable: u64) -> Option<Written> {
         let note = Some(self.take_clock()?.into());
         let effects = Effects { standing: Some(Arc::clone(&self.standing)), note, ..Effects::mark(Kind::Operator) };
@@ -192,7 +193,7 @@ impl Decider {
         self.mark(effects, durable)
     }
 
-    /// Takes over what is known of the clock; says how it has changed, where it has.
+    /// Takes over the state of the clock. Returns a note on the change, or `None` if nothing has changed.
     fn take_clock(&mut self) -> Option<&'static str> {
         let recorded = self.standing.clock();
         if recorded.is_some_and(|recorded| !self.clock.has_changed(recorded)) {
@@ -206,7 +207,7 @@ impl Decider {
         Some(note)
     }
 
-    /// What a person does to rules, channels and the clock. `None`: it is so already.
+    /// Applies an operator's act on rules, channels or the clock. `None`: the act changes nothing.
     pub fn govern(&mut self, act: &Act, durable: u64) -> Option<Written> {
         if *act == Act::AcceptClock {
             if !self.clock.is_in_doubt() {
@@ -247,7 +248,7 @@ impl Decider {
     }
 }
 
-/// What a record changes in a case. Replaying a record is this and nothing else.
+/// Applies a record to a customer. Replaying a record does exactly the same.
 pub fn touch(case: &Case, number: u64, at: Timestamp, effects: &Effects) -> Touched {
     let mut after = case.clone();
     let jobs = after.apply(number, at, effects);

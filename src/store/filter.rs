@@ -1,4 +1,4 @@
-//! Which jobs are meant: what lists show, and what people act on in bulk.
+//! The filter of jobs, for lists and for bulk actions.
 
 use std::str::FromStr;
 
@@ -10,17 +10,17 @@ use crate::{
     source::Duration,
 };
 
-/// All that is said must hold.
+/// A job must match all given fields.
 #[derive(Clone, Debug, Default)]
 pub struct JobFilter {
     pub state: Option<State>,
     pub customer: Option<CustomerId>,
-    /// The rule itself may be gone.
+    /// The rule may no longer exist.
     pub rule: Option<RuleId>,
     pub channel: Option<Channel>,
-    /// A part of what is said about it: the reason, the last error, or the kind of problem. In capitals or not.
+    /// A substring of the job's reason, last error, or kind of problem; case-insensitive.
     pub error: Option<String>,
-    /// Last tried, or due, at this time or later.
+    /// The job's last attempt or due time is at this time or later.
     pub since: Option<Timestamp>,
 }
 
@@ -35,7 +35,7 @@ impl JobFilter {
     }
 }
 
-/// From when on: `2h` ago, or a moment.
+/// The start of a time range: a duration before now (`2h`), or a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
     Ago(Duration),
@@ -58,7 +58,7 @@ impl FromStr for Since {
         if let Ok(moment) = text.parse::<jiff::Timestamp>() {
             return Ok(Self::At(moment.into()));
         }
-        text.parse().map(Self::Ago).map_err(|why| format!("{text:?} {why}; a moment stands as 2026-03-03T21:30:00Z"))
+        text.parse().map(Self::Ago).map_err(|why| format!("{text:?} {why}; a moment looks like 2026-03-03T21:30:00Z"))
     }
 }
 
@@ -74,18 +74,18 @@ mod tests {
     use crate::outbox::Trouble;
 
     #[test]
-    fn a_time_is_told_by_its_length_or_as_a_moment() {
+    fn a_time_range_begins_at_a_duration_before_now_or_at_a_moment() {
         let now = Timestamp(10_000_000);
         let from = |text: &str| text.parse::<Since>().map(|since| since.moment(now));
         assert_eq!(from("1h"), Ok(Timestamp(6_400_000)));
         assert_eq!(from("1970-01-01T00:00:07Z"), Ok(Timestamp(7_000)));
         for wrong in ["bogus", "", "7", "2026-03-03"] {
-            assert!(from(wrong).is_err_and(|why| why.ends_with("a moment stands as 2026-03-03T21:30:00Z")), "{wrong}");
+            assert!(from(wrong).is_err_and(|why| why.ends_with("a moment looks like 2026-03-03T21:30:00Z")), "{wrong}");
         }
     }
 
     #[test]
-    fn what_is_said_about_a_job_is_looked_through_in_any_case() {
+    fn the_error_filter_is_case_insensitive() {
         let fate = Fate { last_error: Some("mail.shop.example:465 said: 450 Greylisted".into()), ..Fate::default() };
         let fate = fate.problem(Trouble::Exhausted, "gave up");
         for (part, expected) in

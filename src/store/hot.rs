@@ -1,6 +1,7 @@
-//! What is durable and not yet in the view, and the jobs that are not final: the part of the store that is in memory.
+//! The part of the store that is in memory: durable changes that are not yet in the view, and the jobs that are not
+//! final.
 //!
-//! Reads look here first, then in the view. Everything in here has been made durable before it was put in.
+//! Reads look here first, then in the view. Everything here is durable.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -17,24 +18,24 @@ use crate::{
 
 use super::{stays::StayRow, view::Place};
 
-/// What is different about a customer since the view was last written.
+/// The changes of a customer since the view was last written.
 #[derive(Clone, Debug)]
 pub struct Touched {
     pub case: Arc<Case>,
-    /// There was no record of the customer before.
+    /// The customer had no record before.
     pub new: bool,
-    /// The contact is new.
+    /// The contact has changed.
     pub contact: bool,
-    /// Each job that was touched, as it is now.
+    /// Each changed job, in its latest state.
     pub jobs: Vec<Arc<Job>>,
     /// The stays that the customer was in when the view was last written.
     pub stays_before: Vec<StayRow>,
-    /// The callbacks that waited to be confirmed then, by the numbers of their records.
+    /// The callbacks that waited for confirmation at that time, by record number.
     pub waiting_before: Vec<u64>,
 }
 
 impl Touched {
-    /// About what it takes in memory. Measured: 1.5 KB with one open job that is new.
+    /// The approximate size in memory. Measured: 1.5 KB with one new open job.
     fn bytes(&self) -> usize {
         const CUSTOMER: usize = 800;
         const JOB: usize = 700;
@@ -47,7 +48,7 @@ impl Touched {
             + WAITING * waiting
     }
 
-    /// With what came later.
+    /// Adds later changes.
     fn merge(&mut self, later: Touched) {
         self.case = later.case;
         self.new |= later.new;
@@ -61,15 +62,15 @@ impl Touched {
     }
 }
 
-/// How far the view is complete.
+/// The state up to which the view is complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
-    /// The number of the latest record that is in there, with all before it.
+    /// The number of the latest record in the view; all earlier ones are in it too.
     pub applied: u64,
     pub customers: u64,
     /// The hash of the active rule set.
     pub active_set: Option<String>,
-    /// The number of the record that says what holds for all customers; 0: none does.
+    /// The number of the record with the state that applies to all customers; 0: there is none.
     pub standing: u64,
 }
 
@@ -89,18 +90,18 @@ impl Open {
     }
 }
 
-/// Callbacks of one customer that wait to be decided.
+/// The callbacks of one customer that wait for a decision.
 #[derive(Clone, Copy, Debug)]
 struct Ask {
     next_at: Timestamp,
-    /// When the oldest of them came.
+    /// The arrival of the oldest of them.
     since: Timestamp,
 }
 
-/// What is due at the same time goes in the order in which it was ordered.
+/// Jobs that are due at the same time are ordered by their place.
 type Due = (Channel, Timestamp, Place, JobId);
 
-/// Before everything that is due at this time, and behind it.
+/// The bounds before and behind all jobs that are due at this time.
 fn from(channel: &Channel, at: Timestamp) -> Due {
     (channel.clone(), at, (0, 0), JobId::from_bytes([0; 16]))
 }
@@ -111,21 +112,22 @@ fn up_to(channel: &Channel, at: Timestamp) -> Due {
 
 #[derive(Default)]
 pub struct Hot {
-    /// Touched since the last flush began.
+    /// Changed since the last flush began.
     dirty: HashMap<CustomerId, Touched>,
-    /// About what `dirty` takes in memory.
+    /// The approximate size of `dirty`.
     dirty_bytes: usize,
     /// Being written to the view.
     flushing: Arc<HashMap<CustomerId, Touched>>,
     open: HashMap<JobId, Open>,
-    /// Jobs that wait for their time, by channel.
+    /// Jobs that wait for their due time, by channel.
     due: BTreeSet<Due>,
-    /// Customers about whom something is to be asked, and from when on.
+    /// Customers with an open question to the provider's API.
     asks: HashMap<CustomerId, Ask>,
     asks_due: BTreeSet<(Timestamp, CustomerId)>,
-    /// The same customers, by when the oldest callback that waits came.
+    /// The same customers, by the arrival of their oldest waiting callback.
     asks_since: BTreeSet<(Timestamp, CustomerId)>,
-    /// Customers about whom the merchant's directory has something to do. Not kept: whoever waits for it asks again.
+    /// Customers to look up in the merchant's directory. Not durable: the next attempt of the waiting job adds the
+    /// customer again.
     wanted: BTreeSet<CustomerId>,
     counts: [u64; State::ALL.len()],
     customers: u64,
@@ -135,18 +137,18 @@ pub struct Hot {
 }
 
 impl Hot {
-    /// A case that the view does not have yet.
+    /// A customer's state that is not in the view yet.
     pub fn case(&self, id: &CustomerId) -> Option<&Arc<Case>> {
         self.dirty.get(id).or_else(|| self.flushing.get(id)).map(|touched| &touched.case)
     }
 
-    /// A job of a customer, where the view does not have it as it is now.
+    /// A customer's job, if its latest state is not in the view yet.
     pub fn job(&self, customer: &CustomerId, id: JobId) -> Option<&Arc<Job>> {
         let touched = [self.dirty.get(customer), self.flushing.get(customer)];
         touched.into_iter().flatten().flat_map(|touched| &touched.jobs).find(|job| job.id() == id)
     }
 
-    /// One decision's results, durable now.
+    /// Adds the result of one decision, which must be durable.
     pub fn publish(&mut self, id: &CustomerId, touched: Touched) {
         for job in &touched.jobs {
             self.index(id, job);
@@ -169,7 +171,7 @@ impl Hot {
         }
     }
 
-    /// Knows a job from here on, or forgets it when it is final.
+    /// Adds a job to the indexes or updates it; removes it when it is final.
     pub fn index(&mut self, id: &CustomerId, job: &Job) {
         if let Some(before) = self.open.remove(&job.id()) {
             self.counts[before.state as usize] -= 1;
@@ -193,7 +195,7 @@ impl Hot {
         self.open.insert(job.id(), open);
     }
 
-    /// Knows what is to be asked about a customer from here on.
+    /// Updates the index of questions for a customer.
     pub fn index_question(&mut self, id: &CustomerId, case: &Case) {
         if let Some(before) = self.asks.remove(id) {
             self.asks_due.remove(&(before.next_at, id.clone()));
@@ -207,8 +209,8 @@ impl Hot {
         }
     }
 
-    /// Takes up to `max` customers about whom the API is to be asked now, so that nobody else asks; each is put back by the next
-    /// record about them, or by `ask_again`.
+    /// Takes up to `max` customers about whom the API must be asked now, so that no other task takes them. The next
+    /// record about a customer, or `ask_again`, makes the customer due again.
     pub fn take_asks(&mut self, now: Timestamp, max: usize) -> Vec<CustomerId> {
         let due: Vec<_> = self.asks_due.iter().take_while(|(at, _)| *at <= now).take(max).cloned().collect();
         for ask in &due {
@@ -217,7 +219,7 @@ impl Hot {
         due.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Who was taken and not answered for is asked about again then, unless a record has put them back already.
+    /// Makes a taken customer due again at `at`, unless a record has done so already.
     pub fn ask_again(&mut self, id: &CustomerId, at: Timestamp) {
         if let Some(ask) = self.asks.get_mut(id)
             && !self.asks_due.contains(&(ask.next_at, id.clone()))
@@ -227,27 +229,28 @@ impl Hot {
         }
     }
 
-    /// When the API is to be asked next.
+    /// The time of the next question to the API.
     pub fn next_ask(&self) -> Option<Timestamp> {
         self.asks_due.first().map(|(at, _)| *at)
     }
 
-    /// The directory is to see to this customer.
+    /// Marks a customer for a lookup in the directory.
     pub fn want_contact(&mut self, id: CustomerId) {
         self.wanted.insert(id);
     }
 
-    /// Takes up to `max` customers whom the directory is to see to.
+    /// Takes up to `max` customers to look up in the directory.
     pub fn take_wanted(&mut self, max: usize) -> Vec<CustomerId> {
         (0..max).map_while(|_| self.wanted.pop_first()).collect()
     }
 
-    /// About how many customers something is to be asked.
+    /// The number of customers with an open question to the API.
     pub fn asked_about(&self) -> u64 {
         self.asks.len() as u64
     }
 
-    /// Customers whose oldest waiting callback came at this time or before, the oldest first, from after a place.
+    /// Customers whose oldest waiting callback arrived at `until` or earlier, the oldest first, after the place
+    /// `after`.
     pub fn waiting_since(
         &self,
         until: Timestamp,
@@ -263,7 +266,7 @@ impl Hot {
         self.asks_since.iter().take_while(|(since, _)| *since <= until).count() as u64
     }
 
-    /// The channels that jobs wait for.
+    /// The channels of all waiting jobs.
     pub fn channels_waited_for(&self) -> Vec<Channel> {
         let mut channels: Vec<Channel> = Vec::new();
         let mut next = self.due.first();
@@ -275,8 +278,8 @@ impl Hot {
         channels
     }
 
-    /// Takes up to `max` jobs of a channel that are due, so that nobody else takes them; each is put back by the next record
-    /// about it, or by `look_again`.
+    /// Takes up to `max` due jobs of a channel, so that no other task takes them. The next record about a job, or
+    /// `look_again`, makes the job due again.
     pub fn take_due(&mut self, channel: &Channel, now: Timestamp, max: usize) -> Vec<(CustomerId, JobId)> {
         let mut taken = Vec::new();
         while taken.len() < max {
@@ -291,7 +294,7 @@ impl Hot {
         taken
     }
 
-    /// A job that was taken and not begun is looked at again then, unless a record about it has put it back already.
+    /// Makes a taken job due again at `at`, unless a record about it has done so already.
     pub fn look_again(&mut self, id: JobId, at: Timestamp) {
         if let Some(open) = self.open.get(&id)
             && !self.due.contains(&open.due(id))
@@ -300,7 +303,8 @@ impl Hot {
         }
     }
 
-    /// A job that was to be looked at again at one time is looked at sooner. False: it waits no more, or for another time.
+    /// Makes a job due at `to` that was due at `from`. Returns false if the job no longer waits, or has another due
+    /// time.
     pub fn bring_forward(&mut self, id: JobId, from: Timestamp, to: Timestamp) -> bool {
         let waits = |open: &&Open| open.due_at <= from && matches!(open.state, State::Queued | State::Held);
         let Some(due_at) = self.open.get(&id).filter(waits).map(|open| open.due_at) else { return false };
@@ -320,7 +324,7 @@ impl Hot {
         }
     }
 
-    /// What waits behind a webhook that is on its way no more is looked at when it is due by itself.
+    /// When a webhook is no longer under way, makes the webhooks queued behind it due at their own times.
     fn look_behind(&mut self, case: &Case, job: &Job) {
         let is_under_way = matches!(job.fate.state, State::Queued | State::Held | State::Running);
         let channel = job.order.channel();
@@ -334,7 +338,7 @@ impl Hot {
         }
     }
 
-    /// Jobs that are held are looked at now: the rules have changed.
+    /// Makes all held jobs due now, after a change of rules or pauses.
     pub fn look_at_held(&mut self, now: Timestamp) {
         let held: Vec<JobId> =
             self.open.iter().filter(|(_, open)| open.state == State::Held).map(|(id, _)| *id).collect();
@@ -343,7 +347,7 @@ impl Hot {
         }
     }
 
-    /// When the next job of a channel is due.
+    /// The time at which the next job of a channel is due.
     pub fn next_due(&self, channel: &Channel) -> Option<Timestamp> {
         let first = self.due.range(from(channel, Timestamp(i64::MIN))..).next();
         first.filter(|(of, ..)| of == channel).map(|(_, at, ..)| *at)
@@ -383,7 +387,7 @@ impl Hot {
         self.active_set = Some(hash.to_owned());
     }
 
-    /// The number of the record that says what holds for all customers.
+    /// The number of the record with the state that applies to all customers.
     pub const fn standing(&self) -> u64 {
         self.standing
     }
@@ -392,12 +396,12 @@ impl Hot {
         self.standing = number;
     }
 
-    /// How many customers wait for the view.
+    /// How many changed customers are not in the view yet.
     pub fn waiting(&self) -> usize {
         self.dirty.len()
     }
 
-    /// About what the customers that wait for the view take in memory, in bytes.
+    /// The approximate size in memory of these customers, in bytes.
     pub const fn waiting_bytes(&self) -> usize {
         self.dirty_bytes
     }
@@ -406,11 +410,11 @@ impl Hot {
         &self.dirty
     }
 
-    /// What the view is to be given now, and how far it is complete with it.
+    /// Returns the changes to write to the view now, and the mark that the view has after them.
     pub fn begin_flush(&mut self) -> (Arc<HashMap<CustomerId, Touched>>, Mark) {
         let later = std::mem::take(&mut self.dirty);
         self.dirty_bytes = 0;
-        // What an earlier flush did not bring to an end goes along.
+        // The changes of an earlier flush that failed are written again.
         if self.flushing.is_empty() {
             self.flushing = Arc::new(later);
         } else {
@@ -433,7 +437,7 @@ impl Hot {
         (Arc::clone(&self.flushing), mark)
     }
 
-    /// The view has it.
+    /// The view contains the flushed changes.
     pub fn end_flush(&mut self) {
         self.flushing = Arc::default();
     }

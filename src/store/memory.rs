@@ -1,4 +1,4 @@
-//! The engine without a disk: for tests of rules, and to hold the other one against.
+//! The engine without a disk: for tests of rules, and as a reference for tests of the journal.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,7 +23,7 @@ use crate::{
     source::Files,
 };
 
-/// Everything, in one place, behind one lock.
+/// The whole store behind one lock.
 pub struct Memory {
     inner: Mutex<Inner>,
     jobs: watch::Sender<u64>,
@@ -98,7 +98,7 @@ impl Memory {
         }
     }
 
-    /// Keeps a record that holds for all customers.
+    /// Stores a record that applies to all customers.
     fn govern_all(&self, inner: &mut Inner, written: Written) {
         if let Some(standing) = &written.effects.standing {
             self.standing.send_replace(Arc::clone(standing));
@@ -260,7 +260,7 @@ impl Inner {
     }
 }
 
-/// The first `max` rows, and the place from before which the next page begins.
+/// The first `max` rows, and the place before which the next page begins.
 pub(super) fn page(rows: impl Iterator<Item = (CustomerId, Job)>, max: usize) -> Page<(CustomerId, Job), Place> {
     let mut rows: Vec<_> = rows.take(max.saturating_add(1)).collect();
     let more = rows.len() > max;

@@ -1,7 +1,8 @@
-//! What is remembered, so that nothing acknowledged is ever lost.
+//! The store: it keeps customers, jobs and records, and loses nothing that it has acknowledged.
 //!
-//! One way in: [`Store::submit`] takes a command, decides it in order, and answers when the result is durable. Two engines
-//! keep it: the journal with its view in sled, and memory for tests of rules. No type of an engine leaves its file.
+//! All writes go through [`Store::submit`]: it decides one command after the other and returns when the result is
+//! durable. There are two engines: the journal with its view in sled, and an in-memory engine for tests of rules. The
+//! types of an engine are private to its module.
 
 mod answers;
 mod decider;
@@ -44,10 +45,9 @@ use crate::{
     source::Files,
 };
 
-/// Says what holds a due job back that the store knows nothing of, and until when.
+/// A caller's own reason to delay a due job: returns the time until which the job must wait, or `None`.
 pub type NotBefore<'a> = dyn Fn(&Case, &Job) -> Option<Timestamp> + Sync + 'a;
 
-/// The store.
 #[derive(Clone)]
 pub enum Store {
     Journal(Arc<Journal>),
@@ -55,7 +55,8 @@ pub enum Store {
 }
 
 impl Store {
-    /// Opens a data directory, or makes one. Attempts that had begun and not ended are counted and will be repeated.
+    /// Opens a data directory, or creates one. Also returns the number of attempts that had begun and not ended; they
+    /// are repeated.
     pub async fn open(path: &Path, options: &Options, progress: Arc<Progress>) -> Result<(Self, usize), OpenError> {
         let (path, options) = (path.to_owned(), options.clone());
         let opened = tokio::task::spawn_blocking(move || Journal::open(&path, &options, &progress)).await;
@@ -69,7 +70,7 @@ impl Store {
         Ok((store, in_doubt.len()))
     }
 
-    /// A store of nothing, in memory.
+    /// An empty store in memory.
     pub fn memory(options: &Options) -> Self {
         Self::Memory(Arc::new(Memory::new(options)))
     }
@@ -81,8 +82,8 @@ impl Store {
         }
     }
 
-    /// Decides a command in order with all others; resolves when the result is durable. It goes its way also when nobody waits
-    /// for the answer any more.
+    /// Decides a command in order with all others. Returns when the result is durable. A submitted command is executed
+    /// even when the caller stops waiting for the answer.
     pub async fn submit(&self, command: Command) -> Result<Receipt, Refused> {
         match self {
             Self::Journal(journal) => journal.submit(command).await,
@@ -90,7 +91,7 @@ impl Store {
         }
     }
 
-    /// From the next command on these rules decide. They are kept for as long as a record names them.
+    /// Makes a rule set the active one, from the next command on. Its files are kept for as long as a record names it.
     pub async fn activate(&self, rules: Arc<RuleSet>) -> Result<(), Refused> {
         match self {
             Self::Journal(journal) => journal.activate(rules).await,
@@ -98,7 +99,7 @@ impl Store {
         }
     }
 
-    /// Pauses or resumes a rule or a channel.
+    /// Applies an operator's act to a rule, a channel or the clock, for example a pause or a resume.
     pub async fn govern(&self, act: Act) -> Result<Receipt, Refused> {
         match self {
             Self::Journal(journal) => journal.govern(act).await,
@@ -106,7 +107,7 @@ impl Store {
         }
     }
 
-    /// What holds for all customers, now and whenever it changes.
+    /// The state that applies to all customers, now and after each change.
     pub fn standing(&self) -> watch::Receiver<Arc<Standing>> {
         match self {
             Self::Journal(journal) => journal.standing(),
@@ -114,7 +115,7 @@ impl Store {
         }
     }
 
-    /// Stays that have lasted for a duration and were not decided for it, in the order in which they began, from after a place.
+    /// Stays that have reached a duration and were not decided for it, ordered by start time, after the place `after`.
     pub async fn overdue(
         &self,
         of: &Overdue,
@@ -127,7 +128,7 @@ impl Store {
         }
     }
 
-    /// When the first stay of this kind began that began after this.
+    /// The start time of the first stay of this kind that began after `after`.
     pub async fn next_stay(&self, stay: &Stay, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         match self {
             Self::Journal(journal) => journal.next_stay(stay, after).await,
@@ -135,12 +136,12 @@ impl Store {
         }
     }
 
-    /// Begins attempts at up to `max` jobs of a channel that are due. Each is durable before it is returned.
+    /// Begins attempts for up to `max` due jobs of a channel. Each attempt is durable before it is returned.
     pub async fn claim(&self, channel: &Channel, max: usize) -> Result<Vec<Attempt>, Refused> {
         self.claim_when(channel, max, None).await
     }
 
-    /// Likewise, but those for which `not_before` names a time are left until then.
+    /// Like `claim`, but skips a job for which `not_before` returns a time, until that time.
     pub async fn claim_when(
         &self,
         channel: &Channel,
@@ -161,7 +162,7 @@ impl Store {
                 Ok(Receipt::Go(attempt)) => begun.push(*attempt),
                 Ok(Receipt::NotBefore(at)) => self.look_again(job, at),
                 Ok(Receipt::LookUp) => {
-                    // The answer's record has it looked at again, and sooner.
+                    // The record of the lookup makes the job due again, earlier than this time.
                     self.look_again(job, self.now().plus_ms(HELD_AGAIN_MS));
                     self.want_contact(customer);
                 }
@@ -178,7 +179,7 @@ impl Store {
         }
     }
 
-    /// Takes up to `max` due jobs that nothing holds back; how many are looked at for that is bounded.
+    /// Takes up to `max` due jobs that `not_before` does not delay. It checks at most about `MAX_LOOKED_AT` jobs.
     fn take_when(&self, channel: &Channel, max: usize, not_before: Option<&NotBefore<'_>>) -> Vec<(CustomerId, JobId)> {
         let Some(not_before) = not_before else { return self.take_due(channel, max) };
         let (mut free, mut looked_at) = (Vec::new(), 0);
@@ -200,7 +201,7 @@ impl Store {
         free
     }
 
-    /// Records how an attempt ended. [`Receipt::Gone`]: something else has happened to the job meanwhile.
+    /// Records how an attempt ended. Returns [`Receipt::Gone`] if another command has changed the job meanwhile.
     pub async fn finish(&self, attempt: &Attempt, outcome: Outcome) -> Result<Receipt, Refused> {
         let command = Command::Finish {
             customer: attempt.customer.clone(),
@@ -225,7 +226,8 @@ impl Store {
         }
     }
 
-    /// A job for which `not_before` has named a time is looked at sooner. False: it waits no more, or for something else.
+    /// Makes a job due at `to` that `not_before` had delayed until `from`. Returns false if the job no longer waits, or
+    /// waits for another time.
     pub fn bring_forward(&self, job: JobId, from: Timestamp, to: Timestamp) -> bool {
         match self {
             Self::Journal(journal) => journal.bring_forward(job, from, to),
@@ -244,7 +246,7 @@ impl Store {
         self.standing().borrow().is_paused(channel)
     }
 
-    /// When the next job of a channel is due; `None` while none waits or the channel is paused.
+    /// The time at which the next job of a channel is due; `None` if no job waits or the channel is paused.
     pub fn next_due(&self, channel: &Channel) -> Option<Timestamp> {
         if self.is_paused(channel) {
             return None;
@@ -255,8 +257,8 @@ impl Store {
         }
     }
 
-    /// Takes up to `max` customers about whom the provider's API is to be asked now; nobody else asks about them until the next
-    /// record about them, or `ask_again`.
+    /// Takes up to `max` customers about whom the provider's API must be asked now. A taken customer is not returned
+    /// again before the next record about them or a call of `ask_again`.
     pub fn take_asks(&self, max: usize) -> Vec<CustomerId> {
         match self {
             Self::Journal(journal) => journal.take_asks(max),
@@ -271,7 +273,7 @@ impl Store {
         }
     }
 
-    /// When the provider's API is to be asked next.
+    /// The time of the next question to the provider's API.
     pub fn next_ask(&self) -> Option<Timestamp> {
         match self {
             Self::Journal(journal) => journal.next_ask(),
@@ -279,8 +281,8 @@ impl Store {
         }
     }
 
-    /// Customers whose oldest waiting callback came at this time or before, the oldest first, from after a place. Their callbacks are
-    /// durable, so the same are found after a restart.
+    /// Customers whose oldest waiting callback arrived at `until` or earlier, the oldest first, after the place
+    /// `after`. Waiting callbacks are durable, so the result is the same after a restart.
     pub fn waiting_since(
         &self,
         until: Timestamp,
@@ -300,7 +302,7 @@ impl Store {
         }
     }
 
-    /// The merchant's directory is to see to this customer.
+    /// Marks a customer for a lookup in the merchant's directory.
     fn want_contact(&self, customer: CustomerId) {
         match self {
             Self::Journal(journal) => journal.want_contact(customer),
@@ -308,7 +310,8 @@ impl Store {
         }
     }
 
-    /// Takes up to `max` customers for whom mails wait for the merchant's directory, or are a problem without it.
+    /// Takes up to `max` customers whose mails wait for a lookup in the merchant's directory, or are problems without
+    /// it.
     pub fn take_wanted(&self, max: usize) -> Vec<CustomerId> {
         match self {
             Self::Journal(journal) => journal.take_wanted(max),
@@ -316,7 +319,7 @@ impl Store {
         }
     }
 
-    /// The channels that jobs wait for, configured or not.
+    /// The channels of all waiting jobs, also channels that are not configured.
     pub fn channels_waited_for(&self) -> Vec<Channel> {
         match self {
             Self::Journal(journal) => journal.channels_waited_for(),
@@ -324,7 +327,7 @@ impl Store {
         }
     }
 
-    /// Changes whenever jobs or questions are ordered or change.
+    /// Changes whenever a job or a question is created or changes.
     pub fn jobs_changed(&self) -> watch::Receiver<u64> {
         match self {
             Self::Journal(journal) => journal.jobs_changed(),
@@ -332,7 +335,7 @@ impl Store {
         }
     }
 
-    /// What is known of a customer.
+    /// The state of a customer; `None` if the customer is not known.
     pub fn customer(&self, id: &CustomerId) -> Result<Option<Arc<Case>>, StoreError> {
         match self {
             Self::Journal(journal) => journal.case(id),
@@ -340,7 +343,7 @@ impl Store {
         }
     }
 
-    /// A customer's records, the newest first, from before a number.
+    /// A customer's records, newest first, before the number `before`.
     pub fn timeline(&self, id: &CustomerId, before: Option<u64>, max: usize) -> Result<Page<Entry, u64>, StoreError> {
         let last = match before {
             Some(number) => number,
@@ -356,7 +359,8 @@ impl Store {
         }
     }
 
-    /// Records of all customers in their order, from this number on (or the oldest there is). None: there are no more.
+    /// Records of all customers by number, from `first` (or from the oldest record there is) on. Empty: there are no
+    /// more.
     pub async fn records(&self, first: u64, max: usize) -> Result<Vec<Entry>, StoreError> {
         let records = match self {
             Self::Journal(journal) => journal.records(first, max).await?,
@@ -365,8 +369,8 @@ impl Store {
         Ok(records.into_iter().map(timeline_entry).collect())
     }
 
-    /// Jobs, the newest first, from before a place. Of one customer they are read from the history, without waiting for the
-    /// view.
+    /// Jobs, newest first, before the place `before`. The jobs of one customer are read from the history, without
+    /// waiting for the view.
     pub async fn jobs(
         &self,
         filter: &JobFilter,
@@ -385,7 +389,7 @@ impl Store {
         }
     }
 
-    /// All that was ordered for a customer in the latest part of their history, and what is open from before; the newest first.
+    /// The jobs that the latest records of a customer ordered, and all open jobs; newest first.
     pub fn jobs_of(&self, customer: &CustomerId) -> Result<Vec<Job>, StoreError> {
         let entries = self.timeline(customer, None, MAX_HISTORY)?.rows;
         let mut jobs = timeline::jobs(&entries);
@@ -400,7 +404,7 @@ impl Store {
         Ok(jobs)
     }
 
-    /// Whose job it is, in any state.
+    /// A job in any state, with its customer.
     pub async fn job(&self, id: JobId) -> Result<Option<(CustomerId, Job)>, StoreError> {
         match self {
             Self::Journal(journal) => journal.job(id).await,
@@ -408,7 +412,7 @@ impl Store {
         }
     }
 
-    /// Customers in the order of their ids, from after one.
+    /// Customers ordered by id, after `after`.
     pub async fn customers(
         &self,
         after: Option<&CustomerId>,
@@ -420,7 +424,7 @@ impl Store {
         }
     }
 
-    /// The rule set that was active last, by its hash.
+    /// The hash of the latest active rule set.
     pub fn active_set(&self) -> Option<String> {
         match self {
             Self::Journal(journal) => journal.active_set(),
@@ -428,7 +432,7 @@ impl Store {
         }
     }
 
-    /// A rule set's texts, as long as a record names it.
+    /// The files of a rule set; they are kept for as long as a record names the set.
     pub fn rule_set(&self, hash: &str) -> Result<Option<Files>, StoreError> {
         match self {
             Self::Journal(journal) => journal.rule_set(hash),
@@ -436,7 +440,7 @@ impl Store {
         }
     }
 
-    /// Why commands are refused just now; `None` when they are taken.
+    /// The reason why the store refuses commands now; `None` if it accepts them.
     pub fn trouble(&self) -> Option<Refused> {
         match self {
             Self::Journal(journal) => journal.trouble(),
@@ -452,7 +456,7 @@ impl Store {
         Figures { braked: self.standing().borrow().braked_channels().count() as u64, ..figures }
     }
 
-    /// Takes nothing more, writes down what waits, and lets go of the directory.
+    /// Accepts no more commands, writes the waiting ones, and releases the directory's lock.
     pub async fn close(&self) {
         match self {
             Self::Journal(journal) => journal.close().await,
@@ -460,7 +464,7 @@ impl Store {
         }
     }
 
-    /// Where it is on the disk.
+    /// The data directory; `None` for a store in memory.
     pub fn path(&self) -> Option<PathBuf> {
         match self {
             Self::Journal(journal) => Some(journal.path().to_owned()),
@@ -469,14 +473,14 @@ impl Store {
     }
 }
 
-/// How many records of a customer's history are read for their jobs.
+/// How many records of a customer are read to list their jobs, at most.
 const MAX_HISTORY: usize = 1_000;
 
-/// How many due jobs are looked at, at most, to find those that nothing holds back.
+/// How many due jobs one claim checks, at most.
 const MAX_LOOKED_AT: usize = 2_000;
 
-/// How soon a job that is held, or was not due after all, is looked at again.
+/// Delay before a job is checked again that is held, or was not due.
 const HELD_AGAIN_MS: i64 = 60_000;
 
-/// How soon a job is looked at again whose attempt could not be recorded.
+/// Delay before a job is checked again whose attempt could not be recorded.
 const REFUSED_AGAIN_MS: i64 = 1_000;

@@ -1,4 +1,4 @@
-//! How a store is kept, and who is told of what it does.
+//! The options of a store, and the functions that it calls.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,33 +9,33 @@ use crate::{
     outbox::Channel,
 };
 
-/// How a store is kept.
+/// The options of a store.
 #[derive(Clone)]
 pub struct Options {
     pub clock: Clock,
     pub policy: Policy,
-    /// Of the channels that have one.
+    /// The brake of each channel that has one.
     pub brakes: Vec<(Channel, Brake)>,
-    /// Below so much free space on the disk callbacks are refused, in bytes.
+    /// With less free space on the disk than this, in bytes, callbacks are refused.
     pub min_free_bytes: u64,
-    /// What sled may keep in memory, in bytes.
+    /// The limit of sled's cache, in bytes.
     pub view_cache_bytes: u64,
-    /// The deadline for sled to open an empty view. A large view gets more, a flush four times as much.
+    /// The deadline for sled to open an empty view. A large view gets more time, a flush four times as much.
     pub view_patience: Duration,
-    /// How large the journal's segments are.
+    /// The sizes of the journal's segments.
     pub segments: SegmentSizes,
-    /// What the journal is written through. A test can record every operation, and let any fail.
+    /// The disk that the journal writes to. A test can record every operation, and make any of them fail.
     pub disk: Disk,
     /// Called between the steps of a commit. For tests that stop or fail there.
     pub interrupt: Option<Interrupt>,
-    /// Called for each record that has become durable, in their order, by the thread that writes: it has to be quick.
+    /// Called for each durable record, in order, on the thread that writes; it must return quickly.
     pub recorder: Option<Recorder>,
 }
 
-/// Somebody who is told of each durable record.
+/// A function that is called with each durable record.
 pub type Recorder = Arc<dyn Fn(&record::Header, &Effects) + Send + Sync>;
 
-/// What a test does at a step: `Err` is what the disk would have said.
+/// A function of a test that runs at each step; `Err` simulates an error of the disk.
 pub type Interrupt = Arc<dyn Fn(Step) -> std::io::Result<()> + Send + Sync>;
 
 impl Default for Options {

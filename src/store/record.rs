@@ -1,8 +1,8 @@
 //! One line of the journal: a number, a checksum, and the effects of one decision.
 //!
-//! `{"c":"5be0217d","n":12345,"d":12310,"p":11870,"at":1795419000123,"k":"callback",…}` and a newline. `c` is the CRC-32C of all
-//! that follows it in the line; `n` counts without gaps; `d` is the last number that was proven durable when this was
-//! written; `p` is the same customer's previous record.
+//! `{"c":"5be0217d","n":12345,"d":12310,"p":11870,"at":1795419000123,"k":"callback",…}` and a newline. `c` is the
+//! CRC-32C of the rest of the line; `n` counts without gaps; `d` is the latest number that was known to be durable when
+//! the line was written; `p` is the number of the same customer's previous record.
 
 use std::io::Write;
 
@@ -10,13 +10,13 @@ use serde::Deserialize;
 
 use crate::{clock::Timestamp, decide::Effects};
 
-/// What every line begins with.
+/// The first bytes of every line.
 pub const BEGIN: &[u8] = b"{\"c\":\"";
 
 /// [`BEGIN`], eight hexadecimal digits, `",`.
 const PREFIX_BYTES: usize = 16;
 
-/// What stands before the effects.
+/// The fields before the effects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Header {
     pub n: u64,
@@ -32,16 +32,16 @@ pub struct Record {
     pub effects: Effects,
 }
 
-/// Why a line is no record.
+/// The reason why a line is not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// The checksum is not that of the line.
+    /// The checksum does not match.
     Checksum,
-    /// The checksum is right, but the line says something that this program can't read.
+    /// The checksum matches, but this program cannot read the content.
     Unreadable,
 }
 
-/// Appends one whole line.
+/// Appends one line, with its newline.
 pub fn encode(into: &mut Vec<u8>, header: Header, effects: &Effects) -> serde_json::Result<()> {
     let start = into.len();
     into.extend_from_slice(b"{\"c\":\"00000000\",");
@@ -52,7 +52,7 @@ pub fn encode(into: &mut Vec<u8>, header: Header, effects: &Effects) -> serde_js
         write!(into, "\"p\":{p},").map_err(io)?;
     }
     write!(into, "\"at\":{},", at.millis()).map_err(io)?;
-    // The effects are an object that always has a kind; its brace is the line's.
+    // The effects are a non-empty object; its opening brace is removed, because the line has one already.
     let brace = into.len();
     serde_json::to_writer(&mut *into, effects)?;
     into.remove(brace);
@@ -60,7 +60,7 @@ pub fn encode(into: &mut Vec<u8>, header: Header, effects: &Effects) -> serde_js
     Ok(())
 }
 
-/// The text of one JSON object that is not empty as a line with a checksum, like a record's.
+/// A line with a checksum, like a record's, from the text of one non-empty JSON object.
 pub fn with_checksum(object: &[u8]) -> Vec<u8> {
     let mut line = b"{\"c\":\"00000000\",".to_vec();
     line.extend_from_slice(object.strip_prefix(b"{").unwrap_or(object));
@@ -68,7 +68,7 @@ pub fn with_checksum(object: &[u8]) -> Vec<u8> {
     line
 }
 
-/// Fills in the checksum of the line that begins at `start`, and ends the line.
+/// Fills in the checksum of the line that begins at `start`, and appends the newline.
 fn finish(into: &mut Vec<u8>, start: usize) {
     let sum = crc32c::crc32c(&into[start + PREFIX_BYTES..]);
     let digits = format!("{sum:08x}");
@@ -76,12 +76,12 @@ fn finish(into: &mut Vec<u8>, start: usize) {
     into.push(b'\n');
 }
 
-/// Whether the checksum of a line (without its newline) is right.
+/// Whether the checksum of a line (without its newline) matches.
 pub fn is_whole(line: &[u8]) -> bool {
     claimed_sum(line).is_some_and(|sum| crc32c::crc32c(&line[PREFIX_BYTES..]) == sum)
 }
 
-/// The header of a line (without its newline) whose checksum is right.
+/// Returns the header of a line (without its newline) whose checksum matches.
 pub fn verify(line: &[u8]) -> Result<Header, Broken> {
     if !is_whole(line) {
         return Err(Broken::Checksum);
@@ -100,7 +100,7 @@ fn claimed_sum(line: &[u8]) -> Option<u32> {
         return None;
     }
     let digits = std::str::from_utf8(&line[6..14]).ok()?;
-    // Only what `encode` writes: no sign, no upper case.
+    // Accepts only what `encode` writes: no sign, no upper case.
     if !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
         return None;
     }
@@ -126,12 +126,12 @@ fn header(line: &[u8]) -> Option<Header> {
     Some(Header { n, d, p, at: Timestamp(field(b"\"at\":")?) })
 }
 
-/// Whether this is the line that ends a segment. It has the number of the record that follows in the next segment.
+/// Whether this line ends a segment. Its number is that of the first record of the next segment.
 pub fn is_seal(line: &[u8]) -> bool {
     line.ends_with(b",\"k\":\"sealed\"}")
 }
 
-/// The number of a line, without looking whether the line is whole.
+/// The number of a line, without checking the checksum.
 pub fn number(line: &[u8]) -> Option<u64> {
     header_number(line.get(PREFIX_BYTES..)?)
 }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_comes_back_as_it_went() {
+    fn an_encoded_record_decodes_to_the_same_record() {
         let line = line();
         let (newline, line) = line.split_last().expect("not empty");
         assert_eq!(*newline, b'\n');
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_is_seen() {
+    fn every_flipped_bit_is_detected() {
         let line = line();
         let line = &line[..line.len() - 1];
         for at in 0..line.len() {

@@ -1,7 +1,7 @@
-//! Stays, as timers look for them: by status and by when they began.
+//! Stays, indexed for timers by status and by start time.
 //!
-//! A customer has one in a status and one in a processing status. The view keeps them in order, so that nobody who waits costs
-//! anything while none is due.
+//! A customer has one stay in a status and one in a processing status. The view keeps stays in order, so that waiting
+//! customers cost nothing until a timer is due.
 
 use crate::{
     clock::Timestamp,
@@ -15,11 +15,11 @@ use crate::{
 pub struct StayRow {
     pub stay: Stay,
     pub entered_at: Timestamp,
-    /// Every duration up to this has been decided, in milliseconds.
+    /// All durations up to this one have been decided, in milliseconds.
     pub decided_ms: i64,
 }
 
-/// The stays that a case is in.
+/// The stays that a customer is in.
 pub fn rows(case: &Case) -> Vec<StayRow> {
     let of = |(stay, entered_at)| {
         let decided_ms = case.timers.decided_ms(&stay);
@@ -28,14 +28,14 @@ pub fn rows(case: &Case) -> Vec<StayRow> {
     case.customer.iter().flat_map(stays).map(of).collect()
 }
 
-/// Stays that have lasted for a duration and were not decided for it.
+/// A query for stays that have reached a duration and were not decided for it.
 #[derive(Clone, Debug)]
 pub struct Overdue {
     pub stay: Stay,
     pub after_ms: i64,
-    /// Those that began after this …
+    /// Only stays that began after this time …
     pub entered_after: Timestamp,
-    /// … and up to this.
+    /// … and up to this time.
     pub entered_until: Timestamp,
 }
 

@@ -1,4 +1,4 @@
-//! A customer's history, read backwards: each record names the same customer's record before it.
+//! A customer's history, read backwards: each record names the previous record of the same customer.
 
 use super::{Page, StoreError, record::Record};
 use crate::{
@@ -15,17 +15,17 @@ pub struct Entry {
     pub at: Timestamp,
     pub kind: Kind,
     pub effects: Effects,
-    /// The number of the record that answered for this callback.
+    /// The number of the record with the provider's answer that decided this callback.
     pub answered_by: Option<u64>,
 }
 
 impl Entry {
-    /// What became of the observation; `None` where the record is about something else.
+    /// The verdict on the observation; `None` if the record is about something else.
     pub const fn verdict(&self) -> Option<Verdict> {
         self.effects.verdict
     }
 
-    /// The status before and after. Outside `None`: there was no observation before.
+    /// The status before and after. The first part is `None` if there was no observation before.
     pub fn edge(&self) -> Option<(Option<&Status>, &Status)> {
         let now = self.effects.now.as_ref()?;
         match self.effects.verdict? {
@@ -34,7 +34,7 @@ impl Entry {
         }
     }
 
-    /// Whether the job was ordered by this.
+    /// Whether this record ordered the job.
     pub fn ordered(&self, job: &Job) -> bool {
         job.order.number == self.number || self.answered_by == Some(job.order.number)
     }
@@ -49,8 +49,8 @@ pub fn timeline_entry(record: Record) -> Entry {
     Entry { number: header.n, at: header.at, kind: effects.kind, effects, answered_by: None }
 }
 
-/// A page of a timeline in which each callback that was confirmed says what became of it: its own verdict, and with the one that
-/// counted stands what changed and what the rules made of it. Answers that changed something by themselves keep their entries.
+/// A page of a timeline in which each confirmed callback has its own verdict; the callback that counted also has the
+/// change and the outcomes of the rules. An answer keeps an entry of its own if it changed something by itself.
 pub fn settled(page: Page<Entry, u64>) -> Page<Entry, u64> {
     let mut rows = page.rows;
     let answers: Vec<Entry> = rows.iter().filter(|entry| !entry.effects.settled.is_empty()).cloned().collect();
@@ -78,7 +78,7 @@ pub fn settled(page: Page<Entry, u64>) -> Page<Entry, u64> {
     Page { rows, next: page.next }
 }
 
-/// The jobs that these entries (the newest first) ordered, as the latest of them left each.
+/// The jobs that these entries (newest first) ordered, in their latest state.
 pub fn jobs(entries: &[Entry]) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::new();
     for entry in entries.iter().rev() {
@@ -95,7 +95,7 @@ pub fn jobs(entries: &[Entry]) -> Vec<Job> {
     jobs
 }
 
-/// Walks from record `last` back over at most `max` records.
+/// Reads at most `max` records backwards, from record `last`.
 pub fn walk(
     read: impl Fn(u64) -> Result<Option<Record>, StoreError>,
     last: u64,
@@ -104,9 +104,9 @@ pub fn walk(
     let mut rows = Vec::new();
     let mut number = last;
     while number != 0 && rows.len() < max {
-        // History before the retention is gone.
+        // The record is older than the retention and was deleted.
         let Some(record) = read(number)? else { return Ok(Page { rows, next: None }) };
-        // A chain goes strictly back; whatever else a damaged one did would never end.
+        // The numbers of a chain always fall. This keeps a damaged chain from looping forever.
         number = record.header.p.min(number - 1);
         rows.push(timeline_entry(record));
     }

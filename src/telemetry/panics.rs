@@ -1,7 +1,7 @@
-//! What the log says of a panic: where it happened, at once and then once a minute for each place.
+//! Logs panics: the location, at once and then at most once a minute for each location.
 //!
-//! A panic's message may contain anything, a customer's data too, so only a literal of the source is shown. The standard hook
-//! would write every message, each time.
+//! A panic's message may contain any data, including a customer's, so the message is logged only if it is a literal of
+//! the source. The standard hook would write every message each time.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -14,9 +14,9 @@ use std::{
 use super::Throttle;
 use crate::stack::literal;
 
-/// From here on panics go to the log.
+/// From then on, panics are logged.
 pub fn log_panics() {
-    // As many entries as the source has places that panic.
+    // At most one entry for each location in the source that panics.
     let places: Mutex<HashMap<(String, u32, u32), Throttle>> = Mutex::default();
     set_hook(Box::new(move |panic| {
         let place = panic.location().map_or((String::new(), 0, 0), |at| (at.file().to_owned(), at.line(), at.column()));
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_literal_of_the_source_is_shown() {
+    fn only_a_literal_of_the_source_is_logged() {
         let of = |payload: Box<dyn Any + Send>| literal(&*payload);
         let customer = String::from("C-77");
         assert_eq!(of(catch_unwind(|| panic!("a literal")).expect_err("panics")), "a literal");

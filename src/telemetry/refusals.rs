@@ -1,7 +1,8 @@
-//! Requests and connections that a listener has refused: by kind, how many since the start and when the last, and a log line
-//! for each kind, at once and then once a minute.
+//! Requests and connections that a listener has refused: for each kind the number since the start, the time of the
+//! last, and a log line, at once and then at most once a minute.
 //!
-//! A line has the answer, the field and the reason, all of them words of this program; nothing of a request is in it.
+//! A line contains the status, the field and the reason, all of them constants of this program, and no part of a
+//! request.
 
 use std::{
     fmt,
@@ -18,7 +19,7 @@ use crate::clock::{Clock, Timestamp};
 
 macro_rules! refusals {
     ($($(#[$doc:meta])* $kind:ident = $level:ident $answer:literal $about:literal),+ $(,)?) => {
-        /// Why a request or a connection was refused. The names stand in `status` and in metrics.
+        /// The reason why a request or a connection was refused. The names appear in `status` and in metrics.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(non_camel_case_types)]
         pub enum Refusal {
@@ -32,18 +33,19 @@ macro_rules! refusals {
                 match self { $(Self::$kind => stringify!($kind),)+ }
             }
 
-            /// The status of the answer; `None` where the connection was closed without one.
+            /// The status code of the response; `None` if the connection was closed without a response.
             pub const fn answer(self) -> Option<u16> {
                 let status = match self { $(Self::$kind => $answer,)+ };
                 if status == 0 { None } else { Some(status) }
             }
 
-            /// What it means, for an operator.
+            /// An explanation for the operator.
             pub const fn about(self) -> &'static str {
                 match self { $(Self::$kind => $about,)+ }
             }
 
-            /// What strangers on the Internet do all day is information, what may concern the provider a warning.
+            /// The log level: info for what scanners on the Internet cause all the time, warning for what may concern
+            /// the provider.
             const fn level(self) -> Level {
                 match self { $(Self::$kind => Level::$level,)+ }
             }
@@ -52,39 +54,39 @@ macro_rules! refusals {
 }
 
 refusals! {
-    wrong_hash = WARN 401 "a callback's hash does not belong to any secret in `callback.secrets`; compare them with the secret in the provider's back office",
+    wrong_hash = WARN 401 "a callback's hash does not match any secret in `callback.secrets`; compare them with the secret in the provider's back office",
     no_hash = WARN 401 "a callback had no hash",
     malformed = WARN 400 "a callback's body could not be read",
-    /// The hash is right, so the provider has changed the shape of its callbacks.
-    malformed_signed = ERROR 400 "a callback with a right hash could not be read: the provider has changed the shape of its callbacks",
+    /// The hash is correct, so the provider has changed the shape of its callbacks.
+    malformed_signed = ERROR 400 "a callback with a correct hash could not be read: the provider has changed the shape of its callbacks",
     unknown_type = WARN 422 "a callback had a callbackType that the provider does not document",
-    /// The body fails its shape, and its hash is right by the formula of KYC callbacks.
-    unknown_type_signed = ERROR 422 "a callback with a right hash had a callbackType that is not known: the provider has a new type of callback",
+    /// The body has an unknown shape, but its hash is correct by the formula of KYC callbacks.
+    unknown_type_signed = ERROR 422 "a callback with a correct hash had an unknown callbackType: the provider has a new type of callback",
     too_large = WARN 413 "a body was larger than 64 KiB",
     body_timeout = WARN 408 "a body did not arrive in time",
-    body_broken = WARN 400 "a body broke off, or its chunks were wrong",
-    /// A POST: it may be the provider, with a path that is not configured here.
-    wrong_path = WARN 404 "a POST came to another path than `callback.path`; compare it with the URL in the provider's back office",
-    not_found = INFO 404 "a request that is no POST came to a path that is not there",
-    wrong_method = WARN 405 "a request to `callback.path` was no POST",
+    body_broken = WARN 400 "a body was incomplete, or its chunks were malformed",
+    /// A POST may come from the provider, with a path that differs from the configured one.
+    wrong_path = WARN 404 "a POST request had a path other than `callback.path`; compare it with the URL in the provider's back office",
+    not_found = INFO 404 "a request with a method other than POST had an unknown path",
+    wrong_method = WARN 405 "a request to `callback.path` was not a POST",
     forbidden = WARN 403 "a request came from an address that is not in `callback.allow_from`",
-    unavailable = WARN 503 "a callback could not be stored, and the provider was asked to come again",
+    unavailable = WARN 503 "a callback could not be stored; the response told the provider to retry",
     failed = ERROR 500 "the decision about a callback failed",
     bad_request = INFO 400 "a request had a target, a Host or a length that HTTP does not allow",
     transfer_coding = WARN 501 "a request had a Transfer-Encoding other than chunked",
-    not_http = INFO 400 "a connection did not speak HTTP",
+    not_http = INFO 400 "a connection did not use HTTP",
     headers_too_large = INFO 431 "a request's head was too large",
     head_timeout = INFO 408 "a request's head did not arrive in time",
-    no_tls = INFO 400 "a connection spoke plain HTTP where TLS is expected",
+    no_tls = INFO 400 "a connection used plain HTTP on a port that requires TLS",
     tls = INFO 0 "a TLS handshake failed",
-    crowded = WARN 0 "a connection was closed because there were too many",
+    crowded = WARN 0 "a connection was closed because there were too many connections",
     no_descriptor = ERROR 0 "a connection could not be accepted",
     panic = ERROR 500 "the handling of a request panicked",
     wrong_token = WARN 401 "a request to the admin side had a wrong token, or none",
-    wrong_host = WARN 421 "a request to the admin side called it by a name that is not in `admin.hosts`",
+    wrong_host = WARN 421 "a request to the admin side named a host that is not in `admin.hosts`",
 }
 
-/// How often one kind was refused, and when last.
+/// The number of refusals of one kind, and the time of the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
     pub kind: Refusal,
@@ -117,13 +119,13 @@ impl Refusals {
         self.listener
     }
 
-    /// Counts one, and logs it where this kind may have a line now. `field` is what is wrong, `reason` in a few words why;
-    /// neither contains anything from the request.
+    /// Counts one refusal, and logs it if the throttle of this kind allows a line now. `field` is the part that is
+    /// wrong, `reason` a short explanation; neither may contain data from the request.
     pub fn note(&self, kind: Refusal, field: &'static str, reason: impl fmt::Display) {
         self.note_many(kind, 1, field, reason);
     }
 
-    /// Counts several of a kind that were refused together.
+    /// Counts several refusals of one kind that happened together.
     pub fn note_many(&self, kind: Refusal, count: u64, field: &'static str, reason: impl fmt::Display) {
         let Some(kept) = self.kinds.get(kind as usize) else { return };
         kept.last_ms.store(self.clock.now().millis(), Relaxed);
@@ -145,7 +147,7 @@ impl Refusals {
         }
     }
 
-    /// The kinds of which there was any.
+    /// Returns the kinds that were counted at least once.
     pub fn counts(&self) -> Vec<Count> {
         let counted = Refusal::ALL.iter().zip(&self.kinds).map(|(kind, kept)| Count {
             kind: *kind,
@@ -175,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_counted_with_the_time_of_the_last() {
+    fn each_kind_is_counted_with_the_time_of_its_last_refusal() {
         let clock = Clock::manual(Timestamp(1_000));
         let refusals = Refusals::new("public", clock.clone());
         assert_eq!(refusals.counts(), []);

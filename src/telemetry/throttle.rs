@@ -1,19 +1,20 @@
-//! How often the log may say the same thing, where strangers choose how often it happens.
+//! Limits how often the same line is logged, where clients on the network control how often its cause occurs.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-/// Between two lines about the same thing.
+/// The minimum time between two equal lines.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Lets the first line through at once, then one per interval, and counts those between. No lock, no allocation.
+/// Lets the first line pass at once, then one line per interval, and counts the lines in between. Uses no lock and no
+/// allocation.
 #[derive(Debug)]
 pub struct Throttle {
     start: Instant,
     interval_ms: u64,
-    /// In milliseconds after `start`: from then on a line may be written.
+    /// The time from which the next line may pass, in milliseconds after `start`.
     next_ms: AtomicU64,
     left_out: AtomicU64,
 }
@@ -30,7 +31,7 @@ impl Throttle {
         Self { start: Instant::now(), interval_ms, next_ms: AtomicU64::new(0), left_out: AtomicU64::new(0) }
     }
 
-    /// Whether the line may be written; then with the number of lines that were left out before it.
+    /// Returns the number of lines left out before this one if the line may be written; otherwise `None`.
     pub fn pass(&self) -> Option<u64> {
         self.pass_at(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_threads_one_writes_and_the_others_are_counted() {
+    fn only_one_of_many_threads_writes_and_the_others_are_counted() {
         let throttle = Throttle::default();
         let passed: Vec<u64> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8)

@@ -1,24 +1,24 @@
-//! How deep and how large the code of a template may be, counted before minijinja reads it.
+//! Limits the depth and size of a template's code, before minijinja reads it.
 //!
-//! minijinja's parser, compiler and destructor call themselves for each operator and each nested statement, so depth costs stack. What is
-//! counted here is never less than the depth of the tree that the parser makes.
+//! minijinja's parser, compiler and destructor recurse for each operator and each nested statement, so depth uses
+//! stack. The depth counted here is never less than the depth of the parser's tree.
 
 use std::ops::Range;
 
 use super::tokens::{Block, Kind, Token};
 
-/// Brackets in brackets.
+/// Maximum depth of nested brackets.
 const MAX_BRACKETS: usize = 32;
-/// Operators, dots, filters, tests and brackets that can stand in each other in one expression.
+/// Maximum number of operators, dots, filters, tests and brackets that can nest in one expression.
 const MAX_OPERATORS: usize = 200;
-/// Statements in statements.
+/// Maximum depth of nested statements.
 const MAX_STATEMENTS: usize = 32;
-/// Statements in statements, where each `elif` counts as one in the branch before it.
+/// Maximum depth of nested statements, where each `elif` counts as one more level.
 const MAX_BRANCHES: usize = 100;
-/// Words and signs in all code of a template.
+/// Maximum number of tokens in all code of a template.
 const MAX_TOKENS: usize = 20_000;
 
-/// The first place where the template is too deep or too large, and why.
+/// The first place at which the template is too deep or too large, with the message.
 pub(super) fn excess(blocks: &[Block<'_>]) -> Option<(Range<usize>, String)> {
     let mut tokens = 0;
     let mut open: Vec<usize> = Vec::new();
@@ -26,7 +26,7 @@ pub(super) fn excess(blocks: &[Block<'_>]) -> Option<(Range<usize>, String)> {
         tokens += block.tokens.len();
         let Some(first) = block.tokens.first() else { continue };
         if tokens > MAX_TOKENS {
-            return Some((first.span(), format!("the template has more than {MAX_TOKENS} words and signs of code")));
+            return Some((first.span(), format!("the template has more than {MAX_TOKENS} tokens of code")));
         }
         if let Some(found) = too_deep(&block.tokens) {
             return Some(found);
@@ -54,10 +54,10 @@ pub(super) fn excess(blocks: &[Block<'_>]) -> Option<(Range<usize>, String)> {
     None
 }
 
-/// One pair of brackets, or what stands outside of all.
+/// The count in one pair of brackets, or outside all brackets.
 #[derive(Default)]
 struct Level {
-    /// Since the last comma.
+    /// The count since the last comma.
     here: usize,
     most: usize,
 }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_deep_is_found_and_what_is_long_is_not() {
+    fn deep_code_is_found_and_long_code_is_accepted() {
         let deep = |text: &str| excess(&blocks(text)).map(|(_, why)| why);
         for unit in ["- ", "not ", "a ~ ", "a + ", "a and ", "a or ", "a ** ", "a if b else ", "a is b is "] {
             assert!(deep(&format!("{{{{ {}a }}}}", unit.repeat(300))).is_some(), "{unit}");

@@ -1,7 +1,7 @@
-//! Everything that is wrong with a template, found before a customer meets it.
+//! Finds every error in a template before a mail is sent with it.
 //!
-//! Names are checked in every branch; then the template is rendered for each sample customer. What minijinja says becomes
-//! what a merchant can act on.
+//! Names are checked in every branch; then the template is rendered for each sample customer. Errors of minijinja are
+//! turned into messages that a merchant can act on.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -20,7 +20,8 @@ use super::{
 };
 use crate::source::Diagnostic;
 
-/// The names that a template can use, and what stands below each; attributes are another level.
+/// The names that a template can use, and the fields of each. The fields of `customer.attributes` are listed
+/// separately.
 pub(super) struct Names<'a> {
     top: &'a [(&'a str, &'a [&'a str])],
     attributes: &'a [String],
@@ -37,7 +38,7 @@ impl<'a> Names<'a> {
         Self { top: TOP, attributes: &[] }
     }
 
-    /// How much of the path is wrong, counted from its start, with why and what would be right.
+    /// Returns how many bytes of the path, from its start, are wrong, with the message and the correct name.
     fn fault(&self, path: &str) -> Option<(usize, String, Option<String>)> {
         let mut parts = path.split('.');
         let first = parts.next().unwrap_or_default();
@@ -49,7 +50,7 @@ impl<'a> Names<'a> {
         let end = first.len() + 1 + second.len();
         if below.is_empty() {
             let hint = matches!(second, "length" | "size" | "count").then(|| format!("{first} | length"));
-            return Some((end, format!("`{first}` has nothing below it"), hint));
+            return Some((end, format!("`{first}` has no fields"), hint));
         }
         if !below.contains(&second) {
             let near = nearest(second, below.iter().copied()).map(|near| format!("{first}.{near}"));
@@ -68,7 +69,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The candidate that was probably meant.
+/// The candidate with the smallest edit distance, if that is small enough.
 fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let (distance, nearest) = candidates
         .into_iter()
@@ -84,7 +85,7 @@ fn did_you_mean(diagnostic: Diagnostic, near: Option<String>) -> Diagnostic {
     }
 }
 
-/// Names, filters, tests and statements that don't exist.
+/// Finds names, filters, tests and statements that do not exist.
 pub(super) fn names(part: &Part<'_>, env: &Environment<'_>, id: &str, names: &Names<'_>) -> Vec<Diagnostic> {
     let mut wrong = Vec::new();
     let undeclared = env.get_template(id).map(|template| template.undeclared_variables(true)).unwrap_or_default();
@@ -100,11 +101,13 @@ pub(super) fn names(part: &Part<'_>, env: &Environment<'_>, id: &str, names: &Na
                 "include" | "import" | "from" | "extends" | "block" | "endblock" => Diagnostic::error(
                     CODE,
                     part.path,
-                    format!("`{}` is not available: a template stands alone", word.text),
+                    format!("`{}` is not available: a template cannot use other templates", word.text),
                 ),
-                "autoescape" | "endautoescape" => {
-                    Diagnostic::error(CODE, part.path, "`autoescape` is not available: values are always only text")
-                }
+                "autoescape" | "endautoescape" => Diagnostic::error(
+                    CODE,
+                    part.path,
+                    "`autoescape` is not available: values are always inserted as text",
+                ),
                 _ => unknown("statement", TAGS),
             },
             Kind::Path if undeclared.iter().any(|name| is_within(word.text, name)) => {
@@ -129,7 +132,7 @@ fn is_within(path: &str, name: &str) -> bool {
     path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// A template rendered for every sample; each distinct problem once.
+/// Renders a template for every sample and returns each distinct problem once.
 pub(super) fn tried(
     part: &Part<'_>,
     samples: &[Value],
@@ -153,17 +156,17 @@ pub(super) fn tried(
 fn found_in(part: &Part<'_>, rendered: &Rendered) -> Vec<Diagnostic> {
     if rendered.is_blank() {
         return vec![
-            Diagnostic::error(CODE, part.path, "nothing is left of it for one of the sample customers")
+            Diagnostic::error(CODE, part.path, "the text is empty for one of the sample customers")
                 .at(part.whole())
                 .help("the first sample customer has no name, country, attributes, documents or message"),
         ];
     }
     let faults = rendered.faults().into_iter().map(|(piece, fault)| {
         let error = match fault {
-            Fault::Html => Diagnostic::error(CODE, part.path, "HTML has no place in a template's Markdown")
-                .help("write Markdown here; what surrounds all mails stands in templates/layout.html"),
-            Fault::Address => Diagnostic::error(CODE, part.path, "a link in a mail needs a whole address")
-                .help("begin with https://, mailto: or `{{ brand.url }}`; what comes from outside can't be an address"),
+            Fault::Html => Diagnostic::error(CODE, part.path, "HTML is not allowed in a template's Markdown")
+                .help("write Markdown here; the HTML around all mails is in templates/layout.html"),
+            Fault::Address => Diagnostic::error(CODE, part.path, "a link in a mail needs an absolute address")
+                .help("begin with https://, mailto: or `{{ brand.url }}`; a value from outside cannot be an address"),
             Fault::Depth => Diagnostic::error(CODE, part.path, "lists and quotes are nested more than 32 deep"),
         };
         match part.source.find(piece.lines().next().unwrap_or_default()).filter(|_| !piece.is_empty()) {
@@ -174,7 +177,7 @@ fn found_in(part: &Part<'_>, rendered: &Rendered) -> Vec<Diagnostic> {
     faults.collect()
 }
 
-/// What minijinja says, in the merchant's words and at the merchant's place.
+/// Turns an error of minijinja into a diagnostic with the merchant's terms and the place in the merchant's file.
 pub(super) fn complaint(part: &Part<'_>, error: &Error) -> Diagnostic {
     let span = place(part, error);
     let diagnostic = |message: String| Diagnostic::error(CODE, part.path, message).at(span.clone());
@@ -183,7 +186,7 @@ pub(super) fn complaint(part: &Part<'_>, error: &Error) -> Diagnostic {
             Some((name, at)) => Diagnostic::error(CODE, part.path, format!("`{name}` may be missing"))
                 .at(at)
                 .label(format!("write `{{{{ {name} or \"…\" }}}}`"))
-                .help(format!("or ask first: `{{% if {name} %}} … {{% endif %}}`")),
+                .help(format!("or test it first: `{{% if {name} %}} … {{% endif %}}`")),
             None => {
                 let code = part.file.get(span.clone()).unwrap_or_default();
                 diagnostic(format!("`{code}` does not exist for every customer"))
@@ -192,19 +195,19 @@ pub(super) fn complaint(part: &Part<'_>, error: &Error) -> Diagnostic {
         ErrorKind::OutOfFuel if matches!(error.detail(), Some(guard::TOO_LARGE | guard::TOO_DEEP)) => {
             diagnostic(error.detail().unwrap_or_default().to_owned())
         }
-        ErrorKind::OutOfFuel => diagnostic("the template does not come to an end".into())
+        ErrorKind::OutOfFuel => diagnostic("the template takes too much work to render".into())
             .help("a loop runs too often, a list grows too large, or too much is printed"),
         ErrorKind::TemplateNotFound | ErrorKind::BadInclude => {
-            diagnostic("other templates are not available: a template stands alone".into())
+            diagnostic("a template cannot use other templates".into())
         }
         _ => {
             let said = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
             let help = match &*said {
                 text if text.starts_with("a list is printed") => {
-                    Some("write `{{ missing_docs | words }}`, or go through it with `{% for … %}`")
+                    Some("write `{{ missing_docs | words }}`, or loop over it with `{% for … %}`")
                 }
                 "recursion limit exceeded" => Some("a macro calls itself, or macros call each other, too often"),
-                text if text.starts_with("`none` is printed") => Some("give it words: `{{ … or \"…\" }}`"),
+                text if text.starts_with("`none` is printed") => Some("give it a text: `{{ … or \"…\" }}`"),
                 _ => None,
             };
             match help {
@@ -215,7 +218,8 @@ pub(super) fn complaint(part: &Part<'_>, error: &Error) -> Diagnostic {
     }
 }
 
-/// The name that a customer may lack, in the block that failed: the last one before the failing piece ends.
+/// The name that can be missing, in the block that failed: the last one before the end of the span that minijinja
+/// reports.
 fn missing_at<'t>(part: &Part<'t>, failed: &Range<usize>) -> Option<(&'t str, Range<usize>)> {
     let before = part.file.get(part.offset..failed.start)?;
     let block = part.offset + before.rfind("{{").max(before.rfind("{%"))?;
@@ -232,7 +236,7 @@ fn missing_at<'t>(part: &Part<'t>, failed: &Range<usize>) -> Option<(&'t str, Ra
 fn place(part: &Part<'_>, error: &Error) -> Range<usize> {
     let (start, end) = (part.offset, part.offset + part.source.len());
     if let Some(range) = error.range() {
-        // minijinja has read the text with the guards in it.
+        // The range is in the text with the guard filters inserted.
         let guards = operands::places(&blocks(part.source));
         let range = guard::unguarded(range.start, &guards)..guard::unguarded(range.end, &guards);
         let range = (start + range.start).min(end)..(start + range.end).min(end);
@@ -252,7 +256,7 @@ fn place(part: &Part<'_>, error: &Error) -> Range<usize> {
     part.whole()
 }
 
-/// A template that lacks the default locale, once for each.
+/// Returns one error for each template that does not exist in the default locale.
 pub(super) fn without_default(by_name: &BTreeMap<String, Vec<(String, String)>>, chain: &[String]) -> Vec<Diagnostic> {
     let mut wrong = Vec::new();
     for (name, locales) in by_name {

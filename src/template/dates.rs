@@ -1,4 +1,4 @@
-//! The filter `date`: the day of a time, as people write it in the mail's language.
+//! The filter `date`: formats the date of a time in the language of the mail.
 
 use jiff::{civil::Date, fmt::temporal::Pieces};
 
@@ -92,7 +92,7 @@ const MONTHS: &[(&str, [&str; 12])] = &[
     ),
 ];
 
-/// `3. März 2026`; `2026-03-03` in a language whose months are not known here. `None`: the text is no time.
+/// Returns `3. März 2026`, or `2026-03-03` in a language that is not in [`MONTHS`]. `None`: the text is not a time.
 pub(super) fn date(time: &str, tag: &str) -> Option<String> {
     let date = day(time)?;
     let language = locale::language(tag);
@@ -109,7 +109,7 @@ pub(super) fn date(time: &str, tag: &str) -> Option<String> {
     })
 }
 
-/// The day as the text shows it: the day of the clocks where it was written, whichever zone or offset that was.
+/// The date as written in the text, in the zone or offset of the text.
 fn day(time: &str) -> Option<Date> {
     Pieces::parse(time).ok().map(|pieces| pieces.date())
 }
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_is_written_as_in_the_language_and_as_the_customers_clock_showed_it() {
+    fn a_date_is_written_in_the_language_and_in_the_zone_of_the_text() {
         for (time, tag, written) in [
             ("2026-03-03T21:30:00Z", "en", "3 March 2026"),
             ("2026-03-03T21:30:00Z", "de-AT", "3. März 2026"),

@@ -1,7 +1,7 @@
-//! minijinja as mails use it: which names, filters and tests there are, and what is out of reach.
+//! The minijinja environment of mails: the available names, filters and tests.
 //!
-//! There is no loader and no way to another template, so nothing is read from a disk and nothing can be reached over
-//! `include`. Work is bounded by fuel. `safe` and its kin do not exist: no value becomes Markdown or HTML.
+//! The environment has no loader, so a template reads no file and cannot `include` another template. Fuel limits the
+//! work. `safe` and similar filters are removed: no value becomes Markdown or HTML.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -15,10 +15,11 @@ use super::{
     values,
 };
 
-/// What one rendering may do: about as many instructions, or 64 times as many bytes.
+/// The fuel of one rendering: about this many instructions, or 64 times as many bytes.
 const FUEL: u64 = 50_000;
 
-/// More than the nested statements that `bounds.rs` lets through need: each takes one, and each call of a macro takes four.
+/// Recursion limit of minijinja. It is larger than the nested statements that `bounds.rs` accepts need: each statement
+/// takes one, and each call of a macro takes four.
 const RECURSION: usize = 40;
 
 pub(super) const FILTERS: &[&str] = &[
@@ -106,7 +107,7 @@ pub(super) const TESTS: &[&str] = &[
 
 pub(super) const FUNCTIONS: &[&str] = &["dict", "namespace", "range"];
 
-/// Statements; all others reach for other templates or turn escaping off.
+/// The allowed statements. All others use other templates or switch escaping off.
 pub(super) const TAGS: &[&str] = &[
     "call",
     "do",
@@ -146,7 +147,7 @@ fn bare() -> Environment<'static> {
     env
 }
 
-/// For subjects and bodies. A template's name ends with its locale.
+/// The environment for subjects and bodies. A template's name ends with its locale.
 pub(super) fn for_mails(labels: Arc<Labels>) -> Environment<'static> {
     let mut env = bare();
     env.set_auto_escape_callback(|_| AutoEscape::Custom(Cow::Borrowed("markdown")));
@@ -154,13 +155,13 @@ pub(super) fn for_mails(labels: Arc<Labels>) -> Environment<'static> {
     env.add_filter("words", move |state: &State<'_, '_>, value: &Value| words(&labels, state, value));
     env.add_filter("date", |state: &State<'_, '_>, time: &str| {
         dates::date(time, locale_of(state)).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidOperation, "`date` takes a time, as `now` or `stay.entered_at`")
+            Error::new(ErrorKind::InvalidOperation, "`date` takes a time, such as `now` or `stay.entered_at`")
         })
     });
     env
 }
 
-/// For the page around the mails.
+/// The environment for the page around the mails.
 pub(super) fn for_layout() -> Environment<'static> {
     let mut env = bare();
     env.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -196,7 +197,7 @@ fn words(labels: &Labels, state: &State<'_, '_>, value: &Value) -> Result<String
         let code = value.as_str().map(|code| labels.words(Some(locale), code));
         let words =
             code.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "`words` takes a code or a list of codes"))?;
-        // Of a list minijinja knows only the whole.
+        // minijinja consumes fuel only for the whole list, not for each entry.
         state.consume_fuel(1 + (words.len() / 64) as u64)?;
         Ok::<_, Error>(words)
     };
@@ -209,8 +210,8 @@ fn words(labels: &Labels, state: &State<'_, '_>, value: &Value) -> Result<String
     }
 }
 
-/// A template as minijinja gets it: the line break after a line that holds nothing but a statement goes into the statement,
-/// so that `{% for … %}` on a line of its own leaves no blank line, which Markdown would take for the end of a list.
+/// The text of a template for minijinja. A line break after a line that contains only a statement is moved into the
+/// statement, so that `{% for … %}` on a line of its own leaves no blank line, which would end a list in Markdown.
 pub(super) fn prepared(part: &Part<'_>) -> String {
     let mut prepared = String::with_capacity(part.source.len());
     for line in part.source.split_inclusive('\n') {
@@ -226,7 +227,7 @@ pub(super) fn prepared(part: &Part<'_>) -> String {
     prepared
 }
 
-/// Indentation, `{%`, what is inside, `%}` and the line's end, where there is nothing else on this line.
+/// Splits a line that contains only one block into indentation, `{%`, the content, `%}` and the line end.
 fn alone(line: &str) -> Option<(&str, &str, &str, &str, &str)> {
     let content = line.trim();
     let (open, close) = [("{%", "%}"), ("{#", "#}")].into_iter().find(|(open, _)| content.starts_with(open))?;

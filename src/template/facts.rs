@@ -1,7 +1,7 @@
-//! What a mail can speak of: the names that templates use, and the sample customers they are tried with.
+//! The data of a mail: the names that templates use, and the sample customers with which templates are checked.
 //!
-//! A [`Facts`] is whole in itself, so that a job can carry it. What a customer may lack is *undefined* in a template, never
-//! the word "None". Everything in here comes from outside and is only ever text.
+//! A [`Facts`] contains all data of one mail, so that a job can store it. A field that a customer does not have is
+//! *undefined* in a template, never the text "None". All values come from outside and are inserted as text only.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::values::Address;
 
-/// Who the merchant is, from the configuration.
+/// The merchant, as the configuration describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Brand {
     pub name: String,
-    /// Where a customer gets help: a mail address.
+    /// The mail address for questions of customers.
     #[serde(default)]
     pub support: String,
     #[serde(default)]
@@ -25,20 +25,20 @@ pub struct Brand {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub customer: CustomerFacts,
-    /// The status before, `none` for the provider's null; `None` for a customer who is new.
+    /// The status before: `none` for the provider's null; `None` for a new customer.
     pub from: Option<String>,
     pub to: String,
     pub missing_docs: Vec<String>,
     pub reject_labels: Vec<String>,
-    /// The provider's text for the customer; empty when there is none.
+    /// The provider's text for the customer; empty if there is none.
     pub message: String,
     pub visit: u32,
-    /// 1, 2, … of a timer's durations, else 0.
+    /// The number of the timer's duration, from 1; 0 if no timer triggered the rule.
     pub step: u32,
     pub stay: Stay,
     pub tags: Vec<String>,
     pub rule: String,
-    /// RFC 3339, in the customer's zone.
+    /// RFC 3339, in the customer's time zone.
     pub now: String,
 }
 
@@ -48,21 +48,21 @@ pub struct CustomerFacts {
     pub name: Option<String>,
     pub locale: Option<String>,
     pub country: Option<String>,
-    /// Every declared attribute; `None` where this customer lacks it.
+    /// Every declared attribute; `None` if this customer does not have it.
     pub attributes: BTreeMap<String, Option<String>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stay {
-    /// RFC 3339, in the customer's zone.
+    /// RFC 3339, in the customer's time zone.
     pub entered_at: String,
-    /// Whole days since then.
+    /// Whole days since `entered_at`.
     pub days: i64,
-    /// Whole hours since then.
+    /// Whole hours since `entered_at`.
     pub hours: i64,
 }
 
-/// The names at the top of every template, and what stands below them. An empty list: nothing does.
+/// The top-level names of every template, and their fields. An empty list: no fields.
 pub(super) const NAMES: &[(&str, &[&str])] = &[
     ("brand", &["name", "support", "url"]),
     ("customer", &["attributes", "country", "id", "locale", "name"]),
@@ -79,7 +79,7 @@ pub(super) const NAMES: &[(&str, &[&str])] = &[
     ("visit", &[]),
 ];
 
-/// What a customer may lack; attributes too.
+/// The fields that a customer may not have, besides the attributes.
 pub(super) const MAY_BE_MISSING: &[&str] = &["customer.name", "customer.locale", "customer.country"];
 
 type Fields = BTreeMap<&'static str, Value>;
@@ -136,7 +136,7 @@ impl Brand {
     }
 }
 
-/// The customers that every template is tried with: one with nothing but an id, one with everything, and between them.
+/// The customers with which every template is checked: one with only an id, one with every field, and three in between.
 pub(super) fn samples(attributes: &[String]) -> Vec<Facts> {
     let lacking: BTreeMap<String, Option<String>> = attributes.iter().map(|name| (name.clone(), None)).collect();
     let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();

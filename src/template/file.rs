@@ -1,4 +1,4 @@
-//! One file of `templates/`: its name, its subject and its body, and where in the file each begins.
+//! Reads one file of `templates/`: its name, subject and body, and the offset of each in the file.
 
 use std::ops::Range;
 
@@ -18,46 +18,46 @@ pub(super) struct File<'t> {
     pub body: Part<'t>,
 }
 
-/// A piece of a file that is a template by itself.
+/// A part of a file that is a template by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Part<'t> {
     pub path: &'t str,
-    /// The whole file.
+    /// The text of the whole file.
     pub file: &'t str,
-    /// Where this piece begins in it.
+    /// The offset of this part in the file, in bytes.
     pub offset: usize,
     pub source: &'t str,
 }
 
 impl Part<'_> {
-    /// All of it that is not space.
+    /// The span of this part in the file, without the white space around it.
     pub fn whole(&self) -> Range<usize> {
         let start = self.offset + self.source.len() - self.source.trim_start().len();
         start..start + self.source.trim().len()
     }
 }
 
-/// A file of `templates/` that is read.
+/// Whether this path is a mail template, which is read.
 pub(super) fn is_mail(path: &str) -> bool {
     let name = path.strip_prefix("templates/").filter(|name| !is_scratch(name));
     path != LAYOUT && name.is_some_and(|name| name.ends_with(".md") || name.ends_with(".html"))
 }
 
-/// The file, where it is a mail's; `None` where it is nothing of ours.
+/// Parses a mail template; `None` if the path is not one.
 pub(super) fn read<'t>(path: &'t str, text: &'t str) -> Result<Option<File<'t>>, Box<Diagnostic>> {
     let Some(file_name) = path.strip_prefix("templates/").filter(|_| is_mail(path)) else { return Ok(None) };
     let wrong = |message: String| Box::new(Diagnostic::error(CODE, path, message));
     let Some((name, locale)) = name_of(file_name) else {
         return Err(Box::new(
             wrong(format!("{file_name} is not named like a template"))
-                .help("a template is named by what it is and its language: missing-documents.en.md"),
+                .help("name a template by its purpose and its language: missing-documents.en.md"),
         ));
     };
     if text.len() > MAX_BYTES {
         return Err(wrong("is larger than 256 KB".into()));
     }
     if let Some((at, c)) = text.char_indices().find(|(_, c)| is_mark(*c)) {
-        let message = format!("the character U+{:X} means nothing to anybody", u32::from(c));
+        let message = format!("the character U+{:X} is not allowed in a template", u32::from(c));
         return Err(Box::new(wrong(message).at(at..at + c.len_utf8())));
     }
     let (subject, body) = split(path, text)?;
@@ -80,7 +80,7 @@ fn split<'t>(path: &'t str, file: &'t str) -> Result<(Part<'t>, Part<'t>), Box<D
         return Err(Box::new(
             Diagnostic::error(CODE, path, "the first line is not `Subject: …`")
                 .at(span)
-                .help("write the mail's subject into the first line, then a blank line, then the text"),
+                .help("write the mail's subject on the first line, then a blank line, then the text"),
         ));
     };
     if subject.trim().is_empty() {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_shaped_like_a_mail_is_said() {
+    fn a_file_that_is_not_a_mail_is_reported() {
         for (path, text, message) in [
             ("templates/a.md", "Subject: x\n\ny", "a.md is not named like a template"),
             ("templates/a.english.md", "Subject: x\n\ny", "a.english.md is not named like a template"),
@@ -131,7 +131,7 @@ mod tests {
             ("templates/a.en.md", "Subject: x\n\n \n", "there is no text below the subject"),
             ("templates/a.en.md", "Subject: x", "there is no text below the subject"),
             ("templates/a.en.md", "Subject: x\ny", "a blank line is missing between the subject and the text"),
-            ("templates/a.en.md", "Subject: x\n\n\u{F0000}", "the character U+F0000 means nothing to anybody"),
+            ("templates/a.en.md", "Subject: x\n\n\u{F0000}", "the character U+F0000 is not allowed in a template"),
         ] {
             assert_eq!(read(path, text).expect_err(text).message, message, "{text}");
         }

@@ -1,8 +1,9 @@
-//! Values in a template stay small: minijinja's fuel does not see all of them.
+//! Limits the size of lists and maps in a template, which minijinja's fuel does not fully cover.
 //!
-//! A list is added to another one without a copy, a list may hold itself many times over, and printing or comparing it then takes memory
-//! and time that no fuel pays for. So the filter [`FILTER`] is written behind each operand that may be a list or a map before minijinja
-//! gets the text. It makes a list of what would be counted out later, and refuses what is too large or too deep.
+//! minijinja concatenates lists without a copy, and a list may contain the same list many times. Printing or comparing
+//! such a list takes memory and time that use no fuel. Therefore the filter [`FILTER`] is inserted after each operand
+//! that may be a list or a map, before minijinja reads the text. The filter turns an iterator into a list, and rejects
+//! a value that is too large or too deep.
 
 use std::borrow::Cow;
 
@@ -10,18 +11,20 @@ use minijinja::{Error, ErrorKind, State, Value, value::ValueKind};
 
 use super::{operands::places, tokens::Block};
 
-/// No name that a merchant can write: `check.rs` refuses it.
+/// A merchant cannot write this name: `check.rs` rejects it.
 pub(super) const FILTER: &str = "__w";
 const WRITTEN: &str = "|__w";
 
-/// Entries of a list or map, with those of the lists and maps in it, and 64 bytes of text as one.
+/// Maximum number of entries of a list or map, counting those of nested lists and maps, and each 64 bytes of text as
+/// one entry.
 const MAX_ENTRIES: usize = 10_000;
 const MAX_DEPTH: usize = 8;
 
-pub(super) const TOO_LARGE: &str = "a list or map has more than 10,000 entries, with those of the lists and maps in it";
+pub(super) const TOO_LARGE: &str =
+    "a list or map has more than 10,000 entries, counting those of nested lists and maps";
 pub(super) const TOO_DEEP: &str = "lists and maps are nested more than 8 deep";
 
-/// The text with the filter behind each operand that may be large.
+/// The text with the filter after each operand that may be large.
 pub(super) fn guarded<'t>(text: &'t str, blocks: &[Block<'_>]) -> Cow<'t, str> {
     let places = places(blocks);
     if places.is_empty() {
@@ -38,7 +41,7 @@ pub(super) fn guarded<'t>(text: &'t str, blocks: &[Block<'_>]) -> Cow<'t, str> {
     Cow::Owned(guarded)
 }
 
-/// The place in the text for a place in the guarded text.
+/// Converts an offset in the guarded text to the offset in the original text.
 pub(super) fn unguarded(at: usize, places: &[usize]) -> usize {
     let mut removed = 0;
     for place in places {
@@ -51,7 +54,7 @@ pub(super) fn unguarded(at: usize, places: &[usize]) -> usize {
     at - removed
 }
 
-/// The filter: the value as it is, if it is small.
+/// The filter: returns the value, or an error if it is too large or too deep.
 pub(super) fn weigh(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
     let mut room = MAX_ENTRIES;
     let weighed = match value.kind() {

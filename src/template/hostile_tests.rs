@@ -1,4 +1,4 @@
-//! Templates that would end the process: too deep for any stack, or too large for any memory.
+//! Tests with templates that could end the process: too deep for the stack, or too large for the memory.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ fn compiled(body: &str, layout: &str) -> Result<Templates, Vec<Diagnostic>> {
     Templates::compile(&files, &Options { brand: &Brand::default(), default_locale: "en", attributes: &[] })
 }
 
-/// What is said about it, each message once.
+/// The distinct error messages for a body.
 fn said(body: &str) -> Vec<String> {
     match compiled(body, "{{ content }}") {
         Ok(_) => Vec::new(),
@@ -20,7 +20,7 @@ fn said(body: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_nested_without_end_is_refused_before_it_is_parsed() {
+fn deeply_nested_code_is_rejected_before_it_is_parsed() {
     const MANY: usize = 6_000;
     let around = |open: &str, inner: &str, close: &str, times: usize| {
         format!("{}{inner}{}", open.repeat(times), close.repeat(times))
@@ -77,7 +77,7 @@ fn what_is_nested_without_end_is_refused_before_it_is_parsed() {
 }
 
 #[test]
-fn what_grows_without_end_runs_out_of_fuel() {
+fn unbounded_growth_runs_out_of_fuel() {
     let looped = |first: &str, step: &str, last: &str| {
         format!(
             "{{% set n = namespace(x={first}) %}}{{% for i in range(200) %}}{{% set n.x = {step} %}}{{% endfor %}}{last}"
@@ -144,7 +144,7 @@ fn what_grows_without_end_runs_out_of_fuel() {
 }
 
 #[test]
-fn deep_markdown_is_refused() {
+fn deep_markdown_is_rejected() {
     for body in [
         ">".repeat(100_000),
         "- ".repeat(50_000) + "x",
@@ -163,7 +163,7 @@ fn deep_markdown_is_refused() {
 }
 
 #[test]
-fn what_merchants_write_is_as_it_was() {
+fn guards_do_not_change_usual_templates() {
     for (body, html) in [
         ("{% set n = namespace(k=0) %}{% for i in range(3) %}{% set n.k = n.k + i %}{% endfor %}{{ n.k }}", "3"),
         ("{% for a in ['x', 'y'] + ['z'] %}{{ a }}{{ ', ' if not loop.last }}{% endfor %}", "x, y, z"),
@@ -197,10 +197,10 @@ fn what_merchants_write_is_as_it_was() {
 
 #[test]
 fn a_panic_of_the_engine_is_an_error_of_the_template() {
-    // `-step` of the least number, which minijinja does not check.
+    // `-step` for the smallest integer, which minijinja does not check.
     const LEAST: &str = "{{ [1, 2, 3][::-9223372036854775807 - visit] | length }}";
     let when = "{% if message == 'boom' %}{{ [1, 2, 3][::-9223372036854775807 - visit] | length }}{% endif %}x";
-    let templates = compiled(when, "{{ content }}").expect("no sample says boom");
+    let templates = compiled(when, "{{ content }}").expect("no sample has the message boom");
     let facts = Facts { message: "boom".into(), visit: 1, ..Facts::default() };
     assert!(templates.render_mail("a", None, &Facts::default()).is_ok());
     if cfg!(debug_assertions) {
@@ -216,7 +216,7 @@ fn a_panic_of_the_engine_is_an_error_of_the_template() {
 }
 
 #[test]
-fn each_bound_of_depth_is_as_documented_and_says_what_it_is() {
+fn each_depth_limit_is_as_documented_and_named_in_its_message() {
     for (open, close) in [
         ("{% for a in [1] %}", "{% endfor %}"),
         ("{% with a = 1 %}", "{% endwith %}"),
@@ -236,7 +236,7 @@ fn each_bound_of_depth_is_as_documented_and_says_what_it_is() {
 }
 
 #[test]
-fn templates_that_are_too_large_together_are_refused() {
+fn templates_that_are_too_large_together_are_rejected() {
     let text = format!("Subject: x\n\n{}\n", "word ".repeat(50_000));
     let many: Files = (0..17).map(|nth| (format!("templates/t{nth}.en.md"), text.clone())).collect();
     let options = Options { brand: &Brand::default(), default_locale: "en", attributes: &[] };

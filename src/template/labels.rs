@@ -1,4 +1,4 @@
-//! Codes in plain words, by `labels/LOCALE.yaml`: a flat map of `CODE: words`.
+//! Texts for codes, read from `labels/LOCALE.yaml`: a flat map of `CODE: words`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::source::{Diagnostic, Files, conflicts};
 const CODE: &str = "labels";
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Locale, to code, to words.
+/// The texts by locale and code.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Labels {
     by_locale: BTreeMap<String, BTreeMap<String, String>>,
@@ -25,8 +25,8 @@ impl Labels {
             let tag = name.strip_suffix(".yaml").and_then(locale::canonical);
             let Some(tag) = tag else {
                 wrong.push(
-                    Diagnostic::error(CODE, path, format!("{name} is no file of labels"))
-                        .help("a file of labels is named by its language: labels/en.yaml, labels/de.yaml"),
+                    Diagnostic::error(CODE, path, format!("{name} is not a labels file"))
+                        .help("name a labels file by its language: labels/en.yaml, labels/de.yaml"),
                 );
                 continue;
             };
@@ -43,7 +43,8 @@ impl Labels {
         labels
     }
 
-    /// The words for a code: in this language, else in the default one, else the code made readable.
+    /// The text for a code: in this language, otherwise in the default language, otherwise the code in lower case with
+    /// spaces.
     pub fn words(&self, wanted: Option<&str>, code: &str) -> String {
         let found = locale::chain(wanted, &self.default)
             .into_iter()
@@ -56,12 +57,12 @@ impl Labels {
     }
 }
 
-/// Files that editors leave beside what they write.
+/// Whether this is a temporary file of an editor.
 pub(super) fn is_scratch(name: &str) -> bool {
     name.starts_with(['.', '#']) || name.ends_with('~')
 }
 
-/// A natural list: "a", "a and b", "a, b and c".
+/// Joins words to a list in the language: "a", "a and b", "a, b and c".
 pub(super) fn joined(tag: &str, words: &[String]) -> String {
     let Some((last, rest)) = words.split_last() else { return String::new() };
     if rest.is_empty() {
@@ -91,8 +92,8 @@ fn sounds_like_i(word: &str) -> bool {
 
 fn parse(path: &str, text: &str) -> Result<BTreeMap<String, String>, Box<Diagnostic>> {
     let wrong = |message: &str, span: Option<Span>| {
-        let error =
-            Diagnostic::error(CODE, path, message).help("each line is a code and its words, as `PASSPORT: passport`");
+        let error = Diagnostic::error(CODE, path, message)
+            .help("each line is a code and its words, such as `PASSPORT: passport`");
         Box::new(match span {
             Some(span) => error.at(bytes(text, span)),
             None => error,
@@ -106,13 +107,13 @@ fn parse(path: &str, text: &str) -> Result<BTreeMap<String, String>, Box<Diagnos
     let mut depth = 0;
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
-            wrong(&format!("this is no YAML: {}", error.info()), Some(Span::empty(*error.marker())))
+            wrong(&format!("this is not YAML: {}", error.info()), Some(Span::empty(*error.marker())))
         })?;
         match event {
             Event::MappingStart(0, None) if depth == 0 => depth = 1,
             Event::Scalar(value, _, 0, None) if depth == 1 => match key.take() {
                 None if map.contains_key(&*value) => {
-                    return Err(wrong(&format!("{value} stands here for the second time"), Some(span)));
+                    return Err(wrong(&format!("{value} appears here for the second time"), Some(span)));
                 }
                 None => key = Some((value.into_owned(), span)),
                 Some((code, at)) if value.trim().is_empty() => {
@@ -125,13 +126,13 @@ fn parse(path: &str, text: &str) -> Result<BTreeMap<String, String>, Box<Diagnos
             Event::Scalar(value, ..) if depth == 0 && value.trim().is_empty() => {}
             Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
             Event::MappingEnd => depth = 2,
-            _ => return Err(wrong("only a code and its words can stand here", Some(span))),
+            _ => return Err(wrong("only a code and its words are allowed here", Some(span))),
         }
     }
     Ok(map)
 }
 
-/// The parser counts characters, a diagnostic bytes.
+/// Converts a span: the parser counts characters, a diagnostic bytes.
 fn bytes(text: &str, span: Span) -> std::ops::Range<usize> {
     let byte = |chars: usize| text.char_indices().nth(chars).map_or(text.len(), |(at, _)| at);
     let start = byte(span.start.index());
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_looked_up_by_language_then_default_then_the_code_itself() {
+    fn a_text_is_looked_up_by_language_then_default_then_the_code_is_used() {
         let (labels, wrong) = labels(&[
             ("labels/en.yaml", "PASSPORT: passport\nSELFIE: selfie # a photo\n"),
             ("labels/de.yaml", "PASSPORT: Reisepass\n"),
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_read_as_people_say_them() {
+    fn lists_are_joined_as_in_the_language() {
         for (locale, list, said) in [
             ("en", &["passport", "selfie"][..], "passport and selfie"),
             ("en", &["a", "b", "c"], "a, b and c"),
@@ -188,16 +189,16 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_of_labels_is_shown_where_it_breaks() {
+    fn an_error_in_a_labels_file_is_reported_with_its_place() {
         for (path, text, message, at) in [
-            ("labels/en.yaml", "é: x\nA: [b]\n", "only a code and its words can stand here", Some("[")),
-            ("labels/en.yaml", "A: b\nA: c\n", "A stands here for the second time", Some("A")),
+            ("labels/en.yaml", "é: x\nA: [b]\n", "only a code and its words are allowed here", Some("[")),
+            ("labels/en.yaml", "A: b\nA: c\n", "A appears here for the second time", Some("A")),
             ("labels/en.yaml", "A:\nB: c\n", "A has no words", Some("A")),
-            ("labels/en.yaml", "- a\n", "only a code and its words can stand here", Some("-")),
-            ("labels/en.yaml", "A: &x b\n", "only a code and its words can stand here", Some("&x")),
-            ("labels/en.yaml", "A: \"b\n", "this is no YAML", None),
-            ("labels/english.yaml", "A: b\n", "english.yaml is no file of labels", None),
-            ("labels/en.yml", "A: b\n", "en.yml is no file of labels", None),
+            ("labels/en.yaml", "- a\n", "only a code and its words are allowed here", Some("-")),
+            ("labels/en.yaml", "A: &x b\n", "only a code and its words are allowed here", Some("&x")),
+            ("labels/en.yaml", "A: \"b\n", "this is not YAML", None),
+            ("labels/english.yaml", "A: b\n", "english.yaml is not a labels file", None),
+            ("labels/en.yml", "A: b\n", "en.yml is not a labels file", None),
         ] {
             let (_, wrong) = labels(&[(path, text)]);
             assert_eq!(wrong.len(), 1, "{text}: {wrong:?}");

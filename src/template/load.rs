@@ -1,4 +1,5 @@
-//! The one way by which a text becomes a template: bounded, guarded, and then read by minijinja.
+//! Loads a text as a template: checks its bounds, inserts the guards, and compiles it with minijinja. Every template is
+//! loaded here.
 
 use minijinja::Environment;
 
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::source::Diagnostic;
 
-/// Adds the template, or says what is wrong with it. `prepared` is the part's text with every token where the part has it.
+/// Adds the template, or returns its error. `prepared` is the text of the part with every token at the same offset.
 pub(super) fn load(
     env: &mut Environment<'static>,
     id: String,
@@ -21,7 +22,7 @@ pub(super) fn load(
     let blocks = blocks(prepared);
     if let Some((span, why)) = bounds::excess(&blocks) {
         let error = Diagnostic::error(CODE, part.path, why).at(part.offset + span.start..part.offset + span.end);
-        return Err(Box::new(error.help("give names to its pieces with `{% set name = … %}`, or split it")));
+        return Err(Box::new(error.help("assign parts of it to names with `{% set name = … %}`, or split it")));
     }
     let guarded = guard::guarded(prepared, &blocks).into_owned();
     unpanicked(|| env.add_template_owned(id, guarded)).map_err(|error| Box::new(check::complaint(part, &error)))

@@ -1,6 +1,6 @@
-//! Language tags, and what is tried when there is nothing in the language asked for.
+//! Language tags, and the order of the fallbacks for a language.
 
-/// A language tag in its usual case (`de`, `de-AT`, `zh-Hant-TW`); `None` where the text is no tag.
+/// Returns a language tag in its usual case (`de`, `de-AT`, `zh-Hant-TW`); `None` if the text is not a language tag.
 pub fn canonical(tag: &str) -> Option<String> {
     let mut parts = tag.split(['-', '_']);
     let language = parts.next()?;
@@ -25,12 +25,12 @@ pub fn canonical(tag: &str) -> Option<String> {
     Some(canonical)
 }
 
-/// The language of a tag: `de` of `de-AT`.
+/// The language of a tag: `de` for `de-AT`.
 pub fn language(tag: &str) -> &str {
     tag.split('-').next().unwrap_or(tag)
 }
 
-/// What is tried, in order: `de-AT`, `de`, then the same of the default.
+/// The tags to try, in order: `de-AT`, `de`, then the same for the default.
 pub fn chain(wanted: Option<&str>, default: &str) -> Vec<String> {
     let mut chain: Vec<String> = Vec::new();
     for tag in wanted.into_iter().chain([default]) {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_region_goes_first_then_the_language_and_the_default_is_last() {
+    fn the_fallbacks_drop_the_region_then_use_the_default() {
         assert_eq!(chain(Some("de_at"), "en"), ["de-AT", "de", "en"]);
         assert_eq!(chain(Some("en"), "en"), ["en"]);
         assert_eq!(chain(None, "en-GB"), ["en-GB", "en"]);
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tag_is_told_apart() {
+    fn a_text_that_is_not_a_tag_is_rejected() {
         for (tag, expected) in
             [("EN", Some("en")), ("pt-br", Some("pt-BR")), ("english", None), ("", None), ("d", None), ("de-", None)]
         {

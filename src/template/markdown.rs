@@ -1,7 +1,7 @@
-//! One Markdown text, two parts of a mail.
+//! Converts one Markdown text to the HTML part and the plain text part of a mail.
 //!
-//! The values are put in only here, after the Markdown has become a tree (see `values.rs`). HTML that somebody writes into
-//! a template is text like any other; loading refuses it before.
+//! Values are inserted here, after the Markdown has been parsed (see `values.rs`). HTML in a template is written as
+//! text, although a template with HTML is already rejected when it is loaded.
 
 use pulldown_cmark::{CowStr, Event, LinkType, Parser, Tag, TagEnd};
 
@@ -19,7 +19,7 @@ fn events<'t>(markdown: &'t str, values: &'t Values) -> impl Iterator<Item = Eve
         Event::Start(Tag::HtmlBlock) => Event::Start(Tag::Paragraph),
         Event::End(TagEnd::HtmlBlock) => Event::End(TagEnd::Paragraph),
         Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-            // An email autolink has no scheme in its address yet.
+            // The address of an email autolink has no scheme.
             let (link_type, dest_url) = match link_type {
                 LinkType::Email => (LinkType::Inline, format!("mailto:{dest_url}").into()),
                 other => (other, dest_url),
@@ -33,14 +33,14 @@ fn events<'t>(markdown: &'t str, values: &'t Values) -> impl Iterator<Item = Eve
     })
 }
 
-/// The HTML part, without what stands around it.
+/// The HTML part, without the layout around it.
 pub(super) fn html(markdown: &str, values: &Values) -> String {
     let mut html = String::with_capacity(markdown.len() * 2);
     pulldown_cmark::html::push_html(&mut html, events(markdown, values));
     html
 }
 
-/// The plain part: what a person would type, without marks.
+/// The plain text part, without Markdown marks.
 pub(super) fn text(markdown: &str, values: &Values) -> String {
     let mut writer = Writer { blocks: vec![Block::new(Shape::Plain)], links: Vec::new() };
     for event in events(markdown, values) {
@@ -54,10 +54,10 @@ pub(super) fn text(markdown: &str, values: &Values) -> String {
     format!("{}\n", lines.join("\n").trim_end())
 }
 
-/// How deep lists, quotes and the like can be nested; each level costs a copy of what is in it.
+/// Maximum depth of nested lists, quotes and similar blocks; each level copies its content once.
 const MAX_DEPTH: usize = 32;
 
-/// Whether something is nested too deep to be written.
+/// Whether the blocks are nested deeper than [`MAX_DEPTH`].
 pub(super) fn is_too_deep(markdown: &str) -> bool {
     let mut depth = 0_usize;
     Parser::new(markdown).any(|event| {
@@ -70,7 +70,7 @@ pub(super) fn is_too_deep(markdown: &str) -> bool {
     })
 }
 
-/// What in this Markdown has no place in a mail: the piece of text, and why.
+/// Finds what is not allowed in the Markdown of a mail: the piece of text, and the kind of fault.
 pub(super) fn faults(markdown: &str, values: &Values) -> Vec<(String, Fault)> {
     if is_too_deep(markdown) {
         return vec![(String::new(), Fault::Depth)];
@@ -103,7 +103,7 @@ enum Shape {
     Plain,
     Quote,
     Code,
-    /// The number of the next item, where they are numbered.
+    /// The number of the next item, if the list is numbered.
     List(Option<u64>),
     Item,
 }
@@ -111,7 +111,7 @@ enum Shape {
 struct Block {
     shape: Shape,
     text: String,
-    /// Whether blank lines stand between its parts.
+    /// Whether its parts are separated by blank lines.
     loose: bool,
 }
 
@@ -124,7 +124,7 @@ impl Block {
 
 struct Writer {
     blocks: Vec<Block>,
-    /// The address of each open link, and where its text begins.
+    /// The address of each open link, and the offset at which its text begins.
     links: Vec<(String, usize)>,
 }
 
@@ -166,7 +166,7 @@ impl Writer {
             Tag::List(first) => Shape::List(first),
             Tag::Item => Shape::Item,
             Tag::Link { dest_url, .. } => return self.links.push((dest_url.into_string(), self.position())),
-            // Of a picture the words are left.
+            // An image is written as its alternative text.
             Tag::Image { .. } => return self.links.push((String::new(), self.position())),
             _ => return,
         };
@@ -195,7 +195,7 @@ impl Writer {
         }
     }
 
-    /// The block below grows by this, with the space between that it asks for.
+    /// Appends the text to the last open block, with the separator of that block.
     fn append(&mut self, text: &str) {
         let Some(below) = self.blocks.last_mut() else { return };
         if !below.text.is_empty() {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_reads_as_plain_text() {
+    fn markdown_becomes_plain_text() {
         for (markdown, expected) in [
             ("# Hello\n\nThis is *very* **nice**,\nisn't it?\n", "Hello\n\nThis is very nice, isn't it?\n"),
             ("[Log in](https://shop.example/kyc) now", "Log in <https://shop.example/kyc> now\n"),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn html_in_a_template_stays_text_and_is_named() {
+    fn html_in_a_template_stays_text_and_is_reported() {
         let markdown = "<div>\n<b>x</b>\n</div>\n\na <script>alert(1)</script>";
         let page = html(markdown, &Values::default());
         assert!(!page.contains("<div") && !page.contains("<script"), "{page}");
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_needs_a_whole_address() {
+    fn a_link_needs_an_absolute_address() {
         for (markdown, wrong) in [
             ("[a](/kyc)", true),
             ("[a](javascript:alert(1))", true),

@@ -1,8 +1,9 @@
-//! Mails from templates: `templates/NAME.LOCALE.md` and the facts of a customer become a subject, a text and an HTML page.
+//! Renders mails from templates: `templates/NAME.LOCALE.md` and the facts of a customer become a subject, a text and an
+//! HTML page.
 //!
-//! Pure and below everything else: it knows texts and the words that may stand in them, no rules and no provider. What comes
-//! from outside is text in every part of a mail, never structure (`values.rs`). Whatever can be wrong with a template is found
-//! by [`Templates::compile`], in every language and for a customer of whom nothing is known, so that rendering does not fail.
+//! This module is pure, and knows neither rules nor the provider. Values from outside are inserted as text in every
+//! part of a mail, never as markup (`values.rs`). [`Templates::compile`] checks every template in every language, also
+//! with a customer of whom only the id is known, so that rendering does not fail later.
 
 mod bounds;
 mod check;
@@ -49,27 +50,28 @@ use crate::{
     stack::{caught, deep},
 };
 
-/// What the configuration says about templates.
+/// The settings of the configuration that templates need.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
     pub brand: &'a Brand,
-    /// The language for customers of whom none is known, as `en`.
+    /// The language of customers whose language is not known, for example `en`.
     pub default_locale: &'a str,
-    /// The declared attributes of customers.
+    /// The attributes that the configuration declares for customers.
     pub attributes: &'a [String],
 }
 
-/// A mail, said in full.
+/// A rendered mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
     pub subject: String,
     pub text: String,
     pub html: String,
-    /// The language it is written in.
+    /// The language of the template that was used.
     pub locale: String,
 }
 
-/// Why a mail could not be rendered; seldom, as everything was tried when the templates were loaded.
+/// The reason a mail could not be rendered. It is rare, because [`Templates::compile`] renders every template for
+/// sample customers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenderError {
     pub template: String,
@@ -84,18 +86,19 @@ impl fmt::Display for RenderError {
 
 impl std::error::Error for RenderError {}
 
-/// The templates of one set together: each is rendered for several customers before a set is loaded.
+/// Maximum size of all templates of a rule set together, in bytes: each template is rendered for several customers at
+/// load.
 const MAX_BYTES: usize = 4 << 20;
 
-/// What a panic of the template engine is said of.
+/// The name of the work in the error that a panic of the template engine becomes.
 const RENDERING: &str = "rendering";
 
-/// Every template in every language, tried and found right.
+/// Every template in every language, compiled and checked.
 pub struct Templates {
     mails: Environment<'static>,
     layout: Environment<'static>,
     labels: Arc<Labels>,
-    /// Name, to locales.
+    /// The locales of each template, by its name.
     names: BTreeMap<String, BTreeSet<String>>,
     brand: Value,
     default_locale: String,
@@ -107,7 +110,7 @@ impl fmt::Debug for Templates {
     }
 }
 
-/// A template after minijinja: its text, with marks for the values, and the values.
+/// The output of minijinja: the text, with a mark in place of each value, and the values.
 struct Rendered {
     text: String,
     values: Values,
@@ -141,7 +144,7 @@ impl Templates {
         }
     }
 
-    /// The templates, labels and layout among these files; or all that is wrong with any of them.
+    /// Compiles the templates, labels and layout among these files; or returns every error in them.
     pub fn compile(files: &Files, options: &Options<'_>) -> Result<Self, Vec<Diagnostic>> {
         deep(|| Self::compiled(files, options))
     }
@@ -190,22 +193,22 @@ impl Templates {
         self.names.contains_key(name)
     }
 
-    /// The languages that a template is written in.
+    /// The locales in which a template exists.
     pub fn locales(&self, name: &str) -> impl Iterator<Item = &str> {
         self.names.get(name).into_iter().flatten().map(String::as_str)
     }
 
-    /// The words for a code, as the filter `words` has them.
+    /// The text for a code, as the filter `words` returns it.
     pub fn words(&self, locale: Option<&str>, code: &str) -> String {
         self.labels.words(locale, code)
     }
 
-    /// The codes that `labels/` has words for, in any language.
+    /// The codes for which `labels/` has a text, in any language.
     pub fn label_codes(&self) -> BTreeSet<&str> {
         self.labels.codes()
     }
 
-    /// The mail, in the customer's language or the nearest there is.
+    /// Renders the mail in the customer's language, or in the nearest language in which the template exists.
     pub fn render_mail(&self, template: &str, locale: Option<&str>, facts: &Facts) -> Result<Mail, RenderError> {
         caught(RENDERING, || self.mail(template, locale, facts))
             .unwrap_or_else(|text| Err(RenderError { template: template.to_owned(), text }))
@@ -244,7 +247,7 @@ impl Templates {
     fn add(&mut self, file: &File<'_>, names: &check::Names<'_>, samples: &[Value], wrong: &mut Vec<Diagnostic>) {
         let locales = self.names.entry(file.name.to_owned()).or_default();
         if !locales.insert(file.locale.clone()) {
-            let message = format!("the template {} stands here for the second time in {}", file.name, file.locale);
+            let message = format!("the template {} exists here for the second time in {}", file.name, file.locale);
             wrong.push(Diagnostic::error(CODE, file.path, message));
             return;
         }
@@ -278,7 +281,7 @@ impl Templates {
             match self.page("A subject", &self.default_locale, CONTENT.to_owned()) {
                 Err(error) => wrong.push(check::complaint(&part, &error)),
                 Ok(page) if !page.contains(CONTENT) => wrong.push(
-                    Diagnostic::error(CODE, LAYOUT, "the layout leaves out the mail's text")
+                    Diagnostic::error(CODE, LAYOUT, "the layout does not include the mail's text")
                         .help("write `{{ content }}` where the text of a mail belongs"),
                 ),
                 Ok(_) => {}
@@ -288,7 +291,7 @@ impl Templates {
     }
 }
 
-/// The template with which all of them together are larger than what is read.
+/// Returns an error for the template with which the total size exceeds [`MAX_BYTES`].
 fn too_large(files: &Files) -> Option<Diagnostic> {
     let mut bytes = 0;
     let (path, _) = files.iter().filter(|(path, _)| path.starts_with("templates/")).find(|(_, text)| {
@@ -297,17 +300,17 @@ fn too_large(files: &Files) -> Option<Diagnostic> {
     })?;
     let most = MAX_BYTES >> 20;
     let error = Diagnostic::error("size", path, format!("the templates together have more than {most} MB"));
-    Some(error.help("none of them is read: take out what is not used, or make them shorter"))
+    Some(error.help("no template is read: remove unused templates, or shorten them"))
 }
 
-/// A file that can't be read is one that is there.
+/// Adds the name of a file that could not be read: its template counts as present.
 fn add_name(path: &str, by_name: &mut BTreeMap<String, Vec<(String, String)>>) {
     if let Some((name, tag)) = path.strip_prefix("templates/").and_then(file::name_of) {
         by_name.entry(name.to_owned()).or_default().push((tag, path.to_owned()));
     }
 }
 
-/// What minijinja does, with its panics as errors of the template.
+/// Runs code of minijinja and turns a panic into an error of the template.
 fn unpanicked<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
     caught(RENDERING, work).unwrap_or_else(|text| Err(Error::new(ErrorKind::InvalidOperation, text)))
 }
@@ -324,7 +327,7 @@ fn render(mails: &Environment<'_>, id: &str, context: &Value) -> Result<Rendered
     Ok(Rendered { text, values })
 }
 
-/// How a template is known to minijinja; the locale stands last, for the filters.
+/// The id of a template in minijinja. The locale is its last part, because the filters read it from there.
 fn id(kind: &str, name: &str, locale: &str) -> String {
     format!("{kind}/{name}.{locale}")
 }

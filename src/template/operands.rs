@@ -1,13 +1,14 @@
-//! Where the operands of a template's expressions end, of those that may be a list or a map.
+//! Finds the ends of the operands in a template's expressions that may be a list or a map.
 //!
-//! It follows minijinja's grammar as far as that needs: an operand is a name, a literal or brackets, with its attributes, items, calls,
-//! filters and tests. Names that get a value (`set x`, `for x in`, parameters) are none.
+//! This follows minijinja's grammar as far as needed: an operand is a name, a literal or a pair of brackets, with its
+//! attributes, items, calls, filters and tests. Names that are assigned (`set x`, `for x in`, parameters) are not
+//! operands.
 
 use std::collections::BTreeSet;
 
 use super::tokens::{Block, Kind, Token};
 
-/// What a rendering knows from the start; none of it is large.
+/// The names that every rendering has; none of their values is large.
 const GIVEN: &[&str] = &[
     "brand",
     "content",
@@ -50,10 +51,10 @@ const SCALAR_FILTERS: &[&str] = &[
     "words",
 ];
 
-/// The ends of these operands, in order.
+/// The ends of these operands, in ascending order.
 pub(super) fn places(blocks: &[Block<'_>]) -> Vec<usize> {
     const BINDING: &[&str] = &["set", "for", "with", "macro", "call"];
-    // Some of these names are only used there. To weigh what is small costs little.
+    // A block may only read some of these names. Guarding a small value as well costs little.
     let bound = blocks.iter().filter(|block| block.tag().is_some_and(|tag| BINDING.contains(&tag)));
     let bound: BTreeSet<&str> = bound
         .flat_map(|block| &block.tokens)
@@ -68,26 +69,26 @@ pub(super) fn places(blocks: &[Block<'_>]) -> Vec<usize> {
     places
 }
 
-/// One pair of brackets, or what stands outside of all.
+/// The state of one pair of brackets, or of the code outside all brackets.
 #[derive(Default)]
 struct Level {
-    /// An operand is being read; whether it may be large.
+    /// `Some` while an operand is read; whether it may be large.
     operand: Option<bool>,
-    /// Where what has been read of it ends.
+    /// The end of the operand as read so far.
     end: usize,
-    /// Names stand here that get a value, up to `=` or `in`.
+    /// Names here are assigned, up to `=` or `in`.
     binds: bool,
-    /// After a comma names stand here again.
+    /// After a comma, names are assigned again.
     is_parameters: bool,
-    /// What stands in front of the brackets together with them may be large.
+    /// The operand before the brackets together with them may be large.
     is_large: bool,
 }
 
-/// What the next token is.
+/// The meaning of the next token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Any,
-    /// Of an attribute or an item, behind a dot.
+    /// An attribute or an item after a dot.
     Item,
     FilterName,
     TestName,
@@ -131,7 +132,7 @@ impl Scan<'_, '_> {
                 self.take(token, tag);
             }
         }
-        // A call block and `do` end with a call, and nothing may stand behind that.
+        // A call block and `do` end with a call, and no filter is allowed after that.
         if !matches!(tag, Some("call" | "do")) {
             self.finish();
         }
@@ -145,7 +146,7 @@ impl Scan<'_, '_> {
         &mut self.levels[last]
     }
 
-    /// The operand is at its end.
+    /// Ends the current operand.
     fn finish(&mut self) {
         let level = self.top();
         let end = level.end;
@@ -174,7 +175,7 @@ impl Scan<'_, '_> {
         match token.kind {
             Kind::Name => self.name(token, tag),
             Kind::Literal => {
-                // Strings side by side are one.
+                // Adjacent strings are one operand.
                 let is_large = self.top().operand.unwrap_or(false);
                 self.operand(is_large, token);
             }
@@ -222,7 +223,8 @@ impl Scan<'_, '_> {
     fn sign(&mut self, token: &Token<'_>) {
         match token.text {
             "(" | "[" | "{" => {
-                // Behind a small operand they are its arguments or its item; alone they are a group, a list or a map.
+                // After a small operand, the brackets are its arguments or its item. Otherwise they are a group, a list
+                // or a map.
                 let is_large = self.top().operand != Some(false);
                 self.levels.push(Level { is_large, ..Level::default() });
             }
@@ -235,7 +237,7 @@ impl Scan<'_, '_> {
                 let level = self.top();
                 level.binds = level.is_parameters;
             }
-            // The name of an argument.
+            // The token before is the name of an argument.
             "=" => self.top().operand = None,
             "." => self.next = Next::Item,
             "|" => {

@@ -1,31 +1,31 @@
-//! A text of which one knows what the merchant wrote and what came from outside.
+//! A text that keeps the merchant's text apart from values that came from outside.
 
 use serde::{Deserialize, Serialize};
 
-/// Pieces in turn: what the merchant wrote, a value, what the merchant wrote, … Rooms have markup of different kinds, so values
-/// are escaped only when it is known where the text goes.
+/// Alternating pieces: the merchant's text, a value, the merchant's text, … Chat services have different markup, so
+/// values are escaped only when the target is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Phrase(Vec<Box<str>>);
 
 impl Phrase {
-    /// The first piece is the merchant's.
+    /// The first piece is the merchant's text.
     pub fn of<'t>(pieces: impl IntoIterator<Item = &'t str>) -> Self {
         Self(pieces.into_iter().map(Into::into).collect())
     }
 
-    /// As it reads.
+    /// The whole text, with the values unescaped.
     pub fn plain(&self) -> String {
         self.0.concat()
     }
 
-    /// With each value made so.
+    /// The whole text, with each value replaced by the result of `made`.
     pub fn with(&self, made: impl Fn(&str) -> String) -> String {
         let pieces = self.0.iter().enumerate();
         pieces.map(|(nth, piece)| if nth % 2 == 1 { made(piece) } else { piece.to_string() }).collect()
     }
 
-    /// At most so many bytes, the last of them dots where it was longer.
+    /// Shortens the text to at most this many bytes; a shortened text ends with `…`.
     #[must_use]
     pub fn cut(mut self, max_bytes: usize) -> Self {
         const DOTS: &str = "…";
@@ -37,7 +37,7 @@ impl Phrase {
             if piece.len() > room {
                 let end = (0..=room).rev().find(|at| piece.is_char_boundary(*at)).unwrap_or(0);
                 *piece = piece[..end].into();
-                // Nothing that follows has room.
+                // No piece after this one fits.
                 room = 0;
             } else {
                 room -= piece.len();

@@ -1,7 +1,7 @@
-//! The words between `{{ }}` and `{% %}`, with where they stand: what minijinja's own parser does not tell.
+//! The words in `{{ }}` and `{% %}` with their places, which minijinja's parser does not return.
 //!
-//! Only for finding names that don't exist, in branches too that no sample customer reaches. What is no word is passed over,
-//! and what is no template is minijinja's to refuse.
+//! They are used only to find names that do not exist, also in branches that no sample customer reaches. Other
+//! characters are skipped, and syntax errors are left to minijinja.
 
 use std::ops::Range;
 
@@ -20,13 +20,13 @@ pub(super) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Word<'t> {
     pub kind: Kind,
-    /// Without the spaces that may stand around a dot.
+    /// Without spaces around a dot.
     pub text: &'t str,
-    /// In bytes of the text scanned.
+    /// In bytes of the scanned text.
     pub span: Range<usize>,
 }
 
-/// Every word of every expression and statement, in order.
+/// Returns every word of every expression and statement, in order.
 pub(super) fn words(text: &str) -> Vec<Word<'_>> {
     let mut words = Vec::new();
     let mut at = 0;
@@ -52,7 +52,7 @@ pub(super) fn words(text: &str) -> Vec<Word<'_>> {
     words
 }
 
-/// Where the next block opens, and what closes it.
+/// Returns the start of the next block, and the text that closes it.
 fn next_block(text: &str, from: usize) -> Option<(usize, &'static str)> {
     text.get(from..)?.match_indices('{').find_map(|(at, _)| {
         let close = match text.as_bytes().get(from + at + 1)? {
@@ -65,7 +65,7 @@ fn next_block(text: &str, from: usize) -> Option<(usize, &'static str)> {
     })
 }
 
-/// Where a block ends; what stands in quotes does not end it.
+/// Returns the end of a block; a closing text in quotes does not count.
 fn end_of_code(text: &str, from: usize, close: &str) -> usize {
     let mut quote = None;
     let mut escaped = false;
@@ -114,7 +114,7 @@ fn scan<'t>(text: &'t str, block: Range<usize>, statement: bool, words: &mut Vec
             at += c.len_utf8();
             match c {
                 '|' => next = Kind::Filter,
-                // `a["b"].c` and `f(x).c`: what follows is below something that has no name.
+                // `a["b"].c` and `f(x).c`: the name after the dot belongs to a value that has no name.
                 '.' => at += code[at..].find(|c: char| !is_word(c)).unwrap_or(code.len() - at),
                 ' ' | '\t' | '\n' | '\r' | '-' | '+' if start == 0 || next != Kind::Path => {}
                 _ => next = Kind::Path,
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_raw_or_quoted_or_never_closed_does_no_harm() {
+    fn raw_quoted_and_unclosed_text_is_handled() {
         assert_eq!(words("{% raw %}{{ a }}{% endraw %}").len(), 2);
         assert_eq!(words("{{ '}}' ~ a }}")[0].text, "a");
         assert_eq!(words("{{ é.ü")[0].text, "é.ü");

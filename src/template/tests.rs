@@ -1,4 +1,4 @@
-//! Templates as merchants write them and customers' words as attackers write them.
+//! Tests with templates that merchants may write, and values that attackers may send.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn saying(message: &str) -> Facts {
 }
 
 #[test]
-fn what_a_message_says_is_text_in_both_parts_and_in_the_subject() {
+fn a_message_stays_text_in_both_parts_and_in_the_subject() {
     for (message, text, html) in [
         ("[x](http://evil)", "[x](http://evil)", "[x](http://evil)"),
         ("![x](http://evil)", "![x](http://evil)", "![x](http://evil)"),
@@ -73,7 +73,7 @@ fn what_a_message_says_is_text_in_both_parts_and_in_the_subject() {
 }
 
 #[test]
-fn a_long_message_and_a_name_that_is_no_name_pass_whole() {
+fn a_long_message_and_a_name_with_markup_are_printed_whole() {
     let message = "*a* ".repeat(125);
     let mut facts = saying(&message);
     facts.customer.name = Some("<b>Ada</b>\r\nBcc: eve@evil.example".into());
@@ -87,7 +87,7 @@ fn a_long_message_and_a_name_that_is_no_name_pass_whole() {
 }
 
 #[test]
-fn values_in_addresses_are_percent_encoded_and_the_merchants_own_are_not() {
+fn values_in_addresses_are_percent_encoded_except_the_merchants_addresses() {
     let mut facts = saying("");
     facts.customer.id = "a/b?c&d) \"x\"@evil".into();
     let mail = mail(
@@ -104,7 +104,7 @@ fn values_in_addresses_are_percent_encoded_and_the_merchants_own_are_not() {
 }
 
 #[test]
-fn statements_on_lines_of_their_own_leave_no_holes() {
+fn statements_on_lines_of_their_own_leave_no_blank_lines() {
     let mut facts = saying("");
     facts.missing_docs = vec!["PASSPORT".into(), "SELFIE".into(), "UTILITY_BILL".into()];
     let mail = mail(
@@ -117,7 +117,7 @@ fn statements_on_lines_of_their_own_leave_no_holes() {
 }
 
 #[test]
-fn the_nearest_language_is_taken_and_words_are_of_the_mails_language() {
+fn the_nearest_language_is_used_and_labels_are_in_the_mails_language() {
     let templates = compiled(&[
         ("templates/a.en.md", "Subject: en\n\n{{ missing_docs | words }}.\n"),
         ("templates/a.de.md", "Subject: de\n\n{{ missing_docs | words }}, {{ stay.entered_at | date }}.\n"),
@@ -146,7 +146,7 @@ fn the_nearest_language_is_taken_and_words_are_of_the_mails_language() {
 }
 
 #[test]
-fn what_can_not_run_is_found_at_load_with_its_place() {
+fn errors_are_found_at_load_with_their_place() {
     for (body, at, message, label) in [
         ("Hi {{ customer.nmae }}!", "customer.nmae", "`customer` has no `nmae`", Some("did you mean `customer.name`?")),
         (
@@ -185,22 +185,27 @@ fn what_can_not_run_is_found_at_load_with_its_place() {
             "`customer.attributes.plan` may be missing",
             Some("write `{{ customer.attributes.plan or \"…\" }}`"),
         ),
-        ("a\n\n{{ missing_docs }}", "missing_docs", "a list is printed as it is", None),
+        ("a\n\n{{ missing_docs }}", "missing_docs", "a list is printed without a filter", None),
         ("{{ none }}", "none", "`none` is printed", None),
         ("{{ missing_docs | word }}", "word", "there is no filter `word` in templates", Some("did you mean `words`?")),
         ("{{ message | safe }}", "safe", "there is no filter `safe` in templates", None),
         ("{% if step is od %}a{% endif %}b", "od", "there is no test `od` in templates", Some("did you mean `odd`?")),
-        ("{% include 'b.en.md' %}", "include", "`include` is not available: a template stands alone", None),
+        (
+            "{% include 'b.en.md' %}",
+            "include",
+            "`include` is not available: a template cannot use other templates",
+            None,
+        ),
         (
             "{% autoescape false %}{{ message }}{% endautoescape %}",
             "autoescape",
-            "`autoescape` is not available: values are always only text",
+            "`autoescape` is not available: values are always inserted as text",
             None,
         ),
         (
             "a {% for i in range(10000) %}{% for j in range(10000) %}{{ j }}{% endfor %}{% endfor %}",
             "",
-            "the template does not come to an end",
+            "the template takes too much work to render",
             None,
         ),
         ("{% if step %}a", "", "", None),
@@ -208,16 +213,16 @@ fn what_can_not_run_is_found_at_load_with_its_place() {
         (
             "{% if message %}x{% endif %}",
             "{% if message %}x{% endif %}",
-            "nothing is left of it for one of the sample customers",
+            "the text is empty for one of the sample customers",
             None,
         ),
-        ("a <b>x</b>", "<b>", "HTML has no place in a template's Markdown", None),
-        ("[x](/kyc)", "/kyc", "a link in a mail needs a whole address", None),
-        ("[x]({{ message or 'a' }})", "", "a link in a mail needs a whole address", None),
+        ("a <b>x</b>", "<b>", "HTML is not allowed in a template's Markdown", None),
+        ("[x](/kyc)", "/kyc", "a link in a mail needs an absolute address", None),
+        ("[x]({{ message or 'a' }})", "", "a link in a mail needs an absolute address", None),
         (
             "{{ missing_docs.length }}",
             "missing_docs.length",
-            "`missing_docs` has nothing below it",
+            "`missing_docs` has no fields",
             Some("did you mean `missing_docs | length`?"),
         ),
         ("{{ debug() }}", "debug", "there is no `debug` in templates", None),
@@ -226,8 +231,8 @@ fn what_can_not_run_is_found_at_load_with_its_place() {
             let text = format!(
                 "Subject: Überprüfung{line_end}{line_end}Zeile eins{line_end}{{% if true %}}{line_end}{{% endif %}}{line_end}{body}{line_end}"
             );
-            // What is tried for emptiness must stand alone.
-            let text = if message.starts_with("nothing") { format!("Subject: x\n\n{body}\n") } else { text };
+            // The template that renders to an empty text contains no other text.
+            let text = if message.starts_with("the text is empty") { format!("Subject: x\n\n{body}\n") } else { text };
             let wrong = compiled(&[("templates/a.en.md", &text)]).expect_err(body);
             let first = &wrong[0];
             assert_eq!(first.file, "templates/a.en.md");
@@ -246,7 +251,7 @@ fn what_can_not_run_is_found_at_load_with_its_place() {
 }
 
 #[test]
-fn everything_wrong_is_said_at_once() {
+fn all_errors_are_reported_at_once() {
     let wrong = compiled(&[
         ("templates/a.en.md", "Subject: {{ nam }}\n\n{{ x }} {{ customer.y }}"),
         ("templates/b.de.md", "Subject: x\n\ny"),
@@ -259,7 +264,7 @@ fn everything_wrong_is_said_at_once() {
     assert_eq!(
         said,
         [
-            ("labels/en.yaml", "only a code and its words can stand here"),
+            ("labels/en.yaml", "only a code and its words are allowed here"),
             ("templates/layout.html", "there is no `contnt` in templates"),
             ("templates/a.en.md", "there is no `nam` in templates"),
             ("templates/a.en.md", "there is no `x` in templates"),
@@ -271,7 +276,7 @@ fn everything_wrong_is_said_at_once() {
 }
 
 #[test]
-fn the_layout_stands_around_the_mail_and_must_hold_it() {
+fn the_layout_surrounds_the_mail_and_must_include_it() {
     let page = |layout: &str| {
         compiled(&[("templates/a.en.md", "Subject: a < b\n\nx"), ("templates/layout.html", layout)])
             .map(|templates| templates.render_mail("a", None, &saying("")).expect("renders").html)
@@ -280,11 +285,11 @@ fn the_layout_stands_around_the_mail_and_must_hold_it() {
         page("{{ locale }}|{{ subject }}|{{ brand.name }}|{{ brand.url }}|{{ content }}").expect("right"),
         "en|a &lt; b|Example &amp; Shop|https://shop.example|<p>x</p>\n"
     );
-    assert_eq!(page("<p>hello").expect_err("wrong")[0].message, "the layout leaves out the mail's text");
+    assert_eq!(page("<p>hello").expect_err("wrong")[0].message, "the layout does not include the mail's text");
 }
 
 #[test]
-fn a_text_in_a_rule_is_checked_and_its_values_stay_apart() {
+fn a_text_in_a_rule_is_checked_and_its_values_are_kept_apart() {
     let mut templates = compiled(&[("labels/en.yaml", "PASSPORT: passport")]).expect("right");
     assert_eq!(templates.add_text("<https://x|{{ customer.id }}> {{ missing_docs | words }}", &[]), []);
     let text = "é {{ customer.nmae }} {{ customer.name }}";
@@ -294,9 +299,9 @@ fn a_text_in_a_rule_is_checked_and_its_values_stay_apart() {
         ("{{ customer.name }}", "`customer.name` may be missing"),
         (
             "{% for i in range(100000) %}{{ i }}{% endfor %}",
-            "a list or map has more than 10,000 entries, with those of the lists and maps in it",
+            "a list or map has more than 10,000 entries, counting those of nested lists and maps",
         ),
-        (" {{ message }} ", "nothing is left of it for one of the sample customers"),
+        (" {{ message }} ", "the text is empty for one of the sample customers"),
     ] {
         assert_eq!(templates.add_text(text, &[])[0].message, message, "{text}");
     }
@@ -305,7 +310,7 @@ fn a_text_in_a_rule_is_checked_and_its_values_stay_apart() {
     let mut facts = saying("<!channel> *now*");
     facts.missing_docs = vec!["PASSPORT".into()];
     let text = "*{{ message }}* <{{ missing_docs | words }}>.";
-    assert!(templates.render_text(text, &facts).is_err(), "nobody has looked at it");
+    assert!(templates.render_text(text, &facts).is_err(), "it was not added");
     templates.add_text(&format!("{text}{{{{ visit }}}}"), &[]);
     assert_eq!(templates.add_text(&format!("x{text}"), &[]), []);
     let said = templates.render_text(&format!("x{text}"), &facts);
@@ -313,13 +318,13 @@ fn a_text_in_a_rule_is_checked_and_its_values_stay_apart() {
 }
 
 #[test]
-fn templates_can_be_shared_by_workers() {
+fn templates_can_be_shared_by_threads() {
     fn shared<T: Send + Sync + 'static>() {}
     shared::<Templates>();
 }
 
 #[test]
-fn facts_survive_being_stored() {
+fn facts_can_be_stored_and_read_again() {
     let facts = saying("Grüße");
     let json = serde_json::to_string(&facts).expect("JSON");
     assert_eq!(serde_json::from_str::<Facts>(&json).expect("facts"), facts);
@@ -327,7 +332,7 @@ fn facts_survive_being_stored() {
 
 proptest::proptest! {
     #[test]
-    fn no_template_and_no_message_can_make_it_panic(
+    fn no_template_and_no_message_causes_a_panic(
         body in r#"([a-zé {}%#|."'\\\[\]()<>*_`\n-]|\{\{ message \}\}|\{% if to %\}|\{% endif %\}|customer\.name| words ){0,40}"#,
         message in r"(\PC|\n){0,60}",
     ) {

@@ -1,4 +1,4 @@
-//! Templates that stand in a rule, as a chat's text: one language, no Markdown, and values that stay apart.
+//! Templates inside a rule, for example a chat's text: in one language, without Markdown, with the values kept apart.
 
 use minijinja::Value;
 
@@ -10,7 +10,7 @@ use super::{
 use crate::{source::Diagnostic, stack::caught};
 
 impl Templates {
-    /// Takes a text in, or says what is wrong with it; the spans are in the text, the file is not named.
+    /// Adds a text, or returns its errors. The spans are offsets in the text, and the file name is empty.
     pub fn add_text(&mut self, text: &str, attributes: &[String]) -> Vec<Diagnostic> {
         caught(RENDERING, || self.text_added(text, attributes))
             .unwrap_or_else(|panic| vec![Diagnostic::error(CODE, "", panic)])
@@ -31,8 +31,7 @@ impl Templates {
         for sample in &samples {
             let complaint = match render(&self.mails, &id, sample) {
                 Ok(rendered) if rendered.is_blank() => {
-                    Diagnostic::error(CODE, "", "nothing is left of it for one of the sample customers")
-                        .at(part.whole())
+                    Diagnostic::error(CODE, "", "the text is empty for one of the sample customers").at(part.whole())
                 }
                 Ok(_) => continue,
                 Err(error) => check::complaint(&part, &error),
@@ -44,18 +43,18 @@ impl Templates {
         wrong
     }
 
-    /// What a text says, in the default language.
+    /// Renders a text in the default language.
     pub fn render_text(&self, text: &str, facts: &Facts) -> Result<Phrase, RenderError> {
         let failed = |text: String| RenderError { template: "text".to_owned(), text };
         let rendered = caught(RENDERING, || render(&self.mails, &self.id_of_text(text), &facts.context(&self.brand)));
         let rendered = rendered.map_err(failed)?.map_err(|error| failed(error.to_string()))?;
         match rendered.is_blank() {
-            true => Err(failed("nothing is left of it".to_owned())),
+            true => Err(failed("the text is empty".to_owned())),
             false => Ok(rendered.values.phrase(&rendered.text)),
         }
     }
 
-    /// The text is its own name.
+    /// The id of a text in minijinja contains the text itself.
     fn id_of_text(&self, text: &str) -> String {
         id("text", text, &self.default_locale)
     }

@@ -1,7 +1,7 @@
-//! The code of a template in tokens, cut as minijinja's own lexer cuts it.
+//! Splits the code of a template into tokens, in the same way as minijinja's lexer.
 //!
-//! `bounds.rs` counts them before the parser sees the text, and `guard.rs` finds the ends of operands. A character that minijinja does
-//! not know ends the block here: minijinja refuses the template at the same place.
+//! `bounds.rs` counts the tokens before the parser reads the text, and `guard.rs` finds the ends of operands. A
+//! character that minijinja does not accept ends the block here: minijinja rejects the template at the same place.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub(super) enum Kind {
 pub(super) struct Token<'t> {
     pub kind: Kind,
     pub text: &'t str,
-    /// In bytes of the template.
+    /// Offset in bytes of the template.
     pub at: usize,
 }
 
@@ -39,13 +39,13 @@ pub(super) struct Block<'t> {
 }
 
 impl Block<'_> {
-    /// The word after `{%`.
+    /// The keyword after `{%`.
     pub fn tag(&self) -> Option<&str> {
         self.tokens.first().filter(|token| self.is_statement && token.kind == Kind::Name).map(|token| token.text)
     }
 }
 
-/// Every block in order, without comments and what stands in `raw`.
+/// Returns every block in order, without comments and without the content of `raw`.
 pub(super) fn blocks(text: &str) -> Vec<Block<'_>> {
     let mut lexer = Lexer { text, at: 0, open: 0 };
     let mut blocks = Vec::new();
@@ -71,7 +71,7 @@ pub(super) fn blocks(text: &str) -> Vec<Block<'_>> {
 struct Lexer<'t> {
     text: &'t str,
     at: usize,
-    /// Brackets that are open; minijinja does not look for a block's end inside them.
+    /// The number of open brackets; minijinja does not look for a block's end inside brackets.
     open: i64,
 }
 
@@ -80,14 +80,14 @@ impl<'t> Lexer<'t> {
         &self.text[self.at..]
     }
 
-    /// Goes behind the next `{{`, `{%` or `{#` and the sign for spaces that may follow it; answers its second character.
+    /// Moves after the next `{{`, `{%` or `{#` and its optional whitespace sign; returns its second character.
     fn next_marker(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while let Some(found) = self.rest().find('{') {
             let marker = bytes.get(self.at + found + 1).copied();
             if let Some(marker @ (b'{' | b'%' | b'#')) = marker {
                 self.at += found + 2;
-                // A comment may be `{#-#}`, whose end shares the sign.
+                // A comment may be `{#-#}`, whose end uses the same sign.
                 if marker != b'#' && matches!(bytes.get(self.at), Some(b'-' | b'+')) {
                     self.at += 1;
                 }
@@ -98,7 +98,7 @@ impl<'t> Lexer<'t> {
         None
     }
 
-    /// Behind `{%`: passes over a whole `raw … endraw`.
+    /// After `{%`: skips a whole `raw … endraw`.
     fn skip_raw(&mut self) -> bool {
         let Some(inner) = basic_tag(self.rest(), "raw", false) else { return false };
         let mut at = self.at + inner;
@@ -113,7 +113,7 @@ impl<'t> Lexer<'t> {
         true
     }
 
-    /// The tokens up to the block's end, and whether it was found.
+    /// Returns the tokens up to the block's end, and whether the end was found.
     fn block(&mut self, close: &str) -> (Vec<Token<'t>>, bool) {
         let mut tokens = Vec::new();
         loop {
@@ -153,7 +153,7 @@ impl<'t> Lexer<'t> {
     }
 }
 
-/// The length of `NAME %}` with the spaces and signs that may stand in it.
+/// The length of `NAME %}` with the spaces and signs that it may contain.
 fn basic_tag(text: &str, name: &str, may_begin_with_sign: bool) -> Option<usize> {
     let rest = if may_begin_with_sign { text.strip_prefix(['-', '+']).unwrap_or(text) } else { text };
     let spaces = |text: &'_ str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_whitespace()).len();
@@ -180,7 +180,7 @@ fn string(text: &str, quote: char) -> Option<usize> {
     None
 }
 
-/// Integers with a radix, fractions and exponents; after a dot only an index.
+/// Accepts integers with a radix, fractions and exponents; after a dot only an index.
 fn number(text: &str, is_index: bool) -> usize {
     #[derive(Clone, Copy)]
     enum Part {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_cut_as_minijinja_cuts_it() {
+    fn a_template_is_split_as_minijinja_splits_it() {
         for (text, expected) in [
             (
                 "a {{ b.c|d('}}')-}} {%+ if x //2 >= 1_0.5e-3+%}",

@@ -1,9 +1,10 @@
-//! What keeps a customer's words from becoming anything but words.
+//! Keeps values from outside as text: they never become markup.
 //!
-//! A value that a template prints never reaches the Markdown parser. It is put aside in a [`Values`], and one character from
-//! a private plane of Unicode stands for it in the text. Only when the Markdown has become a tree is the character replaced:
-//! as text in text, percent-encoded in addresses. So a value can't open a link, a tag, a list or another `{{`, whatever it
-//! holds, and filters work on what was really said. Templates may not hold such characters themselves, and values lose them.
+//! A value that a template prints is not passed to the Markdown parser. It is stored in a [`Values`], and one character
+//! from a private-use plane of Unicode marks its place in the text. After the Markdown has been parsed, each mark is
+//! replaced by its value: as text in text, percent-encoded in addresses. Therefore a value cannot open a link, a tag, a
+//! list or another `{{`, and filters work on the original value. Templates must not contain such characters, and they
+//! are removed from values.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -16,20 +17,20 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::Phrase;
 
 const FIRST: u32 = 0xF_0000;
-/// How many values one mail can print.
+/// Maximum number of values that one mail can print.
 const MAX: usize = 10_000;
-/// How many bytes they can have together, and a text with its values in it.
+/// Maximum size of all values together, and of a text with its values, in bytes.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
 const IN_ADDRESS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const IN_MAILTO: &AsciiSet = &IN_ADDRESS.remove(b'@');
 
-/// A character that stands for a value, or could.
+/// Whether a character is in the range of the marks.
 pub(super) fn is_mark(c: char) -> bool {
     u32::from(c) >= FIRST
 }
 
-/// An address of the merchant's own, from the configuration: a link may begin with it.
+/// An address from the merchant's configuration: a link may begin with it.
 #[derive(Debug)]
 pub(super) struct Address(pub String);
 
@@ -47,7 +48,7 @@ impl Object for Address {
     }
 }
 
-/// The values that one rendering has printed, by their marks.
+/// The values that one rendering has printed, in the order of their marks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Values(Vec<Printed>);
 
@@ -62,7 +63,7 @@ impl Values {
         let code = u32::try_from(self.0.len()).ok().filter(|_| self.0.len() < MAX).map(|nth| FIRST + nth);
         let mark = code
             .and_then(char::from_u32)
-            .ok_or_else(|| Error::new(ErrorKind::OutOfFuel, format!("prints more than {MAX} values")))?;
+            .ok_or_else(|| Error::new(ErrorKind::OutOfFuel, format!("the template prints more than {MAX} values")))?;
         if self.0.iter().map(|printed| printed.text.len()).sum::<usize>() + text.len() > MAX_BYTES {
             return Err(too_long());
         }
@@ -70,7 +71,7 @@ impl Values {
         Ok(mark)
     }
 
-    /// How many bytes the text has with its values in it.
+    /// The length of the text with its values, in bytes.
     pub fn length_of(&self, text: &str) -> usize {
         if !text.contains(is_mark) {
             return text.len();
@@ -99,12 +100,12 @@ impl Values {
         Cow::Owned(whole)
     }
 
-    /// The text with its values in it.
+    /// The text with its values inserted.
     pub fn in_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.replace(text, |printed| Cow::Borrowed(&printed.text))
     }
 
-    /// The text with its values apart from what is written around them.
+    /// The text with its values kept apart from the merchant's text.
     pub fn phrase(&self, text: &str) -> Phrase {
         let mut pieces = Vec::new();
         let mut written = 0;
@@ -117,7 +118,7 @@ impl Values {
         Phrase::of(pieces)
     }
 
-    /// The address with its values in it, each percent-encoded, save the merchant's own addresses.
+    /// The address with its values inserted, each percent-encoded, except the merchant's own addresses.
     pub fn in_address<'t>(&self, address: &'t str) -> Cow<'t, str> {
         let set = if address.starts_with("mailto:") { IN_MAILTO } else { IN_ADDRESS };
         self.replace(address, |printed| match printed.is_address {
@@ -128,11 +129,11 @@ impl Values {
 }
 
 pub(super) fn too_long() -> Error {
-    Error::new(ErrorKind::OutOfFuel, "the text grows too long")
+    Error::new(ErrorKind::OutOfFuel, "the text is too long")
 }
 
-/// Text on one line, without what could disturb the text around it: control characters, and the marks that turn the
-/// direction of what follows.
+/// Returns the text on one line, without control characters and without characters that change the writing direction,
+/// which could affect the text around it.
 pub(super) fn tidy(text: &str) -> String {
     let mut tidy = String::with_capacity(text.len());
     for c in text.chars() {
@@ -150,20 +151,20 @@ pub(super) fn tidy(text: &str) -> String {
     tidy
 }
 
-/// What a template may print: texts and numbers. The rest has no words of its own.
+/// Checks that a template may print this value: a text or a number. Other types have no readable form.
 pub(super) fn printable(value: &Value) -> Result<(), Error> {
     let wrong = |text: &'static str| Err(Error::new(ErrorKind::InvalidOperation, text));
     match value.kind() {
         ValueKind::String | ValueKind::Number | ValueKind::Undefined => Ok(()),
         ValueKind::Plain if value.downcast_object_ref::<Address>().is_some() => Ok(()),
         ValueKind::None => wrong("`none` is printed"),
-        ValueKind::Bool => wrong("true or false is printed, which means nothing to a customer"),
-        ValueKind::Seq | ValueKind::Iterable => wrong("a list is printed as it is"),
-        _ => wrong("something that is no text is printed"),
+        ValueKind::Bool => wrong("true or false is printed, which a customer cannot understand"),
+        ValueKind::Seq | ValueKind::Iterable => wrong("a list is printed without a filter"),
+        _ => wrong("a value that is not a text is printed"),
     }
 }
 
-/// How minijinja prints in mails.
+/// The formatter of minijinja for mails.
 pub(super) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     printable(value)?;
     if let Some(text) = value.as_str().filter(|_| value.is_safe()) {

@@ -1,5 +1,5 @@
-//! A round of hostile requests: mutated over raw sockets, from a seed that is printed. `KYC_RULES_SEED=N` repeats one, and
-//! `KYC_RULES_ROUNDS=N` makes it longer.
+//! Sends hostile requests over raw sockets, mutated from a seed that is printed. `KYC_RULES_SEED=N` repeats a run, and
+//! `KYC_RULES_ROUNDS=N` sets its length.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::{
     support::service::{SECRET, Shop, signed},
 };
 
-/// xorshift64*: repeatable, and all that is needed.
+/// xorshift64*, a pseudo-random generator that can be repeated from a seed.
 struct Dice(u64);
 
 impl Dice {
@@ -26,7 +26,7 @@ impl Dice {
         usize::try_from(self.next() % count.max(1) as u64).expect("small")
     }
 
-    /// The right word nine times in ten, else a wrong one.
+    /// Returns the right text nine times in ten, otherwise a wrong one.
     fn mostly<'t>(&mut self, right: &'t str, wrong: &[&'t str]) -> &'t str {
         if self.below(10) > 0 { right } else { wrong[self.below(wrong.len())] }
     }
@@ -69,7 +69,7 @@ const HEADERS: &[&str] = &[
     ": x",
 ];
 
-/// A body that is one of the provider's, or near it.
+/// Returns a callback of the provider, often mutated.
 fn body(dice: &mut Dice) -> Vec<u8> {
     let kyc = signed("C-hostile", "SOFT_KYC_FAILED", json!({"docsMissing": ["SELFIE"]}));
     let mut body = match dice.below(5) {
@@ -139,18 +139,18 @@ fn request(dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
-/// The answers in what came back: the status of each, and whether hyper gave it by itself, without a body.
+/// Parses the responses: the status of each, and whether hyper sent it by itself, without a body.
 fn answers(text: &str) -> Vec<(u16, bool)> {
-    // `HTTP/1.1 200`, or `HTTP/1.0 200` to a request of that version.
+    // `HTTP/1.1 200`, or `HTTP/1.0 200` for a request of that version.
     let texts = text.split("HTTP/1.").skip(1).filter_map(|answer| Some((answer.get(2..5)?.parse().ok()?, answer)));
     let all = texts.map(|(status, answer)| (status, status >= 400 && !answer.contains("application/problem+json")));
     all.filter(|(status, _)| *status != 100).collect()
 }
 
-/// The kinds that hyper answers, as far as it does.
+/// The kinds of refusals that hyper may answer itself.
 const BY_HYPER: &[&str] = &["not_http", "headers_too_large"];
 
-/// How many requests were refused by this program, and how many by hyper.
+/// Returns the numbers of requests that were refused by this program and by hyper.
 fn counts(status: &Value) -> (u64, u64) {
     let kinds = status["callbacks"]["refused"].as_array().expect("kinds");
     let sum = |by_hyper: bool| {
@@ -161,7 +161,7 @@ fn counts(status: &Value) -> (u64, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_requests_are_refused_and_counted_and_honest_ones_answered_in_between() {
+async fn hostile_requests_are_refused_and_counted_while_valid_ones_are_answered() {
     let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
     let seed = from_environment("KYC_RULES_SEED").unwrap_or(u64::try_from(now & 0xffff_ffff).expect("small") | 1);
     let rounds = from_environment("KYC_RULES_ROUNDS").unwrap_or(600);
@@ -190,13 +190,13 @@ async fn hostile_requests_are_refused_and_counted_and_honest_ones_answered_in_be
             taken += 1;
         }
     }
-    // A refusal by hyper is counted when its connection ends, a moment after the answer, and not each has an answer.
+    // hyper's refusals are counted when the connection ends, slightly after the response; some have no response.
     let status = service.until("status", |status| counts(status).1 >= by_hyper).await;
     let callbacks = &status["callbacks"];
     assert_eq!(counts(&status).0, refused, "seed {seed}: {by_status:?} {callbacks:#}");
     let counted = |name: &str| callbacks[name].as_u64().expect("a count");
     assert_eq!(counted("accepted") + counted("duplicate"), taken, "seed {seed}: {callbacks:#}");
-    assert!(refused > rounds / 8 && taken > rounds / 15, "seed {seed}: hostile, and not only: {callbacks:#}");
+    assert!(refused > rounds / 8 && taken > rounds / 15, "seed {seed}: too few of a kind: {callbacks:#}");
     let (ended, log) = service.stop();
     assert!(ended.success() && !log.contains("panicked"), "seed {seed}: {log}");
     assert!(!log.contains("C-hostile") && !log.contains(SECRET), "seed {seed}: {log}");

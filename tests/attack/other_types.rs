@@ -1,4 +1,4 @@
-//! Callbacks of the provider's other types, and hashes of one type under the name of another.
+//! Callbacks of the provider's other types, and hashes of one type used for another type.
 
 use kyc_rules::kyc::{Secret, hash_of_fields};
 use serde_json::{Value, json};
@@ -16,13 +16,13 @@ fn hash(fields: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_documented_ones_are_verified_ignored_and_counted() {
+async fn documented_other_types_are_verified_ignored_and_counted() {
     let (_shop, service) = shop_of_the_provider().await;
     for name in ["other-bank-account", "other-transaction", "other-transaction"] {
         let body = std::fs::read_to_string(format!("tests/cases/provider/{name}.json")).expect("a body");
         let answer = service.post(body.clone()).await.expect("an answer");
         assert_eq!(answer, (200, json!({"outcome": "ignored"})), "{name}");
-        // The currency is covered by the hash.
+        // The hash covers the currency.
         let (code, problem) = service.post(body.replace("EUR", "USD")).await.expect("an answer");
         assert_eq!((code, &problem["detail"]), (401, &Value::Null), "{name}");
         let (code, _) = service.post(body.replace("\"hash\"", "\"other\"")).await.expect("an answer");
@@ -43,7 +43,7 @@ async fn the_documented_ones_are_verified_ignored_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_amount_is_the_text_that_stands_in_the_body() {
+async fn the_hash_uses_an_amount_exactly_as_written_in_the_body() {
     let service = Shop::new(RULES).start().ready().await;
     for (amount, hashed, code) in [
         ("\"25.50\"", "25.50", 200),
@@ -60,13 +60,13 @@ async fn an_amount_is_the_text_that_stands_in_the_body() {
     }
 }
 
-/// The hash of a `bank_account` callback of C-1 is the one of a KYC callback of a customer `C-1.EUR`.
+/// A KYC callback of a customer `C-1.EUR` whose hash is that of a `bank_account` callback of C-1.
 fn dotted() -> Value {
     signed("C-1.EUR", "SOFT_KYC_FAILED", json!({"hash": hash(&["C-1", "EUR"])}))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hash_of_another_type_reaches_nobody_without_a_key() {
+async fn a_hash_of_another_type_sends_no_mail_without_an_api_key() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     service.contact("C-1", "ada@customer.example").await;
@@ -74,12 +74,12 @@ async fn a_hash_of_another_type_reaches_nobody_without_a_key() {
     let jobs = service.until_jobs("C-1.EUR", &["problem"]).await;
     assert_eq!(jobs[0]["problem"], "no_contact");
     assert_eq!(shop.mails().len(), 0);
-    assert_eq!(service.get("customers/C-1").await["status"], Value::Null, "the customer is not touched");
+    assert_eq!(service.get("customers/C-1").await["status"], Value::Null, "the customer is unchanged");
     assert_eq!(service.get("customers/C-1.EUR").await["contact"], Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hash_of_another_type_is_never_confirmed_with_a_key() {
+async fn a_hash_of_another_type_is_never_confirmed_with_an_api_key() {
     let provider = Provider::start().await;
     let mut shop = Shop::new(RULES);
     shop.more = provider.configuration();

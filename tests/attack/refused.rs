@@ -1,4 +1,5 @@
-//! No refusal is silent: each is counted, shown by `status` and `doctor`, and has a line in the log, but not a line each.
+//! Every refusal is counted and shown by `status` and `doctor`. The log has lines for each kind, but not for each
+//! refusal.
 
 use std::{
     io::{Read, Write},
@@ -15,11 +16,11 @@ use super::{
     support::service::{SECRET, Service, Shop, TOKEN, signed},
 };
 
-/// Sends bytes, and reads until the server closes.
+/// Sends bytes, and reads until the server closes the connection.
 pub fn sent(to: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(to).expect("connected");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
-    // A server that has heard enough may close before all is sent.
+    // The server may close the connection before everything is sent.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let mut answer = Vec::new();
@@ -37,7 +38,7 @@ fn lines<'l>(log: &'l str, kind: &str) -> Vec<&'l str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_secret_on_the_first_day_is_in_log_status_and_doctor() {
+async fn a_wrong_secret_is_shown_in_log_status_and_doctor() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     let theirs = hash_of("C-77", &Secret::new("the-secret-that-the-provider-has"));
@@ -62,7 +63,7 @@ async fn a_wrong_secret_on_the_first_day_is_in_log_status_and_doctor() {
     let found = checks.find(|check| check["check"] == "callbacks").expect("a finding");
     assert_eq!(found["result"], "fail");
     assert!(found["said"].as_str().is_some_and(|said| said.contains("compare `callback.secrets`")), "{found}");
-    // Once the secret is right, it is over.
+    // With the correct secret, the finding is resolved.
     service.callback("C-77", "FULL_USER", json!({})).await;
     let (_, said, _) = service.command(&shop, &["doctor", "--dns", "127.0.0.1:1"]);
     assert!(said.lines().any(|line| line.starts_with("ok    callbacks") && line.contains("1 wrong_hash")), "{said}");
@@ -72,7 +73,7 @@ async fn a_wrong_secret_on_the_first_day_is_in_log_status_and_doctor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shape_that_the_provider_has_changed_is_an_error_in_the_log_alone() {
+async fn only_the_log_shows_that_a_malformed_callback_has_a_correct_hash() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     let changed = signed("C-77", "FULL_USER", json!({"status": {"name": "FULL_USER"}}));
@@ -84,7 +85,7 @@ async fn a_shape_that_the_provider_has_changed_is_an_error_in_the_log_alone() {
         answers.push(service.post(body.to_string()).await.expect("an answer"));
     }
     assert_eq!(answers[0].0, 400);
-    assert_eq!(answers[0], answers[1], "the answer does not tell whether the hash was right");
+    assert_eq!(answers[0], answers[1], "the response does not show whether the hash was correct");
     assert_eq!(service.post(typed.to_string()).await.expect("an answer").0, 422);
     for kind in ["malformed_signed", "malformed", "unknown_type_signed"] {
         service.logs(&format!("refused=\"{kind}\"")).await;
@@ -98,11 +99,11 @@ async fn a_shape_that_the_provider_has_changed_is_an_error_in_the_log_alone() {
     assert!(!log.contains("C-77"), "{log}");
     let (code, said, _) = service.command(&shop, &["doctor", "--dns", "127.0.0.1:1"]);
     assert_eq!(code, Some(69));
-    assert!(said.contains("the provider has changed their shape"), "{said}");
+    assert!(said.contains("the provider has changed their format"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_has_one_line_of_each_kind_and_is_counted_whole() {
+async fn a_flood_is_counted_completely_and_logged_once_per_kind() {
     let shop = Shop::new(RULES);
     let service = shop.start().ready().await;
     let body = signed("C-1", "FULL_USER", json!({"hash": null})).to_string();
@@ -134,7 +135,7 @@ async fn a_flood_has_one_line_of_each_kind_and_is_counted_whole() {
     assert_eq!(count(&status, "admin", "wrong_token"), 100);
     let log = service.log();
     for kind in ["no_hash", "not_http", "not_found", "wrong_path", "bad_request", "wrong_token"] {
-        // Where this machine was slow, a minute has passed.
+        // On a slow machine, more than a minute may have passed.
         assert!((1..=8).contains(&lines(&log, kind).len()), "{kind}: {log}");
     }
     assert!(!log.contains("panicked") && log.len() < 40_000, "{log}");
@@ -143,7 +144,7 @@ async fn a_flood_has_one_line_of_each_kind_and_is_counted_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_with_another_path_method_or_address_is_seen() {
+async fn a_provider_with_a_wrong_path_method_or_address_is_reported() {
     let shop = Shop::new(RULES);
     let command = shop.command();
     let config = std::fs::read_to_string(shop.path("kyc-rules.yaml")).expect("text");
@@ -172,7 +173,7 @@ async fn a_provider_with_another_path_method_or_address_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn text_that_is_not_utf_8_is_refused_wherever_it_stands() {
+async fn text_that_is_not_utf_8_is_refused_everywhere_in_the_body() {
     let service = Shop::new(RULES).start().ready().await;
     let body = signed("C-1", "FULL_USER", json!({"addedLater": {"x": "HERE"}})).to_string();
     for wrong in [&b"\xff"[..], b"\xc3\x28", b"\xed\xa0\x80"] {
@@ -184,7 +185,7 @@ async fn text_that_is_not_utf_8_is_refused_wherever_it_stands() {
     assert_eq!(service.get("status").await["store"]["customers"], 0);
 }
 
-/// A limit of open files below what is open already: nothing can be accepted.
+/// Sets the limit of open files. If it is below the number of open files, no connection can be accepted.
 fn limit_files(service: &Service, files: Option<u64>) -> Rlimit {
     let pid = Pid::from_raw(i32::try_from(service.pid()).expect("a pid"));
     let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
@@ -192,10 +193,10 @@ fn limit_files(service: &Service, files: Option<u64>) -> Rlimit {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_descriptors_says_so_once_and_counts() {
+async fn a_server_without_free_descriptors_logs_it_once_and_counts() {
     let service = Shop::new(RULES).start().ready().await;
     let before = limit_files(&service, Some(4));
-    let waiting = TcpStream::connect(service.public).expect("in the system's queue");
+    let waiting = TcpStream::connect(service.public).expect("in the accept queue");
     let counted = async {
         loop {
             limit_files(&service, Some(4));
@@ -205,7 +206,7 @@ async fn a_server_without_descriptors_says_so_once_and_counts() {
             if count(&status, "callbacks", "no_descriptor") >= 3 {
                 return;
             }
-            // What was waiting has been let in meanwhile.
+            // The waiting connections were accepted in the meantime.
             drop(TcpStream::connect(service.public));
             limit_files(&service, Some(4));
         }
@@ -218,7 +219,7 @@ async fn a_server_without_descriptors_says_so_once_and_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_admin_side_counts_strangers_too() {
+async fn the_admin_side_counts_refusals_too() {
     let service = Shop::new(RULES).start().ready().await;
     let answer = sent(
         service.admin,
@@ -227,7 +228,7 @@ async fn the_admin_side_counts_strangers_too() {
         )
         .as_bytes(),
     );
-    assert!(answer.starts_with("HTTP/1.1 400"), "the target's host counts: {answer}");
+    assert!(answer.starts_with("HTTP/1.1 400"), "the host of the target is checked: {answer}");
     let answer = sent(service.admin, b"GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 421"), "{answer}");
     assert_eq!(count(&service.get("status").await, "admin", "wrong_host"), 1);

@@ -1,11 +1,11 @@
-//! More peers than there is room for.
+//! More connections than the limit allows.
 
 use kyc_rules::http::Limits;
 
 use super::peer::{Server, ms, patient};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn honest_requests_are_answered_beside_a_crowd_that_says_nothing() {
+async fn requests_are_answered_despite_many_silent_connections() {
     let server = Server::start(Limits { connections: 1000, ..patient() }).await;
     let mut crowd = Vec::new();
     for n in 0..1500 {
@@ -17,11 +17,11 @@ async fn honest_requests_are_answered_beside_a_crowd_that_says_nothing() {
     for _ in 0..20 {
         assert_eq!(server.connect().await.post("honest").await.status, 200);
     }
-    assert_eq!(crowd[0].closed().await, "", "who came first was sent away first");
+    assert_eq!(crowd[0].closed().await, "", "the oldest connection was closed first");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_of_slow_heads_and_bodies_keeps_nobody_out() {
+async fn many_slow_heads_and_bodies_do_not_block_other_requests() {
     let server = Server::start(Limits { connections: 100, ..patient() }).await;
     let mut crowd = Vec::new();
     for n in 0..300 {
@@ -36,7 +36,7 @@ async fn a_crowd_of_slow_heads_and_bodies_keeps_nobody_out() {
 }
 
 #[tokio::test]
-async fn who_is_being_served_is_not_sent_away() {
+async fn a_connection_that_is_being_served_is_not_closed() {
     let server = Server::start(Limits { connections: 4, ..patient() }).await;
     let mut served = server.connect().await;
     served.say("GET /slow/500 HTTP/1.1\r\nhost: x\r\n\r\n").await;
@@ -49,7 +49,7 @@ async fn who_is_being_served_is_not_sent_away() {
 }
 
 #[tokio::test]
-async fn while_all_are_being_served_newcomers_wait_their_turn() {
+async fn new_connections_wait_while_all_others_are_being_served() {
     let server = Server::start(Limits { connections: 2, ..patient() }).await;
     let mut peers = Vec::new();
     for _ in 0..6 {
@@ -63,7 +63,7 @@ async fn while_all_are_being_served_newcomers_wait_their_turn() {
 }
 
 #[tokio::test]
-async fn a_nearly_full_house_closes_idle_connections_sooner() {
+async fn idle_connections_are_closed_sooner_near_the_limit() {
     let server = Server::start(Limits { connections: 4, ..patient() }).await;
     let mut crowd = Vec::new();
     for _ in 0..4 {
@@ -71,6 +71,7 @@ async fn a_nearly_full_house_closes_idle_connections_sooner() {
         assert_eq!(peer.post("once").await.status, 200);
         crowd.push(peer);
     }
-    // Their own idle timeout is a minute, and PATIENCE ends before it. Once one is gone the house is not so full.
+    // Their idle timeout is a minute, which is longer than PATIENCE. After the first has closed, the number is below
+    // the threshold.
     assert_eq!(crowd[0].closed().await, "");
 }

@@ -1,4 +1,4 @@
-//! The end of a listener.
+//! The shutdown of a listener.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tokio::{net::TcpStream, time::sleep};
 use super::peer::{Server, ms, patient};
 
 #[tokio::test]
-async fn a_request_under_way_is_finished_and_nobody_else_let_in() {
+async fn a_running_request_finishes_and_no_new_connection_is_accepted() {
     let server = Server::start(patient()).await;
     let address = server.address;
     let (mut idle, mut fresh, mut busy) = (server.connect().await, server.connect().await, server.connect().await);
@@ -27,7 +27,7 @@ async fn a_request_under_way_is_finished_and_nobody_else_let_in() {
 }
 
 #[tokio::test]
-async fn one_that_hangs_is_cut_off_at_the_deadline() {
+async fn a_connection_that_hangs_is_closed_at_the_deadline() {
     let server = Server::start(Limits { drain: ms(300), ..patient() }).await;
     let mut hung = server.connect().await;
     hung.say("GET /slow/3600000 HTTP/1.1\r\nhost: x\r\n\r\n").await;
@@ -39,7 +39,7 @@ async fn one_that_hangs_is_cut_off_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn with_nobody_there_it_ends_at_once() {
+async fn without_connections_it_ends_at_once() {
     let server = Server::start(patient()).await;
     let started = Instant::now();
     server.stop().await.expect("served");

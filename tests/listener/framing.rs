@@ -1,10 +1,11 @@
-//! Requests of which two programs could think differently, targets that are no path, and bodies that say they are too large.
+//! Requests that two programs could interpret differently, targets that are not paths, and bodies with a declared size
+//! beyond the cap.
 
 use kyc_rules::telemetry::Refusal;
 
 use super::peer::{Answer, Server, patient};
 
-/// The first answer to these bytes, and what came after it until the server closed.
+/// Returns the first response to these bytes, and the data after it until the server closed.
 async fn sent(server: &Server, text: &str) -> (Answer, String) {
     let mut peer = server.connect().await;
     peer.say(text).await;
@@ -13,7 +14,7 @@ async fn sent(server: &Server, text: &str) -> (Answer, String) {
 }
 
 #[tokio::test]
-async fn a_target_that_is_no_path_is_refused_before_any_route() {
+async fn a_target_that_is_not_a_path_is_refused_before_the_routes() {
     let server = Server::start(patient()).await;
     let targets = [
         "CONNECT x:1 HTTP/1.1\r\nHost: x:1",
@@ -35,13 +36,13 @@ async fn a_target_that_is_no_path_is_refused_before_any_route() {
     assert_eq!(server.refused(Refusal::panic), 0);
     let mut peer = server.connect().await;
     peer.say("GET http://x/who HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    assert_eq!(peer.answer().await.status, 200, "a whole URL is a target, too");
+    assert_eq!(peer.answer().await.status, 200, "a complete URL is a valid target");
     peer.say("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert_eq!(peer.answer().await.status, 404);
 }
 
 #[tokio::test]
-async fn there_is_exactly_one_host() {
+async fn a_request_must_have_exactly_one_host() {
     let server = Server::start(patient()).await;
     for headers in ["", "Host: x\r\nHost: x\r\n", "Host: x\r\nhost: y\r\n", "Host: a b\r\n", "Host: u@x\r\n"] {
         let (answer, after) = sent(&server, &format!("GET /who HTTP/1.1\r\n{headers}\r\n")).await;
@@ -77,12 +78,12 @@ async fn a_transfer_coding_other_than_chunked_is_not_implemented() {
     assert_eq!(server.refused(Refusal::transfer_coding), headers.len() as u64);
     for header in ["Transfer-Encoding: gzip\r\n", "Transfer-Encoding: chunked, gzip\r\n", "Transfer-Encoding:\r\n"] {
         let (answer, _) = sent(&server, &format!("POST /echo HTTP/1.1\r\nHost: x\r\n{header}\r\n")).await;
-        assert_eq!(answer.status, 400, "hyper refuses it: {header}");
+        assert_eq!(answer.status, 400, "refused by hyper: {header}");
     }
 }
 
 #[tokio::test]
-async fn a_length_beside_a_transfer_coding_is_refused() {
+async fn a_length_next_to_a_transfer_coding_is_refused() {
     let server = Server::start(patient()).await;
     let smuggled = "GET /who HTTP/1.1\r\nHost: x\r\n\r\n";
     for headers in [
@@ -95,16 +96,16 @@ async fn a_length_beside_a_transfer_coding_is_refused() {
         let (answer, after) = sent(&server, &request).await;
         answer.is_problem(400);
         assert!(answer.body.contains("Content-Length"), "{answer:?}");
-        assert_eq!(after, "", "what follows is no request: {headers}");
+        assert_eq!(after, "", "the following bytes are not read as a request: {headers}");
     }
-    // Behind another request hyper's rule holds: the coding alone counts, and the connection ends with the answer.
+    // For pipelined requests, hyper's rule applies: only the coding counts, and the connection ends after the response.
     let mut peer = server.connect().await;
     let both = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     peer.say(&format!("{smuggled}{both}{smuggled}")).await;
     assert_eq!(peer.answer().await.status, 200);
     assert!(matches!(peer.answer().await.status, 200 | 400));
-    assert_eq!(peer.closed().await, "", "what follows is no request");
-    // On a connection that is kept each request is looked at anew.
+    assert_eq!(peer.closed().await, "", "the following bytes are not read as a request");
+    // On a persistent connection, each request is scanned again.
     let mut peer = server.connect().await;
     for _ in 0..3 {
         assert_eq!(peer.post("abc").await.status, 200);
@@ -116,7 +117,7 @@ async fn a_length_beside_a_transfer_coding_is_refused() {
 }
 
 #[tokio::test]
-async fn a_chunk_beyond_the_cap_is_refused_before_it_comes() {
+async fn a_chunk_beyond_the_cap_is_refused_before_its_data_arrives() {
     let server = Server::start(patient()).await;
     let head = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     for chunks in [
@@ -131,7 +132,7 @@ async fn a_chunk_beyond_the_cap_is_refused_before_it_comes() {
         peer.say(head).await;
         peer.say(chunks).await;
         if chunks == "3e8\r\nabc" {
-            // Exactly the cap: the rest is awaited.
+            // Exactly the cap: the server waits for the rest.
             peer.say(&format!("{}\r\n0\r\n\r\n", "x".repeat(997))).await;
             assert_eq!(peer.answer().await.body, r#"{"bytes":1000}"#);
             continue;
@@ -154,7 +155,7 @@ async fn a_chunk_beyond_the_cap_is_refused_before_it_comes() {
 }
 
 #[tokio::test]
-async fn lengths_that_contradict_each_other_and_folded_lines_are_refused() {
+async fn contradictory_lengths_and_folded_lines_are_refused() {
     let server = Server::start(patient()).await;
     for headers in [
         "Content-Length: 3\r\nContent-Length: 4\r\n",
@@ -172,7 +173,7 @@ async fn lengths_that_contradict_each_other_and_folded_lines_are_refused() {
     }
     let mut peer = server.connect().await;
     peer.say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
-    assert_eq!(peer.closed().await, "", "HTTP/2 is not spoken here");
+    assert_eq!(peer.closed().await, "", "HTTP/2 is not supported");
     server.until_refused(Refusal::not_http, 10).await;
     let (answer, _) = sent(&server, &format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(20_000))).await;
     assert_eq!(answer.status, 431);

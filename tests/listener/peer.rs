@@ -1,4 +1,4 @@
-//! A listener to test, and the other end of a connection to it.
+//! A listener for tests, and the client side of a connection to it.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use tokio::{
 };
 use warp::Filter;
 
-/// Longer than anything here takes, unless it never ends.
+/// The timeout of every wait in these tests.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const CAP: usize = 1000;
 
@@ -25,7 +25,7 @@ pub fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Limits under which nothing is cut off within a test.
+/// Limits that close no connection during a test.
 pub fn patient() -> Limits {
     Limits {
         header_timeout: ms(60_000),
@@ -61,12 +61,13 @@ impl Server {
         Self { address, refusals, stop, served }
     }
 
-    /// How often this has been refused.
+    /// Returns how often this kind was refused.
     pub fn refused(&self, kind: Refusal) -> u64 {
         self.refusals.counts().iter().find(|counted| counted.kind == kind).map_or(0, |counted| counted.count)
     }
 
-    /// Waits until it has been refused so often: a connection that gets no answer is counted later than it ends.
+    /// Waits until this kind was refused `count` times, because a connection without a response is counted after it
+    /// ends.
     pub async fn until_refused(&self, kind: Refusal, count: u64) {
         let counted = async {
             while self.refused(kind) < count {
@@ -74,14 +75,14 @@ impl Server {
             }
         };
         let counts = || self.refusals.counts();
-        assert!(timeout(PATIENCE, counted).await.is_ok(), "{kind:?} is not counted {count} times: {:?}", counts());
+        assert!(timeout(PATIENCE, counted).await.is_ok(), "{kind:?} was not counted {count} times: {:?}", counts());
     }
 
     pub async fn connect(&self) -> Peer<TcpStream> {
         Peer(TcpStream::connect(self.address).await.expect("connected"))
     }
 
-    /// Tells the server to stop; the handle ends when it has.
+    /// Tells the server to stop. The returned task ends when the server has stopped.
     pub fn stop(self) -> JoinHandle<()> {
         self.stop.send(()).expect("still serving");
         self.served
@@ -104,7 +105,7 @@ fn routes() -> impl Filter<Extract: warp::Reply, Error = std::convert::Infallibl
     echo.or(who).unify().or(slow).unify().or(panics).unify().recover(refused("GET, POST"))
 }
 
-/// One answer, as it came.
+/// A received response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -113,7 +114,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Checks that it is a problem of this status as RFC 9457 writes them.
+    /// Checks that the response is a problem with this status in the format of RFC 9457.
     pub fn is_problem(&self, status: u16) {
         assert_eq!(self.status, status, "{self:?}");
         assert!(self.head.contains("content-type: application/problem+json"), "{self:?}");
@@ -140,7 +141,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
         self.answer().await
     }
 
-    /// The next answer, of a declared length.
+    /// Reads the next response, which must declare its length.
     pub async fn answer(&mut self) -> Answer {
         timeout(PATIENCE, self.read_answer()).await.expect("answered in time").expect("an answer")
     }
@@ -158,10 +159,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
         Ok(Answer { status, head, body: String::from_utf8(body).expect("text") })
     }
 
-    /// Waits until the other end closes; what still came is returned.
+    /// Waits until the server closes the connection. Returns the remaining data.
     pub async fn closed(&mut self) -> String {
         let mut rest = Vec::new();
-        // A reset is an end as well.
+        // A reset also ends the connection.
         timeout(PATIENCE, self.0.read_to_end(&mut rest)).await.expect("closed in time").ok();
         String::from_utf8_lossy(&rest).into_owned()
     }

@@ -1,11 +1,11 @@
-//! Requests of all shapes, right and wrong.
+//! Valid and invalid requests of all forms.
 
 use kyc_rules::http::Access;
 
 use super::peer::{CAP, Server, patient};
 
 #[tokio::test]
-async fn a_request_is_answered_and_the_connection_kept() {
+async fn a_request_is_answered_and_the_connection_stays_open() {
     let server = Server::start(patient()).await;
     let mut peer = server.connect().await;
     for _ in 0..3 {
@@ -36,11 +36,11 @@ async fn a_chunked_body_within_the_cap_is_read() {
     peer.say("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n").await;
     peer.say("4\r\ndefg\r\n0\r\n\r\n").await;
     assert_eq!(peer.answer().await.body, r#"{"bytes":7}"#);
-    assert_eq!(peer.post("again").await.status, 200, "the connection lives on");
+    assert_eq!(peer.post("again").await.status, 200, "the connection stays open");
 }
 
 #[tokio::test]
-async fn a_chunked_body_over_the_cap_is_refused_while_it_still_comes() {
+async fn a_chunked_body_over_the_cap_is_refused_before_its_end() {
     let server = Server::start(patient()).await;
     let mut peer = server.connect().await;
     peer.say("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n").await;
@@ -51,7 +51,7 @@ async fn a_chunked_body_over_the_cap_is_refused_while_it_still_comes() {
 }
 
 #[tokio::test]
-async fn a_declared_length_over_the_cap_is_refused_unread() {
+async fn a_declared_length_over_the_cap_is_refused_before_the_body() {
     let server = Server::start(patient()).await;
     let mut peer = server.connect().await;
     peer.say("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1001\r\n\r\n").await;
@@ -61,7 +61,7 @@ async fn a_declared_length_over_the_cap_is_refused_unread() {
 }
 
 #[tokio::test]
-async fn who_sends_far_too_much_still_gets_to_read_the_answer() {
+async fn a_peer_that_sends_far_too_much_can_still_read_the_response() {
     let server = Server::start(patient()).await;
     let mut peer = server.connect().await;
     let body = "x".repeat(4 * 1024 * 1024);
@@ -85,7 +85,7 @@ async fn http_1_0_is_answered_and_closed() {
 }
 
 #[tokio::test]
-async fn expect_continue_is_told_to_go_on() {
+async fn expect_continue_is_answered_with_100() {
     let server = Server::start(patient()).await;
     let mut peer = server.connect().await;
     peer.say("POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n").await;
@@ -104,7 +104,7 @@ async fn a_peer_that_closes_its_side_after_the_request_is_answered() {
 }
 
 #[tokio::test]
-async fn what_no_route_takes_is_a_problem() {
+async fn a_request_that_no_route_accepts_is_a_problem() {
     let server = Server::start(patient()).await;
     let mut peer = server.connect().await;
     peer.get("/nothing").await.is_problem(404);
@@ -114,7 +114,7 @@ async fn what_no_route_takes_is_a_problem() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_500_and_the_connection_lives_on() {
+async fn a_panic_is_a_500_and_the_connection_stays_open() {
     let server = Server::start(patient()).await;
     let mut peer = server.connect().await;
     for _ in 0..3 {
@@ -124,7 +124,7 @@ async fn a_panic_is_a_500_and_the_connection_lives_on() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_refused() {
+async fn input_that_is_not_http_is_refused() {
     let server = Server::start(patient()).await;
     for (text, status) in [
         ("NONSENSE\r\n\r\n".to_owned(), 400),
@@ -167,7 +167,7 @@ async fn addresses_that_are_not_allowed_are_refused() {
 }
 
 #[tokio::test]
-async fn routes_see_who_is_there() {
+async fn routes_can_see_the_address_of_the_peer() {
     let server = Server::start(patient()).await;
     let mut peer = server.connect().await;
     let port = peer.0.local_addr().expect("address").port();

@@ -1,4 +1,4 @@
-//! Peers that take their time.
+//! Slow peers and timeouts.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::{interval, sleep};
 use super::peer::{Server, ms, patient};
 
 #[tokio::test]
-async fn who_says_nothing_is_closed() {
+async fn a_silent_connection_is_closed() {
     let server = Server::start(Limits { header_timeout: ms(200), ..patient() }).await;
     assert_eq!(server.connect().await.closed().await, "");
 }
@@ -23,7 +23,7 @@ async fn slow_headers_are_closed_with_a_408() {
 }
 
 #[tokio::test]
-async fn drop_by_drop_headers_buy_no_time() {
+async fn sending_headers_byte_by_byte_does_not_extend_the_timeout() {
     let server = Server::start(Limits { header_timeout: ms(300), ..patient() }).await;
     let (mut read, mut write) = tokio::io::split(server.connect().await.0);
     let drip = tokio::spawn(async move {
@@ -38,7 +38,7 @@ async fn drop_by_drop_headers_buy_no_time() {
     let mut heard = Vec::new();
     let ended =
         tokio::time::timeout(super::peer::PATIENCE, tokio::io::AsyncReadExt::read_to_end(&mut read, &mut heard));
-    assert!(ended.await.is_ok(), "closed in spite of the drops");
+    assert!(ended.await.is_ok(), "closed although bytes arrive");
     drip.abort();
 }
 
@@ -65,7 +65,7 @@ async fn a_slow_body_is_a_408() {
 }
 
 #[tokio::test]
-async fn a_slow_handler_is_no_slow_peer() {
+async fn a_slow_handler_does_not_count_as_a_slow_peer() {
     let short = ms(100);
     let limits = Limits { header_timeout: short, body_timeout: short, idle_timeout: short, ..patient() };
     let server = Server::start(limits).await;
@@ -73,7 +73,7 @@ async fn a_slow_handler_is_no_slow_peer() {
 }
 
 #[tokio::test]
-async fn idle_connections_are_closed_after_their_time() {
+async fn idle_connections_are_closed_after_the_timeout() {
     let server = Server::start(Limits { idle_timeout: ms(300), ..patient() }).await;
     let mut peer = server.connect().await;
     assert_eq!(peer.post("once").await.status, 200);
@@ -81,7 +81,7 @@ async fn idle_connections_are_closed_after_their_time() {
 }
 
 #[tokio::test]
-async fn what_is_sent_after_an_early_answer_does_not_hold_the_connection() {
+async fn a_connection_with_an_early_response_does_not_delay_the_shutdown() {
     let server = Server::start(Limits { drain: Duration::from_secs(15), ..patient() }).await;
     let mut peer = server.connect().await;
     peer.say("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5000\r\n\r\nabc").await;

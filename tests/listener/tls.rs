@@ -1,4 +1,4 @@
-//! The listener with a certificate.
+//! The listener with TLS.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ async fn requests_are_served_over_tls() {
 }
 
 #[tokio::test]
-async fn plain_http_is_told_what_this_port_speaks() {
+async fn plain_http_on_a_tls_port_is_answered_with_a_hint() {
     let (server, _) = secure(patient()).await;
     let mut peer = server.connect().await;
     let answer = peer.get("/who").await;
@@ -54,7 +54,7 @@ async fn plain_http_is_told_what_this_port_speaks() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_go_on_is_closed() {
+async fn a_stalled_handshake_is_closed() {
     let (server, connector) = secure(Limits { header_timeout: ms(300), ..patient() }).await;
     let mut silent = server.connect().await;
     let mut begun = server.connect().await;

@@ -1,4 +1,4 @@
-//! One life of a store on a modelled disk: opened, compared with what was answered, loaded, ended.
+//! One run of a store on a modelled disk: opens it, compares it with the acknowledged commands, applies load, and ends.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,24 +23,24 @@ use super::{
     recorder::{Event, Fault, Recorder},
 };
 
-/// The data directory, below the disk's root. Neither directory is there at first.
+/// The data directory, relative to the disk's root. Neither of its two levels exists at first.
 pub const DATA: &str = "shop/data";
 
 const CUSTOMERS: usize = 4;
 
-/// The time for which the store may go on refusing after the disk is healthy again.
+/// The time for which the store may still refuse commands after the disk works again.
 const PATIENCE: Duration = Duration::from_secs(60);
 const STATUSES: [&str; 3] = ["KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// In good order.
+    /// The store is closed.
     Closed,
-    /// In good order, and then the power goes.
+    /// The store is closed, then the power fails.
     ClosedAndCut,
-    /// At any moment; the system and what it has not written yet go on.
+    /// The process is killed at a random moment; the system still writes its caches.
     Killed,
-    /// The power goes at any moment.
+    /// The power fails at a random moment.
     Cut,
 }
 
@@ -50,15 +50,15 @@ pub struct Plan {
     pub end: End,
 }
 
-/// A disk, and what is known about the store on it.
+/// A disk, and the facts that must hold for the store on it.
 pub struct Disk {
     model: Model,
-    /// A view of an earlier moment.
+    /// A copy of the view from an earlier moment.
     view: Option<tempfile::TempDir>,
-    /// Of each customer, how many observations must be there, and how many may be.
+    /// For each customer: the minimum and the maximum number of observations that may be present.
     least: Vec<u64>,
     most: Vec<u64>,
-    /// Customers of before.
+    /// The number of customers that existed before the test.
     others: u64,
     answered: u64,
 }
@@ -86,7 +86,7 @@ impl Disk {
         Self { model, view: None, least: vec![0; CUSTOMERS], most: vec![0; CUSTOMERS], others, answered: 0 }
     }
 
-    /// One life. `Err`: something is wrong with what was found.
+    /// Runs the store once. Returns `Err` if the state found on the disk is wrong.
     pub async fn live(&mut self, plan: Plan, random: &mut TestRng) -> Result<(), String> {
         let root = self.show(random);
         let path = root.path().canonicalize().expect("there");
@@ -113,7 +113,7 @@ impl Disk {
         let is_whole = matches!(plan.end, End::Closed | End::ClosedAndCut);
         let count = match is_whole {
             true => events.len(),
-            // Half of the time at the very end of what was asked, where the most is under way.
+            // Half of the time at the end of the load, where most operations are unfinished.
             false if random.random_bool(0.5) => before_close,
             false => random.next_u64() as usize % (events.len() + 1),
         };
@@ -128,13 +128,13 @@ impl Disk {
         Ok(())
     }
 
-    /// Opens a last time. Returns how many observations were answered in all.
+    /// Opens the store a last time. Returns the number of acknowledged observations.
     pub async fn check(&mut self, random: &mut TestRng) -> Result<u64, String> {
         self.live(Plan { steps: 1, fault: None, end: End::Closed }, random).await?;
         Ok(self.answered)
     }
 
-    /// The disk as the system sees it, with a view or without.
+    /// Writes the disk as the running system sees it, with or without a view.
     fn show(&self, random: &mut TestRng) -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("directory");
         self.model.show(root.path());
@@ -147,7 +147,7 @@ impl Disk {
         root
     }
 
-    /// How many observations of each customer are there: none is missing, and none that was not asked for is there.
+    /// Returns the number of observations of each customer. Fails if one is missing or was never submitted.
     fn found(&self, store: &Store) -> Result<Vec<u64>, String> {
         let unreadable = |error: store::StoreError| error.to_string();
         let mut found = Vec::new();
@@ -157,7 +157,7 @@ impl Disk {
             let count = moves.len() as u64;
             let (least, most) = (self.least[customer], self.most[customer]);
             if count < least || count > most {
-                return Err(format!("{}: {count} observations are there, {least} to {most} should be", id(customer)));
+                return Err(format!("{}: found {count} observations, expected {least} to {most}", id(customer)));
             }
             for (entry, nth) in moves.iter().zip(1..) {
                 let to = entry.edge().map(|(_, to)| to.name().to_owned());
@@ -169,14 +169,14 @@ impl Disk {
             let message = case.and_then(|case| case.customer.as_ref()?.message.clone());
             let last = message.map_or(Ok(0), |message| message.parse()).unwrap_or(u64::MAX);
             if last != count {
-                return Err(format!("{}: the history has {count} observations, and memory {last}", id(customer)));
+                return Err(format!("{}: the history has {count} observations, and the state {last}", id(customer)));
             }
             found.push(count);
         }
         let customers = store.figures().customers;
         let expected = self.others + found.iter().filter(|count| **count > 0).count() as u64;
         if customers != expected {
-            return Err(format!("{customers} customers are there, and {expected} should be"));
+            return Err(format!("found {customers} customers, expected {expected}"));
         }
         Ok(found)
     }
@@ -211,7 +211,7 @@ async fn try_open(data: &Path, recorder: &Arc<Recorder>) -> Result<Store, OpenEr
     Store::open(data, &options, Arc::new(Progress::default())).await.map(|(store, _)| store)
 }
 
-/// Hands observations in, of all customers at once, until there were enough or the store takes no more.
+/// Submits observations of all customers concurrently, until `steps` are done or the store is closed.
 async fn load(store: &Store, recorder: &Recorder, found: Vec<u64>, steps: u64) -> Result<(), String> {
     let writers = found.into_iter().enumerate().map(|(customer, found)| async move {
         for nth in found + 1..=found + steps.div_ceil(1 + customer as u64) {
@@ -223,9 +223,9 @@ async fn load(store: &Store, recorder: &Recorder, found: Vec<u64>, steps: u64) -
                     Ok(other) => return Err(format!("{}: observation {nth} is {other:?}", id(customer))),
                     Err(Refused::Closed) => return Ok(()),
                     Err(refused) if began.elapsed() > PATIENCE => {
-                        return Err(format!("{}: observation {nth} is refused for good: {refused}", id(customer)));
+                        return Err(format!("{}: observation {nth} is refused permanently: {refused}", id(customer)));
                     }
-                    // Nothing of it has happened, and it comes again.
+                    // The command had no effect; it is submitted again.
                     Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }

@@ -1,11 +1,12 @@
-//! Power cuts and failing system calls. Whatever was answered, or read after opening, is there after every one of them.
+//! Power failures and failing system calls. After each of them, everything that was acknowledged, or read after
+//! opening, must be present.
 //!
-//! A store writes through a recorder. At a random moment the process ends or the power goes; from the operations so far the test
-//! builds what the disk may hold, opens that, and compares it with what was answered. Several such lives follow one another on the
-//! same disk. sled's own operations are not recorded: the view is there, gone, or an old one.
+//! A store writes through a recorder. At a random moment the process ends or the power fails. From the operations up to
+//! then, the test builds a disk that may result, opens it, and compares it with the acknowledged commands. Several such
+//! runs follow on the same disk. The operations of sled are not recorded: the view is present, missing, or an old copy.
 //!
-//! `KYC_RULES_POWER_CUT_ROUNDS=10000 cargo test --test power_cuts -- --nocapture` for a long run; `KYC_RULES_POWER_CUT_SEED`
-//! takes the same random choices again (threads may still interleave otherwise).
+//! For a long run: `KYC_RULES_POWER_CUT_ROUNDS=10000 cargo test --test power_cuts -- --nocapture`.
+//! `KYC_RULES_POWER_CUT_SEED` repeats the random choices (threads may still interleave differently).
 
 mod life;
 mod model;
@@ -34,8 +35,8 @@ fn seeded(seed: u64) -> TestRng {
     TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
 }
 
-/// Runs this many rounds, each with a seed of its own, and says which one failed.
-#[expect(clippy::print_stdout, reason = "a long run says how much it has shown")]
+/// Runs this many rounds, each with its own seed, and reports the seed of a round that fails.
+#[expect(clippy::print_stdout, reason = "a long run prints how much it has tested")]
 async fn rounds(name: &str, few: u64, round: impl AsyncFn(&mut TestRng) -> Result<u64, String>) {
     let rounds = number("KYC_RULES_POWER_CUT_ROUNDS").unwrap_or(few);
     let first = number("KYC_RULES_POWER_CUT_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 20);
@@ -46,11 +47,11 @@ async fn rounds(name: &str, few: u64, round: impl AsyncFn(&mut TestRng) -> Resul
             Err(error) => panic!("{name}: KYC_RULES_POWER_CUT_SEED={seed} KYC_RULES_POWER_CUT_ROUNDS=1: {error}"),
         }
     }
-    println!("{name}: {answered} observations were answered in {rounds} rounds from KYC_RULES_POWER_CUT_SEED={first}");
-    assert!(answered > rounds, "the load was no load");
+    println!("{name}: {answered} observations acknowledged in {rounds} rounds from KYC_RULES_POWER_CUT_SEED={first}");
+    assert!(answered > rounds, "too few observations were acknowledged");
 }
 
-/// What version 0.1 has left, by `tests/data/v0.1`.
+/// The data directory that version 0.1 wrote, from `tests/data/v0.1`.
 fn version_0_1() -> Model {
     let mut model = Model::new();
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v0.1/data");
@@ -92,12 +93,12 @@ async fn cuts(random: &mut TestRng) -> Result<u64, String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_was_answered_is_lost_in_a_power_cut() {
+async fn nothing_that_was_acknowledged_is_lost_in_a_power_cut() {
     rounds("power cuts", 25, cuts).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_was_answered_is_lost_when_a_system_call_fails() {
+async fn nothing_that_was_acknowledged_is_lost_when_a_system_call_fails() {
     rounds("failing system calls", 25, async |random| {
         let mut disk = begin(random);
         for _ in 0..4 {
@@ -116,7 +117,7 @@ async fn nothing_that_was_answered_is_lost_when_a_system_call_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_forgets_its_syncs_is_noticed() {
+async fn a_disk_that_ignores_syncs_is_detected() {
     let mut random = seeded(1);
     for _ in 0..200 {
         let mut disk = Disk::of(Model::forgetful(), 0);
@@ -127,5 +128,5 @@ async fn a_disk_that_forgets_its_syncs_is_noticed() {
             }
         }
     }
-    panic!("this test would not notice a journal that is never synced");
+    panic!("this test would not detect a journal that is never synced");
 }

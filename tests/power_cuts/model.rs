@@ -1,9 +1,10 @@
-//! What a disk holds for sure, and what it may or may not hold after a power cut.
+//! A model of a disk: what it contains for certain, and what it may contain after a power failure.
 //!
-//! Each file is the list of what was written to it, each directory the list of what was done to its names. A sync that succeeds makes
-//! the list so far certain. A sync that fails makes it uncertain for good: the kernel may call the pages clean, and a later sync
-//! writes nothing. After a power cut any part of what is uncertain may be there: nothing, all, a beginning that ends in the
-//! middle of a write, or any sectors; renames and new files whose directory was not synced, or not.
+//! Each file is a list of its writes; each directory is a list of the changes to its names. A successful sync makes the
+//! list up to then certain. A failed sync makes it uncertain permanently, because the kernel may mark the pages as
+//! clean, and a later sync writes nothing. After a power failure any part of the uncertain changes may be present:
+//! none, all, a prefix that may end within a write, or any sectors. Renames and new files in a directory that was not
+//! synced may be present or not.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,7 +20,7 @@ use proptest::{
 
 const SECTOR: usize = 512;
 
-/// One thing that a process did to the disk, as the recorder has kept it. Paths are below the disk's root.
+/// One operation of a process on the disk, as the recorder stores it. Paths are relative to the disk's root.
 #[derive(Clone, Debug)]
 pub enum Done {
     MakeDir(PathBuf),
@@ -37,7 +38,7 @@ enum Fate {
     /// Not synced yet.
     Pending,
     Certain,
-    /// A sync of it has failed.
+    /// A sync of the change has failed.
     Uncertain,
 }
 
@@ -53,7 +54,7 @@ enum Node {
     Dir,
 }
 
-/// One name goes, one comes; a rename does both at once.
+/// Removes one name, adds one, or both; a rename does both atomically.
 #[derive(Clone, Debug)]
 struct Naming {
     drops: Option<String>,
@@ -67,7 +68,7 @@ pub struct Model {
     files: Vec<History<Change>>,
     dirs: BTreeMap<PathBuf, History<Naming>>,
     open: HashMap<u64, usize>,
-    /// A broken disk: it says that it has synced, and has not. To see that the test notices.
+    /// Simulates a broken disk that reports syncs as done but ignores them, to show that the test detects it.
     forgets_syncs: bool,
 }
 
@@ -82,17 +83,17 @@ fn sync<T>(history: &mut History<T>, failed: bool) {
 }
 
 impl Model {
-    /// An empty disk.
+    /// Creates an empty disk.
     pub fn new() -> Self {
         Self { dirs: [(PathBuf::new(), Vec::new())].into(), ..Self::default() }
     }
 
-    /// An empty disk that says it has synced a file, and has not.
+    /// Creates an empty disk that reports syncs as done but ignores them.
     pub fn forgetful() -> Self {
         Self { forgets_syncs: true, ..Self::new() }
     }
 
-    /// Puts a file on the disk for sure, with the directories above it.
+    /// Puts a file on the disk as certain, with its parent directories.
     pub fn put(&mut self, path: &Path, bytes: &[u8]) {
         let (dir, name) = split(path);
         self.put_dir(&dir);
@@ -118,7 +119,7 @@ impl Model {
         self.dirs.get_mut(dir).expect("a directory").push((naming, fate));
     }
 
-    /// What the running system sees in a directory.
+    /// The names that the running system sees in a directory.
     fn names(&self, dir: &Path) -> BTreeMap<String, Node> {
         named(self.dirs[dir].iter().map(|(naming, _)| naming))
     }
@@ -131,7 +132,7 @@ impl Model {
         }
     }
 
-    /// Files that were open are closed: the process has ended.
+    /// Closes all open files, because the process has ended.
     pub fn close_all(&mut self) {
         self.open.clear();
     }
@@ -188,7 +189,7 @@ impl Model {
         }
     }
 
-    /// What the running system sees, as files below this directory.
+    /// Writes the files that the running system sees into this directory.
     pub fn show(&self, root: &Path) {
         self.show_dir(Path::new(""), root);
     }
@@ -209,7 +210,7 @@ impl Model {
         }
     }
 
-    /// A disk as it may be after a power cut now.
+    /// Returns a disk that may result from a power failure now.
     pub fn cut(&self, random: &mut TestRng) -> Self {
         let mut after = Self { forgets_syncs: self.forgets_syncs, ..Self::new() };
         self.cut_dir(Path::new(""), &mut after, random);
@@ -235,7 +236,7 @@ impl Model {
         if random.random_bool(0.5) {
             return content(survivors(history, random).into_iter());
         }
-        // Any sectors of what is not certain, each by itself.
+        // Keeps random sectors of the uncertain writes, each independently.
         let keep = f64::from(random.next_u32() % 101) / 100.0;
         let mut left = Vec::new();
         for (change, fate) in history {
@@ -258,7 +259,7 @@ impl Model {
     }
 }
 
-/// What is certain, and of the rest nothing, all, or a beginning; of the last write of a beginning perhaps only a part.
+/// Returns the certain changes, and of the rest none, all, or a prefix, whose last write may be partial.
 fn survivors<T: Clone + Tear>(history: &History<T>, random: &mut TestRng) -> Vec<T> {
     let uncertain = history.iter().filter(|(_, fate)| *fate != Fate::Certain).count();
     let mut kept = match random.next_u32() % 4 {
@@ -296,7 +297,7 @@ impl Tear for Change {
 }
 
 impl Tear for Naming {
-    /// Names change as a whole.
+    /// Changes to names are atomic.
     fn torn(&self, _: &mut TestRng) -> Self {
         self.clone()
     }
@@ -342,7 +343,7 @@ mod tests {
         TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32])
     }
 
-    /// What is left of `a` after so many cuts.
+    /// Returns the possible contents of `a` after 200 cuts.
     fn left(model: &Model) -> Vec<Option<Vec<u8>>> {
         let mut random = random();
         let mut all = Vec::new();
@@ -362,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_synced_lasts_and_the_rest_may() {
+    fn synced_data_survives_and_other_data_may() {
         let mut model = Model::new();
         written(&mut model, "a", 1);
         let some = |text: &[u8]| Some(text.to_vec());
@@ -374,11 +375,11 @@ mod tests {
         model.apply(&Done::Write { file: 1, offset: 1, bytes: b"z"[..].into() });
         model.apply(&Done::Sync { file: 1, failed: true });
         model.apply(&Done::Sync { file: 1, failed: false });
-        assert_eq!(left(&model), [some(b"xy"), some(b"xz")], "a sync that failed is not made good by the next");
+        assert_eq!(left(&model), [some(b"xy"), some(b"xz")], "a later sync does not repair a failed one");
     }
 
     #[test]
-    fn a_rename_is_there_or_not_as_a_whole() {
+    fn a_rename_is_atomic() {
         let mut model = Model::new();
         model.put(Path::new("a"), b"old");
         written(&mut model, "b", 1);

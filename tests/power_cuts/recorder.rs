@@ -1,4 +1,4 @@
-//! Records every operation of a store on its disk, beside what was asked and answered, and lets operations fail.
+//! Records every disk operation of a store together with the commands and receipts, and lets operations fail.
 
 use std::{
     io,
@@ -13,18 +13,18 @@ use super::model::Done;
 #[derive(Clone, Debug)]
 pub enum Event {
     Done(Done),
-    /// The store has opened; so many observations of each customer are there.
+    /// The store has opened, with these numbers of observations, one for each customer.
     Opened(Vec<u64>),
-    /// An observation of a customer was handed in, the nth of this customer.
+    /// The nth observation of a customer was submitted.
     Asked(usize, u64),
     Answered(usize, u64),
 }
 
-/// Which operation fails, and how.
+/// Which operation fails, and with which error.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
     pub nth: u64,
-    /// So many operations in a row that write something; a read or a sync fails once.
+    /// The number of consecutive write operations that fail; a read or a sync fails once.
     pub count: u64,
     pub kind: io::ErrorKind,
 }
@@ -67,7 +67,7 @@ impl Recorder {
         self.lock().failed > 0
     }
 
-    /// The path below the root; `None`: it is elsewhere.
+    /// Returns the path relative to the root; `None` if it is outside.
     fn below(&self, path: &Path) -> Option<PathBuf> {
         path.strip_prefix(&self.root).ok().map(Path::to_owned)
     }

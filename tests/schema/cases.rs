@@ -1,11 +1,11 @@
-//! Tests of rules: every step, and a slip in each.
+//! The schema of rule tests: every step, and one mistake in each.
 
 use kyc_rules::cases::Tests;
 
 use super::*;
 use crate::rules::everything;
 
-/// What a test can say, each thing in each of its forms.
+/// A file of tests with every key in each of its forms.
 const EVERY_STEP: &str = r#"format: 1
 tests:
   - name: the reminder waits for the morning
@@ -28,7 +28,7 @@ tests:
           - {rule: second, chat: kyc-ops, contains: [one, two]}
           - {rule: second, tag: vip, shadow: true}
           - {rule: second, untag: vip}
-  - name: nobody knows the address
+  - name: the address is not known
     customer: {email: none}
     rules: first
     steps: [{callback: {status: none}}, {expect: nothing}]
@@ -69,33 +69,25 @@ const TEST_SLIPS: &[(&str, &str)] = &[
     ("tag: vip, shadow: true", "tag: vip, contains: true"),
 ];
 
-/// What only the reader can know, and why.
+/// Mistakes that only the parser can detect, with the reason.
 const TESTS_READER_KNOWS_MORE: &[(&str, &str, &str)] = &[
     (
-        "name: nobody knows the address",
+        "name: the address is not known",
         "name: the reminder waits for the morning",
         "names are compared with each other",
     ),
-    ("rules: [first, second]", "rules: [first]", "which rules are there is said in another place"),
-    (
-        "start: 2026-03-03T21:30[Europe/Lisbon]",
-        "start: 2026-03-03T21:30[Lisbon]",
-        "which zones there are is in a database",
-    ),
-    ("start: 2026-03-03T21:30[Europe/Lisbon]", "start: 2026-02-30T21:30", "days are counted"),
-    (
-        "status: PENDING_KYC_DATA",
-        "status: PENDING_KYC",
-        "any status may come, and what is nearly a known one is a slip",
-    ),
-    (", {expect: nothing}]", "]", "a test without `expect` can't fail"),
+    ("rules: [first, second]", "rules: [first]", "the rules are in another file"),
+    ("start: 2026-03-03T21:30[Europe/Lisbon]", "start: 2026-03-03T21:30[Lisbon]", "time zones are in a database"),
+    ("start: 2026-03-03T21:30[Europe/Lisbon]", "start: 2026-02-30T21:30", "the days of a month are counted"),
+    ("status: PENDING_KYC_DATA", "status: PENDING_KYC", "any status is valid, except one that is almost a known name"),
+    (", {expect: nothing}]", "]", "a test without `expect` cannot fail"),
 ];
 
-/// What the reader leaves to the run: it fails, and names what came instead.
+/// Mistakes that the schema detects and the parser does not: the test fails when it runs.
 const TESTS_EDITOR_KNOWS_EARLIER: &[(&str, &str)] =
     &[("email: mail, at", "email: mial, at"), ("webhook: shop", "webhook: shpo")];
 
-/// Two rules for the tests to speak of.
+/// Two rules for the tests.
 const TESTED: &str = "format: 1\nrules:\n  - {id: first, when: any -> any, do: [email: mail]}\n  - {id: second, when: any -> any, do: [tag: vip]}\n";
 
 pub fn tests_schema(rules: &[&str], templates: BTreeSet<String>) -> jsonschema::Validator {
@@ -130,14 +122,14 @@ fn test_refused(from: &str, to: &str) -> (bool, bool) {
 }
 
 #[test]
-fn a_slip_in_a_rule_test_is_refused_by_both() {
-    assert_eq!(test_refused("wait: 2d", "wait: 2d"), (false, false), "as it is");
+fn parser_and_schema_refuse_a_mistake_in_a_rule_test() {
+    assert_eq!(test_refused("wait: 2d", "wait: 2d"), (false, false), "without a mistake");
     let different: Vec<_> = TEST_SLIPS
         .iter()
         .map(|(from, to)| (from, to, test_refused(from, to)))
         .filter(|(.., refused)| *refused != (true, true))
         .collect();
-    assert!(different.is_empty(), "(reader, schema): {different:#?}");
+    assert!(different.is_empty(), "(parser, schema): {different:#?}");
     for (from, to, why) in TESTS_READER_KNOWS_MORE {
         assert_eq!(test_refused(from, to), (true, false), "{to}: {why}");
     }

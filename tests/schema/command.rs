@@ -1,4 +1,4 @@
-//! What `schema` prints and `init` writes.
+//! Tests of the schemas that `schema` prints and `init` writes.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn run(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
 }
 
 #[test]
-fn what_init_writes_names_its_schemas_and_fits_them() {
+fn files_written_by_init_name_their_schemas_and_match_them() {
     let dir = tempfile::tempdir().expect("a directory");
     assert_eq!(run(dir.path(), &["init", "."]).0, 0);
     for file in ["kyc-rules.yaml", "rules/kyc.yaml"] {
@@ -30,10 +30,13 @@ fn what_init_writes_names_its_schemas_and_fits_them() {
 }
 
 #[test]
-fn the_command_names_what_configuration_and_rules_name() {
+fn the_command_includes_names_from_configuration_and_rules() {
     let dir = tempfile::tempdir().expect("a directory");
     let (code, alone, _) = run(dir.path(), &["schema", "rules"]);
-    assert!(code == 0 && alone.contains("any -> FULL_USER") && !alone.contains("SUSPENDED"), "needs no configuration");
+    assert!(
+        code == 0 && alone.contains("any -> FULL_USER") && !alone.contains("SUSPENDED"),
+        "it needs no configuration"
+    );
     assert_eq!(run(dir.path(), &["init", "."]).0, 0);
     let config = "callback: {secrets: \"${NOT_SET}\"}\nstatuses: [SUSPENDED]\n\
                   webhooks: {shop: {url: https://shop.example, secret: \"${NOT_SET}\"}}\n";
@@ -51,6 +54,6 @@ fn the_command_names_what_configuration_and_rules_name() {
     fs::write(dir.path().join("kyc-rules.yaml"), "callbak: {}\n").expect("written");
     let (code, _, said) = run(dir.path(), &["schema", "rules"]);
     assert!(code == 78 && said.contains("unknown key `callbak`"), "{said}");
-    assert_eq!(run(dir.path(), &["schema", "config"]).0, 0, "needs none of it");
+    assert_eq!(run(dir.path(), &["schema", "config"]).0, 0, "it needs neither configuration nor rules");
     assert_eq!(run(dir.path(), &["schema", "rules", "--rules", "nowhere"]).0, 78);
 }

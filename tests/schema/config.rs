@@ -1,4 +1,4 @@
-//! The configuration: every key, and a slip in each.
+//! The schema of the configuration: every key, and one mistake in each.
 
 use kyc_rules::config::{Config, Unfilled};
 
@@ -18,7 +18,7 @@ fn config_case(name: &str) -> String {
 }
 
 #[test]
-fn a_configuration_that_is_right_passes_both() {
+fn parser_and_schema_accept_valid_configurations() {
     let schema = validator(&schema::config());
     for case in ["design.yaml", "every-key.yaml", "short.yaml", "unset.yaml"] {
         let text = config_case(case);
@@ -27,7 +27,7 @@ fn a_configuration_that_is_right_passes_both() {
     assert_passes(&schema, include_str!("../../src/cli/init/kyc-rules.yaml"));
 }
 
-/// One slip in the configuration with every key.
+/// Single mistakes in the configuration with every key.
 const CONFIG_SLIPS: &[(&str, &str)] = &[
     ("data: postgres://kyc:${PG_PASSWORD}@db.internal/kyc", "data: mysql://db/kyc"),
     ("data: postgres", "dta: postgres"),
@@ -88,21 +88,21 @@ const CONFIG_SLIPS: &[(&str, &str)] = &[
 ];
 
 const CONFIG_READER_KNOWS_MORE: &[(&str, &str, &str)] = &[
-    ("timezone: Europe/Vienna", "timezone: Vienna", "which zones there are is in a database"),
+    ("timezone: Europe/Vienna", "timezone: Vienna", "time zones are in a database"),
     ("listen: \"[::1]:9000\"", "listen: \":8443\"", "ports are compared with each other"),
-    ("allow_from: [203.0.113.0/24", "allow_from: [203.0.113.1/24", "bits are counted"),
-    ("customers/{id}", "customers/{id}/{id}", "how often something stands there is counted"),
+    ("allow_from: [203.0.113.0/24", "allow_from: [203.0.113.1/24", "the bits of the address are checked"),
+    ("customers/{id}", "customers/{id}/{id}", "occurrences are counted"),
     (
         "transport: file:./mail",
         "transport: smtp://a:b@mail.shop.example?tls=none",
-        "what is this machine takes a parser",
+        "a parser decides what a local address is",
     ),
     (
         "[\"${NEW_SECRET}\", \"${KYC_RULES_SECRET}\"], private",
         "whsec_no-base64-at-all-here, private",
-        "what base64 is takes a parser",
+        "base64 needs a decoder",
     ),
-    ("path: /callbacks/kyc-7f3a9c", "path: \"/callbacks/<kyc>\"", "what a path may have in it takes a parser"),
+    ("path: /callbacks/kyc-7f3a9c", "path: \"/callbacks/<kyc>\"", "a parser decides which characters a path may have"),
 ];
 
 fn config_refused(from: &str, to: &str) -> (bool, bool) {
@@ -114,19 +114,19 @@ fn config_refused(from: &str, to: &str) -> (bool, bool) {
 }
 
 #[test]
-fn a_slip_in_the_configuration_is_refused_by_both() {
+fn parser_and_schema_refuse_a_mistake_in_the_configuration() {
     let different: Vec<_> = CONFIG_SLIPS
         .iter()
         .map(|(from, to)| (from, to, config_refused(from, to)))
         .filter(|(.., refused)| *refused != (true, true))
         .collect();
-    assert!(different.is_empty(), "(reader, schema): {different:#?}");
+    assert!(different.is_empty(), "(parser, schema): {different:#?}");
     for (from, to, why) in CONFIG_READER_KNOWS_MORE {
         assert_eq!(config_refused(from, to), (true, false), "{to}: {why}");
     }
 }
 
-/// The paths of all keys.
+/// Collects the paths of all keys.
 fn keys(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
     match schema {
         Value::Object(map) => {

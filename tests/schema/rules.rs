@@ -1,9 +1,9 @@
-//! Rules: every form of every key, a slip in each, and the mistakes that merchants are told of.
+//! The schema of rules: every form of every key, one mistake in each, and the cases of the diagnostics tests.
 
 use super::*;
 use crate::cases::{tests_are_refused, tests_schema};
 
-/// What a rule can say, each thing in each of its forms.
+/// A rules file with every key in each of its forms.
 const EVERYTHING: &str = r#"format: 1
 rules:
   - id: first
@@ -45,7 +45,7 @@ pub fn everything() -> Files {
     files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect()
 }
 
-/// One slip in [`EVERYTHING`]: what stands there, and what is written instead.
+/// Single mistakes in [`EVERYTHING`]: the original text and its replacement.
 const SLIPS: &[(&str, &str)] = &[
     ("format: 1", "format: 2"),
     ("format: 1", "format: \"1\""),
@@ -160,26 +160,26 @@ const SLIPS: &[(&str, &str)] = &[
     ("do: {email: mail}", "do: {email: true}"),
 ];
 
-/// What only the reader can know, and why.
+/// Mistakes that only the parser can detect, with the reason.
 const READER_KNOWS_MORE: &[(&str, &str, &str)] = &[
     ("id: 2", "id: first", "ids are compared with each other"),
     ("[new -> any, FULL_USER->any]", "[new -> any, FULL_USER for 2d]", "the kinds of several triggers are compared"),
     ("CREATED | none for 48h, 5d", "CREATED for 5d, 48h", "durations are compared"),
-    ("CREATED | none for 48h, 5d", "CREATED for 4000d", "ten years are counted"),
+    ("CREATED | none for 48h, 5d", "CREATED for 4000d", "the maximum is ten years"),
     (
         "processing VERIFICATION_IN_PROGRESS -> any",
         "processing VERIFICATION_IN_PROGRESS -> VERIFICATION_IN_PROGRESS",
         "names on both sides are compared",
     ),
-    ("\"20:00-09:00\"", "\"20:00-20:00\"", "from and until are compared"),
-    ("to: ops@shop.example", "to: ops@-shop-", "what an address is takes a parser"),
-    ("text: \"{{ customer.id }}\"", "text: \"{{ customer.nmae }}\"", "what stands between braces is tried"),
-    ("visit: \">= 3\"", "visit: \">= 9999999999\"", "the bound of a number in a text"),
+    ("\"20:00-09:00\"", "\"20:00-20:00\"", "start and end are compared"),
+    ("to: ops@shop.example", "to: ops@-shop-", "an address needs a parser"),
+    ("text: \"{{ customer.id }}\"", "text: \"{{ customer.nmae }}\"", "the expression between braces is evaluated"),
+    ("visit: \">= 3\"", "visit: \">= 9999999999\"", "a pattern does not limit a number in a text"),
     ("tag: needs person", "tag: \"äääääääääääääääääääääääääääääääääääääää\"", "a schema counts characters, not bytes"),
 ];
 
 #[test]
-fn what_is_right_passes_both() {
+fn parser_and_schema_accept_valid_rules() {
     let files = everything();
     assert!(!is_refused(&files, "kyc.yaml"), "{:#?}", RuleSet::compile(&files, &context()).diagnostics);
     assert_passes(&rules_schema(templates(&files)), EVERYTHING);
@@ -197,7 +197,8 @@ fn what_is_right_passes_both() {
     }
 }
 
-/// Whether reader and schema refuse the rules with a slip; `None` where they are no YAML.
+/// Returns whether the parser and the schema refuse the rules with a mistake. Invalid YAML counts as refused by the
+/// schema.
 fn refused(from: &str, to: &str) -> (bool, bool) {
     assert!(EVERYTHING.contains(from), "{from}");
     let mut files = everything();
@@ -209,33 +210,33 @@ fn refused(from: &str, to: &str) -> (bool, bool) {
 }
 
 #[test]
-fn a_slip_in_a_rule_is_refused_by_both() {
+fn parser_and_schema_refuse_a_mistake_in_a_rule() {
     assert!(SLIPS.len() >= 40);
     let different: Vec<_> = SLIPS
         .iter()
         .map(|(from, to)| (from, to, refused(from, to)))
         .filter(|(.., refused)| *refused != (true, true))
         .collect();
-    assert!(different.is_empty(), "(reader, schema): {different:#?}");
+    assert!(different.is_empty(), "(parser, schema): {different:#?}");
 }
 
 #[test]
-fn what_only_the_reader_knows_the_schema_lets_pass() {
+fn the_schema_accepts_mistakes_that_only_the_parser_detects() {
     for (from, to, why) in READER_KNOWS_MORE {
         assert_eq!(refused(from, to), (true, false), "{to}: {why}");
     }
 }
 
-/// Cases of `tests/cases/err` whose mistake no schema can say.
+/// Cases of `tests/cases/err` whose mistake a schema cannot express.
 const CASES_ONLY_THE_READER_KNOWS: &[(&str, &str)] = &[
     ("duplicate-ids/kyc.yaml", "ids are compared with each other"),
     ("duplicate-ids/more.yaml", "ids are compared with those of another file"),
     ("several-files/c.yaml", "ids are compared with those of another file"),
-    ("tests-idle/kyc.test.yaml", "what a test can't fail of is seen by going through its steps"),
+    ("tests-idle/kyc.test.yaml", "a test that cannot fail is found by reading its steps in order"),
 ];
 
 #[test]
-fn the_mistakes_that_merchants_are_told_of_are_marked_in_the_editor_too() {
+fn the_schemas_refuse_the_cases_of_the_diagnostics_tests() {
     let mut cases: Vec<PathBuf> = fs::read_dir(repository("tests/cases/err"))
         .expect("cases")
         .map(|entry| entry.expect("a case").path())
@@ -263,5 +264,5 @@ fn the_mistakes_that_merchants_are_told_of_are_marked_in_the_editor_too() {
             }
         }
     }
-    assert!(different.is_empty(), "(reader, schema): {different:#?}");
+    assert!(different.is_empty(), "(parser, schema): {different:#?}");
 }

@@ -1,11 +1,11 @@
-//! A customer with more open jobs than there may be.
+//! A customer with more open jobs than the limit.
 
 use super::*;
 
 const MAX_OPEN_JOBS: usize = kyc_rules::decide::MAX_OPEN_JOBS;
 const BEYOND: usize = 30;
 
-/// Each move orders a webhook, and limits count a chat.
+/// Each move orders a webhook, and a chat with a limit.
 fn webhook_rules() -> Arc<RuleSet> {
     let rules = "format: 1\nrules:\n  - {id: told, when: any -> any, do: [{webhook: {to: shop, event: kyc.moved}}]}\n  \
                  - {id: shown, when: any -> any, do: [{chat: {to: ops, text: moved, limit: 100 per 24h}}]}\n";
@@ -20,9 +20,9 @@ fn webhook_rules() -> Arc<RuleSet> {
     Arc::new(compiled.set.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics)))
 }
 
-/// Orders `BEYOND` jobs more than there may be open.
+/// Orders `BEYOND` jobs more than the limit on open jobs.
 async fn flood(store: &Store) {
-    store.activate(webhook_rules()).await.expect("taken");
+    store.activate(webhook_rules()).await.expect("accepted");
     for nth in 0..(MAX_OPEN_JOBS - 100 + BEYOND) {
         seen(store, "C-1", ["CREATED", "KYC_NEEDED"][nth % 2]).await;
     }
@@ -38,7 +38,7 @@ fn open_jobs(store: &Store) -> usize {
     store.customer(&id("C-1")).expect("readable").expect("known").open.len()
 }
 
-/// The room that one dropped job leaves is for one problem, and what is dropped stays so.
+/// Dropping one open job makes room for one problem, and a dropped problem stays dropped.
 async fn one_for_one(store: &Store) {
     assert_eq!(open_jobs(store), MAX_OPEN_JOBS);
     let problems = floods(store).await;
@@ -47,12 +47,12 @@ async fn one_for_one(store: &Store) {
     let [first, second, third] = [0, 1, 2].map(|nth| problems[nth].id());
     let retry = |job| store.submit(Command::Retry { customer: id("C-1"), job });
     let drop = |job| store.submit(Command::Drop { customer: id("C-1"), job });
-    assert_eq!(retry(first).await, Ok(Receipt::NotNow), "there is no room");
+    assert_eq!(retry(first).await, Ok(Receipt::NotNow), "the limit is reached");
     let oldest = store.customer(&id("C-1")).expect("readable").expect("known").open[0].id();
     assert_eq!(drop(oldest).await, Ok(Receipt::Recorded));
     let together = tokio::join!(retry(first), retry(second), drop(third), retry(third));
     let gone = (Ok(Receipt::Recorded), Ok(Receipt::NotNow), Ok(Receipt::Recorded), Ok(Receipt::Gone));
-    assert_eq!(together, gone, "one after the other");
+    assert_eq!(together, gone, "each is decided after the one before it");
     let state = |job| async move { store.job(job).await.expect("readable").expect("known").1.fate.state };
     assert_eq!(
         (state(first).await, state(second).await, state(third).await),
@@ -62,7 +62,7 @@ async fn one_for_one(store: &Store) {
 }
 
 #[tokio::test]
-async fn what_is_ordered_beyond_the_bound_is_a_problem_until_there_is_room() {
+async fn a_job_beyond_the_limit_is_a_problem_until_another_job_ends() {
     each_engine(|store, _| async move {
         flood(&store).await;
         assert_eq!(floods(&store).await.len(), BEYOND);
@@ -73,7 +73,7 @@ async fn what_is_ordered_beyond_the_bound_is_a_problem_until_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_flood_fits_in_small_rows_and_survives_a_restart_and_a_lost_view() {
+async fn many_jobs_fit_in_small_rows_and_survive_a_restart_and_a_lost_view() {
     let dir = tempfile::tempdir().expect("directory");
     let store = open(dir.path(), &options()).await;
     flood(&store).await;
@@ -96,14 +96,14 @@ async fn a_flood_fits_in_small_rows_and_survives_a_restart_and_a_lost_view() {
 }
 
 #[tokio::test]
-async fn a_process_that_is_killed_in_a_batch_of_retries_loses_none_of_what_it_answered() {
+async fn a_kill_in_a_batch_of_retries_loses_no_acknowledged_retry() {
     let dir = tempfile::tempdir().expect("directory");
     let calm = options();
     let store = open(dir.path(), &calm).await;
     flood(&store).await;
     let oldest = store.customer(&id("C-1")).expect("readable").expect("known").open[0].id();
     let job = floods(&store).await[0].id();
-    store.submit(Command::Drop { customer: id("C-1"), job: oldest }).await.expect("taken");
+    store.submit(Command::Drop { customer: id("C-1"), job: oldest }).await.expect("accepted");
     store.close().await;
     let store = open(dir.path(), &stop_at(Step::Answered, 3)).await;
     assert_eq!(store.submit(Command::Retry { customer: id("C-1"), job }).await, Ok(Receipt::Recorded));

@@ -1,4 +1,4 @@
-//! A name server that knows a few texts.
+//! A DNS server that knows a few TXT records.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -14,7 +14,7 @@ pub struct NameServer {
 }
 
 impl NameServer {
-    /// Knows these names and their texts; a text longer than 255 bytes is sent in parts. Every other name there is not.
+    /// Serves these names with their TXT records. A text longer than 255 bytes is split. All other names do not exist.
     pub async fn knowing(names: &[(&str, &[&str])]) -> Self {
         let names: BTreeMap<String, Vec<String>> = names
             .iter()

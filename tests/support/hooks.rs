@@ -1,6 +1,7 @@
-//! A server for webhooks and rooms: a real conversation over a socket, in this process, with a script of what it answers.
+//! An HTTP server for webhooks and chat rooms, on a socket in this process, with scripted responses.
 //!
-//! Every call is kept. A script says what is answered, once for each entry in turn; when it is used up, everything is 204.
+//! It records every call. The script's replies are used once, in order; after the script has ended, every response is
+//! 204.
 
 use std::{
     collections::VecDeque,
@@ -21,14 +22,14 @@ use tokio_rustls::TlsAcceptor;
 
 use super::smtp::Certificate;
 
-/// A request that came.
+/// A received request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub method: String,
     pub path: String,
     headers: Vec<(String, String)>,
     pub body: String,
-    /// When it had come whole.
+    /// The time at which the request was complete.
     pub at: Instant,
 }
 
@@ -42,7 +43,7 @@ impl Call {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
-    /// Whether each of these secrets has signed it, in this order, as another implementation says.
+    /// Whether the call has a signature of each of these secrets, in this order, according to another implementation.
     pub fn is_signed_with(&self, secrets: &[&str]) -> bool {
         const CHECK: &str = "import sys, json, hmac, hashlib, base64\n\
             given = json.load(sys.stdin)\n\
@@ -55,7 +56,7 @@ impl Call {
         self.passes(CHECK, secrets)
     }
 
-    /// Whether a receiver who follows these lines of Python, which define `is_ours`, believes it with this secret.
+    /// Whether a receiver accepts the call with this secret. `recipe` is Python that defines `is_ours`.
     pub fn is_believed(&self, recipe: &str, secret: &str) -> bool {
         const CHECK: &str = "\nimport sys, json\n\
             given = json.load(sys.stdin)\n\
@@ -64,7 +65,7 @@ impl Call {
         self.passes(&format!("{recipe}{CHECK}"), &[secret])
     }
 
-    /// Whether a program in Python that reads this call ends well.
+    /// Whether a Python program that reads this call from standard input exits with 0.
     fn passes(&self, program: &str, secrets: &[&str]) -> bool {
         let given = serde_json::json!({
             "id": self.header("webhook-id"),
@@ -84,20 +85,20 @@ impl Call {
     }
 }
 
-/// What is answered.
+/// A response.
 #[derive(Clone, Debug)]
 pub enum Reply {
     Status(u16),
-    /// With these lines after the first one, and a body.
+    /// A response with these header lines and this body.
     Say(u16, String, String),
     After(Duration, u16),
-    /// Nothing, ever.
+    /// Sends nothing and keeps the connection open.
     Hang,
-    /// Nothing: the connection is closed.
+    /// Closes the connection without a response.
     Drop,
-    /// The beginning of a body that is said to be longer, and the connection is closed.
+    /// Sends the beginning of a longer body, then closes the connection.
     DropMidBody(u16),
-    /// A body that does not end.
+    /// Sends a body that does not end.
     Endless(u16),
 }
 
@@ -127,12 +128,12 @@ impl HookServer {
         Self::with(&[], None).await
     }
 
-    /// One that answers so first.
+    /// Starts a server with this script.
     pub async fn scripted(script: &[Reply]) -> Self {
         Self::with(script, None).await
     }
 
-    /// One that answers always so.
+    /// Starts a server that always sends this reply.
     pub async fn always(reply: Reply) -> Self {
         let server = Self::start().await;
         server.records.lock().expect("records").otherwise = Some(reply);
@@ -166,12 +167,12 @@ impl HookServer {
         self.records.lock().expect("records").connections
     }
 
-    /// Adds to what is answered next.
+    /// Appends a reply to the script.
     pub fn then(&self, reply: Reply) {
         self.records.lock().expect("records").script.push_back(reply);
     }
 
-    /// The calls, once there are this many; fails after ten seconds.
+    /// Returns the calls once there are `count` of them; panics after ten seconds.
     pub async fn wait_for(&self, count: usize) -> Vec<Call> {
         for _ in 0..1000 {
             let calls = self.calls();
@@ -194,7 +195,7 @@ async fn encrypted(stream: TcpStream, tls: Option<TlsAcceptor>, records: Arc<Mut
     }
 }
 
-/// Until the connection ends.
+/// Serves a connection until it ends.
 async fn talk(mut stream: Box<dyn Stream>, records: Arc<Mutex<Records>>) -> Option<()> {
     let mut buffer = Vec::new();
     loop {

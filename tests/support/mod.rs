@@ -1,6 +1,6 @@
-//! What the integration tests share: stand-ins for the world outside, one file each.
-#![allow(clippy::print_stderr, reason = "a test that is skipped says so loudly")]
-#![allow(dead_code, reason = "each test binary uses its own part of it")]
+//! Code that the integration tests share: simulated external systems, one file each.
+#![allow(clippy::print_stderr, reason = "a skipped test prints a notice")]
+#![allow(dead_code, reason = "each test binary uses only a part of this module")]
 
 pub mod dns;
 pub mod hooks;

@@ -1,7 +1,7 @@
-//! A real Postfix on loopback, with a configuration, a queue and processes of its own. It delivers to a maildir.
+//! A real Postfix on loopback, with its own configuration, queue and processes. It delivers to a maildir.
 //!
-//! Needs root, as Postfix does, and nothing of `/etc/postfix`. Its log goes to a socket of the test: Postfix's own
-//! `postlogd` writes to the socket that it reads, and waits for itself for ever when that socket is full.
+//! Postfix needs root; it uses nothing in `/etc/postfix`. Its log goes to a socket of the test: Postfix's own
+//! `postlogd` writes to the socket that it reads from, and blocks for ever when that socket is full.
 
 use std::{
     fs,
@@ -42,7 +42,8 @@ pub struct Postfix {
     log: Arc<Mutex<String>>,
 }
 
-/// Whether Postfix can be started here. In CI it has to be; elsewhere a test that needs it says loudly that it was skipped.
+/// Whether Postfix can be started here. It is required in CI; elsewhere, a test that needs it prints that it was
+/// skipped.
 pub fn is_there() -> bool {
     let is_installed = Path::new("/usr/sbin/postfix").exists() && user("postfix").is_some();
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
@@ -56,7 +57,7 @@ pub fn is_there() -> bool {
     false
 }
 
-/// A user's ids.
+/// Returns the user id and group id of a user.
 fn user(name: &str) -> Option<(u32, u32)> {
     let users = fs::read_to_string("/etc/passwd").ok()?;
     let mut fields = users.lines().find(|line| line.starts_with(&format!("{name}:")))?.split(':').skip(2);
@@ -64,7 +65,7 @@ fn user(name: &str) -> Option<(u32, u32)> {
 }
 
 impl Postfix {
-    /// With these settings beside those that a relay needs, one a line.
+    /// Starts Postfix with the settings that a relay needs and these, one on each line.
     pub fn start(settings: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let (user, group) = user("postfix").expect("Postfix's user");
@@ -90,7 +91,7 @@ impl Postfix {
         this
     }
 
-    /// From now on these settings hold, for new connections.
+    /// Applies these settings to new connections.
     pub fn reconfigure(&self, settings: &str) {
         write_main(self.dir.path(), user("postfix").expect("Postfix's user"), settings);
         let reloads = || self.log().matches("reload -- version").count();
@@ -111,7 +112,7 @@ impl Postfix {
         self.log.lock().expect("the log").clone()
     }
 
-    /// Waits until the log has this in it.
+    /// Waits until the log contains `part`.
     pub async fn logs(&self, part: &str) {
         let began = Instant::now();
         while !self.log().contains(part) {
@@ -120,7 +121,7 @@ impl Postfix {
         }
     }
 
-    /// The mails in the maildir, once there are this many.
+    /// Returns the mails in the maildir once there are `count` of them.
     pub async fn delivered(&self, count: usize) -> Vec<String> {
         let began = Instant::now();
         loop {
@@ -141,7 +142,7 @@ impl Postfix {
 
 impl Drop for Postfix {
     fn drop(&mut self) {
-        // The master leads a process group of its own, which has all of its daemons.
+        // The master leads its own process group, which contains all of its daemons.
         let id = fs::read_to_string(self.dir.path().join("queue/pid/master.pid")).unwrap_or_default();
         if let Ok(id) = id.trim().parse::<u32>() {
             let _ = Command::new("kill").args(["-KILL", "--", &format!("-{id}")]).stderr(Stdio::null()).status();
@@ -151,7 +152,7 @@ impl Drop for Postfix {
     }
 }
 
-/// Collects what Postfix logs. The thread ends with the test program.
+/// Collects the log of Postfix. The thread ends with the test program.
 fn listen_to_log(path: &Path) -> Arc<Mutex<String>> {
     let socket = UnixDatagram::bind(path).expect("a socket");
     fs::set_permissions(path, fs::Permissions::from_mode(0o666)).expect("permissions");

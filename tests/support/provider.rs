@@ -1,4 +1,4 @@
-//! A stand-in for the provider's status API: it knows what it is told to know, and misbehaves as it is told to.
+//! A simulated status API of the provider. Tests set its data and its failures.
 
 use std::{
     collections::HashMap,
@@ -15,20 +15,20 @@ use tokio::{
 
 pub const KEY: &str = "an-api-key";
 
-/// The id in all of the provider's answers, for every customer.
+/// The id in all responses of the provider, the same for every customer.
 pub const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
-/// How it answers.
+/// How the API responds.
 #[derive(Clone, Debug)]
 pub enum Manner {
     Truthful,
-    /// This status and body, whatever is asked.
+    /// Answers every request with this status and body.
     Says(u16, String),
-    /// 429, and to be left alone for so many seconds.
+    /// Answers with 429 and this `Retry-After`, in seconds.
     AsksForPatience(u32),
-    /// Nothing at all.
+    /// Sends nothing and keeps the connection open.
     Hangs,
-    /// The connection is closed.
+    /// Closes the connection without a response.
     Drops,
 }
 
@@ -39,9 +39,9 @@ pub struct Provider {
 
 struct Shared {
     manner: Mutex<Manner>,
-    /// What `data` says, by customer.
+    /// The content of `data`, by customer.
     known: Mutex<HashMap<String, Value>>,
-    /// Whatever else it would answer, of these customers it says this.
+    /// Fixed responses for single customers; they take precedence over `manner`.
     instead: Mutex<HashMap<String, (u16, String)>>,
     asked: Mutex<Vec<String>>,
 }
@@ -65,7 +65,7 @@ impl Provider {
         Self { addr, shared }
     }
 
-    /// The lines of a configuration that name it.
+    /// The lines of a configuration that uses this API.
     pub fn configuration(&self) -> String {
         format!("provider: {{api: \"http://{}\", api_key: {KEY}}}\n", self.addr)
     }
@@ -74,24 +74,24 @@ impl Provider {
         *self.shared.manner.lock().expect("manner") = manner;
     }
 
-    /// From now on this is the truth about a customer.
+    /// Sets the data of a customer.
     pub fn knows(&self, customer: &str, status: &str, docs: &[&str]) {
         let docs: Vec<Value> = docs.iter().map(|doc| json!({"docType": doc})).collect();
         let data = json!({"id": NIL, "status": status, "docsMissing": docs, "kycEndUserErrorMessage": null});
         self.shared.known.lock().expect("known").insert(customer.to_owned(), data);
     }
 
-    /// From now on it has no such customer, or no profile of them.
+    /// Removes a customer, as if the provider has no profile of them.
     pub fn forgets(&self, customer: &str) {
         self.shared.known.lock().expect("known").remove(customer);
     }
 
-    /// From now on it answers so whenever it is asked about a customer.
+    /// Sets a fixed response to all requests about a customer.
     pub fn says_about(&self, customer: &str, status: u16, body: &str) {
         self.shared.instead.lock().expect("instead").insert(customer.to_owned(), (status, body.to_owned()));
     }
 
-    /// The customers that were asked about, in order.
+    /// Returns the customers that were asked about, in order.
     pub fn asked(&self) -> Vec<String> {
         self.shared.asked.lock().expect("asked").clone()
     }
@@ -142,7 +142,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// One request's head; questions have no body.
+/// Reads the head of a request; the requests have no body.
 async fn read(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

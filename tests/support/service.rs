@@ -1,4 +1,4 @@
-//! The program itself, as a child process: started over a directory, called over its sockets, stopped or killed.
+//! The program as a child process: tests start it on a directory, call it over its sockets, and stop or kill it.
 
 use std::{
     fs,
@@ -22,14 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Shop {
     pub dir: tempfile::TempDir,
     pub transport: String,
-    /// More of the section about mails, as `, brake: 5 per 1h`.
+    /// More text for the configuration's `email` section, such as `, brake: 5 per 1h`.
     pub email: String,
     /// More lines of the configuration.
     pub more: String,
 }
 
 impl Shop {
-    /// With these rules and a template each for `sorry`, `hello` and `bye`.
+    /// Creates a directory with these rules and the templates `sorry`, `hello` and `bye`.
     pub fn new(rules: &str) -> Self {
         let shop = Self {
             dir: tempfile::tempdir().expect("directory"),
@@ -55,7 +55,7 @@ impl Shop {
         shop
     }
 
-    /// With the rules that come with the program.
+    /// Creates a directory with the rules that are shipped with the program.
     pub fn shipped() -> Self {
         let shop = Self {
             dir: tempfile::tempdir().expect("directory"),
@@ -79,7 +79,7 @@ impl Shop {
         fs::write(path, text).expect("written");
     }
 
-    /// The rules in `kyc.yaml`; the format line is written for them.
+    /// Writes the rules to `kyc.yaml`, after the line with the format.
     pub fn rules(&self, rules: &str) {
         self.write("rules/kyc.yaml", &format!("format: 1\nrules:\n{rules}"));
     }
@@ -103,14 +103,14 @@ impl Shop {
         Service::start(self.command())
     }
 
-    /// Runs a command to its end.
+    /// Runs a command and waits until it exits. Returns its status, standard output and standard error.
     pub fn run(&self, arguments: &[&str]) -> (ExitStatus, String, String) {
         let output = self.command().args(arguments).output().expect("runs");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
         (output.status, text(output.stdout), text(output.stderr))
     }
 
-    /// The texts of all mails, the oldest first.
+    /// Returns the texts of all mails, oldest first.
     pub fn mails(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path("mail")) else { return Vec::new() };
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("entry").path()).collect();
@@ -119,7 +119,7 @@ impl Shop {
         paths.iter().map(|path| fs::read_to_string(path).expect("mail")).collect()
     }
 
-    /// Every record of the journal.
+    /// Returns every record of the journal.
     pub fn journal(&self) -> Vec<Value> {
         let mut files: Vec<PathBuf> = fs::read_dir(self.path("data/journal"))
             .expect("journal")
@@ -135,7 +135,7 @@ impl Shop {
     }
 }
 
-/// A running server. Killed when it is dropped.
+/// A running server. Dropping it kills the process.
 pub struct Service {
     child: Child,
     pub public: SocketAddr,
@@ -172,7 +172,7 @@ impl Service {
         Self { child, public, admin, log, http }
     }
 
-    /// Like [`Service::start`], but once it listens, nobody reads its log any more: what it writes there is refused.
+    /// Like [`Service::start`], but closes the log pipe when the server listens, so that later log writes fail.
     pub fn start_unheard(mut command: Command) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut child = command.arg("serve").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("starts");
@@ -189,7 +189,7 @@ impl Service {
         Self { child, public, admin, log: Arc::new(Mutex::new(log)), http }
     }
 
-    /// Waits until callbacks are taken.
+    /// Waits until the server accepts callbacks.
     pub async fn ready(self) -> Self {
         let began = Instant::now();
         loop {
@@ -206,7 +206,7 @@ impl Service {
         self.log.lock().expect("log").clone()
     }
 
-    /// Waits until the log has this in it: its lines come through a pipe, later than answers may.
+    /// Waits until the log contains `part`. Log lines come through a pipe and may arrive later than responses.
     pub async fn logs(&self, part: &str) {
         let began = Instant::now();
         while !self.log().contains(part) {
@@ -219,14 +219,14 @@ impl Service {
         self.child.id()
     }
 
-    /// Posts a body to the public side. Returns the status and the JSON that came back; `Err` when no answer came.
+    /// Posts a body to the public side. Returns the status and the JSON of the response; `Err` if there is no response.
     pub async fn post(&self, body: impl Into<reqwest::Body>) -> Result<(u16, Value), reqwest::Error> {
         let answer = self.http.post(format!("http://{}/callbacks/kyc", self.public)).body(body).send().await?;
         let status = answer.status().as_u16();
         Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
     }
 
-    /// Sends a callback that must be taken. Returns its outcome.
+    /// Sends a callback that must be answered with 200. Returns its outcome.
     pub async fn callback(&self, customer: &str, status: &str, more: Value) -> String {
         let (code, body) = self.post(signed(customer, status, more).to_string()).await.expect("an answer");
         assert_eq!(code, 200, "{body}");
@@ -250,7 +250,7 @@ impl Service {
         body
     }
 
-    /// What Prometheus would be told.
+    /// Returns the text of `/metrics`.
     pub async fn metrics(&self) -> String {
         let request = reqwest::Client::new().get(format!("http://{}/metrics", self.admin)).bearer_auth(TOKEN);
         request.send().await.expect("an answer").text().await.expect("text")
@@ -263,7 +263,7 @@ impl Service {
         assert_eq!(status, 200, "{body}");
     }
 
-    /// Waits until this holds of what a path says.
+    /// Waits until `holds` is true for the response to `GET path`, and returns that response.
     pub async fn until(&self, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
@@ -276,7 +276,7 @@ impl Service {
         }
     }
 
-    /// Waits until the customer's jobs are in these states, the oldest first.
+    /// Waits until the customer's jobs are in these states, oldest first.
     pub async fn until_jobs(&self, customer: &str, states: &[&str]) -> Vec<Value> {
         let said = self.until(&format!("jobs?customer={customer}"), |said| states_of(said) == states).await;
         let mut jobs = said["jobs"].as_array().expect("jobs").clone();
@@ -284,7 +284,7 @@ impl Service {
         jobs
     }
 
-    /// Runs a command line against this server: its exit code, and what it said on both outputs.
+    /// Runs a command against this server. Returns its exit code, standard output and standard error.
     pub fn command(&self, shop: &Shop, arguments: &[&str]) -> (Option<i32>, String, String) {
         let config = format!(
             "data: ./data\nrules: ./rules\ncallback: {{secrets: [{SECRET}]}}\nadmin: {{listen: \"{}\", token: {TOKEN}}}\n\
@@ -308,13 +308,13 @@ impl Service {
         self.child.wait().expect("ended");
     }
 
-    /// SIGTERM, and the way it ended.
+    /// Sends SIGTERM. Returns the exit status and the log.
     pub fn stop(self) -> (ExitStatus, String) {
         signal(self.pid(), "TERM");
         self.ended()
     }
 
-    /// Waits for its end.
+    /// Waits until the process exits. Returns the exit status and the log.
     pub fn ended(mut self) -> (ExitStatus, String) {
         let began = Instant::now();
         loop {
@@ -352,7 +352,7 @@ fn listening(log: &str) -> Option<(SocketAddr, SocketAddr)> {
     Some((value("public=")?, value("admin=")?))
 }
 
-/// A callback as the provider sends it; `none` is its null.
+/// Returns a callback in the provider's format. The status `none` becomes null.
 pub fn signed(customer: &str, status: &str, more: Value) -> Value {
     let mut body = json!({
         "callbackType": "kyc",
@@ -370,14 +370,14 @@ pub fn signed(customer: &str, status: &str, more: Value) -> Value {
     body
 }
 
-/// Reads all that a child writes to its standard output.
+/// Reads everything that a child process writes to its standard output.
 pub fn read_all(mut from: impl Read) -> String {
     let mut text = String::new();
     from.read_to_string(&mut text).expect("text");
     text
 }
 
-/// Whether a program is on this machine. In CI it has to be; elsewhere a test that needs it says loudly that it was skipped.
+/// Whether a program is installed. It is required in CI; elsewhere, a test that needs it prints that it was skipped.
 pub fn is_there(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir: PathBuf| Path::new(&dir).join(program).exists()));

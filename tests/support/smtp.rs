@@ -1,7 +1,7 @@
-//! A relay to send mails to: a real conversation over a socket, in this process, with a script of what goes wrong.
+//! An SMTP relay on a socket in this process, with a script of failures.
 //!
-//! `SmtpServer::start()` takes everything in. A script says what is answered instead at a stage, once for each entry in turn;
-//! when it is used up, everything is taken in again.
+//! `SmtpServer::start()` accepts every mail. A script replaces the response at a stage, once for each entry, in order;
+//! after the script has ended, every mail is accepted again.
 
 use std::{
     collections::VecDeque,
@@ -18,30 +18,30 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls};
 
-/// A mail that was taken in.
+/// An accepted mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
     pub from: String,
     pub to: Vec<String>,
-    /// As it came, headers and all, without the dots that SMTP adds.
+    /// The mail as received, including headers, without the dots that SMTP adds.
     pub data: String,
     /// Whether it came over TLS.
     pub encrypted: bool,
-    /// Who had logged in.
+    /// The user that was logged in.
     pub user: Option<String>,
-    /// Over which connection, in the order in which they were opened.
+    /// The number of the connection, in the order in which they were opened.
     pub connection: usize,
 }
 
 impl Received {
-    /// A header's value, unfolded.
+    /// Returns the value of a header, unfolded.
     pub fn header(&self, name: &str) -> Option<String> {
         let head = self.data.split("\r\n\r\n").next()?.replace("\r\n ", " ").replace("\r\n\t", " ");
         let found = head.lines().find(|line| line.to_lowercase().starts_with(&format!("{}:", name.to_lowercase())))?;
         Some(found[name.len() + 1..].trim().to_owned())
     }
 
-    /// The decoded text of the part with this content type.
+    /// Returns the decoded text of the part with this content type.
     pub fn part(&self, content_type: &str) -> Option<String> {
         let start = self.data.find(&format!("Content-Type: {content_type}"))?;
         let (head, rest) = self.data[start..].split_once("\r\n\r\n")?;
@@ -81,34 +81,35 @@ fn quoted_printable(body: &str) -> Vec<u8> {
 pub enum Stage {
     Greeting,
     Ehlo,
-    /// Goes on with TLS, whatever was said.
+    /// After the response, TLS starts, whatever the response was.
     StartTls,
     Auth,
     MailFrom,
     RcptTo,
     /// The command DATA.
     Data,
-    /// After the text's last dot.
+    /// After the last dot of the text.
     Content,
 }
 
 #[derive(Clone, Debug)]
 pub enum Act {
-    /// Answer this line instead, as `451 4.3.0 later`.
+    /// Sends this line instead of the usual response, such as `451 4.3.0 later`.
     Say(&'static str),
-    /// Likewise, where it is no UTF-8.
+    /// Sends these bytes instead, which need not be UTF-8.
     SayBytes(&'static [u8]),
-    /// Say the first line, and the other one a little later.
+    /// Sends the first line, and the second one a little later.
     SayLater(&'static str, &'static str),
-    /// Say nothing any more.
+    /// Sends nothing more.
     Hang,
-    /// Close the connection.
+    /// Closes the connection.
     Drop,
-    /// Take it in and close the connection without an answer. Only for `Content`.
+    /// Accepts the mail and closes the connection without a response. Only for `Content`.
     KeepAndDrop,
-    /// Take it in, but answer only after this long. Only for `Content`.
+    /// Accepts the mail, but responds only after this time. Only for `Content`.
     Slow(Duration),
-    /// Take it in and answer; a little later say this unasked, and close the connection if wanted. Only for `Content`.
+    /// Accepts the mail and responds; a little later sends this line unasked, then may close the connection. Only for
+    /// `Content`.
     KeepThen(&'static str, Hangup),
 }
 
@@ -121,12 +122,12 @@ pub enum Hangup {
 #[derive(Clone, Default)]
 pub struct Setup {
     pub script: Vec<(Stage, Act)>,
-    /// User and password that are asked for.
+    /// The required user and password.
     pub login: Option<(&'static str, &'static str)>,
     /// Offer only LOGIN, not PLAIN.
     pub only_auth_login: bool,
     pub tls: Tls,
-    /// Recipients whose address contains the first are refused with the second.
+    /// Recipients whose address contains the first string are refused with the second as the response.
     pub refused: Option<(&'static str, &'static str)>,
 }
 
@@ -136,11 +137,11 @@ pub enum Tls {
     None,
     /// Offered with STARTTLS.
     Upgrade(Certificate),
-    /// From the first byte.
+    /// TLS from the first byte.
     Implicit(Certificate),
 }
 
-/// A certificate of the server's own, and what a client must trust to accept it.
+/// A certificate of the server, and the PEM that a client must trust to accept it.
 #[derive(Clone)]
 pub struct Certificate {
     pub pem: Vec<u8>,
@@ -148,13 +149,13 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Signed by itself, for this name: `localhost`, or another one for a mismatch.
+    /// A self-signed certificate for this name: `localhost`, or another name for a mismatch.
     pub fn for_name(name: &str) -> Self {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
         Self::of(made.cert.der().to_vec(), &made.signing_key)
     }
 
-    /// Likewise, but an authority's own.
+    /// A self-signed certificate of a certificate authority.
     pub fn of_an_authority() -> Self {
         let key = rcgen::KeyPair::generate().expect("a key");
         let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("parameters");
@@ -163,7 +164,7 @@ impl Certificate {
         Self::of(certificate.der().to_vec(), &key)
     }
 
-    /// Signed by an authority; what is to be trusted is the authority.
+    /// A certificate signed by an authority; the client must trust the authority.
     pub fn signed_by(authority: &str) -> Self {
         let keys = [(); 2].map(|()| rcgen::KeyPair::generate().expect("a key"));
         let mut above = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
@@ -176,7 +177,7 @@ impl Certificate {
         Self { pem: root.pem().into_bytes(), ..Self::of(certificate.der().to_vec(), &keys[1]) }
     }
 
-    /// Says that it is of version 1.
+    /// A certificate that claims X.509 version 1.
     pub fn outdated() -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let mut der = made.cert.der().to_vec();
@@ -192,7 +193,7 @@ impl Certificate {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
         let key = provider.key_provider.load_private_key(key.into()).expect("a key");
-        // Whether they go together is not looked at: some are wrong.
+        // Does not check that the key matches the certificate, because some tests need wrong ones.
         let shown = rustls::sign::SingleCertAndKey::from(rustls::sign::CertifiedKey::new(vec![der], key));
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -230,12 +231,12 @@ impl Drop for SmtpServer {
 }
 
 impl SmtpServer {
-    /// One that takes everything in, in the open.
+    /// Starts a server that accepts every mail, without TLS.
     pub async fn start() -> Self {
         Self::with(Setup::default()).await
     }
 
-    /// One that does these things first.
+    /// Starts a server with this script.
     pub async fn scripted(script: &[(Stage, Act)]) -> Self {
         Self::with(Setup { script: script.to_vec(), ..Setup::default() }).await
     }
@@ -244,7 +245,7 @@ impl SmtpServer {
         Self::at("127.0.0.1:0".parse().expect("an address"), setup).await
     }
 
-    /// One that listens here.
+    /// Starts a server that listens on this address.
     pub async fn at(address: SocketAddr, setup: Setup) -> Self {
         let listener = TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -265,7 +266,7 @@ impl SmtpServer {
         Self { address, records, task }
     }
 
-    /// The transport for it where it speaks in the open.
+    /// Returns the transport URL of this server without TLS.
     pub fn url(&self) -> String {
         format!("smtp://{}?tls=none", self.address)
     }
@@ -278,42 +279,42 @@ impl SmtpServer {
         self.records.lock().expect("records").connections
     }
 
-    /// How often something was said unasked, or a connection closed.
+    /// The number of lines sent unasked and of connections closed unasked.
     pub fn unasked(&self) -> usize {
         self.records.lock().expect("records").unasked
     }
 
-    /// Every command of all connections, in the order in which they came.
+    /// Returns every command of all connections, in the order in which they arrived.
     pub fn commands(&self) -> Vec<String> {
         self.records.lock().expect("records").commands.clone()
     }
 
-    /// How many connections nobody has closed yet.
+    /// The number of connections that are still open.
     pub fn open(&self) -> usize {
         self.records.lock().expect("records").open
     }
 
-    /// All that was to go wrong has gone wrong, or is going wrong.
+    /// Whether all entries of the script have been used.
     pub fn script_is_over(&self) -> bool {
         self.records.lock().expect("records").script.is_empty()
     }
 
-    /// What has not gone wrong yet does not.
+    /// Removes the unused entries of the script.
     pub fn forget_script(&self) {
         self.records.lock().expect("records").script.clear();
     }
 
-    /// Adds to what goes wrong next.
+    /// Appends an entry to the script.
     pub fn then(&self, stage: Stage, act: Act) {
         self.records.lock().expect("records").script.push_back((stage, act));
     }
 
-    /// The mails, once there are this many; fails after five seconds.
+    /// Returns the mails once there are `count` of them; panics after five seconds.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         self.wait_for_within(count, Duration::from_secs(5)).await
     }
 
-    /// The mails, once there are this many; fails after this long.
+    /// Returns the mails once there are `count` of them; panics after this time.
     pub async fn wait_for_within(&self, count: usize, patience: Duration) -> Vec<Received> {
         let began = std::time::Instant::now();
         while began.elapsed() < patience {
@@ -330,7 +331,7 @@ impl SmtpServer {
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// The conversation is over.
+/// The conversation has ended.
 struct Over;
 
 struct Session {
@@ -487,7 +488,7 @@ impl Session {
         }
     }
 
-    /// What the script says for this stage, or else the usual. Whether it was the usual.
+    /// Sends the script's response for this stage, or else the usual one. Returns whether it was the usual one.
     async fn answer(&mut self, stage: Stage, usual: &str) -> Result<bool, Over> {
         match self.next(stage) {
             Some(act) => self.act(act).await.map(|()| false),
@@ -544,7 +545,7 @@ impl Session {
     }
 }
 
-/// What stands in `<>`.
+/// Returns the text between `<` and `>`.
 fn address(line: &str) -> String {
     line.split_once('<')
         .and_then(|(_, rest)| rest.split_once('>'))

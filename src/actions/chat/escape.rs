@@ -1,16 +1,16 @@
-//! What comes from outside, as text of a room: nothing in it is markup any more.
+//! Escapes text from outside for chat rooms, so that it contains no markup.
 //!
-//! Only what could mean something is escaped, so that an id or a status reads, and is found, as it is.
+//! Only characters that could be markup are escaped, so that an id or a status stays readable and searchable.
 
-/// Not seen, and no part of a word: what stands on both sides of it does not belong together.
+/// An invisible character that ends a word: the text before it and the text behind it are separate words.
 const APART: char = '\u{200B}';
 
-/// For Slack, whose markup of links and mentions stands between `<` and `>`.
+/// Escapes for Slack, whose links and mentions stand between `<` and `>`.
 pub(super) fn slack(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// For rooms that read Markdown. Mentions begin with an `@`, which no backslash takes away everywhere.
+/// Escapes for rooms that read Markdown. A mention begins with `@`, which a backslash does not escape everywhere.
 pub(super) fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 8);
     let mut before: Option<char> = None;
@@ -21,10 +21,10 @@ pub(super) fn markdown(text: &str) -> String {
         let in_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         let is_markup = match c {
             '\\' | '*' | '`' | '~' | '|' | '[' | ']' | '<' | '>' => true,
-            // Within a word it is a letter, as in the names of statuses.
+            // Inside a word it is no markup, as in the names of statuses.
             '_' => !(in_word(before) && in_word(next)),
             '#' => !in_word(before),
-            // A list, or a line below a heading.
+            // A list item, or the underline of a heading.
             '-' | '+' | '=' => before.is_none(),
             '.' | ')' => only_digits && before.is_some() && next.is_none_or(char::is_whitespace),
             _ => false,
@@ -34,7 +34,7 @@ pub(super) fn markdown(text: &str) -> String {
         }
         escaped.push(c);
         let is_mention = c == '@' && !in_word(before);
-        // `{{DATE(…)}}` is a date to Teams.
+        // Teams reads `{{DATE(…)}}` as a date.
         let is_brace = c == '{' && next == Some('{');
         if is_mention || is_brace {
             escaped.push(APART);
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_markup_stays_as_it_is() {
+    fn text_without_markup_is_not_changed() {
         for plain in [
             "C-77",
             "SOFT_KYC_FAILED",
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_markup_is_text() {
+    fn markup_is_escaped() {
         for (text, escaped) in [
             ("<!channel> <@U1> & co", "\\<!channel\\> \\<@\u{200B}U1\\> & co"),
             ("@everyone", "@\u{200B}everyone"),

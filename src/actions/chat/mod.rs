@@ -1,7 +1,8 @@
-//! Messages to rooms, by the incoming webhooks of Slack, Mattermost, Teams and Discord.
+//! Messages to chat rooms, by the incoming webhooks of Slack, Mattermost, Teams and Discord.
 //!
-//! What the merchant wrote is the room's own markup. What came from outside is text and nothing else: no mention that rings a
-//! room, no link with another face, no heading. The URL is the room's secret, and is never shown.
+//! The merchant's text is sent as the room's markup. Text from outside is escaped, so that it contains no mention
+//! that notifies a room, no link with a misleading label and no heading. The URL is the room's secret and is never
+//! shown.
 
 mod escape;
 mod payload;
@@ -18,7 +19,7 @@ use crate::{
 
 pub use payload::payload;
 
-/// What kind of room it is.
+/// The kind of chat service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Slack,
@@ -27,7 +28,7 @@ pub enum Kind {
     Discord,
 }
 
-/// One configured room.
+/// One configured chat room.
 pub struct Chat {
     pub kind: Kind,
     pub client: Client,
@@ -35,7 +36,7 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// One attempt.
+    /// Runs one attempt.
     pub async fn send(&self, text: &Phrase, now: Timestamp) -> Ended {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -51,16 +52,16 @@ impl Chat {
     }
 }
 
-/// Teams says 200 and means another thing: what it can't take just now it tells in words.
+/// Teams answers 200 and reports a temporary failure in the text of the body.
 fn is_put_off_by_teams(answer: &Answer) -> bool {
     answer.status.is_success() && answer.body.starts_with(b"Webhook message delivery failed")
 }
 
-/// Discord says how long to wait to the millisecond, in JSON; its header has whole seconds.
+/// Discord gives the delay in JSON, to the millisecond; its header has whole seconds.
 fn discord_wait_ms(answer: &Answer) -> Option<i64> {
     let body: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
     let seconds = body.get("retry_after")?.as_f64().filter(|seconds| seconds.is_finite())?;
-    // A cast of a float stays within bounds by itself.
+    // A cast from float to integer saturates.
     Some((seconds * 1000.0).ceil() as i64)
 }
 
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn discord_says_how_long_in_its_body() {
+    fn discord_gives_the_delay_in_its_body() {
         for (body, ms) in [
             (r#"{"message": "slow down", "retry_after": 0.65, "global": false}"#, Some(650)),
             (r#"{"retry_after": 65}"#, Some(65_000)),
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn teams_says_yes_and_means_later() {
+    fn a_deferral_by_teams_has_status_200() {
         let later = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";
         assert!(is_put_off_by_teams(&answer(200, later)));
         assert!(!is_put_off_by_teams(&answer(200, "1")) && !is_put_off_by_teams(&answer(202, "")));

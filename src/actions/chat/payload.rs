@@ -1,4 +1,4 @@
-//! What each kind of room wants to be sent, and how much of it.
+//! The request body for each kind of chat room, and its length limit.
 
 use serde_json::{Value, json};
 
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::template::Phrase;
 
-/// Discord refuses more, in characters.
+/// Discord's limit for a message, in characters.
 const DISCORD_CHARS: usize = 2_000;
 
-/// "Show no previews of links."
+/// Discord's flag that shows no previews of links.
 const SUPPRESS_EMBEDS: u32 = 1 << 2;
 
 /// The body of the request.
@@ -40,7 +40,7 @@ pub fn payload(kind: Kind, text: &Phrase) -> Value {
     }
 }
 
-/// At most so many characters, and no half of an escape at the end.
+/// Cuts the text to at most `chars` characters, never in the middle of an escape.
 fn cut(text: &str, chars: usize) -> String {
     if text.chars().count() <= chars {
         return text.to_owned();
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_merchant_wrote_is_markup_and_what_came_from_outside_is_text() {
+    fn the_merchants_text_is_markup_and_text_from_outside_is_escaped() {
         let text = phrase("*now*: ", "<!channel> *me*");
         assert_eq!(payload(Kind::Slack, &text)["text"], "*now*: &lt;!channel&gt; *me*");
         for (kind, at) in [
@@ -75,10 +75,10 @@ mod tests {
     }
 
     #[test]
-    fn discord_gets_as_much_as_it_takes() {
+    fn a_message_to_discord_is_cut_to_its_limit() {
         let said = payload(Kind::Discord, &phrase("", &"*".repeat(1_500)));
         let content = said["content"].as_str().expect("a text");
-        assert_eq!(content.chars().count(), 1_999, "1,999 would end in half an escape");
+        assert_eq!(content.chars().count(), 1_999, "a cut at 2,000 would split an escape");
         assert!(content.ends_with("\\*…"));
         assert_eq!(cut("abc", 3), "abc");
         assert_eq!(cut("abcd", 3), "ab…");

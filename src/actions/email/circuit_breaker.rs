@@ -1,14 +1,16 @@
-//! A relay that is down, or refuses every mail, is left alone for a while by all mails together.
+//! A circuit breaker for a relay that is down or rejects every mail.
 //!
-//! After a failure that is about every mail nothing is sent for a second, after each more for twice as long, up to a minute; then one
-//! trial begins. If the relay could not be reached, the trial is a connection and a login without a mail; otherwise it is one mail. A
-//! mail that the relay takes closes the breaker. Mails wait meanwhile in the outbox, without attempts.
+//! After a failure that is about every mail, no mail is sent for a second, then one trial runs. After each failed
+//! trial the pause doubles, up to a minute. If the relay could not be reached, the trial is a connection and a login
+//! without a mail; otherwise it is one mail. A mail that the relay accepts closes the circuit. Meanwhile mails wait
+//! in the outbox, and no attempts are counted.
 //!
-//! An answer to the recipient or to the text may be about that one mail, whatever it says. Then the pause stays a second for the first
-//! 40 recipients, and a mail that the outage was not tried with is tried without waiting for the end of a longer pause.
+//! A reply to the recipient or to the text may be about that one mail, whatever its text. So for the first 40
+//! recipients the pause stays one second, and a mail that the outage was not tried with is tried during a longer
+//! pause.
 //!
-//! It holds the one [`Outage`] that `status`, `problems` and the metrics show. It is in memory only: after a restart the first mails
-//! find the outage again.
+//! The breaker holds the [`Outage`] that `status`, `problems` and the metrics show. The state is in memory only:
+//! after a restart the first mails find the outage again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,17 +28,17 @@ use crate::{clock::Timestamp, outbox::JobId, telemetry::Throttle};
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 60_000;
 
-/// So many different recipients may be refused in an outage before its pauses grow.
+/// The number of different recipients that may be refused in an outage before its pauses grow.
 const MAX_NEW_RECIPIENTS: u32 = 40;
 
-/// An outage that begins so soon after the end of another is the same one.
+/// An outage that begins within this time after the end of another is the same outage.
 const SAME_OUTAGE: Duration = Duration::from_secs(60);
 
-/// Why no mails leave, and since when. Without a word of the relay's.
+/// The present outage and its start. It contains no text of the relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
     pub cause: Cause,
-    /// The relay, the step, and the code of its answer.
+    /// The relay, the step, and the code of its reply.
     pub said: String,
     pub since: Timestamp,
     /// Seconds until the next trial.
@@ -49,10 +51,10 @@ impl Outage {
     }
 }
 
-/// What may begin now.
+/// What may start now.
 #[derive(Debug)]
 pub enum Admission {
-    /// As many mails as there are workers.
+    /// As many mails as there are free workers.
     Mails,
     /// A connection without a mail.
     Connection(Permit),
@@ -74,13 +76,13 @@ pub struct CircuitBreaker {
 #[derive(Debug, Default)]
 struct State {
     outage: Option<Open>,
-    /// How many failures have counted. Those of attempts that were under way together count as one.
+    /// The number of counted failures. Failures of attempts that ran at the same time count as one.
     failures: u32,
-    /// How many mails the relay has taken.
+    /// The number of mails that the relay has accepted.
     taken: u64,
-    /// The mails that the present outage, or the one before it, was tried with.
+    /// The mails that the present or the previous outage was tried with.
     trials: Trials,
-    /// When the last outage began and ended.
+    /// The start and the end of the last outage.
     last: Option<(Timestamp, Instant)>,
 }
 
@@ -93,28 +95,30 @@ impl State {
 #[derive(Debug)]
 struct Open {
     outage: Outage,
-    /// What the refusals have in common, where the cause is [`Cause::Everyone`].
+    /// The common text of the refusals, if the cause is [`Cause::Everyone`].
     fingerprint: Option<String>,
-    /// Only a mail can show whether it is over.
+    /// Only a trial with a mail can show that the outage is over.
     needs_mail: bool,
     until: Instant,
-    /// From then on a mail that the outage was not tried with is a trial; `None`: it waits like the others.
+    /// From this time on a mail that the outage was not tried with may be the trial; `None`: such a mail waits like
+    /// the others.
     new_from: Option<Instant>,
     new_recipients: u32,
     pauses: u32,
     is_tried: bool,
-    /// The log says that the relay takes no mails. Where the throttle has left that out, the next failed trial says it.
+    /// The log contains that the relay accepts no mails. If the throttle suppressed that line, the next failed trial
+    /// logs it.
     is_logged: bool,
-    /// The log says that it refuses them.
+    /// The log contains that the relay rejects mails.
     is_refusal_logged: bool,
 }
 
-/// The right to try the relay once. Dropped without a result, it leaves the breaker as it is.
+/// The right to try the relay once. A permit that is dropped without a result does not change the breaker.
 #[derive(Debug)]
 pub struct Permit {
     breaker: Arc<CircuitBreaker>,
     failures: u32,
-    /// No other permit is out.
+    /// A trial in an outage; no other permit exists.
     is_trial: bool,
 }
 
@@ -140,19 +144,19 @@ impl CircuitBreaker {
         }
     }
 
-    /// For one of the mails that [`Admission::Mails`] has let begin.
+    /// Returns a permit for one of the mails that [`Admission::Mails`] admitted.
     pub fn permit(self: &Arc<Self>) -> Permit {
         Permit { breaker: Arc::clone(self), failures: self.state().failures, is_trial: false }
     }
 
-    /// How long nothing may begin; `None` while mails may.
+    /// The time for which nothing may start; `None` while mails may.
     pub fn rests_for(&self) -> Option<Duration> {
         let state = self.state();
         let open = state.outage.as_ref()?;
         let now = Instant::now();
         let wakes_at = open.new_from.filter(|at| *at > now).map_or(open.until, |at| at.min(open.until));
         let left = wakes_at.saturating_duration_since(now);
-        // The end of a trial wakes the dispatcher.
+        // The end of the trial wakes the dispatcher.
         if open.is_tried {
             Some(Duration::from_millis(LONGEST_PAUSE_MS))
         } else {
@@ -160,12 +164,12 @@ impl CircuitBreaker {
         }
     }
 
-    /// Whether a mail that the outage was not tried with may begin, although the others rest.
+    /// Whether a mail that the outage was not tried with may start during the pause.
     pub fn takes_new(&self) -> bool {
         self.state().outage.as_ref().is_some_and(|open| !open.is_tried && open.takes_new())
     }
 
-    /// How well a mail suits as the next trial.
+    /// How well a mail is suited as the next trial.
     pub fn rank(&self, job: JobId, recipient: Option<&str>) -> Rank {
         self.state().trials.rank(job, recipient)
     }
@@ -177,7 +181,7 @@ impl CircuitBreaker {
         Some(Outage { again_in_s: left.as_secs(), ..open.outage.clone() })
     }
 
-    /// An operator wants the next trial now. Returns whether there is an outage.
+    /// Makes the next trial due now, at an operator's request. Returns whether there is an outage.
     pub fn try_now(&self) -> bool {
         let mut state = self.state();
         let Some(open) = &mut state.outage else { return false };
@@ -192,12 +196,12 @@ impl CircuitBreaker {
         self.changed.notified().await;
     }
 
-    /// Whether the relay gives this answer to every mail at present.
+    /// Whether the relay currently gives this reply to every mail.
     pub fn is_known(&self, fingerprint: &str) -> bool {
         self.state().outage.as_ref().is_some_and(|open| open.fingerprint.as_deref() == Some(fingerprint))
     }
 
-    /// How many mails the relay has taken.
+    /// The number of mails that the relay has accepted.
     pub fn taken(&self) -> u64 {
         self.state().taken
     }
@@ -210,31 +214,31 @@ impl Open {
 }
 
 impl Permit {
-    /// It is for the one attempt that finds out whether an outage is over.
+    /// Whether this permit is for a trial in an outage.
     pub fn is_trial(&self) -> bool {
         self.is_trial
     }
 
-    /// The relay has taken a mail.
+    /// Reports that the relay accepted a mail.
     pub fn taken(self) {
         self.breaker.state().taken += 1;
         self.reached();
     }
 
-    /// A trial without a mail went well.
+    /// Reports that a trial without a mail succeeded.
     pub fn reached(self) {
         let mut state = self.breaker.state();
         if let Some(open) = state.outage.take() {
             state.last = Some((open.outage.since, Instant::now()));
             let cause = open.outage.cause.name();
-            // Otherwise the log does not say that it took none.
+            // Logged only if the outage was logged.
             if open.is_logged {
-                tracing::info!(cause, since = %open.outage.since, "the mail relay takes mails again");
+                tracing::info!(cause, since = %open.outage.since, "the mail relay accepts mails again");
             }
         }
     }
 
-    /// It failed for a reason that is about every mail. `mail`: the job and its recipient, where it was a mail.
+    /// Reports a failure that is about every mail. `mail`: the job and its recipient, if the attempt was a mail.
     pub fn failed(
         self,
         cause: Cause,
@@ -269,11 +273,11 @@ impl Permit {
         if refuses && !is_refusal_logged {
             if let Some(left_out) = self.breaker.refuses.pass() {
                 let (error, advice) = (&outage.said, cause.advice());
-                tracing::error!(error, advice, left_out, "the mail relay refuses us; mails wait until it takes them");
+                tracing::error!(error, advice, left_out, "the mail relay rejects this client; mails stay queued");
                 (is_logged, is_refusal_logged) = (true, true);
             }
         } else if !is_logged && let Some(left_out) = self.breaker.takes_none.pass() {
-            tracing::warn!(error = outage.said, left_out, "the mail relay takes no mails; they wait until it does");
+            tracing::warn!(error = outage.said, left_out, "the mail relay accepts no mails; they stay queued");
             is_logged = true;
         }
         state.outage = Some(Open {
@@ -317,7 +321,7 @@ mod tests {
     }
 
     fn refused() -> SendError {
-        let said = "relay:25 said to the recipient: 554";
+        let said = "relay:25 replied to RCPT TO: 554";
         SendError::made_up(Class::Permanent, Scope::Relay(Cause::Client), None, said)
     }
 
@@ -326,7 +330,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_failure_nothing_begins_until_one_trial_does() {
+    async fn after_a_failure_nothing_starts_until_one_trial_does() {
         let breaker = Arc::new(CircuitBreaker::default());
         let together = [mail(&breaker), mail(&breaker), mail(&breaker)];
         for permit in together {
@@ -340,7 +344,7 @@ mod tests {
             assert_eq!(breaker.rests_for(), None);
             drop(mail(&breaker));
             let trial = mail(&breaker);
-            assert!(rests(&breaker), "one trial at a time; one that came to nothing is followed at once");
+            assert!(rests(&breaker), "one trial at a time; after a dropped trial the next one starts at once");
             trial.failed(Cause::Client, &refused(), None, None, NOW.plus_ms(5));
         }
         assert_eq!(breaker.outage().map(|outage| (outage.since, outage.again_in_s)), Some((NOW, 60)));
@@ -350,11 +354,11 @@ mod tests {
         mail(&breaker).taken();
         assert!(breaker.outage().is_none() && !breaker.try_now() && breaker.rests_for().is_none());
         mail(&breaker).failed(Cause::Client, &refused(), None, None, NOW);
-        assert_eq!(breaker.rests_for(), Some(Duration::from_secs(1)), "and it begins with a second again");
+        assert_eq!(breaker.rests_for(), Some(Duration::from_secs(1)), "the first pause is one second again");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_relay_that_is_away_is_tried_without_a_mail() {
+    async fn an_unreachable_relay_is_tried_without_a_mail() {
         for cause in [Cause::Unreachable, Cause::Login] {
             let breaker = Arc::new(CircuitBreaker::default());
             mail(&breaker).failed(cause, &SendError::retry("relay:25: nothing answers on this port"), None, None, NOW);
@@ -368,7 +372,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_answer_that_everyone_gets_is_known_while_it_lasts() {
+    async fn the_common_refusal_is_known_during_the_outage() {
         let breaker = Arc::new(CircuitBreaker::default());
         mail(&breaker).failed(Cause::Everyone, &refused(), Some("554 no".to_owned()), None, NOW);
         assert!(breaker.is_known("554 no") && !breaker.is_known("554 never"));
@@ -378,7 +382,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refusals_of_other_recipients_lengthen_no_pause_and_a_new_mail_does_not_wait_for_a_long_one() {
+    async fn refusals_of_new_recipients_do_not_extend_the_pause_and_a_new_mail_does_not_wait_for_a_long_one() {
         let breaker = Arc::new(CircuitBreaker::default());
         let job = JobId::from_bytes([7; 16]);
         for nth in 0..MAX_NEW_RECIPIENTS {
@@ -388,7 +392,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         mail(&breaker).failed(Cause::Everyone, &refused(), None, Some((job, "more@customer.example")), NOW);
-        assert_eq!(breaker.rests_for(), Some(Duration::from_secs(2)), "by now it is the relay");
+        assert_eq!(breaker.rests_for(), Some(Duration::from_secs(2)), "after 40 recipients it is the relay");
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(rests(&breaker));
 
@@ -396,7 +400,7 @@ mod tests {
         for pause_s in [1, 2, 4, 8] {
             mail(&breaker).failed(Cause::Client, &refused(), None, Some((job, "a@customer.example")), NOW);
             tokio::time::sleep(Duration::from_millis(999)).await;
-            assert!(rests(&breaker), "one a second");
+            assert!(rests(&breaker), "one per second");
             assert_eq!(breaker.rests_for(), Some(Duration::from_millis(1)));
             tokio::time::sleep(Duration::from_millis(1)).await;
             let (Admission::NewMail(permit) | Admission::OneMail(permit)) = breaker.admit() else {

@@ -1,7 +1,8 @@
-//! The way to a relay: an address that answers, TLS as the configuration wants it, and a server that has said what it offers.
+//! Opens a connection to a relay: finds an address that answers, sets up TLS as configured, and sends EHLO.
 //!
-//! TLS comes from here and not from lettre: with STARTTLS the rest of the conversation must not begin with what somebody on the
-//! way has written behind the server's go-ahead. All that was said in the open is forgotten, what the server offers too.
+//! TLS is set up here and not by lettre: with STARTTLS, data that an attacker injected before TLS must not be read as
+//! a part of the encrypted conversation. Everything received before TLS is discarded, including the server's
+//! extensions.
 
 use std::{
     io,
@@ -49,7 +50,7 @@ impl Connector {
         })
     }
 
-    /// A server that waits for a login or a mail.
+    /// Connects to the server, up to the point where it waits for a login or a mail.
     pub async fn connect(&self, steps: &Steps) -> Result<Conversation, SendError> {
         let tcp = steps.within(Step::Connect, self.tcp(steps.patience)).await?;
         let local = steps.within(Step::Connect, async { Ok(tcp.local_addr()?) }).await?;
@@ -70,12 +71,12 @@ impl Connector {
         begun.map_err(|reply| SendError::said(steps, Step::Hello, &reply))
     }
 
-    /// Agrees on TLS in the open, and forgets all that was said there.
+    /// Negotiates STARTTLS, and discards everything received before TLS.
     async fn upgraded(&self, steps: &Steps, mut opening: Opening, hello: &str) -> Result<Box<dyn Stream>, SendError> {
         let offers = steps.answered(Step::Hello, opening.say(&format!("EHLO {hello}"))).await?;
         if !offers_tls(&offers) {
             return Err(steps.lacks(
-                "the server offers no STARTTLS, and nothing is sent without TLS (smtps:// or another port, perhaps)",
+                "the server offers no STARTTLS, and nothing is sent without TLS (try smtps:// or another port)",
                 Cause::Unreachable,
             ));
         }
@@ -83,11 +84,11 @@ impl Connector {
         steps.within(Step::Upgrade, async { self.encrypted(opening.into_stream()?).await }).await
     }
 
-    /// Each address in turn, of which one that does not answer has no more than its share of the time.
+    /// Tries each address in turn. An address that does not answer gets no more than its share of the time.
     async fn tcp(&self, patience: Duration) -> Result<TcpStream, Broken> {
         let until = Instant::now() + patience;
         let addresses: Vec<SocketAddr> = lookup_host((self.host.as_str(), self.port)).await?.collect();
-        let mut failed = io::Error::other("the name has no address");
+        let mut failed = io::Error::other("the host name has no address");
         for (nth, address) in addresses.iter().enumerate() {
             let others = u32::try_from(addresses.len() - nth).unwrap_or(u32::MAX);
             let share = until.saturating_duration_since(Instant::now()) / others;
@@ -111,13 +112,13 @@ impl Connector {
 
 fn tls_to(host: &str, extra_roots: &[Vec<u8>]) -> Result<(TlsConnector, ServerName<'static>), MailerError> {
     let config: ClientConfig =
-        tls::trusting(extra_roots).map_err(|error| MailerError(format!("TLS can't be set up: {error}")))?;
+        tls::trusting(extra_roots).map_err(|error| MailerError(format!("TLS cannot be set up: {error}")))?;
     let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| MailerError("no certificate can be for a host of this name".to_owned()))?;
+        .map_err(|_| MailerError("no certificate can be issued for a host of this name".to_owned()))?;
     Ok((TlsConnector::from(Arc::new(config)), name))
 }
 
-/// Line by line; the first is the server's name.
+/// Searches the lines of the EHLO reply; the first line is the server's name.
 fn offers_tls(offers: &Reply) -> bool {
     offers.text.lines().skip(1).any(|line| line.trim().eq_ignore_ascii_case("STARTTLS"))
 }
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_offer_is_no_name() {
+    fn starttls_is_read_as_an_extension_and_not_as_the_servers_name() {
         let offers = |text: &str| offers_tls(&Reply { code: 250, text: text.to_owned() });
         assert!(offers("mail.example\n8BITMIME\nstarttls\nSIZE 10"));
         assert!(!offers("starttls\n8BITMIME") && !offers("STARTTLS") && !offers("mail.example\nXSTARTTLS"));

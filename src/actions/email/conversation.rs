@@ -1,10 +1,10 @@
-//! What is said to a relay, and what it says to it.
+//! Sends commands to a relay and reads its replies.
 //!
-//! First the greeting, and where TLS is agreed on in the open, that: [`Opening`]. All that comes then, the login and the mails, is
-//! lettre's connection: [`Conversation`]. It is given [`Lines`] to read, because by itself it takes a text that is not UTF-8 for no
-//! answer, and what came before TLS for an answer within it.
+//! [`Opening`] is the part before the login: the greeting, and STARTTLS where it is used. [`Conversation`] is the
+//! rest, the login and the mails, over lettre's connection. Both read through [`Lines`]: lettre itself fails on a
+//! reply that is not UTF-8, and would accept data from before TLS as a reply within TLS.
 //!
-//! What is *not* here: how long anything may take, and what an answer means; lettre takes any 2xx or 3xx for a yes, `steps.rs`
+//! What is *not* here: timeouts, and the meaning of a reply. lettre accepts any 2xx or 3xx as success; `steps.rs`
 //! does not.
 
 use std::{error::Error as _, fmt, io};
@@ -20,19 +20,19 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::lines::{HungUp, Lines, Stream, Unasked};
 
-/// So many lines of a reply are kept, and so many are read.
+/// The number of lines of a reply that are kept, and that are read.
 const MAX_LINES: usize = 100;
 const MAX_LINES_READ: usize = 10_000;
 
-/// Why there is no reply.
+/// The reason a reply could not be read.
 #[derive(Debug)]
 pub(super) enum Broken {
     Io(io::Error),
-    /// Something came that is no reply.
+    /// The received data is no reply.
     NoSmtp,
-    /// More came than was asked for.
+    /// More was received than was requested.
     Unasked,
-    /// The server had closed the connection before this was said.
+    /// The server had closed the connection before the command was sent.
     HungUp,
 }
 
@@ -46,23 +46,23 @@ impl From<io::Error> for Broken {
     }
 }
 
-/// In printable ASCII, and of several lines with an end of line or a space between them.
+/// Printable ASCII; lines are joined by a line break or a space.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     pub code: u16,
     pub text: String,
 }
 
-/// The first words over a new connection.
+/// The unencrypted beginning of a connection.
 pub(super) struct Opening(BufReader<Lines>);
 
 impl Opening {
     pub fn over(stream: Box<dyn Stream>) -> Self {
-        // One line is read at a time, so that nothing of what comes behind it is kept here.
+        // One line is read at a time, so that this buffer holds nothing of what follows it.
         Self(BufReader::new(Lines::new(stream)))
     }
 
-    /// What it is held over; not if something came that nobody has asked for.
+    /// Returns the stream; fails if data was received that was not requested.
     pub fn into_stream(self) -> Result<Box<dyn Stream>, Broken> {
         Ok(self.0.into_inner().into_stream()?)
     }
@@ -96,7 +96,7 @@ impl Opening {
     }
 }
 
-/// The code, whether it is the last line, and the text.
+/// Parses a line into its code, whether it is the last line, and its text.
 fn parsed(line: &str) -> Option<(u16, bool, &str)> {
     let (code, rest) = line.split_at_checked(3)?;
     if !code.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -111,17 +111,17 @@ fn parsed(line: &str) -> Option<(u16, bool, &str)> {
     }
 }
 
-/// With a server that has been told who we are.
+/// A conversation with a server after EHLO.
 pub(super) struct Conversation {
     smtp: AsyncSmtpConnection,
-    /// What EHLO said.
+    /// The name in EHLO.
     pub hello: String,
 }
 
 impl Conversation {
-    /// Goes on after the greeting. A reply instead: the server did not like who we are.
+    /// Continues after the greeting with EHLO. Returns the server's reply instead if it rejects EHLO.
     pub async fn begin(stream: Box<dyn Stream>, hello: &ClientId) -> Result<Result<Self, Reply>, Broken> {
-        // lettre waits for a greeting, which has been heard.
+        // lettre waits for a greeting, which has been read already.
         let lines = Lines::after("220 heard", stream);
         match AsyncSmtpConnection::connect_with_transport(Box::new(lines), hello).await {
             Ok(smtp) => Ok(Ok(Self { smtp, hello: hello.to_string() })),
@@ -133,12 +133,12 @@ impl Conversation {
         replied(self.smtp.command(command).await)
     }
 
-    /// Says a whole mail, and the dot behind it.
+    /// Sends the content of a mail and the final dot.
     pub async fn say_content(&mut self, content: &[u8]) -> Result<Reply, Broken> {
         replied(self.smtp.message(content).await)
     }
 
-    /// What the server says in the end; `None`: it offers no way that is known here.
+    /// Returns the server's last reply; `None`: the server offers no supported mechanism.
     pub async fn log_in(&mut self, user: &str, password: &str) -> Result<Option<Reply>, Broken> {
         const KNOWN: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
         if self.smtp.server_info().get_auth_mechanism(&KNOWN).is_none() {
@@ -149,7 +149,7 @@ impl Conversation {
     }
 }
 
-/// A no is a reply, too.
+/// A refusal is a reply, too.
 fn replied(result: Result<Response, Error>) -> Result<Reply, Broken> {
     match result {
         Ok(response) => {
@@ -181,7 +181,7 @@ fn broken(error: &Error) -> Broken {
         }
         next = error.source();
     }
-    // It says so where the other side has hung up in the middle of a reply, too.
+    // lettre also reports `incomplete` if the other side closed the connection in the middle of a reply.
     match error.source().is_some_and(|source| source.to_string().contains("incomplete")) {
         true => Broken::Io(io::ErrorKind::UnexpectedEof.into()),
         false => Broken::NoSmtp,
@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    /// What is read where a server says this.
+    /// Reads a reply from a server that sends these bytes.
     async fn read(said: &[u8]) -> Result<Reply, Broken> {
         let (mut server, client) = duplex(10_000);
         let said = said.to_vec();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reply_has_a_code_and_what_is_none_has_not() {
+    async fn a_reply_has_a_code_and_other_data_is_rejected() {
         for (said, code, text) in [
             (b"220 ok\r\n".as_slice(), 220, "ok"),
             (b"220\r\n", 220, ""),

@@ -1,7 +1,7 @@
-//! Mails as files in a directory, for demonstrations and for a look before going live.
+//! Writes mails as files into a directory, for demonstrations and for a check before going live.
 //!
-//! One file for each `Message-ID`, however often it is sent: `20260303T213000Z-ID.eml`, so that a listing is in the order of
-//! time. Readable by the owner alone, and whole or not there.
+//! There is one file for each `Message-ID`, however often it is sent: `20260303T213000Z-ID.eml`, so that a listing is
+//! in the order of time. A file is readable by its owner only, and is written atomically.
 
 use std::{
     fs,
@@ -24,16 +24,16 @@ pub(super) struct Directory {
 impl Directory {
     pub fn new(path: PathBuf) -> Result<Self, MailerError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(|error| MailerError(format!("the directory {} can't be made: {error}", path.display())))?;
+        made.map_err(|error| MailerError(format!("the directory {} cannot be created: {error}", path.display())))?;
         Ok(Self { path })
     }
 
     pub fn probe(&self) -> Result<String, SendError> {
         let path = self.path.display();
-        let unwritable = |error: io::Error| SendError::retry(format!("mails can't be written to {path}: {error}"));
+        let unwritable = |error: io::Error| SendError::retry(format!("mails cannot be written to {path}: {error}"));
         let temporary = self.path.join(".probe.tmp");
         fs::write(&temporary, []).and_then(|()| fs::remove_file(&temporary)).map_err(unwritable)?;
-        Ok(format!("mails become files in {path}, and reach nobody"))
+        Ok(format!("mails are written to files in {path} and not sent"))
     }
 
     pub async fn write(&self, envelope: &Envelope, content: Vec<u8>) -> Result<Sent, SendError> {
@@ -43,14 +43,14 @@ impl Directory {
         match written {
             Ok(Ok(answer)) => Ok(Sent { answer }),
             Ok(Err(error)) => {
-                Err(SendError::retry(format!("the mail can't be written to {}: {error}", self.path.display())))
+                Err(SendError::retry(format!("the mail cannot be written to {}: {error}", self.path.display())))
             }
-            Err(error) => Err(SendError::retry(format!("writing the mail broke off: {error}"))),
+            Err(error) => Err(SendError::retry(format!("writing the mail was aborted: {error}"))),
         }
     }
 }
 
-/// What of a Message-ID a file's name can hold; with a hash where that is not all.
+/// The local part of a Message-ID if it is a safe file name, otherwise a hash of the whole id.
 fn file_id(message_id: &str) -> String {
     let id = message_id.trim_start_matches('<').trim_end_matches('>');
     let local = id.split('@').next().unwrap_or(id);
@@ -78,7 +78,7 @@ fn write(directory: &Path, time: &str, id: &str, content: &[u8]) -> io::Result<S
     Ok(name)
 }
 
-/// Whether a file is a time and then exactly this ending.
+/// Whether a file name is a time followed by exactly this ending.
 fn is_of(name: &str, ending: &str) -> bool {
     name.strip_suffix(ending).is_some_and(|time| time.len() == "20260303T213000Z".len() && !time.contains('-'))
 }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_named_by_what_is_safe_in_a_name() {
+    fn a_file_name_is_the_safe_local_part_or_a_hash() {
         assert_eq!(file_id("<a-b_1@host>"), "a-b_1");
         for id in ["../../etc/passwd@x", ".hidden@x", "", "é@x", &"a".repeat(200)] {
             assert_eq!(file_id(id).len(), 32, "{id}");

@@ -1,21 +1,22 @@
-//! Texts of headers that would be taken for encoded words, encoded themselves.
+//! Encodes header texts that a mail program would read as encoded words.
 //!
-//! A subject comes from a template, and so from the provider's text. With `=?utf-8?q?…?=` in it, it would say something else in
-//! the mailbox than it says here. lettre encodes words that are not ASCII and leaves the others as they are; where `=?` stands
-//! in a text, all of it is encoded.
+//! A subject comes from a template, and so from the provider's text. A subject with `=?utf-8?q?…?=` in it would be
+//! shown in the mailbox as a different text. lettre encodes words that are not ASCII and leaves the others as they
+//! are; a text that contains `=?` is encoded here as a whole.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// A line with encoded words has at most 76 characters. With `Subject: `, `=?utf-8?b?` and `?=` so many bytes fit into one.
+/// The number of bytes per encoded word: a line has at most 76 characters, including `Subject: `, `=?utf-8?b?` and
+/// `?=`.
 const WORD_BYTES: usize = 39;
 
-/// Whether a mail program would look for encoded words in here.
+/// Whether a mail program could read an encoded word in this text.
 pub(super) fn is_mistakable(text: &str) -> bool {
     text.contains("=?")
 }
 
-/// The text as encoded words, one a line, as a header's value. Space between two such words is not shown; that of the text
-/// is inside of them.
+/// Returns the text as encoded words, one per line, as the value of a header. Mail programs do not show the space
+/// between two encoded words; the spaces of the text are inside the words.
 pub(super) fn encode(text: &str) -> String {
     let mut words = Vec::new();
     let mut rest = text;
@@ -31,7 +32,7 @@ pub(super) fn encode(text: &str) -> String {
 pub(super) mod tests {
     use super::*;
 
-    /// A header's value as a mail program shows it, and nothing but what RFC 2047 says.
+    /// A header's value as a mail program shows it; supports only base64 words of RFC 2047.
     pub fn decoded(value: &str) -> String {
         let mut shown = String::new();
         let mut after_word = false;
@@ -54,7 +55,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_looks_encoded_is_shown_as_it_stands() {
+    fn a_text_that_looks_encoded_is_shown_literally() {
         for text in [
             "=?utf-8?q?You=20won?=",
             "Your document: =?utf-8?b?SGFoYQ==?= is missing",

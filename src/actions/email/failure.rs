@@ -1,4 +1,4 @@
-//! Why a mail was not taken, in words for a person, and whether another attempt may help.
+//! The reason a mail was not accepted, as a text for the operator, and whether another attempt may help.
 
 use std::{fmt, io, time::Duration};
 
@@ -15,31 +15,32 @@ const MAX_CHARS: usize = 400;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// May go well later: 4xx, no connection, no answer, TLS.
+    /// May succeed later: 4xx, no connection, no reply, TLS.
     Retry,
-    /// Will not go well by itself: 5xx, or a mail that can't be.
+    /// Retries do not help: 5xx, or a mail that cannot be built.
     Permanent,
 }
 
-/// A failed attempt. The text names the host and what it said, and has no addresses in it.
+/// A failed attempt. The text names the host and quotes its reply, without mail addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendError {
     pub class: Class,
     pub text: String,
-    /// The same without a word of the server's: it may repeat subjects, names, addresses, and the log is read by others.
+    /// The same without the text of the server's reply: a reply may repeat subjects, names and addresses, and more
+    /// people read the log.
     pub log: String,
     /// Whether it is about this mail or about every mail.
     pub scope: Scope,
-    /// The relay's answer, where it was a refusal.
+    /// The code of the relay's refusal.
     pub code: Option<ReplyCode>,
-    /// Equal for two mails that were refused for the same reason. Empty where nothing was said.
+    /// Equal for two mails that were refused for the same reason. Empty without a refusal.
     pub fingerprint: String,
     /// The mail may have arrived.
     pub is_in_doubt: bool,
     pub(super) step: Option<Step>,
-    /// The server has answered, and the conversation may go on.
+    /// The server has replied, and the conversation may continue.
     pub(super) is_answer: bool,
-    /// The connection had ended, or was about to, before anything of the mail's text was sent over it.
+    /// The connection had ended, or was about to end, before any text of the mail was sent.
     pub(super) is_stale: bool,
 }
 
@@ -51,13 +52,13 @@ impl fmt::Display for SendError {
 
 impl std::error::Error for SendError {}
 
-/// What nobody knows when the answer to a whole mail is missing.
+/// The reply to a complete mail is missing, so that its delivery is unknown.
 const IN_DOUBT: &str = "it may have arrived";
 
-const CLOSED: &str = "the connection was closed midway";
+const CLOSED: &str = "the connection was closed during the conversation";
 
-/// Where TLS is expected at once, nobody says the first word in the open.
-const EXPECTS_TLS: &str = "smtps:// instead of smtp://, perhaps: port 465 usually wants it";
+/// A server that expects TLS at once sends no greeting, and neither does this client send anything in plain text.
+const EXPECTS_TLS: &str = "try smtps:// instead of smtp://: port 465 usually expects it";
 
 impl SendError {
     pub(super) fn new(class: Class, text: impl Into<String>) -> Self {
@@ -80,7 +81,7 @@ impl SendError {
         Self::new(Class::Retry, text)
     }
 
-    /// Nothing was said, or nothing that is an answer.
+    /// No reply was received, or none that could be parsed.
     fn unanswered(steps: &Steps, step: Step, what: &str) -> Self {
         let hint = match (step, steps.security) {
             (Step::Greeting, Security::StartTls) => format!(" ({EXPECTS_TLS})"),
@@ -89,7 +90,7 @@ impl SendError {
         let is_in_doubt = step == Step::Content;
         let doubt = if is_in_doubt { format!("; {IN_DOUBT}") } else { String::new() };
         let text = one_line(&format!("{}: {what}{hint}{doubt}", steps.server), MAX_CHARS);
-        // Up to the sender every mail begins alike.
+        // All commands up to the sender are the same for every mail.
         let scope = match step {
             Step::Sender => Scope::Relay(Cause::Unavailable),
             step if step < Step::Sender => Scope::Relay(Cause::Unreachable),
@@ -102,11 +103,11 @@ impl SendError {
         let what = match step {
             Step::Connect => format!("no connection within {after:?}"),
             Step::Tls => {
-                format!("connected, but no TLS within {after:?} (smtp:// instead of smtps://, perhaps)")
+                format!("connected, but no TLS within {after:?} (try smtp:// instead of smtps://)")
             }
-            Step::Greeting => format!("connected, but no greeting came within {after:?}"),
-            Step::Upgrade => format!("the server has agreed to STARTTLS, but there was no TLS within {after:?}"),
-            step => format!("no answer {} within {after:?}", step.to_what()),
+            Step::Greeting => format!("connected, but received no greeting within {after:?}"),
+            Step::Upgrade => format!("the server accepted STARTTLS, but there was no TLS within {after:?}"),
+            step => format!("no reply {} within {after:?}", step.to_what()),
         };
         Self::unanswered(steps, step, &what)
     }
@@ -117,16 +118,16 @@ impl SendError {
                 return Self::timed_out(steps, step, steps.patience);
             }
             Broken::Io(error) => cause(step, error),
-            Broken::NoSmtp => format!("what came as an answer {} was no SMTP", step.to_what()),
+            Broken::NoSmtp => format!("the reply {} was not SMTP", step.to_what()),
             Broken::Unasked if step == Step::Upgrade => {
-                "more came with the go-ahead to STARTTLS than that: somebody on the way may be writing into the connection"
+                "the server sent more than its reply to STARTTLS: a machine on the path may be injecting data"
                     .to_owned()
             }
-            // Both are looked for before anything more is said, so that no mail can have arrived.
+            // Both are detected before anything more is sent, so that no mail can have arrived.
             Broken::Unasked | Broken::HungUp if step == Step::Content => {
                 return Self::broken(steps, Step::Announce, broken);
             }
-            Broken::Unasked => "more came than was asked for".to_owned(),
+            Broken::Unasked => "the server sent data that was not requested".to_owned(),
             Broken::HungUp => CLOSED.to_owned(),
         };
         Self { is_stale: step.is_before_content(), ..Self::unanswered(steps, step, &what) }
@@ -136,27 +137,27 @@ impl SendError {
         Self { scope: Scope::Relay(cause), ..Self::retry(format!("{}: {what}", steps.server)) }
     }
 
-    /// An answer that is not the one the step goes on with.
+    /// A reply that is not the one with which the step continues.
     pub(super) fn said(steps: &Steps, step: Step, reply: &Reply) -> Self {
         let code = reply.code;
-        let log = format!("{} said {}: {code}", steps.server, step.to_what());
+        let log = format!("{} replied {}: {code}", steps.server, step.to_what());
         let text = one_line(&format!("{log} {}", steps.told(reply)), MAX_CHARS);
         let scope = scope_of(step, reply);
-        // Such a connection ends, or its answers are out of step.
+        // After such a reply the connection ends, or its replies are out of step.
         let is_stale = step.is_before_content() && (code == 421 || !(400..600).contains(&code));
         if !(400..600).contains(&code) {
             let is_in_doubt = step == Step::Content;
             let doubt = if is_in_doubt { format!("; {IN_DOUBT}") } else { String::new() };
-            let odd = |said: &str| format!("{said}, which makes no sense there{doubt}");
+            let odd = |said: &str| format!("{said}, which is not a valid reply there{doubt}");
             return Self { log: odd(&log), scope, is_in_doubt, is_stale, step: Some(step), ..Self::retry(odd(&text)) };
         }
         let class = if code >= 500 { Class::Permanent } else { Class::Retry };
         let code = Some(ReplyCode::of(reply));
-        // 421: it hangs up.
+        // After 421 the server closes the connection.
         Self { log, scope, code, is_stale, step: Some(step), is_answer: reply.code != 421, ..Self::new(class, text) }
     }
 
-    /// No mail had begun: a connection without a mail shows whether it is over.
+    /// The attempt failed before the mail, so that a connection without a mail shows whether the outage is over.
     pub fn is_before_mails(&self) -> bool {
         self.step.is_none_or(|step| step < Step::Sender)
     }
@@ -166,19 +167,19 @@ impl SendError {
         self.step.is_some_and(|step| step > Step::Sender)
     }
 
-    /// The relay gave no answer, or none that makes sense.
+    /// The relay sent no reply, or no valid one.
     pub fn is_unanswered(&self) -> bool {
         self.step.is_some() && self.code.is_none()
     }
 
-    /// For tests: at the recipient.
+    /// For tests: a failure at the recipient.
     #[cfg(test)]
     pub fn made_up(class: Class, scope: Scope, code: Option<ReplyCode>, text: &str) -> Self {
         let fingerprint = text.to_owned();
         Self { scope, code, fingerprint, step: Some(Step::Recipient), ..Self::new(class, text) }
     }
 
-    /// For the log and the pages, with the enhanced code.
+    /// The text for the log and the pages, with the enhanced code.
     pub(super) fn coded_log(&self) -> String {
         match self.code.and_then(|code| code.enhanced) {
             Some((class, subject, detail)) => format!("{} {class}.{subject}.{detail}", self.log),
@@ -186,7 +187,7 @@ impl SendError {
         }
     }
 
-    /// The same without the addresses that servers like to repeat.
+    /// Removes mail addresses, which servers often repeat.
     pub(super) fn without(mut self, from: &Party, to: &Party) -> Self {
         for (address, instead) in [(&to.email, "the recipient"), (&from.email, "the sender")] {
             let lower = self.text.to_ascii_lowercase();
@@ -213,14 +214,14 @@ impl SendError {
     }
 }
 
-/// What lies at the bottom, where it can be said better than the libraries say it.
+/// Describes the innermost error where that is clearer than the libraries' text.
 fn cause(step: Step, error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidMessage(_)) if step == Step::Upgrade => {
-            return "the server has agreed to STARTTLS, but what came then was no TLS".to_owned();
+            return "the server accepted STARTTLS, but what followed was not TLS".to_owned();
         }
         Some(rustls::Error::InvalidMessage(_)) if step == Step::Tls => {
-            return "the server does not speak TLS here (smtp:// instead of smtps://, perhaps)".to_owned();
+            return "the server does not use TLS on this port (try smtp:// instead of smtps://)".to_owned();
         }
         Some(tls) => return tls::why(tls),
         None => {}
@@ -237,14 +238,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_a_server_repeats_are_taken_out() {
+    fn addresses_that_a_server_repeats_are_removed() {
         let envelope = crate::actions::email::message::tests::envelope();
-        let said = "x said to the recipient: 550 <ADA@example.com>: unknown (for KYC@shop.example, bcc z@y.example)";
+        let said = "x replied to RCPT TO: 550 <ADA@example.com>: unknown (for KYC@shop.example, bcc z@y.example)";
         let error = SendError::retry(said).without(&envelope.from, &envelope.to);
-        assert_eq!(
-            error.text,
-            "x said to the recipient: 550 <the recipient>: unknown (for the sender, bcc (an address)"
-        );
+        assert_eq!(error.text, "x replied to RCPT TO: 550 <the recipient>: unknown (for the sender, bcc (an address)");
     }
 
     #[test]

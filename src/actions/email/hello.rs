@@ -1,7 +1,7 @@
-//! The name that EHLO says.
+//! The host name that EHLO sends.
 //!
-//! `email.hello`, else this machine's full name, else the address literal of the connection's local end (RFC 5321, 4.1.3 and 4.1.4).
-//! Many relays refuse a name without a dot, which is what a machine in a cloud usually calls itself.
+//! It is `email.hello`, else this machine's full name, else the address literal of the connection's local end (RFC
+//! 5321, 4.1.3 and 4.1.4). Many relays reject a name without a dot, which is the usual name of a cloud machine.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -12,18 +12,18 @@ use dns_lookup::{AddrInfoHints, get_hostname, getaddrinfo};
 use lettre::transport::smtp::extension::ClientId;
 use tokio::{sync::OnceCell, task::spawn_blocking, time::timeout};
 
-/// How long the system may take to find this machine's full name; it may ask name servers.
+/// How long the system may take to find this machine's full name; it may query name servers.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `AI_CANONNAME` of <netdb.h>: answer with the full name.
+/// `AI_CANONNAME` of <netdb.h>: return the full name.
 const AI_CANONNAME: i32 = 2;
 
-/// A name as the configuration has it.
+/// A host name from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello(ClientId);
 
 impl Hello {
-    /// Reads `kyc.shop.example`, `[192.0.2.1]` or `[IPv6:2001:db8::1]`.
+    /// Parses `kyc.shop.example`, `[192.0.2.1]` or `[IPv6:2001:db8::1]`.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(literal) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             let address = match literal.strip_prefix("IPv6:") {
@@ -33,18 +33,18 @@ impl Hello {
             return match address {
                 Ok(address) => Ok(Self(literal_of(address))),
                 Err(_) => {
-                    Err(format!("`{text}` is no address literal; write as `[192.0.2.1]` or `[IPv6:2001:db8::1]`"))
+                    Err(format!("`{text}` is not an address literal; write as `[192.0.2.1]` or `[IPv6:2001:db8::1]`"))
                 }
             };
         }
         if is_full_name(text) {
             return Ok(Self(ClientId::Domain(text.to_owned())));
         }
-        Err(format!("`{text}` is no full host name; write as `kyc.shop.example`"))
+        Err(format!("`{text}` is not a full host name; write as `kyc.shop.example`"))
     }
 }
 
-/// What EHLO says over each connection.
+/// Chooses the name in EHLO for each connection.
 #[derive(Debug)]
 pub(super) struct Names {
     configured: Option<Hello>,
@@ -56,14 +56,14 @@ impl Names {
         Self { configured, machine: OnceCell::new() }
     }
 
-    /// For a connection with this local end.
+    /// The name for a connection with this local end.
     pub async fn hello(&self, local: SocketAddr) -> ClientId {
         if let Some(Hello(name)) = &self.configured {
             return name.clone();
         }
         let found = self.machine.get_or_try_init(|| async {
             let looked_up = timeout(LOOKUP_TIMEOUT, spawn_blocking(machine_name)).await;
-            // A lookup that took too long is repeated for the next connection.
+            // A lookup that timed out is repeated for the next connection.
             looked_up.map(|name| name.ok().flatten())
         });
         match found.await {
@@ -80,7 +80,7 @@ fn literal_of(address: IpAddr) -> ClientId {
     }
 }
 
-/// As `hostname --fqdn` prints it; `None` where that is no full name.
+/// The name that `hostname --fqdn` prints; `None` if it is not a full name.
 fn machine_name() -> Option<String> {
     let name = get_hostname().ok()?;
     if is_full_name(&name) {
@@ -91,7 +91,8 @@ fn machine_name() -> Option<String> {
     Some(full.trim_end_matches('.').to_owned()).filter(|full| is_full_name(full) && !is_local(full))
 }
 
-/// Letters, digits and `-` in parts of at most 63 bytes; two parts at least, and the last is no number.
+/// A full name: at least two parts of letters, digits and `-`, each of at most 63 bytes; the last part is not a
+/// number.
 fn is_full_name(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -106,7 +107,7 @@ fn is_full_name(name: &str) -> bool {
         && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Every machine may have that name.
+/// A name that any machine may have.
 fn is_local(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.starts_with("localhost.") || name.ends_with(".localhost") || name.ends_with(".localdomain")
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_machine_without_a_full_name_says_its_address() {
+    async fn a_machine_without_a_full_name_sends_its_address() {
         let names = Names { configured: None, machine: OnceCell::new_with(Some(None)) };
         for (local, said) in [
             ("192.0.2.1:5", "[192.0.2.1]"),

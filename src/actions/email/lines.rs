@@ -1,9 +1,9 @@
-//! What a relay says, as whoever reads it can bear it: line by line, in printable ASCII, each of a bounded length.
+//! Reads a relay's replies line by line, as printable ASCII of bounded length.
 //!
-//! Servers answer in the alphabet of their house and without end; a text that nobody needs must not turn a yes into silence, or the
-//! same mail goes again. And nothing is taken for an answer that came before it was asked for: neither to the next command nor,
-//! above all, from before TLS to what is asked within it. So one line at a time is handed on, and when something more has come
-//! behind an answer, nothing is said into the connection any more.
+//! Servers reply in any character set and at any length. The text of a reply must not turn an acceptance into a
+//! missing reply, because then the same mail would be sent again. Data that was received before a command was sent
+//! must not count as the reply to it, above all not data from before TLS as a reply within TLS. So one line at a time
+//! is passed on, and if more data follows a reply, nothing is written to the connection any more.
 
 use std::{
     fmt, io,
@@ -15,19 +15,19 @@ use std::{
 use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, ReadBuf};
 
-/// So much of a line is kept.
+/// The number of bytes of a line that are kept.
 const MAX_LINE_BYTES: usize = 900;
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
-/// More came than was asked for.
+/// More data was received than was requested.
 #[derive(Debug)]
 pub(super) struct Unasked;
 
 impl fmt::Display for Unasked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("more came than was asked for")
+        f.write_str("the server sent data that was not requested")
     }
 }
 
@@ -47,15 +47,15 @@ impl std::error::Error for HungUp {}
 
 pub(super) struct Lines {
     stream: BufReader<Box<dyn Stream>>,
-    /// The beginning of a line whose end has not come yet, and whether all of it is kept.
+    /// The beginning of a line without its end, and whether all of its bytes were kept.
     begun: Vec<u8>,
     is_whole: bool,
-    /// A line that is being handed on, and how far it is.
+    /// The line that is being passed on, and the position of the next byte.
     line: Vec<u8>,
     at: usize,
-    /// Something was said since the last command.
+    /// Data was received since the last command.
     has_answered: bool,
-    /// The next line answers EHLO, of which the reader does not look at the code.
+    /// The next line replies to EHLO; the reader (lettre) does not check its code.
     is_welcome: bool,
 }
 
@@ -66,7 +66,7 @@ impl fmt::Debug for Lines {
 }
 
 impl Lines {
-    /// With a first line that stands for the greeting that was heard before.
+    /// Starts with a line that stands for the greeting, which has been read already.
     pub fn after(first: &str, stream: Box<dyn Stream>) -> Self {
         Self { line: format!("{first}\r\n").into_bytes(), is_welcome: true, ..Self::new(stream) }
     }
@@ -77,7 +77,7 @@ impl Lines {
         Self { stream, begun, is_whole: true, line, at: 0, has_answered: false, is_welcome: false }
     }
 
-    /// What it is held over, to go on in another way; not if something came that would be taken for a part of that.
+    /// Returns the stream, to continue over it with TLS or lettre; fails if unread data is left.
     pub fn into_stream(self) -> io::Result<Box<dyn Stream>> {
         if self.is_quiet() { Ok(self.stream.into_inner()) } else { Err(io::Error::other(Unasked)) }
     }
@@ -86,7 +86,7 @@ impl Lines {
         self.stream.buffer().is_empty() && self.begun.is_empty() && self.at == self.line.len()
     }
 
-    /// Has the next line to hand on, or none where the other side has ended.
+    /// Reads the next line to pass on; there is none after the end of the stream.
     fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.at == self.line.len() {
             let read = ready!(Pin::new(&mut self.stream).poll_fill_buf(cx))?;
@@ -104,7 +104,7 @@ impl Lines {
                 self.begun.clear();
                 (self.at, self.is_whole, self.has_answered) = (0, true, true);
                 if std::mem::take(&mut self.is_welcome) && !self.line.starts_with(b"2") && !is_no(&self.line) {
-                    return Poll::Ready(Err(io::Error::other("its answer to EHLO makes no sense there")));
+                    return Poll::Ready(Err(io::Error::other("the reply to EHLO is not valid")));
                 }
             }
         }
@@ -124,8 +124,8 @@ impl AsyncRead for Lines {
 
 impl AsyncWrite for Lines {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, said: &[u8]) -> Poll<io::Result<usize>> {
-        // A server may say no in the middle of a mail; behind an answer nothing has to come. A kept connection may have lain for a
-        // while since then: what has come meanwhile, a goodbye or the end, is looked for now.
+        // A server may refuse in the middle of a mail, but nothing may follow its reply. A kept connection may have
+        // been idle since then: a goodbye or the end of the stream that came meanwhile is detected here.
         if std::mem::take(&mut self.has_answered) {
             if !self.is_quiet() {
                 return Poll::Ready(Err(io::Error::other(Unasked)));
@@ -159,7 +159,8 @@ fn is_no(line: &[u8]) -> bool {
     line.starts_with(b"4") || line.starts_with(b"5")
 }
 
-/// A line as it is kept; a code without a text has a space behind it. Of one that was cut the last word goes, too: half a word is not recognised by whoever looks for secrets.
+/// Makes a line printable; a code without a text gets a space behind it. A truncated line loses its last word,
+/// because a part of a secret is not recognised as one.
 fn tidy(line: &[u8], is_whole: bool) -> String {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -185,7 +186,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn lines_are_ascii_and_bounded_however_they_come() {
+    async fn lines_are_ascii_and_bounded_for_any_chunk_size() {
         let long = [b"250-".as_slice(), &[b'x'; 5_000], b"\r\n250 end\r\n"].concat();
         let at_the_edge = [b"250-".as_slice(), &[b'x'; 895], b"\r\n250 end\r\n"].concat();
         for at_a_time in [1, 2, 7, 100_000] {
@@ -209,14 +210,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_came_before_it_was_asked_for_answers_nothing() {
+    async fn data_received_before_a_command_is_no_reply_to_it() {
         let (mut server, client) = duplex(1_000);
         server.write_all(b"220 hello\r\n250 ok\r\n").await.expect("written");
         let mut lines = Lines::new(Box::new(client));
         let mut heard = [0; 100];
         let length = lines.read(&mut heard).await.expect("a line");
         assert_eq!(&heard[..length], b"220 hello\r\n", "one line at a time");
-        let error = lines.write_all(b"EHLO x\r\n").await.expect_err("nothing is said");
+        let error = lines.write_all(b"EHLO x\r\n").await.expect_err("nothing is sent");
         assert!(error.get_ref().is_some_and(|error| error.is::<Unasked>()));
         assert!(lines.into_stream().is_err());
         let mut said = Vec::new();
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_come_since_the_last_answer_is_found_before_anything_is_said() {
+    async fn data_received_since_the_last_reply_is_detected_before_a_command_is_sent() {
         for said in [Some(b"221 bye\r\n".as_slice()), Some(b"250 ok\r\n"), None] {
             let (mut server, client) = duplex(1_000);
             server.write_all(b"250 ok\r\n").await.expect("written");
@@ -237,14 +238,14 @@ mod tests {
                 Some(said) => server.write_all(said).await.expect("written"),
                 None => drop(server),
             }
-            let error = lines.write_all(b"MAIL\r\n").await.expect_err("nothing is said");
+            let error = lines.write_all(b"MAIL\r\n").await.expect_err("nothing is sent");
             let inner = error.get_ref().expect("a cause");
             assert!(if said.is_some() { inner.is::<Unasked>() } else { inner.is::<HungUp>() }, "{said:?}: {error}");
         }
     }
 
     #[test]
-    fn a_word_that_was_cut_is_not_shown() {
+    fn a_truncated_word_is_not_shown() {
         let mut line = b"535 you sent".to_vec();
         line.resize(MAX_LINE_BYTES - 4, b' ');
         line.extend_from_slice(b"AHVz");

@@ -1,6 +1,6 @@
-//! A mail with its headers, as it goes over the wire.
+//! Builds a mail with its headers.
 //!
-//! Everything that ends up in a header is checked before it gets there: a line break in one is an error, never a header.
+//! Every value is checked before it becomes a header: a line break in it is an error and never starts a new header.
 
 use std::{
     fmt,
@@ -25,7 +25,7 @@ pub struct Party {
     pub email: String,
 }
 
-/// Everything that is said in a mail, and to whom.
+/// The contents of a mail, its sender and its recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     pub from: Party,
@@ -34,7 +34,7 @@ pub struct Envelope {
     pub subject: String,
     pub text: String,
     pub html: String,
-    /// `id@host`, with or without `<>`; the same in each attempt.
+    /// `id@host`, with or without `<>`; the same in every attempt.
     pub message_id: String,
     pub date: Timestamp,
 }
@@ -55,7 +55,7 @@ impl Party {
         Self { name: name.map(str::to_owned), email: email.to_owned() }
     }
 
-    /// Reads `kyc@shop.example` or `Example Shop <kyc@shop.example>`.
+    /// Parses `kyc@shop.example` or `Example Shop <kyc@shop.example>`.
     pub fn parse(text: &str) -> Result<Self, PartyError> {
         let text = text.trim();
         let mut party = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
@@ -79,12 +79,12 @@ impl Party {
         if self.email.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("the address has spaces or control characters".into());
         }
-        let address = self.email.parse::<Address>().map_err(|_| "the address is no mail address".to_owned())?;
+        let address = self.email.parse::<Address>().map_err(|_| "the address is not a mail address".to_owned())?;
         Ok(Mailbox::new(self.name.clone(), address))
     }
 }
 
-/// `<id@host>`, where it is one.
+/// Returns `<id@host>` if the text has this form.
 fn message_id(text: &str) -> Option<String> {
     let id = text.trim_start_matches('<').trim_end_matches('>');
     let (local, host) = id.split_once('@')?;
@@ -94,8 +94,8 @@ fn message_id(text: &str) -> Option<String> {
     (fits(local) && fits(host)).then(|| format!("<{id}>"))
 }
 
-/// The header of a mailbox whose name would be taken for an encoded word. lettre puts such a name into quotes, and not every mail
-/// program leaves alone what stands in there.
+/// Returns the header of a mailbox whose name could be read as an encoded word. lettre puts such a name into quotes,
+/// but some mail programs decode words inside quotes.
 fn literal_mailbox(header: &'static str, mailbox: &Mailbox) -> Option<HeaderValue> {
     let name = mailbox.name.as_deref().filter(|name| encoded::is_mistakable(name))?;
     let literal = format!("{}\r\n <{}>", encoded::encode(name), mailbox.email);
@@ -156,7 +156,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_mail_has_both_parts_its_id_and_says_that_a_machine_wrote_it() {
+    fn a_mail_has_both_parts_its_id_and_the_header_of_automatic_mails() {
         let message = String::from_utf8(build(&envelope()).expect("right").formatted()).expect("ASCII");
         assert!(message.is_ascii(), "{message}");
         for line in [
@@ -176,7 +176,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_looks_encoded_is_shown_literally() {
+    fn a_text_that_looks_encoded_is_shown_literally() {
         let (subject, name) = ("Prüfung =?utf-8?q?You=20won?= today ", "=?utf-8?q?Your_bank?= Ada");
         let to = Party::new(Some(name), "ada@example.com");
         let built = build(&Envelope { subject: subject.into(), to, ..envelope() }).expect("right");
@@ -185,7 +185,7 @@ pub(super) mod tests {
         let header = |name: &str| {
             let mut lines = message.lines().filter_map(|line| line.strip_prefix(name));
             let value = lines.next().unwrap_or_else(|| panic!("{name} in {message}"));
-            assert_eq!(lines.next(), None, "{name} stands there once");
+            assert_eq!(lines.next(), None, "{name} occurs once");
             crate::actions::email::encoded::tests::decoded(value)
         };
         assert_eq!(header("Subject: "), subject);
@@ -198,7 +198,7 @@ pub(super) mod tests {
         let cases: [(&str, Harm); 7] = [
             ("recipient: the name", |e| e.to.name = Some("Ada\r\nBcc: eve@evil.example".into())),
             ("recipient: the address", |e| e.to.email = "ada@example.com\r\nBcc: eve@evil.example".into()),
-            ("recipient: the address is no", |e| e.to.email = "ada".into()),
+            ("recipient: the address is not", |e| e.to.email = "ada".into()),
             ("sender: the name", |e| e.from.name = Some("Shop\n".into())),
             ("subject:", |e| e.subject = "Hi\r\nBcc: eve@evil.example".into()),
             ("message id:", |e| e.message_id = "a@b>\r\nBcc: <eve@evil.example".into()),
@@ -215,7 +215,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_sender_is_read_as_people_write_it() {
+    fn a_sender_is_parsed_in_its_usual_forms() {
         for (text, name, email) in [
             ("kyc@shop.example", None, "kyc@shop.example"),
             ("Example Shop <kyc@shop.example>", Some("Example Shop"), "kyc@shop.example"),

@@ -1,7 +1,8 @@
-//! Mails out of the house: over SMTP, or as `.eml` files for a look at them.
+//! Sends mails over SMTP, or writes them as `.eml` files for inspection.
 //!
-//! A [`Mailer`] sends one [`Envelope`] once. The same `Message-ID` stands in every attempt of a job, so that a mail sent
-//! twice after a lost answer is told as one. No address, secret or text of a mail is logged here.
+//! A [`Mailer`] makes one attempt to send an [`Envelope`]. Every attempt of a job has the same `Message-ID`, so that
+//! a mail program recognises a mail that was sent twice after a lost reply. This module logs no address, no secret
+//! and no text of a mail.
 
 mod circuit_breaker;
 mod connection;
@@ -39,11 +40,11 @@ const KEPT_FOR: Duration = Duration::from_secs(30);
 const MAX_AGE: Duration = Duration::from_mins(2);
 const MAX_MAILS: u32 = 100;
 
-/// How mails are sent.
+/// The settings of a [`Mailer`].
 #[derive(Clone, Debug)]
 pub struct MailerConfig {
     pub transport: Transport,
-    /// How long one step of the conversation may take; the server gets four times as long to take the text in.
+    /// The limit for one step of the conversation. The server gets four times as long to accept the text of the mail.
     pub step_timeout: Duration,
     /// How long an unused connection is kept for the next mail.
     pub kept_for: Duration,
@@ -51,9 +52,9 @@ pub struct MailerConfig {
     pub max_age: Duration,
     /// How many mails go over one connection.
     pub max_mails: u32,
-    /// What EHLO says; `None`: this machine's full name, or else the connection's local address.
+    /// The name in EHLO; `None`: this machine's full name, or else the connection's local address.
     pub hello: Option<Hello>,
-    /// Certificates to trust beside the system's, each in PEM: for a relay with a certificate of the house's own.
+    /// PEM certificates to trust in addition to the system's: for a relay with a certificate of a private authority.
     pub extra_roots: Vec<Vec<u8>>,
 }
 
@@ -71,7 +72,7 @@ impl MailerConfig {
     }
 }
 
-/// Why no mailer could be made, in words for whoever wrote the configuration.
+/// The reason why no mailer could be made, for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailerError(pub String);
 
@@ -83,7 +84,7 @@ impl fmt::Display for MailerError {
 
 impl std::error::Error for MailerError {}
 
-/// A mail that was taken: what the server said, or the file's name.
+/// An accepted mail: the server's reply, or the name of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     pub answer: String,
@@ -111,7 +112,8 @@ impl Mailer {
         Ok(Self(way))
     }
 
-    /// The connection, TLS and the login, or the directory; no mail. Returns what was found, for the operator.
+    /// Tests the connection, TLS and the login, or the directory, without a mail. Returns the result for the
+    /// operator.
     pub async fn probe(&self) -> Result<String, SendError> {
         match &self.0 {
             Way::Smtp(relay) => relay.probe(None).await,
@@ -119,7 +121,8 @@ impl Mailer {
         }
     }
 
-    /// Looks at the relay as far as a mail from this sender to itself would go before its text. No mail is sent.
+    /// Starts a mail from this sender to itself and stops before its text, so that no mail is sent. Returns the
+    /// result for the operator.
     pub async fn probe_sender(&self, sender: &Party) -> Result<String, SendError> {
         match &self.0 {
             Way::Smtp(relay) => relay.probe(Some(sender)).await.map_err(|error| error.without(sender, sender)),
@@ -135,14 +138,14 @@ impl Mailer {
         }
     }
 
-    /// Closes the connections that no mail uses: a server process that has refused everything may go on doing so.
+    /// Closes all idle connections: a server process that has rejected every mail may continue to do so.
     pub fn close_kept(&self) {
         if let Way::Smtp(relay) = &self.0 {
             relay.close_kept();
         }
     }
 
-    /// Closes the connections whose time is over. Returns when the next one's will be, unless a mail uses it.
+    /// Closes expired connections. Returns the time until the next one expires, unless a mail uses it.
     pub fn close_idle(&self) -> Option<Duration> {
         match &self.0 {
             Way::Smtp(relay) => relay.close_idle(),
@@ -150,7 +153,7 @@ impl Mailer {
         }
     }
 
-    /// One attempt. Dropping it midway is safe: the connection is closed and not used again.
+    /// Makes one attempt. Dropping the future is safe: its connection is closed and not used again.
     pub async fn send(&self, envelope: &Envelope) -> Result<Sent, SendError> {
         let message = message::build(envelope)?;
         match &self.0 {

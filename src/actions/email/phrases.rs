@@ -1,7 +1,7 @@
-//! Phrases in the text of a relay's answer, where its code alone does not tell what the answer is about.
+//! Known phrases in the text of a relay's reply, for cases where its code does not show what the reply is about.
 //!
-//! Pure: lower-case text in, a cause out. Relays are configured by people, so that a list of phrases is never complete;
-//! `streak.rs` and the contradictions in `dispatch/mails.rs` judge the rest.
+//! Pure: lower-case text in, a cause out. Operators write these texts themselves, so that no list of phrases is
+//! complete; `streak.rs` and the contradictions in `dispatch/mails.rs` handle the rest.
 
 use std::net::IpAddr;
 
@@ -62,7 +62,7 @@ const CLIENT: &[&str] = &[
     "rcpthosts",
 ];
 
-/// About this machine only where the text also names an address.
+/// About this machine only if the text also contains an IP address.
 const BLOCK_LISTS: &[&str] =
     &["blacklist", "black list", "blocklist", "block list", "blocked", "denylist", "dnsbl", "listed in", "listed at"];
 
@@ -86,7 +86,7 @@ const NO_RECIPIENT: &[&str] = &[
 
 const CONTENT: &[&str] = &["message contains", "mail contains", " url ", "urls", "links", "attachment", "content"];
 
-/// Of a mailbox, a mail's size or its number of recipients: no limit of the relay's.
+/// Limits of a mailbox, of a mail's size or of its number of recipients: no limits of the relay.
 const OTHER_LIMITS: &[&str] = &["mailbox", "inbox", "size", "too large", "too big", "over quota", "user's quota"];
 
 const TOO_MUCH: &[&str] = &[
@@ -99,12 +99,12 @@ const TOO_MUCH: &[&str] = &[
     "rate-limited",
 ];
 
-/// The text says that the recipient does not exist.
+/// Whether the text says that the recipient does not exist.
 pub(super) fn names_unknown_recipient(text: &str) -> bool {
     says(text, NO_RECIPIENT)
 }
 
-/// The code or the text is about what the mail contains.
+/// Whether the code or the text is about the content of the mail.
 pub(super) fn is_about_content(code: ReplyCode, text: &str) -> bool {
     code.detail().0 == 6 || (says(text, CONTENT) && (says_limit(text) || says(text, BLOCK_LISTS)))
 }
@@ -134,7 +134,7 @@ fn says_limit(text: &str) -> bool {
         && says(text, &["exceed", "reached", "out of", "no more"])
 }
 
-/// An IP address stands in the text.
+/// Whether the text contains an IP address.
 fn names_address(text: &str) -> bool {
     let is_edge = |c: char| !c.is_ascii_hexdigit() && c != ':';
     text.split_whitespace().any(|word| word.trim_matches(is_edge).trim_end_matches(':').parse::<IpAddr>().is_ok())

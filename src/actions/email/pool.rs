@@ -1,7 +1,8 @@
-//! Connections that are kept for the next mail.
+//! Keeps connections for the next mail.
 //!
-//! A connection comes back only after every command has had its answer. It is closed when it was not used for a while, when it has
-//! lived for two minutes (so that a moved name is followed), and after a hundred mails (many relays take no more over one).
+//! A connection returns to the pool only if every command got its reply. It is closed when it was idle for its limit,
+//! when it is two minutes old (so that a changed DNS entry takes effect), and after a hundred mails (many relays
+//! accept no more per connection).
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,13 +11,13 @@ use std::{
 
 use super::conversation::Conversation;
 
-/// As many as mails may be sent at once.
+/// The maximum number of concurrent mails.
 const MAX_KEPT: usize = 64;
 
-/// How long connections live.
+/// The limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lifetimes {
-    /// Without a mail.
+    /// The maximum time without a mail.
     pub idle: Duration,
     pub age: Duration,
     pub mails: u32,
@@ -39,7 +40,7 @@ impl Connection {
 pub(super) struct Pool {
     lifetimes: Lifetimes,
     kept: Mutex<Vec<Connection>>,
-    /// Connections that are older than this are not kept any more.
+    /// Connections that were opened before this time are no longer kept.
     cleared_at: Mutex<Option<Instant>>,
 }
 
@@ -52,14 +53,14 @@ impl Pool {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection that was used last.
+    /// Returns the connection that was used last.
     pub fn take(&self) -> Option<Connection> {
         let mut kept = self.kept();
         kept.retain(|connection| self.left(connection).is_some());
         kept.pop()
     }
 
-    /// Keeps a connection for the next mail, or returns one that has served for long enough.
+    /// Keeps a connection for the next mail. Returns it instead if it has reached a limit.
     pub fn keep(&self, mut connection: Connection) -> Option<Connection> {
         connection.used_at = Instant::now();
         connection.mails += 1;
@@ -75,7 +76,7 @@ impl Pool {
         None
     }
 
-    /// Closes all connections, and those in use when they come back.
+    /// Closes all idle connections; connections in use are closed when they return.
     pub fn clear(&self) {
         *self.cleared_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.kept().clear();
@@ -86,14 +87,14 @@ impl Pool {
         cleared_at.is_some_and(|at| connection.opened_at <= at)
     }
 
-    /// Closes the connections whose time is over. Returns when the next one's will be.
+    /// Closes expired connections. Returns the time until the next one expires.
     pub fn close_expired(&self) -> Option<Duration> {
         let mut kept = self.kept();
         kept.retain(|connection| self.left(connection).is_some());
         kept.iter().filter_map(|connection| self.left(connection)).min()
     }
 
-    /// How much longer it may be kept.
+    /// The remaining time for which the connection may be kept.
     fn left(&self, connection: &Connection) -> Option<Duration> {
         let idle = self.lifetimes.idle.checked_sub(connection.used_at.elapsed())?;
         let age = self.lifetimes.age.checked_sub(connection.opened_at.elapsed())?;

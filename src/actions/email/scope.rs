@@ -1,9 +1,10 @@
-//! What an answer of a relay is about: one mail, one recipient, or every mail.
+//! Decides what a relay's reply is about: one mail, one recipient, or every mail.
 //!
-//! Many relays tell a client at `RCPT TO` that they accept nothing from it (Postfix with `smtpd_delay_reject`, its default). Taken for
-//! an answer about the recipient, such an answer would make each mail a problem. Pure: a code, a text and a step in, a scope out.
+//! Many relays that accept nothing from a client reject it only at `RCPT TO` (Postfix with `smtpd_delay_reject`, its
+//! default). If such a reply counted as a reply about the recipient, every mail would become a problem. Pure: a code,
+//! a text and a step in, a scope out.
 //!
-//! What is *not* here: the answer that no code and no known phrase marks. `streak.rs` counts those.
+//! What is *not* here: replies without a known code or phrase. `streak.rs` counts those.
 
 use std::fmt;
 
@@ -16,34 +17,34 @@ use super::{
 /// What a failed attempt is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// This mail, or nothing that can be told from the answer alone.
+    /// This mail, or a reply that does not show what it is about.
     Message,
-    /// The recipient: the address does not exist, or takes no mail.
+    /// The recipient: the address does not exist or accepts no mail.
     Recipient,
     /// Every mail through this relay.
     Relay(Cause),
 }
 
-/// Why a relay takes no mail at all.
+/// The reason a relay accepts no mail at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// No connection, no TLS, no greeting, or no answer.
+    /// No connection, no TLS, no greeting, or no reply.
     Unreachable,
-    /// It says so itself: 421, no storage, or a temporary refusal of every client.
+    /// A temporary failure for every client: 421, or no storage.
     Unavailable,
-    /// It refuses the name in EHLO.
+    /// The relay rejects the name in EHLO.
     Hello,
-    /// It refuses the user or the password, or has suspended the account.
+    /// The relay rejects the user or the password, or has suspended the account.
     Login,
-    /// It wants a login, or TLS, and got none.
+    /// The relay requires a login or TLS, and got none.
     LoginMissing,
-    /// It refuses this machine, or does not relay for it.
+    /// The relay rejects this machine, or does not relay for it.
     Client,
-    /// It refuses the sender's address or domain.
+    /// The relay rejects the sender's address or domain.
     Sender,
     /// A limit of the account or of the client is reached.
     Limit,
-    /// It has refused several different recipients in a row with the same text.
+    /// The relay has refused several different recipients in a row with the same text.
     Everyone,
 }
 
@@ -62,25 +63,25 @@ impl Cause {
         }
     }
 
-    /// What it means and what the operator can do, in words of ours.
+    /// The meaning of the cause and what the operator can do, without text of the relay.
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::Unreachable => "the relay gives no answer that mails can be sent with",
-            Self::Unavailable => "the relay takes no mail for the moment",
-            Self::Hello => "the relay refuses the name that EHLO says: set `email.hello` to this machine's full name",
-            Self::Login => "the relay refuses the login in `email.transport`, or has closed its account",
-            Self::LoginMissing => "the relay wants a login or TLS: `email.transport` needs a user and a password",
-            Self::Client => "the relay refuses this machine: it must allow the machine's address, or needs a login",
-            Self::Sender => "the relay refuses the sender's address in `email.from`",
+            Self::Unreachable => "the relay is unreachable, or its replies cannot be used",
+            Self::Unavailable => "the relay accepts no mail at present",
+            Self::Hello => "the relay rejects the name in EHLO: set `email.hello` to this machine's full name",
+            Self::Login => "the relay rejects the login in `email.transport`, or has closed the account",
+            Self::LoginMissing => "the relay requires a login or TLS: `email.transport` needs a user and a password",
+            Self::Client => "the relay rejects this machine: it must allow the machine's address, or requires a login",
+            Self::Sender => "the relay rejects the sender's address in `email.from`",
             Self::Limit => "a limit of the relay is reached: wait, or have the limit raised",
             Self::Everyone => {
-                "the relay refuses all recipients with the same answer; `last_error` of the jobs has its words"
+                "the relay rejects all recipients with the same reply; `last_error` of the jobs has its text"
             }
         }
     }
 }
 
-/// `550`, or `550 5.1.1`.
+/// A reply code: `550`, or `550 5.1.1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplyCode {
     pub basic: u16,
@@ -102,7 +103,7 @@ impl ReplyCode {
     pub(super) fn of(reply: &Reply) -> Self {
         let mut words = reply.text.split_whitespace();
         let first = words.next().and_then(enhanced);
-        // qmail and its kin end with `(#5.7.1)`.
+        // qmail and its derivatives end the text with `(#5.7.1)`.
         let in_text = || words.find_map(|word| enhanced(word.strip_prefix("(#")?.trim_end_matches(['.', ')'])));
         Self { basic: reply.code, enhanced: first.or_else(in_text) }
     }
@@ -112,7 +113,7 @@ impl ReplyCode {
     }
 }
 
-/// `5.7.1`, with up to three digits in each part.
+/// Parses `5.7.1`: three parts with up to three digits each.
 pub(super) fn enhanced(word: &str) -> Option<(u16, u16, u16)> {
     let mut parts = word.split('.').map(|part| match part.len() {
         1..=3 if part.bytes().all(|byte| byte.is_ascii_digit()) => part.parse().ok(),
@@ -165,8 +166,8 @@ fn in_a_mail(step: Step, reply: &Reply) -> Scope {
     }
 }
 
-/// The codes by which a server says that an address is wrong, takes no mail, or takes none from this sender (Microsoft's groups and
-/// mailboxes with a list of senders).
+/// Whether the code says that an address is wrong, accepts no mail, or accepts none from this sender (Microsoft's
+/// groups and mailboxes with a list of senders).
 const fn is_about_recipient(code: ReplyCode) -> bool {
     matches!(code.enhanced, Some((_, 1, 1 | 2 | 3 | 6 | 10) | (_, 2, 1) | (_, 7, 124 | 129 | 133..=136)))
 }
@@ -180,7 +181,7 @@ fn by_code(code: ReplyCode) -> Option<Cause> {
         // Google; Microsoft's limits of an account.
         (_, (4, 5) | (1, 90) | (7, 705)) => Cause::Limit,
         (_, (1, 7 | 8) | (7, 20..=24 | 26 | 27 | 60)) => Cause::Sender,
-        // The address has no name, or is on a list of Microsoft's.
+        // The address has no host name, or is on a block list of Microsoft.
         (_, (7, 25 | 501..=503 | 511 | 606..=649 | 708 | 750)) => Cause::Client,
         _ => return None,
     })
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_every_client_is_told_from_one_about_a_mail() {
+    fn a_reply_to_every_client_is_distinguished_from_one_about_a_mail() {
         use Cause::{Client, Hello, Limit, Login, LoginMissing, Sender, Unavailable};
         for (step, said, cause) in [
             (Step::Greeting, "554 5.7.1 no SMTP service here", Client),

@@ -1,9 +1,9 @@
-//! A login that servers repeat in their answers, taken out of them.
+//! Removes a login from replies in which a server repeats it.
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 
-/// What must not be shown: a password, and what it looks like on its way.
+/// The texts that must not be shown: the password, and its forms on the wire.
 #[derive(Default)]
 pub(super) struct Secrets(Vec<SecretString>);
 
@@ -11,7 +11,7 @@ impl Secrets {
     pub fn of(login: Option<&(String, SecretString)>) -> Self {
         let Some((user, password)) = login else { return Self::default() };
         let password = password.expose_secret();
-        // Without the `=` at the end, with which they are found just as well.
+        // Without the trailing `=`, which are not needed to find it.
         let encoded = |text: &str| BASE64_STANDARD_NO_PAD.encode(text);
         let mut forms = vec![
             encoded(&format!("\0{user}\0{password}")),
@@ -20,7 +20,7 @@ impl Secrets {
             password.to_owned(),
             ascii(password),
         ];
-        // The longest first: a short password may stand in the others.
+        // The longest first: a short password may be a part of the other forms.
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
         Self(forms.into_iter().map(SecretString::from).collect())
     }
@@ -30,7 +30,7 @@ impl Secrets {
     }
 }
 
-/// As replies are kept.
+/// The password in the form in which replies are kept.
 fn ascii(password: &str) -> String {
     password.bytes().map(|byte| if byte.is_ascii() { char::from(byte) } else { '?' }).collect()
 }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_login_is_not_repeated_in_any_of_its_forms() {
+    fn a_login_is_removed_in_all_its_forms() {
         for password in ["p", "pass", "pässword", "aGVsbG8", "a long one, with spaces = and more"] {
             let secrets = Secrets::of(Some(&("user".to_owned(), SecretString::from(password))));
             for form in [

@@ -1,11 +1,11 @@
-//! The conversation with a relay, step by step, so that a failure names the step.
+//! The SMTP conversation with a relay, step by step, so that an error names its step.
 //!
-//! Connections are kept in a pool of our own: lettre's takes a connection back whose sending was cut off midway, and the next mail
-//! would read the answers meant for the one before. Here a connection comes back only after every command has had its answer, also
-//! where that was a refusal; everything else closes it.
+//! Connections are kept in a pool of this program: lettre's pool keeps a connection whose mail was aborted, and the
+//! next mail would read the replies to the previous one. Here a connection returns to the pool only if every command
+//! got its reply, even if that reply was a refusal; after any other failure it is closed.
 //!
-//! A kept connection may have ended meanwhile, or be about to. If that shows before a mail's text was sent, the same attempt goes on
-//! over a new connection; a new connection that fails in this way fails the attempt.
+//! A kept connection may have ended, or be about to end. If that is detected before the text of the mail was sent,
+//! the same attempt continues over a new connection; if a new connection ends in this way, the attempt fails.
 
 use std::{fmt, time::Duration};
 
@@ -25,7 +25,7 @@ use super::{
     steps::{Step, Steps},
 };
 
-/// How long a kept connection may take to show that it works, and a finished one to say goodbye.
+/// The limit for testing a kept connection, and for the `QUIT` of a finished one.
 const COURTESY: Duration = Duration::from_secs(5);
 
 pub(super) struct Relay {
@@ -76,11 +76,12 @@ impl Relay {
         Ok(Sent { answer: format!("{} {}", reply.code, steps.told(&reply)) })
     }
 
-    /// Keeps or closes a connection, by how a mail went over it.
+    /// Keeps or closes a connection, depending on the outcome of its mail.
     async fn after(&self, mut connection: Connection, sent: Result<Sent, SendError>) -> Result<Sent, SendError> {
         let goes_on = match &sent {
             Ok(_) => true,
-            // Once the relay's settings are mended, a process that serves an old connection may go on refusing.
+            // After the relay's settings are corrected, a server process with an old connection may continue to
+            // refuse.
             Err(error) if matches!(error.scope, Scope::Relay(_)) => {
                 self.pool.clear();
                 if error.is_answer {
@@ -88,7 +89,7 @@ impl Relay {
                 }
                 return sent;
             }
-            // The server has refused this mail, and goes on to the next.
+            // The server has refused this mail and accepts the next one.
             Err(error) => error.is_answer && self.says_ok(connection.conversation.say(Rset)).await,
         };
         if goes_on && let Some(finished) = self.pool.keep(connection) {
@@ -97,7 +98,7 @@ impl Relay {
         sent
     }
 
-    /// A connection for the next mail, and no mail yet.
+    /// Opens a connection and keeps it for the next mail.
     pub async fn connect_ahead(&self) -> Result<(), SendError> {
         let connection = Connection::new(self.connect().await?);
         if let Some(finished) = self.pool.keep(connection) {
@@ -106,7 +107,8 @@ impl Relay {
         Ok(())
     }
 
-    /// A connection as for a mail, with a sender and a recipient where one is named, and no mail.
+    /// Connects as for a mail, with a sender and a recipient if `sender` is given, and sends no mail. Returns a text
+    /// for the operator.
     pub async fn probe(&self, sender: Option<&Party>) -> Result<String, SendError> {
         let mut conversation = self.connect().await?;
         let accepted = match sender {
@@ -126,7 +128,7 @@ impl Relay {
         Ok(format!("{}: {}EHLO {hello}; connected, {tls}, {login}", self.steps.server, accepted?))
     }
 
-    /// As far as a mail from this address to itself would go before its text.
+    /// Starts a mail from this address to itself and stops before its text.
     async fn announce(&self, conversation: &mut Conversation, sender: &Party) -> Result<(), SendError> {
         let address: Address = sender.mailbox().map_err(SendError::retry)?.email;
         let from = Mail::new(Some(address.clone()), Vec::new());
@@ -144,7 +146,7 @@ impl Relay {
                 Some(reply) => self.steps.answered(Step::LogIn, async { Ok(reply) }).await?,
                 None => {
                     return Err(self.steps.lacks(
-                        "the server offers no way to log in that is known here (PLAIN, LOGIN); it may want TLS",
+                        "the server offers no supported way to log in (PLAIN, LOGIN); it may require TLS",
                         Cause::Login,
                     ));
                 }
@@ -153,7 +155,7 @@ impl Relay {
         Ok(conversation)
     }
 
-    /// A kept connection that still answers. What came over it unasked shows when something is said.
+    /// Returns a kept connection that still replies. Data that was not requested is detected when a command is sent.
     async fn kept(&self) -> Option<Connection> {
         loop {
             let mut connection = self.pool.take()?;
@@ -161,7 +163,7 @@ impl Relay {
             match timeout(limit, connection.conversation.say(Noop)).await {
                 Ok(Ok(Reply { code: 250, .. })) => return Some(connection),
                 Ok(_) => {}
-                // Silence: the others are as old, and waiting for each of them would take as long again.
+                // No reply: the other connections are as old, and each test would take as long again.
                 Err(_) => self.pool.clear(),
             }
         }
@@ -171,7 +173,7 @@ impl Relay {
         matches!(timeout(self.steps.patience, saying).await, Ok(Ok(Reply { code: 200..300, .. })))
     }
 
-    /// Says goodbye. No mail depends on the answer.
+    /// Sends `QUIT`. No mail depends on the reply.
     async fn leave(&self, mut conversation: Conversation) {
         let _ = timeout(self.steps.patience.min(COURTESY), conversation.say(Quit)).await;
     }
@@ -180,7 +182,7 @@ impl Relay {
         self.pool.clear();
     }
 
-    /// Closes the connections whose time is over. Returns when the next one's will be.
+    /// Closes expired connections. Returns the time until the next one expires.
     pub fn close_idle(&self) -> Option<Duration> {
         self.pool.close_expired()
     }

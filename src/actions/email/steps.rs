@@ -1,11 +1,11 @@
-//! The steps of a conversation, each in its time and with the answer that it wants.
+//! The steps of a conversation, each with its time limit and its expected reply.
 //!
-//! | step | goes on with |
+//! | step | continues after |
 //! | --- | --- |
 //! | `DATA` | 354 |
-//! | all others | 2xx, but for 221, which is a goodbye |
+//! | all others | 2xx, except 221, which closes the connection |
 //!
-//! 4xx and 5xx are a no. Whatever else is said makes no sense there, and nothing is built on it: it counts like silence.
+//! 4xx and 5xx are refusals. Any other reply is not valid there and counts like a missing reply.
 
 use std::{future::Future, time::Duration};
 
@@ -20,11 +20,11 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     Connect,
-    /// From the first byte.
+    /// TLS from the first byte.
     Tls,
     Greeting,
     Hello,
-    /// The command; then the TLS.
+    /// The STARTTLS command; below, its TLS handshake.
     StartTls,
     Upgrade,
     LogIn,
@@ -35,20 +35,20 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// As in "it said … no".
+    /// As in "replied to RCPT TO".
     pub fn to_what(self) -> &'static str {
         match self {
             Self::Connect | Self::Tls | Self::Greeting => "to the connection",
             Self::Hello => "to EHLO",
             Self::StartTls | Self::Upgrade => "to STARTTLS",
-            Self::LogIn => "to the login",
-            Self::Sender => "to the sender",
-            Self::Recipient => "to the recipient",
-            Self::Announce | Self::Content => "to the mail",
+            Self::LogIn => "to AUTH",
+            Self::Sender => "to MAIL FROM",
+            Self::Recipient => "to RCPT TO",
+            Self::Announce | Self::Content => "to DATA",
         }
     }
 
-    /// A mail has begun, and nothing of its text was sent.
+    /// Whether a mail has begun and none of its text was sent.
     pub fn is_before_content(self) -> bool {
         matches!(self, Self::Sender | Self::Recipient | Self::Announce)
     }
@@ -61,9 +61,9 @@ impl Step {
     }
 }
 
-/// With whom, how patiently, and what is not told of it.
+/// The server of the steps, their time limit, and the secrets to hide.
 pub(super) struct Steps {
-    /// As it is shown.
+    /// The server's name in messages.
     pub server: String,
     pub security: Security,
     pub patience: Duration,
@@ -71,7 +71,8 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// One step, in its time. What fails is not used again, except after a no: dropping a connection closes it.
+    /// Runs one step within its time limit. After an error the connection is not used again, unless the error is a
+    /// refusal.
     pub async fn within<T>(&self, step: Step, doing: impl Future<Output = Result<T, Broken>>) -> Result<T, SendError> {
         let limit = if step == Step::Content { self.patience * 4 } else { self.patience };
         match timeout(limit, doing).await {
@@ -81,7 +82,7 @@ impl Steps {
         }
     }
 
-    /// Likewise, and the answer is the one that the step wants.
+    /// Runs one step, and checks that the reply is the expected one.
     pub async fn answered(
         &self,
         step: Step,
@@ -91,12 +92,12 @@ impl Steps {
         if step.goes_on_with(reply.code) { Ok(reply) } else { Err(SendError::said(self, step, &reply)) }
     }
 
-    /// It does not offer what is needed.
+    /// The error for a server that does not offer what is needed.
     pub fn lacks(&self, what: &str, cause: Cause) -> SendError {
         SendError::lacking(self, what, cause)
     }
 
-    /// What was said, without what it may repeat of the login.
+    /// The text of a reply, without the login that it may repeat.
     pub fn told(&self, reply: &Reply) -> String {
         self.secrets.blotted(&reply.text)
     }

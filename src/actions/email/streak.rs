@@ -1,22 +1,22 @@
-//! Refusals in a row that have the same text: five of different recipients, and nothing taken between them, are the relay's answer to
-//! every mail.
+//! Counts refusals in a row with the same text: if five different recipients are refused and no mail is accepted
+//! between them, the text is the relay's reply to every mail.
 //!
-//! A refused mail is a problem at once, also the first four of a streak: most refusals are about one mail, and the operator should
-//! see them. When the fifth comes, those four are named, so that they are queued again.
+//! A refused mail is a problem at once, including the first four of a streak: most refusals are about one mail, and
+//! the operator should see them. The fifth refusal returns those four, so that they are queued again.
 
 use std::collections::HashSet;
 
 use super::scope::enhanced;
 
-/// So many refusals in a row are about the relay.
+/// After this many refusals in a row the refusals are about the relay.
 const STREAK: usize = 5;
 
-/// Of `J`, the jobs that were refused.
+/// A streak; `J` identifies a refused job.
 #[derive(Debug)]
 pub struct Streak<J> {
     fingerprint: String,
     recipients: HashSet<String>,
-    /// Those whose refusal is on record.
+    /// The jobs whose refusal is recorded.
     problems: Vec<J>,
 }
 
@@ -27,7 +27,7 @@ impl<J> Default for Streak<J> {
 }
 
 impl<J> Streak<J> {
-    /// Counts a refusal. Returns whether it makes the streak complete.
+    /// Counts a refusal. Returns whether the streak is complete.
     pub fn refused(&mut self, fingerprint: &str, recipient: &str) -> bool {
         if self.fingerprint != fingerprint {
             *self = Self { fingerprint: fingerprint.to_owned(), ..Self::default() };
@@ -38,19 +38,20 @@ impl<J> Streak<J> {
         self.is_complete()
     }
 
-    /// A job of such a refusal is a problem now. Attempts run at the same time, so that this may come after the fifth refusal.
+    /// Reports that the job of such a refusal is a problem now. Attempts run concurrently, so this may follow the
+    /// fifth refusal.
     pub fn recorded(&mut self, fingerprint: &str, job: J) {
         if self.fingerprint == fingerprint {
             self.problems.push(job);
         }
     }
 
-    /// The jobs that a complete streak has made problems. Each is returned once.
+    /// The jobs that became problems in a complete streak. Each is returned once.
     pub fn recalled(&mut self) -> Vec<J> {
         if self.is_complete() { std::mem::take(&mut self.problems) } else { Vec::new() }
     }
 
-    /// A mail was taken.
+    /// Ends the streak, because a mail was accepted.
     pub fn end(&mut self) {
         *self = Self::default();
     }
@@ -60,7 +61,8 @@ impl<J> Streak<J> {
     }
 }
 
-/// What two answers have in common where only the recipient, numbers and the relay's own ids differ.
+/// Returns a text that is equal for two replies that differ only in the recipient, in numbers and in the relay's own
+/// ids.
 pub(super) fn fingerprint(text: &str, recipient: &str) -> String {
     let (text, recipient) = (text.to_ascii_lowercase(), recipient.to_ascii_lowercase());
     let (local, domain) = recipient.rsplit_once('@').unwrap_or((&recipient, ""));
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_different_recipients_in_a_row_make_a_streak_and_what_came_before_is_named_once() {
+    fn five_different_recipients_in_a_row_make_a_streak_and_each_job_is_returned_once() {
         let mut streak = Streak::default();
         for (nth, recipient) in ["a@x", "b@x", "A@X", "c@x", "d@x"].iter().enumerate() {
             assert!(!streak.refused("no", recipient), "{recipient}");
@@ -90,7 +92,7 @@ mod tests {
         assert_eq!(streak.recalled(), Vec::<usize>::new());
         assert!(streak.refused("no", "e@x"));
         assert_eq!(streak.recalled(), [0, 1, 2, 3, 4]);
-        // An attempt that had begun before.
+        // The refusal of an attempt that started before the fifth one.
         assert!(streak.refused("no", "f@x"));
         streak.recorded("no", 5);
         streak.recorded("another text", 6);
@@ -110,19 +112,19 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_compared_without_names_and_ids() {
+    fn replies_are_compared_without_names_and_ids() {
         let ada = fingerprint(
-            "x:25 said: 554 5.7.1 <the recipient>: queue 4Cx9 of [192.0.2.1] for customer.example",
+            "x:25 replied: 554 5.7.1 <the recipient>: queue 4Cx9 of [192.0.2.1] for customer.example",
             "ada@customer.example",
         );
         let bob = fingerprint(
-            "x:25 said: 554 5.7.1 <the recipient>: queue 7Ay1 of [192.0.2.9] for other.example",
+            "x:25 replied: 554 5.7.1 <the recipient>: queue 7Ay1 of [192.0.2.9] for other.example",
             "bob@other.example",
         );
         assert_eq!(ada, bob);
         assert_ne!(
             ada,
-            fingerprint("x:25 said: 554 5.7.0 <the recipient>: queue 1 of 2 for other.example", "bob@other.example")
+            fingerprint("x:25 replied: 554 5.7.0 <the recipient>: queue 1 of 2 for other.example", "bob@other.example")
         );
         assert_ne!(fingerprint("550 no", "a@b"), fingerprint("554 no", "a@b"));
         assert_eq!(fingerprint("550 ada is bad", "ada@x"), fingerprint("550 bob is bad", "bob@x"));

@@ -1,4 +1,4 @@
-//! Where mails go, as the configuration writes it: `smtps://…`, `smtp://…` or `file:…`.
+//! The transport of mails in the configuration: `smtps://…`, `smtp://…` or `file:…`.
 
 use std::{fmt, net::IpAddr, path::PathBuf};
 
@@ -25,13 +25,13 @@ pub struct Smtp {
 pub enum Security {
     /// TLS from the first byte.
     Implicit,
-    /// STARTTLS, and nothing is sent without.
+    /// STARTTLS; without it nothing is sent.
     StartTls,
-    /// In the open; only ever to this machine.
+    /// No encryption; only for this machine.
     Loopback,
 }
 
-/// What is wrong with a transport, without its password.
+/// The error in a transport, without its password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransportError(String);
 
@@ -48,9 +48,9 @@ fn wrong<T>(text: impl Into<String>) -> Result<T, TransportError> {
 }
 
 impl Transport {
-    /// Reads `smtps://user:password@host[:port]`, `smtp://…`, `smtp://…?tls=none` or `file:DIRECTORY`.
+    /// Parses `smtps://user:password@host[:port]`, `smtp://…`, `smtp://…?tls=none` or `file:DIRECTORY`.
     ///
-    /// User and password are percent-decoded; an `@`, `/` or `?` in a password may also stand as it is.
+    /// User and password are percent-decoded; an `@`, `/` or `?` in a password may also be written literally.
     pub fn parse(text: &str) -> Result<Self, TransportError> {
         let text = text.trim();
         if let Some(path) = text.strip_prefix("file:") {
@@ -66,7 +66,7 @@ impl Transport {
         let (security, port) = match scheme {
             "smtps" => (Security::Implicit, 465),
             "smtp" => (Security::StartTls, 587),
-            _ => return wrong(format!("mails can't be sent by {scheme}://; write smtps://, smtp:// or file:")),
+            _ => return wrong(format!("mails cannot be sent by {scheme}://; write smtps://, smtp:// or file:")),
         };
         let (login, server) = match rest.rsplit_once('@') {
             Some((login, server)) => (Some(parse_login(login)?), server),
@@ -76,11 +76,11 @@ impl Transport {
         let (host, port) = parse_server(server.trim_end_matches('/'), port)?;
         let security = match options {
             "" => security,
-            "tls=none" if scheme == "smtps" => return wrong("smtps:// is TLS; `tls=none` goes with smtp:// only"),
+            "tls=none" if scheme == "smtps" => return wrong("smtps:// always uses TLS; `tls=none` goes with smtp://"),
             "tls=none" if is_loopback(&host) => Security::Loopback,
             "tls=none" => {
                 return wrong(format!(
-                    "`tls=none` is only for this machine (localhost, 127.0.0.1, ::1): to {host} everything would be sent in the open"
+                    "`tls=none` is only for this machine (localhost, 127.0.0.1, ::1): to {host} it would send in plain text"
                 ));
             }
             _ => return wrong("the only option of a transport is `?tls=none`"),
@@ -99,7 +99,7 @@ fn parse_login(login: &str) -> Result<(String, SecretString), TransportError> {
             wrong(format!("the {what} has control characters (a line break, perhaps)"))
         }
         Ok(text) => Ok(text.into_owned()),
-        Err(_) => wrong(format!("the {what} is not UTF-8 once it is percent-decoded; write a `%` in it as `%25`")),
+        Err(_) => wrong(format!("the {what} is not UTF-8 after percent-decoding; write a `%` in it as `%25`")),
     };
     Ok((decoded(user, "user")?, SecretString::from(decoded(password, "password")?)))
 }
@@ -119,14 +119,14 @@ fn parse_server(server: &str, default_port: u16) -> Result<(String, u16), Transp
     if !is_name && host.parse::<IpAddr>().is_err() {
         return wrong(match host {
             "" => "the transport names no host".to_owned(),
-            // Not shown: with a forgotten `@` it may be a password.
-            _ => "the transport's host is no name of a host; an IPv6 address stands in [brackets]".to_owned(),
+            // Not shown: if the `@` is missing, it may be a password.
+            _ => "the transport's host is not a host name; write an IPv6 address in [brackets]".to_owned(),
         });
     }
     match port.map(str::parse::<u16>) {
         None => Ok((host.to_owned(), default_port)),
         Some(Ok(port)) if port > 0 => Ok((host.to_owned(), port)),
-        Some(_) => wrong("the transport's port is no number from 1 to 65535"),
+        Some(_) => wrong("the transport's port is not a number from 1 to 65535"),
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn transports_are_read_with_their_usual_ports() {
+    fn transports_are_parsed_with_their_default_ports() {
         for (text, host, port, security, login) in [
             ("smtps://mail.example", "mail.example", 465, Security::Implicit, None),
             ("smtp://mail.example:2525", "mail.example", 2525, Security::StartTls, None),
@@ -163,20 +163,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_transport_is_said_without_its_password() {
+    fn errors_in_a_transport_do_not_contain_its_password() {
         for (text, said) in [
             ("mail.example", "the transport must begin with"),
-            ("http://mail.example", "mails can't be sent by http://"),
+            ("http://mail.example", "mails cannot be sent by http://"),
             ("smtps://", "the transport names no host"),
             ("smtps://u@mail.example", "the user has no password"),
             ("smtps://u:@mail.example", "the password is empty"),
-            ("smtps://u:hunter2", "the transport's port is no number"),
-            ("smtps://mail.example:0", "the transport's port is no number"),
+            ("smtps://u:hunter2", "the transport's port is not a number"),
+            ("smtps://mail.example:0", "the transport's port is not a number"),
             ("smtps://u:%ff@mail.example", "the password is not UTF-8"),
             ("smtps://u:a%0d%0ab@mail.example", "the password has control characters"),
             ("smtps://::1", "the transport names no host"),
             ("smtp://mail.example?tls=none", "`tls=none` is only for this machine"),
-            ("smtps://localhost?tls=none", "smtps:// is TLS"),
+            ("smtps://localhost?tls=none", "smtps:// always uses TLS"),
             ("smtp://mail.example?tls=maybe", "the only option"),
             ("file:", "`file:` needs a directory"),
         ] {

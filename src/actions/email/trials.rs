@@ -1,21 +1,21 @@
-//! Which mails an outage has been tried with, so that the next trial is another one.
+//! Records which mails an outage was tried with, so that the next trial is a different mail.
 //!
-//! An answer that is about one recipient may read like one about every mail. The next trial is then a mail to another recipient,
-//! to another domain if there is one; mails that were tried come again in the order in which they were.
+//! A reply about one recipient may read like a reply about every mail. So the next trial is a mail to another
+//! recipient, to another domain if there is one; mails that were tried already are tried again in the same order.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::outbox::JobId;
 
-/// Past so many jobs all are forgotten; an outage is tried less often than that.
+/// Above this number of jobs all are forgotten; an outage has fewer trials.
 const MAX_TRIED: usize = 10_000;
 
-/// How well a mail suits as the next trial; the least suits best.
+/// How well a mail is suited as the next trial; the least rank is the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     NewDomain,
     NewRecipient,
-    /// The job or its recipient was refused; the number counts the trials before that.
+    /// The job or its recipient was refused; the number of trials before that.
     Tried(u64),
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Trials {
 }
 
 impl Trials {
-    /// A mail was refused. Returns whether its recipient was not refused before.
+    /// Records that a mail was refused. Returns whether its recipient had not been refused before.
     pub fn refused(&mut self, job: JobId, recipient: &str) -> bool {
         if self.jobs.len().max(self.recipients.len()) >= MAX_TRIED {
             *self = Self { next: self.next, ..Self::default() };
@@ -40,7 +40,7 @@ impl Trials {
         self.recipients.insert(recipient, self.next).is_none()
     }
 
-    /// `recipient`: `None` where it is not known yet.
+    /// `recipient`: `None` if it is not known yet.
     pub fn rank(&self, job: JobId, recipient: Option<&str>) -> Rank {
         let recipient = recipient.map(str::to_ascii_lowercase).unwrap_or_default();
         let tried = self.jobs.get(&job).max(self.recipients.get(&recipient));
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mail_to_another_domain_suits_best_and_tried_ones_come_again_in_turn() {
+    fn a_mail_to_another_domain_ranks_best_and_tried_mails_rank_in_their_order() {
         let job = |nth| JobId::from_bytes([nth; 16]);
         let mut trials = Trials::default();
         assert!(trials.refused(job(1), "ada@a.example"));

@@ -1,7 +1,7 @@
-//! Webhooks: a fact, told to a configured target as Standard Webhooks says.
+//! Webhooks: an event, sent to a configured target in the format of Standard Webhooks.
 //!
-//! The id in `webhook-id` is the job's, the same in every attempt; the body is, too, byte for byte, since it is made of the
-//! order alone. Only the time and with it the signature are the attempt's.
+//! `webhook-id` is the id of the job and the same in every attempt. The body is byte for byte the same too, because
+//! it is made from the order alone. Only the timestamp, and with it the signature, differ between attempts.
 
 mod payload;
 mod signature;
@@ -28,13 +28,13 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// One attempt.
+    /// Runs one attempt.
     pub async fn send(&self, customer: &CustomerId, job: &Job, now: Timestamp) -> Ended {
         let Some(body) = payload(customer, job) else {
-            return Ended::failed(Trouble::Unrenderable, "nothing is known of what it should say");
+            return Ended::failed(Trouble::Unrenderable, "the facts for its body are missing");
         };
         let Some(headers) = self.headers(&job.id().to_string(), &body, now) else {
-            return Ended::failed(Trouble::Unrenderable, "its headers can't be written");
+            return Ended::failed(Trouble::Unrenderable, "its headers cannot be encoded");
         };
         let request = Request { method: Method::POST, headers, body: Bytes::from(body) };
         ended(&self.target, &self.client.send(&self.target, request).await, now)

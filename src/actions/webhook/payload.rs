@@ -1,4 +1,4 @@
-//! What a webhook says: `{type, timestamp, data}`, all of it as it was decided.
+//! The body of a webhook: `{type, timestamp, data}`, with the values at the time of the decision.
 
 use serde::Serialize;
 
@@ -20,11 +20,12 @@ struct Payload<'a> {
 struct Data<'a> {
     /// The same in every attempt.
     id: String,
-    /// Rises from one webhook about a customer to the next, so that who gets them late or twice can tell.
+    /// Increases from one webhook about a customer to the next, so that a receiver detects late and repeated
+    /// webhooks.
     sequence: u64,
     decided_at: String,
     customer: Customer<'a>,
-    /// `"new"`: there was none before. `null` is the provider's null.
+    /// `"new"`: the customer had no status before. `null` is the provider's null.
     from: Option<&'a str>,
     to: Option<&'a str>,
     visit: u32,
@@ -34,7 +35,7 @@ struct Data<'a> {
     processing: Option<&'a str>,
     tags: &'a Codes,
     changed: Vec<&'static str>,
-    /// 1, 2, … of a timer's durations, else 0.
+    /// 1, 2, … for the durations of a timer, else 0.
     step: u32,
     stay: Stay<'a>,
     rule: &'a str,
@@ -46,18 +47,18 @@ struct Customer<'a> {
     id: &'a str,
 }
 
-/// In the status, or in the processing status where the rule is about that.
+/// The stay in the status, or in the processing status if the rule is about that.
 #[derive(Serialize)]
 struct Stay<'a> {
     of: &'static str,
     name: Option<&'a str>,
     entered_at: String,
-    /// Whole ones that had passed when it was decided.
+    /// Whole days and hours since `entered_at` at the time of the decision.
     days: i64,
     hours: i64,
 }
 
-/// The body; `None` where the job is no webhook.
+/// Returns the body; `None` if the job is no webhook.
 pub fn payload(customer: &CustomerId, job: &Job) -> Option<Vec<u8>> {
     let order = &job.order;
     let (Action::Webhook { event, .. }, Some(Said::Facts(told))) = (&order.action, order.said.as_deref()) else {

@@ -1,4 +1,4 @@
-//! Signatures as Standard Webhooks has them: `v1,BASE64(HMAC-SHA256(key, "ID.TIMESTAMP.BODY"))`.
+//! Signatures of Standard Webhooks: `v1,BASE64(HMAC-SHA256(key, "ID.TIMESTAMP.BODY"))`.
 
 use base64::{
     Engine, alphabet,
@@ -9,36 +9,36 @@ use sha2::Sha256;
 
 const PREFIX: &str = "whsec_";
 
-/// Padded or not.
+/// Accepts base64 with and without padding.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A key that signs. It can't be read back.
+/// A key that signs. It cannot be read back.
 #[derive(Clone)]
 pub struct Key(Hmac<Sha256>);
 
 impl Key {
-    /// Behind `whsec_` the key is base64, as Standard Webhooks writes it; any other text is the key as it stands.
+    /// Parses a key: base64 after `whsec_`, as in Standard Webhooks; any other text is the key itself.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let bytes = match text.strip_prefix(PREFIX) {
             None => text.as_bytes().to_vec(),
-            Some(encoded) => LENIENT.decode(encoded).map_err(|_| "what follows `whsec_` has to be base64")?,
+            Some(encoded) => LENIENT.decode(encoded).map_err(|_| "the text after `whsec_` must be base64")?,
         };
         if bytes.is_empty() {
-            return Err("a secret has something in it");
+            return Err("a secret must not be empty");
         }
-        Hmac::new_from_slice(&bytes).map(Self).map_err(|_| "this can't be a key")
+        Hmac::new_from_slice(&bytes).map(Self).map_err(|_| "this is not a valid key")
     }
 }
 
-/// All keys of a target, the newest first: while a key is changed, what is sent has a signature of each.
+/// All keys of a target, the newest first. During a key change each webhook has a signature of every key.
 #[derive(Clone)]
 pub struct Keys(pub Vec<Key>);
 
 impl Keys {
-    /// The header's value: one signature for each key, with a space between.
+    /// Returns the header's value: one signature for each key, separated by spaces.
     pub fn sign(&self, id: &str, seconds: &str, body: &[u8]) -> String {
         let one = |Key(key): &Key| {
             let mut mac = key.clone();
@@ -56,14 +56,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_of_the_specification_is_signed_as_it_says() {
+    fn the_example_of_the_specification_gets_its_signature() {
         let keys = Keys(vec![Key::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("a key")]);
         let signature = keys.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
     #[test]
-    fn a_key_is_base64_behind_its_prefix_and_as_it_stands_without() {
+    fn a_key_is_base64_after_its_prefix_and_literal_without() {
         let sign = |text: &str| Keys(vec![Key::parse(text).expect(text)]).sign("id", "1", b"body");
         assert_eq!(sign("whsec_c2VjcmV0cw=="), sign("secrets"));
         assert_eq!(sign("whsec_c2VjcmV0cw"), sign("secrets"));
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn while_a_key_is_changed_both_sign() {
+    fn during_a_key_change_both_keys_sign() {
         let (new, old) = (Key::parse("new").expect("a key"), Key::parse("old").expect("a key"));
         let [both, new, old] =
             [vec![new.clone(), old.clone()], vec![new], vec![old]].map(|keys| Keys(keys).sign("id", "1", b""));

@@ -1,6 +1,6 @@
-//! All contacts into a file, or to standard output.
+//! The `customers export` command: writes all contacts to a file or to standard output.
 //!
-//! With `--json` standard output has JSON alone: the contacts themselves, one a line, or of a file how many are in it.
+//! With `--json`, standard output has only JSON: the contacts, one per line, or the number of contacts in the file.
 
 use std::{
     io::Write,
@@ -12,16 +12,16 @@ use serde_json::json;
 
 use super::Format;
 use crate::{
-    cli::{Exit, Failure, Output, history::History, settings},
+    cli::{Exit, Failure, Output, check::counted, history::History, settings},
     contacts,
 };
 
 #[derive(Debug, Args)]
 pub struct Export {
-    /// Else standard output.
+    /// The file to write. Default: standard output.
     file: Option<PathBuf>,
 
-    /// Else told by the file's name; where that says nothing, CSV, or NDJSON with --json.
+    /// Format of the file. Default: by the file name, else CSV, or NDJSON on standard output with --json.
     #[arg(long, value_enum)]
     format: Option<Format>,
 }
@@ -49,7 +49,7 @@ impl Export {
                 if output.is_json() {
                     output.json(&json!({"contacts": entries.len(), "file": file}));
                 } else {
-                    output.note(format_args!("{} contacts are in {}", entries.len(), file.display()));
+                    output.note(format_args!("wrote {} to {}", counted(entries.len(), "contact"), file.display()));
                 }
             }
         }
@@ -57,7 +57,7 @@ impl Export {
     }
 }
 
-/// Whole or not at all, and for its owner alone.
+/// Writes the file atomically, with access for its owner only.
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
     let doing = || Failure::io(format!("writing {}", file.display()));
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -1,4 +1,4 @@
-//! Contacts from a file. All that is wrong with it is said first, and then nothing of it goes.
+//! The `customers import` command: imports contacts from a file. A file with errors is rejected as a whole.
 
 use std::{
     io::Read,
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     cli::{
         Exit, Failure, Output,
+        check::counted,
         client::{Client, part},
         settings,
     },
@@ -24,27 +25,29 @@ use crate::{
     contacts::{self, Entry, Terms},
 };
 
-/// How many bad lines are shown; of the rest only how many there are.
+/// The maximum number of bad lines that are printed. Only the number of the others is printed.
 const SHOWN: usize = 200;
 
-/// How often the provider's API is asked about one customer, and how long it is waited while it is left alone.
+/// The maximum number of requests to the provider's API about one customer, and the longest wait while the API is
+/// backed off.
 const TRIES: usize = 5;
 const LONGEST_WAIT_MS: u64 = 120_000;
 
-/// So long without any answer, it is not the customers.
+/// Gives up after this time without any answer, because the fault is then not with single customers.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// CSV with a first line of column names (id, email, name, locale, timezone, country, and declared attributes), or NDJSON;
-    /// `-` is standard input. On going live also status, since and tags: what is remembered of customers of whom no callback came.
+    /// CSV with column names in the first line (id, email, name, locale, timezone, country and declared attributes), or
+    /// NDJSON. `-` is standard input. The columns status, since and tags set the state of customers without callbacks.
     file: PathBuf,
 
-    /// Also ask the provider's API about each, at its pace, and remember what it says where no callback has said anything yet.
+    /// Also query the provider's API about each customer, at a limited rate, and store the status of customers without
+    /// callbacks.
     #[arg(long)]
     from_provider: bool,
 
-    /// Else told by the file's name.
+    /// Format of the file. Default: by the file name.
     #[arg(long, value_enum)]
     format: Option<Format>,
 }
@@ -72,17 +75,17 @@ impl Import {
                 "failed": asked.as_ref().map(|asked| &asked.failed),
             }),
             format_args!(
-                "{} contacts were taken {where_to}: {changed} new or changed, {} as they were{}",
-                entries.len(),
+                "{} imported {where_to}: {changed} new or changed, {} unchanged{}",
+                counted(entries.len(), "contact"),
                 entries.len() - changed,
                 asked
                     .as_ref()
                     .map(|asked| {
                         let unknown = match asked.unknown {
                             0 => String::new(),
-                            count => format!("; of {count} it knows nothing (yet), and they stay as they were"),
+                            count => format!("; it does not know {count} (yet), and they are unchanged"),
                         };
-                        format!("\n{} of {} are known to the provider, and new here{unknown}", asked.known, entries.len())
+                        format!("\nthe provider knows {} of {} that were new here{unknown}", asked.known, entries.len())
                     })
                     .unwrap_or_default()
             ),
@@ -93,13 +96,13 @@ impl Import {
         }
     }
 
-    /// Returns how many were new or changed, and what the provider said, where it was asked.
+    /// Returns the number of new or changed contacts, and the provider's answers if its API was queried.
     async fn take(&self, way: &Way, entries: &[Entry], output: &Output) -> Result<(usize, Option<Asked>), Failure> {
         let client = match (way, self.from_provider) {
             (_, false) => None,
             (Way::Server(client), true) => Some(client),
             (Way::Store(_), true) => {
-                let text = "--from-provider needs the running server, which keeps the pace at which the API is asked; start \
+                let text = "--from-provider needs the running server, which limits the rate of requests to the API; start \
                             `kyc-rules serve`";
                 return Err(Failure::new(Exit::Unavailable, text));
             }
@@ -128,7 +131,7 @@ impl Import {
         if bad.len() > SHOWN {
             lines.push(format!("  and {} more", bad.len() - SHOWN));
         }
-        let text = format!("{} can't be imported, and nothing of it was:\n{}", self.file.display(), lines.join("\n"));
+        let text = format!("{} has errors; nothing was imported:\n{}", self.file.display(), lines.join("\n"));
         Failure::new(Exit::Failed, text)
     }
 }
@@ -139,26 +142,26 @@ fn unanswered(failed: &[String], all: usize) -> Failure {
         lines.push(format!("  and {} more", failed.len() - SHOWN));
     }
     let text = format!(
-        "about {} of {all} the provider's API gave no answer that can be used; run it again, and who is known by then is not asked about:\n{}",
+        "the provider's API gave no usable answer about {} of {all}; run the command again, and it skips customers with a status:\n{}",
         failed.len(),
         lines.join("\n")
     );
     Failure::new(Exit::Failed, text)
 }
 
-/// What the provider's API has said of many.
+/// The answers of the provider's API, counted.
 #[derive(Default)]
 struct Asked {
-    /// Of how many it said something new.
+    /// Customers with a new status.
     known: usize,
-    /// Of how many it said that it knows nothing: 404, or a `null` status.
+    /// Customers that the API does not know: 404, or a `null` status.
     unknown: usize,
-    /// About whom it gave no answer that can be used, and why.
+    /// Customers without a usable answer, with the reason.
     failed: Vec<String>,
 }
 
-/// Has the provider's API asked about each. Those about whom it gives no answer come again at the end, so that nobody waits behind
-/// them.
+/// Queries the provider's API about each customer through the server. Customers without an answer are retried at the
+/// end, so that they do not delay the others.
 async fn ask(client: &Client, entries: &[Entry], output: &Output) -> Result<Asked, Failure> {
     let bar = bar(entries.len(), "customers", output);
     let mut asked = Asked::default();
@@ -193,22 +196,24 @@ async fn ask(client: &Client, entries: &[Entry], output: &Output) -> Result<Aske
 }
 
 fn given_up(error: &str) -> Failure {
-    let text = format!("{error}\nthe contacts are in; run it again, and who is known by then is not asked about");
+    let text =
+        format!("{error}\nthe contacts are imported; run the command again, and it skips customers with a status");
     Failure::new(Exit::Unavailable, text)
 }
 
 enum Said {
     Known,
-    /// It does not know this customer, or has no profile of them yet.
+    /// The API does not know this customer, or has no profile yet.
     Unknown,
-    /// The customer was known here before.
+    /// The customer already had a status here.
     Nothing,
-    /// What nobody can use, and would not be another time.
+    /// An answer that cannot be used; a retry would not help.
     Odd(String),
     Later(String),
 }
 
-/// Waits while the API is left alone, which the bar tells, but not for ever.
+/// Queries the API about one customer. While the API is backed off, waits and shows the reason in the progress bar, for
+/// at most [`LONGEST_WAIT_MS`].
 async fn ask_about(client: &Client, entry: &Entry, bar: &ProgressBar) -> Result<Said, Failure> {
     let path = format!("customers/{}/refresh", part(entry.id.as_str()));
     let mut waited_ms = 0;
@@ -259,7 +264,7 @@ async fn send(way: &Way, entries: &[Entry], output: &Output) -> Result<usize, Fa
     for chunk in entries.chunks(CHUNK) {
         changed += way.put(chunk).await.map_err(|failure| {
             let text = format!(
-                "{}\n{taken} of {} contacts are in for certain; run it again, and what is in already is left as it is",
+                "{}\nat least {taken} of {} contacts are imported; run the command again, and it leaves these unchanged",
                 failure.text,
                 entries.len()
             );

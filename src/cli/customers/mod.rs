@@ -1,4 +1,4 @@
-//! Whom to write to: customers and their contacts, in and out, and what is known of one.
+//! The `customers` commands: import, export and show customers, and set their tags.
 
 mod export;
 mod import;
@@ -14,21 +14,22 @@ use crate::contacts;
 
 #[derive(Debug, Subcommand)]
 pub enum Customers {
-    /// Take contacts from a file. All of it is checked first, and of a file with a mistake nothing is taken.
+    /// Import contacts from a file. The file is checked first; a file with errors is rejected as a whole.
     ///
-    /// What goes wrong later, as a server that ends meanwhile, leaves a part of them taken; run again, it takes the rest.
+    /// An error during the import, for example a server that stops, leaves a part of the contacts imported. Run the
+    /// command again to import the rest.
     Import(import::Import),
-    /// Write all contacts into a file that import reads back.
+    /// Write all contacts to a file that `import` can read.
     Export(export::Export),
-    /// All that is known of a customer, and why each mail went or didn't.
+    /// Show the state and history of a customer, with the reason each mail was sent or not.
     Show(show::Show),
-    /// Mark a customer; conditions of rules see it from the next event on.
+    /// Add a tag to a customer. Conditions of rules see the tag from the next event on.
     Tag(show::Mark),
-    /// Take a mark off.
+    /// Remove a tag from a customer.
     Untag(show::Mark),
 }
 
-/// How a file is written.
+/// Format of a file of contacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Csv,
@@ -36,7 +37,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// As it is said, or as the file's name tells.
+    /// Returns the given format, or the one of the file's extension, or CSV.
     fn of(said: Option<Self>, file: &Path) -> contacts::Format {
         let told = file.extension().is_some_and(|ending| ending == "ndjson" || ending == "jsonl");
         match said {

@@ -1,4 +1,4 @@
-//! One customer, as a person wants to see them; and their marks.
+//! The `customers show`, `tag` and `untag` commands.
 
 use std::path::Path;
 
@@ -17,12 +17,15 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct Show {
+    /// Id of the customer.
     id: String,
 }
 
 #[derive(Debug, Args)]
 pub struct Mark {
+    /// Id of the customer.
     id: String,
+    /// The tag.
     name: String,
 }
 
@@ -30,7 +33,7 @@ impl Mark {
     pub fn run(self, given: Option<&Path>, add: bool, output: &mut Output) -> Result<(), Failure> {
         customer(&self.id)?;
         if [&self.id, &self.name].iter().any(|text| matches!(&***text, "" | "." | "..")) {
-            let text = "a customer or tag of this name can't be named in a URL; let a rule set the tag";
+            let text = "this id or tag cannot be part of a URL; let a rule set the tag";
             return Err(Failure::new(Exit::Usage, text));
         }
         let path = format!("customers/{}/tags/{}", part(&self.id), part(&self.name));
@@ -39,7 +42,7 @@ impl Mark {
             if add { client.post(&path).await } else { client.delete(&path).await }
         })?;
         let now = if add { "has" } else { "does not have" };
-        let before = if answer["changed"] == true { "" } else { ", as before" };
+        let before = if answer["changed"] == true { "" } else { " (no change)" };
         output.either(&answer, format_args!("{} {now} the tag {}{before}", self.id, self.name));
         Ok(())
     }
@@ -65,7 +68,7 @@ fn customer(id: &str) -> Result<CustomerId, Failure> {
     CustomerId::new(id).map_err(|error| Failure::new(Exit::Usage, error))
 }
 
-/// In one line, whatever it is.
+/// Formats a JSON value in one line.
 fn text(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
@@ -82,7 +85,7 @@ fn print(customer: &Value, output: &mut Output) {
         output.line("  status      not known yet");
     } else {
         let (visit, since) = (&customer["visit"], text(&customer["entered_at"]));
-        output.line(format_args!("  status      {}, for the {visit}. time, since {since}", text(&customer["status"])));
+        output.line(format_args!("  status      {}, visit {visit}, since {since}", text(&customer["status"])));
         for (label, key) in [
             ("processing", "processing"),
             ("missing", "missing_docs"),
@@ -101,7 +104,7 @@ fn print(customer: &Value, output: &mut Output) {
         let (since, reason) = (text(&pending["since"]), text(&pending["reason"]));
         output.line(format_args!("  pending     callbacks since {since}: {} ({reason})", pending["callbacks"]));
     }
-    output.line("\nhistory, the newest first");
+    output.line("\nhistory, newest first");
     let timeline = customer["timeline"].as_array().cloned().unwrap_or_default();
     for entry in &timeline {
         let edge = match entry["verdict"].as_str() {
@@ -126,7 +129,7 @@ fn print(customer: &Value, output: &mut Output) {
     }
     let jobs = customer["jobs"].as_array().cloned().unwrap_or_default();
     if !jobs.is_empty() {
-        output.line("\njobs, the newest first");
+        output.line("\njobs, newest first");
     }
     for job in &jobs {
         let why = ["reason", "last_error"].iter().find_map(|key| job[key].as_str());
@@ -143,7 +146,7 @@ fn print(customer: &Value, output: &mut Output) {
     }
 }
 
-/// What a callback says that has changed nothing.
+/// Formats the content of a callback that changed nothing.
 fn claimed(said: &Value) -> String {
     let more = [
         ("processing", "processing"),
@@ -157,7 +160,7 @@ fn claimed(said: &Value) -> String {
     format!("says {}{more}", text(&said["status"]))
 }
 
-/// What a stay had come to.
+/// Formats a timer that came due.
 fn came_due(entry: &Value) -> String {
     let stay = match entry["processing"].as_str() {
         Some(processing) => format!("processing {processing}"),
@@ -169,7 +172,7 @@ fn came_due(entry: &Value) -> String {
 
 fn contact(contact: &Value) -> String {
     if contact.is_null() {
-        return "none: mails wait until there is one".to_owned();
+        return "none: mails wait for one".to_owned();
     }
     let parts = ["email", "name", "locale", "timezone", "country"].iter().filter_map(|key| contact[key].as_str());
     let own = contact["attributes"].as_object().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! The way into the store: through the running server, or into the data directory itself while no server has it.
+//! Writes contacts to the store: through the running server, or directly into the data directory if no server uses it.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     store::{OpenError, Options, Progress, Store},
 };
 
-/// How many contacts go at once: they share the store's syncs.
+/// The number of contacts per request. The contacts of a request share the syncs of the store.
 pub const CHUNK: usize = 500;
 
 pub enum Way {
@@ -23,7 +23,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// To the server if it runs; else into the data directory.
+    /// Opens the store, or returns a client for the server if the server holds the store.
     pub async fn find(config: &Config) -> Result<Self, Failure> {
         let data = app::data_dir(config).map_err(|error| Failure::new(Exit::Config, error))?.to_owned();
         serve::private_files();
@@ -40,7 +40,7 @@ impl Way {
         }
     }
 
-    /// Takes these contacts. Returns how many are new or different from what was known.
+    /// Imports these contacts. Returns the number of new or changed contacts.
     pub async fn put(&self, entries: &[Entry]) -> Result<usize, Failure> {
         match self {
             Self::Server(client) => {

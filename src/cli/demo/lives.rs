@@ -1,31 +1,31 @@
-//! The lives that the demonstration tells: who, and what the provider says about them, in which order.
+//! The customers that the demo simulates, and the callbacks that the provider sends about each, in order.
 
-/// One customer and what happens to them.
+/// One simulated customer, with the steps to play.
 pub struct Life {
     pub title: &'static str,
     pub id: &'static str,
-    /// Name, address, language. `None`: nobody knows where to write to.
+    /// Name, mail address and locale. `None`: no contact is known.
     pub contact: Option<(&'static str, &'static str, &'static str)>,
     pub steps: Vec<Step>,
 }
 
-/// What happens next.
+/// One step of a simulated customer.
 pub enum Step {
     /// The provider sends a callback.
     Callback(Said),
-    /// The same callback once more, so many times: retries, or somebody who captured it.
+    /// The last callback is sent again this many times, as a retry or a replay attack does.
     Again(usize),
-    /// A callback with a hash that is not the provider's.
+    /// A callback with a wrong hash.
     Forged(Said),
     /// A callback of a type that the provider does not document.
     UnknownType,
-    /// So many minutes pass.
+    /// This many minutes pass.
     Minutes(i64),
-    /// The shop tells the customer's address.
+    /// The shop stores a contact: name, mail address and locale.
     Contact(&'static str, &'static str, &'static str),
 }
 
-/// What a callback says.
+/// The content of a callback.
 #[derive(Clone, Copy, Default)]
 pub struct Said {
     /// `None` is the provider's null.
@@ -40,7 +40,7 @@ fn says(status: &'static str) -> Step {
     Step::Callback(Said { status: Some(status), ..Said::default() })
 }
 
-/// The provider works on it.
+/// A callback with a processing status.
 fn checks(status: &'static str, processing: &'static str) -> Step {
     Step::Callback(Said { status: Some(status), processing: Some(processing), ..Said::default() })
 }
@@ -49,7 +49,7 @@ fn fails(docs: &'static [&'static str], labels: &'static str, message: Option<&'
     Step::Callback(Said { status: Some("SOFT_KYC_FAILED"), docs, labels, message, ..Said::default() })
 }
 
-/// Long enough for every mail that waits to be sure.
+/// Longer than the `settle` of every shipped mail.
 const A_WHILE: Step = Step::Minutes(5);
 const A_DAY: Step = Step::Minutes(25 * 60);
 
@@ -57,7 +57,7 @@ pub fn all() -> Vec<Life> {
     use Step::{Again, Callback, Contact, Forged, UnknownType};
     vec![
         Life {
-            title: "the straight way",
+            title: "verified at the first attempt",
             id: "ada",
             contact: Some(("Ada", "ada@customer.example", "en")),
             steps: vec![
@@ -73,7 +73,7 @@ pub fn all() -> Vec<Life> {
             ],
         },
         Life {
-            title: "a bad selfie, mended",
+            title: "a bad selfie, then verified",
             id: "bruno",
             contact: Some(("Bruno", "bruno@customer.example", "de")),
             steps: vec![
@@ -102,13 +102,13 @@ pub fn all() -> Vec<Life> {
             ],
         },
         Life {
-            title: "stopped for good",
+            title: "rejected for good",
             id: "dmitri",
             contact: Some(("Dmitri", "dmitri@customer.example", "es")),
             steps: vec![says("KYC_PENDING"), says("HARD_KYC_FAILED"), A_WHILE],
         },
         Life {
-            title: "verified, and taken back",
+            title: "verified, then revoked",
             id: "elena",
             contact: Some(("Elena", "elena@customer.example", "it")),
             steps: vec![
@@ -124,13 +124,13 @@ pub fn all() -> Vec<Life> {
             ],
         },
         Life {
-            title: "the provider retries, three times",
+            title: "the provider retries a callback three times",
             id: "finn",
             contact: Some(("Finn", "finn@customer.example", "de-AT")),
             steps: vec![says("PENDING_KYC_DATA"), Again(3), A_WHILE],
         },
         Life {
-            title: "out of order: what was rejected is back in review before a mail went",
+            title: "rejected, but in review again before the mail is sent",
             id: "greta",
             contact: Some(("Greta", "greta@customer.example", "en")),
             steps: vec![
@@ -141,7 +141,7 @@ pub fn all() -> Vec<Life> {
             ],
         },
         Life {
-            title: "a status never heard of",
+            title: "an unknown status",
             id: "hana",
             contact: Some(("Hana", "hana@customer.example", "en")),
             steps: vec![
@@ -151,13 +151,13 @@ pub fn all() -> Vec<Life> {
             ],
         },
         Life {
-            title: "nobody knows the address, until the shop tells it",
+            title: "no mail address, until the shop stores one",
             id: "ivan",
             contact: None,
             steps: vec![says("KYC_NEEDED"), A_WHILE, Contact("Ivan", "ivan@customer.example", "en"), A_WHILE],
         },
         Life {
-            title: "not from the provider, or of an unknown type",
+            title: "a forged callback, and one of an unknown type",
             id: "mallory",
             contact: None,
             steps: vec![Forged(Said { status: Some("FULL_USER"), ..Said::default() }), UnknownType],

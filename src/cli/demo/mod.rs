@@ -1,7 +1,8 @@
-//! Everything on loopback, with no configuration: the real server, and a simulated provider that plays customers' lives.
+//! The `demo` command: runs the real server on loopback without a configuration, and a simulated provider that sends
+//! callbacks about several customers.
 //!
-//! Nothing here is a short cut: callbacks are signed and sent over HTTP, what is printed comes from the admin API, and the mails
-//! are files. Only time is helped along, since mails wait a while before they go.
+//! Callbacks are signed and sent over HTTP, the printed facts come from the admin API, and mails are written as files.
+//! Only the clock is advanced, because mails have a delay.
 
 mod lives;
 mod narrator;
@@ -27,25 +28,26 @@ use crate::{
     telemetry::{self, LogFormat},
 };
 
-/// Where the demonstration listens, as long as nobody else does.
+/// The preferred ports: public, admin. Other ports are used if one of them is in use.
 const PORTS: (u16, u16) = (8080, 8081);
 
-/// While it serves, its time runs so many times as fast, so that a mail which waits two minutes comes in two seconds.
+/// Speed of the clock after the simulated customers, relative to real time: a mail with a delay of two minutes is sent
+/// after two seconds.
 const SPEED: u32 = 60;
 
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// End when the customers' lives are told.
+    /// Exit after the last simulated customer.
     #[arg(long)]
     once: bool,
 
-    /// Keep everything in this directory, which must be empty or missing; else in a new one under the system's for temporary
-    /// files.
+    /// Keep all files in this directory, which must be empty or missing. Default: a new directory below the system's
+    /// directory for temporary files.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
-/// The running service, as the demonstration sees it.
+/// The running service, with what the demo needs to use it.
 pub struct Stage {
     pub dir: PathBuf,
     pub callbacks: String,
@@ -67,9 +69,9 @@ impl Demo {
     fn directory(&self) -> Result<PathBuf, Failure> {
         let Some(dir) = &self.dir else {
             let made = tempfile::Builder::new().prefix("kyc-rules-demo-").tempdir();
-            return Ok(made.map_err(Failure::io("making a temporary directory"))?.keep());
+            return Ok(made.map_err(Failure::io("creating a temporary directory"))?.keep());
         };
-        std::fs::create_dir_all(dir).map_err(Failure::io(format!("making {}", dir.display())))?;
+        std::fs::create_dir_all(dir).map_err(Failure::io(format!("creating {}", dir.display())))?;
         let mut entries = std::fs::read_dir(dir).map_err(Failure::io(format!("reading {}", dir.display())))?;
         if entries.next().is_some() {
             return Err(Failure::new(Exit::Usage, format!("{} is not empty", dir.display())));
@@ -93,7 +95,10 @@ impl Demo {
             faster.abort();
         }
         server.stop().await?;
-        output.line(format_args!("Everything is still in {}; remove it when you are done.", dir.display()));
+        output.line(format_args!(
+            "All files are in {}; remove the directory when you no longer need them.",
+            dir.display()
+        ));
         Ok(())
     }
 }
@@ -110,7 +115,7 @@ fn write_rules(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The running server, and how to stop it.
+/// The running server, with a channel to stop it.
 struct Server {
     stop: oneshot::Sender<()>,
     done: JoinHandle<Result<(), AppError>>,
@@ -118,7 +123,7 @@ struct Server {
 
 impl Server {
     async fn stop(self) -> Result<(), Failure> {
-        // A server that has ended already says why below.
+        // If the server has already ended, the error is reported below.
         let _ = self.stop.send(());
         let ended =
             self.done.await.map_err(|error| Failure::new(Exit::Failed, format!("the server panicked: {error}")))?;
@@ -136,21 +141,21 @@ async fn start(dir: &Path) -> Result<(Stage, Server), Failure> {
     let house = app.house();
     let (stop, stopped) = oneshot::channel();
     let done = tokio::spawn(app.run(async {
-        // Dropped or sent, it ends.
+        // The server stops when the sender sends or is dropped.
         let _ = stopped.await;
     }));
     let server = Server { stop, done };
     while house.not_ready().is_some() {
         if server.done.is_finished() {
             server.stop().await?;
-            return Err(Failure::new(Exit::Failed, "the server has ended before it was ready"));
+            return Err(Failure::new(Exit::Failed, "the server ended before it was ready"));
         }
         sleep(Duration::from_millis(5)).await;
     }
     Ok((Stage { dir: dir.to_owned(), callbacks, secret, secret_text, clock, client }, server))
 }
 
-/// On the usual ports, or where those are taken on others.
+/// Binds to the preferred ports, or to free ports if those are in use.
 async fn bind(config: &Config, clock: &Clock) -> Result<App, Failure> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     for (public, admin) in [PORTS, (0, 0)] {
@@ -163,7 +168,7 @@ async fn bind(config: &Config, clock: &Clock) -> Result<App, Failure> {
             bound => return bound.map_err(serve::failure),
         }
     }
-    Err(Failure::new(Exit::Unavailable, "no port on the loopback could be had"))
+    Err(Failure::new(Exit::Unavailable, "no free port on loopback"))
 }
 
 fn random_secret() -> Result<String, Failure> {

@@ -1,4 +1,4 @@
-//! What the demonstration prints: what came, what changed, which rule fired or why none did, and where the mail lies.
+//! Output of the demo: each callback, its change, the rules that fired or why none did, and the path of each mail.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,17 +16,17 @@ use super::{
 };
 use crate::cli::{Exit, Failure, Output};
 
-/// How long the demonstration waits for the real server to send what is due.
+/// The longest time that the demo waits for the server to finish due jobs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Narrator<'a> {
     stage: &'a Stage,
     output: &'a mut Output,
     callbacks: u32,
-    /// What became of them, and how often.
+    /// Number of callbacks by verdict.
     verdicts: BTreeMap<String, u32>,
     fired: BTreeMap<String, u32>,
-    /// Jobs whose end has been told.
+    /// Jobs whose end has been printed, each as id and state.
     told: BTreeSet<String>,
     mails: u32,
     cancelled: u32,
@@ -46,7 +46,7 @@ impl<'a> Narrator<'a> {
         }
     }
 
-    /// A line for people, or an event for scripts.
+    /// Prints a line of text, or an event with `--json`.
     fn say(&mut self, event: Value, text: impl std::fmt::Display) {
         self.output.either(&event, text);
     }
@@ -63,7 +63,7 @@ impl<'a> Narrator<'a> {
         self.say(json!({"event": "started", "dir": dir, "callbacks": callbacks}), text);
     }
 
-    /// Plays one life, and says what happened.
+    /// Plays the steps of one customer, and prints the results.
     pub async fn tell(&mut self, life: &Life, provider: &Provider) -> Result<(), Failure> {
         self.say(
             json!({"event": "life", "customer": life.id, "title": life.title}),
@@ -85,7 +85,7 @@ impl<'a> Narrator<'a> {
                         self.count(&text);
                         let event =
                             json!({"event": "repeated", "customer": life.id, "status": status, "outcome": text});
-                        self.say(event, format!("  the same again, {} of {times}: {status} {text}", nth + 1));
+                        self.say(event, format!("  the same callback again, {} of {times}: {status} {text}", nth + 1));
                     }
                 }
                 Step::Forged(said) => {
@@ -105,7 +105,7 @@ impl<'a> Narrator<'a> {
                 Step::Contact(name, email, locale) => {
                     self.contact(life.id, name, email, locale).await?;
                     let event = json!({"event": "contact", "customer": life.id});
-                    self.say(event, format!("  the shop tells the address: {email}"));
+                    self.say(event, format!("  the shop stores the mail address: {email}"));
                 }
             }
         }
@@ -166,11 +166,11 @@ impl<'a> Narrator<'a> {
             self.output.line(format_args!("      {} {mark}{why}", text(rule, "id")));
         }
         if rules.is_empty() {
-            self.output.line("      no rule waits for this");
+            self.output.line("      no rule has this trigger");
         }
     }
 
-    /// Lets time pass, and tells what the server does in it.
+    /// Advances the clock, waits until the due jobs have ended, and prints them.
     async fn wait(&mut self, id: &str, minutes: i64) -> Result<(), Failure> {
         self.stage.clock.advance_ms(minutes * 60_000);
         let passed = if minutes >= 120 { format!("{} hours", minutes / 60) } else { format!("{minutes} min") };
@@ -195,7 +195,7 @@ impl<'a> Narrator<'a> {
         }
     }
 
-    /// Tells the jobs that have come to an end, or to a problem.
+    /// Prints the jobs that are done, cancelled or problems, each once.
     async fn ends(&mut self, customer: &Value) -> Result<(), Failure> {
         let jobs = customer["jobs"].as_array().cloned().unwrap_or_default();
         for job in jobs.iter().rev() {
@@ -217,13 +217,13 @@ impl<'a> Narrator<'a> {
                     self.cancelled += 1;
                     self.say(event, format!("  mail {name} is cancelled: {}", text("reason")));
                 }
-                _ => self.say(event, format!("  mail {name} waits for a person: {}", text("reason"))),
+                _ => self.say(event, format!("  mail {name} is a problem: {}", text("reason"))),
             }
         }
         Ok(())
     }
 
-    /// The subject and the place of a job's mail.
+    /// Returns the subject and the path of a job's mail.
     fn mail(&self, job: &str) -> Result<(String, PathBuf), Failure> {
         let dir = self.stage.dir.join("mail");
         let entries = std::fs::read_dir(&dir).map_err(Failure::io(format!("reading {}", dir.display())))?;
@@ -259,18 +259,18 @@ impl<'a> Narrator<'a> {
         Ok(())
     }
 
-    /// How to go on by hand.
+    /// Prints how to send callbacks by hand.
     pub async fn invitation(&mut self, provider: &Provider) -> Result<(), Failure> {
         self.contact("you", "You", "you@customer.example", "en").await?;
         let said = Said { status: Some("SOFT_KYC_FAILED"), docs: &["SELFIE"], labels: "BAD_SELFIE", ..Said::default() };
         let body = provider.callback("you", &said);
         let (url, secret, dir) = (&self.stage.callbacks, &self.stage.secret_text, self.stage.dir.clone());
         let text = format!(
-            "It serves on, 60 times as fast as time, until Ctrl-C. Be the provider:\n\n\
+            "The server runs until Ctrl-C, with a clock 60 times as fast as real time. Send a callback as the provider does:\n\n\
              curl -sS {url} -d '{body}'\n\n\
-             or any other callback, as\n\n\
+             or any other callback, for example\n\n\
              kyc-rules sign you --secret {secret} --status FULL_USER | curl -sS {url} -d @-\n\n\
-             The mails come to {}. Edit {}, save, and send the next one.\n",
+             Mails are written to {}. Edit {}, save it, and send the next callback.\n",
             dir.join("mail").display(),
             dir.join("rules/kyc.yaml").display()
         );
@@ -290,7 +290,7 @@ fn details(said: &Said) -> String {
     if parts.is_empty() { String::new() } else { format!("; {}", parts.join("; ")) }
 }
 
-/// The subject of a mail, decoded.
+/// Returns the decoded subject of a mail.
 fn subject(mail: &str) -> String {
     let mut lines = mail.lines();
     let Some(first) = lines.find_map(|line| line.strip_prefix("Subject: ")) else { return String::new() };
@@ -300,7 +300,7 @@ fn subject(mail: &str) -> String {
     let mut encoded_before = false;
     for word in words {
         let decoded = decode_word(word);
-        // Between two encoded words there is no space.
+        // Space between two encoded words is not part of the text (RFC 2047).
         let joined = encoded_before && decoded.is_some();
         if !(subject.is_empty() || joined) {
             subject.push(' ');
@@ -311,7 +311,7 @@ fn subject(mail: &str) -> String {
     subject
 }
 
-/// An encoded word of RFC 2047 in base64, as the mailer writes them.
+/// Decodes an encoded word of RFC 2047 in base64, the form that the mailer writes.
 fn decode_word(word: &str) -> Option<String> {
     use base64::{Engine, engine::general_purpose::STANDARD};
     let text = word.strip_prefix("=?utf-8?b?")?.strip_suffix("?=")?;

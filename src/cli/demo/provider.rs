@@ -1,4 +1,4 @@
-//! The provider, simulated: callbacks with the right hash (or a wrong one), over HTTP.
+//! The simulated provider: sends callbacks with a right or a wrong hash over HTTP.
 
 use serde_json::{Value, json};
 
@@ -19,11 +19,11 @@ impl Provider {
         let http = reqwest::Client::builder()
             .no_proxy()
             .build()
-            .map_err(|error| Failure::new(Exit::Failed, format!("the HTTP client can't be made: {error}")))?;
+            .map_err(|error| Failure::new(Exit::Failed, format!("the HTTP client cannot be created: {error}")))?;
         Ok(Self { http, url: stage.callbacks.clone(), secret: stage.secret.clone() })
     }
 
-    /// The body of a callback.
+    /// Returns the body of a callback with the right hash.
     pub fn callback(&self, customer: &str, said: &Said) -> Value {
         let docs: Vec<Value> = said.docs.iter().map(|doc| json!({"docType": doc})).collect();
         json!({
@@ -38,10 +38,10 @@ impl Provider {
         })
     }
 
-    /// Sends a body. Returns the answer's status, and what it says.
+    /// Sends a body. Returns the status and the text of the response.
     pub async fn send(&self, body: &Value) -> Result<(u16, String), Failure> {
         let failed =
-            |error: reqwest::Error| Failure::new(Exit::Unavailable, format!("the callback was not taken: {error}"));
+            |error: reqwest::Error| Failure::new(Exit::Unavailable, format!("the callback could not be sent: {error}"));
         let answer = self.http.post(&self.url).json(body).send().await.map_err(failed)?;
         let status = answer.status().as_u16();
         let said: Value = serde_json::from_slice(&answer.bytes().await.map_err(failed)?).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is on this machine: files, the disk, and the server itself, if it runs.
+//! Checks on this machine: the configuration, the rules, the certificate, the disk, and the server if it runs.
 
 use std::path::Path;
 
@@ -20,7 +20,9 @@ pub fn configuration(path: &Path, warnings: usize) -> Found {
     let path = path.display();
     match warnings {
         0 => Found::ok("config", path.to_string()),
-        some => Found::warn("config", format!("{path}: {}, which `kyc-rules check` shows", counted(some, "warning"))),
+        some => {
+            Found::warn("config", format!("{path}: {}; run `kyc-rules check` for details", counted(some, "warning")))
+        }
     }
 }
 
@@ -30,15 +32,15 @@ pub fn rules(given: Option<&Path>) -> Result<Found, Failure> {
     let failing = offline.results.as_ref().map_or(0, Results::failed);
     Ok(match &offline.rules {
         Some(_) if errors == 0 && failing > 0 => {
-            let text = format!("{dir}: {}, which `kyc-rules test` names", counted(failing, "failing test"));
+            let text = format!("{dir}: {}; run `kyc-rules test` for details", counted(failing, "failing test"));
             Found::warn("rules", text)
         }
         Some(rules) if errors == 0 => Found::ok("rules", format!("{dir}: {}", counted(rules.rules().len(), "rule"))),
-        _ => Found::fail("rules", format!("{dir}: {}, which `kyc-rules check` names", counted(errors, "error"))),
+        _ => Found::fail("rules", format!("{dir}: {}; run `kyc-rules check` for details", counted(errors, "error"))),
     })
 }
 
-/// The certificate of the public side, where it has one.
+/// Checks the certificate of the public listener, if it has one.
 pub fn certificate(config: &Config) -> Option<Found> {
     let files = config.callback.tls.as_ref()?;
     Some(match TlsConfig::load(&files.certificate, &files.key) {
@@ -47,24 +49,24 @@ pub fn certificate(config: &Config) -> Option<Found> {
     })
 }
 
-/// Whether the data directory can be written to, and has room.
+/// Checks that the data directory is writable and has free space.
 pub fn disk(config: &Config) -> Found {
     let data = match app::data_dir(config) {
         Ok(data) => data,
         Err(error) => return Found::fail("disk", error.to_string()),
     };
-    // Before the first start it is not there yet, and its parent counts.
+    // Before the first start the directory does not exist; then the check uses the nearest directory above it.
     let Some(there) =
         std::path::absolute(data).ok().and_then(|path| path.ancestors().find(|path| path.exists()).map(Path::to_owned))
     else {
-        return Found::fail("disk", format!("{} can't be looked at", data.display()));
+        return Found::fail("disk", format!("{} cannot be checked", data.display()));
     };
     let shown = data.display();
     if !there.is_dir() {
-        return Found::fail("disk", format!("{}: is no directory, and data is to be kept there", there.display()));
+        return Found::fail("disk", format!("{}: is not a directory, but `data` needs one there", there.display()));
     }
     if let Err(error) = rustix::fs::access(&there, rustix::fs::Access::WRITE_OK) {
-        return Found::fail("disk", format!("{}: this user can't write there: {error}", there.display()));
+        return Found::fail("disk", format!("{}: this user cannot write there: {error}", there.display()));
     }
     let free = match rustix::fs::statvfs(&there) {
         Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize),
@@ -72,9 +74,9 @@ pub fn disk(config: &Config) -> Found {
     };
     let (least, said) = (config.store.min_free_bytes, format!("{shown}: {} free", megabytes(free)));
     if free < least {
-        Found::fail("disk", format!("{said}, and below {} callbacks are refused", megabytes(least)))
+        Found::fail("disk", format!("{said}; callbacks are refused below {}", megabytes(least)))
     } else if free < least.saturating_mul(4) {
-        Found::warn("disk", format!("{said}; below {} callbacks are refused", megabytes(least)))
+        Found::warn("disk", format!("{said}; callbacks are refused below {}", megabytes(least)))
     } else {
         Found::ok("disk", said)
     }
@@ -87,7 +89,7 @@ fn megabytes(bytes: u64) -> String {
     }
 }
 
-/// The running server, as it sees itself, and the callbacks that it has refused.
+/// Checks the state of the running server, and the callbacks that it has rejected.
 pub async fn server(config: &Config) -> Vec<Found> {
     match status(config).await {
         Ok(status) => {
@@ -98,12 +100,12 @@ pub async fn server(config: &Config) -> Vec<Found> {
     }
 }
 
-/// What it says, or why it says nothing.
+/// Returns the server's status, or a result that says why there is none.
 async fn status(config: &Config) -> Result<Value, Found> {
     let listen = config.admin.listen;
     let client = match settings::client_of(config) {
         Ok(client) => client,
-        // Without a token there was no start yet.
+        // A missing token means that the server has not been started yet.
         Err(failure) => return Err(Found::warn("server", failure.text)),
     };
     client.get("status").await.map_err(|failure| match failure {
@@ -111,11 +113,11 @@ async fn status(config: &Config) -> Result<Value, Found> {
             Ok(data) if store::is_in_use(data) => Found::fail(
                 "server",
                 format!(
-                    "nobody answers at {listen}, but a process holds {}: `admin.listen` is of another",
+                    "no server answers at {listen}, but a process holds {}: it runs with another `admin.listen`",
                     data.display()
                 ),
             ),
-            _ => Found::warn("server", format!("nobody answers at {listen}: `kyc-rules serve` does not run here")),
+            _ => Found::warn("server", format!("no server answers at {listen}: `kyc-rules serve` is not running")),
         },
         failure => Found::fail("server", format!("{listen}: {}", failure.text)),
     })
@@ -124,7 +126,7 @@ async fn status(config: &Config) -> Result<Value, Found> {
 fn judged(status: &Value) -> Found {
     let running = format!("version {} runs", status["version"].as_str().unwrap_or("?"));
     if status["ready"] == false {
-        return Found::fail("server", format!("{running}, and takes no callbacks: see `/readyz`"));
+        return Found::fail("server", format!("{running}, but does not accept callbacks: see `/readyz`"));
     }
     if status["clock_in_doubt"] == true {
         return Found::fail("server", format!("{running}; its clock has jumped: `kyc-rules resume --clock`"));
@@ -133,7 +135,7 @@ fn judged(status: &Value) -> Found {
         let first = error.lines().next().unwrap_or_default();
         return Found::fail(
             "server",
-            format!("{running}; the rules on the disk are refused (`kyc-rules status`): {first}"),
+            format!("{running}; the rules on the disk are rejected (see `kyc-rules status`): {first}"),
         );
     }
     let mut odd = Vec::new();
@@ -160,7 +162,7 @@ fn judged(status: &Value) -> Found {
         }
     }
     if let Some(error) = status["provider"]["error"].as_str() {
-        odd.push(format!("the provider's API gives no answer that can be used: {error}"));
+        odd.push(format!("the provider's API gives no usable answer: {error}"));
     }
     let paused = ["rules", "channels"].iter().flat_map(|what| status["paused"][what].as_object());
     let paused: Vec<&str> = paused.flat_map(|all| all.keys().map(String::as_str)).collect();

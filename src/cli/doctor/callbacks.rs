@@ -1,4 +1,4 @@
-//! Whether callbacks come through: what the running server has refused, and what to do about it.
+//! Checks the callbacks that the running server has rejected, and says what to do about them.
 
 use serde_json::Value;
 
@@ -8,14 +8,14 @@ use crate::{
     clock::Timestamp,
 };
 
-/// A refusal that lies further back, in milliseconds, is shown and is no warning.
+/// Rejected requests older than this, in milliseconds, are printed but cause no warning.
 const RECENT_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// What refusals of some kinds mean.
+/// The meaning of some kinds of rejected requests.
 struct Meaning {
     kinds: &'static [&'static str],
     health: Health,
-    /// An accepted callback afterwards shows that it is over, or that it was not the provider.
+    /// A later accepted callback shows that the fault is over, or that the request was not from the provider.
     is_over_when_accepted: bool,
     said: &'static str,
 }
@@ -24,14 +24,14 @@ const fn meaning(kinds: &'static [&'static str], health: Health, said: &'static 
     Meaning { kinds, health, is_over_when_accepted: true, said }
 }
 
-/// The worst first.
+/// The most severe first.
 const MEANINGS: &[Meaning] = &[
     Meaning {
         is_over_when_accepted: false,
         ..meaning(
             &["malformed_signed", "unknown_type_signed"],
             Health::Fail,
-            "callbacks with a right hash were refused, since the provider has changed their shape: look for a newer version \
+            "callbacks with a right hash were refused, because the provider has changed their format: look for a newer version \
              of kyc-rules, and for these callbacks in the provider's back office",
         )
     },
@@ -43,12 +43,12 @@ const MEANINGS: &[Meaning] = &[
     meaning(
         &["forbidden"],
         Health::Warn,
-        "requests came from addresses that are not in `callback.allow_from`: compare it with the provider's addresses",
+        "requests from addresses that are not in `callback.allow_from`: compare it with the provider's addresses",
     ),
     meaning(
         &["wrong_path", "wrong_method"],
         Health::Warn,
-        "requests came to another path, or were no POST: compare `callback.path` with the URL in the provider's back office",
+        "requests to another path, or not a POST: compare `callback.path` with the URL in the provider's back office",
     ),
     meaning(
         &["tls", "no_tls"],
@@ -58,12 +58,12 @@ const MEANINGS: &[Meaning] = &[
     meaning(
         &["malformed", "unknown_type", "transfer_coding"],
         Health::Warn,
-        "requests came that are no callbacks of the provider",
+        "requests that are not callbacks of the provider",
     ),
     meaning(
         &["too_large", "body_timeout", "body_broken"],
         Health::Warn,
-        "bodies were too large, too slow, or broke off",
+        "request bodies were too large, too slow or incomplete",
     ),
     meaning(&["unavailable", "failed", "panic"], Health::Warn, "callbacks could not be stored: the log has the reason"),
     meaning(
@@ -73,7 +73,7 @@ const MEANINGS: &[Meaning] = &[
     ),
 ];
 
-/// `None` while nothing has been refused: then there is nothing to say.
+/// Returns `None` if no request has been rejected.
 pub fn look(status: &Value, now: Timestamp) -> Option<Found> {
     let callbacks = &status["callbacks"];
     let refused = refused(callbacks);
@@ -86,14 +86,14 @@ pub fn look(status: &Value, now: Timestamp) -> Option<Found> {
     let Some(meaning) = MEANINGS.iter().find(|meaning| meaning.holds(&refused, taken_at, now)) else {
         return Some(Found::ok("callbacks", said));
     };
-    // Once callbacks have come through, a wrong hash may as well be a stranger's.
+    // If callbacks have been accepted before, a wrong hash may come from another sender than the provider.
     let may_be_a_stranger = meaning.is_over_when_accepted && taken_at.is_some();
     let health = if may_be_a_stranger { Health::Warn } else { meaning.health };
     Some(Found::new("callbacks", health, format!("{} ({said})", meaning.said)))
 }
 
 impl Meaning {
-    /// Whether any of these refusals is of the last day, and still news.
+    /// Returns `true` if any of these requests is of the last 24 hours and the fault is not over.
     fn holds(&self, refused: &[Refused], taken_at: Option<Timestamp>, now: Timestamp) -> bool {
         let mut kinds = refused.iter().filter(|one| self.kinds.contains(&&*one.kind));
         kinds.any(|one| {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_secret_on_the_first_day_fails_and_says_what_to_compare() {
+    fn a_wrong_secret_without_an_accepted_callback_fails_with_advice() {
         let (health, said) = looked(None, &[("wrong_hash", "2026-03-03T20:29:58Z")]).expect("found");
         assert_eq!(health, Health::Fail);
         for part in ["compare `callback.secrets`", "3 wrong_hash (401, the last at 2026-03-03T20:29:58Z)", "0 accepted"]
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_accepted_callback_has_followed_is_over() {
+    fn a_fault_is_over_after_an_accepted_callback() {
         let health = |taken, kind, at| looked(taken, &[(kind, at)]).expect("found").0;
         let (before, after) = ("2026-03-03T20:00:00Z", "2026-03-03T20:20:00Z");
         assert_eq!(health(Some(after), "wrong_hash", before), Health::Ok);
@@ -145,12 +145,12 @@ mod tests {
         assert_eq!(health(Some(after), "malformed_signed", before), Health::Fail);
         assert_eq!(health(None, "wrong_path", after), Health::Warn);
         assert_eq!(health(None, "wrong_hash", "2026-03-02T20:00:00Z"), Health::Ok, "more than a day ago");
-        assert_eq!(health(None, "not_found", after), Health::Ok, "the Internet's noise");
+        assert_eq!(health(None, "not_found", after), Health::Ok, "such requests are common on the Internet");
         assert_eq!(looked(None, &[]), None);
     }
 
     #[test]
-    fn the_kinds_are_those_that_the_server_counts() {
+    fn the_server_counts_all_kinds_that_have_a_meaning() {
         let counted: Vec<&str> = crate::telemetry::Refusal::ALL.iter().map(|kind| kind.name()).collect();
         for kind in MEANINGS.iter().flat_map(|meaning| meaning.kinds) {
             assert!(counted.contains(kind), "{kind}");

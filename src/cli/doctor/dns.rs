@@ -1,4 +1,4 @@
-//! Asking a name server for texts.
+//! Queries a name server for TXT records.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -18,16 +18,16 @@ const PORT: u16 = 53;
 
 pub struct Dns(TokioResolver);
 
-/// What a name server says of a name.
+/// The answer of a name server for a name.
 pub enum Texts {
-    /// It exists, and these are its TXT records, each put together from its parts.
+    /// The name exists. These are its TXT records, each joined from its parts.
     Of(Vec<String>),
-    /// There is no such name.
+    /// The name does not exist.
     NoName,
 }
 
 impl Dns {
-    /// Asks this name server, or those of the system.
+    /// Uses this name server, or those of the system.
     pub fn new(server: Option<SocketAddr>) -> Result<Self, String> {
         let mut builder = match server {
             None => TokioResolver::builder_tokio().map_err(|error| error.to_string())?,
@@ -47,12 +47,12 @@ impl Dns {
     }
 
     pub async fn texts(&self, name: &str) -> Result<Texts, String> {
-        // With a dot at its end a name is whole: no search domain of this machine is put behind it.
+        // The dot at the end makes the name absolute, so that the resolver appends no search domain of this machine.
         match self.0.txt_lookup(format!("{}.", name.trim_end_matches('.'))).await {
             Ok(found) => Ok(Texts::Of(found.answers().iter().filter_map(|record| text_of(&record.data)).collect())),
             Err(error) if error.is_nx_domain() => Ok(Texts::NoName),
             Err(error) if error.is_no_records_found() => Ok(Texts::Of(Vec::new())),
-            Err(NetError::Timeout) => Err("no answer in time".to_owned()),
+            Err(NetError::Timeout) => Err("timed out".to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -63,8 +63,8 @@ fn text_of(data: &RData) -> Option<String> {
     Some(String::from_utf8_lossy(&text.txt_data.concat()).into_owned())
 }
 
-/// Reads `9.9.9.9`, `127.0.0.1:5353` or `[::1]:53`.
+/// Parses `9.9.9.9`, `127.0.0.1:5353` or `[::1]:53`.
 pub fn server(text: &str) -> Result<SocketAddr, String> {
     let bare = |_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT));
-    text.parse().or_else(bare).map_err(|_| "this is no IP address; 9.9.9.9 or 127.0.0.1:5353 would be one".to_owned())
+    text.parse().or_else(bare).map_err(|_| "not an IP address; write it as 9.9.9.9 or 127.0.0.1:5353".to_owned())
 }

@@ -1,6 +1,6 @@
-//! Looks at everything that the service needs, from outside and without doing anything: one line each, and what is wrong in words.
+//! The `doctor` command: checks everything that the service needs, and prints one line for each check.
 //!
-//! No mail is sent, nothing is posted, nobody's data is asked for.
+//! The checks send no mail and no webhook, and query no data of a customer.
 
 mod around;
 mod callbacks;
@@ -16,18 +16,18 @@ use serde_json::json;
 use super::{Exit, Failure, Output, legible::in_one_line, settings};
 use crate::config::{Config, Unfilled};
 
-/// How long one look may take.
+/// Timeout of one check.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub struct Doctor {
-    /// Whom to ask about the sender's domain, instead of this system's name servers: outside a network of one's own the
-    /// world may see other records.
+    /// Name server for the checks of the sender's domain, instead of those of this system. Servers inside a private
+    /// network may return other records than public ones.
     #[arg(long, value_name = "IP[:PORT]", value_parser = dns::server)]
     dns: Option<SocketAddr>,
 }
 
-/// How it stands with one thing.
+/// Result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
     Ok,
@@ -45,7 +45,7 @@ impl Health {
     }
 }
 
-/// What one look has found.
+/// Name, result and text of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Found {
     what: String,
@@ -91,7 +91,7 @@ impl Doctor {
     }
 }
 
-/// All that takes a connection, at the same time.
+/// Runs all checks that need a connection, concurrently.
 async fn look_outside(config: &Config, name_server: Option<SocketAddr>) -> Vec<Found> {
     let sender = sender::domain(config);
     let mut looks: Vec<(String, BoxFuture<'_, Found>)> = vec![
@@ -110,12 +110,12 @@ async fn look_outside(config: &Config, name_server: Option<SocketAddr>) -> Vec<F
         looks.push((name.clone(), Box::pin(outside::target(name, url, private))));
     }
     let bounded = looks.into_iter().map(|(what, look)| async move {
-        let late = |_| Found::fail(what, format!("no end within {} seconds", PATIENCE.as_secs()));
+        let late = |_| Found::fail(what, format!("timed out after {} seconds", PATIENCE.as_secs()));
         tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(late)
     });
     let server = tokio::time::timeout(PATIENCE, around::server(config));
     let (server, others) = futures_util::future::join(server, join_all(bounded)).await;
-    let late = |_| vec![Found::fail("server", format!("no end within {} seconds", PATIENCE.as_secs()))];
+    let late = |_| vec![Found::fail("server", format!("timed out after {} seconds", PATIENCE.as_secs()))];
     let mut found = server.unwrap_or_else(late);
     found.extend(others);
     found

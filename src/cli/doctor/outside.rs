@@ -1,4 +1,5 @@
-//! What is not on this machine: the mail relay, the provider, the shop, targets and rooms, and whose clock is right.
+//! Checks of other machines: the mail relay, the provider's API, the shop's API, webhook targets and chat rooms; and of
+//! this machine's clock against one of them.
 
 use std::time::Duration;
 
@@ -19,19 +20,19 @@ use crate::{
     ways,
 };
 
-/// Nobody has it.
+/// A customer id that does not exist.
 const MADE_UP: &str = "kyc-rules-doctor";
 
-/// How far this machine's clock may be from another's before it is worth a word, and before timers are wrong by it.
+/// Difference to another machine's clock from which the check warns, and from which it fails.
 const NOTED_MS: i64 = 30_000;
 const WRONG_MS: i64 = 5 * 60_000;
 
 pub async fn mail(config: &Config) -> Found {
     let Some(email) = &config.email else {
-        return Found::warn("mail", "the configuration says nothing about sending mails");
+        return Found::warn("mail", "the configuration has no `email`: no mail is sent");
     };
     let Some(transport) = email.transport.clone() else {
-        return Found::warn("mail", "the configuration says nothing about sending mails");
+        return Found::warn("mail", "the configuration has no `email.transport`: no mail is sent");
     };
     let is_file = matches!(transport, Transport::File(_));
     let step_timeout = Duration::from_secs(10);
@@ -46,22 +47,22 @@ pub async fn mail(config: &Config) -> Found {
         Err(SendError { text, scope: Scope::Relay(cause), .. }) => {
             Found::fail("mail", format!("{text}; {}", cause.advice()))
         }
-        // The relay may send all the same: it knows the sender's own mailboxes, and this address is none of them.
+        // The relay may accept other recipients: it may only know that this address is not one of its mailboxes.
         Err(SendError { text, scope: Scope::Recipient, .. }) => Found::warn(
             "mail",
-            format!("{text}: the sender's own address takes no mail, so no bounce and no answer arrives"),
+            format!("{text}: the sender's own address accepts no mail, so bounces and replies are lost"),
         ),
         Err(SendError { text, class: Class::Retry, .. }) => {
-            Found::warn("mail", format!("{text}, to a mail from the sender to itself; it may go well later"))
+            Found::warn("mail", format!("{text}, for a mail from the sender to itself; a later attempt may succeed"))
         }
-        Err(SendError { text, .. }) => Found::fail("mail", format!("{text}, to a mail from the sender to itself")),
+        Err(SendError { text, .. }) => Found::fail("mail", format!("{text}, for a mail from the sender to itself")),
     }
 }
 
 pub async fn provider(config: &Config) -> Found {
     let api = &config.provider.api;
     let Some(key) = &config.provider.api_key else {
-        let said = "without provider.api_key callbacks are believed: neither order nor forgery can be told";
+        let said = "without provider.api_key callbacks are believed: wrong order and forgery cannot be detected";
         return Found::warn("provider", said);
     };
     let asked = async {
@@ -70,10 +71,11 @@ pub async fn provider(config: &Config) -> Found {
         api.ask(&customer).await
     };
     match asked.await {
-        Ok(Answer::Unknown) => Found::ok("provider", format!("{api} takes the key")),
-        Ok(Answer::Known(_)) => {
-            Found::warn("provider", format!("{api} takes the key, and claims to know the customer {MADE_UP}"))
-        }
+        Ok(Answer::Unknown) => Found::ok("provider", format!("{api} accepts the key")),
+        Ok(Answer::Known(_)) => Found::warn(
+            "provider",
+            format!("{api} accepts the key, but returns a status for the made-up customer {MADE_UP}"),
+        ),
         Err(error) => Found::fail("provider", error.cause().full()),
     }
 }
@@ -81,25 +83,25 @@ pub async fn provider(config: &Config) -> Found {
 pub async fn directory(config: &Config) -> Found {
     let shop = match ways::shop(config, &[]) {
         Ok(Some((shop, _))) => shop,
-        Ok(None) => return Found::ok("directory", "nobody is asked for contacts"),
+        Ok(None) => return Found::ok("directory", "no lookup is configured"),
         Err(error) => return Found::fail("directory", error),
     };
-    let Ok(customer) = CustomerId::new(MADE_UP) else { return Found::fail("directory", "can't be asked") };
+    let Ok(customer) = CustomerId::new(MADE_UP) else { return Found::fail("directory", "cannot be queried") };
     match shop.ask(&customer).await {
         Ok(directory::Answer::Unknown) => {
-            Found::ok("directory", "the shop answers, and knows no customer that is made up")
+            Found::ok("directory", "the shop answers, and returns 404 for a made-up customer")
         }
         Ok(directory::Answer::Known(_)) => {
-            Found::warn("directory", format!("the shop has an address for the customer {MADE_UP}, who is made up"))
+            Found::warn("directory", format!("the shop returns an address for the made-up customer {MADE_UP}"))
         }
         Ok(directory::Answer::Odd(why)) => {
-            Found::warn("directory", format!("the shop's answer about a made-up customer should be 404, but {why}"))
+            Found::warn("directory", format!("the shop's answer for a made-up customer should be 404, but {why}"))
         }
         Err(error) => Found::fail("directory", error.text),
     }
 }
 
-/// Every target and room: its name, its URL, and whether it may be in a private network.
+/// Returns every target and room: its name, its URL, and whether its address may be private.
 pub fn targets(config: &Config) -> Vec<(String, SecretString, bool)> {
     let webhooks = config
         .webhooks
@@ -109,42 +111,42 @@ pub fn targets(config: &Config) -> Vec<(String, SecretString, bool)> {
     webhooks.chain(chats).collect()
 }
 
-/// Whether it can be connected to. Nothing is sent.
+/// Checks that a connection to the target can be opened. Sends no request.
 pub async fn target(name: String, url: SecretString, private: bool) -> Found {
     let (client, target) = match (client(private), Target::parse(url.expose_secret())) {
         (Ok(client), Ok(target)) => (client, target),
         (Err(error), _) | (_, Err(error)) => return Found::fail(name, error),
     };
     match client.connect(&target).await {
-        Ok(()) => Found::ok(name, format!("{target} can be connected to")),
+        Ok(()) => Found::ok(name, format!("connected to {target}")),
         Err(failure) => Found::fail(name, failure.text),
     }
 }
 
-/// So long for whose clock is right: who does not answer is told of elsewhere.
+/// Timeout for the clock check. A server that does not answer is reported by its own check.
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn client(private: bool) -> Result<Client, String> {
     Client::new(Reach { private, ..Reach::default() }).map_err(|error| error.to_string())
 }
 
-/// This machine's clock against that of somebody who is asked anyhow.
+/// Compares this machine's clock with that of the provider's API or of the shop's API.
 pub async fn clock(config: &Config) -> Found {
     let now = Clock::default().now();
     let Some((theirs, whose)) = date_elsewhere(config).await else {
-        return Found::ok("clock", format!("it is {now}; there is nobody to compare it with"));
+        return Found::ok("clock", format!("it is {now}; no other clock to compare with"));
     };
     let apart_ms = now.millis().saturating_sub(theirs.millis());
-    // Their answer names whole seconds.
-    let said = format!("it is {now}, {} s from what {whose} says", apart_ms.abs() / 1_000);
+    // The `Date` header has whole seconds.
+    let said = format!("it is {now}, {} s apart from the clock of {whose}", apart_ms.abs() / 1_000);
     match apart_ms.abs() {
         0..NOTED_MS => Found::ok("clock", said),
         NOTED_MS..WRONG_MS => Found::warn("clock", said),
-        _ => Found::fail("clock", format!("{said}: reminders would go at the wrong time")),
+        _ => Found::fail("clock", format!("{said}: reminders would be sent at the wrong time")),
     }
 }
 
-/// What the first of those says who are asked anyhow.
+/// Returns the time of the first server that answers: the provider's API, then the shop's API.
 async fn date_elsewhere(config: &Config) -> Option<(Timestamp, Target)> {
     let provider = config.provider.api_key.as_ref().map(|_| (config.provider.api.clone(), true));
     let shop = config.directory.lookup.as_ref().map(|lookup| (lookup.url.replace("{id}", MADE_UP), lookup.private));

@@ -1,8 +1,8 @@
-//! Whether other people's servers will believe the mails: what the sender's domain says in DNS about who may send in its name.
+//! Checks the SPF and DMARC records of the sender's domain, by which receivers judge its mails.
 //!
-//! SPF (RFC 7208) is looked at where it stands; what it includes is not followed, and no address is held against it: the one
-//! that the world sees is the relay's. DMARC (RFC 7489) is looked for at the domain, then at those above it. DKIM can't be
-//! looked at from here, since only the relay knows under which selector it signs.
+//! The SPF record (RFC 7208) is checked by itself: includes are not followed, and no address is checked, because
+//! receivers see the address of the relay. A DMARC record (RFC 7489) is searched at the domain and then at its parent
+//! domains. DKIM is not checked, because only the relay knows the selector of its key.
 
 use std::net::SocketAddr;
 
@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{actions::email::Transport, config::Config};
 
-/// The longest record that is shown whole.
+/// The maximum number of characters of a record that are printed.
 const SHOWN_CHARS: usize = 160;
 
-/// How many domains DMARC is looked for at, from the sender's own upwards.
+/// The maximum number of domains that are searched for DMARC, from the sender's domain upwards.
 const DOMAINS: usize = 8;
 
-/// The domain in whose name mails leave, if they leave at all.
+/// Returns the domain of the sender's address, or `None` if mails are not sent.
 pub fn domain(config: &Config) -> Option<String> {
     let email = config.email.as_ref()?;
     email.transport.as_ref().filter(|transport| !matches!(transport, Transport::File(_)))?;
@@ -31,7 +31,7 @@ pub async fn spf(domain: &str, server: Option<SocketAddr>) -> Found {
     match texts.await {
         Ok(Texts::Of(texts)) => judged_spf(domain, &texts),
         Ok(Texts::NoName) => {
-            Found::fail("spf", format!("DNS knows no domain {domain}: receivers refuse mails that come from it"))
+            Found::fail("spf", format!("the domain {domain} does not exist in DNS: receivers refuse mails from it"))
         }
         Err(error) => unanswered("spf", &error),
     }
@@ -52,26 +52,26 @@ pub async fn dmarc(domain: &str, server: Option<SocketAddr>) -> Found {
     looked.await.unwrap_or_else(|error: String| unanswered("dmarc", &error))
 }
 
-/// The domain and those above it, but for the top.
+/// Returns the domain and its parents, without the top-level domain.
 fn upwards(domain: &str) -> impl Iterator<Item = &str> {
     let parents = std::iter::successors(Some(domain), |at| at.split_once('.').map(|(_, above)| above));
     parents.enumerate().filter(|(nth, at)| *nth == 0 || at.contains('.')).map(|(_, at)| at).take(DOMAINS)
 }
 
 fn unanswered(what: &str, error: &str) -> Found {
-    Found::warn(what, format!("DNS does not answer, so this can't be looked at: {error}"))
+    Found::warn(what, format!("DNS does not answer, so this cannot be checked: {error}"))
 }
 
 fn judged_spf(domain: &str, texts: &[String]) -> Found {
     let records: Vec<&String> = texts.iter().filter(|text| is_spf(text)).collect();
     let record = match *records {
         [] => {
-            let said = format!("{domain} has no SPF record (TXT, `v=spf1 …`): many receivers take its mails for spam");
+            let said = format!("{domain} has no SPF record (TXT, `v=spf1 …`): many receivers treat its mails as spam");
             return Found::warn("spf", said);
         }
         [record] => record.to_ascii_lowercase(),
         _ => {
-            let said = format!("{domain} has {} SPF records, and receivers obey one only: join them", records.len());
+            let said = format!("{domain} has {} SPF records, but receivers accept only one: join them", records.len());
             return Found::fail("spf", said);
         }
     };
@@ -80,54 +80,54 @@ fn judged_spf(domain: &str, texts: &[String]) -> Found {
     let all = terms.iter().position(|term| term.trim_start_matches(['+', '-', '~', '?']) == "all");
     let redirected = terms.iter().any(|term| term.starts_with("redirect="));
     let (health, said) = match all.map(|at| (at, terms[at])) {
-        Some((_, "all" | "+all")) => (Health::Fail, format!("everybody may send in the name of {domain}: {shown}")),
-        Some((0, "-all" | "~all")) => (Health::Fail, format!("nobody may send in the name of {domain}: {shown}")),
+        Some((_, "all" | "+all")) => (Health::Fail, format!("every server may send in the name of {domain}: {shown}")),
+        Some((0, "-all" | "~all")) => (Health::Fail, format!("no server may send in the name of {domain}: {shown}")),
         Some((_, "-all" | "~all")) => (Health::Ok, format!("{domain}: {shown}")),
         None if redirected => (Health::Ok, format!("{domain}: {shown}")),
         Some(_) | None => {
             let said =
-                format!("{domain} leaves open who else may send; `~all` or `-all` at the end would say it: {shown}");
+                format!("{domain} does not exclude other servers; end the SPF record with `~all` or `-all`: {shown}");
             (Health::Warn, said)
         }
     };
     Found::new("spf", health, said)
 }
 
-/// `v=spf1` is a word of its own.
+/// Returns `true` if the first term of the record is `v=spf1`.
 fn is_spf(text: &str) -> bool {
     text.split_ascii_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("v=spf1"))
         && !text.starts_with(' ')
 }
 
-/// What the records at one domain say about the mails of `domain`, unless there are none.
+/// Checks the DMARC records at domain `at` for mails of `domain`. Returns `None` if there are none.
 fn judged_dmarc(domain: &str, at: &str, texts: &[String]) -> Option<Found> {
     let records: Vec<&String> = texts.iter().filter(|text| tag(text, "v").is_some_and(|v| v == "DMARC1")).collect();
     let record = match *records {
         [] => return None,
         [record] => record,
         _ => {
-            let said = format!("_dmarc.{at} has {} records, so receivers obey none: join them", records.len());
+            let said = format!("_dmarc.{at} has {} records, so receivers ignore all of them: join them", records.len());
             return Some(Found::fail("dmarc", said));
         }
     };
     let shown = shown(record);
     let policy = tag(record, "p").map(str::to_ascii_lowercase);
     if !matches!(policy.as_deref(), Some("none" | "quarantine" | "reject")) {
-        let said = format!("the record at _dmarc.{at} says no `p=none`, `p=quarantine` or `p=reject`: {shown}");
+        let said = format!("the record at _dmarc.{at} has no `p=none`, `p=quarantine` or `p=reject`: {shown}");
         return Some(Found::warn("dmarc", said));
     }
     let from_above = if at == domain { "" } else { ", which has no record of its own" };
-    Some(Found::ok("dmarc", format!("{domain}{from_above}: _dmarc.{at} says {shown}")))
+    Some(Found::ok("dmarc", format!("{domain}{from_above}: _dmarc.{at} has {shown}")))
 }
 
 fn no_dmarc(domain: &str) -> Found {
     let said = format!(
-        "{domain} has no DMARC record (TXT at _dmarc.{domain}): large receivers ask for one; `v=DMARC1; p=none` is the least"
+        "{domain} has no DMARC record (TXT at _dmarc.{domain}): large receivers require one; `v=DMARC1; p=none` is the minimum"
     );
     Found::warn("dmarc", said)
 }
 
-/// A tag's value in `v=DMARC1; p=none; …`. The version counts only where it comes first.
+/// Returns a tag's value from `v=DMARC1; p=none; …`. The version must be the first tag.
 fn tag<'a>(record: &'a str, name: &str) -> Option<&'a str> {
     let mut tags = record.split(';').filter_map(|tag| tag.split_once('='));
     let (key, value) = match name {
@@ -153,17 +153,17 @@ mod tests {
     }
 
     #[test]
-    fn an_spf_record_lets_somebody_send_and_not_everybody() {
+    fn an_spf_record_allows_some_servers_but_not_all() {
         for (records, health, word) in [
             (&["v=spf1 include:mail.example -all"][..], Health::Ok, "include:mail.example"),
             (&["google-site-verification=x", "V=SPF1 mx ~ALL"], Health::Ok, "mx ~all"),
             (&["v=spf1 redirect=_spf.mail.example"], Health::Ok, "redirect"),
-            (&["v=spf1 mx"], Health::Warn, "leaves open"),
-            (&["v=spf1 mx ?all"], Health::Warn, "leaves open"),
-            (&["v=spf1"], Health::Warn, "leaves open"),
-            (&["v=spf1 mx +all"], Health::Fail, "everybody"),
-            (&["v=spf1 all"], Health::Fail, "everybody"),
-            (&["v=spf1 -all"], Health::Fail, "nobody"),
+            (&["v=spf1 mx"], Health::Warn, "does not exclude"),
+            (&["v=spf1 mx ?all"], Health::Warn, "does not exclude"),
+            (&["v=spf1"], Health::Warn, "does not exclude"),
+            (&["v=spf1 mx +all"], Health::Fail, "every server"),
+            (&["v=spf1 all"], Health::Fail, "every server"),
+            (&["v=spf1 -all"], Health::Fail, "no server"),
             (&["v=spf1 mx -all", "v=spf1 a -all"], Health::Fail, "2 SPF records"),
             (&["v=spf10 mx -all", " v=spf1 mx -all", "spf1"], Health::Warn, "no SPF record"),
             (&[], Health::Warn, "no SPF record"),
@@ -175,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn a_dmarc_record_has_a_policy() {
+    fn a_dmarc_record_must_have_a_policy() {
         let judged = |records: &[&str]| judged_dmarc("shop.example", "shop.example", &texts(records));
         for (records, health, word) in [
             (&["v=DMARC1; p=none"][..], Health::Ok, "p=none"),
             (&["other", "v = DMARC1 ;P = Reject; rua=mailto:x@shop.example"], Health::Ok, "Reject"),
-            (&["v=DMARC1; rua=mailto:x@shop.example"], Health::Warn, "says no `p=none`"),
-            (&["v=DMARC1; p=all"], Health::Warn, "says no `p=none`"),
+            (&["v=DMARC1; rua=mailto:x@shop.example"], Health::Warn, "has no `p=none`"),
+            (&["v=DMARC1; p=all"], Health::Warn, "has no `p=none`"),
             (&["v=DMARC1; p=none", "v=DMARC1; p=reject"], Health::Fail, "2 records"),
         ] {
             let found = judged(records).expect("a record");
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn dmarc_is_looked_for_upwards_and_not_at_the_top() {
+    fn dmarc_is_searched_at_parents_but_not_at_the_top_level() {
         assert_eq!(
             upwards("a.kyc.shop.example").collect::<Vec<_>>(),
             ["a.kyc.shop.example", "kyc.shop.example", "shop.example"]
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn long_records_are_cut_where_a_character_ends() {
+    fn long_records_are_cut_at_a_character_boundary() {
         assert_eq!(shown(&"ä".repeat(161)), format!("{}…", "ä".repeat(160)));
         assert_eq!(shown("v=spf1"), "v=spf1");
     }

@@ -1,7 +1,7 @@
-//! What belongs to which status, and on which side of it.
+//! Assigns the cards to the statuses and their sides.
 //!
-//! Left of a status are the cards of the rules for whoever enters it, from anywhere or at first sight; right of it those for
-//! whoever stays, leaves, or comes from certain statuses.
+//! Left of a status are the cards of rules for customers who enter it from any status or at first sight. Right of it
+//! are those for customers who stay, leave, or come from certain statuses.
 
 use super::{
     super::{Diagram, Edge, Graph, Kind, Place},
@@ -9,26 +9,26 @@ use super::{
     style::Tone,
 };
 
-/// How far from a card's middle its two lines are, where it has two.
+/// Distance of a card's two lines from its middle.
 const APART: f64 = 7.0;
 
-/// A card and where it stands.
+/// A card and its position.
 pub(super) struct Placed<'g> {
     pub card: Card<'g>,
     pub y: f64,
     pub height: f64,
-    /// Blocks that it comes from, with the place of the port there; only for [`Tone::From`].
+    /// Indexes of the source blocks, each with the y position of its port; only for [`Tone::From`].
     pub sources: Vec<(usize, f64)>,
-    /// Where its track runs.
+    /// The x position of its vertical track.
     pub track_x: f64,
 }
 
-/// A status with what belongs to it.
+/// A status with its cards.
 pub(super) struct Block<'g> {
     pub name: String,
-    /// Some way begins here that has its card elsewhere.
+    /// Whether an edge starts here whose card belongs to another block.
     pub is_source: bool,
-    /// Not a status, but any of them.
+    /// Whether the block stands for any status.
     pub is_anywhere: bool,
     pub y: f64,
     pub height: f64,
@@ -41,7 +41,8 @@ impl Placed<'_> {
         self.y + self.height / 2.0
     }
 
-    /// Where a line comes in and where one goes out. A way from below comes in below, so that it does not cross itself.
+    /// The y positions of the incoming and the outgoing line. A line from below comes in below, so that it does not
+    /// cross the outgoing line.
     pub fn in_and_out(&self) -> (f64, f64) {
         let (above, below) = (self.middle() - APART, self.middle() + APART);
         let from_below = !self.sources.is_empty() && self.sources.iter().all(|(_, y)| *y > self.middle());
@@ -49,7 +50,7 @@ impl Placed<'_> {
     }
 }
 
-/// A block for each node, and before them one for `any` where something leads from anywhere to anywhere.
+/// Returns a block for each node. If an edge leads to any status, the first block stands for any status.
 pub(super) fn blocks<'g>(graph: &'g Graph, diagram: &'g Diagram) -> Vec<Block<'g>> {
     let anywhere = diagram.edges.iter().any(is_everywhere);
     let shift = usize::from(anywhere);
@@ -78,7 +79,7 @@ pub(super) fn blocks<'g>(graph: &'g Graph, diagram: &'g Diagram) -> Vec<Block<'g
         let Some(home) = blocks.get_mut(home) else { continue };
         let side = if to_left { &mut home.left } else { &mut home.right };
         let caption = caption(edge, diagram);
-        // The same rules on the way from another status: one card with two beginnings.
+        // The same rules from another status: they share one card with two sources.
         let twin = side.last_mut().filter(|last| tone == Tone::From && last.card.tone == tone);
         if let Some(twin) = twin.filter(|twin| twin.card.is_of(graph, &edge.rules)) {
             twin.card.caption = format!("{}, {}", twin.card.caption, caption.trim_start_matches("from "));
@@ -96,7 +97,7 @@ fn is_everywhere(edge: &Edge) -> bool {
     edge.to == Place::Any && !matches!(edge.from, Place::Node(_))
 }
 
-/// Whether an edge's card stands left, in which block, and what it is about.
+/// Returns whether an edge's card is on the left side, the index of its block, and its tone.
 fn home(edge: &Edge, shift: usize) -> (bool, usize, Tone) {
     let target = match edge.to {
         Place::Node(to) => to + shift,

@@ -1,4 +1,4 @@
-//! A card: the rules of one way, measured and drawn.
+//! A card: measures and draws the rules of one edge.
 
 use std::fmt::Write;
 
@@ -19,23 +19,23 @@ const CAPTION_HEIGHT: f64 = 25.0;
 const ICON_WIDTH: f64 = 17.0;
 const LEAST_WIDTH: f64 = 190.0;
 const MOST_WIDTH: f64 = 340.0;
-/// What a rule does takes no more lines than this.
+/// Maximum number of lines for a rule's actions.
 const MOST_LINES: usize = 3;
 
 pub(super) struct Card<'g> {
     pub tone: Tone,
-    /// `from any other status`, `after 48h, 5d`.
+    /// For example `from any other status` or `after 48h, 5d`.
     pub caption: String,
-    /// No rule on it acts.
+    /// Whether no rule on the card is live.
     pub idle: bool,
     labels: Vec<&'g Label>,
 }
 
 struct Row<'c> {
     label: &'c Label,
-    /// The first of its group here.
+    /// Whether this is the first rule of its group on the card.
     opens_group: bool,
-    /// The next one here is of its group, too.
+    /// Whether the next rule on the card is of the same group.
     goes_on: bool,
     lines: Vec<String>,
 }
@@ -45,12 +45,12 @@ impl<'g> Card<'g> {
         Self { tone, caption, idle: graph.is_idle(rules), labels: graph.labelled(rules).collect() }
     }
 
-    /// Whether it is about exactly these rules.
+    /// Whether the card shows exactly these rules.
     pub fn is_of(&self, graph: &'g Graph, rules: &'g [usize]) -> bool {
         self.labels.iter().copied().eq(graph.labelled(rules))
     }
 
-    /// As wide as its texts, within bounds.
+    /// The width of the card's texts, within bounds.
     pub fn natural_width(&self) -> f64 {
         let icon = if self.tone.icon().is_some() { ICON_WIDTH } else { 0.0 };
         let mut widest = icon + width(&self.caption) * CAPTION_SIZE;
@@ -89,7 +89,7 @@ impl<'g> Card<'g> {
         let height = self.height(card_width);
         let idle = if self.idle { " idle" } else { "" };
         let tone = self.tone.class();
-        // Writing to a text can't fail.
+        // Writing to a `String` never fails.
         let _ = writeln!(
             out,
             r#"<rect class="card{idle}" x="{x:.1}" y="{y:.1}" width="{card_width:.1}" height="{height:.1}" rx="8"/>"#
@@ -183,14 +183,14 @@ fn condition_line(label: &Label) -> String {
     if label.condition.is_empty() { String::new() } else { format!("if {}", label.condition) }
 }
 
-/// Everything, for whoever points at it.
+/// The full text about a rule, shown as a tooltip.
 fn told(label: &Label) -> String {
     let about = label.about.as_ref().map_or_else(String::new, |about| format!("{about} · "));
     let condition = if label.condition.is_empty() { String::new() } else { format!("if {} · ", label.condition) };
     shortened(&format!("{about}{condition}{} · {}", label.does.join(", "), label.place), 500)
 }
 
-/// In lines of this width, with the number of those that find no room.
+/// Wraps the actions into lines of this width; the last line gives the number of actions that do not fit.
 fn wrapped(does: &[String], most: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (nth, action) in does.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Draws what has its place: first the long lines, then the short ones that cross them, then what they lead to.
+//! Draws a finished layout: first the long lines, then the short lines that cross them, then nodes and cards.
 
 use std::fmt::Write;
 
@@ -44,14 +44,14 @@ pub(super) fn diagram(layout: &Layout<'_>, out: &mut String) {
     }
 }
 
-/// What comes from one place, on one upright line with a branch to each card.
+/// Draws the edges from `any` or `new`: one vertical line with a branch to each card.
 fn trunk(layout: &Layout<'_>, x: f64, tone: Tone, out: &mut String) {
     let cards: Vec<&Placed<'_>> =
         layout.blocks.iter().flat_map(|block| &block.left).filter(|placed| placed.card.tone == tone).collect();
     let (Some(first), Some(last)) = (layout.blocks.first(), cards.last()) else { return };
     let top = first.y - 18.0 - PLACE_HEIGHT;
     let class = tone.class();
-    // Writing to a text can't fail.
+    // Writing to a `String` never fails.
     let _ = writeln!(
         out,
         r#"<path class="line {class}" d="M{x:.1} {:.1}V{:.1}"/>"#,
@@ -67,7 +67,7 @@ fn trunk(layout: &Layout<'_>, x: f64, tone: Tone, out: &mut String) {
     place(name, x - PLACE_WIDTH / 2.0, top, out);
 }
 
-/// The lines of a card right of its status.
+/// Draws the lines of a card on the right side of its status.
 fn right(layout: &Layout<'_>, placed: &Placed<'_>, out: &mut String) {
     let node_end = layout.node_x + layout.node_width;
     let y = placed.middle();
@@ -93,17 +93,17 @@ fn classes(placed: &Placed<'_>) -> String {
     format!("{}{idle}", placed.card.tone.class())
 }
 
-/// Through these points, with round corners. `over`: what its last part crosses is seen to pass below.
+/// Draws a line through these points, with round corners. `over`: lines that its last part crosses appear below it.
 fn line(points: &[Point], placed: &Placed<'_>, over: bool, out: &mut String) {
     if over && let [.., from, to] = points {
-        // Not to the very ends, where it would cut what it touches.
+        // The halo ends before the ends of the line, so that it does not cut shapes that the line touches.
         let inward = 6.0_f64.copysign(to.0 - from.0);
         let _ = writeln!(out, r#"<path class="halo" d="M{:.1} {:.1}H{:.1}"/>"#, from.0 + inward, to.1, to.0 - inward);
     }
     let _ = writeln!(out, r#"<path class="line {}" d="{}"/>"#, classes(placed), path(points));
 }
 
-/// A line with a head at its end, which is level.
+/// Draws a horizontal line with an arrowhead.
 fn arrow(points: &[Point; 2], placed: &Placed<'_>, out: &mut String) {
     let [start, (x, y)] = *points;
     let back = if start.0 < x { -1.0 } else { 1.0 };
@@ -133,7 +133,7 @@ fn path(points: &[Point]) -> String {
     path
 }
 
-/// A corner's length from one point to another, or half of the way.
+/// Returns the point at one corner length from a point towards another, at most half of the distance.
 fn toward(from: Point, to: Point) -> Point {
     let (across, down) = (to.0 - from.0, to.1 - from.1);
     let length = across.hypot(down);

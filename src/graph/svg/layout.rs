@@ -1,7 +1,7 @@
-//! Where everything stands.
+//! Computes the positions of all shapes.
 //!
-//! Statuses stand below each other in a column, each as high as what belongs to it. A card has its place to itself, so that no
-//! text meets another; a way between two statuses has an upright track to itself as far as it goes.
+//! Statuses form a column; each is as high as its cards. Cards do not overlap. Each edge between two statuses has a
+//! vertical track that no other edge uses at the same height.
 
 use super::{
     super::{Diagram, Graph, text::mono_width},
@@ -12,17 +12,17 @@ use super::{
 const GAP: f64 = 12.0;
 const BLOCK_GAP: f64 = 26.0;
 const LEAST_BLOCK: f64 = 44.0;
-/// Between two ports of one status.
+/// Distance between two ports of one status.
 pub(super) const PORT: f64 = 14.0;
 pub(super) const TRACK: f64 = 12.0;
-/// Between a node and its cards, at least: room for an arrow.
+/// Minimum distance between a node and its cards, so that an arrow fits.
 const AISLE: f64 = 52.0;
 pub(super) const PLACE_WIDTH: f64 = 84.0;
 pub(super) const PLACE_HEIGHT: f64 = 26.0;
 
 pub(super) struct Layout<'g> {
     pub blocks: Vec<Block<'g>>,
-    /// The upright line that everything from anywhere hangs on; likewise for first sights.
+    /// The x position of the vertical line for edges from `any`. `new_x` is the same for `new`.
     pub any_x: Option<f64>,
     pub new_x: Option<f64>,
     pub left_x: f64,
@@ -31,7 +31,7 @@ pub(super) struct Layout<'g> {
     pub node_width: f64,
     pub right_x: f64,
     pub right_width: f64,
-    /// Where `any other` stands, for those who leave.
+    /// The x position of `any other`, the target of leaving customers.
     pub other_x: Option<f64>,
     pub right_end: f64,
     pub bottom: f64,
@@ -84,7 +84,7 @@ fn widest<'p, 'g: 'p>(cards: impl Iterator<Item = &'p Placed<'g>>) -> f64 {
     cards.map(|placed| placed.card.natural_width()).fold(0.0, f64::max)
 }
 
-/// One block below the other, the cards of each in the middle of its height. Answers where the last one ends.
+/// Stacks the blocks and centres the cards in each. Returns the bottom of the last block.
 fn stack(blocks: &mut [Block<'_>], top: f64) -> f64 {
     let mut ports: Vec<(usize, usize)> = vec![(0, 0); blocks.len()];
     let targets: Vec<(usize, usize)> = blocks
@@ -122,7 +122,7 @@ fn stack(blocks: &mut [Block<'_>], top: f64) -> f64 {
     y - BLOCK_GAP
 }
 
-/// Ways up leave a status above its cards, ways down below them.
+/// Places the ports: edges that go up leave a status above its cards, edges that go down below them.
 fn ports_of(blocks: &mut [Block<'_>], ports: &[(usize, usize)]) {
     let edges: Vec<(f64, f64)> = blocks
         .iter()
@@ -150,7 +150,7 @@ fn count(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-/// Gives each way the track nearest to the nodes that is free as far as it goes, short ways first. Answers how many there are.
+/// Gives each edge the free track nearest to the nodes, short edges first. Returns the number of tracks.
 fn tracks(blocks: &mut [Block<'_>], first_x: f64) -> f64 {
     let mut ways: Vec<&mut Placed<'_>> =
         blocks.iter_mut().flat_map(|block| &mut block.right).filter(|placed| !placed.sources.is_empty()).collect();
@@ -198,7 +198,7 @@ mod tests {
         areas
     }
 
-    /// Sixty rules about everything.
+    /// Returns sixty rules with all forms of triggers.
     fn many() -> String {
         let names = ["CREATED", "KYC_NEEDED", "PENDING_KYC_DATA", "KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER"];
         let rule = |nth: usize| {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stands_on_anything_else() {
+    fn shapes_do_not_overlap() {
         let graph = graph(&many());
         let layout = Layout::of(&graph, &graph.statuses, 10.0, 10.0);
         let areas = areas(&layout);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_begins_at_its_status_and_has_its_track_to_itself() {
+    fn every_edge_starts_at_its_status_and_has_its_own_track() {
         let graph = graph(&many());
         let layout = Layout::of(&graph, &graph.statuses, 10.0, 10.0);
         let mut seen: Vec<(f64, f64, f64)> = Vec::new();

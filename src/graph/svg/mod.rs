@@ -1,4 +1,4 @@
-//! The picture by itself: one SVG without scripts, with the system's own letters, for light and dark.
+//! Writes the graph as one SVG without scripts, with system fonts, for light and dark mode.
 
 mod block;
 mod card;
@@ -15,7 +15,7 @@ use layout::Layout;
 const MARGIN: f64 = 32.0;
 const HEADER: f64 = 88.0;
 
-/// An SVG document.
+/// Returns an SVG document.
 pub fn svg(graph: &Graph) -> String {
     let main = Layout::of(graph, &graph.statuses, MARGIN, HEADER);
     let box_top = main.bottom + 36.0;
@@ -29,7 +29,7 @@ pub fn svg(graph: &Graph) -> String {
     }
     let (width, height) = (right + MARGIN, bottom + MARGIN);
     let mut out = String::new();
-    // Writing to a text can't fail.
+    // Writing to a `String` never fails.
     let _ = writeln!(
         out,
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" role="img" aria-labelledby="what how">"#
@@ -72,7 +72,7 @@ fn summary(graph: &Graph) -> String {
         }
     }
     if shadow + paused > 0 {
-        text.push_str("; what does not act is grey, and dashed where nothing does");
+        text.push_str("; rules that do not act are grey, lines without an acting rule are dashed");
     }
     text
 }

@@ -1,17 +1,17 @@
-//! Colours and letters, for light and for dark.
+//! Colours and fonts for light and dark mode.
 
-/// What a line and a card are about; each has a colour of its own.
+/// The kind of an edge. Each kind has its own colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tone {
-    /// From any other status.
+    /// A move from any other status.
     Enter,
-    /// At first sight.
+    /// The first observation.
     First,
-    /// From certain statuses.
+    /// A move from certain statuses.
     From,
     Same,
     Stay,
-    /// To any other status.
+    /// A move to any other status.
     Leave,
 }
 
@@ -27,10 +27,10 @@ impl Tone {
         }
     }
 
-    /// A mark of 11 by 11 before the caption, drawn from the middle of its left edge.
+    /// Path of an icon of 11 by 11 before the caption, starting at the middle of its left edge.
     pub const fn icon(self) -> Option<&'static str> {
         match self {
-            // A circle that is open where its arrow points.
+            // An open circle with an arrowhead.
             Self::Same => Some("m9.6 -2.4a5 5 0 1 0 .4 3.6m.4 -6.6v3.2h-3.2"),
             // A clock.
             Self::Stay => Some("a5.2 5.2 0 1 0 10.4 0a5.2 5.2 0 1 0 -10.4 0m5.2 -3.2v3.2l2.2 1.4"),
@@ -123,7 +123,7 @@ impl Palette {
     }
 }
 
-/// The whole style sheet.
+/// Returns the whole style sheet.
 pub(super) fn sheet() -> String {
     let light = LIGHT.rules(TONES.iter().map(|(tone, light, _)| (*tone, *light)));
     let dark = DARK.rules(TONES.iter().map(|(tone, _, dark)| (*tone, *dark)));

@@ -1,4 +1,4 @@
-//! The channels that are paused by their brakes, as scripts read them.
+//! The channels that are paused by their brakes, in the format of the API.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,11 @@ use crate::{
     rules::RuleId,
 };
 
-/// So many of the newest jobs that wait say which rule has the most: `status` is asked for often.
+/// The number of waiting jobs, newest first, that are counted to find the rule with the most. Limited because `status`
+/// is requested often.
 const LOOKED_AT: usize = 2_000;
 
-/// Of each channel that its brake has paused, the rule with the most jobs that wait.
+/// For each channel paused by its brake: the rule with the most waiting jobs.
 pub type MostWaiting = BTreeMap<Channel, RuleId>;
 
 impl Admin {
@@ -33,18 +34,18 @@ impl Admin {
     }
 }
 
-/// A channel that its brake has paused, until an operator resumes it.
+/// A channel that its brake has paused until an operator resumes it.
 #[derive(Serialize)]
 pub struct BrakeShape {
     channel: String,
     since: String,
     /// As configured: `1000 per 1h`.
     brake: String,
-    /// How much each rule had ordered, the most first.
+    /// The number of orders of each rule, largest first.
     orders: Vec<OrdersShape>,
-    /// All that in a line.
+    /// All of the above in one line.
     said: String,
-    /// How an operator goes on.
+    /// The next steps for the operator.
     hint: String,
 }
 

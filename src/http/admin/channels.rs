@@ -1,4 +1,4 @@
-//! The ways out: pausing and resuming them, and what their brakes have stopped.
+//! The channels: pausing and resuming them, and the problems that brakes have caused.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -29,12 +29,12 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ResumeQuery {
-    /// What this rule has ordered and has not left is dropped first.
+    /// Drops the jobs of this rule that have not been sent yet, before the channel resumes.
     drop_rule: Option<String>,
-    /// Nothing is done: the answer says what would be.
+    /// Changes nothing; the response shows what would happen.
     #[serde(default)]
     dry: bool,
-    /// Of a channel that its brake has paused: how many jobs may go at most, or `all`.
+    /// For a channel paused by its brake: the maximum number of jobs to release, or `all`.
     confirm: Option<String>,
 }
 
@@ -43,9 +43,9 @@ struct ResumeQuery {
 struct ResumeShape {
     channel: Channel,
     paused: bool,
-    /// Why its brake has paused it; `None`: it has not.
+    /// The brake that has paused it; `None` if no brake has.
     brake: Option<BrakeShape>,
-    /// How many jobs of each rule wait in it.
+    /// The number of waiting jobs of each rule.
     waiting: Vec<WaitingShape>,
     drops: u64,
     releases: u64,
@@ -64,7 +64,7 @@ impl ResumeShape {
             self.waiting.iter().filter(|of| !of.drop).map(|of| format!("{} {}", of.rule, of.count)).collect();
         let rules = if rules.is_empty() { String::new() } else { format!(": {}", rules.join(", ")) };
         let jobs = if self.releases == 1 { "job" } else { "jobs" };
-        format!("{} {jobs} would go{rules}", self.releases)
+        format!("{} {jobs} would be released{rules}", self.releases)
     }
 }
 
@@ -87,8 +87,8 @@ impl Admin {
     fn channel(&self, name: &str) -> Result<Channel, Problem> {
         Channel::parse(name).filter(|channel| self.channels.contains(channel)).ok_or_else(|| {
             let known: Vec<String> = self.channels.iter().map(Channel::to_string).collect();
-            let known = if known.is_empty() { "none is configured".to_owned() } else { known.join(", ") };
-            Problem::new(Kind::NotFound).detail(format!("there is no channel {name:?}; there are: {known}"))
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Problem::new(Kind::NotFound).detail(format!("there is no channel {name:?}; configured channels: {known}"))
         })
     }
 
@@ -97,13 +97,13 @@ impl Admin {
         Ok(answer(StatusCode::OK, &self.govern(Act::PauseChannel(channel)).await?))
     }
 
-    /// A channel that its brake has paused is resumed only for a number of jobs that the caller has seen.
+    /// Resumes a channel. If its brake has paused it, the caller must confirm the number of jobs to release.
     async fn resume_channel(&self, Part(name): Part, query: ResumeQuery) -> Answered {
         let channel = self.channel(&name)?;
         let rule = query.drop_rule.as_deref().map(jobs::rule).transpose()?;
         let would = self.would_resume(&channel, rule.as_ref()).await?;
         if let Some(rule) = rule.as_ref().filter(|_| would.drops == 0) {
-            // A mistyped rule does not mean that its mails may go.
+            // A mistyped rule id must not release the mails of the intended rule.
             return Err(unprocessable(self.nothing_of(&channel, rule.as_str()).await?));
         }
         if query.dry {
@@ -141,15 +141,15 @@ impl Admin {
     async fn nothing_of(&self, channel: &Channel, rule: &str) -> Result<String, Problem> {
         let waiting = self.waiting_in(channel, usize::MAX).await?;
         let names = waiting.iter().map(|(rule, count)| format!("{rule} ({count})")).collect::<Vec<_>>().join(", ");
-        let names = if names.is_empty() { "no rule".to_owned() } else { names };
+        let names = if names.is_empty() { "none".to_owned() } else { names };
         let meant = did_you_mean(rule, waiting.keys().map(RuleId::as_str));
         let meant = meant.map(|meant| format!(" Did you mean {meant}?")).unwrap_or_default();
         Ok(format!(
-            "nothing that rule {rule} has ordered waits in channel {channel}, so it was not resumed.{meant} What waits is of {names}"
+            "no job of rule {rule} waits in channel {channel}, so it was not resumed.{meant} Waiting jobs: {names}"
         ))
     }
 
-    /// How many jobs of each rule wait, by about so many of the newest.
+    /// Returns the number of waiting jobs of each rule. Counts the newest first and stops after about `at_most`.
     pub(super) async fn waiting_in(&self, channel: &Channel, at_most: usize) -> Result<BTreeMap<RuleId, u64>, Problem> {
         let store = self.store()?;
         let (mut waiting, mut looked_at) = (BTreeMap::new(), 0);
@@ -171,7 +171,7 @@ impl Admin {
         Ok(waiting)
     }
 
-    /// Drops what a rule has ordered of a channel and has not left. Says how much.
+    /// Drops the jobs of a rule in a channel that have not been sent yet. Returns how many.
     async fn drop_of_rule(&self, channel: &Channel, rule: &RuleId) -> Result<u64, Problem> {
         let store = self.store()?;
         let mut dropped = 0;
@@ -196,25 +196,25 @@ impl Admin {
                 }
             }
         }
-        tracing::info!(%channel, %rule, dropped, "what a rule had ordered was dropped by hand");
+        tracing::info!(%channel, %rule, dropped, "an operator dropped the jobs of a rule");
         Ok(dropped)
     }
 
-    /// What a person must look at that is no job.
+    /// Returns the problems for an operator that are not about a job.
     fn of_the_service(&self) -> Result<Vec<Value>, Problem> {
         let gone = self.store()?.channels_waited_for().into_iter().filter(|channel| !self.channels.contains(channel));
         let gone = gone.map(|channel| {
             let reason = format!(
-                "jobs wait for {channel}, which is not in the configuration: configure it, or `kyc-rules drop` them; \
-                 `kyc-rules jobs --channel {channel}` names them"
+                "jobs wait for {channel}, which is not configured: configure it, or drop them with `kyc-rules drop`; \
+                 `kyc-rules jobs --channel {channel}` lists them"
             );
             json!({"problem": "channel_gone", "reason": reason})
         });
         let key = self.house.asker().and_then(|asker| asker.trouble()).filter(|trouble| trouble.lasting);
         let key = key.map(|trouble| json!({"problem": "provider_key", "code": trouble.code, "reason": trouble.text}));
         let clock = self.clock.is_in_doubt().then(|| {
-            let reason = "the clock has jumped by more than 5 minutes: timers and limits wait for `kyc-rules resume --clock`, \
-                          or until it has lasted 15 minutes";
+            let reason = "the clock has jumped by more than 5 minutes: timers and limits wait until an operator runs \
+                          `kyc-rules resume --clock`, or for 15 minutes";
             json!({"problem": "clock", "reason": reason})
         });
         let unanswered = self.unanswered_in_all()?.into_iter().chain(self.unanswered_timers());
@@ -232,7 +232,7 @@ impl Admin {
     }
 }
 
-/// Whether the caller has seen how many jobs a braked channel lets go.
+/// Checks that the caller has confirmed the number of jobs that a braked channel would release.
 fn confirmed(would: &ResumeShape, confirm: Option<&str>) -> Result<(), Problem> {
     let Some(brake) = &would.brake else { return Ok(()) };
     let (channel, releases) = (&would.channel, would.releases);

@@ -1,4 +1,4 @@
-//! Asking the provider's API by hand, and deciding in its place.
+//! Requests from operators to ask the provider's API about a customer, or to decide without it.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ use crate::{
     provider::{AskError, Asked, Asker},
 };
 
-/// How to refresh; an empty body asks the API.
+/// The body of a refresh request. An empty body asks the API.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Refresh {
-    /// The newest callback that waits is right, whatever the API says.
+    /// Accepts the newest waiting callback, whatever the API says.
     #[serde(default)]
     believe: bool,
-    /// What the API says becomes memory, where there is none yet; no rule sees it.
+    /// Stores the API's answer as the customer's state if there is none yet. No rule is evaluated.
     #[serde(default)]
     import: bool,
 }
@@ -50,7 +50,7 @@ impl Admin {
             (receipt, None)
         } else if how.import {
             match asker(self.house.asker())?.import(&customer).await {
-                // Whoever imports many does not stop at one.
+                // An import of many customers continues after a failure.
                 Asked::Failed { error, again_ms } => {
                     let trouble = self.house.asker().and_then(|asker| asker.trouble());
                     let everybody = trouble.is_some_and(|trouble| trouble.lasting);
@@ -64,7 +64,7 @@ impl Admin {
         let verdict = match receipt {
             Receipt::Seen(verdict) => Some(verdict.name()),
             Receipt::Unchanged if how.believe => {
-                return Err(Problem::new(Kind::Conflict).detail("no callback of this customer waits to be confirmed"));
+                return Err(Problem::new(Kind::Conflict).detail("no callback of this customer waits for confirmation"));
             }
             Receipt::Unchanged => Some(Verdict::Duplicate.name()),
             _ => None,
@@ -80,11 +80,11 @@ impl Admin {
 }
 
 pub(super) fn asker(asker: Option<&Arc<Asker>>) -> Result<&Arc<Asker>, Problem> {
-    let no_key = "the provider's API can't be asked: there is no `provider.api_key` in the configuration";
+    let no_key = "the provider's API cannot be used: `provider.api_key` is not configured";
     asker.ok_or_else(|| Problem::new(Kind::Conflict).detail(no_key))
 }
 
-/// What came of it, and whether the provider knows the customer.
+/// Returns the receipt, and whether the provider knows the customer.
 fn answered(asked: Asked) -> Result<(Receipt, Option<bool>), Problem> {
     match asked {
         Asked::Answered { receipt, known } => Ok((receipt, Some(known))),
@@ -93,7 +93,7 @@ fn answered(asked: Asked) -> Result<(Receipt, Option<bool>), Problem> {
     }
 }
 
-/// `everybody`: it will be the same with all others.
+/// `everybody`: the request would fail for all other customers, too.
 fn failed(customer: &CustomerId, error: &AskError, again_ms: i64, everybody: bool) -> Response {
     let shape = json!({
         "customer": customer,

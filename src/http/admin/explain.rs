@@ -1,4 +1,5 @@
-//! Why: of a customer, each event with what every rule made of it; of a made-up event, what the rules in force would make of it.
+//! Explanations: for a customer, each event with the result of every rule; for a hypothetical event, what the current
+//! rules would do.
 
 use std::sync::Arc;
 
@@ -30,9 +31,9 @@ struct EventShape {
     at: String,
     source: &'static str,
     verdict: Option<Verdict>,
-    /// As rules name it: `KYC_PENDING -> SOFT_KYC_FAILED`, `PENDING_KYC_DATA for 48h`.
+    /// In the syntax of rules: `KYC_PENDING -> SOFT_KYC_FAILED`, `PENDING_KYC_DATA for 48h`.
     event: String,
-    /// What an operator did, in words: `believed by hand`.
+    /// What an operator did: `believed by hand`.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
     rule_set: Option<String>,
@@ -56,7 +57,7 @@ impl Admin {
     async fn explain_customer(&self, query: ExplainQuery) -> Answered {
         let (store, id) = (self.store()?, customer_id(&query.customer)?);
         if store.customer(&id).map_err(unreadable)?.is_none() {
-            return Err(Problem::new(Kind::NotFound).detail("nothing of this customer is known"));
+            return Err(Problem::new(Kind::NotFound).detail("this customer is unknown"));
         }
         let page = settled(store.timeline(&id, query.before, PAGE).map_err(unreadable)?);
         let jobs = store.jobs_of(&id).map_err(unreadable)?;
@@ -78,7 +79,8 @@ impl Admin {
             Some(hash) => self.rulebook()?.set(hash).map_err(unreadable)?,
             None => None,
         };
-        // What was paused, in shadow or over its limit then is in the record; what is so by now does not count.
+        // The record contains which rules were paused, in shadow mode or over their limit at that time. Their present
+        // state does not count.
         let rules = set.map(|set| of_event(&set, &entry.effects, before));
         Ok(EventShape {
             number: entry.number,

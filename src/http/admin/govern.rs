@@ -1,4 +1,4 @@
-//! What people do to rules and the clock: pausing, resuming, and sending what was left behind.
+//! Operations on rules and the clock: pausing, resuming, and sending a backlog.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::{
     store::{Overdue, StayPlace, Store},
 };
 
-/// How many customers of a backlog are looked at at once.
+/// The number of customers of a backlog that are read at once.
 const PAGE: usize = 500;
 
-/// How many of them are named; the rest is counted.
+/// The maximum number of customers that the response lists; the rest is only counted.
 const NAMED: usize = 1_000;
 
 #[derive(Serialize)]
@@ -29,9 +29,9 @@ struct RuleShape {
     id: String,
     about: Option<String>,
     group: Option<String>,
-    /// `live`, `shadow` or `paused`, by the file and by people.
+    /// `live`, `shadow` or `paused`, as the file and the operators set it.
     mode: &'static str,
-    /// Since when people have paused it.
+    /// The time since which operators have paused it.
     paused_since: Option<String>,
     when: Vec<String>,
     r#if: Option<String>,
@@ -40,7 +40,7 @@ struct RuleShape {
     line: u32,
 }
 
-/// One customer of a rule's backlog.
+/// One customer in a rule's backlog.
 #[derive(Serialize)]
 struct Left {
     customer: CustomerId,
@@ -84,9 +84,9 @@ impl Admin {
         Ok(json(StatusCode::OK, &self.govern(Act::PauseRule(rule.id.clone())).await?))
     }
 
-    /// Also of a rule that has gone: somebody may want to clear up before it comes back.
+    /// Also accepts a rule that no longer exists, so that an operator can resume it before it is added again.
     async fn resume_rule(&self, Part(id): Part) -> Answered {
-        let rule = RuleId::new(&id).ok_or_else(|| malformed(format!("{id:?} is no name of a rule")))?;
+        let rule = RuleId::new(&id).ok_or_else(|| malformed(format!("{id:?} is not a valid rule id")))?;
         let is_paused = self.standing()?.paused_rules().any(|(paused, _)| *paused == rule);
         if !is_paused {
             known(&self.rulebook()?.current(), &id)?;
@@ -158,15 +158,15 @@ impl Admin {
     }
 }
 
-/// The ways out that the rule orders something of.
+/// Returns the channels that the rule orders jobs for.
 fn channels_of(rule: &Rule) -> Vec<Channel> {
     rule.actions.iter().filter(|action| !action.recipient().is_empty()).map(Channel::of).collect()
 }
 
-/// Where the rule waits, and its shortest duration there.
+/// Returns the stays that the rule waits in, each with its shortest duration in milliseconds.
 fn shortest(set: &RuleSet, rule: &RuleId) -> Vec<(Stay, i64)> {
     let mut shortest: Vec<(Stay, i64)> = Vec::new();
-    // Those of one stay come together, the shortest first.
+    // Timers of one stay are adjacent, the shortest first.
     for timer in set.timers().iter().filter(|timer| timer.rule == *rule) {
         if shortest.last().is_none_or(|(stay, _)| *stay != timer.stay) {
             shortest.push((timer.stay.clone(), timer.after.ms()));

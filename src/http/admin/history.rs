@@ -1,4 +1,4 @@
-//! The recorded history as it is, and through edited rules.
+//! The recorded history, unchanged or evaluated with edited rules.
 
 use std::sync::Arc;
 
@@ -21,17 +21,17 @@ use crate::{
     source::{Duration, Files},
 };
 
-/// Past so many jobs nobody needs to know how many there are.
+/// The number of jobs after which counting stops.
 const MOST_COUNTED: u64 = 1_000_000;
 
-/// Rules of this size are edited by a program.
+/// The maximum size of edited rules, in bytes.
 const MAX_RULES_BYTES: usize = 32 << 20;
 
-/// Edited rules that may be saved.
+/// Edited rules to preview before they are saved.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
-    /// Absent: the files as they lie on the server's disk.
+    /// If absent: the files in the rules directory on the server.
     rules: Option<Files>,
 }
 
@@ -39,9 +39,10 @@ struct Saved {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Edited {
-    /// By path below the rules directory; absent: the files as they lie on the server's disk.
+    /// File contents by path relative to the rules directory. If absent: the files in the rules directory on the
+    /// server.
     rules: Option<Files>,
-    /// As `30d`.
+    /// A duration such as `30d`.
     since: String,
 }
 
@@ -64,7 +65,7 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
 }
 
 impl Admin {
-    /// Records in their order, as the journal has them.
+    /// Returns records in the order of the journal.
     async fn records(&self, query: RecordsQuery) -> Answered {
         let max = query.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
         let entries = self.store()?.records(query.from.unwrap_or(1), max).await.map_err(unreadable)?;
@@ -77,11 +78,11 @@ impl Admin {
     async fn rule_set(&self, Part(hash): Part) -> Answered {
         match self.store()?.rule_set(&hash).map_err(unreadable)? {
             Some(files) => Ok(answer(StatusCode::OK, &json!({"hash": hash, "files": files}))),
-            None => Err(Problem::new(Kind::NotFound).detail("no record names such a rule set")),
+            None => Err(Problem::new(Kind::NotFound).detail("no record refers to this rule set")),
         }
     }
 
-    /// What saving these rules would change.
+    /// Returns what saving these rules would change.
     async fn impact(&self, body: Bytes) -> Answered {
         let Saved { rules } = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
         let rulebook = self.rulebook()?;
@@ -114,7 +115,7 @@ impl Admin {
             for entry in entries {
                 backtest.live(&Recorded { number: entry.number, at: entry.at, effects: entry.effects });
             }
-            // Whoever else is served by this thread goes first.
+            // Lets other tasks of this thread run.
             tokio::task::yield_now().await;
         }
         let paused = self.standing()?.paused_rules().map(|(rule, _)| rule.to_string()).collect();

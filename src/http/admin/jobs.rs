@@ -1,4 +1,4 @@
-//! Jobs: listing them, and what people do to them, one by one or all problems of a kind at once.
+//! Jobs: listing them, and the operations on one job or on all matching problems.
 
 use std::sync::Arc;
 
@@ -27,10 +27,10 @@ use crate::{
     store::{JobFilter, Page, Since, Store},
 };
 
-/// How many problems are acted on at once.
+/// The number of problems that are read and acted on at once.
 const AT_ONCE: usize = 500;
 
-/// How many of them are shown.
+/// The maximum number of examples in the response.
 const EXAMPLES: usize = 5;
 
 #[derive(Default, Deserialize)]
@@ -45,7 +45,8 @@ pub(super) struct JobsQuery {
 }
 
 impl JobsQuery {
-    /// The customer that is asked for, and how many rows; `None` where only jobs of a rule or a channel are.
+    /// Returns the requested customer and the number of rows; `None` if the query filters by rule or channel, or
+    /// continues a list.
     pub(super) fn of_customers(&self) -> Result<Option<(Option<CustomerId>, usize)>, Problem> {
         if self.rule.is_some() || self.channel.is_some() || self.cursor.is_some() {
             return Ok(None);
@@ -59,14 +60,14 @@ impl JobsQuery {
     }
 }
 
-/// Which problems are meant, and whether it is only asked how many they are.
+/// Which problems are selected, and whether they are only counted.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Chosen {
     rule: Option<String>,
     channel: Option<String>,
     error: Option<String>,
-    /// `2h`, or a moment.
+    /// `2h`, or a point in time.
     since: Option<String>,
     #[serde(default)]
     dry: bool,
@@ -129,21 +130,21 @@ impl Admin {
 
     async fn act_on_job(&self, Part(id): Part, command: Act) -> Answered {
         let gone = |detail: &str| Problem::new(Kind::NotFound).detail(detail);
-        let id = JobId::parse(&id).ok_or_else(|| gone("there is no such job"))?;
+        let id = JobId::parse(&id).ok_or_else(|| gone("no such job"))?;
         let store = self.store()?;
-        let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("there is no such job"))?;
+        let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("no such job"))?;
         let command = command(customer.clone(), id);
         let is_retry = matches!(command, Command::Retry { .. });
         match store.submit(command).await.map_err(refused)? {
-            Receipt::Gone => Err(Problem::new(Kind::Conflict).detail("the job has come to an end")),
+            Receipt::Gone => Err(Problem::new(Kind::Conflict).detail("the job has already ended")),
             Receipt::NotNow if job.is_flood() => {
                 let detail =
-                    format!("the customer still has {MAX_OPEN_JOBS} open jobs; retry this one when some have ended");
+                    format!("the customer still has {MAX_OPEN_JOBS} open jobs; retry this job when some have ended");
                 Err(Problem::new(Kind::Conflict).detail(detail))
             }
-            Receipt::NotNow => Err(Problem::new(Kind::Conflict).detail("an attempt is under way")),
+            Receipt::NotNow => Err(Problem::new(Kind::Conflict).detail("an attempt is running")),
             _ => {
-                let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("it is gone"))?;
+                let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("no such job"))?;
                 if is_retry {
                     self.try_relay(&job.order.channel());
                 }
@@ -152,7 +153,7 @@ impl Admin {
         }
     }
 
-    /// All problems that match. Those that come while it is at work are left for the next time.
+    /// Acts on all problems that match. Problems that arise meanwhile are not included.
     async fn act_on_problems(&self, body: Bytes, done: &'static str, command: Act) -> Answered {
         let chosen: Chosen = object(&body, r#"{"channel": "email", "since": "2h", "dry": true}"#)?;
         let filter = chosen.filter(self.clock.now())?;
@@ -172,12 +173,12 @@ impl Admin {
             }
         }
         if !chosen.dry && done == RETRIED {
-            // Those of another channel only are no reason.
+            // Does not try the relays of channels that the filter excludes.
             let tried = |channel: &Channel| filter.channel.as_ref().is_none_or(|only| only == channel);
             let _ = self.channels.iter().filter(|channel| tried(channel)).filter(|one| self.try_relay(one)).count();
         }
         if acted > 0 {
-            tracing::info!(jobs = acted, "problems were {done} by hand");
+            tracing::info!(jobs = acted, "problems {done} by an operator");
         }
         let mut shape = serde_json::json!({"count": count, "done": acted, "dry": chosen.dry, "examples": examples});
         if let Some(hint) = if count == 0 { self.hint(&filter)? } else { None } {
@@ -198,10 +199,10 @@ async fn act(store: &Store, commands: impl Iterator<Item = Command>) -> Result<u
 impl Chosen {
     fn filter(&self, now: Timestamp) -> Result<JobFilter, Problem> {
         if [&self.rule, &self.channel, &self.error, &self.since].into_iter().all(Option::is_none) {
-            return Err(unprocessable("say which problems: by rule, channel, error or since".to_owned()));
+            return Err(unprocessable("select problems by rule, channel, error or since".to_owned()));
         }
         if self.error.as_ref().is_some_and(|error| error.trim().is_empty()) {
-            return Err(unprocessable("error: is empty, and so a part of what is said of every problem".to_owned()));
+            return Err(unprocessable("error: is empty and would match every problem".to_owned()));
         }
         Ok(JobFilter {
             state: Some(State::Problem),
@@ -216,15 +217,15 @@ impl Chosen {
 
 fn state(name: &str) -> Result<State, Problem> {
     let known = || State::ALL.iter().map(|state| state.name()).collect::<Vec<_>>().join(", ");
-    State::parse(name).ok_or_else(|| malformed(format!("there is no state {name:?}; there are {}", known())))
+    State::parse(name).ok_or_else(|| malformed(format!("there is no state {name:?}; the states are {}", known())))
 }
 
-/// Also one that is not in the rules any more.
+/// Also accepts the id of a rule that no longer exists.
 pub(super) fn rule(id: &str) -> Result<RuleId, Problem> {
-    RuleId::new(id).ok_or_else(|| malformed(format!("{id:?} is no name of a rule")))
+    RuleId::new(id).ok_or_else(|| malformed(format!("{id:?} is not a valid rule id")))
 }
 
-/// Also one that is not configured any more.
+/// Also accepts a channel that is no longer configured.
 fn channel(name: &str) -> Result<Channel, Problem> {
     let form = || malformed(format!("there is no channel {name:?}; write email, webhook:NAME or chat:NAME"));
     Channel::parse(name).ok_or_else(form)

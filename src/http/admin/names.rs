@@ -1,11 +1,11 @@
-//! Names that people ask for: of a rule or a way out that is not there, with what was probably meant.
+//! Hints for names of rules or channels that do not exist, with suggestions.
 
 use super::{Admin, Problem};
 use crate::{outbox::Channel, rules::RuleSet, source::did_you_mean, store::JobFilter};
 
 impl Admin {
-    /// What may be wrong with a filter that no job fits. A rule or a target that has gone may have jobs still, so that a name which
-    /// nobody knows is no error in itself.
+    /// Returns what may be wrong with a filter that matches no job. An unknown name alone is not an error, because a
+    /// deleted rule or channel may still have jobs.
     pub(super) fn hint(&self, filter: &JobFilter) -> Result<Option<String>, Problem> {
         let set = self.rulebook()?.current();
         let rule = filter.rule.as_ref().filter(|rule| set.rule(rule.as_str()).is_none());
@@ -19,8 +19,8 @@ impl Admin {
         let (name, known) = (channel.to_string(), self.channels.iter().map(Channel::to_string).collect::<Vec<_>>());
         let rest = match did_you_mean(&name, known.iter().map(String::as_str)) {
             Some(meant) => format!("did you mean {meant}?"),
-            None if known.is_empty() => "none is configured".to_owned(),
-            None => format!("there are: {}", known.join(", ")),
+            None if known.is_empty() => "no channel is configured".to_owned(),
+            None => format!("configured channels: {}", known.join(", ")),
         };
         format!("there is no channel {name:?}; {rest}")
     }

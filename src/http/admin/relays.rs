@@ -1,4 +1,4 @@
-//! Mail relays that are down or refuse every mail: what is shown of them, and trying them at once.
+//! Mail relays that are down or refuse every mail: their description in the API, and trying them at once.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::Admin;
 use crate::{actions::email::Outage, outbox::Channel};
 
-/// A channel whose mails wait for its relay. Without a word of the relay's, which may repeat addresses.
+/// A channel whose mails wait for its relay. Contains no text of the relay, which may repeat addresses.
 #[derive(Serialize)]
 pub(super) struct RelayShape {
     channel: String,
     since: String,
-    /// `unreachable`, `login`, `client`, ….
+    /// `unreachable`, `login`, `client`, and so on.
     cause: &'static str,
     reason: String,
     /// Seconds until the next trial.
@@ -40,18 +40,18 @@ impl Admin {
         down.map(|(channel, outage)| RelayShape::new(channel, &outage)).collect()
     }
 
-    /// As problems of the service, one a channel.
+    /// Returns the outages as problems of the service, one for each channel.
     pub(super) fn relay_problems(&self) -> impl Iterator<Item = Value> {
         self.relays_down().into_iter().map(|RelayShape { channel, since, cause, reason, .. }| {
             let reason = format!(
-                "no {channel} leaves since {since}: {reason}; what waits goes by itself once the relay takes it, \
-                 and `kyc-rules resume --channel {channel}` tries at once"
+                "no {channel} has been sent since {since}: {reason}; waiting mails are sent once the relay recovers, \
+                 and `kyc-rules resume --channel {channel}` retries at once"
             );
             json!({"problem": "relay", "channel": channel, "since": since, "cause": cause, "reason": reason})
         })
     }
 
-    /// Tries the channel's relay at once, if it is left alone. Returns whether it was.
+    /// Tries the channel's relay at once if its circuit is open. Returns whether it did.
     pub(super) fn try_relay(&self, channel: &Channel) -> bool {
         self.relays.iter().any(|(of, breaker)| of == channel && breaker.try_now())
     }

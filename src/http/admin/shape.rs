@@ -1,4 +1,4 @@
-//! The JSON that scripts rely on: names and shapes of the admin API. More fields may come; these stay.
+//! The JSON format of the admin API, which scripts depend on. Fields may be added; existing names and types stay.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use crate::{
     store::{Entry, Figures, Page, Store, settled},
 };
 
-/// A moment as RFC 3339, in UTC.
+/// Formats a time as RFC 3339 in UTC.
 fn moment(at: Timestamp) -> String {
     at.to_string()
 }
@@ -44,9 +44,9 @@ pub struct StatusShape {
     brakes: Vec<BrakeShape>,
     /// The channels whose mail relays are down or refuse every mail.
     relays: Vec<RelayShape>,
-    /// The clock has jumped, and timers and limits wait until it is accepted.
+    /// The clock has jumped, and timers and limits wait until an operator accepts it.
     clock_in_doubt: bool,
-    /// The configuration's file has changed since it was read; a restart takes it in.
+    /// The configuration file has changed since it was read; a restart applies it.
     config_changed: bool,
     ready: bool,
 }
@@ -82,13 +82,13 @@ struct JobsShape {
     problem: u64,
 }
 
-/// What the admin side itself has refused.
+/// The requests that the admin side has refused.
 #[derive(Serialize)]
 struct AdminShape {
     refused: Vec<RefusedShape>,
 }
 
-/// What people have paused, and since when.
+/// The rules and channels that operators have paused, and since when.
 #[derive(Serialize)]
 struct PausedShape {
     rules: BTreeMap<String, String>,
@@ -107,17 +107,18 @@ impl PausedShape {
 #[derive(Serialize)]
 struct ProviderShape {
     confirm: bool,
-    /// Customers about whom it is to be asked.
+    /// The number of customers about whom the API is to be asked.
     questions: u64,
-    /// Customers whose callbacks have waited longer than `patience`: the problem `unanswered`.
+    /// The number of customers whose callbacks have waited longer than `patience`: the problem `unanswered`.
     unanswered: u64,
-    /// Customers whose due timers have waited longer than `patience` for its API: the problem `unanswered_timers`.
+    /// The number of customers whose due timers have waited longer than `patience` for the API: the problem
+    /// `unanswered_timers`.
     unanswered_timers: u64,
     /// As configured: `1h`.
     patience: String,
-    /// The latest rounds of asking about every customer.
+    /// The latest rounds that asked about every customer.
     reconcile: Vec<RoundShape>,
-    /// What is wrong with its API, and in how many seconds it is asked again.
+    /// The error of the provider's API; `again_in_s` is the number of seconds until the next request.
     error: Option<String>,
     /// The provider's error code of that error.
     code: Option<Box<str>>,
@@ -125,14 +126,14 @@ struct ProviderShape {
     again_in_s: Option<u64>,
 }
 
-/// One round of asking about every customer.
+/// One round that asked about every customer.
 #[derive(Serialize)]
 struct RoundShape {
-    /// The customers with a final status, instead of the others.
+    /// Whether the round was about the customers with a final status, or about the others.
     r#final: bool,
     at: String,
     answered: u64,
-    /// Of whom the provider knows nothing; they stay as remembered.
+    /// Customers that the provider does not know; their state is unchanged.
     unknown: u64,
     failed: u64,
 }
@@ -147,7 +148,7 @@ impl RoundShape {
 struct DirectoryShape {
     /// Whether the shop's API is asked for contacts.
     lookup: bool,
-    /// What is wrong with it, and in how many seconds it is asked again.
+    /// The error of the shop's API; `again_in_s` is the number of seconds until the next request.
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     again_in_s: Option<u64>,
@@ -208,16 +209,16 @@ pub struct CustomerShape {
     missing_docs: Codes,
     reject_labels: Codes,
     message: Option<String>,
-    /// Which of these no source has said since the customer has come to this status; they are not known, rather than empty.
+    /// Which of these details no source has given since the customer entered the status; they are unknown, not empty.
     unsaid: Vec<&'static str>,
     visit: u32,
     entered_at: Option<String>,
     tags: Codes,
     contact: Option<Contact>,
-    /// Since when callbacks wait to be decided, how many, and why.
+    /// Since when callbacks wait for a decision, how many, and why.
     pending: Option<Value>,
     timeline: Vec<EntryShape>,
-    /// The number to ask for older entries with, as `?before=`.
+    /// The number for requesting older entries, as `?before=`.
     next: Option<u64>,
     jobs: Vec<JobShape>,
 }
@@ -228,24 +229,25 @@ struct EntryShape {
     at: String,
     source: &'static str,
     verdict: Option<Verdict>,
-    /// `"new"` where there was no observation before, `null` for the provider's null.
+    /// `"new"` if there was no observation before; `null` for the provider's null.
     from: Option<String>,
     to: Option<String>,
-    /// Of a timer: how long the stay had lasted, as `48h`.
+    /// For a timer: how long the stay had lasted, as `48h`.
     after: Option<String>,
-    /// Of a timer that waits in a processing status: which one.
+    /// For a timer that waits in a processing status: the processing status.
     processing: Option<String>,
-    /// A person has sent it, after its time.
+    /// An operator has sent it from the backlog, after its due time.
     backlog: bool,
     rule_set: Option<String>,
     rules: Vec<RulingShape>,
-    /// Rules whose trigger matched and that were paused. Beside `rules`, whose outcomes scripts know as a closed list.
+    /// Rules whose trigger matched and that were paused. Separate from `rules`, because scripts rely on the closed list
+    /// of its outcomes.
     paused: Vec<PausedRuleShape>,
     repeats: u32,
-    /// What an operator did, in words: `believed by hand`.
+    /// What an operator did: `believed by hand`.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
-    /// What a callback claims that has changed nothing so far.
+    /// The content of a callback that has not changed the customer so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     said: Option<SaidShape>,
 }
@@ -292,7 +294,7 @@ struct RulingShape {
 #[derive(Serialize)]
 struct PausedRuleShape {
     id: String,
-    /// By whom, and since when.
+    /// Whether an operator or the file has paused it, and since when.
     why: Option<String>,
 }
 
@@ -382,9 +384,9 @@ pub struct JobShape {
     rule: String,
     /// `email`, `webhook` or `chat`.
     action: &'static str,
-    /// The template, target or room.
+    /// The name of the template, target or room.
     name: String,
-    /// Whom it goes to: `customer`, an address, or a configured target.
+    /// The recipient: `customer`, an address, or a configured target.
     to: String,
     state: &'static str,
     attempts: u32,
@@ -420,7 +422,7 @@ impl JobShape {
 }
 
 impl JobShape {
-    /// With this reason, where it has none of its own.
+    /// Sets this reason if the job has none of its own.
     pub fn or_because(mut self, reason: impl FnOnce() -> Option<String>) -> Self {
         self.reason = self.reason.or_else(reason);
         self

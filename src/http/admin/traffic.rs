@@ -1,4 +1,5 @@
-//! The part of `status` about what came to the listeners: callbacks that were answered 200, and everything that was refused.
+//! The part of `status` about the traffic of the listeners: callbacks that were answered with 200, and everything that
+//! was refused.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +7,14 @@ use serde::Serialize;
 
 use crate::telemetry::{Count, Metrics, Refusals, Taken};
 
-/// Since the start.
+/// The counts since the start.
 #[derive(Serialize)]
 pub struct CallbacksShape {
     accepted: u64,
     duplicate: u64,
-    /// Verified callbacks about something else than KYC, by type.
+    /// Verified callbacks that are not about KYC, by type.
     ignored: BTreeMap<&'static str, u64>,
-    /// When a callback was last answered 200.
+    /// The time of the last callback that was answered with 200.
     last_at: Option<String>,
     refused: Vec<RefusedShape>,
 }
@@ -22,11 +23,11 @@ pub struct CallbacksShape {
 #[derive(Serialize)]
 pub struct RefusedShape {
     kind: &'static str,
-    /// The status of the answer; `null` where the connection was closed without one.
+    /// The status code of the response; `null` if the connection was closed without a response.
     answer: Option<u16>,
     count: u64,
     last_at: String,
-    /// What it means.
+    /// An explanation for the operator.
     about: &'static str,
 }
 

@@ -1,8 +1,9 @@
-//! Callbacks that have waited longer than `provider.patience` without a decision: the problem `unanswered`, and what an operator does
-//! about all of them at once.
+//! Callbacks that have waited longer than `provider.patience` for a decision: the problem `unanswered`, and the
+//! operation that decides all of them.
 //!
-//! Which customers those are follows from when their oldest waiting callback came, whatever keeps it: an API that is away, refuses
-//! the key, asks for patience or says what decides nothing, or a shop that gives no contact.
+//! Only the arrival time of a customer's oldest waiting callback decides whether it counts, not the reason of the
+//! delay: an API that is down, rejects the key, asks for a pause or gives no usable answer, or a shop that returns no
+//! contact.
 
 use std::sync::Arc;
 
@@ -28,53 +29,53 @@ use crate::{
     store::Store,
 };
 
-/// Customers of one request, and how many of them at once.
+/// The number of customers that one request handles, and how many of them in parallel.
 const PAGE: usize = 50;
 const AT_ONCE: usize = 16;
 
-/// How many are shown where a count would do.
+/// The maximum number of examples in the response.
 const EXAMPLES: usize = 5;
 
-/// How long one customer may take: the pace at which the API is asked may have no turn for them.
+/// The maximum time for one customer, because the rate limit of the API may delay the request.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// One customer whose callbacks nothing decides.
+/// One customer whose callbacks are not decided.
 #[derive(Debug, Serialize)]
 pub(super) struct UnansweredShape {
     problem: &'static str,
     customer: CustomerId,
-    /// When the oldest of the callbacks came.
+    /// The time at which the oldest of the callbacks arrived.
     since: String,
     waiting: usize,
-    /// The last error, or what else is waited for.
+    /// The last error, or another reason for the delay.
     reason: String,
     /// The provider's error code.
     code: Option<Box<str>>,
 }
 
-/// All customers whose callbacks nothing decides.
+/// The body of a request to decide all unanswered callbacks.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RefreshAll {
-    /// The newest waiting callback of each is right, whatever the API says.
+    /// Accepts each customer's newest waiting callback, whatever the API says.
     #[serde(default)]
     believe: bool,
-    /// Only count.
+    /// Only counts.
     #[serde(default)]
     dry: bool,
-    /// Those whose callbacks came until then, as a dry run has said.
+    /// Only callbacks that arrived until this time, as a dry run returned it.
     until: Option<String>,
-    /// Where the page before ended.
+    /// The cursor that the previous page returned.
     cursor: Option<String>,
 }
 
-/// What acting on one customer has come to.
+/// The outcome for one customer.
 enum Acted {
     Decided,
-    /// They were decided by something else meanwhile: the service asks by itself, too.
+    /// The callbacks were decided in the meantime, because the service itself also retries.
     Meanwhile,
     Waits(CustomerId, Cause),
-    /// It was not tried: the API is left alone.
+    /// Not tried, because requests to the API are paused.
     Stopped(Cause),
 }
 
@@ -86,7 +87,7 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
 }
 
 impl Admin {
-    /// Callbacks that came at this time or before have waited too long.
+    /// Callbacks that arrived at this time or earlier have waited too long.
     fn impatient_at(&self) -> Timestamp {
         self.clock.now().plus_ms(-self.patience_ms)
     }
@@ -95,13 +96,14 @@ impl Admin {
         store.count_waiting_since(self.impatient_at())
     }
 
-    /// The number of customers whose due timers the provider's API keeps waiting for longer than `provider.patience`.
+    /// Returns the number of customers whose due timers have waited longer than `provider.patience` for the provider's
+    /// API.
     pub(super) fn count_late_timers(&self) -> u64 {
         let late = self.house.asker().and_then(|asker| asker.late_timers.since(self.impatient_at()));
         late.map_or(0, |(count, _)| count)
     }
 
-    /// Those that the list of problems is asked for.
+    /// Returns the unanswered customers that a query for problems selects.
     pub(super) fn unanswered(&self, query: &JobsQuery) -> Result<Vec<UnansweredShape>, Problem> {
         let Some((customer, max)) = query.of_customers()? else { return Ok(Vec::new()) };
         let (store, until) = (self.store()?, self.impatient_at());
@@ -112,7 +114,7 @@ impl Admin {
         Ok(late.map(|since| self.shape(store, since, customer)).into_iter().collect())
     }
 
-    /// One entry for all of them, if there are any.
+    /// Returns one problem that summarizes all unanswered customers, if there are any.
     pub(super) fn unanswered_in_all(&self) -> Result<Option<Value>, Problem> {
         let store = self.store()?;
         let count = self.count_unanswered(store);
@@ -120,7 +122,7 @@ impl Admin {
         let whose = if count == 1 { "1 customer".to_owned() } else { format!("{count} customers") };
         let reason = format!(
             "callbacks of {whose} have waited longer than {} and are not decided: {}. `kyc-rules refresh --all` asks the provider \
-             again, `--believe` takes the callbacks as right",
+             again, `--believe` accepts the callbacks as correct",
             source::Duration::text_of(self.patience_ms),
             oldest.reason
         );
@@ -129,21 +131,21 @@ impl Admin {
         ))
     }
 
-    /// One entry for due timers that the provider's API keeps waiting, if there are any.
+    /// Returns one problem that summarizes the due timers that wait for the provider's API, if there are any.
     pub(super) fn unanswered_timers(&self) -> Option<Value> {
         let asker = self.house.asker()?;
         let (count, oldest) = asker.late_timers.since(self.impatient_at())?;
         let whose = if count == 1 { "1 customer".to_owned() } else { format!("{count} customers") };
         let cause = self.cause(&oldest, None);
         let reason = format!(
-            "timers of {whose} are due and wait longer than {} for the provider's API, which is asked first: {}",
+            "timers of {whose} are due and wait longer than {} for an answer of the provider's API: {}",
             source::Duration::text_of(self.patience_ms),
             cause.full()
         );
         Some(json!({"problem": "unanswered_timers", "count": count, "code": cause.code, "reason": reason}))
     }
 
-    /// What a customer's callbacks wait for, if any waits.
+    /// Returns what a customer's callbacks wait for, if any callback waits.
     pub(super) fn pending(&self, customer: &CustomerId, case: &Case) -> Option<Value> {
         let question = case.question.as_ref()?;
         let cause = self.cause(customer, Some(case));
@@ -173,7 +175,7 @@ impl Admin {
         }
     }
 
-    /// What keeps a customer's callbacks.
+    /// Returns the reason why a customer's callbacks wait.
     fn cause(&self, customer: &CustomerId, case: Option<&Case>) -> Cause {
         provider::cause(self.house.asker().map(Arc::as_ref), self.house.lookups().map(Arc::as_ref), customer, case)
     }
@@ -210,7 +212,7 @@ impl Admin {
             }
         }
         if done > 0 {
-            tracing::info!(customers = done, believed = how.believe, "waiting callbacks were decided by hand");
+            tracing::info!(customers = done, believed = how.believe, "an operator decided waiting callbacks");
         }
         let next = next.filter(|_| stopped.is_none());
         let shape = json!({
@@ -234,7 +236,8 @@ impl Admin {
             && !believe
             && let Some(first) = customers.next()
         {
-            // An operator does not wait for a pause to end; if this goes well, the pause is over for the others, too.
+            // An operator's request does not wait for the end of a pause. If it succeeds, the pause also ends for the
+            // other customers.
             let asked = asker(self.house.asker())?.ask_at_once(&first).await;
             acted.push(self.outcome(store, first, Some(asked), until));
         }
@@ -259,7 +262,7 @@ impl Admin {
         Ok(acted)
     }
 
-    /// Whether the callbacks that had waited are decided, and if not, why.
+    /// Returns whether the callbacks are decided, and if not, why.
     fn outcome(&self, store: &Store, customer: CustomerId, asked: Option<Asked>, until: Timestamp) -> Acted {
         let case = store.customer(&customer).ok().flatten();
         let waits =
@@ -274,18 +277,18 @@ impl Admin {
     }
 }
 
-/// Why the API is left alone.
+/// Returns why requests to the API are paused.
 fn resting(asker: &Asker) -> Cause {
-    asker.trouble().map_or_else(|| "the provider's API is left alone".to_owned().into(), Cause::from)
+    asker.trouble().map_or_else(|| "requests to the provider's API are paused".to_owned().into(), Cause::from)
 }
 
 fn moment(text: &str) -> Result<Timestamp, Problem> {
     let moment = text.parse::<jiff::Timestamp>().map(Timestamp::from);
-    moment.map_err(|_| malformed(format!("until: {text:?} is no time; write as 2026-03-03T21:30:00Z")))
+    moment.map_err(|_| malformed(format!("until: {text:?} is not a time; write it as 2026-03-03T21:30:00Z")))
 }
 
 fn place(cursor: &str) -> Result<(Timestamp, CustomerId), Problem> {
-    let unknown = || malformed("the cursor is none that this side has given".to_owned());
+    let unknown = || malformed("the cursor is invalid".to_owned());
     let (since, customer) = cursor.split_once('.').ok_or_else(unknown)?;
     Ok((Timestamp(since.parse().map_err(|_| unknown())?), customer_id(customer)?))
 }

@@ -1,5 +1,5 @@
-//! Why a queued job waits: what would be decided if it began now, in words for a person. It is worked out when somebody looks, and
-//! never kept.
+//! The reason why a queued job waits, as text for an operator: the decision that would be made if the job started now.
+//! Computed on request and never stored.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl Admin {
 }
 
 impl Waiting<'_> {
-    /// The job as it is shown.
+    /// Returns the job in the format of the API.
     pub fn shape(&self, who: &CustomerId, job: &Job) -> JobShape {
         JobShape::new(who, job).or_because(|| self.why(who, job))
     }
@@ -48,7 +48,7 @@ impl Waiting<'_> {
         }
         let channel = job.order.channel();
         if !self.admin.channels.contains(&channel) {
-            return Some(format!("{channel} is not in the configuration"));
+            return Some(format!("{channel} is not configured"));
         }
         let case = self.store.customer(who).ok()??;
         let given = Given {
@@ -56,7 +56,7 @@ impl Waiting<'_> {
             number: 0,
             rules: &self.rules,
             policy: &self.admin.policy,
-            // Nothing is ordered.
+            // No job is ordered here, so the key is not used.
             key: &JobKey::new(&[0; 32]),
             standing: &self.standing,
             clock_in_doubt: false,
@@ -75,25 +75,25 @@ impl Waiting<'_> {
                         braked.advice(&channel, self.most_waiting.get(&channel))
                     )
                 }
-                None => format!("channel {channel} is paused: it goes on with `kyc-rules resume --channel {channel}`"),
+                None => format!("channel {channel} is paused; resume it with `kyc-rules resume --channel {channel}`"),
             },
             Wait::Turn(until) => {
-                format!("an earlier one to the same target is still on its way; it waits until {until} at most")
+                format!("an earlier job to the same target has not ended; this one waits until {until} at most")
             }
-            Wait::Rule(why) => format!("{why}: it will be held"),
+            Wait::Rule(why) => format!("{why}: the job will be held"),
             Wait::QuietHours(end) => format!("quiet hours until {end}"),
             Wait::Question => {
                 let trouble = house.asker().and_then(|asker| asker.trouble());
-                with("the provider's API is asked about this customer first", trouble)
+                with("the provider's API is queried about this customer first", trouble)
             }
             Wait::LookUp => {
                 let trouble = house.lookups().and_then(|lookups| lookups.trouble());
-                with("the shop is asked for this customer's contact first", trouble)
+                with("the shop is queried for this customer's contact first", trouble)
             }
         })
     }
 }
 
 fn with(what: &str, trouble: Option<Trouble>) -> String {
-    trouble.map_or_else(|| what.to_owned(), |trouble| format!("{what}, and gives no answer: {}", trouble.text))
+    trouble.map_or_else(|| what.to_owned(), |trouble| format!("{what}, but the last request failed: {}", trouble.text))
 }

@@ -1,4 +1,4 @@
-//! The thread that writes the next segment ahead, and watches the free space on the disk.
+//! The thread that writes the next segment in advance, and monitors the free space on the disk.
 
 use std::{
     io,
@@ -15,10 +15,10 @@ use super::{
     segment::Prepared,
 };
 
-/// No segment has such a name. Two take turns: the one may still wait for its rename while the other is being written.
+/// Names that no segment has. They alternate: one file may still wait for its rename while the other is written.
 const NAMES: [&str; 2] = ["next-0.tmp", "next-1.tmp"];
 
-/// How often the room on the disk is looked at.
+/// The interval between checks of the free space.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub struct Ahead {
@@ -28,14 +28,14 @@ pub struct Ahead {
     slot: Mutex<Slot>,
     changed: Condvar,
     no_space: AtomicBool,
-    /// The writer itself waits for room.
+    /// Whether the writer itself waits for space.
     writer_waits: AtomicBool,
 }
 
 struct Slot {
     wanted_bytes: u64,
     ready: Option<Prepared>,
-    /// The store is being closed: nothing waits for room any more.
+    /// The store is being closed: nothing waits for space any more.
     closing: bool,
     closed: bool,
 }
@@ -57,19 +57,19 @@ impl Ahead {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// There is too little room for what is to come.
+    /// Whether there is too little free space on the disk.
     pub fn is_short_of_space(&self) -> bool {
         self.no_space.load(Ordering::Relaxed) || self.writer_waits.load(Ordering::Relaxed)
     }
 
-    /// Repeats what the writer can't go on without while the disk has no room for it: callbacks are refused meanwhile. Any other
-    /// error, and the store's end, end it.
+    /// Repeats work that the writer cannot continue without, while the disk has no space for it; callbacks are refused
+    /// meanwhile. Returns any other error, and the last one when the store is closed.
     pub fn repeat_until_there_is_room(&self, mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
         loop {
             match work() {
                 Err(error) if is_no_room(&error) => {
                     if !self.writer_waits.swap(true, Ordering::Relaxed) {
-                        tracing::error!(%error, "there is no room on the disk: callbacks are refused until there is");
+                        tracing::error!(%error, "the disk has no free space: callbacks are refused until it has");
                     }
                     let slot = self.lock();
                     if slot.closing || slot.closed {
@@ -79,7 +79,7 @@ impl Ahead {
                 }
                 done => {
                     if self.writer_waits.swap(false, Ordering::Relaxed) && done.is_ok() {
-                        tracing::info!("there is room on the disk again");
+                        tracing::info!("the disk has free space again");
                     }
                     return done;
                 }
@@ -87,7 +87,7 @@ impl Ahead {
         }
     }
 
-    /// Until it is closed, or the disk fails.
+    /// Runs until the store is closed or the disk fails.
     pub fn run(&self) -> io::Result<()> {
         let mut names = NAMES.iter().cycle();
         loop {
@@ -108,7 +108,7 @@ impl Ahead {
                     Err(error) if !is_no_room(&error) => return Err(error),
                     Err(error) => {
                         if !self.is_short_of_space() {
-                            tracing::error!(%error, "the next segment of the journal can't be written ahead");
+                            tracing::error!(%error, "the next segment of the journal cannot be prepared");
                         }
                         short = true;
                     }
@@ -133,21 +133,21 @@ impl Ahead {
         }
     }
 
-    /// The segment that was written ahead; the one after it is to have `next_bytes`. Waits until there is one; while the store is
-    /// being closed, not for room.
+    /// Returns the prepared segment, and orders the next one with a size of `next_bytes`. Waits until a segment is
+    /// ready; while the store is being closed, does not wait for free space.
     pub fn take(&self, next_bytes: u64) -> io::Result<Prepared> {
         let waits = |slot: &mut Slot| {
             slot.ready.is_none() && !slot.closed && !(slot.closing && self.no_space.load(Ordering::Relaxed))
         };
         let mut slot = self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
         slot.wanted_bytes = next_bytes;
-        let ready = slot.ready.take().ok_or_else(|| io::Error::other("there is no room for the next segment"));
+        let ready = slot.ready.take().ok_or_else(|| io::Error::other("there is no free space for the next segment"));
         drop(slot);
         self.changed.notify_all();
         ready
     }
 
-    /// The store is about to be closed: what waits for room is given up.
+    /// The store is about to be closed: stops waiting for free space.
     pub fn closing(&self) {
         self.lock().closing = true;
         self.changed.notify_all();
@@ -159,7 +159,7 @@ impl Ahead {
     }
 }
 
-/// What is free for this program on the disk that holds the path, in bytes.
+/// The free space for this program on the disk that contains the path, in bytes.
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(path)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))

@@ -1,4 +1,4 @@
-//! The thread that brings what is durable into the view. No callback waits for it, until there is too much.
+//! The thread that writes durable changes to the view. Callbacks do not wait for it, unless it is too far behind.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -8,20 +8,20 @@ use std::{
 use super::{disk::Operation, replay::ReplayError, shared::Shared};
 use crate::store::view::ViewError;
 
-/// What comes within this time goes to the view together.
+/// Changes within this time are written to the view together.
 const COALESCE: Duration = Duration::from_millis(100);
 
-/// How soon a view that could not be made again is tried again.
+/// Delay before a failed rebuild of the view is retried.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// When customers that wait for the view take so much memory, the journal takes no more than the view can follow. In bytes: about
+/// When the customers that wait for the view take this much memory, the writer waits for the view. In bytes: about
 /// 300,000 customers with one open job each, or 600 with a thousand.
 pub const MAX_WAITING_BYTES: usize = 448 << 20;
 
-/// From here on the view does not give way to callbacks.
+/// Above this size, the thread does not pause for callbacks.
 const FAR_BEHIND_BYTES: usize = MAX_WAITING_BYTES / 2;
 
-/// How the writer and readers talk to the thread.
+/// The signals from the writer and the readers to the thread.
 #[derive(Default)]
 pub struct Signals {
     inner: Mutex<Inner>,
@@ -30,12 +30,12 @@ pub struct Signals {
 
 #[derive(Default)]
 struct Inner {
-    /// Something is durable that the view does not have.
+    /// Durable changes are not in the view yet.
     behind: bool,
-    /// Somebody waits for it.
+    /// A caller waits for the view.
     hurry: bool,
     closing: bool,
-    /// Nothing more will become of it.
+    /// The disk has failed; the thread must end.
     dead: bool,
 }
 
@@ -58,19 +58,19 @@ impl Signals {
         self.changed.notify_all();
     }
 
-    /// The thread ends when the view has everything.
+    /// Ends the thread when the view is complete.
     pub fn close(&self) {
         self.lock().closing = true;
         self.changed.notify_all();
     }
 
-    /// The thread ends at once, as with the process.
+    /// Ends the thread at once, as if the process had ended.
     pub fn kill(&self) {
         self.lock().dead = true;
         self.changed.notify_all();
     }
 
-    /// Waits until there is something to do; `false` when that is to end.
+    /// Waits until there is work; returns `false` if the thread must end.
     fn wait(&self) -> bool {
         let awake = |inner: &mut Inner| !(inner.behind || inner.closing || inner.dead);
         let inner = self.changed.wait_while(self.lock(), awake).unwrap_or_else(PoisonError::into_inner);
@@ -82,8 +82,8 @@ impl Signals {
         !inner.dead && (work || !inner.closing)
     }
 
-    /// While callbacks pour in they go first: so much work, so many times as much rest. Until somebody waits for the view, or it
-    /// is far behind.
+    /// Under a load of callbacks, pauses 12 times as long as the work took, at most 100 ms, unless a caller waits for
+    /// the view or the store is closing.
     fn give_way(&self, worked: Duration, busy: bool) {
         const REST: u32 = 12;
         if busy {
@@ -104,7 +104,7 @@ impl Signals {
     }
 }
 
-/// Until the store is closed. Then the view is closed, too: sled writes once more.
+/// Runs until the store is closed. Then it closes the view too, which makes sled write once more.
 pub fn run(shared: &Arc<Shared>) {
     apply(shared);
     if !shared.signals.lock().dead {
@@ -117,15 +117,15 @@ pub fn run(shared: &Arc<Shared>) {
 fn apply(shared: &Arc<Shared>) {
     while shared.signals.wait() {
         if let Err(ViewError(error)) = flush(shared) {
-            tracing::error!(error, "the view has failed; it is thrown away and made again from the journal");
+            tracing::error!(error, "the view has failed; it is deleted and rebuilt from the journal");
             while let Err(error) = shared.rebuild_view() {
                 let error = match error {
                     ReplayError::View(ViewError(error)) => error,
                     ReplayError::Io(error) => error.to_string(),
                     ReplayError::Damage(damage) => damage.to_string(),
-                    ReplayError::Ahead { view } => format!("it knows record {view}, which the journal does not have"),
+                    ReplayError::Ahead { view } => format!("the view has record {view}, which the journal lacks"),
                 };
-                tracing::error!(error, "the view could not be made again; it is tried again in 5 seconds");
+                tracing::error!(error, "the view could not be rebuilt; the next try is in 5 seconds");
                 if shared.signals.ends() {
                     return;
                 }
@@ -137,7 +137,7 @@ fn apply(shared: &Arc<Shared>) {
 }
 
 fn flush(shared: &Shared) -> Result<(), ViewError> {
-    let view = shared.view().ok_or_else(|| ViewError("there is none".to_owned()))?;
+    let view = shared.view().ok_or_else(|| ViewError("there is no view".to_owned()))?;
     let (touched, mark) = shared.hot_mut().begin_flush();
     let works = shared.watchdog.works();
     shared.disk.before(Operation::ApplyView).map_err(|error| ViewError(error.to_string()))?;

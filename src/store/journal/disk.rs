@@ -1,8 +1,10 @@
-//! The file operations that durability depends on: create, write, sync, rename, remove, make a directory, sync a directory.
+//! The file operations that durability depends on: create, write, sync, rename, remove, create a directory, sync a
+//! directory.
 //!
-//! Everything that the journal writes goes through a [`Disk`]. In production a call costs one look at an empty option. A test
-//! gives an observer, which hears of each operation before it is done and may refuse it, as a disk would: from what it has
-//! recorded, the test builds what may be left after a power cut. No decision about the journal is made here.
+//! The journal performs all its writes through a [`Disk`]. In production a call costs one check of an empty option. A
+//! test passes an observer, which is called before each operation and can make it fail like a disk would. From the
+//! recorded operations the test builds the files that a power cut may leave. This module makes no decision about the
+//! journal.
 
 use std::{
     fmt,
@@ -16,7 +18,7 @@ use std::{
     },
 };
 
-/// One operation on the disk. A file that is open for writing has a number of its own, which a rename does not change.
+/// One operation on the disk. A file that is open for writing has a number, which a rename does not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation<'a> {
     MakeDir {
@@ -28,12 +30,12 @@ pub enum Operation<'a> {
     Read {
         path: &'a Path,
     },
-    /// Makes a file, or empties the one that is there.
+    /// Creates a file, or truncates an existing one.
     Create {
         path: &'a Path,
         file: u64,
     },
-    /// Opens a file that is there for writing.
+    /// Opens an existing file for writing.
     Open {
         path: &'a Path,
         file: u64,
@@ -53,19 +55,19 @@ pub enum Operation<'a> {
     Remove {
         path: &'a Path,
     },
-    /// The view is opened. Its own operations are sled's, and are not observed.
+    /// Opens the view. sled's own operations are not observed.
     OpenView,
-    /// The view is given what is durable, and flushed.
+    /// Writes durable changes to the view, and flushes it.
     ApplyView,
 }
 
-/// Told of each operation before it is done, by the thread that does it.
+/// Called before each operation, on the thread that performs it.
 pub trait DiskObserver: Send + Sync {
-    /// `Err`: the operation is not done, and this is what the disk said.
+    /// `Err`: the operation is not performed and returns this error.
     fn before(&self, operation: Operation<'_>) -> io::Result<()>;
 }
 
-/// Where the journal is written.
+/// The disk that the journal is written to.
 #[derive(Clone, Default)]
 pub struct Disk {
     observer: Option<Arc<dyn DiskObserver>>,
@@ -83,12 +85,12 @@ impl Disk {
         Self { observer: Some(observer), files: Arc::default() }
     }
 
-    /// A test watches.
+    /// Whether a test observes the operations.
     pub const fn is_observed(&self) -> bool {
         self.observer.is_some()
     }
 
-    /// For what is done elsewhere: [`Operation::OpenView`] and [`Operation::ApplyView`].
+    /// For operations outside this module: [`Operation::OpenView`] and [`Operation::ApplyView`].
     pub fn before(&self, operation: Operation<'_>) -> io::Result<()> {
         match &self.observer {
             Some(observer) => observer.before(operation),
@@ -96,14 +98,14 @@ impl Disk {
         }
     }
 
-    /// A private directory. Its name lasts only after its parent has been synced.
+    /// Creates a private directory. Its name is durable only after its parent has been synced.
     fn make_dir(&self, path: &Path) -> io::Result<()> {
         self.before(Operation::MakeDir { path })?;
         fs::DirBuilder::new().mode(0o700).create(path)
     }
 
-    /// A private directory that lasts, with those above it that are missing. A level is made only after the one above it lasts:
-    /// so whatever was interrupted, only the name of the lowest level that is there may be lost, and that one is synced again.
+    /// Creates a private directory and its missing parents, durably. A level is created only after the level above is
+    /// durable. So after an interruption only the name of the lowest existing level can be lost; it is synced again.
     pub fn make_dirs(&self, path: &Path) -> io::Result<()> {
         if !path.is_dir() {
             let above = parent(path);
@@ -111,7 +113,7 @@ impl Disk {
                 self.make_dirs(above)?;
             }
             match self.make_dir(path) {
-                // Another process may have been faster. What is no directory is said by the next operation in it.
+                // Another process may have created it. If it is not a directory, the next operation in it fails.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
                 made => made?,
             }
@@ -119,21 +121,21 @@ impl Disk {
         self.sync_parent(path)
     }
 
-    /// Makes the name of a directory last. A parent that this user may not read, or a file system that syncs no directories,
-    /// can't be synced by anybody: that is no failure of the disk.
+    /// Makes the name of a directory durable. A parent that this user may not read, or a file system that cannot sync
+    /// directories, does not count as a failure of the disk.
     fn sync_parent(&self, path: &Path) -> io::Result<()> {
         let path = fs::canonicalize(path)?;
         let Some(parent) = path.parent() else { return Ok(()) };
         match self.sync_dir(parent) {
             Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => {
-                tracing::debug!(%error, parent = %parent.display(), "the directory above can't be synced");
+                tracing::debug!(%error, parent = %parent.display(), "the parent directory cannot be synced");
                 Ok(())
             }
             synced => synced,
         }
     }
 
-    /// Makes renames and new files in a directory last.
+    /// Makes renames and new files in a directory durable.
     pub fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.before(Operation::SyncDir { path })?;
         File::open(path)?.sync_all()
@@ -144,7 +146,7 @@ impl Disk {
         fs::read(path)
     }
 
-    /// Creates a private file, or empties it.
+    /// Creates a private file, or truncates it.
     pub fn create(&self, path: &Path) -> io::Result<DiskFile> {
         let id = self.next_file();
         self.before(Operation::Create { path, file: id })?;
@@ -152,7 +154,7 @@ impl Disk {
         Ok(DiskFile { file, id, disk: self.clone() })
     }
 
-    /// Opens a file that is there for writing.
+    /// Opens an existing file for writing.
     pub fn open(&self, path: &Path) -> io::Result<DiskFile> {
         let id = self.next_file();
         self.before(Operation::Open { path, file: id })?;
@@ -174,7 +176,7 @@ impl Disk {
         fs::remove_file(path)
     }
 
-    /// Puts a whole file in its place, durably: written aside, synced, renamed, the directory synced.
+    /// Replaces a whole file, durably: writes a temporary file, syncs it, renames it, and syncs the directory.
     pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let aside = path.with_extension("tmp");
         let written = self.create(&aside).and_then(|file| {
@@ -182,7 +184,7 @@ impl Disk {
             file.sync()
         });
         if let Err(error) = written {
-            // What is half there takes room that may be what is missing.
+            // The partial file takes space, which may be what is missing.
             let _ = self.remove(&aside);
             return Err(error);
         }
@@ -191,7 +193,7 @@ impl Disk {
     }
 }
 
-/// The directory that holds a path; `.` where the path is one name.
+/// The directory that contains a path; `.` if the path is a single name.
 fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
@@ -214,7 +216,7 @@ impl DiskFile {
         self.file.write_all_at(bytes, offset)
     }
 
-    /// Content and length are on the disk. The name is so only after the directory has been synced.
+    /// Makes content and length durable. The name is durable only after the directory has been synced.
     pub fn sync(&self) -> io::Result<()> {
         self.disk.before(Operation::Sync { file: self.id })?;
         self.file.sync_data()
@@ -229,18 +231,18 @@ impl DiskFile {
     }
 }
 
-/// Whether an error says that there is no room, rather than that the disk has failed.
+/// Whether an error means that there is no space, rather than that the disk has failed.
 pub fn is_no_room(error: &io::Error) -> bool {
-    // A limit on the size of files is one on room, too.
+    // A limit on the size of a file counts as a lack of space too.
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
-/// A private directory that lasts, with those above it that are missing.
+/// Creates a private directory and its missing parents, durably.
 pub fn make_private_dir(path: &Path) -> io::Result<()> {
     Disk::default().make_dirs(path)
 }
 
-/// Removes what a process that ended had not finished: files that were never renamed to their name.
+/// Removes the temporary files of a process that ended before it renamed them.
 pub fn remove_unfinished(disk: &Disk, dir: &Path) -> io::Result<()> {
     let mut unfinished: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(dir)? {

@@ -1,7 +1,7 @@
-//! `job.key`: the 32 bytes that make the ids of a store's jobs, and the fingerprint by which the store knows them again.
+//! `job.key`: the 32-byte key from which a store derives the ids of its jobs, and the key's fingerprint.
 //!
-//! Under another key the same order would get another id: a job that has gone already would be ordered and sent again. So the key
-//! is made once, before the first record, and never made again for records that are there.
+//! With a different key, the same order would get a different id: a job that was sent already would be ordered and sent
+//! again. So the key is created once, before the first record, and never again once there are records.
 
 use std::{io, path::Path};
 
@@ -14,19 +14,19 @@ pub const FILE: &str = "job.key";
 
 const KEY_BYTES: usize = 32;
 
-/// The key and its fingerprint. `last` is the number of the journal's last record.
+/// Returns the key and its fingerprint. `last` is the number of the journal's last record.
 pub fn open(disk: &Disk, data: &Path, witness: Option<&Witness>, last: u64) -> Result<(JobKey, String), OpenError> {
     let path = data.join(FILE);
     let reading = |error| OpenError::io(format_args!("reading {}", path.display()), error);
     let bytes = match disk.read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound && witness.is_none() && last == 0 => {
-            make(disk, &path).map_err(|error| OpenError::io(format_args!("making {}", path.display()), error))?
+            make(disk, &path).map_err(|error| OpenError::io(format_args!("creating {}", path.display()), error))?
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(OpenError::Key(format!(
-                "{} is missing: with another key, jobs that have gone would go again under other ids. Restore it from a \
-                 backup of this data directory",
+                "{} is missing: with another key, jobs that were sent already would be sent again under other ids. \
+                 Restore it from a backup of this data directory",
                 path.display()
             )));
         }
@@ -42,8 +42,9 @@ pub fn open(disk: &Disk, data: &Path, witness: Option<&Witness>, last: u64) -> R
     let found = fingerprint(&key);
     match witness {
         Some(witness) if witness.job_key != found => Err(OpenError::Key(format!(
-            "{} is not the key that this data directory was made with (its fingerprint is {}…, and should be {}…): with another \
-             key, jobs that have gone would go again under other ids. Restore it from a backup of this data directory",
+            "{} is not the key that this data directory was created with (its fingerprint is {}…, and should be {}…): \
+             with another key, jobs that were sent already would be sent again under other ids. Restore it from a \
+             backup of this data directory",
             path.display(),
             short(&found),
             short(&witness.job_key)
@@ -59,7 +60,7 @@ fn make(disk: &Disk, path: &Path) -> io::Result<Vec<u8>> {
     Ok(key)
 }
 
-/// Says nothing about the key: it is 32 random bytes.
+/// The SHA-256 of the key. It does not reveal the key, which is 32 random bytes.
 fn fingerprint(key: &[u8; KEY_BYTES]) -> String {
     Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
 }

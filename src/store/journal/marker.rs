@@ -1,26 +1,27 @@
-//! The file by which version 0.1 refuses a journal of format 2: a segment numbered 0.
+//! The format marker: a segment with number 0, which makes version 0.1 refuse a journal of format 2.
 //!
-//! Version 0.1 knows no witness and would go on writing without one. Its rules of opening take the segment with the lowest number
-//! first, expect record 0 in this one, and find a later record instead that proves record 0 durable: damage, exit code 74,
-//! nothing cut. The file has no other content, and is written again where it is missing or different.
+//! Version 0.1 does not know the witness and would write without one. It reads the segment with the lowest number
+//! first, expects record 0 there, and finds a later record that proves record 0 durable. For version 0.1 that is
+//! damage: it ends with exit code 74 and cuts nothing. The file has no other content, and is rewritten if it is missing
+//! or different.
 
 use std::{io, path::Path};
 
 use super::{disk::Disk, segment::name_of, witness::FORMAT};
 use crate::store::record;
 
-/// Whether the journal says that it is of format 2 or a later one.
+/// Whether the journal is marked as format 2 or later.
 pub fn is_there(dir: &Path) -> bool {
     dir.join(name_of(0)).exists()
 }
 
-/// Makes the marker last. The witness has to be durable before: format 2 without one is refused.
+/// Makes the marker durable. The witness must be durable before: format 2 without a witness is refused.
 pub fn ensure(disk: &Disk, dir: &Path) -> io::Result<()> {
     let (path, content) = (dir.join(name_of(0)), content());
     match disk.read(&path) {
         Ok(bytes) if bytes == content => return Ok(()),
         Ok(_) => {
-            tracing::warn!(file = %path.display(), "the file that names the journal's format is damaged; it is written again")
+            tracing::warn!(file = %path.display(), "the marker of the journal's format is damaged; it is rewritten")
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -39,21 +40,21 @@ fn content() -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// The rules of version 0.1: a line counts as record 0 if its checksum and number are right; the journal is damaged if a line
-    /// behind the last that counts proves record 0 durable.
+    /// In version 0.1 a line is record 0 if its checksum and number are right; the journal is damaged if a line after
+    /// the last valid one proves record 0 durable.
     #[test]
-    fn by_the_rules_of_0_1_it_is_damage() {
+    fn version_0_1_treats_the_marker_as_damage() {
         let content = content();
         let line = content.strip_suffix(b"\n").expect("a line");
-        let header = record::verify(line).expect("a whole record by its checksum");
-        assert_ne!(header.n, 0, "it is not the record that is expected");
+        let header = record::verify(line).expect("the checksum matches");
+        assert_ne!(header.n, 0, "it is not the expected record");
         assert!(header.d >= 1, "it proves a record durable");
         assert!(!record::is_seal(line));
         assert!(serde_json::from_slice::<serde_json::Value>(line).is_ok(), "readable with jq");
     }
 
     #[test]
-    fn it_is_written_once_and_mended() {
+    fn the_marker_is_written_and_a_damaged_one_is_rewritten() {
         let dir = tempfile::tempdir().expect("directory");
         let disk = Disk::default();
         assert!(!is_there(dir.path()));
@@ -64,6 +65,6 @@ mod tests {
             ensure(&disk, dir.path()).expect("written");
             assert_eq!(std::fs::read(dir.path().join(name_of(0))).expect("bytes"), content());
         }
-        assert_eq!(super::super::segment::list(dir.path()).expect("listed"), [], "it is no segment");
+        assert_eq!(super::super::segment::list(dir.path()).expect("listed"), [], "the marker is not a segment");
     }
 }

@@ -1,9 +1,9 @@
-//! The engine for one machine: a journal that is the truth, and a view of it in sled.
+//! The engine for one machine: a journal, which is the only authoritative copy, and a view of it in sled.
 //!
-//! `data/journal/` holds the records, `data/witness.json` says where they begin and end, `data/view/` has the latest of everything,
-//! `data/rule-sets/` each rule set that a record names, `data/job.key` makes the ids of jobs, `data/LOCK` is held by the one
-//! process that writes here. What is here at all times: nothing is visible or answered that is
-//! not durable, and the view never knows more than the journal.
+//! `data/journal/` holds the records, `data/witness.json` the numbers of the first and last record, `data/view/` the
+//! current state, `data/rule-sets/` each rule set that a record names, `data/job.key` the key for the ids of jobs. The
+//! one process that writes here holds a lock on `data/LOCK`. Two things are always true: nothing is visible or answered
+//! before it is durable, and the view never contains a record that the journal does not have.
 
 mod ahead;
 mod applier;
@@ -67,7 +67,7 @@ use crate::{
 pub struct Journal {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Held until the store is closed.
+    /// The lock on the data directory, held until the store is closed.
     lock: Mutex<Option<File>>,
 }
 
@@ -85,7 +85,7 @@ impl Journal {
         let (disk, keep) = (self.shared.disk.clone(), Arc::clone(&rules));
         let kept = tokio::task::spawn_blocking(move || rule_files::keep(&disk, &dir, keep.hash(), keep.files())).await;
         if let Err(error) = kept.map_err(io::Error::other).and_then(|kept| kept) {
-            tracing::error!(%error, "the rule set could not be kept");
+            tracing::error!(%error, "the rule set could not be stored");
             return Err(if is_no_room(&error) { Refused::NoSpace } else { Refused::Failed });
         }
         self.put(|reply| Item::Activate { rules, reply }).await.map(|_| ())
@@ -193,7 +193,7 @@ impl Journal {
         self.shared.reader.read(number).map_err(|error| StoreError(error.to_string()))
     }
 
-    /// Up to `max` records from this number on.
+    /// Up to `max` records, from number `first` on.
     pub async fn records(&self, first: u64, max: usize) -> Result<Vec<Record>, StoreError> {
         let shared = Arc::clone(&self.shared);
         let read = tokio::task::spawn_blocking(move || {
@@ -204,7 +204,7 @@ impl Journal {
         read.map_err(|error| StoreError(error.to_string()))
     }
 
-    /// The view, complete up to what is durable now.
+    /// The view, after it contains all records that are durable at the time of the call.
     async fn current_view(&self) -> Result<Arc<View>, StoreError> {
         let durable = self.shared.hot().durable();
         let mut applied = self.shared.applied.subscribe();
@@ -213,7 +213,7 @@ impl Journal {
             let caught_up = applied.wait_for(|applied| *applied >= durable);
             caught_up.await.map_err(|_| StoreError("the store is being closed".to_owned()))?;
         }
-        self.shared.view().ok_or_else(|| StoreError("the view is being made again".to_owned()))
+        self.shared.view().ok_or_else(|| StoreError("the view is being rebuilt".to_owned()))
     }
 
     pub async fn jobs(
@@ -265,7 +265,7 @@ impl Journal {
         self.look(move |view| view.next_stay(&stay, after)).await
     }
 
-    /// Looks at many rows of the view, off the threads that answer callbacks.
+    /// Reads many rows of the view on a thread for blocking work, so that callbacks are not delayed.
     async fn look<T: Send + 'static>(
         &self,
         work: impl FnOnce(&View) -> Result<T, ViewError> + Send + 'static,
@@ -296,7 +296,7 @@ impl Journal {
 
     pub async fn close(&self) {
         self.shared.ahead.closing();
-        // A writer that is gone already has nothing left to write.
+        // If the writer has ended already, there is nothing left to write.
         let _ = self.put(|reply| Item::Close { reply }).await;
         self.shared.signals.close();
         self.shared.ahead.close();
@@ -315,5 +315,5 @@ impl Journal {
 }
 
 fn unreadable(ViewError(error): ViewError) -> StoreError {
-    StoreError(format!("the view can't be read: {error}"))
+    StoreError(format!("the view cannot be read: {error}"))
 }

@@ -1,7 +1,8 @@
-//! Opening a data directory: the lock, the journal looked through and made to last, the witness, the view brought up to date.
+//! Opens a data directory: takes the lock, scans the journal, writes the witness, and updates the view.
 //!
-//! The order matters. Nothing is changed before everything was looked at. What was found is on the disk before the witness says
-//! so, the witness is there before the journal is marked as format 2, and both are there before the first record is written.
+//! The order matters. Nothing is changed before everything has been read. The records are durable before the witness
+//! names them, the witness is durable before the journal is marked as format 2, and both before the first record is
+//! written.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -45,17 +46,17 @@ pub(super) fn io_error(doing: impl std::fmt::Display) -> impl FnOnce(io::Error) 
     move |error| OpenError::io(doing, error)
 }
 
-/// How far opening has come, in records applied to the view.
+/// The progress of opening, in records applied to the view.
 #[derive(Debug, Default)]
 pub struct Progress {
     pub done: AtomicU64,
     pub of: AtomicU64,
-    /// What opening waits for; it is tried again by itself.
+    /// The condition that opening waits for; opening is retried automatically.
     waits: Mutex<Option<String>>,
 }
 
 impl Progress {
-    /// What opening waits for before it is tried again; `None`: it is under way.
+    /// The condition that opening waits for before it is retried; `None`: it is not waiting.
     pub fn waits(&self) -> Option<String> {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -66,7 +67,7 @@ impl Progress {
 }
 
 impl Journal {
-    /// Opens a data directory, or makes one. Blocks, for long when the view has to be made again.
+    /// Opens a data directory, or creates one. Blocks; if the view must be rebuilt, for a long time.
     pub fn open(path: &Path, options: &Options, progress: &Arc<Progress>) -> Result<Arc<Self>, OpenError> {
         let (disk, journal_dir, sets_dir) = (&options.disk, path.join("journal"), path.join("rule-sets"));
         for dir in [path, &journal_dir, &sets_dir] {
@@ -75,9 +76,9 @@ impl Journal {
         let lock = lock(path)?;
         match tighten(path) {
             Ok(0) => {}
-            Ok(count) => tracing::warn!(count, "others could read the data directory; now it is its owner's alone"),
-            // Somebody else's files, perhaps, or a disk without rights.
-            Err(error) => tracing::warn!(%error, "the data directory can't be made its owner's alone"),
+            Ok(count) => tracing::warn!(count, "other users could read the data directory; it is now owner-only"),
+            // The files may belong to another user, or the file system may have no permissions.
+            Err(error) => tracing::warn!(%error, "the permissions of the data directory cannot be set to owner-only"),
         }
         for dir in [&journal_dir, &sets_dir] {
             remove_unfinished(disk, dir).map_err(io_error(format_args!("reading {}", dir.display())))?;
@@ -88,7 +89,7 @@ impl Journal {
         progress.of.store(last, Ordering::Relaxed);
         let watchdog = Arc::new(Watchdog::new(options.view_patience));
         let opening = ViewOpening { data: path, last, options, progress, watchdog: &watchdog };
-        // It may know records that the journal has lost; until that is excluded, nothing of the journal is changed.
+        // The view may contain records that the journal has lost; until that is excluded, the journal is not changed.
         let view = opening.open()?;
         let segment = tail::go_on(disk, &journal_dir, &mut found, &options.segments, options.min_free_bytes)?;
         let witness =
@@ -100,7 +101,7 @@ impl Journal {
         let standing = read_standing(&reader, hot.standing())?;
         options.clock.resume(standing.clock(), latest_record_at(&reader, last)?);
         let mut random = [0; 4];
-        getrandom::fill(&mut random).map_err(|error| io_error("asking for random bytes")(io::Error::other(error)))?;
+        getrandom::fill(&mut random).map_err(|error| io_error("reading random bytes")(io::Error::other(error)))?;
         let shared = Arc::new(Shared {
             path: path.to_owned(),
             process: format!("process {} {:08x}", std::process::id(), u32::from_be_bytes(random)),
@@ -133,7 +134,7 @@ impl Journal {
     }
 }
 
-/// What was ordered lately counts for the brakes, also when the process is a new one.
+/// Counts recent orders for the brakes, so that a restart does not reset them.
 fn recount(shared: &Shared, decider: &mut Decider) -> Result<(), ViewError> {
     let (Some(view), Some(since)) = (shared.view(), decider.counts_since()) else { return Ok(()) };
     for row in view.jobs(None, None) {
@@ -146,16 +147,16 @@ fn recount(shared: &Shared, decider: &mut Decider) -> Result<(), ViewError> {
     Ok(())
 }
 
-/// What holds for all customers, from the record that says so.
+/// Reads the state that applies to all customers from its record.
 fn read_standing(reader: &Reader, number: u64) -> Result<Arc<Standing>, OpenError> {
     if number == 0 {
         return Ok(Arc::default());
     }
-    let record = reader.read(number).map_err(io_error("reading what holds for all customers"))?;
+    let record = reader.read(number).map_err(io_error("reading the state for all customers"))?;
     Ok(record.and_then(|record| record.effects.standing).unwrap_or_default())
 }
 
-/// When the latest record was written, by the wall clock of then.
+/// The time in the latest record, by the wall clock at that time.
 fn latest_record_at(reader: &Reader, last: u64) -> Result<Option<Timestamp>, OpenError> {
     if last == 0 {
         return Ok(None);
@@ -171,7 +172,7 @@ fn start(shared: &Arc<Shared>, writer: Writer) -> io::Result<Vec<JoinHandle<()>>
     Ok(vec![
         named("journal-ahead").spawn(move || {
             if let Err(error) = ahead.ahead.run() {
-                ahead.end(&format!("writing the journal's next segment ahead failed: {error}"));
+                ahead.end(&format!("preparing the journal's next segment failed: {error}"));
             }
         })?,
         named("journal-view").spawn(move || applier::run(&applied))?,
@@ -184,7 +185,7 @@ fn start(shared: &Arc<Shared>, writer: Writer) -> io::Result<Vec<JoinHandle<()>>
         named("view-watchdog").spawn(move || {
             if let Some(limit) = watched.watchdog.look() {
                 let seconds = limit.as_secs();
-                watched.end(&format!("the view has not come back from the disk within {seconds} seconds"));
+                watched.end(&format!("an operation on the view did not finish within {seconds} seconds"));
             }
         })?,
     ])
@@ -201,7 +202,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Whether a process writes to this data directory just now. Nothing is made or changed for the look.
+/// Whether a process has this data directory open. Creates and changes nothing.
 pub fn is_in_use(path: &Path) -> bool {
     File::open(path.join("LOCK")).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

@@ -1,7 +1,9 @@
-//! Opening the view beside a journal: sled is opened and asked how far it is before the journal is changed, and filled after.
+//! Opens the view: before the journal is changed, sled is opened and its latest record checked; afterwards the view is
+//! updated.
 //!
-//! Whatever is wrong with a view, it is thrown away and made again. What it knows beyond the journal is the one thing that counts: then
-//! acknowledged records are gone. sled may hang on a failing disk, so it works on a thread with a deadline.
+//! A view with any error is deleted and rebuilt. There is one exception: if it contains records that the journal does
+//! not have, then acknowledged records are missing. sled may hang on a failing disk, so it runs on a thread with a
+//! deadline.
 
 use std::{
     path::{Path, PathBuf},
@@ -26,10 +28,11 @@ use crate::{
     },
 };
 
-/// With less than this free, an error of the view is taken for one about room, in bytes. sled's file grows by this at once.
+/// With less free space than this, in bytes, an error of the view is treated as a lack of space. sled grows its file by
+/// this amount at once.
 const VIEW_ROOM_BYTES: u64 = 8 << 20;
 
-/// What opening the view needs to know.
+/// The inputs for opening the view.
 pub struct ViewOpening<'a> {
     pub data: &'a Path,
     /// The number of the journal's last record.
@@ -40,7 +43,8 @@ pub struct ViewOpening<'a> {
 }
 
 impl ViewOpening<'_> {
-    /// The view as it is on the disk, or an empty one. [`OpenError::Ahead`]: it knows records that the journal lacks.
+    /// Opens the view on the disk, or an empty one. [`OpenError::Ahead`]: it has records that the journal does not
+    /// have.
     pub fn open(&self) -> Result<View, OpenError> {
         match self.try_open()? {
             Err(ReplayError::View(ViewError(error))) => {
@@ -51,7 +55,7 @@ impl ViewOpening<'_> {
         }
     }
 
-    /// The view, complete up to the journal's end, and the jobs that are not final.
+    /// Returns the view, complete up to the end of the journal, and the jobs that are not final.
     pub fn fill(&self, view: View) -> Result<(View, Hot), OpenError> {
         match self.try_fill(view)? {
             Err(ReplayError::View(ViewError(error))) => {
@@ -76,7 +80,7 @@ impl ViewOpening<'_> {
         }
     }
 
-    /// Does the work with a deadline for each call of sled.
+    /// Runs the work with a deadline for each call into sled.
     fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Watchdog) -> Result<T, ReplayError> + Send + 'static,
@@ -103,15 +107,15 @@ impl ViewOpening<'_> {
     }
 
     fn throw_away(&self, error: &str) -> Result<(), OpenError> {
-        // On a full disk sled can open no view, and another one would not fare better.
+        // On a full disk sled cannot open any view, so a new one would fail too.
         let needed_bytes = self.options.min_free_bytes.max(VIEW_ROOM_BYTES);
         if free_bytes(self.data).is_ok_and(|free| free < needed_bytes) {
-            tracing::error!(error, "the view can't be used");
+            tracing::error!(error, "the view cannot be used");
             let doing = format!("opening the view in {}", self.path().display());
             return Err(OpenError::NoRoom { doing, needed_bytes });
         }
-        tracing::warn!(error, "the view can't be used; it is made again from the journal");
-        View::throw_away(&self.path()).map_err(io_error("throwing the view away"))
+        tracing::warn!(error, "the view cannot be used; it is rebuilt from the journal");
+        View::throw_away(&self.path()).map_err(io_error("deleting the view"))
     }
 }
 
@@ -133,7 +137,7 @@ fn fill(
     })?;
     if mark.applied == 0 && last > 0 {
         let seconds = began.elapsed().as_secs_f32();
-        tracing::info!(records = last, seconds, "the view was made again from the journal");
+        tracing::info!(records = last, seconds, "the view was rebuilt from the journal");
     }
     for state in State::ALL.iter().filter(|state| !state.is_final()) {
         for row in view.jobs(Some(*state), None) {

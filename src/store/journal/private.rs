@@ -1,14 +1,15 @@
-//! What is under the data directory is its owner's alone: customers, addresses, the keys.
+//! Restricts the files in the data directory to their owner: they contain customers, addresses and keys.
 //!
-//! Everything is made so. A copy or a restored backup may not be, and is put right on opening, before anything is read.
+//! All files are created that way. A copy or a restored backup may have other permissions, which are corrected on
+//! opening, before anything is read.
 
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
-/// The directories and files of ours below the data directory; whatever else lies there is not ours to change.
+/// This program's directories and files in the data directory; other files there are left alone.
 const DIRECTORIES: [&str; 3] = ["journal", "rule-sets", "view"];
 const FILES: [&str; 4] = ["LOCK", "job.key", "admin.token", "witness.json"];
 
-/// Takes every right from group and others. Answers of how many files and directories.
+/// Removes all permissions of group and others. Returns the number of files and directories that were changed.
 pub fn tighten(data: &Path) -> io::Result<usize> {
     let mut tightened = one(data)?;
     for name in FILES {
@@ -32,7 +33,7 @@ fn tree(path: &Path) -> io::Result<usize> {
     Ok(tightened)
 }
 
-/// What is missing is made private later.
+/// Changes one file or directory. A missing one is skipped; it will be created private.
 fn one(path: &Path) -> io::Result<usize> {
     let mode = match fs::metadata(path) {
         Ok(metadata) => metadata.permissions().mode(),

@@ -1,4 +1,4 @@
-//! What waits for the writer, bounded by count and by bytes.
+//! The queue of the writer, bounded by count and by bytes.
 
 use std::{
     sync::{Condvar, Mutex, PoisonError},
@@ -22,9 +22,9 @@ struct Waiting {
     items: Vec<Item>,
     bytes: usize,
     closed: bool,
-    /// The disk has failed: the writer is to end.
+    /// The disk has failed: the writer must end.
     abandoned: bool,
-    /// The writer sleeps, and has to be woken.
+    /// The writer sleeps, and must be woken.
     asleep: bool,
 }
 
@@ -53,12 +53,12 @@ impl Queue {
         Ok(())
     }
 
-    /// Nothing more is taken.
+    /// Whether the queue accepts no more items.
     pub fn is_closed(&self) -> bool {
         self.lock().closed
     }
 
-    /// All items that wait. Empty after this time without an item; `None` when the queue is abandoned.
+    /// Takes all waiting items. Empty after `patience` without an item; `None` if the queue is abandoned.
     pub fn take(&self, patience: Duration) -> Option<Vec<Item>> {
         let mut waiting = self.lock();
         if waiting.items.is_empty() && !waiting.abandoned {
@@ -75,7 +75,7 @@ impl Queue {
         (!waiting.abandoned).then_some(items)
     }
 
-    /// Nothing more is taken; what waits is dropped, and whoever waits for it hears so.
+    /// Closes the queue and drops the waiting items; their callers get an error.
     pub fn abandon(&self) {
         let mut waiting = self.lock();
         (waiting.closed, waiting.abandoned) = (true, true);
@@ -85,7 +85,7 @@ impl Queue {
     }
 }
 
-/// About what an item costs in memory, in bytes.
+/// The approximate size of an item in memory, in bytes.
 fn weight(item: &Item) -> usize {
     const FIXED: usize = 256;
     FIXED

@@ -1,7 +1,7 @@
-//! One record of the journal by its number.
+//! Reads a record of the journal by its number.
 //!
-//! Numbers rise without gaps and lines are short, so that a record is found by halving its segment; nothing is kept in memory
-//! but one open file a segment.
+//! Numbers rise without gaps and lines are short, so a record is found by binary search in its segment. Only one open
+//! file per segment is kept in memory.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use std::{
 use super::{scan::Scanned, segment::Segment};
 use crate::store::record::{self, Record};
 
-/// The steps of halving end with a piece of this size, which is read as a whole.
+/// The binary search ends with a piece of this size, which is read from its start.
 const PIECE_BYTES: u64 = 16 * 1024;
 
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The record with this number, which the caller knows to be durable. `None`: it is older than the oldest segment.
+    /// Reads a record that is known to be durable. `None`: it is older than the oldest segment.
     pub fn read(&self, number: u64) -> io::Result<Option<Record>> {
         let file = {
             let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
@@ -51,15 +51,15 @@ impl Reader {
         find(&file, number)?.map(|line| record::decode(&line)).transpose().map_err(|_| damaged(number))
     }
 
-    /// Up to `max` records in their order, from this number (or the oldest there is) up to `last`, which the caller knows to be
-    /// durable. Fewer where a segment ends.
+    /// Reads up to `max` records in order, from `first` (or the oldest record) to `last`, which must be durable.
+    /// Returns fewer at the end of a segment.
     pub fn read_on(&self, first: u64, last: u64, max: usize) -> io::Result<Vec<Record>> {
         let (number, last, file) = {
             let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
             let oldest = segments.keys().next().copied().unwrap_or(first);
             let number = first.max(oldest);
             let file = segments.range(..=number).next_back().map(|(_, file)| Arc::clone(file));
-            // A seal may be missing; where the next segment begins, this one has ended.
+            // The seal may be missing; the segment ends where the next one begins.
             let next = number.checked_add(1).and_then(|after| segments.range(after..).next()).map(|(next, _)| *next);
             (number, next.map_or(last, |next| last.min(next - 1)), file)
         };
@@ -86,7 +86,7 @@ fn damaged(number: u64) -> io::Error {
     io::Error::other(format!("record {number} of the journal is damaged"))
 }
 
-/// Reads on from an offset, whatever others do with the file.
+/// Reads a file from an offset, independently of the file's own position.
 struct At<'a> {
     file: &'a File,
     offset: u64,
@@ -105,7 +105,7 @@ fn find(file: &File, number: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(locate(file, number)?.map(|(_, line)| line))
 }
 
-/// Where the line with this number begins, and the line.
+/// The offset of the line with this number, and the line.
 fn locate(file: &File, number: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
     let (mut low, mut high) = (0, file.metadata()?.len());
     // The line is the one that begins at `low`, or a later one that begins before `high`.
@@ -113,7 +113,7 @@ fn locate(file: &File, number: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
         let middle = low + (high - low) / 2;
         match line_from(file, middle, high)? {
             Some((start, found)) if found <= number => low = start,
-            // Later lines, or the newlines behind the last.
+            // Later lines, or the newlines after the last line.
             _ => high = middle,
         }
     }
@@ -128,7 +128,7 @@ fn locate(file: &File, number: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
     Ok(None)
 }
 
-/// Where the first line that begins behind `offset` begins, and its number; `None` where none does before `end`.
+/// The start and number of the first line that begins after `offset`; `None` if no line begins before `end`.
 fn line_from(file: &File, offset: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
     let mut at = offset;
     let mut piece = vec![0; 4096];

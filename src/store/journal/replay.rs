@@ -1,4 +1,4 @@
-//! The journal, applied to the view: what was durable and is not in there yet, or all of it.
+//! Applies the journal to the view: the records that the view does not have yet, or all of them.
 
 use std::{io, ops::Range, path::Path, sync::Arc};
 
@@ -15,14 +15,14 @@ use crate::{
     outbox::JobId,
 };
 
-/// How many customers are collected before the view is given them.
+/// How many customers are collected before they are written to the view.
 const FLUSH_CUSTOMERS: usize = 2_000;
 
 pub enum ReplayError {
     View(ViewError),
     Io(io::Error),
     Damage(Damage),
-    /// The view knows more than the journal.
+    /// The view has records that the journal does not have.
     Ahead {
         view: u64,
     },
@@ -40,7 +40,7 @@ impl From<io::Error> for ReplayError {
     }
 }
 
-/// Brings the view from its own mark up to record `last`, and tells `progress` how far it has come.
+/// Updates the view from its mark to record `last`, and reports its position to `progress`.
 pub fn replay(disk: &Disk, dir: &Path, view: &View, last: u64, progress: &dyn Fn(u64)) -> Result<Hot, ReplayError> {
     let mark = view.mark()?;
     let mut hot = Hot::default();
@@ -55,7 +55,7 @@ pub fn replay(disk: &Disk, dir: &Path, view: &View, last: u64, progress: &dyn Fn
         let next = segments.get(nth + 1).map_or(last + 1, |(next, _)| *next);
         if next > mark.applied + 1 {
             let bytes = disk.read(path)?;
-            // A seal may be missing; where the next segment begins, this one has ended.
+            // The seal may be missing; the segment ends where the next one begins.
             replay_segment(path, *first..next, &bytes, view, &mut hot, progress)?;
         }
     }
@@ -79,7 +79,7 @@ fn replay_segment(
         }
         if number > hot.durable() {
             let record = record::decode(line).ok().filter(|record| record.header.n == number).ok_or_else(|| {
-                let what = "it can't be read";
+                let what = "the record cannot be read";
                 ReplayError::Damage(Damage { file: path.to_owned(), offset, number, what })
             })?;
             let effects = &record.effects;
@@ -110,7 +110,7 @@ fn replay_segment(
     Ok(())
 }
 
-/// A job beyond the bound on open jobs comes into sight for the record that changes it.
+/// Adds the jobs that the record changes to the customer's state, if they were left out by the limit on open jobs.
 fn with_changed_jobs(
     mut case: Arc<Case>,
     who: &CustomerId,

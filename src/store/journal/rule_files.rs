@@ -1,7 +1,7 @@
-//! `data/rule-sets/`: the texts of each rule set that a record names, under the hash of these texts.
+//! `data/rule-sets/`: the files of each rule set that a record names, stored under the hash of their content.
 //!
-//! The name says what the content has to be, and each read compares it with the content: a file that was edited, or
-//! that the disk has harmed, never decides anything under a name that is not its own.
+//! Each read compares the content with the hash in the name. So a file that was edited, or damaged by the disk, is
+//! never used under a hash that is not its own.
 
 use std::{
     fs, io,
@@ -15,14 +15,14 @@ fn path_of(dir: &Path, hash: &str) -> PathBuf {
     dir.join(format!("{hash}.json"))
 }
 
-/// Keeps a rule set's texts under its hash, durably. A file that is there already and holds something else is written again.
+/// Stores the files of a rule set under their hash, durably. An existing file with other content is rewritten.
 pub fn keep(disk: &Disk, dir: &Path, hash: &str, files: &Files) -> io::Result<()> {
     let path = path_of(dir, hash);
     match disk.read(&path) {
-        // The process that wrote it may have ended before its name lasted.
+        // The process that wrote the file may have ended before the name was durable.
         Ok(bytes) if is_of(hash, &bytes).is_some() => return disk.sync_dir(dir),
         Ok(_) => {
-            tracing::warn!(file = %path.display(), "the stored rule set is not what its name says; it is written again")
+            tracing::warn!(file = %path.display(), "the stored rule set does not match its hash; it is rewritten")
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -30,7 +30,7 @@ pub fn keep(disk: &Disk, dir: &Path, hash: &str, files: &Files) -> io::Result<()
     disk.replace(&path, &serde_json::to_vec(files)?)
 }
 
-/// The texts of the rule set with this hash; `None`: no file has its name. An error says what to do.
+/// Reads the rule set with this hash; `None`: there is no such file. The error contains advice to the operator.
 pub fn read(disk: &Disk, dir: &Path, hash: &str) -> Result<Option<Files>, String> {
     if !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(None);
@@ -39,8 +39,8 @@ pub fn read(disk: &Disk, dir: &Path, hash: &str) -> Result<Option<Files>, String
     match disk.read(&path) {
         Ok(bytes) => is_of(hash, &bytes).map(Some).ok_or_else(|| {
             format!(
-                "{} is damaged or was edited: its content is not that of rule set {hash}. Restore it from a backup; if the files \
-                 in the rules' directory are those of this set, loading them writes it again",
+                "{} is damaged or was edited: its content is not that of rule set {hash}. Restore it from a backup; if \
+                 the files in the rules' directory are those of this set, loading them rewrites it",
                 path.display()
             )
         }),
@@ -49,12 +49,12 @@ pub fn read(disk: &Disk, dir: &Path, hash: &str) -> Result<Option<Files>, String
     }
 }
 
-/// The texts, if they are those of this hash.
+/// Parses a rule set; `None` if its content does not match the hash.
 fn is_of(hash: &str, bytes: &[u8]) -> Option<Files> {
     serde_json::from_slice(bytes).ok().filter(|files: &Files| files.hash() == hash)
 }
 
-/// Whether any set is kept here: then there were records.
+/// Whether any rule set is stored here, which means that there were records.
 pub fn are_there(dir: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(dir)? {
         if entry?.path().extension().is_some_and(|extension| extension == "json") {
@@ -69,14 +69,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_is_held_against_its_name() {
+    fn a_stored_set_is_checked_against_its_hash() {
         let dir = tempfile::tempdir().expect("directory");
         let disk = Disk::default();
         let files = |text: &str| -> Files { [("kyc.yaml".to_owned(), text.to_owned())].into_iter().collect() };
         let (one, other) = (files("one"), files("other"));
         let hash = one.hash();
         assert_eq!(read(&disk, dir.path(), &hash), Ok(None));
-        keep(&disk, dir.path(), &hash, &one).expect("kept");
+        keep(&disk, dir.path(), &hash, &one).expect("stored");
         assert_eq!(read(&disk, dir.path(), &hash), Ok(Some(one.clone())));
         let path = path_of(dir.path(), &hash);
         for harm in [serde_json::to_vec(&other).expect("JSON"), b"{\"kyc.yaml\":\"on".to_vec(), Vec::new()] {
@@ -84,8 +84,8 @@ mod tests {
             let error = read(&disk, dir.path(), &hash).expect_err("changed");
             assert!(error.contains(&hash) && error.contains("Restore"), "{error}");
         }
-        keep(&disk, dir.path(), &hash, &one).expect("kept");
-        assert_eq!(read(&disk, dir.path(), &hash), Ok(Some(one)), "it is written again");
+        keep(&disk, dir.path(), &hash, &one).expect("stored");
+        assert_eq!(read(&disk, dir.path(), &hash), Ok(Some(one)), "the file is rewritten");
         assert_eq!(read(&disk, dir.path(), "../../etc/passwd"), Ok(None));
     }
 }

@@ -1,8 +1,9 @@
-//! The rules of opening: where a journal ends, and whether what follows was ever acknowledged.
+//! The rules of opening: where the journal ends, and whether the rest was ever acknowledged.
 //!
-//! The first line that doesn't verify ends the log if no later valid line proves that it was durable: what follows was never
-//! acknowledged, and is cut. If one does, the disk has lost something: that is damage, and the program does not guess. A segment
-//! that is followed by another needs no seal: that the next one begins with the expected number proves that nothing is missing.
+//! The journal ends at the first invalid line, unless a later valid line proves that this line was durable. The bytes
+//! after the end were never acknowledged, and are cut off. If a later line does prove it, the disk has lost data: that
+//! is damage, and the program does not guess. A segment that is followed by another needs no seal: if the next one
+//! begins with the expected number, nothing is missing.
 
 use std::{
     fmt, io,
@@ -15,13 +16,13 @@ use crate::{
     store::record::{self, Record},
 };
 
-/// Something acknowledged can't be read any more.
+/// An acknowledged record that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     pub file: PathBuf,
-    /// In bytes from the file's start.
+    /// The position in bytes from the start of the file.
     pub offset: u64,
-    /// The number of the record that should stand there.
+    /// The number of the record expected there.
     pub number: u64,
     pub what: &'static str,
 }
@@ -33,24 +34,24 @@ impl fmt::Display for Damage {
     }
 }
 
-/// What one segment holds.
+/// The content of one segment.
 #[derive(Clone, Debug)]
 pub struct Scanned {
     pub path: PathBuf,
     pub first: u64,
     /// The number after its last record.
     pub next: u64,
-    /// Where its last record's line ends.
+    /// The end of its last record's line, in bytes.
     pub end: u64,
-    /// How many bytes behind that, and behind the seal, are no newlines: never acknowledged, to be cut.
+    /// How many bytes after the last record and the seal are not newlines: never acknowledged, and cut off.
     pub torn: u64,
-    /// Its last line says that it is complete.
+    /// Whether its last line is a seal, which says that it is complete.
     pub sealed: bool,
-    /// What its last record is.
+    /// The kind of its last record.
     pub last_kind: Option<Kind>,
 }
 
-/// Looks at every line of these segments, which follow one another.
+/// Checks every line of these consecutive segments.
 pub fn scan(disk: &Disk, segments: &[(u64, PathBuf)]) -> io::Result<Result<Vec<Scanned>, Damage>> {
     let mut scanned: Vec<Scanned> = Vec::with_capacity(segments.len());
     for (first, path) in segments {
@@ -107,8 +108,8 @@ fn scan_one(path: &Path, first: u64, bytes: &[u8]) -> Result<Scanned, Damage> {
     })
 }
 
-/// The last number that whole records in `rest` prove durable. They are found where they begin, not where a line does: a
-/// newline may be what was harmed. No text within a record looks like one's beginning, since its
+/// The highest number that valid records in `rest` prove durable. The search looks for the first bytes of a record, not
+/// for newlines, because a newline may be damaged. Text within a record cannot look like these bytes, because its
 /// quotes are escaped.
 fn proven(rest: &[u8]) -> Option<u64> {
     let line_at = |at: usize| rest[at..].split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -123,7 +124,7 @@ mod tests {
 
     const RECORDS: u64 = 6;
 
-    /// Records as a writer leaves them, each proving the one before it, with newlines written ahead.
+    /// Records like a writer's: each proves the one before it durable, and newlines follow the last.
     fn some_journal() -> Vec<u8> {
         let mut bytes = Vec::new();
         for n in 1..=RECORDS {
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bit_that_flipped_before_the_last_record_is_damage_and_in_it_a_torn_end() {
+    fn a_flipped_bit_is_damage_before_the_last_record_and_a_torn_end_in_it() {
         let whole = some_journal();
         assert_eq!(scanned(&whole).expect("whole").next, RECORDS + 1);
         let content = whole.len() - 64;
@@ -155,7 +156,7 @@ mod tests {
         }
     }
 
-    /// Segments of these records each, with a seal or without.
+    /// Segments with these numbers of records, each with or without a seal.
     fn segments(dir: &Path, counts: &[(u64, bool)]) -> Vec<(u64, PathBuf)> {
         let mut segments = Vec::new();
         let mut n = 1;
@@ -178,23 +179,23 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_seal_is_no_damage_and_missing_records_are() {
+    fn a_missing_seal_is_no_damage_but_missing_records_are() {
         let dir = tempfile::tempdir().expect("directory");
         let looked = |segments: &[(u64, PathBuf)]| scan(&Disk::default(), segments).expect("readable");
         let whole = segments(dir.path(), &[(3, true), (2, false), (4, true), (1, false)]);
-        let scanned = looked(&whole).expect("the second has no seal, and the third begins where it ends");
+        let scanned = looked(&whole).expect("the second segment has no seal, and the third begins where it ends");
         assert_eq!(scanned.iter().map(|one| one.next).collect::<Vec<_>>(), [4, 6, 10, 11]);
         assert_eq!(scanned.iter().map(|one| one.sealed).collect::<Vec<_>>(), [true, false, true, false]);
 
         let gap = [&whole[..1], &whole[2..]].concat();
-        let damage = looked(&gap).expect_err("the second is gone");
+        let damage = looked(&gap).expect_err("the second segment is missing");
         assert_eq!((damage.number, damage.what), (4, "the segment before this one is missing"));
 
         let cut = segments(dir.path(), &[(3, true), (2, false), (4, true), (1, false)]);
         let bytes = std::fs::read(&cut[1].1).expect("bytes");
         let line = bytes.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
         std::fs::write(&cut[1].1, &bytes[..line]).expect("cut");
-        let damage = looked(&cut).expect_err("a record is gone");
+        let damage = looked(&cut).expect_err("a record is missing");
         assert_eq!((damage.number, damage.offset), (5, line as u64));
         assert_eq!(damage.file, cut[1].1);
     }

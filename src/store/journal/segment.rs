@@ -1,7 +1,8 @@
-//! The journal's files: segments, each named by the number of its first record, written ahead with newlines.
+//! The journal's files: segments, named by the number of their first record, and filled with newlines in advance.
 //!
-//! A segment that is filled ahead costs its metadata once: overwriting is half the price of appending. It joins the journal by
-//! a rename and an fsync of the directory, before any record goes in. Nothing in here knows what a record means.
+//! Filling a segment in advance pays for its metadata once: overwriting costs half as much as appending. A segment
+//! joins the journal by a rename and an fsync of the directory, before any record is written to it. This module does
+//! not read records.
 
 use std::{
     fs::{self, File},
@@ -11,7 +12,7 @@ use std::{
 
 use super::disk::{Disk, DiskFile};
 
-/// How large segments are, in bytes: each twice as large as the one before it, between these.
+/// The sizes of segments, in bytes: each segment is twice as large as the previous one, within these limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentSizes {
     pub smallest: u64,
@@ -25,7 +26,7 @@ impl Default for SegmentSizes {
 }
 
 impl SegmentSizes {
-    /// How large the segment after one of this size is.
+    /// The size of the segment after one of this size.
     pub fn next(&self, size: u64) -> u64 {
         size.saturating_mul(2).clamp(self.smallest, self.largest)
     }
@@ -33,14 +34,14 @@ impl SegmentSizes {
 
 const SUFFIX: &str = ".jsonl";
 
-/// Room for the line that seals a segment.
+/// Space reserved for the line that seals a segment.
 pub const SEAL_BYTES: u64 = 256;
 
 pub fn name_of(first: u64) -> String {
     format!("{first:020}{SUFFIX}")
 }
 
-/// The journal's segments, by the number of their first record. Number 0 is no segment: it says which format this is.
+/// The journal's segments, by the number of their first record. Number 0 is not a segment, but the format marker.
 pub fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -55,7 +56,7 @@ pub fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// A file filled with newlines, durable, under a name that is no segment's.
+/// A durable file filled with newlines, under a name that no segment has.
 #[derive(Debug)]
 pub struct Prepared {
     path: PathBuf,
@@ -64,7 +65,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Begins with `head`, and goes on with newlines up to `size`. What could not be written whole is removed: it takes room.
+    /// Writes `head`, and newlines up to `size`. A file that could not be written completely is removed.
     pub fn write(disk: &Disk, dir: &Path, name: &str, head: &[u8], size: u64) -> io::Result<Self> {
         let path = dir.join(name);
         let size = size.max(head.len() as u64 + SEAL_BYTES);
@@ -78,7 +79,7 @@ impl Prepared {
         }
     }
 
-    /// Joins the journal as the segment that begins with this number.
+    /// Joins the journal as the segment that begins with record `first`.
     pub fn join(self, disk: &Disk, dir: &Path, first: u64, written: u64) -> io::Result<Segment> {
         disk.rename(&self.path, &dir.join(name_of(first)))?;
         disk.sync_dir(dir)?;
@@ -100,7 +101,7 @@ fn fill(file: &DiskFile, head: &[u8], size: u64) -> io::Result<()> {
     file.sync()
 }
 
-/// The segment that records go into.
+/// The segment that records are written to.
 #[derive(Debug)]
 pub struct Segment {
     file: DiskFile,
@@ -110,7 +111,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Goes on in a segment that ended in good order.
+    /// Continues in a segment that is known to be durable.
     pub fn resume(disk: &Disk, path: &Path, first: u64, written: u64) -> io::Result<Self> {
         let file = disk.open(path)?;
         let size = file.length()?;
@@ -126,12 +127,12 @@ impl Segment {
         self.size
     }
 
-    /// What still goes in, beside the line that seals it.
+    /// The free space, without the space for the seal, in bytes.
     pub const fn room(&self) -> u64 {
         self.size.saturating_sub(self.written).saturating_sub(SEAL_BYTES)
     }
 
-    /// Writes whole lines behind the last; durable only after [`Segment::sync`].
+    /// Writes whole lines after the last one; they are durable only after [`Segment::sync`].
     pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         self.file.write_all_at(lines, self.written)?;
         self.written += lines.len() as u64;

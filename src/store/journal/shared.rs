@@ -1,4 +1,4 @@
-//! What the threads of an open journal share: reads by everything that is durable, and what a commit makes visible.
+//! The data that the threads of an open journal share: reads of the durable state, and the publication of a commit.
 
 use std::{
     path::PathBuf,
@@ -33,11 +33,10 @@ use crate::{
     },
 };
 
-/// What the threads of an open journal share.
 pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) journal_dir: PathBuf,
-    /// Names the process in marks, for a person who reads the journal.
+    /// The name of the process in records, for operators who read the journal.
     pub(super) process: String,
     pub(super) clock: Clock,
     pub(super) disk: Disk,
@@ -50,20 +49,20 @@ pub(super) struct Shared {
     pub(super) hot: RwLock<Hot>,
     pub(super) view: RwLock<Option<Arc<View>>>,
     pub(super) signals: Signals,
-    /// Looks whether sled comes back.
+    /// The deadline for calls into sled.
     pub(super) watchdog: Arc<Watchdog>,
-    /// The number up to which the view is complete.
+    /// The number of the latest record in the view.
     pub(super) applied: watch::Sender<u64>,
-    /// Counts up when jobs change.
+    /// Incremented when jobs change.
     pub(super) jobs: watch::Sender<u64>,
-    /// What holds for all customers.
+    /// The state that applies to all customers.
     pub(super) standing: watch::Sender<Arc<Standing>>,
-    /// How many records the latest commits had, each half of it forgotten with the next: more than a few, and callbacks pour in.
+    /// The load: a sum of the records of the latest commits, halved with each commit.
     pub(super) pouring: AtomicUsize,
-    /// When the latest was, in milliseconds since `opened`.
+    /// The time of the latest commit, in milliseconds since `opened`.
     pub(super) committed_ms: AtomicU64,
     pub(super) opened: Instant,
-    /// Woken when the view has taken something.
+    /// Notified when the view has taken changes.
     pub(super) room: (Mutex<()>, Condvar),
 }
 
@@ -84,31 +83,31 @@ impl Shared {
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
     }
 
-    /// What is known of a customer, by everything that is durable.
+    /// A customer's state, including all durable changes.
     pub(super) fn case(&self, id: &CustomerId) -> Result<Option<Arc<Case>>, ViewError> {
         if let Some(case) = self.hot().case(id) {
             return Ok(Some(Arc::clone(case)));
         }
-        let view = self.view().ok_or_else(|| ViewError("the view is being made again".to_owned()))?;
+        let view = self.view().ok_or_else(|| ViewError("the view is being rebuilt".to_owned()))?;
         let found = view.case(id);
         if found.is_err() {
-            // The thread that keeps the view finds the same error, and makes it again.
+            // The view's thread finds the same error, and rebuilds the view.
             self.signals.behind();
         }
         Ok(found?.map(Arc::new))
     }
 
-    /// A customer's job, by everything that is durable.
+    /// A customer's job, including all durable changes.
     pub(super) fn job(&self, customer: &CustomerId, id: JobId) -> Result<Option<Arc<Job>>, ViewError> {
         if let Some(job) = self.hot().job(customer, id) {
             return Ok(Some(Arc::clone(job)));
         }
-        let view = self.view().ok_or_else(|| ViewError("the view is being made again".to_owned()))?;
+        let view = self.view().ok_or_else(|| ViewError("the view is being rebuilt".to_owned()))?;
         let found = view.job(id)?.filter(|(owner, _)| owner == customer);
         Ok(found.map(|(_, job)| Arc::new(job)))
     }
 
-    /// Callbacks pour in faster than one by one.
+    /// Whether callbacks arrive in quick succession now.
     pub(super) fn is_busy(&self) -> bool {
         let since_ms = self.elapsed_ms().saturating_sub(self.committed_ms.load(Ordering::Relaxed));
         self.pouring.load(Ordering::Relaxed) >= 8 && since_ms < 50
@@ -118,7 +117,7 @@ impl Shared {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Makes visible what has just become durable.
+    /// Makes the newly durable records visible.
     pub(super) fn publish(&self, written: impl Iterator<Item = Written>, durable: u64, activated: Option<String>) {
         let mut jobs_changed = activated.is_some();
         let mut standing = None;
@@ -154,7 +153,7 @@ impl Shared {
         }
     }
 
-    /// Holds the writer up for as long as the view is too far behind.
+    /// Blocks the writer while the view is too far behind, for 30 seconds at most.
     pub(super) fn wait_for_room_in_memory(&self) {
         if self.hot().waiting_bytes() < applier::MAX_WAITING_BYTES {
             return;
@@ -170,7 +169,7 @@ impl Shared {
         self.room.1.notify_all();
     }
 
-    /// Throws the view away and makes it again from the journal; meanwhile there is none, and nothing is decided.
+    /// Deletes the view and rebuilds it from the journal; meanwhile there is no view, and nothing is decided.
     pub(super) fn rebuild_view(&self) -> Result<(), ReplayError> {
         let path = self.path.join("view");
         let opens = self.watchdog.opens(&path);
@@ -186,15 +185,15 @@ impl Shared {
         let durable = self.hot().durable();
         replay::replay(&self.disk, &self.journal_dir, &view, durable, &|_| self.watchdog.goes_on())?;
         self.set_view(Some(Arc::new(view)));
-        tracing::info!(durable, "the view is whole again");
+        tracing::info!(durable, "the view is complete again");
         Ok(())
     }
 
-    /// The disk has failed: the process ends at once, without an answer and without cleaning up, and the next start finds out
-    /// what is on the disk. Where a test watches, only the threads of the store end.
+    /// After a failure of the disk: ends the process at once, without answers and without cleanup. The next start reads
+    /// what is on the disk. In a test, only the threads of the store end.
     pub(super) fn end(&self, why: &str) {
         if self.interrupt.is_none() && !self.disk.is_observed() {
-            tracing::error!("{why}; the process ends, so that nothing is built on what may not be durable");
+            tracing::error!("{why}; the process ends, because its latest writes may not be durable");
             std::process::exit(74);
         }
         self.signals.kill();

@@ -1,7 +1,7 @@
-//! A data directory read as it lies on the disk, for commands that only read and while no process writes there.
+//! Reads a data directory as it is on the disk, for commands that only read, while no process writes there.
 //!
-//! Nothing is made, locked, changed or recorded: no view, no rights, no torn end, no record of an opening. What the last process
-//! had not acknowledged is passed over; a record that is damaged or missing is an error, as it is on opening.
+//! Nothing is created, locked, changed or recorded. Bytes that the last process had not acknowledged are ignored; a
+//! damaged or missing record is an error, as it is on opening.
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads every record once. Where there is no store yet, there are no records.
+    /// Reads every record once. Without a store there are no records.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let (disk, journal) = (Disk::default(), path.join("journal"));
         let segments = match fs::metadata(&journal) {
@@ -58,23 +58,23 @@ impl Snapshot {
         self.last
     }
 
-    /// The hash of the rule set that was active last.
+    /// The hash of the latest active rule set.
     pub fn active_set(&self) -> Option<&str> {
         self.active_set.as_deref()
     }
 
-    /// What holds for all customers.
+    /// The state that applies to all customers.
     pub fn standing(&self) -> &Standing {
         &self.standing
     }
 
-    /// The texts of a rule set that a record names.
+    /// The files of a rule set that a record names.
     pub fn rule_set(&self, hash: &str) -> Result<Option<Files>, OpenError> {
         let dir = self.path.join("rule-sets");
         rule_files::read(&self.disk, &dir, hash).map_err(|text| reading(&dir, io::Error::other(text)))
     }
 
-    /// Hands over each record in order.
+    /// Calls `each` with every record in order.
     pub fn each(&self, each: &mut dyn FnMut(Record)) -> Result<(), OpenError> {
         for segment in &self.segments {
             let failed = |error| reading(&segment.path, error);
@@ -83,14 +83,14 @@ impl Snapshot {
             for (line, number) in lines.zip(segment.first..segment.next) {
                 let record = record::decode(line).ok().filter(|record| record.header.n == number);
                 let unreadable =
-                    || failed(io::Error::other(format!("record {number} is of a version that this one can't read")));
+                    || failed(io::Error::other(format!("record {number} is of a version that this one cannot read")));
                 each(record.ok_or_else(unreadable)?);
             }
         }
         Ok(())
     }
 
-    /// Each customer's contact, in the order of their ids.
+    /// Each customer's contact, ordered by customer id.
     pub fn contacts(&self) -> Result<BTreeMap<CustomerId, Contact>, OpenError> {
         let mut contacts = BTreeMap::new();
         self.each(&mut |Record { effects, .. }| {

@@ -1,8 +1,8 @@
-//! Opening the journal: whether all of it is there, where it ends, and the segment to go on in.
+//! Opens the journal: checks that it is complete, finds its end, and returns the segment to continue in.
 //!
-//! Bytes that a read returns may come from the page cache, and are no proof that they are on the disk: a sync before this
-//! start may have failed. Only where the witness was written after the closing record is the last segment known to be durable.
-//! Otherwise it is written anew, sealed or not, before anything is built on it.
+//! A read may return bytes from the page cache that are not on the disk: a sync before this start may have failed. The
+//! last segment is known to be durable only if the witness was written after the closing record. Otherwise the segment
+//! is rewritten, sealed or not, before anything is added to it.
 
 use std::{io, path::Path};
 
@@ -18,9 +18,9 @@ use super::{
 };
 use crate::decide::Kind;
 
-/// A journal that was looked through, and nothing of it changed.
+/// A journal that was read and not changed.
 pub struct Found {
-    /// `None`: the journal is new, or version 0.1 has written it.
+    /// `None`: the journal is new, or was written by version 0.1.
     pub witness: Option<Witness>,
     pub scanned: Vec<Scanned>,
 }
@@ -31,14 +31,14 @@ impl Found {
         self.scanned.last().map_or(0, |one| one.next - 1)
     }
 
-    /// The last segment is on the disk as it was read: it was closed, and the witness was written after that.
+    /// Whether the last segment is known to be durable: it was closed, and the witness was written after that.
     fn ended_well(&self, newest: &Scanned) -> bool {
         let known = self.witness.as_ref().is_some_and(|witness| witness.last == self.last());
         known && newest.last_kind == Some(Kind::Closed) && !newest.sealed && newest.torn == 0
     }
 }
 
-/// Looks through the journal in this data directory, and refuses it where something is missing or damaged. No file is changed.
+/// Reads the journal in this data directory; returns an error if anything is missing or damaged. Changes no file.
 pub fn look(disk: &Disk, data: &Path, dir: &Path) -> Result<Found, OpenError> {
     let reading = |error| OpenError::io(format_args!("reading {}", dir.display()), error);
     let witness = Witness::read(disk, data)?;
@@ -48,7 +48,7 @@ pub fn look(disk: &Disk, data: &Path, dir: &Path) -> Result<Found, OpenError> {
         None if marker::is_there(dir) => return Err(OpenError::WitnessMissing(data.join(witness::FILE))),
         None => {
             let found = segments.first().map(|(first, _)| *first);
-            // Version 0.1 kept rule sets only when there was a segment for the record that names them.
+            // Version 0.1 stored rule sets only when there was a segment for the record that names them.
             let is_new = found.is_none() && !rule_files::are_there(&data.join("rule-sets")).map_err(reading)?;
             if found != Some(1) && !is_new {
                 return Err(OpenError::FirstSegment { found, expected: 1, dir: dir.to_owned() });
@@ -62,7 +62,7 @@ pub fn look(disk: &Disk, data: &Path, dir: &Path) -> Result<Found, OpenError> {
     Ok(Found { witness, scanned })
 }
 
-/// The segment to go on in. When it returns, all that was found is on the disk.
+/// Returns the segment to continue in. When it returns, all records that were found are durable.
 pub fn go_on(
     disk: &Disk,
     dir: &Path,
@@ -71,7 +71,7 @@ pub fn go_on(
     min_free_bytes: u64,
 ) -> Result<Segment, OpenError> {
     let Some(newest) = found.scanned.last() else {
-        let doing = format!("beginning the journal in {}", dir.display());
+        let doing = format!("starting the journal in {}", dir.display());
         let begun = Prepared::write(disk, dir, "first.tmp", &[], sizes.smallest)
             .and_then(|prepared| prepared.join(disk, dir, 1, 0))
             .map_err(|error| no_room(doing, error, sizes.smallest))?;
@@ -86,8 +86,8 @@ pub fn go_on(
     write_anew(disk, dir, newest, sizes, min_free_bytes)
 }
 
-/// Copies the records of the last segment into a new file that takes its place. What was never acknowledged is cut; so is the
-/// seal, since the segment goes on.
+/// Copies the records of the last segment to a new file that replaces it. The bytes that were never acknowledged are
+/// cut off; so is the seal, because the segment continues.
 fn write_anew(
     disk: &Disk,
     dir: &Path,
@@ -95,10 +95,10 @@ fn write_anew(
     sizes: &SegmentSizes,
     min_free_bytes: u64,
 ) -> Result<Segment, OpenError> {
-    let doing = || format!("writing {} anew after an unclean end", newest.path.display());
+    let doing = || format!("rewriting {} after an unclean end", newest.path.display());
     let bytes = disk.read(&newest.path).map_err(|error| OpenError::io(doing(), error))?;
     let records = usize::try_from(newest.end).ok().and_then(|end| bytes.get(..end));
-    let records = records.ok_or_else(|| OpenError::io(doing(), io::Error::other("it is shorter than a moment ago")))?;
+    let records = records.ok_or_else(|| OpenError::io(doing(), io::Error::other("the file has become shorter")))?;
     let size = (bytes.len() as u64).max(sizes.smallest);
     let needed_bytes = min_free_bytes.max(size);
     if free_bytes(dir).is_ok_and(|free| free < needed_bytes) {
@@ -107,7 +107,7 @@ fn write_anew(
     if newest.torn > 0 {
         tracing::warn!(
             file = %newest.path.display(), offset = newest.end, bytes = newest.torn,
-            "the journal ends in what was never acknowledged; it is cut"
+            "the journal ends with bytes that were never acknowledged; they are cut off"
         );
     }
     Prepared::write(disk, dir, "anew.tmp", records, size)

@@ -1,7 +1,8 @@
-//! The deadline on sled: on a failing disk it may not come back from opening or flushing.
+//! The deadline for sled: on a failing disk, a call that opens or flushes the view may never return.
 //!
-//! A thread that calls sled says so before, and again whenever it has come further; another thread looks whether that was too long
-//! ago. Nothing can end the call itself. Past the deadline opening gives up, and a running process ends with exit code 74.
+//! A thread that calls sled registers the call, and reports progress; another thread checks the time since the last
+//! report. The call itself cannot be ended. Past the deadline, opening returns an error, and a running process ends
+//! with exit code 74.
 
 use std::{
     io,
@@ -15,26 +16,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// sled reads what was written since its last snapshot when it opens: so many bytes a second at least.
+/// When it opens, sled reads everything written since its last snapshot; this is the assumed minimum speed.
 const BYTES_PER_SECOND: u64 = 8 << 20;
 
-/// A flush may have to write so many times longer than opening an empty view takes.
+/// A flush may take this many times as long as opening an empty view.
 const FLUSH_FACTOR: u32 = 4;
 
-/// How often it looks, at most.
+/// The longest interval between two checks.
 const LOOK: Duration = Duration::from_secs(1);
 
 pub struct Watchdog {
     began: Instant,
     patience: Duration,
-    /// When the present call has last come further, in milliseconds since `began`, and 1; 0: there is no call.
+    /// The time of the last progress of the current call, in milliseconds since `began`, plus 1; 0: there is no call.
     since_ms: AtomicU64,
     limit_ms: AtomicU64,
     closed: Mutex<bool>,
     changed: Condvar,
 }
 
-/// A call into sled, until it is dropped.
+/// A registered call into sled; it ends when this is dropped.
 pub struct Call<'a>(&'a Watchdog);
 
 impl Drop for Call<'_> {
@@ -55,13 +56,13 @@ impl Watchdog {
         }
     }
 
-    /// Opening the view in this directory begins.
+    /// Registers a call that opens the view in this directory.
     pub fn opens(&self, view: &Path) -> Call<'_> {
         let bytes = view.join("db").metadata().map_or(0, |metadata| metadata.len());
         self.begin(self.patience + Duration::from_secs(bytes / BYTES_PER_SECOND))
     }
 
-    /// Reading or writing of some length begins, which says when it comes further.
+    /// Registers a longer read or write that reports its progress.
     pub fn works(&self) -> Call<'_> {
         self.begin(self.patience * FLUSH_FACTOR)
     }
@@ -72,7 +73,7 @@ impl Watchdog {
         Call(self)
     }
 
-    /// The present call has come further.
+    /// Reports progress of the current call.
     pub fn goes_on(&self) {
         if self.since_ms.load(Ordering::Relaxed) != 0 {
             self.since_ms.store(self.now_ms(), Ordering::Relaxed);
@@ -83,7 +84,7 @@ impl Watchdog {
         millis(self.began.elapsed()) + 1
     }
 
-    /// For how long the present call may take, if it has taken longer.
+    /// The time limit of the current call, if the call has exceeded it.
     fn exceeded(&self) -> Option<Duration> {
         let (since_ms, limit_ms) = (self.since_ms.load(Ordering::SeqCst), self.limit_ms.load(Ordering::SeqCst));
         let late = since_ms != 0 && self.now_ms().saturating_sub(since_ms) > limit_ms;
@@ -94,7 +95,7 @@ impl Watchdog {
         (self.patience / 8).clamp(Duration::from_millis(10), LOOK)
     }
 
-    /// Does the work on a thread of its own. `Err`: a call in it has exceeded its time; the thread is left to itself.
+    /// Runs `work` on a thread of its own. `Err`: a call in it has exceeded its limit; the thread is left running.
     pub fn run<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> T + Send + 'static,
@@ -120,7 +121,7 @@ impl Watchdog {
         }
     }
 
-    /// Looks until it is closed. `Some`: a call has exceeded its time.
+    /// Checks until the watchdog is closed. `Some`: a call has exceeded this limit.
     pub fn look(&self) -> Option<Duration> {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         while !*closed {
@@ -147,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_that_does_not_come_back_is_given_up_and_one_that_goes_on_is_not() {
+    fn a_call_without_progress_times_out_and_one_with_progress_does_not() {
         let watchdog = Arc::new(Watchdog::new(Duration::from_millis(50)));
         let (release, released) = mpsc::channel::<()>();
         let hung = watchdog.run(move |watchdog| {

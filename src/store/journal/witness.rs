@@ -1,9 +1,9 @@
-//! What stands outside the journal and says where it begins and ends: `data/witness.json`.
+//! `data/witness.json`: the numbers of the journal's first and last segment, kept outside the journal.
 //!
-//! Segments alone can't say that the first or the last of them is missing. The witness names the first segment, the newest one,
-//! and a record that is known to be durable; it may lag behind the journal and never leads. It is replaced as a whole (written
-//! aside, synced, renamed, the directory synced) on opening, when a segment has joined, and on closing. It also keeps the
-//! fingerprint of `job.key`, so that another key is noticed before it names a job.
+//! The segments alone cannot show that the first or the last of them is missing. The witness names the first segment,
+//! the newest one, and a record that is known to be durable; it may lag behind the journal but is never ahead of it. It
+//! is replaced as a whole (temporary file, sync, rename, sync of the directory) on opening, when a segment joins, and
+//! on closing. It also contains the fingerprint of `job.key`, so that a different key is detected before it is used.
 
 use std::{
     io,
@@ -25,18 +25,18 @@ pub struct Witness {
     pub format: u64,
     /// The number of the first segment.
     pub first: u64,
-    /// What stands for the records before `first`; null: there are none, and `first` is 1.
+    /// Reserved for a later version: what replaces the records before `first`; null: there are none, and `first` is 1.
     pub base: Option<serde_json::Value>,
     /// The number of the newest segment.
     pub active: u64,
-    /// A record that is known to be durable; later ones may be.
+    /// A record that is known to be durable; later records may be durable too.
     pub last: u64,
     /// The SHA-256 of `job.key`, in hexadecimal digits.
     pub job_key: String,
 }
 
 impl Witness {
-    /// What is there; `None`: no witness was ever written, or it was removed.
+    /// Reads the witness; `None`: there is no such file.
     pub fn read(disk: &Disk, data: &Path) -> Result<Option<Self>, OpenError> {
         let path = data.join(FILE);
         let bytes = match disk.read(&path) {
@@ -49,7 +49,7 @@ impl Witness {
 
     fn parse(path: PathBuf, bytes: &[u8]) -> Result<Self, OpenError> {
         let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        // A later version may write other fields, but it writes its number.
+        // A later version may write other fields, but it always writes its format.
         let format = serde_json::from_slice::<serde_json::Value>(line).ok().and_then(|value| value["format"].as_u64());
         if let Some(format) = format.filter(|format| *format > FORMAT) {
             return Err(OpenError::Later { format });
@@ -62,12 +62,12 @@ impl Witness {
         }
     }
 
-    /// Puts this witness in the place of the one before it, durably.
+    /// Replaces the previous witness, durably.
     pub fn write(&self, disk: &Disk, data: &Path) -> io::Result<()> {
         disk.replace(&data.join(FILE), &record::with_checksum(&serde_json::to_vec(self)?))
     }
 
-    /// Whether the segments begin and end where this witness knows that they do.
+    /// Checks that the segments begin and end with the numbers in this witness.
     pub fn check_segments(&self, segments: &[(u64, PathBuf)], dir: &Path) -> Result<(), OpenError> {
         let first = segments.first().map(|(first, _)| *first);
         if first != Some(self.first) {
@@ -83,7 +83,7 @@ impl Witness {
         }
     }
 
-    /// Whether the records reach as far as this witness knows that they did.
+    /// Checks that the records reach at least up to the number in this witness.
     pub fn check_end(&self, scanned: &[Scanned]) -> Result<(), OpenError> {
         let Some(newest) = scanned.last() else { return Ok(()) };
         if newest.next <= self.last {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_witness_comes_back_as_it_went_and_no_flipped_bit_is_believed() {
+    fn a_witness_is_read_back_unchanged_and_every_flipped_bit_is_detected() {
         let dir = tempfile::tempdir().expect("directory");
         let disk = Disk::default();
         assert_eq!(Witness::read(&disk, dir.path()).expect("readable"), None);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_later_version_has_written_is_named() {
+    fn a_witness_of_a_later_version_is_reported_as_such() {
         for later in [
             &br#"{"c":"00000000","format":3,"epoch":7}"#[..],
             &record::with_checksum(&serde_json::to_vec(&Witness { base: Some(40.into()), ..witness() }).expect("JSON")),
@@ -134,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn missing_segments_are_named_with_both_numbers() {
+    fn an_error_about_missing_segments_names_both_numbers() {
         let check = |numbers: &[u64]| {
             let segments: Vec<_> =
                 numbers.iter().map(|first| (*first, PathBuf::from(segment::name_of(*first)))).collect();
             witness().check_segments(&segments, Path::new("journal")).map_err(|error| error.to_string())
         };
         assert_eq!(check(&[1, 20, 40]), Ok(()));
-        assert_eq!(check(&[1, 20, 40, 60]), Ok(()), "it may lag");
+        assert_eq!(check(&[1, 20, 40, 60]), Ok(()), "the witness may lag behind");
         let told = |numbers: &[u64]| check(numbers).expect_err("refused");
         assert!(
             told(&[20, 40]).contains("begins with record 20") && told(&[20, 40]).contains("record 1"),

@@ -1,8 +1,8 @@
-//! The one thread that decides and writes.
+//! The one thread that decides commands and writes records.
 //!
-//! It takes all that waits, decides each command in order against what is durable and what it has just decided, and then:
-//! writes the records with one `pwrite` of whole lines, makes them durable with one `fdatasync`, publishes the new state, and
-//! last of all answers. Nothing is answered before it is durable; nothing is visible before it is durable.
+//! It takes all waiting commands and decides each in order, on top of the durable state and of its own earlier
+//! decisions. Then it writes the records with one `pwrite` of whole lines, makes them durable with one `fdatasync`,
+//! publishes the new state, and sends the answers last. Nothing is visible or answered before it is durable.
 
 use std::{collections::HashMap, fmt, io, sync::Arc, time::Duration};
 
@@ -25,21 +25,21 @@ use crate::{
     },
 };
 
-/// The steps of a commit, in their order.
+/// The steps of a commit, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Decided and encoded; nothing is on the disk.
+    /// Decided and encoded; nothing is written.
     Decided,
-    /// Written, not durable.
+    /// Written, but not durable.
     Written,
-    /// Durable, not visible.
+    /// Durable, but not visible.
     Synced,
-    /// Visible, not answered.
+    /// Visible, but not answered.
     Published,
     Answered,
-    /// The segment is sealed, durably; the next one has not joined.
+    /// The segment is sealed, durably; the next one has not joined the journal.
     Sealed,
-    /// The next segment has joined, durably; nothing is in it.
+    /// The next segment has joined the journal, durably; it is empty.
     Joined,
     /// The witness names the next segment, durably.
     Witnessed,
@@ -58,13 +58,13 @@ impl Step {
     ];
 }
 
-/// So much is written at once at most, in bytes.
+/// A batch of this size is committed at once, in bytes.
 const MAX_BATCH_BYTES: usize = 1 << 20;
 
-/// How long the thread sleeps when nothing comes; then counts of duplicates are written down.
+/// How long the thread sleeps without a command; then it records the counts of duplicates.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// Something to be written, and who waits for it.
+/// A request to the writer, and the channel for its answer.
 pub enum Item {
     Command { command: Command, reply: Reply },
     Activate { rules: Arc<RuleSet>, reply: Reply },
@@ -74,7 +74,7 @@ pub enum Item {
 
 pub type Reply = oneshot::Sender<Result<Receipt, Refused>>;
 
-/// A disk that has failed. Nothing more is written, answered or cleaned up.
+/// A failure of the disk. Nothing more is written, answered or cleaned up.
 #[derive(Debug)]
 pub struct Fatal {
     pub doing: &'static str,
@@ -87,7 +87,7 @@ impl fmt::Display for Fatal {
     }
 }
 
-/// What has been decided since the last commit.
+/// The decisions since the last commit.
 #[derive(Default)]
 struct Batch {
     lines: Vec<u8>,
@@ -113,7 +113,7 @@ impl Writer {
         Self { shared, decider, segment, sizes, witness, durable, batch: Batch::default() }
     }
 
-    /// Until it is told to close, or the disk fails.
+    /// Runs until the store is closed or the disk fails.
     pub fn run(mut self) -> Result<(), Fatal> {
         let opened = self.decider.opened(&self.shared.process, self.durable);
         self.add(opened)?;
@@ -153,7 +153,7 @@ impl Writer {
         }
     }
 
-    /// A job beyond the bound on open jobs comes into sight for the command that names it.
+    /// Adds the job that the command names to the customer's state, if the job was left out by the limit on open jobs.
     fn with_named_job(&self, case: Arc<Case>, command: &Command) -> Result<Arc<Case>, Refused> {
         let Some(id) = command.job().filter(|id| case.job(*id).is_none()) else { return Ok(case) };
         let in_batch = self.batch.written.iter().rev().filter_map(|written| written.touched.as_ref());
@@ -212,7 +212,7 @@ impl Writer {
 
     fn write_repeats(&mut self) -> Result<(), Fatal> {
         for (who, count) in self.decider.take_repeats() {
-            // A count that can't be kept just now is only a count.
+            // If the count cannot be recorded now, it is lost; it is only a statistic.
             if let Ok(case) = self.case(&who) {
                 let written = self.decider.repeats(&who, count, &case, self.durable);
                 self.add(written)?;
@@ -228,7 +228,7 @@ impl Writer {
         self.commit()
     }
 
-    /// Puts a record into the batch; whoever is decided next sees it.
+    /// Adds a record to the batch; later decisions of the batch see its effects.
     fn add(&mut self, written: Written) -> Result<(), Fatal> {
         let start = self.batch.lines.len();
         record::encode(&mut self.batch.lines, written.header, &written.effects)
@@ -237,7 +237,7 @@ impl Writer {
             self.batch.cases.insert(who.clone(), Arc::clone(&touched.case));
         }
         if self.batch.lines.len() as u64 > self.segment.room() {
-            // What came before still goes into this segment.
+            // The earlier records of the batch still fit into this segment.
             let line = self.batch.lines.split_off(start);
             self.commit()?;
             self.rotate(written.header.n)?;
@@ -269,7 +269,7 @@ impl Writer {
             self.interrupt(Step::Published)?;
         }
         for (reply, answer) in self.batch.answers.drain(..) {
-            // Whoever asked may have gone; what was decided holds all the same.
+            // The caller may have gone; the decision is valid all the same.
             let _ = reply.send(answer);
         }
         self.interrupt(Step::Answered)
@@ -282,8 +282,8 @@ impl Writer {
         self.shared.publish(self.batch.written.drain(..), self.durable, self.batch.activated.take());
     }
 
-    /// Seals the segment and goes on in the next one, which begins with record `first`. Waits for as long as the disk has no
-    /// room for it: callbacks are refused meanwhile.
+    /// Seals the segment and continues in the next one, which begins with record `first`. Waits while the disk has too
+    /// little space for it; callbacks are refused meanwhile.
     fn rotate(&mut self, first: u64) -> Result<(), Fatal> {
         let header = Header { n: first, d: self.durable, p: 0, at: self.decider.now() };
         let mut seal = Vec::new();
@@ -292,37 +292,38 @@ impl Writer {
         self.segment.write(&seal).map_err(|error| Fatal { doing: "sealing a segment", error })?;
         self.segment.sync().map_err(|error| Fatal { doing: "sealing a segment", error })?;
         self.interrupt(Step::Sealed)?;
-        // The one that is ready is twice as large as this one, and the one after it twice as large as that.
+        // The prepared segment is twice as large as this one, and the one after it twice as large again.
         let size = self.sizes.next(self.sizes.next(self.segment.size()));
         self.segment = self
             .shared
             .ahead
             .take(size)
             .and_then(|prepared| prepared.join(&self.shared.disk, &self.shared.journal_dir, first, 0))
-            .map_err(|error| Fatal { doing: "beginning a segment", error })?;
+            .map_err(|error| Fatal { doing: "starting a segment", error })?;
         self.shared
             .reader
             .joined(first, &self.segment)
-            .map_err(|error| Fatal { doing: "beginning a segment", error })?;
+            .map_err(|error| Fatal { doing: "starting a segment", error })?;
         self.interrupt(Step::Joined)?;
         self.write_witness().map_err(|error| Fatal { doing: "writing the journal's witness", error })?;
         self.interrupt(Step::Witnessed)
     }
 
-    /// The witness names the present segment and the last durable record. Waits for as long as there is no room for it.
+    /// Writes the current segment and the last durable record to the witness. Waits while the disk has too little
+    /// space.
     fn write_witness(&mut self) -> io::Result<()> {
         (self.witness.active, self.witness.last) = (self.segment.first(), self.durable);
         let (witness, shared) = (&self.witness, &self.shared);
         shared.ahead.repeat_until_there_is_room(|| witness.write(&shared.disk, &shared.path))
     }
 
-    /// The witness proves that the closing record is on the disk. Where it can't say so for lack of room, the next start takes
-    /// the end for an unclean one.
+    /// Writes to the witness that the closing record is durable. If there is no space for that, the next start treats
+    /// the end as unclean.
     fn say_closed(&mut self) -> Result<(), Fatal> {
         (self.witness.active, self.witness.last) = (self.segment.first(), self.durable);
         match self.witness.write(&self.shared.disk, &self.shared.path) {
             Err(error) if is_no_room(&error) => {
-                tracing::warn!(%error, "the journal's witness can't be written on closing; the next start takes longer");
+                tracing::warn!(%error, "the witness cannot be written on closing; the next start takes longer");
                 Ok(())
             }
             written => written.map_err(|error| Fatal { doing: "writing the journal's witness", error }),

@@ -1,9 +1,9 @@
-//! What sled leaves on the disk that has to be put right around it.
+//! Corrections to the files that sled leaves on the disk.
 
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 pub(super) fn throw_away(path: &Path) -> io::Result<()> {
-    // Something else may stand in its place.
+    // The path may be a file instead of a directory.
     let is_file = fs::symlink_metadata(path).is_ok_and(|there| !there.is_dir());
     match if is_file { fs::remove_file(path) } else { fs::remove_dir_all(path) } {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -11,7 +11,7 @@ pub(super) fn throw_away(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A crash while sled writes a snapshot leaves a file that makes every later open fail. The caller holds our lock.
+/// Removes the unfinished snapshot of a sled that crashed; with it, every later open fails. The caller holds the lock.
 pub(super) fn forget_unfinished_snapshots(path: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -27,7 +27,7 @@ pub(super) fn forget_unfinished_snapshots(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// sled makes its files for everybody to read.
+/// Restricts sled's files to their owner; sled creates them readable for all users.
 pub(super) fn make_private(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(path)? {

@@ -1,4 +1,4 @@
-//! The keys of the view's rows, and what they say of themselves. The order of their bytes is the order in which rows are read.
+//! The keys of the view's rows. The order of their bytes is the order in which rows are read.
 
 use super::{Place, Result, ViewError};
 use crate::{
@@ -36,8 +36,8 @@ pub(super) fn waiting_key(id: &CustomerId, number: u64) -> Vec<u8> {
     [&b"q"[..], id.as_str().as_bytes(), &[0], &number.to_be_bytes()].concat()
 }
 
-/// Names have no control characters, so that a zero byte ends them; a name that is absent is the provider's null. Times are in
-/// order as bytes.
+/// Names contain no control characters, so a zero byte can end them; an empty name is the provider's null. The encoded
+/// times sort as bytes.
 pub(super) fn stay_key(stay: &Stay, entered_at: Timestamp, id: Option<&CustomerId>) -> Vec<u8> {
     let (kind, name) = match stay {
         Stay::Status(status) => (b's', status.as_wire()),
@@ -49,7 +49,7 @@ pub(super) fn stay_key(stay: &Stay, entered_at: Timestamp, id: Option<&CustomerI
 }
 
 pub(super) fn stay_place(stay: &Stay, key: &[u8]) -> Result<StayPlace> {
-    let broken = || ViewError("a row of the stays that can't be read".to_owned());
+    let broken = || ViewError("a row of a stay cannot be read".to_owned());
     let prefix = stay_key(stay, Timestamp(0), None).len();
     let at: [u8; 8] = key.get(prefix - 8..prefix).and_then(|at| at.try_into().ok()).ok_or_else(broken)?;
     let id = key.get(prefix..).and_then(|id| std::str::from_utf8(id).ok()).ok_or_else(broken)?;
@@ -58,6 +58,6 @@ pub(super) fn stay_place(stay: &Stay, key: &[u8]) -> Result<StayPlace> {
 }
 
 pub(super) fn decided_ms(value: &[u8]) -> Result<i64> {
-    let broken = |_| ViewError("a row of the stays that can't be read".to_owned());
+    let broken = |_| ViewError("a row of a stay cannot be read".to_owned());
     value.try_into().map(i64::from_be_bytes).map_err(broken)
 }

@@ -1,18 +1,18 @@
-//! The view: the latest of everything, in sled, so that nobody has to read the journal to know it.
+//! The view: the current state of every customer and job, in sled, so that reads need not go through the journal.
 //!
-//! Never the only copy: whatever is wrong with it, it is thrown away and made again from the journal. No type of sled leaves
-//! this folder. One tree, keys by a leading byte:
+//! The view is never the only copy: when anything is wrong with it, it is deleted and rebuilt from the journal. No type
+//! of sled leaves this folder. There is one tree; the first byte of a key is the kind of the row:
 //!
 //! | key | value |
 //! | --- | --- |
-//! | `c` customer | memory, marks, what limits count, ids of open jobs |
+//! | `c` customer | state, tags, timers, the sends that limits count, ids of open jobs |
 //! | `k` customer | contact |
-//! | `q` customer, number | a callback that waits to be confirmed |
+//! | `q` customer, number | a callback that waits for confirmation |
 //! | `j` job id | customer and job |
-//! | `o` number, index | job id: all jobs in the order of their ordering |
-//! | `s` state, number, index | job id: likewise, of one state |
-//! | `t` status or processing, name, when it began, customer | the durations decided: all stays, in the order in which timers look |
-//! | `m` name | the number applied, the version of this layout, the active rule set |
+//! | `o` number, index | job id: all jobs, in the order in which they were ordered |
+//! | `s` state, number, index | job id: the jobs of one state, in the same order |
+//! | `t` status or processing, name, start time, customer | the durations decided: all stays, in the order of timers |
+//! | `m` name | the latest record applied, the version of this layout, the active rule set |
 //! | `+` key, 0, number | the rest of a value that is too long for one row ([`pieces`]) |
 
 mod files;
@@ -46,13 +46,13 @@ use crate::{
     rules::Stay,
 };
 
-/// Of another layout than this: made again.
+/// The version of the layout. A view with another version is rebuilt.
 const VERSION: &str = "3";
 
-/// Rows in one batch: more cost memory that sled keeps for long.
+/// Rows in one batch, at most. Larger batches cost memory that sled does not release soon.
 const BATCH_ROWS: usize = 200;
 
-/// A view that can't be used; it is thrown away.
+/// A view that cannot be used; it is deleted and rebuilt.
 #[derive(Debug)]
 pub struct ViewError(pub String);
 
@@ -70,13 +70,13 @@ impl From<io::Error> for ViewError {
 
 impl From<serde_json::Error> for ViewError {
     fn from(error: serde_json::Error) -> Self {
-        Self(format!("a row that can't be read: {error}"))
+        Self(format!("a row cannot be read: {error}"))
     }
 }
 
 type Result<T> = std::result::Result<T, ViewError>;
 
-/// What stands in a customer's row; their contact and jobs have rows of their own, so that each stays small.
+/// The value of a customer's row. The contact and the jobs have rows of their own, so that each row stays small.
 #[derive(Serialize, Deserialize)]
 struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,7 +87,7 @@ struct Row {
     timers: Timers,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     looked: Option<Looked>,
-    /// What is to be asked; what waiting callbacks said has rows of its own.
+    /// The state of the question to the provider; each waiting callback has a row of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asks: Option<Asking>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -107,17 +107,17 @@ struct JobRow {
     job: Job,
 }
 
-/// A place in the outbox's order: record number and index.
+/// The place of a job in the outbox's order: record number and index.
 pub type Place = (u64, u32);
 
 pub struct View {
     db: sled::Db,
-    /// Of the file that sled writes: its own flush does not reach the disk.
+    /// The file that sled writes, opened again to sync it: sled's own flush does not reach the disk.
     file: File,
 }
 
 impl View {
-    /// Opens the view, or makes an empty one. `cache_bytes` bounds sled's cache, which is 1 GiB unless told.
+    /// Opens the view, or creates an empty one. `cache_bytes` limits sled's cache (sled's default is 1 GiB).
     pub fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
         forget_unfinished_snapshots(path)?;
         let config = sled::Config::new()
@@ -125,9 +125,9 @@ impl View {
             .cache_capacity(cache_bytes)
             .flush_every_ms(Some(5_000))
             .print_profile_on_drop(false);
-        // sled panics on some damage instead of saying so.
+        // On some damage sled panics instead of returning an error.
         let db = std::panic::catch_unwind(AssertUnwindSafe(|| config.open()))
-            .map_err(|_| ViewError("sled panicked on opening it".to_owned()))??;
+            .map_err(|_| ViewError("sled panicked while opening the view".to_owned()))??;
         make_private(path)?;
         let file = File::open(path.join("db"))?;
         let view = Self { db, file };
@@ -136,7 +136,7 @@ impl View {
             None if view.db.is_empty() => {
                 view.db.insert(meta_key("version"), VERSION)?;
             }
-            _ => return Err(ViewError("it has another layout".to_owned())),
+            _ => return Err(ViewError("the view has another layout".to_owned())),
         }
         Ok(view)
     }
@@ -148,14 +148,14 @@ impl View {
     fn meta(&self, name: &str) -> Result<Option<String>> {
         let value = self.db.get(meta_key(name))?;
         value
-            .map(|bytes| String::from_utf8(bytes.to_vec()).map_err(|_| ViewError("a row that is no text".to_owned())))
+            .map(|bytes| String::from_utf8(bytes.to_vec()).map_err(|_| ViewError("a row is not text".to_owned())))
             .transpose()
     }
 
     pub fn mark(&self) -> Result<Mark> {
         let number = |name: &str| -> Result<u64> {
             let Some(digits) = self.meta(name)? else { return Ok(0) };
-            digits.parse().map_err(|_| ViewError(format!("{name:?} is no number")))
+            digits.parse().map_err(|_| ViewError(format!("{name:?} is not a number")))
         };
         Ok(Mark {
             applied: number("applied")?,
@@ -194,13 +194,13 @@ impl View {
         Ok(Question { waiting, asked: asks.asked, next_at: asks.next_at, contact: asks.contact })
     }
 
-    /// Everybody about whom something is to be asked.
+    /// All customers with a callback that waits for confirmation.
     pub fn asked_about(&self) -> impl Iterator<Item = Result<CustomerId>> {
         let mut last: Option<CustomerId> = None;
         let keys = self.db.range(vec![b'q']..vec![b'q' + 1]).keys();
         keys.filter_map(move |key| {
             let id = key.map_err(ViewError::from).and_then(|key| {
-                let broken = || ViewError("a key that is no text".to_owned());
+                let broken = || ViewError("a key is not text".to_owned());
                 let text = key.get(1..key.len().saturating_sub(9)).and_then(|id| std::str::from_utf8(id).ok());
                 CustomerId::new(text.ok_or_else(broken)?).map_err(|_| broken())
             });
@@ -221,7 +221,7 @@ impl View {
         Ok(Some((row.who, row.job)))
     }
 
-    /// Jobs of one state, or all, newest first, from before a place.
+    /// Jobs of one state, or of all, newest first, before the place `before`.
     pub fn jobs(&self, state: Option<State>, before: Option<Place>) -> impl Iterator<Item = Result<(CustomerId, Job)>> {
         let prefix = match state {
             Some(state) => vec![b's', state as u8],
@@ -231,13 +231,13 @@ impl View {
         self.db.range(prefix..to).rev().map(|entry| {
             let (_, id) = entry?;
             let bytes: [u8; 16] =
-                id.as_ref().try_into().map_err(|_| ViewError("an index row that names no job".to_owned()))?;
+                id.as_ref().try_into().map_err(|_| ViewError("an index row does not name a job".to_owned()))?;
             let id = JobId::from_bytes(bytes);
             self.job(id)?.ok_or_else(|| ViewError(format!("the row of job {id} is missing")))
         })
     }
 
-    /// Customers in the order of their ids, from after one.
+    /// Customers ordered by id, after `after`.
     pub fn customers(&self, after: Option<&CustomerId>) -> impl Iterator<Item = Result<CustomerId>> {
         let from = match after {
             Some(id) => [&customer_key(b'c', id)[..], &[0]].concat(),
@@ -245,19 +245,19 @@ impl View {
         };
         self.db.range(from..vec![b'c' + 1]).keys().map(|key| {
             let key = key?;
-            let text = std::str::from_utf8(&key[1..]).map_err(|_| ViewError("a key that is no text".to_owned()))?;
+            let text = std::str::from_utf8(&key[1..]).map_err(|_| ViewError("a key is not text".to_owned()))?;
             CustomerId::new(text).map_err(|error| ViewError(error.to_string()))
         })
     }
 
-    /// Stays that are overdue, in the order in which they began, from after a place.
+    /// Overdue stays ordered by start time, after the place `after`.
     pub fn overdue(&self, of: &Overdue, after: Option<&StayPlace>, max: usize) -> Result<Vec<StayPlace>> {
         let mut from = match after {
             Some((entered_at, id)) => stay_key(&of.stay, *entered_at, Some(id)),
             None => stay_key(&of.stay, of.entered_after.plus_ms(1), None),
         };
         if after.is_some() {
-            // The one after it.
+            // The key directly after it.
             from.push(0);
         }
         let to = stay_key(&of.stay, of.entered_until.plus_ms(1), None);
@@ -277,15 +277,15 @@ impl View {
         Ok(found)
     }
 
-    /// When the first stay of this kind began that began after this.
+    /// The start time of the first stay of this kind that began after `after`.
     pub fn next_stay(&self, stay: &Stay, after: Timestamp) -> Result<Option<Timestamp>> {
         let (from, to) = (stay_key(stay, after.plus_ms(1), None), stay_key(stay, Timestamp(i64::MAX), None));
         let Some(entry) = self.db.range(from..to).next() else { return Ok(None) };
         Ok(Some(stay_place(stay, &entry?.0)?.0))
     }
 
-    /// Writes what was touched up to the mark. When it returns, it is on the disk. After each batch it calls `rest` with the
-    /// time that the batch took.
+    /// Writes the touched customers, and then the mark. The result is on the disk when this returns. After each batch
+    /// it calls `rest` with the duration of that batch.
     pub fn apply<'a>(
         &self,
         touched: impl Iterator<Item = (&'a CustomerId, &'a Touched)>,
@@ -298,7 +298,7 @@ impl View {
         let mut rows = 0;
         let mut began = Instant::now();
         for (id, touched) in sorted {
-            // All of one customer is in one batch: whenever this stops, their rows fit together.
+            // All rows of one customer are in one batch, so that they are consistent wherever this stops.
             rows += self.touch(&mut batch, id, touched)?;
             if rows >= BATCH_ROWS {
                 self.db.apply_batch(std::mem::take(&mut batch))?;
@@ -373,7 +373,7 @@ impl View {
         Ok(rows)
     }
 
-    /// Removes the callbacks that do not wait any more, and writes those that do.
+    /// Removes the callbacks that no longer wait, and writes the new ones.
     fn touch_waiting(
         &self,
         batch: &mut sled::Batch,
@@ -397,7 +397,7 @@ impl View {
     }
 }
 
-/// Takes out the stays that have ended, and puts in those that are new or were decided for more.
+/// Removes the stays that have ended, and writes those that are new or were decided for a longer duration.
 fn touch_stays(batch: &mut sled::Batch, id: &CustomerId, before: &[StayRow], after: &[StayRow]) -> usize {
     let key = |row: &StayRow| stay_key(&row.stay, row.entered_at, Some(id));
     let same = |one: &StayRow, other: &StayRow| one.stay == other.stay && one.entered_at == other.entered_at;

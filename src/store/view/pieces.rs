@@ -1,9 +1,10 @@
-//! Values of any length in rows of a bounded one.
+//! Values of any length, stored in rows of bounded length.
 //!
-//! sled keeps a leaf of more than 128 KB in a file of its own, which it never syncs, and power cuts were measured safe with values under
-//! 4 KB. So a value begins in the row of its key and goes on in rows of their own, whose keys begin with `+`.
+//! sled writes a leaf of more than 128 KB to a separate file, which it never syncs, and only values under 4 KB were
+//! tested with power cuts. So a long value begins in the row of its key and continues in further rows, whose keys begin
+//! with `+`.
 //!
-//! A row begins with the number of rows that follow it, as two bytes.
+//! The first two bytes of a row are the number of rows that follow it.
 
 use sled::{Batch, Tree};
 
@@ -15,13 +16,13 @@ pub(super) const MAX_ROW_BYTES: usize = 3_500;
 const COUNT_BYTES: usize = 2;
 const FIRST_BYTES: usize = MAX_ROW_BYTES - COUNT_BYTES;
 
-/// The key of the nth row that follows the row of `key`. A zero byte ends the key, so that no other key's rows lie between.
+/// The key of the nth row that follows the row of `key`. A zero byte ends the key, so that the rows stay together.
 fn piece_key(key: &[u8], nth: u16) -> Vec<u8> {
     [b"+", key, &[0], &nth.to_be_bytes()].concat()
 }
 
 fn count_of(row: &[u8]) -> Result<u16> {
-    let count = row.first_chunk::<COUNT_BYTES>().ok_or_else(|| ViewError("a row is cut off".to_owned()))?;
+    let count = row.first_chunk::<COUNT_BYTES>().ok_or_else(|| ViewError("a row is truncated".to_owned()))?;
     Ok(u16::from_be_bytes(*count))
 }
 
@@ -41,7 +42,8 @@ pub(super) fn read(tree: &Tree, key: &[u8]) -> Result<Option<Vec<u8>>> {
     Ok(Some(value))
 }
 
-/// Writes a value, and removes what is left of the value before it, which had `before` rows behind its first. Returns the number of rows.
+/// Writes a value, and removes the rest of the previous value, which had `before` further rows. Returns the number of
+/// rows.
 pub(super) fn insert(batch: &mut Batch, key: &[u8], value: &[u8], before: u16) -> Result<usize> {
     let (first, rest) = value.split_at(value.len().min(FIRST_BYTES));
     let pieces = rest.chunks(MAX_ROW_BYTES);
@@ -57,7 +59,7 @@ pub(super) fn insert(batch: &mut Batch, key: &[u8], value: &[u8], before: u16) -
     Ok(1 + usize::from(count))
 }
 
-/// Removes a value that has `before` rows behind its first.
+/// Removes a value that has `before` further rows.
 pub(super) fn remove(batch: &mut Batch, key: &[u8], before: u16) {
     batch.remove(key);
     for nth in 0..before {
@@ -70,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_grows_and_shrinks_and_leaves_nothing_behind() {
+    fn a_value_grows_and_shrinks_without_leftover_rows() {
         let db = sled::Config::new().temporary(true).open().expect("a store");
         for length in [0, 1, FIRST_BYTES, FIRST_BYTES + 1, FIRST_BYTES + 2 * MAX_ROW_BYTES, 200_000, 10, 0] {
             let value: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
