@@ -15,8 +15,8 @@ use std::{
 };
 
 use kyc_rules::{
-    app::{App, Settings},
-    config::{Config, Webhook},
+    app::{App, AppOptions},
+    config::{Config, WebhookConfig},
     kyc::{Secret, hash_of},
 };
 use tokio::{
@@ -76,11 +76,15 @@ async fn delays(plan: &Plan, answers: bool) -> Vec<f64> {
     let (prompt, beside) = (target(true, arrivals.clone()).await, target(answers, Arrivals::default()).await);
     let mut config = Config::demo(dir.path(), Secret::new(SECRET));
     for (name, address) in [("prompt", prompt), ("beside", beside)] {
-        let webhook =
-            Webhook { url: format!("http://{address}/"), secrets: vec![SECRET.into()], private: true, brake: None };
+        let webhook = WebhookConfig {
+            url: format!("http://{address}/"),
+            secrets: vec![SECRET.into()],
+            private: true,
+            brake: None,
+        };
         config.webhooks.insert(name.to_owned(), webhook);
     }
-    let app = App::bind(config, Settings::default()).await.unwrap();
+    let app = App::bind(config, AppOptions::default()).await.unwrap();
     let (url, house) = (format!("http://{}/callbacks/kyc", app.public_addr()), app.house());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let served = tokio::spawn(app.run(async move {

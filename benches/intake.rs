@@ -20,9 +20,9 @@ use std::{
 };
 
 use kyc_rules::{
-    app::{App, Settings},
+    app::{App, AppOptions},
     config::Config,
-    http::{Access, Limits, Listener, capped_body, fixed_json, refused},
+    http::{AddressFilter, Listener, ListenerLimits, capped_body, fixed_json, refused},
     kyc::{MAX_BODY_BYTES, Secret, hash_of},
     shipped,
 };
@@ -85,7 +85,8 @@ async fn parent_gone() {
 fn serve_empty() {
     runtime(cores()).block_on(async {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let listener = Listener::bind(address, Limits::default(), None, Access::default()).await.unwrap();
+        let listener =
+            Listener::bind(address, ListenerLimits::default(), None, AddressFilter::default()).await.unwrap();
         say_where(listener.local_addr());
         let routes = warp::path!("callbacks" / "kyc")
             .and(warp::post())
@@ -108,7 +109,7 @@ fn serve_intake(dir: &std::path::Path) {
         let mut config = Config::demo(dir, Secret::new(SECRET));
         // The load exceeds any useful limit.
         config.email.as_mut().unwrap().brake = None;
-        let app = App::bind(config, Settings::default()).await.unwrap();
+        let app = App::bind(config, AppOptions::default()).await.unwrap();
         let (address, house) = (app.public_addr(), app.house());
         let said = async {
             while house.not_ready().is_some() {

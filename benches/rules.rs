@@ -12,7 +12,7 @@ use std::{
 
 use kyc_rules::{
     kyc::{Change, Codes, Customer, Details, Observation, Processing, Source, Status},
-    rules::{Context, Facts, Holds, RuleSet, Signature},
+    rules::{ConditionFacts, ConditionResult, Environment, EventSignature, RuleSet},
     source::Files,
 };
 
@@ -40,7 +40,7 @@ fn files(count: usize) -> Files {
 }
 
 fn load(files: &Files) -> (RuleSet, Duration) {
-    let context = Context::assumed_by(files);
+    let context = Environment::assumed_by(files);
     let began = Instant::now();
     let compiled = RuleSet::compile(files, &context);
     let took = began.elapsed();
@@ -69,18 +69,18 @@ fn look(set: &RuleSet) -> (f64, usize) {
     let change = Change::of(Some(&before), &saw);
     let after = Customer::after(Some(&before), &saw, &change, now);
     let tags = Codes::EMPTY;
-    let facts = Facts { customer: &after, tags: &tags, contact: None, visit: 1, changed: Details::default() };
+    let facts = ConditionFacts { customer: &after, tags: &tags, contact: None, visit: 1, changed: Details::default() };
     let mut asked = 0;
     let began = Instant::now();
     for _ in 0..LOOKS {
         asked = 0;
-        let signature = Signature::of(black_box(&facts));
+        let signature = EventSignature::of(black_box(&facts));
         let mut matching = set.matching(black_box(&change));
         loop {
-            matching.pass_over(signature);
+            matching.skip_impossible(signature);
             let Some(rule) = matching.next() else { break };
             asked += 1;
-            black_box(rule.condition.check(&facts) == Holds::Yes);
+            black_box(rule.condition.check(&facts) == ConditionResult::Yes);
         }
     }
     (began.elapsed().as_nanos() as f64 / f64::from(LOOKS), asked)

@@ -15,9 +15,9 @@ use kyc_rules::{
     clock::{Clock, Timestamp},
     decide::Command,
     kyc::{Codes, CustomerId, Observation, Processing, Source, Status},
-    rules::{Context, RuleSet, Stay},
+    rules::{Environment, RuleSet, TimerState},
     source::Files,
-    store::{Options, Overdue, Progress, Store},
+    store::{OpenProgress, Overdue, Store, StoreOptions},
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -26,7 +26,7 @@ const LOOKS: usize = 201;
 fn rules() -> Arc<RuleSet> {
     let text = "format: 1\nrules:\n  - {id: remind, when: PENDING_KYC_DATA for 30d, do: record}\n";
     let files: Files = [("kyc.yaml".to_owned(), text.to_owned())].into_iter().collect();
-    Arc::new(RuleSet::compile(&files, &Context::assumed_by(&files)).set.expect("valid rules"))
+    Arc::new(RuleSet::compile(&files, &Environment::assumed_by(&files)).set.expect("valid rules"))
 }
 
 fn callback(nth: usize) -> Command {
@@ -45,8 +45,8 @@ fn callback(nth: usize) -> Command {
 async fn waiting(customers: usize) -> (tempfile::TempDir, Store, Clock) {
     let dir = tempfile::tempdir().expect("a directory");
     let clock = Clock::manual(Timestamp(1_795_419_000_000));
-    let options = Options { clock: clock.clone(), min_free_bytes: 0, ..Options::default() };
-    let opened = Store::open(dir.path(), &options, Arc::new(Progress::default())).await;
+    let options = StoreOptions { clock: clock.clone(), min_free_bytes: 0, ..StoreOptions::default() };
+    let opened = Store::open(dir.path(), &options, Arc::new(OpenProgress::default())).await;
     let store = opened.unwrap_or_else(|error| panic!("{error}")).0;
     store.activate(rules()).await.expect("accepted");
     for chunk in (0..customers).collect::<Vec<_>>().chunks(2_000) {
@@ -61,7 +61,7 @@ async fn waiting(customers: usize) -> (tempfile::TempDir, Store, Clock) {
 
 /// The median time of one query, in microseconds.
 async fn look(store: &Store, clock: &Clock) -> f64 {
-    let stay = Stay::Status(Status::PendingKycData);
+    let stay = TimerState::Status(Status::PendingKycData);
     let mut times = Vec::with_capacity(LOOKS);
     for _ in 0..LOOKS {
         let until = clock.now().plus_ms(-30 * DAY_MS);

@@ -9,9 +9,9 @@ use std::{env, error::Error, path::Path};
 
 use kyc_rules::{
     clock::Clock,
-    decide::{Policy, Standing},
-    explain::{Asked, ask},
-    rules::{Context, RuleSet},
+    decide::{GlobalState, Policy},
+    explain::{EventInput, ask},
+    rules::{Environment, RuleSet},
     rules_dir,
     source::{Sources, render},
 };
@@ -23,12 +23,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let sources = Sources::default();
     let files = rules_dir::read(Path::new(&dir)).map_err(|wrong| render(&wrong, &sources, false))?;
-    let compiled = RuleSet::compile(&files, &Context::assumed_by(&files));
+    let compiled = RuleSet::compile(&files, &Environment::assumed_by(&files));
     let Some(rules) = compiled.set else {
         return Err(render(&compiled.diagnostics, &sources.directory(&dir, &files), false).into());
     };
-    let question = Asked { from, to, ..Asked::default() }.question()?;
-    let answer = ask(&rules, &Policy::default(), &Standing::default(), Clock::default().now(), &question)?;
+    let question = EventInput { from, to, ..EventInput::default() }.question()?;
+    let answer = ask(&rules, &Policy::default(), &GlobalState::default(), Clock::default().now(), &question)?;
     println!("{}", answer.event);
     for rule in answer.rules.iter().filter(|rule| rule.outcome != "untriggered") {
         println!("  {:<12} {} {}", rule.outcome, rule.rule, rule.why.as_deref().unwrap_or_default());

@@ -13,22 +13,22 @@ use std::{fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use secrecy::ExposeSecret;
 use tokio::{sync::watch, task::JoinSet};
 
-use self::engine::Engine;
+use self::engine::Startup;
 
 use crate::{
     clock::{Clock, Timestamp},
-    config::{Config, Data, ReloadTests},
+    config::{Config, DataConfig, ReloadTests},
     decide::Policy,
-    directory::Shop,
-    house::House,
+    directory::ShopApi,
+    house::Services,
     http::{
-        Hosts, Limits, ListenError, Listener, TlsConfig, Token,
-        admin::{self, Admin},
-        callback::{self, Intake},
+        AdminToken, AllowedHosts, ListenError, Listener, ListenerLimits, TlsConfig,
+        admin::{self, AdminContext},
+        callback::{self, CallbackContext},
     },
-    judge::{FailingTests, Terms},
-    rulebook::{Marker, Reading, StartError},
-    rules::Context,
+    judge::{FailingTests, JudgeOptions},
+    rulebook::{JudgingMarker, RulesSource, StartError},
+    rules::Environment,
     store::{OpenError, Recorder},
     telemetry::{ListenerRefusals, Metrics},
     ways,
@@ -73,7 +73,7 @@ pub const TOKEN_FILE: &str = "admin.token";
 
 /// Settings that the configuration file does not contain.
 #[derive(Default)]
-pub struct Settings {
+pub struct AppOptions {
     pub clock: Clock,
     /// Called for each durable record.
     pub recorder: Option<Recorder>,
@@ -86,11 +86,11 @@ pub struct App {
     config: Config,
     clock: Clock,
     recorder: Option<Recorder>,
-    house: Arc<House>,
+    house: Arc<Services>,
     metrics: Arc<Metrics>,
-    ways: Vec<ways::Open>,
+    ways: Vec<ways::ChannelSetup>,
     /// The client of the merchant's directory, and how long its answers stay fresh, in milliseconds.
-    shop: Option<(Shop, i64)>,
+    shop: Option<(ShopApi, i64)>,
     token: String,
     public: Listener,
     admin: Listener,
@@ -99,7 +99,7 @@ pub struct App {
 
 impl App {
     /// Checks everything that can be checked without the store, and binds both listeners.
-    pub async fn bind(config: Config, settings: Settings) -> Result<Self, AppError> {
+    pub async fn bind(config: Config, settings: AppOptions) -> Result<Self, AppError> {
         if let Some(missing) = unsupported(&config).into_iter().next() {
             return Err(AppError::Config(missing));
         }
@@ -110,7 +110,8 @@ impl App {
             Some(token) => token.expose_secret().to_owned(),
             None => {
                 let path = data.join(TOKEN_FILE);
-                Token::load_or_create(&path).map_err(|error| AppError::Io(format!("{}: {error}", path.display())))?
+                AdminToken::load_or_create(&path)
+                    .map_err(|error| AppError::Io(format!("{}: {error}", path.display())))?
             }
         };
         let tls = config.callback.tls.as_ref().map(|files| TlsConfig::load(&files.certificate, &files.key));
@@ -118,10 +119,10 @@ impl App {
         let public = Listener::bind(config.callback.listen, config.callback.limits(), tls, config.callback.access())
             .await
             .map_err(AppError::Listen)?;
-        let admin = Listener::bind(config.admin.listen, Limits::of(256), None, Default::default())
+        let admin = Listener::bind(config.admin.listen, ListenerLimits::of(256), None, Default::default())
             .await
             .map_err(AppError::Listen)?;
-        let ways = ways::open(&config, &settings.extra_roots).map_err(AppError::Config)?;
+        let ways = ways::start(&config, &settings.extra_roots).map_err(AppError::Config)?;
         let shop = ways::shop(&config, &settings.extra_roots).map_err(AppError::Config)?;
         let started_at = settings.clock.now();
         Ok(Self {
@@ -153,7 +154,7 @@ impl App {
     }
 
     /// The state that the listeners share with the service; it shows whether callbacks are accepted yet.
-    pub fn house(&self) -> Arc<House> {
+    pub fn house(&self) -> Arc<Services> {
         Arc::clone(&self.house)
     }
 
@@ -162,7 +163,7 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         let Self { config, clock, recorder, house, metrics, ways, shop, token, public, admin, started_at } = self;
         let refused = ListenerRefusals::new(&clock);
-        let intake = Arc::new(Intake {
+        let intake = Arc::new(CallbackContext {
             path: config.callback.path.clone(),
             secrets: config.callback.secrets.clone(),
             house: Arc::clone(&house),
@@ -171,18 +172,18 @@ impl App {
             clock: clock.clone(),
         });
         let origin = config.source.clone();
-        let side = Arc::new(Admin {
+        let side = Arc::new(AdminContext {
             house: Arc::clone(&house),
             metrics: Arc::clone(&metrics),
             refused: refused.clone(),
-            token: Token::new(&token),
-            hosts: Hosts::new(admin.local_addr(), &config.admin.hosts),
+            token: AdminToken::new(&token),
+            hosts: AllowedHosts::new(admin.local_addr(), &config.admin.hosts),
             clock: clock.clone(),
             started_at,
             attributes: config.directory.attributes.clone(),
             statuses: config.statuses.clone(),
             policy: Policy::of(&config),
-            channels: ways::channels(&config),
+            channels: ways::set_up(&config),
             relays: ways::relays(&ways),
             patience_ms: milliseconds(config.provider.patience),
             config_changed: Box::new(move || origin.as_ref().is_some_and(|origin| origin.has_changed())),
@@ -195,8 +196,8 @@ impl App {
         let (last, closed) = watch::channel(false);
         let admin_side = tokio::spawn(admin.serve(admin::routes(&side), until(closed)));
 
-        let marker = Marker::find(data_dir(&config)?);
-        let engine = Engine { config, clock, recorder, house, metrics, ways, shop, marker: marker.clone() };
+        let marker = JudgingMarker::find(data_dir(&config)?);
+        let engine = Startup { config, clock, recorder, house, metrics, ways, shop, marker: marker.clone() };
         let mut shutdown = std::pin::pin!(shutdown);
         let opened = tokio::select! {
             opened = engine.open() => opened.map(Some),
@@ -240,27 +241,31 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 /// Returns what the configuration asks for and this version cannot do. The start fails for each such setting, because
 /// the operator relies on it.
 pub fn unsupported(config: &Config) -> Vec<String> {
-    let postgres = matches!(config.data, Data::Postgres(_));
+    let postgres = matches!(config.data, DataConfig::Postgres(_));
     postgres.then(|| "data: this version keeps its data in a directory only".to_owned()).into_iter().collect()
 }
 
 /// The directory of the embedded store.
 pub fn data_dir(config: &Config) -> Result<&Path, AppError> {
     match &config.data {
-        Data::Directory(path) => Ok(path),
-        Data::Postgres(_) => Err(AppError::Config("data: this version keeps its data in a directory only".to_owned())),
-        Data::Unfilled => Err(AppError::Config("`data` names a variable or a file that does not exist".to_owned())),
+        DataConfig::Directory(path) => Ok(path),
+        DataConfig::Postgres(_) => {
+            Err(AppError::Config("data: this version keeps its data in a directory only".to_owned()))
+        }
+        DataConfig::Unfilled => {
+            Err(AppError::Config("`data` names a variable or a file that does not exist".to_owned()))
+        }
     }
 }
 
 /// The settings for reading the rules.
-fn reading(config: &Config, marker: Marker) -> Reading {
-    Reading { dir: config.rules.clone(), terms: terms(config), blast_limit: config.reload.blast_limit, marker }
+fn reading(config: &Config, marker: JudgingMarker) -> RulesSource {
+    RulesSource { dir: config.rules.clone(), terms: terms(config), blast_limit: config.reload.blast_limit, marker }
 }
 
 /// The settings that the check of a rule set depends on.
-pub fn terms(config: &Config) -> Terms {
-    Terms {
+pub fn terms(config: &Config) -> JudgeOptions {
+    JudgeOptions {
         context: context(config),
         policy: Policy::of(config),
         failing_tests: match config.reload.tests {
@@ -271,8 +276,8 @@ pub fn terms(config: &Config) -> Terms {
 }
 
 /// The settings that the rules themselves depend on.
-pub fn context(config: &Config) -> Context {
-    Context {
+pub fn context(config: &Config) -> Environment {
+    Environment {
         configuration: config.source.as_ref().map(|origin| origin.path.display().to_string()).unwrap_or_default(),
         statuses: config.statuses.clone(),
         processing: config.processing_statuses.clone(),

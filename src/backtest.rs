@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use crate::{
-    cases::{Left, World},
+    cases::{Sent, Simulation},
     clock::Timestamp,
-    decide::{Case, Command, Effects, Kind, Memory, Policy, Standing},
-    kyc::{CustomerId, Verdict},
-    outbox::{JobId, State},
+    decide::{Changes, Command, CustomerState, GlobalState, ImportedState, Policy, RecordKind},
+    kyc::{CallbackOutcome, CustomerId},
+    outbox::{JobId, JobState},
     rules::RuleSet,
 };
 
@@ -21,15 +21,15 @@ const TOLD: usize = 1_000;
 
 /// One record of the history.
 #[derive(Clone, Debug)]
-pub struct Recorded {
+pub struct HistoryRecord {
     pub number: u64,
     pub at: Timestamp,
-    pub effects: Effects,
+    pub effects: Changes,
 }
 
 /// The counts of one action of one rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct ActionTotals {
     pub rule: String,
     /// For example `email reminder`.
     pub action: String,
@@ -43,7 +43,7 @@ pub struct Row {
 
 /// An action that one rule set would have sent to a customer and the other would not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Change {
+pub struct CustomerDifference {
     pub customer: CustomerId,
     pub rule: String,
     pub action: String,
@@ -52,7 +52,7 @@ pub struct Change {
 
 /// The customer to whom the edited rules would have sent the most.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Worst {
+pub struct MostAffected {
     pub customer: CustomerId,
     pub count: usize,
     /// The actions, each with its time.
@@ -60,56 +60,56 @@ pub struct Worst {
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct BacktestReport {
     pub since: String,
     pub until: String,
     pub callbacks: u64,
     pub customers: usize,
-    pub rules: Vec<Row>,
+    pub rules: Vec<ActionTotals>,
     /// Sent by the edited rules only. At most the first 1,000.
-    pub more: Vec<Change>,
+    pub more: Vec<CustomerDifference>,
     pub more_count: u64,
     /// Sent by the active rules only. At most the first 1,000.
-    pub fewer: Vec<Change>,
+    pub fewer: Vec<CustomerDifference>,
     pub fewer_count: u64,
-    pub worst: Option<Worst>,
+    pub worst: Option<MostAffected>,
     /// Rules that an operator has paused now. Both sides count them as live, so that the report shows their effect.
     pub paused: Vec<String>,
 }
 
 /// A replay in progress.
 pub struct Backtest<'a> {
-    now: Side<'a>,
-    edited: Side<'a>,
+    now: BacktestSide<'a>,
+    edited: BacktestSide<'a>,
     policy: &'a Policy,
     since: Timestamp,
     callbacks: u64,
     /// The recorded state of each customer.
-    cases: HashMap<CustomerId, Case>,
-    lives: HashMap<CustomerId, Lives<'a>>,
+    cases: HashMap<CustomerId, CustomerState>,
+    lives: HashMap<CustomerId, ParallelLives<'a>>,
     got: BTreeMap<(String, String), u64>,
 }
 
 /// One rule set, live since the beginning of the window.
-pub struct Side<'a> {
+pub struct BacktestSide<'a> {
     rules: &'a RuleSet,
-    standing: &'a Standing,
+    standing: &'a GlobalState,
 }
 
-impl<'a> Side<'a> {
-    pub const fn new(rules: &'a RuleSet, standing: &'a Standing) -> Self {
+impl<'a> BacktestSide<'a> {
+    pub const fn new(rules: &'a RuleSet, standing: &'a GlobalState) -> Self {
         Self { rules, standing }
     }
 }
 
 /// The simulation of one customer with each rule set.
-struct Lives<'a> {
-    now: World<'a>,
-    edited: World<'a>,
+struct ParallelLives<'a> {
+    now: Simulation<'a>,
+    edited: Simulation<'a>,
 }
 
 impl<'a> Backtest<'a> {
-    pub fn new(now: Side<'a>, edited: Side<'a>, policy: &'a Policy, since: Timestamp) -> Self {
+    pub fn new(now: BacktestSide<'a>, edited: BacktestSide<'a>, policy: &'a Policy, since: Timestamp) -> Self {
         Self {
             now,
             edited,
@@ -123,15 +123,15 @@ impl<'a> Backtest<'a> {
     }
 
     /// Replays the next record. Records must come in order.
-    pub fn live(&mut self, record: &Recorded) {
-        let Recorded { number, at, effects } = record;
+    pub fn live(&mut self, record: &HistoryRecord) {
+        let HistoryRecord { number, at, effects } = record;
         let Some(who) = &effects.who else { return };
         let before = self.cases.remove(who).unwrap_or_default();
         let mut after = before.clone();
         after.apply(*number, *at, effects);
         if *at >= self.since {
             self.count(&before, &after, effects);
-            self.callbacks += u64::from(effects.kind == Kind::Callback);
+            self.callbacks += u64::from(effects.kind == RecordKind::Callback);
             let lives = match self.lives.remove(who) {
                 Some(lives) => lives,
                 None => self.begin(who, &before),
@@ -139,25 +139,25 @@ impl<'a> Backtest<'a> {
             let lives = self.lives.entry(who.clone()).or_insert(lives);
             let commands = commands(who, &before, effects);
             for world in [&mut lives.now, &mut lives.edited].into_iter().filter(|_| !commands.is_empty()) {
-                world.pass_until(*at);
-                commands.iter().for_each(|command| world.happens(command));
+                world.advance_to(*at);
+                commands.iter().for_each(|command| world.apply_step(command));
             }
         }
         self.cases.insert(who.clone(), after);
     }
 
-    fn begin(&self, who: &CustomerId, before: &Case) -> Lives<'a> {
+    fn begin(&self, who: &CustomerId, before: &CustomerState) -> ParallelLives<'a> {
         // Jobs ordered before the window are ignored.
-        let case = Case { open: Vec::new(), ..before.clone() };
-        let world = |side: &Side<'a>| {
-            World::silent((side.rules, side.standing), self.policy, who.clone(), self.since, case.clone())
+        let case = CustomerState { open: Vec::new(), ..before.clone() };
+        let world = |side: &BacktestSide<'a>| {
+            Simulation::without_service((side.rules, side.standing), self.policy, who.clone(), self.since, case.clone())
         };
-        Lives { now: world(&self.now), edited: world(&self.edited) }
+        ParallelLives { now: world(&self.now), edited: world(&self.edited) }
     }
 
     /// Counts the jobs that the record marks as done.
-    fn count(&mut self, before: &Case, after: &Case, effects: &Effects) {
-        let done = effects.fates.iter().filter(|change| change.fate.state == State::Done);
+    fn count(&mut self, before: &CustomerState, after: &CustomerState, effects: &Changes) {
+        let done = effects.fates.iter().filter(|change| change.fate.state == JobState::Done);
         let jobs: Vec<JobId> = done.map(|change| change.id).collect();
         for job in jobs.iter().filter_map(|id| before.job(*id).or_else(|| after.job(*id))) {
             let action = &job.order.action;
@@ -167,12 +167,12 @@ impl<'a> Backtest<'a> {
     }
 
     /// Advances all customers to the end of the window, and returns the report.
-    pub fn end(mut self, until: Timestamp) -> Report {
-        let mut rows: BTreeMap<(String, String), Row> = BTreeMap::new();
+    pub fn end(mut self, until: Timestamp) -> BacktestReport {
+        let mut rows: BTreeMap<(String, String), ActionTotals> = BTreeMap::new();
         for (key, got) in std::mem::take(&mut self.got) {
             row(&mut rows, &key).got = got;
         }
-        let mut report = Report {
+        let mut report = BacktestReport {
             since: self.since.to_string(),
             until: until.to_string(),
             callbacks: self.callbacks,
@@ -185,13 +185,13 @@ impl<'a> Backtest<'a> {
             worst: None,
             paused: Vec::new(),
         };
-        let mut everybody: Vec<(CustomerId, Case)> = std::mem::take(&mut self.cases).into_iter().collect();
+        let mut everybody: Vec<(CustomerId, CustomerState)> = std::mem::take(&mut self.cases).into_iter().collect();
         everybody.sort_by(|one, other| one.0.cmp(&other.0));
         for (who, case) in everybody {
             // A customer without an event in the window may have a timer that was due in it.
             let mut lives = self.lives.remove(&who).unwrap_or_else(|| self.begin(&who, &case));
             let left = [&mut lives.now, &mut lives.edited].map(|world| {
-                world.pass_until(until);
+                world.advance_to(until);
                 world.take_left().into_iter().filter(|left| !left.is_mark()).collect()
             });
             report.add(&who, &left, &mut rows);
@@ -201,21 +201,30 @@ impl<'a> Backtest<'a> {
     }
 }
 
-fn row<'r>(rows: &'r mut BTreeMap<(String, String), Row>, key: &(String, String)) -> &'r mut Row {
-    rows.entry(key.clone()).or_insert_with(|| Row { rule: key.0.clone(), action: key.1.clone(), ..Row::default() })
+fn row<'r>(rows: &'r mut BTreeMap<(String, String), ActionTotals>, key: &(String, String)) -> &'r mut ActionTotals {
+    rows.entry(key.clone()).or_insert_with(|| ActionTotals {
+        rule: key.0.clone(),
+        action: key.1.clone(),
+        ..ActionTotals::default()
+    })
 }
 
-impl Report {
-    fn add(&mut self, who: &CustomerId, [now, edited]: &[Vec<Left>; 2], rows: &mut BTreeMap<(String, String), Row>) {
+impl BacktestReport {
+    fn add(
+        &mut self,
+        who: &CustomerId,
+        [now, edited]: &[Vec<Sent>; 2],
+        rows: &mut BTreeMap<(String, String), ActionTotals>,
+    ) {
         for left in now {
             row(rows, &key_of(left)).now += 1;
         }
         for left in edited {
             row(rows, &key_of(left)).edited += 1;
         }
-        let change = |left: &Left| {
+        let change = |left: &Sent| {
             let (rule, action) = key_of(left);
-            Change { customer: who.clone(), rule, action, at: left.at.to_string() }
+            CustomerDifference { customer: who.clone(), rule, action, at: left.at.to_string() }
         };
         for (these, those, changes, count) in
             [(edited, now, &mut self.more, &mut self.more_count), (now, edited, &mut self.fewer, &mut self.fewer_count)]
@@ -233,18 +242,18 @@ impl Report {
             .map(|left| format!("{} {} by rule {}", left.at, left.what(), left.rule))
             .collect();
         if sent.len() > self.worst.as_ref().map_or(0, |worst| worst.count) {
-            self.worst = Some(Worst { customer: who.clone(), count: sent.len(), left: sent });
+            self.worst = Some(MostAffected { customer: who.clone(), count: sent.len(), left: sent });
         }
     }
 }
 
-fn key_of(left: &Left) -> (String, String) {
+fn key_of(left: &Sent) -> (String, String) {
     let shadow = if left.shadow { " (shadow)" } else { "" };
     (left.rule.to_string(), format!("{}{shadow}", left.what()))
 }
 
 /// Returns the actions in `these` without a counterpart in `those` of the same rule, action and time.
-fn only_in<'l>(these: &'l [Left], those: &[Left]) -> impl Iterator<Item = &'l Left> {
+fn only_in<'l>(these: &'l [Sent], those: &[Sent]) -> impl Iterator<Item = &'l Sent> {
     let mut counterparts: HashMap<((String, String), Timestamp), usize> = HashMap::new();
     for left in those {
         *counterparts.entry((key_of(left), left.at)).or_default() += 1;
@@ -259,16 +268,16 @@ fn only_in<'l>(these: &'l [Left], those: &[Left]) -> impl Iterator<Item = &'l Le
 }
 
 /// Returns the commands that repeat the recorded event, without the recorded decision.
-fn commands(who: &CustomerId, before: &Case, effects: &Effects) -> Vec<Command> {
+fn commands(who: &CustomerId, before: &CustomerState, effects: &Changes) -> Vec<Command> {
     let customer = || who.clone();
     let mut commands = Vec::new();
     if let Some(contact) = &effects.contact {
         commands.push(Command::Contact { customer: customer(), contact: contact.clone() });
     }
     match (effects.verdict, &effects.now) {
-        (Some(Verdict::Imported), Some(now)) => {
+        (Some(CallbackOutcome::Imported), Some(now)) => {
             let tags = effects.tags.clone().unwrap_or_default();
-            let memory = Memory {
+            let memory = ImportedState {
                 status: now.status.clone(),
                 since: Some(now.entered_at),
                 tags,
@@ -277,13 +286,13 @@ fn commands(who: &CustomerId, before: &Case, effects: &Effects) -> Vec<Command> 
             };
             commands.push(Command::Import { customer: customer(), contact: None, memory: Some(Box::new(memory)) });
         }
-        (Some(Verdict::Moved | Verdict::Updated), Some(now)) => {
+        (Some(CallbackOutcome::Moved | CallbackOutcome::Updated), Some(now)) => {
             let saw = effects.saw.clone().unwrap_or_else(|| now.as_observed());
             commands.push(Command::Observe { customer: customer(), saw });
         }
         _ => {}
     }
-    if effects.kind == Kind::Operator
+    if effects.kind == RecordKind::Operator
         && let Some(tags) = &effects.tags
     {
         let added = tags.iter().filter(|tag| !before.tags.contains(tag));

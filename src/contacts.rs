@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::answer::answer;
 use self::{
-    memory::RawMemory,
-    table::{csv_rows, guarded},
+    memory::RawImportedState,
+    table::{csv_rows, escape_formula},
 };
 use crate::{
     clock::Timestamp,
-    decide::{Command, Memory},
+    decide::{Command, ImportedState},
     kyc::{Contact, CustomerId},
     source::did_you_mean,
 };
@@ -30,7 +30,7 @@ const COLUMNS: [&str; 6] = ["id", "email", "name", "locale", "timezone", "countr
 
 /// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ContactsFormat {
     Csv,
     /// One JSON object per line.
     Ndjson,
@@ -38,7 +38,7 @@ pub enum Format {
 
 /// The conditions that customers of a file must meet.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms<'a> {
+pub struct ImportChecks<'a> {
     /// The attributes that the configuration declares.
     pub attributes: &'a [String],
     /// The statuses that the configuration declares in addition to the documented ones.
@@ -48,21 +48,21 @@ pub struct Terms<'a> {
 
 /// One customer of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Entry {
+pub struct ContactEntry {
     pub id: CustomerId,
     #[serde(flatten)]
     pub contact: Contact,
     /// The merchant's records about an earlier history, as written.
     #[serde(flatten)]
-    told: RawMemory,
+    told: RawImportedState,
     /// The memory to store for that history.
     #[serde(skip)]
-    memory: Option<Memory>,
+    memory: Option<ImportedState>,
 }
 
-impl Entry {
+impl ContactEntry {
     pub fn new(id: CustomerId, contact: Contact) -> Self {
-        Self { id, contact, told: RawMemory::default(), memory: None }
+        Self { id, contact, told: RawImportedState::default(), memory: None }
     }
 
     /// Returns the command that stores this customer.
@@ -81,7 +81,7 @@ fn imported(id: CustomerId) -> Result<CustomerId, String> {
 }
 
 /// Returns the command that stores a contact, and a memory if there is one.
-fn import(customer: CustomerId, contact: Contact, memory: Option<Memory>) -> Command {
+fn import(customer: CustomerId, contact: Contact, memory: Option<ImportedState>) -> Command {
     match memory {
         None => Command::Contact { customer, contact },
         Some(memory) => Command::Import { customer, contact: Some(Box::new(contact)), memory: Some(Box::new(memory)) },
@@ -107,7 +107,7 @@ impl fmt::Display for BadLine {
 
 /// A contact as written in a file or a request, not validated. Attributes may be texts, numbers or booleans.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Raw {
+pub struct RawContact {
     #[serde(default)]
     id: String,
     #[serde(default)]
@@ -119,7 +119,7 @@ pub struct Raw {
     #[serde(default)]
     attributes: BTreeMap<String, Attribute>,
     #[serde(flatten)]
-    memory: RawMemory,
+    memory: RawImportedState,
     /// Attributes may also be top-level fields.
     #[serde(flatten)]
     beside: BTreeMap<String, Attribute>,
@@ -134,7 +134,7 @@ enum Attribute {
     Nothing(()),
 }
 
-impl Raw {
+impl RawContact {
     /// Returns the contact if every field is valid and every attribute is declared.
     pub fn checked(self, declared: &[String]) -> Result<Contact, String> {
         let mut attributes = BTreeMap::new();
@@ -160,15 +160,15 @@ impl Raw {
     }
 
     /// Returns the command that stores the contact and the history.
-    pub fn command(self, customer: CustomerId, terms: Terms<'_>) -> Result<Command, String> {
+    pub fn command(self, customer: CustomerId, terms: ImportChecks<'_>) -> Result<Command, String> {
         let (customer, memory) = (imported(customer)?, self.memory.checked(terms)?);
         Ok(import(customer, self.checked(terms.attributes)?, memory))
     }
 
-    fn entry(self, terms: Terms<'_>) -> Result<Entry, String> {
+    fn entry(self, terms: ImportChecks<'_>) -> Result<ContactEntry, String> {
         let id = imported(CustomerId::new(&self.id).map_err(|error| format!("id: {error}"))?)?;
         let (memory, told) = (self.memory.checked(terms)?, self.memory.clone());
-        Ok(Entry { id, contact: self.checked(terms.attributes)?, told, memory })
+        Ok(ContactEntry { id, contact: self.checked(terms.attributes)?, told, memory })
     }
 }
 
@@ -184,11 +184,11 @@ fn undeclared(name: &str, declared: &[String]) -> String {
 }
 
 /// Returns every customer of a file, in file order, or all errors of the file.
-pub fn read(text: &str, format: Format, terms: Terms<'_>) -> Result<Vec<Entry>, Vec<BadLine>> {
+pub fn read(text: &str, format: ContactsFormat, terms: ImportChecks<'_>) -> Result<Vec<ContactEntry>, Vec<BadLine>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let rows = match format {
-        Format::Csv => csv_rows(text, terms.attributes)?,
-        Format::Ndjson => ndjson_rows(text),
+        ContactsFormat::Csv => csv_rows(text, terms.attributes)?,
+        ContactsFormat::Ndjson => ndjson_rows(text),
     };
     let mut entries = Vec::with_capacity(rows.len());
     let mut bad = Vec::new();
@@ -208,7 +208,7 @@ pub fn read(text: &str, format: Format, terms: Terms<'_>) -> Result<Vec<Entry>, 
     if bad.is_empty() { Ok(entries) } else { Err(bad) }
 }
 
-type Row = (u64, Result<Raw, String>);
+type Row = (u64, Result<RawContact, String>);
 
 fn ndjson_rows(text: &str) -> Vec<Row> {
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
@@ -224,9 +224,9 @@ fn ndjson_rows(text: &str) -> Vec<Row> {
 }
 
 /// Returns the text of a file with these customers.
-pub fn write(entries: &[Entry], format: Format, declared: &[String]) -> Result<String, String> {
+pub fn write(entries: &[ContactEntry], format: ContactsFormat, declared: &[String]) -> Result<String, String> {
     match format {
-        Format::Ndjson => {
+        ContactsFormat::Ndjson => {
             let mut text = String::new();
             for entry in entries {
                 text.push_str(&serde_json::to_string(entry).map_err(|error| error.to_string())?);
@@ -234,11 +234,11 @@ pub fn write(entries: &[Entry], format: Format, declared: &[String]) -> Result<S
             }
             Ok(text)
         }
-        Format::Csv => {
+        ContactsFormat::Csv => {
             let mut writer = csv::Writer::from_writer(Vec::new());
             let headings = COLUMNS.iter().copied().chain(declared.iter().map(String::as_str));
             writer.write_record(headings).map_err(|error| error.to_string())?;
-            for Entry { id, contact, .. } in entries {
+            for ContactEntry { id, contact, .. } in entries {
                 let text = |value: &Option<String>| value.clone().unwrap_or_default();
                 let fixed = [
                     id.to_string(),
@@ -249,7 +249,7 @@ pub fn write(entries: &[Entry], format: Format, declared: &[String]) -> Result<S
                     text(&contact.country),
                 ];
                 let own = declared.iter().map(|name| contact.attributes.get(name).cloned().unwrap_or_default());
-                let cells = fixed.into_iter().chain(own).map(|cell| guarded(&cell));
+                let cells = fixed.into_iter().chain(own).map(|cell| escape_formula(&cell));
                 writer.write_record(cells).map_err(|error| error.to_string())?;
             }
             let bytes = writer.into_inner().map_err(|error| error.to_string())?;
@@ -266,9 +266,9 @@ mod tests {
         vec!["plan".to_owned()]
     }
 
-    fn read(text: &str, format: Format, attributes: &[String]) -> Result<Vec<Entry>, Vec<BadLine>> {
+    fn read(text: &str, format: ContactsFormat, attributes: &[String]) -> Result<Vec<ContactEntry>, Vec<BadLine>> {
         let now = Timestamp(1_767_225_600_000);
-        super::read(text, format, Terms { attributes, statuses: &["SUSPENDED".to_owned()], now })
+        super::read(text, format, ImportChecks { attributes, statuses: &["SUSPENDED".to_owned()], now })
     }
 
     #[test]
@@ -277,8 +277,8 @@ mod tests {
         let json = r#"{"id":"C-1","email":"ada@customer.example","name":"Ada","plan":"pro"}
 {"id":"C-2","email":"b@customer.example","attributes":{"plan":7}}
 "#;
-        let from_csv = read(csv, Format::Csv, &declared()).expect("good");
-        let from_json = read(json, Format::Ndjson, &declared()).expect("good");
+        let from_csv = read(csv, ContactsFormat::Csv, &declared()).expect("good");
+        let from_json = read(json, ContactsFormat::Ndjson, &declared()).expect("good");
         assert_eq!(from_csv[0], from_json[0]);
         assert_eq!(from_json[1].contact.attributes["plan"], "7");
     }
@@ -286,12 +286,12 @@ mod tests {
     #[test]
     fn every_bad_line_is_named_and_nothing_is_imported() {
         let csv = "id,email,name\nC-1,ada@customer.example,Ada\n,x@customer.example,\nC-2,nobody,\nC-1,b@customer.example,\nC-3,c@customer.example,\"a\r\nBcc: x\"\nC-4,d@customer.example\n";
-        let bad = read(csv, Format::Csv, &[]).expect_err("bad");
+        let bad = read(csv, ContactsFormat::Csv, &[]).expect_err("bad");
         let lines: Vec<u64> = bad.iter().map(|bad| bad.line).collect();
         assert_eq!(lines, [3, 4, 5, 6, 8], "{bad:?}");
-        let bad = read("id,mail,plan\n", Format::Csv, &declared()).expect_err("bad");
+        let bad = read("id,mail,plan\n", ContactsFormat::Csv, &declared()).expect_err("bad");
         assert!(bad[0].problem.contains("did you mean email?"), "{bad:?}");
-        let bad = read("[1]\n{\"id\":\"C-1\"}\n{\n", Format::Ndjson, &[]).expect_err("bad");
+        let bad = read("[1]\n{\"id\":\"C-1\"}\n{\n", ContactsFormat::Ndjson, &[]).expect_err("bad");
         assert_eq!(bad.len(), 3);
     }
 
@@ -304,10 +304,10 @@ mod tests {
         for (text, format, expected) in [
             (
                 csv,
-                Format::Csv,
+                ContactsFormat::Csv,
                 &[(3, "id: \"C-2 \" has white"), (4, "status:"), (5, "future"), (6, "commas between")][..],
             ),
-            (json, Format::Ndjson, &[(1, "white space"), (3, "tags: \"c,d\" is not a valid tag")]),
+            (json, ContactsFormat::Ndjson, &[(1, "white space"), (3, "tags: \"c,d\" is not a valid tag")]),
         ] {
             let bad = read(text, format, &[]).expect_err("bad");
             assert_eq!(bad.len(), expected.len(), "{bad:?}");
@@ -328,12 +328,12 @@ mod tests {
                 country: None,
                 attributes: BTreeMap::from([("plan".to_owned(), "+pro".to_owned())]),
             };
-            let entries = vec![Entry::new(CustomerId::new("=C-1").expect("id"), contact)];
-            for format in [Format::Csv, Format::Ndjson] {
+            let entries = vec![ContactEntry::new(CustomerId::new("=C-1").expect("id"), contact)];
+            for format in [ContactsFormat::Csv, ContactsFormat::Ndjson] {
                 let text = write(&entries, format, &declared()).expect("written");
                 assert_eq!(read(&text, format, &declared()).expect("good"), entries, "{name} {format:?}");
             }
-            let csv = write(&entries, Format::Csv, &declared()).expect("written");
+            let csv = write(&entries, ContactsFormat::Csv, &declared()).expect("written");
             assert!(csv.lines().nth(1).expect("a row").starts_with("'=C-1,"), "no spreadsheet evaluates it");
         }
     }

@@ -22,18 +22,18 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub use self::{domains::Domains, mails::Post};
-use self::{mails::Delivery, trials::Trial};
+pub use self::{domains::DomainLimiter, mails::MailSender};
+use self::{mails::DeliveryResult, trials::Trial};
 use crate::{
     actions::{
-        answer::Ended,
-        chat::Chat,
-        email::{Admission, Envelope, Party, Permit, Scope},
-        webhook::Webhook,
+        answer::AttemptEnd,
+        chat::ChatRoom,
+        email::{BreakerDecision, FailureScope, MailAddress, OutgoingMail, TrialPermit},
+        webhook::WebhookTarget,
     },
     clock::Clock,
-    decide::{Attempt, Case, Command, Receipt},
-    outbox::{Channel, Job, Letter, Outcome, Said, Trouble},
+    decide::{Command, CustomerState, Receipt, StartedAttempt},
+    outbox::{AttemptOutcome, Channel, Job, MailSnapshot, Payload, ProblemKind},
     rulebook::Rulebook,
     rules::Action,
     stack::literal,
@@ -51,17 +51,17 @@ const DRAIN: Duration = Duration::from_secs(20);
 const REFUSED: Duration = Duration::from_secs(1);
 
 /// How the jobs of a channel are sent.
-pub enum Way {
-    Post(Box<Post>),
-    Webhook(Webhook),
-    Chat(Chat),
+pub enum Sender {
+    Post(Box<MailSender>),
+    Webhook(WebhookTarget),
+    Chat(ChatRoom),
 }
 
 /// The loop of one channel and its workers.
 pub struct Dispatcher {
     pub channel: Channel,
     pub workers: usize,
-    pub way: Way,
+    pub way: Sender,
     pub store: Store,
     pub rulebook: Arc<Rulebook>,
     pub metrics: Arc<Metrics>,
@@ -91,7 +91,7 @@ impl Dispatcher {
                 () = sleep(wait), if !busy => {}
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
                 Some(_) = trials.join_next(), if !trials.is_empty() => {}
-                () = this.tried_by_hand() => {}
+                () = this.operator_trial() => {}
             }
             while under_way.try_join_next().is_some() {}
         }
@@ -117,22 +117,22 @@ impl Dispatcher {
             return false;
         }
         let mut trial = None;
-        if let Way::Post(post) = &self.way {
+        if let Sender::Post(post) = &self.way {
             match post.breaker.admit() {
-                Admission::Mails => {}
-                Admission::OneMail(permit) => trial = Some((permit, Trial::Any)),
-                Admission::NewMail(permit) => trial = Some((permit, Trial::New)),
-                Admission::Connection(permit) => {
+                BreakerDecision::Mails => {}
+                BreakerDecision::OneMail(permit) => trial = Some((permit, Trial::Any)),
+                BreakerDecision::NewMail(permit) => trial = Some((permit, Trial::New)),
+                BreakerDecision::Connection(permit) => {
                     let this = Arc::clone(self);
                     trials.spawn(async move { this.try_connection(permit).await });
                     return false;
                 }
-                Admission::Nothing => return false,
+                BreakerDecision::Nothing => return false,
             }
         }
         let (mut permit, claimed) = match (&self.way, trial) {
-            (Way::Post(post), Some((permit, trial))) => (Some(permit), self.claim_trial(post, trial).await),
-            (Way::Post(_) | Way::Webhook(_) | Way::Chat(_), _) => (None, self.claim(workers).await),
+            (Sender::Post(post), Some((permit, trial))) => (Some(permit), self.claim_trial(post, trial).await),
+            (Sender::Post(_) | Sender::Webhook(_) | Sender::Chat(_), _) => (None, self.claim(workers).await),
         };
         match claimed {
             Err(refused) => {
@@ -154,13 +154,13 @@ impl Dispatcher {
     }
 
     /// Tests whether a relay that could not be reached accepts connections and the login again.
-    async fn try_connection(&self, permit: Permit) {
-        let Way::Post(post) = &self.way else { return };
+    async fn try_connection(&self, permit: TrialPermit) {
+        let Sender::Post(post) = &self.way else { return };
         match post.mailer.connect().await {
-            Ok(()) => permit.reached(),
+            Ok(()) => permit.relay_reached(),
             Err(error) => {
-                if let Scope::Relay(cause) = error.scope {
-                    permit.failed(cause, &error, None, None, self.clock.now());
+                if let FailureScope::Relay(cause) = error.scope {
+                    permit.trial_failed(cause, &error, None, None, self.clock.now());
                 }
             }
         }
@@ -168,8 +168,8 @@ impl Dispatcher {
 
     /// The time for which no attempt can start.
     fn pause(&self) -> Duration {
-        let Way::Post(post) = &self.way else { return self.until_due() };
-        match post.breaker.rests_for() {
+        let Sender::Post(post) = &self.way else { return self.until_due() };
+        match post.breaker.paused_for_ms() {
             None => self.until_due(),
             Some(rests) if post.breaker.takes_new() => rests.min(self.until_due()),
             Some(rests) => rests,
@@ -177,14 +177,14 @@ impl Dispatcher {
     }
 
     /// Resolves when an operator asks for a trial of a relay whose circuit breaker is open.
-    async fn tried_by_hand(&self) {
+    async fn operator_trial(&self) {
         match &self.way {
-            Way::Post(post) => post.breaker.changed().await,
-            Way::Webhook(_) | Way::Chat(_) => std::future::pending().await,
+            Sender::Post(post) => post.breaker.changed().await,
+            Sender::Webhook(_) | Sender::Chat(_) => std::future::pending().await,
         }
     }
 
-    async fn claim(&self, max: usize) -> Result<Vec<Attempt>, Refused> {
+    async fn claim(&self, max: usize) -> Result<Vec<StartedAttempt>, Refused> {
         match self.domains() {
             Some(_) => self.claim_where(max, &|_, _| None).await,
             None => self.store.claim(&self.channel, max).await,
@@ -193,13 +193,13 @@ impl Dispatcher {
 
     /// Starts attempts at due jobs for which neither `not_before` nor the spacing of mails to a domain gives a later
     /// time.
-    async fn claim_where(&self, max: usize, not_before: &store::NotBefore<'_>) -> Result<Vec<Attempt>, Refused> {
+    async fn claim_where(&self, max: usize, not_before: &store::NotBefore<'_>) -> Result<Vec<StartedAttempt>, Refused> {
         let Some(domains) = self.domains() else {
             return self.store.claim_when(&self.channel, max, Some(not_before)).await;
         };
         let domains = || domains.lock().unwrap_or_else(PoisonError::into_inner);
         domains().move_up(self.clock.now(), |job, from, to| self.store.bring_forward(job, from, to));
-        let not_before = |case: &Case, job: &Job| {
+        let not_before = |case: &CustomerState, job: &Job| {
             not_before(case, job).or_else(|| domains().not_before(case, job, self.clock.now()))
         };
         let claimed = self.store.claim_when(&self.channel, max, Some(&not_before)).await;
@@ -208,8 +208,8 @@ impl Dispatcher {
         claimed
     }
 
-    fn domains(&self) -> Option<&Mutex<Domains>> {
-        let Way::Post(post) = &self.way else { return None };
+    fn domains(&self) -> Option<&Mutex<DomainLimiter>> {
+        let Sender::Post(post) = &self.way else { return None };
         post.domains.as_ref()
     }
 
@@ -227,28 +227,28 @@ impl Dispatcher {
 
     /// Closes connections that are no longer used. Returns the time until the next connection expires.
     fn close_idle(&self) -> Option<Duration> {
-        let Way::Post(post) = &self.way else { return None };
+        let Sender::Post(post) = &self.way else { return None };
         // 20 ms later, so that the connection has expired by then.
         Some(post.mailer.close_idle()? + Duration::from_millis(20))
     }
 
-    async fn attempt(&self, attempt: Attempt, trial: Option<Permit>) {
-        let acting = AssertUnwindSafe(self.act(&attempt, trial)).catch_unwind();
+    async fn attempt(&self, attempt: StartedAttempt, trial: Option<TrialPermit>) {
+        let acting = AssertUnwindSafe(self.attempt_job(&attempt, trial)).catch_unwind();
         let delivery = match timeout(LONGEST_ATTEMPT, acting).await {
             Ok(Ok(delivery)) => delivery,
             Ok(Err(panic)) => panicked(&*panic).into(),
             Err(_) => {
                 let error = "the attempt took longer than 5 minutes".to_owned();
-                Ended { log: error.clone(), outcome: Outcome::Retry { error, after_ms: None } }.into()
+                AttemptEnd { log: error.clone(), outcome: AttemptOutcome::Retry { error, after_ms: None } }.into()
             }
         };
-        let Ended { outcome, log } = delivery.ended.clone();
+        let AttemptEnd { outcome, log } = delivery.ended.clone();
         // The message may have left, so its outcome must be recorded: this loop retries until it is, or until the
         // process ends and the outcome stays unknown.
         loop {
             match self.store.finish(&attempt, outcome.clone()).await {
                 Ok(receipt) => {
-                    self.tell(&attempt, &outcome, &receipt, &log);
+                    self.log_end(&attempt, &outcome, &receipt, &log);
                     break;
                 }
                 Err(Refused::Closed) => return,
@@ -261,14 +261,14 @@ impl Dispatcher {
                 }
             }
         }
-        if let Way::Post(post) = &self.way {
+        if let Sender::Post(post) = &self.way {
             let recalled = post.recorded(delivery, (attempt.customer.clone(), attempt.job.id()));
-            self.recall(recalled).await;
+            self.take_back(recalled).await;
         }
     }
 
     /// Queues jobs again whose refusals turned out to apply to every mail.
-    async fn recall(&self, jobs: Vec<mails::Refused>) {
+    async fn take_back(&self, jobs: Vec<mails::Requeue>) {
         if !jobs.is_empty() {
             tracing::info!(
                 channel = %self.channel, jobs = jobs.len(),
@@ -288,28 +288,28 @@ impl Dispatcher {
     }
 
     /// Logs and counts the outcome of an attempt.
-    fn tell(&self, attempt: &Attempt, outcome: &Outcome, receipt: &Receipt, log: &str) {
+    fn log_end(&self, attempt: &StartedAttempt, outcome: &AttemptOutcome, receipt: &Receipt, log: &str) {
         let (job, rule, channel) = (attempt.job.id(), &attempt.job.order.rule, &self.channel);
         let name = match (outcome, receipt) {
             (_, Receipt::Gone) => {
                 tracing::warn!(%job, "an attempt ended, but its job is no longer running");
                 "gone"
             }
-            (Outcome::Done, _) => "done",
+            (AttemptOutcome::Done, _) => "done",
             // The circuit breaker logs this once for all mails.
-            (Outcome::Deferred { .. }, _) => "deferred",
-            (Outcome::Retry { .. }, Receipt::GaveUp) => {
+            (AttemptOutcome::Deferred { .. }, _) => "deferred",
+            (AttemptOutcome::Retry { .. }, Receipt::GaveUp) => {
                 tracing::error!(
                     %job, %rule, %channel, error = log,
                     "a job has become a problem: it failed for 24 hours"
                 );
                 "exhausted"
             }
-            (Outcome::Retry { .. }, _) => {
+            (AttemptOutcome::Retry { .. }, _) => {
                 tracing::warn!(%job, %rule, %channel, error = log, "an attempt failed and will be retried");
                 "retry"
             }
-            (Outcome::Failed { .. }, _) => {
+            (AttemptOutcome::Failed { .. }, _) => {
                 tracing::error!(%job, %rule, %channel, error = log, "a job has become a problem");
                 "failed"
             }
@@ -317,37 +317,46 @@ impl Dispatcher {
         self.metrics.attempted(&channel.to_string(), name);
     }
 
-    async fn act(&self, attempt: &Attempt, trial: Option<Permit>) -> Delivery {
+    async fn attempt_job(&self, attempt: &StartedAttempt, trial: Option<TrialPermit>) -> DeliveryResult {
         let job = &attempt.job;
         let action = &job.order.action;
         let unfit = |why: &str| {
-            Delivery::from(Ended::failed(Trouble::Unrenderable, format!("{action} cannot be executed: {why}")))
+            DeliveryResult::from(AttemptEnd::failed(
+                ProblemKind::Unrenderable,
+                format!("{action} cannot be executed: {why}"),
+            ))
         };
         let unsaid = "its content could not be rendered when it was ordered";
         match action {
             Action::Email { template, .. } => match (&self.way, &job.letter) {
-                (Way::Post(post), Some(letter)) => match self.envelope(post, job, template, letter) {
+                (Sender::Post(post), Some(letter)) => match self.envelope(post, job, template, letter) {
                     Ok(envelope) => {
                         let permit = trial.unwrap_or_else(|| post.breaker.permit());
                         post.deliver(&envelope, job.id(), permit, &self.clock).await
                     }
-                    Err(error) => Ended::failed(Trouble::Unrenderable, error).into(),
+                    Err(error) => AttemptEnd::failed(ProblemKind::Unrenderable, error).into(),
                 },
-                (Way::Post(_) | Way::Webhook(_) | Way::Chat(_), _) => unfit("its recipient is not known"),
+                (Sender::Post(_) | Sender::Webhook(_) | Sender::Chat(_), _) => unfit("its recipient is not known"),
             },
             Action::Webhook { .. } => match &self.way {
-                Way::Webhook(webhook) => webhook.send(&attempt.customer, job, self.clock.now()).await.into(),
-                Way::Post(_) | Way::Chat(_) => unfit(unsaid),
+                Sender::Webhook(webhook) => webhook.send(&attempt.customer, job, self.clock.now()).await.into(),
+                Sender::Post(_) | Sender::Chat(_) => unfit(unsaid),
             },
             Action::Chat { .. } => match (&self.way, job.order.said.as_deref()) {
-                (Way::Chat(chat), Some(Said::Text(text))) => chat.send(text, self.clock.now()).await.into(),
-                (Way::Post(_) | Way::Webhook(_) | Way::Chat(_), _) => unfit(unsaid),
+                (Sender::Chat(chat), Some(Payload::Text(text))) => chat.send(text, self.clock.now()).await.into(),
+                (Sender::Post(_) | Sender::Webhook(_) | Sender::Chat(_), _) => unfit(unsaid),
             },
             Action::Tag(_) | Action::Untag(_) | Action::Record => unfit(unsaid),
         }
     }
 
-    fn envelope(&self, post: &Post, job: &Job, template: &str, letter: &Letter) -> Result<Envelope, String> {
+    fn envelope(
+        &self,
+        post: &MailSender,
+        job: &Job,
+        template: &str,
+        letter: &MailSnapshot,
+    ) -> Result<OutgoingMail, String> {
         let set = self.rulebook.set(&letter.set).map_err(|error| error.to_string())?;
         // The ordered set may be gone from the disk; then the present set renders the mail.
         let set = set.unwrap_or_else(|| self.rulebook.current());
@@ -356,9 +365,9 @@ impl Dispatcher {
             .render_mail(template, letter.locale.as_deref(), &letter.facts)
             .map_err(|error| error.to_string())?;
         let domain = post.from.email.rsplit('@').next().unwrap_or("localhost");
-        Ok(Envelope {
+        Ok(OutgoingMail {
             from: post.from.clone(),
-            to: Party::new(letter.name.as_deref(), &letter.address),
+            to: MailAddress::new(letter.name.as_deref(), &letter.address),
             reply_to: post.reply_to.clone(),
             subject: mail.subject,
             text: mail.text,
@@ -371,9 +380,9 @@ impl Dispatcher {
 
 /// The outcome of an attempt that panicked. Whether the message has left is not known, so the job is retried under
 /// the same id.
-fn panicked(panic: &(dyn Any + Send)) -> Ended {
+fn panicked(panic: &(dyn Any + Send)) -> AttemptEnd {
     let error = format!("the attempt panicked; this is a fault of this program: {}", literal(panic));
-    Ended { log: error.clone(), outcome: Outcome::Retry { error, after_ms: None } }
+    AttemptEnd { log: error.clone(), outcome: AttemptOutcome::Retry { error, after_ms: None } }
 }
 
 #[cfg(test)]
@@ -385,7 +394,7 @@ mod tests {
         let attempt = AssertUnwindSafe(async { panic!("boom") }).catch_unwind();
         let panic: Result<(), _> = attempt.await;
         let ended = panicked(&*panic.expect_err("panicked"));
-        assert!(matches!(&ended.outcome, Outcome::Retry { error, after_ms: None } if error.ends_with(": boom")));
+        assert!(matches!(&ended.outcome, AttemptOutcome::Retry { error, after_ms: None } if error.ends_with(": boom")));
         assert_eq!(ended.log, "the attempt panicked; this is a fault of this program: boom");
     }
 }

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
-    decide::{self, CameDue, Case, Command, Effects, Given, Policy, Ruling, Standing},
+    decide::{self, Changes, Command, CustomerState, DecisionContext, DueTimer, GlobalState, Policy, RuleResult},
     kyc::{Codes, Contact, Customer, CustomerId, Observation, Processing, Source, Status},
     outbox::{Job, JobKey},
-    rules::{Mode, RuleSet, Stay, Trigger},
+    rules::{RuleMode, RuleSet, TimerState, Trigger},
     source::Duration,
 };
 
@@ -24,7 +24,7 @@ pub const MAX_VISIT: u32 = 1_000;
 
 /// A made-up event.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub struct HypotheticalEvent {
     /// `None`: a new customer.
     pub from: Option<Status>,
     pub to: Status,
@@ -43,7 +43,7 @@ pub struct Question {
 /// A made-up event as text, before it is parsed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Asked {
+pub struct EventInput {
     /// `new`: a new customer; `none`: the provider's null.
     pub from: String,
     pub to: String,
@@ -66,22 +66,22 @@ pub struct Asked {
     pub lasted: Option<String>,
 }
 
-impl Asked {
-    pub fn question(self) -> Result<Question, String> {
+impl EventInput {
+    pub fn question(self) -> Result<HypotheticalEvent, String> {
         let codes = |what: &str, list: &[String]| {
             Codes::new(list.iter().map(String::as_str)).map_err(|why| format!("{what} {why}"))
         };
-        let status = |what: &str, name: &str| Status::told(name).map_err(|why| format!("{what}: {why}"));
+        let status = |what: &str, name: &str| Status::parse(name).map_err(|why| format!("{what}: {why}"));
         let processing = self.processing.as_deref().unwrap_or("none");
         let lasted = |text: &str| text.parse::<Duration>().map_err(|why| format!("for: `{text}` {why}"));
-        Ok(Question {
+        Ok(HypotheticalEvent {
             from: if self.from == "new" { None } else { Some(status("from", &self.from)?) },
             to: status("to", &self.to)?,
             visit: self.visit.unwrap_or(1),
             missing_docs: codes("docs", &self.docs)?,
             reject_labels: codes("labels", &self.labels)?,
             message: self.message,
-            processing: Processing::told(processing).map_err(|why| format!("processing: {why}"))?,
+            processing: Processing::parse(processing).map_err(|why| format!("processing: {why}"))?,
             tags: codes("tags", &self.tags)?,
             contact: self.contact.map(|contact| contact.checked().map_err(|error| error.to_string())).transpose()?,
             lasted: self.lasted.as_deref().map(lasted).transpose()?,
@@ -91,7 +91,7 @@ impl Asked {
 
 /// Outcome of one rule for one event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Explained {
+pub struct RuleExplanation {
     pub rule: String,
     /// `fired`, `no`, `undecidable`, `shadow`, `limited`, `paused`, `untriggered`, or `unrecorded` if the record has no
     /// outcome.
@@ -101,10 +101,10 @@ pub struct Explained {
 
 /// The result of a made-up event.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Explanation {
     /// The event as text.
     pub event: String,
-    pub rules: Vec<Explained>,
+    pub rules: Vec<RuleExplanation>,
     /// The jobs that would be ordered.
     pub jobs: Vec<Job>,
     /// The tags after the event, if they change.
@@ -115,13 +115,13 @@ pub struct Answer {
 pub fn ask(
     rules: &RuleSet,
     policy: &Policy,
-    standing: &Standing,
+    standing: &GlobalState,
     now: Timestamp,
-    question: &Question,
-) -> Result<Answer, String> {
+    question: &HypotheticalEvent,
+) -> Result<Explanation, String> {
     let policy = policy.for_simulation();
-    let mut stage = Stage::new(&policy, standing, now);
-    stage.prepare(question)?;
+    let mut stage = ExplainStage::new(&policy, standing, now);
+    stage.set_up(question)?;
     let before = stage.case.customer.clone();
     let effects = match &question.lasted {
         None => stage.submit(rules, stage.observe(&question.to, Some(question))),
@@ -133,19 +133,19 @@ pub fn ask(
     };
     let Some(effects) = effects else {
         let event = format!("{} again without a change: a duplicate", question.to);
-        let rules = rules.rules().iter().map(|rule| Explained {
+        let rules = rules.rules().iter().map(|rule| RuleExplanation {
             rule: rule.id.to_string(),
             outcome: "untriggered",
             why: Some(waits_for(&rule.triggers)),
         });
-        return Ok(Answer { event, rules: rules.collect(), jobs: Vec::new(), tags: None });
+        return Ok(Explanation { event, rules: rules.collect(), jobs: Vec::new(), tags: None });
     };
     let after = stage.case.customer.as_ref();
     let event = match &question.lasted {
         None => changed_in_words(before.as_ref(), after),
         Some(lasted) => format!("{} for {lasted}", question.to),
     };
-    Ok(Answer {
+    Ok(Explanation {
         rules: of_event(rules, &effects, before.as_ref()),
         event,
         jobs: effects.ordered(0, stage.now).collect(),
@@ -169,26 +169,26 @@ fn changed_in_words(before: Option<&Customer>, after: Option<&Customer>) -> Stri
 }
 
 /// The state of one made-up customer before and after the event.
-struct Stage<'a> {
-    case: Case,
+struct ExplainStage<'a> {
+    case: CustomerState,
     policy: &'a Policy,
-    standing: &'a Standing,
+    standing: &'a GlobalState,
     now: Timestamp,
     number: u64,
 }
 
-impl<'a> Stage<'a> {
-    fn new(policy: &'a Policy, standing: &'a Standing, now: Timestamp) -> Self {
-        Self { case: Case::default(), policy, standing, now, number: 0 }
+impl<'a> ExplainStage<'a> {
+    fn new(policy: &'a Policy, standing: &'a GlobalState, now: Timestamp) -> Self {
+        Self { case: CustomerState::default(), policy, standing, now, number: 0 }
     }
 
-    fn who() -> Option<CustomerId> {
+    fn describe_customer() -> Option<CustomerId> {
         CustomerId::new("example").ok()
     }
 
     /// Moves the customer to the state before the event.
-    fn prepare(&mut self, question: &Question) -> Result<(), String> {
-        let Question { from, to, visit, tags, contact, .. } = question;
+    fn set_up(&mut self, question: &HypotheticalEvent) -> Result<(), String> {
+        let HypotheticalEvent { from, to, visit, tags, contact, .. } = question;
         if *visit == 0 || *visit > MAX_VISIT {
             return Err(format!("the visit must be from 1 to {MAX_VISIT}, not {visit}"));
         }
@@ -207,25 +207,25 @@ impl<'a> Stage<'a> {
                 let elsewhere = if *to == Status::KycPending { Status::Created } else { Status::KycPending };
                 let between = if same { &elsewhere } else { from };
                 for _ in 1..*visit {
-                    self.come(between);
-                    self.come(to);
+                    self.apply_event(between);
+                    self.apply_event(to);
                 }
                 if !same {
-                    self.come(from);
+                    self.apply_event(from);
                 } else {
-                    self.come(between);
-                    self.come(to);
+                    self.apply_event(between);
+                    self.apply_event(to);
                 }
             }
         }
         Ok(())
     }
 
-    fn come(&mut self, status: &Status) {
+    fn apply_event(&mut self, status: &Status) {
         self.submit(&RuleSet::empty(), self.observe(status, None));
     }
 
-    fn observe(&self, status: &Status, question: Option<&Question>) -> Option<Command> {
+    fn observe(&self, status: &Status, question: Option<&HypotheticalEvent>) -> Option<Command> {
         let saw = Observation {
             source: Source::Callback,
             status: status.clone(),
@@ -234,13 +234,13 @@ impl<'a> Stage<'a> {
             reject_labels: Some(question.map_or(Codes::EMPTY, |question| question.reject_labels.clone())),
             message: Some(question.map_or("".into(), |question| question.message.as_str().into())),
         };
-        Some(Command::Observe { customer: Self::who()?, saw })
+        Some(Command::Observe { customer: Self::describe_customer()?, saw })
     }
 
     /// Decides and applies a command. Returns `None` if there is nothing to record: a duplicate, or no timer is due.
-    fn submit(&mut self, rules: &RuleSet, command: Option<Command>) -> Option<Effects> {
-        let standing = self.standing.for_made_up(rules);
-        let given = Given {
+    fn submit(&mut self, rules: &RuleSet, command: Option<Command>) -> Option<Changes> {
+        let standing = self.standing.for_explain(rules);
+        let given = DecisionContext {
             now: self.now,
             number: self.number + 1,
             rules,
@@ -257,11 +257,11 @@ impl<'a> Stage<'a> {
     }
 
     /// Returns the event of the timer with exactly this duration. Applies the timers that are due before it.
-    fn last_timer(&mut self, rules: &RuleSet, lasted: &Duration) -> Option<Effects> {
-        let is_it = |due: &CameDue| due.after_ms == lasted.ms() && matches!(due.stay, Stay::Status(_));
+    fn last_timer(&mut self, rules: &RuleSet, lasted: &Duration) -> Option<Changes> {
+        let is_it = |due: &DueTimer| due.after_ms == lasted.ms() && matches!(due.stay, TimerState::Status(_));
         loop {
-            let Some(effects) =
-                self.submit(rules, Self::who().map(|customer| Command::Timer { customer, confirmed: true }))
+            let Some(effects) = self
+                .submit(rules, Self::describe_customer().map(|customer| Command::Timer { customer, confirmed: true }))
             else {
                 return Some(self.only_paused(rules, lasted));
             };
@@ -273,22 +273,22 @@ impl<'a> Stage<'a> {
 
     /// Returns effects with the paused rules that have this duration. Used if no other rule has it, because then
     /// nothing is recorded.
-    fn only_paused(&self, rules: &RuleSet, lasted: &Duration) -> Effects {
-        let status = self.case.customer.as_ref().map(|customer| Stay::Status(customer.status.clone()));
+    fn only_paused(&self, rules: &RuleSet, lasted: &Duration) -> Changes {
+        let status = self.case.customer.as_ref().map(|customer| TimerState::Status(customer.status.clone()));
         let timers = status.iter().flat_map(|stay| rules.timers_of(stay));
         let timers = timers.filter(|timer| timer.after.ms() == lasted.ms());
         let paused = timers
             .filter_map(|timer| rules.rules().get(timer.index))
-            .filter(|rule| self.standing.mode(rule) == Mode::Paused)
-            .map(|rule| Ruling::paused(&rule.id, self.standing.paused_since(&rule.id)));
-        Effects { rules: paused.collect(), ..Effects::default() }
+            .filter(|rule| self.standing.mode(rule) == RuleMode::Paused)
+            .map(|rule| RuleResult::paused(&rule.id, self.standing.paused_since(&rule.id)));
+        Changes { rules: paused.collect(), ..Changes::default() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{rules::Context, source::Files};
+    use crate::{rules::Environment, source::Files};
 
     const RULES: &str = "
   - {id: third, group: g, when: any -> SOFT_KYC_FAILED, if: {visit: '>= 3'}, do: [{email: mail}]}
@@ -300,30 +300,30 @@ mod tests {
   - {id: off, mode: paused, when: any -> any, do: record}
 ";
 
-    fn ask_of(asked: Asked) -> Answer {
+    fn ask_of(asked: EventInput) -> Explanation {
         let mut files = Files::default();
         files.insert("kyc.yaml".to_owned(), format!("format: 1\nrules:{RULES}"));
         files.insert("templates/mail.en.md".to_owned(), "Subject: Hello\n\nHello.\n".to_owned());
-        let compiled = RuleSet::compile(&files, &Context::assumed_by(&files));
+        let compiled = RuleSet::compile(&files, &Environment::assumed_by(&files));
         let rules = compiled.set.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics));
         let question = asked.question().expect("a question");
-        ask(&rules, &Policy::default(), &Standing::default(), Timestamp(1_795_419_000_000), &question)
+        ask(&rules, &Policy::default(), &GlobalState::default(), Timestamp(1_795_419_000_000), &question)
             .expect("an answer")
     }
 
-    fn move_to(from: &str, to: &str) -> Asked {
-        Asked { from: from.to_owned(), to: to.to_owned(), ..Asked::default() }
+    fn move_to(from: &str, to: &str) -> EventInput {
+        EventInput { from: from.to_owned(), to: to.to_owned(), ..EventInput::default() }
     }
 
-    fn said(answer: &Answer) -> Vec<String> {
-        let of = |one: &Explained| format!("{} {}", one.outcome, one.why.as_deref().unwrap_or_default());
+    fn said(answer: &Explanation) -> Vec<String> {
+        let of = |one: &RuleExplanation| format!("{} {}", one.outcome, one.why.as_deref().unwrap_or_default());
         answer.rules.iter().map(of).map(|line| line.trim_end().to_owned()).collect()
     }
 
     #[test]
     fn every_rule_has_an_outcome_and_a_reason() {
         let docs = vec!["SELFIE".to_owned()];
-        let answer = ask_of(Asked { docs, ..move_to("KYC_PENDING", "SOFT_KYC_FAILED") });
+        let answer = ask_of(EventInput { docs, ..move_to("KYC_PENDING", "SOFT_KYC_FAILED") });
         assert_eq!(answer.event, "KYC_PENDING -> SOFT_KYC_FAILED");
         assert_eq!(
             said(&answer),
@@ -343,20 +343,20 @@ mod tests {
 
     #[test]
     fn a_made_up_event_can_have_visits_processing_details_and_time() {
-        let third = ask_of(Asked { visit: Some(3), ..move_to("KYC_PENDING", "SOFT_KYC_FAILED") });
+        let third = ask_of(EventInput { visit: Some(3), ..move_to("KYC_PENDING", "SOFT_KYC_FAILED") });
         assert_eq!(said(&third)[..2], ["fired", "no group g: third has acted"]);
         let processing = Some("VERIFICATION_IN_PROGRESS".to_owned());
-        let both = ask_of(Asked { processing, ..move_to("new", "SOFT_KYC_FAILED") });
+        let both = ask_of(EventInput { processing, ..move_to("new", "SOFT_KYC_FAILED") });
         assert_eq!(both.event, "new -> SOFT_KYC_FAILED and processing none -> VERIFICATION_IN_PROGRESS");
         assert_eq!(said(&both)[5], "fired");
         let docs = vec!["PASSPORT".to_owned()];
-        let same = ask_of(Asked { docs, ..move_to("SOFT_KYC_FAILED", "SOFT_KYC_FAILED") });
+        let same = ask_of(EventInput { docs, ..move_to("SOFT_KYC_FAILED", "SOFT_KYC_FAILED") });
         assert_eq!(said(&same)[3], "fired");
         for (lasted, outcome) in
             [("48h", "fired"), ("5d", "fired"), ("3d", "untriggered waits for SOFT_KYC_FAILED for 48h, 5d")]
         {
             let lasted = Some(lasted.to_owned());
-            let answer = ask_of(Asked { lasted, ..move_to("KYC_PENDING", "SOFT_KYC_FAILED") });
+            let answer = ask_of(EventInput { lasted, ..move_to("KYC_PENDING", "SOFT_KYC_FAILED") });
             assert_eq!(said(&answer)[4], outcome);
         }
         let nothing = ask_of(move_to("SOFT_KYC_FAILED", "SOFT_KYC_FAILED"));
@@ -367,8 +367,8 @@ mod tests {
     fn wrong_values_are_rejected() {
         for (asked, problem) in [
             (move_to("new", "FULL_USR"), "did you mean FULL_USER?"),
-            (Asked { lasted: Some("2 days".to_owned()), ..move_to("new", "FULL_USER") }, "for: `2 days`"),
-            (Asked { processing: Some("VERIFICATION".to_owned()), ..move_to("new", "X\n") }, "control characters"),
+            (EventInput { lasted: Some("2 days".to_owned()), ..move_to("new", "FULL_USER") }, "for: `2 days`"),
+            (EventInput { processing: Some("VERIFICATION".to_owned()), ..move_to("new", "X\n") }, "control characters"),
         ] {
             let error = asked.question().expect_err("refused");
             assert!(error.contains(problem), "{error}");

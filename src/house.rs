@@ -6,45 +6,45 @@
 use std::sync::{Arc, OnceLock, atomic::Ordering};
 
 use crate::{
-    directory::Lookups,
-    provider::Asker,
+    directory::ContactFetcher,
+    provider::ConfirmationWorker,
     rulebook::Rulebook,
-    store::{Progress, Store},
+    store::{OpenProgress, Store},
 };
 
 #[derive(Default)]
-pub struct House {
-    open: OnceLock<Open>,
-    pub progress: Arc<Progress>,
+pub struct Services {
+    open: OnceLock<OpenServices>,
+    pub progress: Arc<OpenProgress>,
 }
 
-struct Open {
+struct OpenServices {
     store: Store,
     rulebook: Arc<Rulebook>,
-    asker: Option<Arc<Asker>>,
-    lookups: Option<Arc<Lookups>>,
+    asker: Option<Arc<ConfirmationWorker>>,
+    lookups: Option<Arc<ContactFetcher>>,
 }
 
-impl House {
+impl Services {
     /// Makes the store and the rules available. From then on, the listener accepts callbacks.
     pub fn open(
         &self,
         store: Store,
         rulebook: Arc<Rulebook>,
-        asker: Option<Arc<Asker>>,
-        lookups: Option<Arc<Lookups>>,
+        asker: Option<Arc<ConfirmationWorker>>,
+        lookups: Option<Arc<ContactFetcher>>,
     ) {
         // A second call has no effect: a process has one store.
-        let _ = self.open.set(Open { store, rulebook, asker, lookups });
+        let _ = self.open.set(OpenServices { store, rulebook, asker, lookups });
     }
 
     /// The lookups in the merchant's directory; `None` if no directory is configured.
-    pub fn lookups(&self) -> Option<&Arc<Lookups>> {
+    pub fn lookups(&self) -> Option<&Arc<ContactFetcher>> {
         self.open.get().and_then(|open| open.lookups.as_ref())
     }
 
     /// The client of the provider's API; `None` if no API key is configured.
-    pub fn asker(&self) -> Option<&Arc<Asker>> {
+    pub fn asker(&self) -> Option<&Arc<ConfirmationWorker>> {
         self.open.get().and_then(|open| open.asker.as_ref())
     }
 

@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use crate::{
     clock::Timestamp,
-    decide::{Standing, TimerKey},
+    decide::{GlobalState, TimerKey},
     kyc::CustomerId,
-    outbox::State,
-    rules::{Action, Facts, Holds, Mode, Rule, RuleSet, Timer},
-    store::{JobFilter, Overdue, Place, StayPlace, Store, StoreError},
+    outbox::JobState,
+    rules::{Action, ConditionFacts, ConditionResult, Rule, RuleMode, RuleSet, RuleTimer},
+    store::{JobFilter, JobPosition, Overdue, StayPlace, Store, StoreError},
 };
 
 /// Jobs that are due within this time after loading are counted, in milliseconds.
@@ -24,7 +24,7 @@ const PAGE: usize = 500;
 
 /// The effect of loading a rule set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Impact {
+pub struct ReloadPreview {
     pub added: Vec<String>,
     pub removed: Vec<String>,
     pub changed: Vec<String>,
@@ -33,7 +33,7 @@ pub struct Impact {
     pub total: u64,
 }
 
-impl Impact {
+impl ReloadPreview {
     /// Computes the impact. Stops counting soon after `most` jobs, so that the time is bounded.
     pub async fn of(
         store: &Store,
@@ -42,7 +42,7 @@ impl Impact {
         now: Timestamp,
         most: u64,
     ) -> Result<Self, StoreError> {
-        let standing = store.standing().borrow().clone();
+        let standing = store.global_state().borrow().clone();
         let mut impact = Self::between(in_force, edited);
         let after = standing.with_rules(edited, now);
         impact.count_held(store, (in_force, &standing), (edited, &after), most).await?;
@@ -78,15 +78,15 @@ impl Impact {
     async fn count_held(
         &mut self,
         store: &Store,
-        (in_force, before): (&RuleSet, &Standing),
-        (edited, after): (&RuleSet, &Standing),
+        (in_force, before): (&RuleSet, &GlobalState),
+        (edited, after): (&RuleSet, &GlobalState),
         most: u64,
     ) -> Result<(), StoreError> {
-        let is_live = |set: &RuleSet, standing: &Standing, rule: &str| {
-            set.rule(rule).is_some_and(|rule| standing.mode(rule) == Mode::Live)
+        let is_live = |set: &RuleSet, standing: &GlobalState, rule: &str| {
+            set.rule(rule).is_some_and(|rule| standing.mode(rule) == RuleMode::Live)
         };
-        let filter = JobFilter { state: Some(State::Held), ..JobFilter::default() };
-        let mut place: Option<Place> = None;
+        let filter = JobFilter { state: Some(JobState::Held), ..JobFilter::default() };
+        let mut place: Option<JobPosition> = None;
         while self.total <= most {
             let page = store.jobs(&filter, place, PAGE).await?;
             for (_, job) in &page.rows {
@@ -108,7 +108,7 @@ impl Impact {
         &mut self,
         store: &Store,
         edited: &RuleSet,
-        timer: &Timer,
+        timer: &RuleTimer,
         now: Timestamp,
         most: u64,
     ) -> Result<(), StoreError> {
@@ -143,14 +143,14 @@ impl Impact {
 fn holds(store: &Store, customer: &CustomerId, rule: &Rule) -> Result<bool, StoreError> {
     let Some(case) = store.customer(customer)? else { return Ok(false) };
     let Some(known) = &case.customer else { return Ok(false) };
-    let facts = Facts {
+    let facts = ConditionFacts {
         customer: known,
         tags: &case.tags,
         contact: case.contact.as_ref(),
         visit: known.visit(),
         changed: Default::default(),
     };
-    Ok(rule.condition.check(&facts) == Holds::Yes)
+    Ok(rule.condition.check(&facts) == ConditionResult::Yes)
 }
 
 /// Returns the parts of a rule that determine its behaviour, without its position in the file.

@@ -7,11 +7,11 @@
 //! The functions are pure: they read only their arguments. They run on a thread with a large stack.
 
 use crate::{
-    cases::{Results, Tests, no_tests, untested},
+    cases::{RuleTests, TestResults, no_tests, untested},
     decide::Policy,
-    rules::{Context, RuleSet},
-    source::{Diagnostic, Files, Lines, Severity, Sources, bounded, render},
-    stack::caught,
+    rules::{Environment, RuleSet},
+    source::{Diagnostic, Files, LineIndex, Severity, Sources, bounded, render},
+    stack::catch_panic,
 };
 
 /// The code of a failing test. [`Results`] holds its differences.
@@ -19,8 +19,8 @@ const FAILED: &str = "test";
 
 /// The part of the configuration that the verdict depends on.
 #[derive(Clone, Debug, Default)]
-pub struct Terms {
-    pub context: Context,
+pub struct JudgeOptions {
+    pub context: Environment,
     /// The policy that the service uses for decisions.
     pub policy: Policy,
     pub failing_tests: FailingTests,
@@ -38,20 +38,20 @@ pub enum FailingTests {
 
 /// The result of checking the files of a rules directory.
 #[derive(Debug, Default)]
-pub struct Verdict {
+pub struct Judgement {
     /// The rules, if they and their templates and labels have no error. Present also if a test fails.
     pub rules: Option<RuleSet>,
     /// `None` if a file of tests has an error.
-    pub tests: Option<Tests>,
+    pub tests: Option<RuleTests>,
     /// The results of the tests; `None` if they were not run.
-    pub results: Option<Results>,
+    pub results: Option<TestResults>,
     of_rules: Vec<Diagnostic>,
     of_tests: Vec<Diagnostic>,
     failing_tests: FailingTests,
 }
 
 /// Checks these files and runs their tests.
-pub fn judge(files: &Files, terms: &Terms) -> Verdict {
+pub fn judge(files: &Files, terms: &JudgeOptions) -> Judgement {
     whole(terms, || {
         let mut verdict = read(files, terms);
         let (Some(rules), Some(tests)) = (&verdict.rules, &verdict.tests) else { return verdict };
@@ -69,11 +69,11 @@ pub fn judge(files: &Files, terms: &Terms) -> Verdict {
 }
 
 /// Checks these files without running their tests.
-pub fn read(files: &Files, terms: &Terms) -> Verdict {
+pub fn read(files: &Files, terms: &JudgeOptions) -> Judgement {
     whole(terms, || {
         let compiled = RuleSet::compile(files, &terms.context);
-        let (tests, of_tests) = Tests::read(files, compiled.set.as_ref(), &terms.context);
-        Verdict {
+        let (tests, of_tests) = RuleTests::read(files, compiled.set.as_ref(), &terms.context);
+        Judgement {
             rules: compiled.set,
             tests,
             results: None,
@@ -85,15 +85,15 @@ pub fn read(files: &Files, terms: &Terms) -> Verdict {
 }
 
 /// Runs the work on the large stack. A panic becomes an error, so that the files are refused.
-fn whole(terms: &Terms, work: impl FnOnce() -> Verdict + Send) -> Verdict {
-    caught("checking the files", work).unwrap_or_else(|panic| Verdict {
+fn whole(terms: &JudgeOptions, work: impl FnOnce() -> Judgement + Send) -> Judgement {
+    catch_panic("checking the files", work).unwrap_or_else(|panic| Judgement {
         of_rules: vec![Diagnostic::error("judge", "", panic)],
         failing_tests: terms.failing_tests,
-        ..Verdict::default()
+        ..Judgement::default()
     })
 }
 
-impl Verdict {
+impl Judgement {
     /// Whether the files cannot be loaded, because a diagnostic is an error.
     pub fn is_refused(&self) -> bool {
         let is_wrong = |found: &[Diagnostic]| found.iter().any(|one| one.severity == Severity::Error);
@@ -126,7 +126,7 @@ impl Verdict {
     }
 }
 
-fn failed(test: &crate::cases::Tested, files: &Files) -> Diagnostic {
+fn failed(test: &crate::cases::TestResult, files: &Files) -> Diagnostic {
     let error = Diagnostic::error(FAILED, &*test.file, format!("this test fails: {}", test.name));
     let first = test.failures.first().and_then(|failure| Some((failure.line, failure.differences.first()?)));
     let help = first.map(|(line, difference)| {
@@ -135,7 +135,7 @@ fn failed(test: &crate::cases::Tested, files: &Files) -> Diagnostic {
         let got = or(&difference.got).unwrap_or(nothing);
         format!("line {line} expects {expected}, but got {got}; `kyc-rules test` shows all differences")
     });
-    let place = files.get(&test.file).and_then(|text| Lines::of(text).span(text, test.line));
+    let place = files.get(&test.file).and_then(|text| LineIndex::of(text).span(text, test.line));
     let error = match place {
         Some(place) => error.at(place),
         None => error,
@@ -155,7 +155,7 @@ mod tests {
         [("kyc.yaml".to_owned(), rules), ("kyc.test.yaml".to_owned(), tests.to_owned())].into_iter().collect()
     }
 
-    fn errors(verdict: &Verdict) -> Vec<&str> {
+    fn errors(verdict: &Judgement) -> Vec<&str> {
         let found = verdict.diagnostics();
         let errors = found.iter().filter(|one| one.severity == Severity::Error);
         errors.map(|one| one.code).collect()
@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn a_failing_test_refuses_the_rules_unless_the_configuration_asks_for_a_warning() {
-        let mut terms = Terms { context: Context::assumed_by(&files("first", TESTS)), ..Terms::default() };
+        let mut terms =
+            JudgeOptions { context: Environment::assumed_by(&files("first", TESTS)), ..JudgeOptions::default() };
         assert!(!judge(&files("first", TESTS), &terms).is_refused());
         let wrong = files("other", TESTS);
         let verdict = judge(&wrong, &terms);

@@ -44,17 +44,17 @@ const LOOKED_AGAIN: Duration = Duration::from_secs(1);
 const TOLD_MS: u64 = 60_000;
 
 #[derive(Debug)]
-pub struct Pace {
+pub struct RequestThrottle {
     /// The name of the service in the log.
     whom: &'static str,
     /// The minimum time between two requests.
     between: Duration,
     free: Semaphore,
-    state: Mutex<State>,
+    state: Mutex<ThrottleState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ThrottleState {
     /// The time of the next request.
     next_at: Instant,
     /// Until then no request is sent.
@@ -68,12 +68,12 @@ struct State {
     in_a_row: HashSet<String>,
     /// By customer: the number of failures in a row.
     failing: HashMap<String, u32>,
-    trouble: Option<Wrong>,
+    trouble: Option<OpenOutage>,
 }
 
 /// The failure that put a service in trouble.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Wrong {
+struct OpenOutage {
     text: String,
     code: Option<Box<str>>,
     lasting: bool,
@@ -81,7 +81,7 @@ struct Wrong {
 
 /// The present trouble of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct Outage {
     pub text: String,
     /// The error code of the response.
     pub code: Option<Box<str>>,
@@ -93,7 +93,7 @@ pub struct Trouble {
 
 /// The reason why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct RequestFailure {
     pub text: String,
     /// The error code of the response, if it has one.
     pub code: Option<Box<str>>,
@@ -104,18 +104,18 @@ pub struct Failure {
 }
 
 /// The right to send one request.
-pub struct Turn<'p> {
-    pace: &'p Pace,
+pub struct Permit<'p> {
+    pace: &'p RequestThrottle,
     _free: Option<SemaphorePermit<'p>>,
     /// The value of `pauses` when the turn began.
     pauses: u32,
 }
 
-impl Pace {
+impl RequestThrottle {
     /// `at_once`: the maximum number of concurrent requests.
     pub fn new(whom: &'static str, at_once: usize, between: Duration) -> Self {
         let now = Instant::now();
-        let state = State {
+        let state = ThrottleState {
             next_at: now,
             closed_until: now,
             doubted_until: now,
@@ -128,23 +128,23 @@ impl Pace {
         Self { whom, between, free: Semaphore::new(at_once), state: Mutex::new(state) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ThrottleState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a turn to ask about a customer. Returns an error if that customer has failed before; it is the
     /// further wait in milliseconds.
-    pub async fn turn(&self, about: &str) -> Result<Turn<'_>, i64> {
+    pub async fn acquire(&self, about: &str) -> Result<Permit<'_>, i64> {
         // The semaphore is never closed.
         let free = self.free.acquire().await.map_err(|_| signed(LONGEST_PAUSE_MS))?;
         loop {
             let at = {
                 let mut state = self.state();
-                let (now, at) = (Instant::now(), state.may_ask_at(about)?);
+                let (now, at) = (Instant::now(), state.allowed_at(about)?);
                 if at <= now {
                     state.next_at = now + self.between;
                     state.next_try_at = now + BETWEEN_TRIES;
-                    return Ok(Turn { pace: self, _free: Some(free), pauses: state.pauses });
+                    return Ok(Permit { pace: self, _free: Some(free), pauses: state.pauses });
                 }
                 at.min(now + LOOKED_AGAIN)
             };
@@ -153,30 +153,30 @@ impl Pace {
     }
 
     /// A turn without a wait, for an operator.
-    pub fn turn_at_once(&self) -> Turn<'_> {
-        Turn { pace: self, _free: None, pauses: self.state().pauses }
+    pub fn try_acquire(&self) -> Permit<'_> {
+        Permit { pace: self, _free: None, pauses: self.state().pauses }
     }
 
     /// The remaining time of the pause after failures.
-    pub fn rests_for_ms(&self) -> Option<i64> {
-        let left = self.state().rests_until().saturating_duration_since(Instant::now());
+    pub fn paused_for_ms(&self) -> Option<i64> {
+        let left = self.state().paused_until().saturating_duration_since(Instant::now());
         (!left.is_zero()).then(|| i64::try_from(left.as_millis()).unwrap_or(i64::MAX))
     }
 
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn trouble(&self) -> Option<Outage> {
         let state = self.state();
-        let Wrong { text, code, lasting } = state.trouble.clone()?;
-        Some(Trouble {
+        let OpenOutage { text, code, lasting } = state.trouble.clone()?;
+        Some(Outage {
             text,
             code,
             lasting,
-            again_in_s: state.rests_until().saturating_duration_since(Instant::now()).as_secs(),
+            again_in_s: state.paused_until().saturating_duration_since(Instant::now()).as_secs(),
         })
     }
 }
 
-impl Turn<'_> {
-    pub fn went_well(self, about: &str) {
+impl Permit<'_> {
+    pub fn succeeded(self, about: &str) {
         let mut state = self.pace.state();
         state.failing.remove(about);
         state.in_a_row.clear();
@@ -187,19 +187,19 @@ impl Turn<'_> {
     }
 
     /// Reports that the request failed. Returns how long this customer must wait at least, in milliseconds.
-    pub fn failed(self, about: &str, failure: Failure) -> i64 {
-        let Failure { text, code, lasting, after_ms } = failure;
+    pub fn failed(self, about: &str, failure: RequestFailure) -> i64 {
+        let RequestFailure { text, code, lasting, after_ms } = failure;
         let mut state = self.pace.state();
         let pause_ms = state.failed(about);
         let is_closed = lasting || after_ms.is_some();
         // Requests that ran at the same time fail together and count as one. A failed try during a pause does not
         // extend it.
-        let until = if is_closed { state.closed_until } else { state.rests_until() };
+        let until = if is_closed { state.closed_until } else { state.paused_until() };
         let is_news = self.pauses == state.pauses && until <= Instant::now();
         let pauses = is_news && (is_closed || state.in_a_row.len() >= IN_A_ROW);
         let paused_ms = if pauses { state.pause(is_closed, after_ms) } else { 0 };
-        let pause_ms = state.comes_again_in(pause_ms);
-        let wrong = Wrong { text: text.clone(), code, lasting };
+        let pause_ms = state.retry_in(pause_ms);
+        let wrong = OpenOutage { text: text.clone(), code, lasting };
         let is_told = state.trouble.as_ref() == Some(&wrong);
         state.trouble = Some(wrong);
         drop(state);
@@ -212,17 +212,17 @@ impl Turn<'_> {
 
     /// Reports a response that could not be used. It concerns this customer only, unless several customers in a row
     /// get one.
-    pub fn odd(self, about: &str, text: &str, code: Option<&str>) -> i64 {
+    pub fn unexpected(self, about: &str, text: &str, code: Option<&str>) -> i64 {
         let mut state = self.pace.state();
         let pause_ms = state.failed(about);
         if state.in_a_row.len() >= IN_A_ROW {
-            state.trouble = Some(Wrong { text: text.to_owned(), code: code.map(Into::into), lasting: false });
+            state.trouble = Some(OpenOutage { text: text.to_owned(), code: code.map(Into::into), lasting: false });
         }
         signed(pause_ms)
     }
 }
 
-impl State {
+impl ThrottleState {
     /// Counts a failure. Returns how long this customer waits.
     fn failed(&mut self, about: &str) -> u64 {
         if self.failing.len() >= MAX_FAILING {
@@ -232,7 +232,7 @@ impl State {
             self.in_a_row.insert(about.to_owned());
         }
         let failures = self.failing.entry(about.to_owned()).or_default();
-        let pause_ms = doubled(*failures);
+        let pause_ms = backoff(*failures);
         *failures = failures.saturating_add(1);
         pause_ms
     }
@@ -240,7 +240,7 @@ impl State {
     /// Starts a pause that is twice as long as the last one, or as long as the service asked for.
     fn pause(&mut self, is_closed: bool, asked_for_ms: Option<i64>) -> u64 {
         let asked_for_ms = asked_for_ms.map_or(0, |ms| ms.clamp(0, LONGEST_ASKED_FOR_MS).unsigned_abs());
-        let pause_ms = doubled(self.pauses).min(LONGEST_COMMON_PAUSE_MS).max(asked_for_ms);
+        let pause_ms = backoff(self.pauses).min(LONGEST_COMMON_PAUSE_MS).max(asked_for_ms);
         self.pauses = self.pauses.saturating_add(1);
         let until = Instant::now() + Duration::from_millis(pause_ms);
         let pause = if is_closed { &mut self.closed_until } else { &mut self.doubted_until };
@@ -248,7 +248,7 @@ impl State {
         pause_ms
     }
 
-    fn may_ask_at(&self, about: &str) -> Result<Instant, i64> {
+    fn allowed_at(&self, about: &str) -> Result<Instant, i64> {
         let (now, at) = (Instant::now(), self.next_at.max(self.closed_until));
         if self.doubted_until <= now {
             return Ok(at);
@@ -261,16 +261,16 @@ impl State {
     }
 
     /// During a common pause no failed customer waits longer than the others.
-    fn comes_again_in(&self, pause_ms: u64) -> u64 {
+    fn retry_in(&self, pause_ms: u64) -> u64 {
         if self.doubted_until > Instant::now() { pause_ms.min(LOOKS_AGAIN_MS) } else { pause_ms }
     }
 
-    fn rests_until(&self) -> Instant {
+    fn paused_until(&self) -> Instant {
         self.closed_until.max(self.doubted_until)
     }
 }
 
-fn doubled(before: u32) -> u64 {
+fn backoff(before: u32) -> u64 {
     FIRST_PAUSE_MS.saturating_mul(1 << before.min(16)).min(LONGEST_PAUSE_MS)
 }
 
@@ -289,16 +289,16 @@ pub fn asked_for_ms(headers: &HeaderMap) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn pace() -> Pace {
-        Pace::new("the shop", 16, Duration::from_millis(1))
+    fn pace() -> RequestThrottle {
+        RequestThrottle::new("the shop", 16, Duration::from_millis(1))
     }
 
-    fn failure() -> Failure {
-        Failure { text: "it answers 500".to_owned(), code: None, lasting: false, after_ms: None }
+    fn failure() -> RequestFailure {
+        RequestFailure { text: "it answers 500".to_owned(), code: None, lasting: false, after_ms: None }
     }
 
-    async fn turn<'p>(pace: &'p Pace, about: &str) -> Turn<'p> {
-        pace.turn(about).await.expect("a turn")
+    async fn turn<'p>(pace: &'p RequestThrottle, about: &str) -> Permit<'p> {
+        pace.acquire(about).await.expect("a turn")
     }
 
     #[tokio::test(start_paused = true)]
@@ -306,13 +306,13 @@ mod tests {
         let pace = pace();
         for pause_ms in [1_000, 2_000, 4_000] {
             assert_eq!(turn(&pace, "C-1").await.failed("C-1", failure()), pause_ms);
-            assert!(pace.rests_for_ms().is_none());
+            assert!(pace.paused_for_ms().is_none());
         }
         assert_eq!(pace.trouble().expect("trouble").text, "it answers 500");
-        turn(&pace, "C-2").await.went_well("C-2");
+        turn(&pace, "C-2").await.succeeded("C-2");
         assert_eq!(pace.trouble(), None);
         assert_eq!(turn(&pace, "C-1").await.failed("C-1", failure()), 8_000, "a success of C-2 does not reset C-1");
-        turn(&pace, "C-1").await.went_well("C-1");
+        turn(&pace, "C-1").await.succeeded("C-1");
         assert_eq!(turn(&pace, "C-1").await.failed("C-1", failure()), 1_000);
         for _ in 0..20 {
             assert!(turn(&pace, "C-1").await.failed("C-1", failure()) <= 300_000);
@@ -323,12 +323,12 @@ mod tests {
     async fn after_failures_of_several_in_a_row_they_wait_together_and_others_are_tried() {
         let pace = pace();
         for customer in ["C-1", "C-2", "C-3"] {
-            assert!(pace.rests_for_ms().is_none());
+            assert!(pace.paused_for_ms().is_none());
             turn(&pace, customer).await.failed(customer, failure());
         }
         for waited_s in [1, 2, 4, 8, 16, 32, 60, 60] {
             let began = Instant::now();
-            while let Err(again_ms) = pace.turn("C-1").await {
+            while let Err(again_ms) = pace.acquire("C-1").await {
                 assert!(again_ms <= 5_000, "each asks again soon");
                 tokio::time::sleep(Duration::from_millis(again_ms.unsigned_abs())).await;
             }
@@ -346,8 +346,8 @@ mod tests {
         }
         assert!(began.elapsed() >= Duration::from_secs(2), "one per second");
         assert_eq!(pace.state().doubted_until, until, "a try does not extend the pause");
-        turn(&pace, "C-4").await.went_well("C-4");
-        assert!(pace.rests_for_ms().is_none() && pace.trouble().is_none() && pace.turn("C-1").await.is_ok());
+        turn(&pace, "C-4").await.succeeded("C-4");
+        assert!(pace.paused_for_ms().is_none() && pace.trouble().is_none() && pace.acquire("C-1").await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -360,7 +360,7 @@ mod tests {
             let now_ms = i64::try_from(began.elapsed().as_millis()).expect("short");
             for (customer, at_ms) in next.iter_mut().filter(|(_, at_ms)| **at_ms <= now_ms) {
                 *at_ms = now_ms
-                    + match pace.turn(customer).await {
+                    + match pace.acquire(customer).await {
                         Ok(turn) => {
                             asked += 1;
                             turn.failed(customer, failure())
@@ -369,7 +369,7 @@ mod tests {
                     };
             }
             let (customer, came) = (format!("C-{nth}"), Instant::now());
-            turn(&pace, &customer).await.went_well(&customer);
+            turn(&pace, &customer).await.succeeded(&customer);
             assert!(came.elapsed() <= Duration::from_secs(2), "{customer} waited {:?}", came.elapsed());
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -382,24 +382,24 @@ mod tests {
             [(Some(12_000), false, 12), (Some(100_000_000), false, 3_600), (Some(0), false, 1), (None, true, 1)]
         {
             let pace = pace();
-            turn(&pace, "C-1").await.failed("C-1", Failure { after_ms, lasting, ..failure() });
+            turn(&pace, "C-1").await.failed("C-1", RequestFailure { after_ms, lasting, ..failure() });
             let trouble = pace.trouble().expect("trouble");
-            assert!(pace.rests_for_ms().is_some() && trouble.lasting == lasting);
+            assert!(pace.paused_for_ms().is_some() && trouble.lasting == lasting);
             assert!(trouble.again_in_s.abs_diff(waited_s) <= 1, "{trouble:?}");
             let began = Instant::now();
-            drop(pace.turn_at_once());
+            drop(pace.try_acquire());
             assert_eq!(began.elapsed(), Duration::ZERO, "an operator does not wait");
             drop(turn(&pace, "C-2").await);
             assert_eq!(began.elapsed().as_secs(), waited_s);
         }
         let pace = pace();
-        turn(&pace, "C-1").await.failed("C-1", Failure { after_ms: Some(3_000_000), ..failure() });
+        turn(&pace, "C-1").await.failed("C-1", RequestFailure { after_ms: Some(3_000_000), ..failure() });
         let began = Instant::now();
         let person = async {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            pace.turn_at_once().went_well("C-1");
+            pace.try_acquire().succeeded("C-1");
         };
-        let (_, waited) = tokio::join!(person, async { pace.turn("C-2").await.is_ok() });
+        let (_, waited) = tokio::join!(person, async { pace.acquire("C-2").await.is_ok() });
         assert!(waited && began.elapsed() <= LOOKED_AGAIN, "one success ends the pause for all");
     }
 
@@ -407,9 +407,9 @@ mod tests {
     async fn responses_that_cannot_be_parsed_are_trouble_after_several_in_a_row() {
         let pace = pace();
         for (customer, told) in [("C-1", false), ("C-2", false), ("C-3", true)] {
-            turn(&pace, customer).await.odd(customer, "it is no JSON", Some("c1"));
+            turn(&pace, customer).await.unexpected(customer, "it is no JSON", Some("c1"));
             assert_eq!(pace.trouble().map(|trouble| trouble.code), told.then(|| Some("c1".into())));
-            assert!(pace.rests_for_ms().is_none());
+            assert!(pace.paused_for_ms().is_none());
         }
     }
 }

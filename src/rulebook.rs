@@ -19,18 +19,18 @@ use arc_swap::ArcSwap;
 
 use crate::{
     clock::{Clock, Timestamp},
-    impact::Impact,
-    judge::{self, Terms},
-    rules::{Context, RuleSet},
-    rules_dir::{self, Rest},
+    impact::ReloadPreview,
+    judge::{self, JudgeOptions},
+    rules::{Environment, RuleSet},
+    rules_dir::{self, QuietPeriod},
     source::{Diagnostic, Files, Sources, render},
     store::{Refused, Store, StoreError},
     telemetry::Metrics,
 };
 
-pub use marker::Marker;
+pub use marker::JudgingMarker;
 
-use marker::Admission;
+use marker::JudgingDecision;
 
 /// Maximum time that a reload waits for files that are open for writing.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -70,18 +70,18 @@ impl From<Refused> for StartError {
 
 /// The settings for loading rules.
 #[derive(Clone)]
-pub struct Reading {
+pub struct RulesSource {
     pub dir: PathBuf,
-    pub terms: Terms,
+    pub terms: JudgeOptions,
     /// Maximum number of jobs that a reload may order within an hour; `None`: no limit.
     pub blast_limit: Option<u64>,
     /// Records on disk which set is being checked, so that a start after a crash knows it.
-    pub marker: Marker,
+    pub marker: JudgingMarker,
 }
 
 /// The result of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reload {
+pub enum ReloadResult {
     Loaded {
         hash: String,
         rules: usize,
@@ -102,7 +102,7 @@ pub enum Reload {
 
 /// The part of `status` about the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loaded {
+pub struct LoadedRules {
     pub hash: String,
     pub loaded_at: Timestamp,
     pub count: usize,
@@ -112,24 +112,24 @@ pub struct Loaded {
 
 /// The active rules and the means to replace them.
 pub struct Rulebook {
-    reading: Reading,
-    rest: Rest,
+    reading: RulesSource,
+    rest: QuietPeriod,
     store: Store,
     clock: Clock,
     metrics: Arc<Metrics>,
     current: ArcSwap<RuleSet>,
-    told: Mutex<Told>,
+    told: Mutex<LoggedState>,
     earlier: Mutex<HashMap<String, Arc<RuleSet>>>,
     /// Serializes reloads.
     turn: tokio::sync::Mutex<()>,
 }
 
-struct Told {
+struct LoggedState {
     loaded_at: Timestamp,
     error: Option<(Timestamp, String)>,
 }
 
-fn shown(diagnostics: &[Diagnostic], files: &Files, dir: &Path) -> String {
+fn rendered(diagnostics: &[Diagnostic], files: &Files, dir: &Path) -> String {
     render(diagnostics, &Sources::default().directory(&dir.display().to_string(), files), false)
 }
 
@@ -137,8 +137,8 @@ impl Rulebook {
     /// Activates the last good set from the store; [`Rulebook::begin`] then checks the files. If the store has no such
     /// set, checks the files at once and returns an error if they are refused.
     pub async fn start(
-        reading: Reading,
-        rest: Rest,
+        reading: RulesSource,
+        rest: QuietPeriod,
         store: Store,
         clock: Clock,
         metrics: Arc<Metrics>,
@@ -175,16 +175,16 @@ impl Rulebook {
             clock,
             metrics,
             current: ArcSwap::new(set),
-            told: Mutex::new(Told { loaded_at, error: None }),
+            told: Mutex::new(LoggedState { loaded_at, error: None }),
             earlier: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         })
     }
 
     /// Checks the files for the first time after a start.
-    pub async fn begin(&self) -> Reload {
+    pub async fn begin(&self) -> ReloadResult {
         let reload = self.reload().await;
-        if matches!(reload, Reload::Refused { .. }) {
+        if matches!(reload, ReloadResult::Refused { .. }) {
             tracing::error!("the rules on disk are refused; the last good set stays active");
         }
         reload
@@ -199,10 +199,10 @@ impl Rulebook {
         self.current.load_full()
     }
 
-    pub fn loaded(&self) -> Loaded {
+    pub fn loaded(&self) -> LoadedRules {
         let set = self.current.load();
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        Loaded {
+        LoadedRules {
             hash: set.hash().to_owned(),
             loaded_at: told.loaded_at,
             count: set.rules().len(),
@@ -211,21 +211,21 @@ impl Rulebook {
     }
 
     /// Waits until no file is being written, then reads the directory. Replaces the whole set or nothing.
-    pub async fn reload(&self) -> Reload {
+    pub async fn reload(&self) -> ReloadResult {
         let _turn = self.turn.lock().await;
         if let Err(why) = self.rest.released(PATIENCE).await {
             let text = format!("the rules were not read, because their files are still changing: {why}");
             tracing::warn!("{text}");
-            return Reload::Waits { text };
+            return ReloadResult::Waits { text };
         }
         let in_force = self.current.load_full();
         match read_and_judge(&self.reading, Some(in_force.hash())).await {
             Err(text) => self.refuse(text),
             Ok(Some(set)) if set.hash() != in_force.hash() => self.swap(Arc::new(set)).await,
             Ok(_) => {
-                self.tell(|told| told.error = None);
+                self.log_result(|told| told.error = None);
                 self.metrics.reloaded(true);
-                Reload::Unchanged
+                ReloadResult::Unchanged
             }
         }
     }
@@ -239,8 +239,8 @@ impl Rulebook {
                 Some(files) => files,
                 None => read_files(&reading)?,
             };
-            let admission = reading.marker.admit(&files.hash(), Some(in_force.hash()));
-            if let Admission::Refused(refusal) = admission {
+            let admission = reading.marker.decide_judging(&files.hash(), Some(in_force.hash()));
+            if let JudgingDecision::Refused(refusal) = admission {
                 return Err(refusal);
             }
             let verdict = match judged {
@@ -256,8 +256,8 @@ impl Rulebook {
     }
 
     /// Counts the jobs that loading this set would order, up to a little over `most` jobs.
-    pub async fn impact(&self, set: &RuleSet, most: u64) -> Result<Impact, StoreError> {
-        Impact::of(&self.store, set, &self.current.load_full(), self.clock.now(), most).await
+    pub async fn impact(&self, set: &RuleSet, most: u64) -> Result<ReloadPreview, StoreError> {
+        ReloadPreview::of(&self.store, set, &self.current.load_full(), self.clock.now(), most).await
     }
 
     pub fn blast_limit(&self) -> Option<u64> {
@@ -265,7 +265,7 @@ impl Rulebook {
     }
 
     /// Returns the reason for refusal if a set would order more jobs than `blast_limit` allows.
-    async fn blast(&self, set: &RuleSet) -> Option<String> {
+    async fn blast_orders(&self, set: &RuleSet) -> Option<String> {
         let limit = self.reading.blast_limit?;
         let impact = match self.impact(set, limit).await {
             Ok(impact) => impact,
@@ -284,35 +284,35 @@ impl Rulebook {
         ))
     }
 
-    async fn swap(&self, set: Arc<RuleSet>) -> Reload {
-        if let Some(text) = self.blast(&set).await {
+    async fn swap(&self, set: Arc<RuleSet>) -> ReloadResult {
+        if let Some(text) = self.blast_orders(&set).await {
             return self.refuse(text);
         }
         if let Err(refused) = self.store.activate(Arc::clone(&set)).await {
             tracing::error!(%refused, "the rules could not be activated");
-            return Reload::Failed(refused);
+            return ReloadResult::Failed(refused);
         }
         let (hash, rules) = (set.hash().to_owned(), set.rules().len());
         let before = self.current.swap(set);
         self.keep(before);
-        self.tell(|told| *told = Told { loaded_at: self.clock.now(), error: None });
+        self.log_result(|told| *told = LoggedState { loaded_at: self.clock.now(), error: None });
         self.metrics.reloaded(true);
         tracing::info!(hash, rules, "the rules are loaded");
-        Reload::Loaded { hash, rules }
+        ReloadResult::Loaded { hash, rules }
     }
 
-    fn refuse(&self, text: String) -> Reload {
+    fn refuse(&self, text: String) -> ReloadResult {
         tracing::error!("the rules are refused; the active set is unchanged\n{text}");
         self.metrics.reloaded(false);
         let now = self.clock.now();
-        self.tell(|told| {
+        self.log_result(|told| {
             let since = told.error.as_ref().map_or(now, |(since, _)| *since);
             told.error = Some((since, text.clone()));
         });
-        Reload::Refused { text }
+        ReloadResult::Refused { text }
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Told)) {
+    fn log_result(&self, change: impl FnOnce(&mut LoggedState)) {
         change(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -342,25 +342,25 @@ impl Rulebook {
     }
 }
 
-fn read_files(reading: &Reading) -> Result<Files, String> {
-    rules_dir::read(&reading.dir).map_err(|wrong| shown(&wrong, &Files::default(), &reading.dir))
+fn read_files(reading: &RulesSource) -> Result<Files, String> {
+    rules_dir::read(&reading.dir).map_err(|wrong| rendered(&wrong, &Files::default(), &reading.dir))
 }
 
 /// Runs on a blocking thread, because a large directory takes long. Returns `None` if the files are those of the active
 /// set.
-async fn read_and_judge(reading: &Reading, in_force: Option<&str>) -> Result<Option<RuleSet>, String> {
+async fn read_and_judge(reading: &RulesSource, in_force: Option<&str>) -> Result<Option<RuleSet>, String> {
     let (reading, in_force) = (reading.clone(), in_force.map(str::to_owned));
     let work = move || {
         let files = read_files(&reading)?;
-        match reading.marker.admit(&files.hash(), in_force.as_deref()) {
-            Admission::Judge => {}
-            Admission::InForce => return Ok(None),
-            Admission::Refused(refusal) => return Err(refusal),
+        match reading.marker.decide_judging(&files.hash(), in_force.as_deref()) {
+            JudgingDecision::Judge => {}
+            JudgingDecision::InForce => return Ok(None),
+            JudgingDecision::Refused(refusal) => return Err(refusal),
         }
         let set = judged(&files, &reading)?;
         let overlooked = rules_dir::overlooked(&reading.dir);
         if !overlooked.is_empty() {
-            let text = shown(&overlooked, &Files::default(), &reading.dir);
+            let text = rendered(&overlooked, &Files::default(), &reading.dir);
             tracing::warn!("the rules directory has files that are not read\n{text}");
         }
         Ok(Some(set))
@@ -369,7 +369,7 @@ async fn read_and_judge(reading: &Reading, in_force: Option<&str>) -> Result<Opt
 }
 
 /// Checks the files and runs their tests. Returns the set, or the text of all errors for the operator.
-fn judged(files: &Files, reading: &Reading) -> Result<RuleSet, String> {
+fn judged(files: &Files, reading: &RulesSource) -> Result<RuleSet, String> {
     let judging = reading
         .marker
         .begin(&files.hash())
@@ -388,7 +388,7 @@ fn judged(files: &Files, reading: &Reading) -> Result<RuleSet, String> {
 }
 
 /// Loads the set that was active last. `None`: no set was ever active, or this version cannot compile it.
-async fn last_good(store: &Store, context: &Context) -> Result<Option<RuleSet>, StoreError> {
+async fn last_good(store: &Store, context: &Environment) -> Result<Option<RuleSet>, StoreError> {
     let (store, context) = (store.clone(), context.clone());
     let work = move || {
         let Some(hash) = store.active_set() else { return Ok(None) };

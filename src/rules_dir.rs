@@ -18,7 +18,7 @@ use std::{
 };
 
 pub use overlooked::overlooked;
-pub use watch::{Rest, Watch};
+pub use watch::{DirectoryWatch, QuietPeriod};
 
 use crate::source::{Diagnostic, Files};
 
@@ -26,7 +26,7 @@ use crate::source::{Diagnostic, Files};
 const MAX_TOTAL_BYTES: u64 = 256 << 20;
 
 /// Whether a file is hidden or a temporary file of an editor.
-fn is_left_alone(name: &str) -> bool {
+fn is_ignored(name: &str) -> bool {
     name.starts_with('.') || name.starts_with('#') || name.ends_with('~')
 }
 
@@ -37,9 +37,9 @@ fn shown(dir: &Path) -> String {
 }
 
 /// Whether the program reads a file of this path. The directory may hold other files.
-fn is_ours(path: &str) -> bool {
+fn is_rules_file(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    if is_left_alone(name) {
+    if is_ignored(name) {
         return false;
     }
     match path.split_once('/') {
@@ -63,7 +63,7 @@ fn list(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
         for entry in entries {
             let path = entry?.path();
             let name = path.file_name().map(|name| format!("{prefix}{}", name.to_string_lossy())).unwrap_or_default();
-            if is_ours(&name) && !path.is_dir() {
+            if is_rules_file(&name) && !path.is_dir() {
                 found.push((name, path));
             }
         }
@@ -134,12 +134,12 @@ mod tests {
         for path in
             ["kyc.yaml", "kyc.test.yaml", "old.yml", "templates/a.en.md", "templates/layout.html", "labels/de.yaml"]
         {
-            assert!(is_ours(path), "{path}");
+            assert!(is_rules_file(path), "{path}");
         }
         for path in
             [".kyc.yaml.swp", "#kyc.yaml#", "kyc.yaml~", "README.md", "templates/a/b.md", ".git/x.yaml", "x/y.yaml"]
         {
-            assert!(!is_ours(path), "{path}");
+            assert!(!is_rules_file(path), "{path}");
         }
     }
 

@@ -103,7 +103,7 @@ mod tests {
     use std::{collections::BTreeSet, fs, path::Path};
 
     use super::*;
-    use crate::template::{Brand, CustomerFacts, Facts, Mail, Options, Stay, Templates};
+    use crate::template::{Brand, CustomerFacts, RenderedMail, StayFacts, TemplateFacts, TemplateOptions, Templates};
 
     fn paths(below: &Path, root: &Path, found: &mut BTreeSet<String>) {
         for entry in fs::read_dir(below).expect("a directory") {
@@ -130,20 +130,20 @@ mod tests {
     }
 
     fn templates(brand: &Brand) -> Templates {
-        Templates::compile(&files(), &Options { brand, default_locale: "en", attributes: &[] })
+        Templates::compile(&files(), &TemplateOptions { brand, default_locale: "en", attributes: &[] })
             .unwrap_or_else(|wrong| panic!("{wrong:#?}"))
     }
 
     /// Sample customers: with all details, with none, and with one detail each; for a first mail and for reminders.
-    fn customers() -> Vec<Facts> {
+    fn customers() -> Vec<TemplateFacts> {
         let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let bare = Facts {
+        let bare = TemplateFacts {
             customer: CustomerFacts { id: "C-1".into(), ..CustomerFacts::default() },
             to: "SOFT_KYC_FAILED".into(),
             visit: 1,
-            stay: Stay { entered_at: "2026-03-03T21:30:00Z".into(), days: 0, hours: 0 },
+            stay: StayFacts { entered_at: "2026-03-03T21:30:00Z".into(), days: 0, hours: 0 },
             now: "2026-03-03T21:30:00Z".into(),
-            ..Facts::default()
+            ..TemplateFacts::default()
         };
         let mut full = bare.clone();
         full.customer.name = Some("Ada Lovelace".into());
@@ -152,18 +152,18 @@ mod tests {
         full.reject_labels = texts(&["BAD_PASSPORT", "BAD_SELFIE", "SOMETHING_NEW"]);
         full.message = "Enter your *date of birth* exactly".into();
         full.tags = texts(&["kyc-reversed"]);
-        let docs = Facts { missing_docs: full.missing_docs.clone(), ..bare.clone() };
-        let labels = Facts { reject_labels: full.reject_labels.clone(), ..bare.clone() };
-        let message = Facts { message: full.message.clone(), ..bare.clone() };
-        let waiting = Facts { to: "KYC_PENDING".into(), step: 1, ..bare.clone() };
-        let reminded = Facts { step: 2, ..full.clone() };
-        let reminded_again = Facts { step: 3, ..bare.clone() };
+        let docs = TemplateFacts { missing_docs: full.missing_docs.clone(), ..bare.clone() };
+        let labels = TemplateFacts { reject_labels: full.reject_labels.clone(), ..bare.clone() };
+        let message = TemplateFacts { message: full.message.clone(), ..bare.clone() };
+        let waiting = TemplateFacts { to: "KYC_PENDING".into(), step: 1, ..bare.clone() };
+        let reminded = TemplateFacts { step: 2, ..full.clone() };
+        let reminded_again = TemplateFacts { step: 3, ..bare.clone() };
         vec![bare, full, docs, labels, message, waiting, reminded, reminded_again]
     }
 
     const LOCALES: [&str; 5] = ["en", "de", "fr", "es", "it"];
 
-    fn all(brand: &Brand, mut look: impl FnMut(&str, &Facts, Mail)) {
+    fn all(brand: &Brand, mut look: impl FnMut(&str, &TemplateFacts, RenderedMail)) {
         let templates = templates(brand);
         for name in templates.names() {
             for locale in LOCALES {

@@ -24,7 +24,7 @@ thread_local! {
 /// directly.
 ///
 /// A panic of the work propagates to the caller. If the system cannot create a thread, the caller runs the work.
-pub fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+pub fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     if IS_DEEP.get() {
         return work();
     }
@@ -46,8 +46,8 @@ pub fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 
 /// Like [`deep`], for work that runs library code on a merchant's text: a panic becomes an error with the name of the
 /// work.
-pub fn caught<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T, String> {
-    deep(|| {
+pub fn catch_panic<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T, String> {
+    with_deep_stack(|| {
         CATCHING.set(CATCHING.get() + 1);
         let done = catch_unwind(AssertUnwindSafe(work));
         CATCHING.set(CATCHING.get() - 1);
@@ -79,25 +79,27 @@ mod tests {
 
     #[test]
     fn work_that_needs_megabytes_of_stack_runs_and_can_be_nested() {
-        let small =
-            thread::Builder::new().stack_size(128 << 10).spawn(|| deep(|| deep(|| dive(20_000)))).expect("spawned");
+        let small = thread::Builder::new()
+            .stack_size(128 << 10)
+            .spawn(|| with_deep_stack(|| with_deep_stack(|| dive(20_000))))
+            .expect("spawned");
         assert_eq!(small.join().expect("no overflow"), 10_000);
         assert!(!IS_DEEP.get());
     }
 
     #[test]
     fn a_panic_reaches_the_caller() {
-        let caught = std::panic::catch_unwind(|| deep(|| -> u8 { panic!("as said") }));
+        let caught = std::panic::catch_unwind(|| with_deep_stack(|| -> u8 { panic!("as said") }));
         assert_eq!(caught.expect_err("panicked").downcast_ref::<&str>(), Some(&"as said"));
     }
 
     #[test]
     fn a_caught_panic_is_an_error_that_names_the_work_and_shows_no_data() {
-        assert_eq!(caught("adding", || 1 + 1), Ok(2));
-        let said = caught("reading", || -> u8 { panic!("as said") }).expect_err("panicked");
+        assert_eq!(catch_panic("adding", || 1 + 1), Ok(2));
+        let said = catch_panic("reading", || -> u8 { panic!("as said") }).expect_err("panicked");
         assert!(said.starts_with("reading panicked") && said.ends_with(": as said"), "{said}");
         let customer = String::from("C-77");
-        let said = caught("reading", || -> u8 { panic!("{customer}") }).expect_err("panicked");
+        let said = catch_panic("reading", || -> u8 { panic!("{customer}") }).expect_err("panicked");
         assert!(said.ends_with("(not shown: it may contain data)"), "{said}");
         assert!(!is_caught());
     }

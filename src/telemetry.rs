@@ -26,20 +26,20 @@ use prometheus_client::{
 use tracing_subscriber::EnvFilter;
 
 pub use self::{
-    refusals::{Count, ListenerRefusals, Refusal, Refusals},
-    throttle::Throttle,
+    refusals::{ListenerRefusals, Refusal, RefusalCount, Refusals},
+    throttle::LogThrottle,
 };
 use crate::{
     clock::Timestamp,
-    decide::{Effects, Ruled},
+    decide::{Changes, RuleOutcome},
     kyc::OtherType,
-    store::Figures,
+    store::StoreFigures,
 };
 
 /// The kinds of responses to callbacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types)]
-pub enum Answer {
+pub enum CallbackAnswer {
     accepted,
     duplicate,
     /// Verified, but of a type that this program does not process.
@@ -53,7 +53,7 @@ pub enum Answer {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AnswerLabels {
-    answer: Answer,
+    answer: CallbackAnswer,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -69,7 +69,7 @@ struct RefusalLabels {
 
 /// The callbacks that were answered with 200 since the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct AcceptedCallbacks {
     pub accepted: u64,
     pub duplicate: u64,
     /// By type, with the provider's name for it.
@@ -92,7 +92,7 @@ struct AttemptLabels {
 /// The service that was asked for a customer's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types)]
-pub enum Service {
+pub enum QuestionTarget {
     provider,
     directory,
 }
@@ -100,7 +100,7 @@ pub enum Service {
 /// The outcome of such a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types)]
-pub enum Asked {
+pub enum QuestionResult {
     answered,
     /// The service does not know this customer.
     unknown,
@@ -112,8 +112,8 @@ pub enum Asked {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QuestionLabels {
-    service: Service,
-    outcome: Asked,
+    service: QuestionTarget,
+    outcome: QuestionResult,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -250,12 +250,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    pub fn answered(&self, answer: Answer) {
+    pub fn answered(&self, answer: CallbackAnswer) {
         self.callbacks.get_or_create(&AnswerLabels { answer }).inc();
     }
 
     /// Counts a callback that was answered with 200.
-    pub fn taken(&self, answer: Answer, at: Timestamp) {
+    pub fn taken(&self, answer: CallbackAnswer, at: Timestamp) {
         self.answered(answer);
         self.taken_ms.store(at.millis(), Relaxed);
     }
@@ -263,18 +263,18 @@ impl Metrics {
     /// Counts a callback that is not about KYC and was answered with 200.
     pub fn ignored(&self, kind: OtherType, at: Timestamp) {
         self.ignored.get_or_create(&TypeLabels { r#type: kind.name() }).inc();
-        self.taken(Answer::ignored, at);
+        self.taken(CallbackAnswer::ignored, at);
     }
 
-    pub fn callbacks_taken(&self) -> Taken {
+    pub fn callbacks_taken(&self) -> AcceptedCallbacks {
         let count = |answer| self.callbacks.get_or_create(&AnswerLabels { answer }).get();
         let ignored = OtherType::ALL.map(|kind| {
             let r#type = kind.name();
             (r#type, self.ignored.get_or_create(&TypeLabels { r#type }).get())
         });
-        Taken {
-            accepted: count(Answer::accepted),
-            duplicate: count(Answer::duplicate),
+        AcceptedCallbacks {
+            accepted: count(CallbackAnswer::accepted),
+            duplicate: count(CallbackAnswer::duplicate),
             ignored: ignored.into(),
             last_at: Some(Timestamp(self.taken_ms.load(Relaxed))).filter(|at| at.millis() != 0),
         }
@@ -285,11 +285,11 @@ impl Metrics {
     }
 
     /// Counts the effects of a durable record.
-    pub fn recorded(&self, effects: &Effects) {
+    pub fn recorded(&self, effects: &Changes) {
         for ruling in &effects.rules {
             // A rule that did not fire is not counted, because there may be thousands. A rule that could not be
             // evaluated is counted.
-            if ruling.outcome != Ruled::No {
+            if ruling.outcome != RuleOutcome::No {
                 let labels = RuleLabels { rule: ruling.id.to_string(), outcome: ruling.outcome.name() };
                 self.rules.get_or_create(&labels).inc();
             }
@@ -314,7 +314,7 @@ impl Metrics {
         self.timers_unanswered.set(signed(customers));
     }
 
-    pub fn asked(&self, service: Service, outcome: Asked) {
+    pub fn asked(&self, service: QuestionTarget, outcome: QuestionResult) {
         self.questions.get_or_create(&QuestionLabels { service, outcome }).inc();
     }
 
@@ -328,7 +328,7 @@ impl Metrics {
     }
 
     /// Returns the text of `/metrics`.
-    pub fn text(&self, figures: Option<&Figures>, listeners: &[&Refusals]) -> String {
+    pub fn text(&self, figures: Option<&StoreFigures>, listeners: &[&Refusals]) -> String {
         for refusals in listeners {
             for counted in refusals.counts() {
                 let labels = RefusalLabels { listener: refusals.listener(), refused: counted.kind.name() };
@@ -373,9 +373,9 @@ pub enum LogFormat {
 /// Standard error as the output of the log. Write errors (a closed pipe, a full disk) are ignored: only the line is
 /// lost. Otherwise the subscriber would report the error with `eprintln!`, which panics for the same reason and ends
 /// the thread that logs.
-struct Forgiving;
+struct LossyStderr;
 
-impl Write for Forgiving {
+impl Write for LossyStderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let _ = io::stderr().write_all(bytes);
         Ok(bytes.len())
@@ -393,7 +393,7 @@ impl Write for Forgiving {
 pub fn start_log(format: LogFormat, level: &str) {
     let others = if level == "error" { "error" } else { "warn" };
     let filter = EnvFilter::new(format!("{others},rustls=off,{}={level}", env!("CARGO_CRATE_NAME")));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Forgiving).log_internal_errors(false);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| LossyStderr).log_internal_errors(false);
     panics::log_panics();
     // A second call in the same process has no effect.
     let _ = match format {

@@ -14,11 +14,11 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{
     clock::{Clock, Timestamp},
-    decide::{Command, Receipt, Standing},
-    directory::Lookups,
+    decide::{Command, GlobalState, Receipt},
+    directory::ContactFetcher,
     kyc::CustomerId,
-    provider::{Asked, Asker},
-    rules::Stay,
+    provider::{AskOutcome, ConfirmationWorker},
+    rules::TimerState,
     store::{Overdue, Refused, StayPlace, Store, StoreError},
 };
 
@@ -39,16 +39,16 @@ const LONGEST_SLEEP_MS: i64 = 30_000;
 const REFUSED_MS: i64 = 1_000;
 
 /// The loop that proposes timers.
-pub struct Timers {
+pub struct TimerLoop {
     store: Store,
     clock: Clock,
     /// Asks the provider's API before a timer is decided; `None`: the API is not asked.
-    asker: Option<Arc<Asker>>,
+    asker: Option<Arc<ConfirmationWorker>>,
     /// Asks the merchant's directory before a timer is decided whose rule reads the contact; `None`: there is no
     /// lookup.
-    lookups: Option<Arc<Lookups>>,
+    lookups: Option<Arc<ContactFetcher>>,
     /// For each (stay, duration): stays that began before this time have been checked.
-    looked_until: HashMap<(Stay, i64), Timestamp>,
+    looked_until: HashMap<(TimerState, i64), Timestamp>,
     in_doubt: bool,
 }
 
@@ -65,20 +65,25 @@ impl From<StoreError> for Interrupted {
     }
 }
 
-impl Timers {
-    pub fn new(store: Store, clock: Clock, asker: Option<Arc<Asker>>, lookups: Option<Arc<Lookups>>) -> Self {
+impl TimerLoop {
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        asker: Option<Arc<ConfirmationWorker>>,
+        lookups: Option<Arc<ContactFetcher>>,
+    ) -> Self {
         Self { store, clock, asker, lookups, looked_until: HashMap::new(), in_doubt: false }
     }
 
     /// Runs until `stop` is true.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut standing = self.store.standing();
+        let mut standing = self.store.global_state();
         while !*stop.borrow() {
             let now_standing = standing.borrow_and_update().clone();
             let looked = tokio::select! {
                 // A pass that is dropped midway is repeated; its decisions are durable.
                 _ = stop.wait_for(|stop| *stop) => return,
-                looked = self.look(&now_standing) => looked,
+                looked = self.propose_due(&now_standing) => looked,
             };
             let sleep_ms = match looked {
                 Ok(next) => {
@@ -104,7 +109,7 @@ impl Timers {
     }
 
     /// Proposes every timer that is due now; returns when the next one may be due.
-    async fn look(&mut self, standing: &Standing) -> Result<Option<Timestamp>, Interrupted> {
+    async fn propose_due(&mut self, standing: &GlobalState) -> Result<Option<Timestamp>, Interrupted> {
         if self.is_in_doubt() {
             return Ok(None);
         }
@@ -189,9 +194,9 @@ impl Timers {
                     }
                     if let Some(asker) = &self.asker {
                         match asker.ask(customer).await {
-                            Asked::Answered { .. } => {}
-                            Asked::Failed { .. } => return Ok(false),
-                            Asked::Refused(refused) => return Err(refused),
+                            AskOutcome::Answered { .. } => {}
+                            AskOutcome::Failed { .. } => return Ok(false),
+                            AskOutcome::Refused(refused) => return Err(refused),
                         }
                     }
                     confirmed = true;
@@ -210,7 +215,7 @@ impl Timers {
 }
 
 /// Returns what live timers wait for, with the earliest time at which one of them became live.
-fn waited_for(standing: &Standing) -> BTreeMap<(Stay, i64), Timestamp> {
+fn waited_for(standing: &GlobalState) -> BTreeMap<(TimerState, i64), Timestamp> {
     let mut waited_for = BTreeMap::new();
     for (timer, live) in standing.timers() {
         let since = waited_for.entry((timer.stay.clone(), timer.after_ms)).or_insert(live.since);

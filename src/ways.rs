@@ -9,15 +9,15 @@ use secrecy::ExposeSecret;
 
 use crate::{
     actions::{
-        chat::Chat,
+        chat::ChatRoom,
         email::{CircuitBreaker, Mailer, MailerConfig, Transport},
-        webhook::{Key, Keys, Webhook},
+        webhook::{SigningKey, SigningKeys, WebhookTarget},
     },
     config::{self, Config},
     decide::Brake,
-    directory::Shop,
-    dispatch::{Domains, Post, Way},
-    outbound::{Client, Reach, Target},
+    directory::ShopApi,
+    dispatch::{DomainLimiter, MailSender, Sender},
+    outbound::{ClientOptions, HttpClient, TargetUrl},
     outbox::Channel,
 };
 
@@ -25,14 +25,14 @@ use crate::{
 const CONCURRENCY: usize = 4;
 
 /// A channel that is ready to send.
-pub struct Open {
+pub struct ChannelSetup {
     pub channel: Channel,
     pub workers: usize,
-    pub way: Way,
+    pub way: Sender,
 }
 
 /// All configured channels, including those that have nothing to send.
-pub fn channels(config: &Config) -> Vec<Channel> {
+pub fn set_up(config: &Config) -> Vec<Channel> {
     let email = config.email.iter().map(|_| Channel::Email);
     let webhooks = config.webhooks.keys().map(|name| Channel::Webhook(name.as_str().into()));
     let chats = config.chats.keys().map(|name| Channel::Chat(name.as_str().into()));
@@ -48,67 +48,76 @@ pub fn brakes(config: &Config) -> Vec<(Channel, Brake)> {
 }
 
 /// The circuit breakers of the channels that send through a mail relay.
-pub fn relays(ways: &[Open]) -> Vec<(Channel, Arc<CircuitBreaker>)> {
-    let breaker = |open: &Open| match &open.way {
-        Way::Post(post) => Some((open.channel.clone(), Arc::clone(&post.breaker))),
-        Way::Webhook(_) | Way::Chat(_) => None,
+pub fn relays(ways: &[ChannelSetup]) -> Vec<(Channel, Arc<CircuitBreaker>)> {
+    let breaker = |open: &ChannelSetup| match &open.way {
+        Sender::Post(post) => Some((open.channel.clone(), Arc::clone(&post.breaker))),
+        Sender::Webhook(_) | Sender::Chat(_) => None,
     };
     ways.iter().filter_map(breaker).collect()
 }
 
 /// Builds all channels. The error names the configuration key that is wrong.
-pub fn open(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Vec<Open>, String> {
-    let reach = |private| Reach { private, extra_roots: extra_roots.to_vec(), ..Reach::default() };
+pub fn start(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Vec<ChannelSetup>, String> {
+    let reach = |private| ClientOptions { private, extra_roots: extra_roots.to_vec(), ..ClientOptions::default() };
     let mut ways = Vec::new();
     if let Some(email) = &config.email
-        && let Some(post) = post(email, extra_roots)?
+        && let Some(post) = mail_sender(email, extra_roots)?
     {
-        ways.push(Open { channel: Channel::Email, workers: email.concurrency, way: Way::Post(Box::new(post)) });
+        ways.push(ChannelSetup {
+            channel: Channel::Email,
+            workers: email.concurrency,
+            way: Sender::Post(Box::new(post)),
+        });
     }
     for (name, webhook) in &config.webhooks {
         let wrong = |what: &str, why: String| format!("webhooks.{name}{what}: {why}");
-        let keys: Result<Vec<Key>, _> =
-            webhook.secrets.iter().map(|secret| Key::parse(secret.expose_secret())).collect();
-        let way = Webhook {
-            client: Client::new(reach(webhook.private)).map_err(|error| wrong("", error.to_string()))?,
-            target: Target::parse(&webhook.url).map_err(|why| wrong(".url", why))?,
-            keys: Keys(keys.map_err(|why| wrong(".secret", why.to_owned()))?),
+        let keys: Result<Vec<SigningKey>, _> =
+            webhook.secrets.iter().map(|secret| SigningKey::parse(secret.expose_secret())).collect();
+        let way = WebhookTarget {
+            client: HttpClient::new(reach(webhook.private)).map_err(|error| wrong("", error.to_string()))?,
+            target: TargetUrl::parse(&webhook.url).map_err(|why| wrong(".url", why))?,
+            keys: SigningKeys(keys.map_err(|why| wrong(".secret", why.to_owned()))?),
         };
         let channel = Channel::Webhook(name.as_str().into());
-        ways.push(Open { channel, workers: CONCURRENCY, way: Way::Webhook(way) });
+        ways.push(ChannelSetup { channel, workers: CONCURRENCY, way: Sender::Webhook(way) });
     }
     for (name, chat) in &config.chats {
         let wrong = |what: &str, why: String| format!("chats.{name}{what}: {why}");
-        let way = Chat {
+        let way = ChatRoom {
             kind: chat.kind,
-            client: Client::new(reach(chat.private)).map_err(|error| wrong("", error.to_string()))?,
-            target: Target::parse(chat.url.expose_secret()).map_err(|why| wrong(".url", why))?,
+            client: HttpClient::new(reach(chat.private)).map_err(|error| wrong("", error.to_string()))?,
+            target: TargetUrl::parse(chat.url.expose_secret()).map_err(|why| wrong(".url", why))?,
         };
-        ways.push(Open { channel: Channel::Chat(name.as_str().into()), workers: CONCURRENCY, way: Way::Chat(way) });
+        ways.push(ChannelSetup {
+            channel: Channel::Chat(name.as_str().into()),
+            workers: CONCURRENCY,
+            way: Sender::Chat(way),
+        });
     }
     Ok(ways)
 }
 
 /// The shop's API that is asked for contacts, and how long its answers stay fresh, in milliseconds.
-pub fn shop(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Option<(Shop, i64)>, String> {
+pub fn shop(config: &Config, extra_roots: &[Vec<u8>]) -> Result<Option<(ShopApi, i64)>, String> {
     let Some(lookup) = &config.directory.lookup else { return Ok(None) };
-    let reach = Reach { private: lookup.private, extra_roots: extra_roots.to_vec(), ..Reach::default() };
-    let shop = Shop::new(lookup.url.clone(), lookup.header.as_ref(), config.directory.attributes.clone(), reach)
+    let reach =
+        ClientOptions { private: lookup.private, extra_roots: extra_roots.to_vec(), ..ClientOptions::default() };
+    let shop = ShopApi::new(lookup.url.clone(), lookup.header.as_ref(), config.directory.attributes.clone(), reach)
         .map_err(|why| format!("directory.lookup: {why}"))?;
     Ok(Some((shop, i64::try_from(lookup.cache.as_millis()).unwrap_or(i64::MAX))))
 }
 
 /// Everything that sending mails needs; `None` if `email.transport` is not set.
-pub fn post(email: &config::Email, extra_roots: &[Vec<u8>]) -> Result<Option<Post>, String> {
+pub fn mail_sender(email: &config::EmailConfig, extra_roots: &[Vec<u8>]) -> Result<Option<MailSender>, String> {
     let Some(transport) = &email.transport else { return Ok(None) };
     let is_smtp = matches!(transport, Transport::Smtp(_));
     let between_ms = email.per_domain.filter(|_| is_smtp).map(|between| i64::try_from(between.as_millis()));
-    let domains = between_ms.and_then(Result::ok).map(Domains::new);
+    let domains = between_ms.and_then(Result::ok).map(DomainLimiter::new);
     let config = MailerConfig {
         extra_roots: extra_roots.to_vec(),
         hello: email.hello.clone(),
         ..MailerConfig::new(transport.clone())
     };
     let mailer = Mailer::new(config).map_err(|error| format!("email.transport: {error}"))?;
-    Ok(Some(Post::new(mailer, email.from.clone(), email.reply_to.clone(), domains)))
+    Ok(Some(MailSender::new(mailer, email.from.clone(), email.reply_to.clone(), domains)))
 }

@@ -6,10 +6,10 @@ mod support;
 use std::time::Duration;
 
 use kyc_rules::{
-    actions::chat::{Chat, Kind},
+    actions::chat::{ChatKind, ChatRoom},
     clock::Timestamp,
-    outbound::{Client, Reach, Target},
-    outbox::{Outcome, Trouble},
+    outbound::{ClientOptions, HttpClient, TargetUrl},
+    outbox::{AttemptOutcome, ProblemKind},
     template::Phrase,
 };
 use serde_json::{Value, json};
@@ -63,13 +63,17 @@ async fn each_kind_of_room_gets_its_own_payload_and_hostile_text_stays_text() {
     assert!(!everything.contains("T0SECRET"), "a room's URL is its secret");
 }
 
-async fn answered(kind: Kind, reply: Reply) -> Outcome {
+async fn answered(kind: ChatKind, reply: Reply) -> AttemptOutcome {
     let server = HookServer::scripted(&[reply]).await;
-    let chat = Chat {
+    let chat = ChatRoom {
         kind,
-        client: Client::new(Reach { private: true, timeout: Duration::from_secs(2), ..Reach::default() })
-            .expect("a client"),
-        target: Target::parse(&server.url("/services/T0SECRET")).expect("a target"),
+        client: HttpClient::new(ClientOptions {
+            private: true,
+            timeout: Duration::from_secs(2),
+            ..ClientOptions::default()
+        })
+        .expect("a client"),
+        target: TargetUrl::parse(&server.url("/services/T0SECRET")).expect("a target"),
     };
     chat.send(&Phrase::of(["hello"]), Timestamp(1_795_419_000_000)).await.outcome
 }
@@ -77,24 +81,29 @@ async fn answered(kind: Kind, reply: Reply) -> Outcome {
 #[tokio::test]
 async fn the_delay_of_each_kind_of_busy_service_is_read() {
     let say = |status: u16, headers: &str, body: &str| Reply::Say(status, headers.to_owned(), body.to_owned());
-    assert_eq!(answered(Kind::Slack, say(200, "", "ok")).await, Outcome::Done);
-    assert_eq!(answered(Kind::Discord, Reply::Status(204)).await, Outcome::Done);
-    assert_eq!(answered(Kind::Teams, Reply::Status(202)).await, Outcome::Done);
+    assert_eq!(answered(ChatKind::Slack, say(200, "", "ok")).await, AttemptOutcome::Done);
+    assert_eq!(answered(ChatKind::Discord, Reply::Status(204)).await, AttemptOutcome::Done);
+    assert_eq!(answered(ChatKind::Teams, Reply::Status(202)).await, AttemptOutcome::Done);
     for (kind, reply, ms) in [
-        (Kind::Slack, say(429, "Retry-After: 30\r\n", "rate_limited"), Some(30_000)),
-        (Kind::Discord, say(429, "Retry-After: 1\r\n", r#"{"retry_after": 1.205, "global": false}"#), Some(1_205)),
-        (Kind::Discord, say(429, "Retry-After: 9\r\n", r#"{"retry_after": 1.205}"#), Some(9_000)),
-        (Kind::Teams, say(200, "", "Webhook message delivery failed with error: ... returned HTTP error 429"), None),
-        (Kind::Mattermost, Reply::Status(502), None),
+        (ChatKind::Slack, say(429, "Retry-After: 30\r\n", "rate_limited"), Some(30_000)),
+        (ChatKind::Discord, say(429, "Retry-After: 1\r\n", r#"{"retry_after": 1.205, "global": false}"#), Some(1_205)),
+        (ChatKind::Discord, say(429, "Retry-After: 9\r\n", r#"{"retry_after": 1.205}"#), Some(9_000)),
+        (
+            ChatKind::Teams,
+            say(200, "", "Webhook message delivery failed with error: ... returned HTTP error 429"),
+            None,
+        ),
+        (ChatKind::Mattermost, Reply::Status(502), None),
     ] {
         let outcome = answered(kind, reply).await;
-        assert!(matches!(outcome, Outcome::Retry { after_ms, .. } if after_ms == ms), "{kind:?}: {outcome:?}");
+        assert!(matches!(outcome, AttemptOutcome::Retry { after_ms, .. } if after_ms == ms), "{kind:?}: {outcome:?}");
     }
-    let Outcome::Failed { trouble, error } = answered(Kind::Slack, say(404, "", "no_service for T0SECRET")).await
+    let AttemptOutcome::Failed { trouble, error } =
+        answered(ChatKind::Slack, say(404, "", "no_service for T0SECRET")).await
     else {
         panic!("refused")
     };
-    assert_eq!(trouble, Trouble::Refused);
+    assert_eq!(trouble, ProblemKind::Refused);
     assert!(error.ends_with("answered 404 Not Found: no_service for …"), "{error}");
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use kyc_rules::{
-    config::{Config, Loaded, Unfilled},
+    config::{Config, LoadedConfig, OnMissing},
     source::{Sources, render},
 };
 
@@ -27,9 +27,9 @@ fn variable(name: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-fn read(name: &str) -> Loaded {
+fn read(name: &str) -> LoadedConfig {
     let text = fs::read_to_string(Path::new(DIRECTORY).join(name)).expect("readable");
-    let unfilled = if name.contains("-in-ci") { Unfilled::Allow } else { Unfilled::Error };
+    let unfilled = if name.contains("-in-ci") { OnMissing::Allow } else { OnMissing::Error };
     Config::read(&text, name, Path::new(DIRECTORY), &variable, unfilled)
 }
 

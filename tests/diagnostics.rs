@@ -9,16 +9,16 @@ use std::{
 };
 
 use kyc_rules::{
-    cases::Tests,
-    rules::{Context, RuleSet},
+    cases::RuleTests,
+    rules::{Environment, RuleSet},
     source::{Files, Sources, render},
 };
 
 const EXPECTED: &str = "expected.txt";
 
-fn context() -> Context {
+fn context() -> Environment {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    Context {
+    Environment {
         configuration: "kyc-rules.yaml".to_owned(),
         webhooks: names(&["shop"]),
         chats: names(&["kyc-ops"]),
@@ -27,7 +27,7 @@ fn context() -> Context {
         email: true,
         directory: true,
         api_key: true,
-        ..Context::default()
+        ..Environment::default()
     }
 }
 
@@ -60,7 +60,7 @@ fn every_case_gives_its_expected_text() {
         let mut files = Files::default();
         read(case, "", &mut files);
         let mut compiled = RuleSet::compile(&files, &context());
-        let (_, of_tests) = Tests::read(&files, compiled.set.as_ref(), &context());
+        let (_, of_tests) = RuleTests::read(&files, compiled.set.as_ref(), &context());
         compiled.diagnostics.extend(of_tests);
         let found = render(&compiled.diagnostics, &Sources::default().directory("rules", &files), false);
         let expected = case.join(EXPECTED);

@@ -7,15 +7,18 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use kyc_rules::{
-    actions::email::{Cause, Class, Envelope, Hello, Mailer, MailerConfig, Party, Scope, SendError, Transport},
+    actions::email::{
+        EhloName, FailureClass, FailureScope, MailAddress, Mailer, MailerConfig, OutgoingMail, RelayCause, SendError,
+        Transport,
+    },
     clock::Timestamp,
 };
 use support::smtp::{Act, Certificate, Hangup, Setup, SmtpServer, Stage, Tls};
 
-fn envelope(id: &str) -> Envelope {
-    Envelope {
-        from: Party::new(Some("Example Shop"), "kyc@shop.example"),
-        to: Party::new(Some("Zoë \"Zo\" Ångström, Ph.D."), "zoe@example.com"),
+fn envelope(id: &str) -> OutgoingMail {
+    OutgoingMail {
+        from: MailAddress::new(Some("Example Shop"), "kyc@shop.example"),
+        to: MailAddress::new(Some("Zoë \"Zo\" Ångström, Ph.D."), "zoe@example.com"),
         reply_to: None,
         subject: "Bitte laden Sie Ihren Reisepass hoch – es dauert nicht lange, versprochen".into(),
         text: "Grüße\n.\n..zwei Punkte\nfrom here on\n".into(),
@@ -167,11 +170,11 @@ async fn a_mail_on_a_connection_that_the_server_ends_is_sent_over_a_new_one() {
             // If a new connection ends in this way, the attempt fails.
             let server = SmtpServer::scripted(&[(stage, act.clone())]).await;
             let error = crate::mailer(&server.url()).send(&envelope("c")).await.expect_err("not taken");
-            assert_eq!((error.class, server.connections()), (Class::Retry, 1), "{stage:?} {act:?}");
+            assert_eq!((error.class, server.connections()), (FailureClass::Retry, 1), "{stage:?} {act:?}");
         }
     }
     let error = failure(&[(Stage::RcptTo, Act::Say("421 4.7.0 too many errors"))]).await;
-    assert_eq!(error.scope, Scope::Relay(Cause::Unavailable), "{error}");
+    assert_eq!(error.scope, FailureScope::Relay(RelayCause::Unavailable), "{error}");
 }
 
 #[tokio::test]
@@ -204,7 +207,7 @@ async fn ehlo_sends_the_configured_name_or_a_full_name_or_an_address() {
     let server = SmtpServer::start().await;
     let config = MailerConfig::new(Transport::parse(&server.url()).expect("a transport"));
     Mailer::new(config.clone()).expect("a mailer").send(&envelope("a")).await.expect("sent");
-    let hello = Some(Hello::parse("kyc.shop.example").expect("a name"));
+    let hello = Some(EhloName::parse("kyc.shop.example").expect("a name"));
     Mailer::new(MailerConfig { hello, ..config }).expect("a mailer").send(&envelope("b")).await.expect("sent");
     let commands = server.commands();
     let said: Vec<&str> = commands.iter().filter_map(|line| line.strip_prefix("EHLO ")).collect();
@@ -215,7 +218,7 @@ async fn ehlo_sends_the_configured_name_or_a_full_name_or_an_address() {
 #[tokio::test]
 async fn a_probe_of_the_sender_stops_after_the_recipient_and_sends_nothing() {
     let server = SmtpServer::start().await;
-    let sender = Party::new(None, "kyc@shop.example");
+    let sender = MailAddress::new(None, "kyc@shop.example");
     let said = mailer(&server.url()).probe_sender(&sender).await.expect("accepted");
     assert!(said.ends_with("connected, no TLS, on this machine, no login configured"), "{said}");
     let commands = server.commands();
@@ -223,7 +226,7 @@ async fn a_probe_of_the_sender_stops_after_the_recipient_and_sends_nothing() {
     assert_eq!(commands[1..], ["MAIL FROM", "RCPT TO", "RSET", "QUIT"]);
     server.then(Stage::RcptTo, Act::Say("554 5.7.1 <kyc@shop.example>: Relay access denied"));
     let error = mailer(&server.url()).probe_sender(&sender).await.expect_err("refused");
-    assert_eq!(error.scope, Scope::Relay(Cause::Client));
+    assert_eq!(error.scope, FailureScope::Relay(RelayCause::Client));
     assert!(!error.text.contains('@'), "{error}");
     assert_eq!(server.received(), []);
 }
@@ -232,7 +235,7 @@ async fn a_probe_of_the_sender_stops_after_the_recipient_and_sends_nothing() {
 async fn a_mail_without_a_final_reply_is_reported_as_possibly_arrived() {
     for act in [Act::KeepAndDrop, Act::Drop, Act::Hang] {
         let error = failure(&[(Stage::Content, act.clone())]).await;
-        assert_eq!(error.class, Class::Retry, "{act:?}");
+        assert_eq!(error.class, FailureClass::Retry, "{act:?}");
         assert!(error.text.ends_with("it may have arrived"), "{error}");
     }
     for stage in [Stage::MailFrom, Stage::RcptTo, Stage::Data] {
@@ -253,7 +256,7 @@ async fn every_text_arrives_in_lines_that_every_server_accepts() {
         "nul\u{7f}byte and \u{a0}space".to_owned(),
     ] {
         let html = format!("<p>{text}</p>");
-        let mail = Envelope { text: text.clone(), html: html.clone(), ..envelope("a") };
+        let mail = OutgoingMail { text: text.clone(), html: html.clone(), ..envelope("a") };
         mailer.send(&mail).await.expect("sent");
         let received = server.received().pop().expect("it");
         assert!(received.data.is_ascii() && received.data.lines().all(|line| line.len() <= 998), "{}", received.data);
@@ -261,8 +264,8 @@ async fn every_text_arrives_in_lines_that_every_server_accepts() {
         assert_eq!(received.part("text/html").as_deref(), Some(&*html));
     }
     let subject = "Prüfung ".repeat(60);
-    let reply_to = Some(Party::new(Some("Hilfe & Kontakt"), "support@shop.example"));
-    let mail = Envelope { subject: subject.clone(), reply_to, ..envelope("a") };
+    let reply_to = Some(MailAddress::new(Some("Hilfe & Kontakt"), "support@shop.example"));
+    let mail = OutgoingMail { subject: subject.clone(), reply_to, ..envelope("a") };
     mailer.send(&mail).await.expect("sent");
     let received = server.received().pop().expect("it");
     assert!(received.data.is_ascii() && received.data.lines().all(|line| line.len() <= 998), "{}", received.data);
@@ -272,14 +275,19 @@ async fn every_text_arrives_in_lines_that_every_server_accepts() {
 #[tokio::test]
 async fn a_temporary_refusal_is_retried_and_a_permanent_one_is_not() {
     for (stage, line, class, said) in [
-        (Stage::Greeting, "421 4.3.2 closing", Class::Retry, "replied to the connection: 421 4.3.2 closing"),
-        (Stage::MailFrom, "451 4.3.0 later", Class::Retry, "replied to MAIL FROM: 451 4.3.0 later"),
-        (Stage::RcptTo, "450 4.2.0 greylisted", Class::Retry, "replied to RCPT TO: 450 4.2.0 greylisted"),
-        (Stage::Content, "452 4.3.1 no room", Class::Retry, "replied to DATA: 452 4.3.1 no room"),
-        (Stage::Greeting, "554 5.7.1 go away", Class::Permanent, "replied to the connection: 554 5.7.1 go away"),
-        (Stage::RcptTo, "550 5.1.1 <zoe@example.com> unknown", Class::Permanent, "550 5.1.1 <the recipient> unknown"),
-        (Stage::Data, "554 5.5.1 no", Class::Permanent, "replied to DATA: 554 5.5.1 no"),
-        (Stage::Content, "550-5.7.1 spam\r\n550 5.7.1 surely", Class::Permanent, "replied to DATA: 550"),
+        (Stage::Greeting, "421 4.3.2 closing", FailureClass::Retry, "replied to the connection: 421 4.3.2 closing"),
+        (Stage::MailFrom, "451 4.3.0 later", FailureClass::Retry, "replied to MAIL FROM: 451 4.3.0 later"),
+        (Stage::RcptTo, "450 4.2.0 greylisted", FailureClass::Retry, "replied to RCPT TO: 450 4.2.0 greylisted"),
+        (Stage::Content, "452 4.3.1 no room", FailureClass::Retry, "replied to DATA: 452 4.3.1 no room"),
+        (Stage::Greeting, "554 5.7.1 go away", FailureClass::Permanent, "replied to the connection: 554 5.7.1 go away"),
+        (
+            Stage::RcptTo,
+            "550 5.1.1 <zoe@example.com> unknown",
+            FailureClass::Permanent,
+            "550 5.1.1 <the recipient> unknown",
+        ),
+        (Stage::Data, "554 5.5.1 no", FailureClass::Permanent, "replied to DATA: 554 5.5.1 no"),
+        (Stage::Content, "550-5.7.1 spam\r\n550 5.7.1 surely", FailureClass::Permanent, "replied to DATA: 550"),
     ] {
         let error = failure(&[(stage, Act::Say(line))]).await;
         assert_eq!(error.class, class, "{stage:?} {line}: {error}");
@@ -294,12 +302,12 @@ async fn a_server_that_hangs_or_closes_costs_one_attempt_and_a_bounded_time() {
         for act in [Act::Hang, Act::Drop] {
             let begun = Instant::now();
             let error = failure(&[(stage, act.clone())]).await;
-            assert_eq!(error.class, Class::Retry, "{stage:?} {act:?}: {error}");
+            assert_eq!(error.class, FailureClass::Retry, "{stage:?} {act:?}: {error}");
             assert!(begun.elapsed() < Duration::from_secs(4), "{stage:?} {act:?}");
         }
     }
     let error = mailer("smtp://127.0.0.1:1?tls=none").send(&envelope("a")).await.expect_err("no server there");
-    assert_eq!((error.class, &*error.text), (Class::Retry, "127.0.0.1:1: nothing answers on this port"));
+    assert_eq!((error.class, &*error.text), (FailureClass::Retry, "127.0.0.1:1: nothing answers on this port"));
 }
 
 #[tokio::test]
@@ -307,10 +315,10 @@ async fn a_late_reply_never_counts_for_the_next_mail() {
     let server = SmtpServer::scripted(&[(Stage::Content, Act::Slow(Duration::from_millis(2000)))]).await;
     let mailer = mailer(&server.url());
     let error = mailer.send(&envelope("a")).await.expect_err("too late");
-    assert_eq!(error.class, Class::Retry);
+    assert_eq!(error.class, FailureClass::Retry);
     server.then(Stage::RcptTo, Act::Say("550 5.1.1 unknown"));
     let error = mailer.send(&envelope("b")).await.expect_err("refused");
-    assert_eq!(error.class, Class::Permanent, "{error}");
+    assert_eq!(error.class, FailureClass::Permanent, "{error}");
     assert_eq!(server.connections(), 2, "the connection that timed out is not used again");
 }
 
@@ -334,7 +342,7 @@ async fn starttls_is_required_and_its_certificate_must_be_right() {
 
     let error =
         trusting(&url, &Certificate::for_name("localhost")).send(&envelope("a")).await.expect_err("not trusted");
-    assert_eq!(error.class, Class::Retry);
+    assert_eq!(error.class, FailureClass::Retry);
     assert!(error.text.contains("the server's certificate is not accepted"), "{error}");
 
     let other = Certificate::for_name("mail.example");
@@ -346,7 +354,7 @@ async fn starttls_is_required_and_its_certificate_must_be_right() {
     let server = SmtpServer::start().await;
     let url = format!("smtp://localhost:{}", server.address.port());
     let error = trusting(&url, &certificate).send(&envelope("a")).await.expect_err("no STARTTLS");
-    assert_eq!(error.class, Class::Retry);
+    assert_eq!(error.class, FailureClass::Retry);
     assert!(error.text.contains("the server offers no STARTTLS"), "{error}");
     assert_eq!(server.received(), []);
 }
@@ -362,7 +370,7 @@ async fn tls_from_the_first_byte_is_used_where_it_is_configured() {
     let open = SmtpServer::start().await;
     let url = format!("smtps://localhost:{}", open.address.port());
     let error = trusting(&url, &certificate).send(&envelope("a")).await.expect_err("no TLS there");
-    assert_eq!(error.class, Class::Retry);
+    assert_eq!(error.class, FailureClass::Retry);
     assert!(error.text.contains("the server does not use TLS on this port"), "{error}");
 }
 
@@ -377,7 +385,7 @@ async fn a_configured_login_is_used_and_its_password_is_never_shown() {
 
         let wrong = mailer(&url("hunter2"));
         let error = wrong.send(&envelope("a")).await.expect_err("refused");
-        assert_eq!(error.class, Class::Permanent);
+        assert_eq!(error.class, FailureClass::Permanent);
         assert!(error.text.contains("replied to AUTH: 535 5.7.8 user or password is wrong"), "{error}");
         assert!(!format!("{wrong:?}{error:?}").contains("hunter2"));
     }
@@ -403,7 +411,7 @@ async fn data_received_before_tls_is_no_reply_within_it() {
                 _ => relay().probe().await.expect_err("the probe fails, too"),
             };
             assert!(error.text.contains("the server sent more than its reply to STARTTLS"), "{error}");
-            assert_eq!((error.class, server.received().len()), (Class::Retry, 0));
+            assert_eq!((error.class, server.received().len()), (FailureClass::Retry, 0));
             server.forget_script();
         }
         relay().send(&envelope("a")).await.expect("sent without the injection");
@@ -435,7 +443,7 @@ async fn a_reply_counts_by_its_code_for_any_charset_and_length_of_its_text() {
     assert!(server.script_is_over());
     server.then(Stage::Content, Act::SayBytes(b"550 unerw\xfcnscht"));
     let error = relay.send(&envelope("a")).await.expect_err("refused");
-    assert_eq!(error.class, Class::Permanent);
+    assert_eq!(error.class, FailureClass::Permanent);
     assert!(error.text.ends_with("replied to DATA: 550 unerw?nscht"), "{error}");
     assert_eq!(server.connections(), 1, "the conversation continues");
 }
@@ -458,7 +466,7 @@ async fn a_reply_that_is_not_valid_at_its_step_is_no_acceptance() {
         let server = SmtpServer::scripted(&[(stage, Act::Say(line))]).await;
         let relay = mailer(&server.url());
         let error = relay.send(&envelope("a")).await.expect_err(line);
-        assert_eq!((error.class, error.is_in_doubt), (Class::Retry, in_doubt), "{stage:?} {line}: {error}");
+        assert_eq!((error.class, error.is_in_doubt), (FailureClass::Retry, in_doubt), "{stage:?} {line}: {error}");
         assert_eq!(error.text.ends_with("it may have arrived"), in_doubt, "{error}");
         assert_eq!(server.received(), [], "{stage:?} {line}");
     }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use kyc_rules::{
-    judge::{Terms, judge},
-    rules::Context,
+    judge::{JudgeOptions, judge},
+    rules::Environment,
     shipped,
 };
 
@@ -167,7 +167,7 @@ fn the_judge_survives_any_file_content() {
     println!("HOSTILE_SEED={seed} HOSTILE_ROUNDS={rounds}");
     let shipped = shipped::files();
     let paths: Vec<&str> = shipped.iter().map(|(path, _)| path).collect();
-    let terms = Terms { context: Context::assumed_by(&shipped), ..Terms::default() };
+    let terms = JudgeOptions { context: Environment::assumed_by(&shipped), ..JudgeOptions::default() };
     let verdict = judge(&shipped, &terms);
     assert!(!verdict.is_refused(), "{}", verdict.text(&shipped, "rules"));
     // A stack overflow ends this process and loses its output, so the seed is kept in a file.

@@ -17,8 +17,8 @@ use std::{
 };
 
 use kyc_rules::{
-    rules::{Context, RuleSet, Vocabulary},
-    schema::{self, Names},
+    rules::{Environment, RuleSet, Vocabulary},
+    schema::{self, SchemaNames},
     source::{Document, Files, Report, Severity},
 };
 use serde_json::Value;
@@ -27,8 +27,8 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-fn context() -> Context {
-    Context {
+fn context() -> Environment {
+    Environment {
         statuses: names(&["SUSPENDED"]),
         webhooks: names(&["shop"]),
         chats: names(&["kyc-ops"]),
@@ -37,21 +37,21 @@ fn context() -> Context {
         email: true,
         directory: true,
         api_key: true,
-        ..Context::default()
+        ..Environment::default()
     }
 }
 
 /// Returns the schema of rules files with the same names as the parser's context.
 fn rules_schema(templates: BTreeSet<String>) -> jsonschema::Validator {
     let context = context();
-    let names = Names {
+    let names = SchemaNames {
         statuses: context.statuses,
         processing: context.processing,
         webhooks: context.webhooks,
         chats: context.chats,
         attributes: context.attributes,
         templates: templates.into_iter().collect(),
-        ..Names::default()
+        ..SchemaNames::default()
     };
     validator(&schema::rules(&names))
 }

@@ -89,10 +89,7 @@ async fn a_mail_is_cancelled_when_its_condition_fails_or_a_newer_mail_replaces_i
     service.callback("gone", "SOFT_KYC_FAILED", json!({"docsMissing": ["PASSPORT"]})).await;
     service.callback("newer", "SOFT_KYC_FAILED", json!({"docsMissing": ["SELFIE", "PASSPORT"]})).await;
     let gone = service.until_jobs("gone", &["cancelled"]).await;
-    assert_eq!(
-        gone[0]["reason"],
-        "the rule's condition no longer holds: missing_docs any of SELFIE: are PASSPORT"
-    );
+    assert_eq!(gone[0]["reason"], "the rule's condition no longer holds: missing_docs any of SELFIE: are PASSPORT");
     let newer = service.until_jobs("newer", &["cancelled", "done"]).await;
     assert_eq!(newer[0]["reason"], "replaced by a newer mail of rule sorry");
     assert!(shop.mails()[0].contains("passport and selfie"));

@@ -17,11 +17,11 @@ use std::{
 use kyc_rules::{
     clock::{Clock, Timestamp},
     decide::{Command, Receipt},
-    kyc::{Codes, CustomerId, Observation, Processing, Source, Status, Verdict},
-    outbox::{Channel, Outcome, State},
-    rules::{Context, RuleSet},
+    kyc::{CallbackOutcome, Codes, CustomerId, Observation, Processing, Source, Status},
+    outbox::{AttemptOutcome, Channel, JobState},
+    rules::{Environment, RuleSet},
     source::Files,
-    store::{JobFilter, OpenError, Options, Progress, Refused, Step, Store},
+    store::{CommitStep, JobFilter, OpenError, OpenProgress, Refused, Store, StoreOptions},
 };
 use proptest::prelude::*;
 
@@ -46,19 +46,24 @@ fn callback(customer: &str, status: &str) -> Command {
     Command::Observe { customer: id(customer), saw: saw(status, &[]) }
 }
 
-fn options() -> Options {
-    Options { clock: Clock::manual(START), min_free_bytes: 0, view_cache_bytes: 4 << 20, ..Options::default() }
+fn options() -> StoreOptions {
+    StoreOptions {
+        clock: Clock::manual(START),
+        min_free_bytes: 0,
+        view_cache_bytes: 4 << 20,
+        ..StoreOptions::default()
+    }
 }
 
-async fn open(path: &Path, options: &Options) -> Store {
+async fn open(path: &Path, options: &StoreOptions) -> Store {
     try_open(path, options).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
-async fn try_open(path: &Path, options: &Options) -> Result<Store, OpenError> {
-    Store::open(path, options, Arc::new(Progress::default())).await.map(|(store, _)| store)
+async fn try_open(path: &Path, options: &StoreOptions) -> Result<Store, OpenError> {
+    Store::open(path, options, Arc::new(OpenProgress::default())).await.map(|(store, _)| store)
 }
 
-async fn seen(store: &Store, customer: &str, status: &str) -> Verdict {
+async fn seen(store: &Store, customer: &str, status: &str) -> CallbackOutcome {
     match store.submit(callback(customer, status)).await {
         Ok(Receipt::Seen(verdict)) => verdict,
         other => panic!("{customer} {status}: {other:?}"),
@@ -84,9 +89,9 @@ async fn each_engine<F: Future<Output = ()>>(test: impl Fn(Store, Clock) -> F) {
 #[tokio::test]
 async fn a_callback_moves_a_customer_once() {
     each_engine(|store, _| async move {
-        assert_eq!(seen(&store, "C-1", "CREATED").await, Verdict::Moved);
-        assert_eq!(seen(&store, "C-1", "CREATED").await, Verdict::Duplicate);
-        assert_eq!(seen(&store, "C-1", "KYC_PENDING").await, Verdict::Moved);
+        assert_eq!(seen(&store, "C-1", "CREATED").await, CallbackOutcome::Moved);
+        assert_eq!(seen(&store, "C-1", "CREATED").await, CallbackOutcome::Duplicate);
+        assert_eq!(seen(&store, "C-1", "KYC_PENDING").await, CallbackOutcome::Moved);
         let case = store.customer(&id("C-1")).expect("readable").expect("known");
         let customer = case.customer.as_ref().expect("observed");
         assert_eq!((customer.status.name(), customer.visit()), ("KYC_PENDING", 1));
@@ -102,7 +107,7 @@ async fn repeated_duplicates_are_recorded_once_a_minute_and_counted() {
     each_engine(|store, clock| async move {
         seen(&store, "C-1", "CREATED").await;
         for _ in 0..10 {
-            assert_eq!(seen(&store, "C-1", "CREATED").await, Verdict::Duplicate);
+            assert_eq!(seen(&store, "C-1", "CREATED").await, CallbackOutcome::Duplicate);
         }
         assert_eq!(store.timeline(&id("C-1"), None, 100).expect("readable").rows.len(), 2);
         clock.advance_ms(60_000);
@@ -191,7 +196,7 @@ async fn thousands_of_concurrent_commands_are_decided_in_order() {
         for n in 0..40 {
             let customer = format!("C-{n}");
             let rows = store.timeline(&id(&customer), None, 10_000).expect("readable").rows;
-            let moves: Vec<_> = rows.iter().filter(|entry| entry.verdict() == Some(Verdict::Moved)).collect();
+            let moves: Vec<_> = rows.iter().filter(|entry| entry.verdict() == Some(CallbackOutcome::Moved)).collect();
             for pair in moves.windows(2) {
                 let (from, _) = pair[0].edge().expect("edge");
                 let (_, to) = pair[1].edge().expect("edge");
@@ -250,21 +255,24 @@ async fn one_data_directory_serves_one_process() {
 }
 
 /// Stops the writer when it reaches a step for the nth time, like a kill.
-fn stop_at(step: Step, nth: usize) -> Options {
+fn stop_at(step: CommitStep, nth: usize) -> StoreOptions {
     let count = AtomicUsize::new(0);
-    let interrupt = move |at: Step| {
+    let interrupt = move |at: CommitStep| {
         if at == step && count.fetch_add(1, Ordering::SeqCst) == nth {
             return Err(std::io::Error::other("killed"));
         }
         Ok(())
     };
-    Options { interrupt: Some(Arc::new(interrupt)), ..options() }
+    StoreOptions { interrupt: Some(Arc::new(interrupt)), ..options() }
 }
 
 #[tokio::test]
 async fn a_kill_between_any_two_steps_loses_no_acknowledged_callback() {
     const STATUSES: [&str; 3] = ["KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER"];
-    for step in Step::ALL.iter().filter(|step| !matches!(step, Step::Sealed | Step::Joined | Step::Witnessed)) {
+    for step in CommitStep::ALL
+        .iter()
+        .filter(|step| !matches!(step, CommitStep::Sealed | CommitStep::Joined | CommitStep::Witnessed))
+    {
         for nth in [1, 2, 5, 9] {
             let dir = tempfile::tempdir().expect("directory");
             let store = open(dir.path(), &stop_at(*step, nth)).await;
@@ -296,7 +304,7 @@ async fn a_kill_between_any_two_steps_loses_no_acknowledged_callback() {
             // The provider retries, and the callback counts exactly once.
             seen(&store, &who, STATUSES[lost % 3]).await;
             let rows = store.timeline(&id(&who), None, 100).expect("readable").rows;
-            let moves = rows.iter().filter(|entry| entry.verdict() == Some(Verdict::Moved)).count();
+            let moves = rows.iter().filter(|entry| entry.verdict() == Some(CallbackOutcome::Moved)).count();
             let expected = (0..=lost).filter(|n| n % 4 == lost % 4).count();
             assert_eq!(moves, expected, "{step:?} {nth}");
             store.close().await;
@@ -337,14 +345,14 @@ async fn segments_are_sealed_and_timelines_cross_them() {
     let store = open(dir.path(), &options()).await;
     let rows = store.timeline(&id("C-3"), None, 1_000).expect("readable").rows;
     assert_eq!(rows.len(), 300);
-    assert_eq!(rows[299].verdict(), Some(Verdict::Moved));
+    assert_eq!(rows[299].verdict(), Some(CallbackOutcome::Moved));
     store.close().await;
 }
 
 #[tokio::test]
 async fn a_kill_while_a_segment_is_sealed_loses_nothing() {
     let message: Box<str> = "x".repeat(480).into();
-    for step in [Step::Sealed, Step::Joined, Step::Witnessed] {
+    for step in [CommitStep::Sealed, CommitStep::Joined, CommitStep::Witnessed] {
         let dir = tempfile::tempdir().expect("directory");
         let store = open(dir.path(), &stop_at(step, 0)).await;
         let mut answered = 0;
@@ -360,7 +368,7 @@ async fn a_kill_while_a_segment_is_sealed_loses_nothing() {
         let case = store.customer(&id("C-1")).expect("readable").expect("known");
         let message = case.customer.as_ref().and_then(|customer| customer.message.clone()).expect("message");
         assert!(message.starts_with(&format!("{answered} ")), "{step:?}");
-        assert_eq!(seen(&store, "C-1", "FULL_USER").await, Verdict::Moved);
+        assert_eq!(seen(&store, "C-1", "FULL_USER").await, CallbackOutcome::Moved);
         store.close().await;
     }
 }
@@ -547,7 +555,7 @@ async fn a_journal_that_ends_before_a_durable_record_is_refused_even_without_a_v
 #[tokio::test]
 async fn after_a_disk_failure_every_command_is_refused() {
     let dir = tempfile::tempdir().expect("directory");
-    let store = open(dir.path(), &stop_at(Step::Written, 3)).await;
+    let store = open(dir.path(), &stop_at(CommitStep::Written, 3)).await;
     let mut refused = 0;
     for n in 0..10 {
         refused += usize::from(store.submit(callback(&format!("C-{n}"), "CREATED")).await.is_err());
@@ -559,7 +567,7 @@ async fn after_a_disk_failure_every_command_is_refused() {
 #[tokio::test]
 async fn with_too_little_free_space_callbacks_are_refused() {
     let dir = tempfile::tempdir().expect("directory");
-    let store = open(dir.path(), &Options { min_free_bytes: u64::MAX, ..options() }).await;
+    let store = open(dir.path(), &StoreOptions { min_free_bytes: u64::MAX, ..options() }).await;
     while store.trouble().is_none() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
@@ -574,7 +582,7 @@ fn rules() -> Arc<RuleSet> {
                  - {id: done, when: any -> FULL_USER, do: [{tag: done}, {email: sorry}]}\n";
     let files = [("kyc.yaml", rules), ("templates/sorry.en.md", "Subject: Sorry\n\nSorry.\n")];
     let files: Files = files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
-    let context = Context { email: true, locale: "en".to_owned(), ..Context::default() };
+    let context = Environment { email: true, locale: "en".to_owned(), ..Environment::default() };
     Arc::new(RuleSet::compile(&files, &context).set.expect("valid rules"))
 }
 
@@ -598,9 +606,9 @@ async fn jobs_are_ordered_claimed_and_finished_once() {
         assert_eq!((first.len(), second.len()), (3, 2), "each is claimed once");
         assert!(store.claim(&Channel::Email, 10).await.expect("claimed").is_empty());
         assert_eq!(store.figures().running, 5);
-        assert_eq!(store.finish(&first[0], Outcome::Done).await, Ok(Receipt::Recorded));
-        assert_eq!(store.finish(&first[0], Outcome::Done).await, Ok(Receipt::Gone), "it has ended already");
-        let later = Outcome::Retry { error: "451 later".to_owned(), after_ms: None };
+        assert_eq!(store.finish(&first[0], AttemptOutcome::Done).await, Ok(Receipt::Recorded));
+        assert_eq!(store.finish(&first[0], AttemptOutcome::Done).await, Ok(Receipt::Gone), "it has ended already");
+        let later = AttemptOutcome::Retry { error: "451 later".to_owned(), after_ms: None };
         assert_eq!(store.finish(&first[1], later).await, Ok(Receipt::Recorded));
         assert!(store.claim(&Channel::Email, 10).await.expect("claimed").is_empty(), "the delay has not passed");
         clock.advance_ms(10_000);
@@ -608,9 +616,12 @@ async fn jobs_are_ordered_claimed_and_finished_once() {
         assert_eq!((again.len(), again[0].job.fate.attempts), (1, 2));
         assert_eq!(again[0].job.letter, first[1].job.letter, "a repeated attempt sends the same letter");
         let all = store.jobs(&JobFilter::default(), None, 100).await.expect("readable").rows;
-        let states: Vec<State> = all.iter().rev().map(|(_, job)| job.fate.state).collect();
-        assert_eq!(states, [State::Done, State::Running, State::Running, State::Running, State::Running]);
-        let done = JobFilter { state: Some(State::Done), ..JobFilter::default() };
+        let states: Vec<JobState> = all.iter().rev().map(|(_, job)| job.fate.state).collect();
+        assert_eq!(
+            states,
+            [JobState::Done, JobState::Running, JobState::Running, JobState::Running, JobState::Running]
+        );
+        let done = JobFilter { state: Some(JobState::Done), ..JobFilter::default() };
         assert_eq!(store.jobs(&done, None, 100).await.expect("readable").rows.len(), 1);
         let paged = store.jobs(&JobFilter::default(), None, 2).await.expect("readable");
         let next = store.jobs(&JobFilter::default(), paged.next, 100).await.expect("readable");
@@ -630,7 +641,7 @@ async fn attempts_end_after_a_day_and_an_operator_can_retry_the_job() {
             let claimed = store.claim(&Channel::Email, 1).await.expect("claimed");
             if let Some(attempt) = claimed.first() {
                 attempts += 1;
-                let later = Outcome::Retry { error: "421 busy".to_owned(), after_ms: None };
+                let later = AttemptOutcome::Retry { error: "421 busy".to_owned(), after_ms: None };
                 store.finish(attempt, later).await.expect("recorded");
             }
             if store.figures().problem == 1 {
@@ -664,7 +675,7 @@ async fn jobs_rule_sets_and_marks_survive_a_restart_and_a_lost_view() {
         if lost {
             fs::remove_dir_all(dir.path().join("view")).expect("removed");
         }
-        let (store, in_doubt) = Store::open(dir.path(), &options(), Arc::new(Progress::default()))
+        let (store, in_doubt) = Store::open(dir.path(), &options(), Arc::new(OpenProgress::default()))
             .await
             .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(in_doubt, usize::from(!lost), "an attempt had begun");
@@ -673,7 +684,7 @@ async fn jobs_rule_sets_and_marks_survive_a_restart_and_a_lost_view() {
         let tagged = store.customer(&id("C-2")).expect("readable").expect("known");
         assert_eq!(tagged.tags, before.1.as_ref().expect("known").tags);
         let jobs = store.jobs_of(&id("C-1")).expect("readable");
-        assert_eq!((jobs.len(), jobs[0].fate.state, jobs[0].fate.attempts), (1, State::Queued, 1));
+        assert_eq!((jobs.len(), jobs[0].fate.state, jobs[0].fate.attempts), (1, JobState::Queued, 1));
         assert_eq!(jobs[0].order, before.0.as_ref().expect("known").open[0].order);
         store.close().await;
     }
@@ -702,7 +713,7 @@ async fn an_unstable_hour_loses_no_job_and_repeats_only_attempts_in_doubt() {
                 random ^= random << 17;
                 let (customer, job) = (attempt.customer.clone(), attempt.job.id());
                 if !is_up {
-                    let later = Outcome::Retry { error: "421 away".to_owned(), after_ms: None };
+                    let later = AttemptOutcome::Retry { error: "421 away".to_owned(), after_ms: None };
                     store.finish(&attempt, later).await.expect("recorded");
                     continue;
                 }
@@ -712,13 +723,13 @@ async fn an_unstable_hour_loses_no_job_and_repeats_only_attempts_in_doubt() {
                     in_doubt += 1;
                     store.submit(Command::Doubt { customer, job }).await.expect("accepted");
                 } else {
-                    store.finish(&attempt, Outcome::Done).await.expect("recorded");
+                    store.finish(&attempt, AttemptOutcome::Done).await.expect("recorded");
                 }
             }
             clock.advance_ms(60_000);
         }
         let jobs = store.jobs(&JobFilter::default(), None, 1_000).await.expect("readable").rows;
-        assert!(jobs.iter().all(|(_, job)| job.fate.state == State::Done), "no job is lost");
+        assert!(jobs.iter().all(|(_, job)| job.fate.state == JobState::Done), "no job is lost");
         assert_eq!((jobs.len(), taken.len()), (customers, customers), "each with one id");
         let repeated: u32 = taken.values().map(|times| times - 1).sum();
         assert!(in_doubt > 5, "{in_doubt}");

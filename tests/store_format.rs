@@ -12,27 +12,27 @@ use kyc_rules::{
     clock::{Clock, Timestamp},
     decide::{Command, Receipt},
     kyc::{CustomerId, Observation, Source, Status},
-    outbox::{Channel, State},
-    rules::{Context, RuleSet},
+    outbox::{Channel, JobState},
+    rules::{Environment, RuleSet},
     source::Files,
-    store::{JobFilter, OpenError, Options, Progress, SegmentSizes, Store},
+    store::{JobFilter, OpenError, OpenProgress, SegmentSizes, Store, StoreOptions},
 };
 
 const START: Timestamp = Timestamp(1_795_419_000_000);
 const MARKER: &str = "journal/00000000000000000000.jsonl";
 
-fn options() -> Options {
-    Options {
+fn options() -> StoreOptions {
+    StoreOptions {
         clock: Clock::manual(START),
         min_free_bytes: 0,
         view_cache_bytes: 4 << 20,
         segments: SegmentSizes { smallest: 4 << 10, largest: 8 << 10 },
-        ..Options::default()
+        ..StoreOptions::default()
     }
 }
 
 async fn try_open(path: &Path) -> Result<Store, OpenError> {
-    Store::open(path, &options(), Arc::new(Progress::default())).await.map(|(store, _)| store)
+    Store::open(path, &options(), Arc::new(OpenProgress::default())).await.map(|(store, _)| store)
 }
 
 async fn open(path: &Path) -> Store {
@@ -228,7 +228,7 @@ async fn a_different_or_missing_job_key_is_refused() {
 fn some_rules() -> Arc<RuleSet> {
     let rules = "format: 1\nrules:\n  - {id: mark, when: any -> FULL_USER, do: [{tag: done}]}\n";
     let files: Files = [("kyc.yaml".to_owned(), rules.to_owned())].into_iter().collect();
-    Arc::new(RuleSet::compile(&files, &Context::default()).set.expect("valid rules"))
+    Arc::new(RuleSet::compile(&files, &Environment::default()).set.expect("valid rules"))
 }
 
 #[tokio::test]
@@ -266,9 +266,11 @@ async fn check_version_0_1(store: &Store) {
     assert_eq!(store.figures().customers, 12);
     let jobs = store.jobs(&JobFilter::default(), None, 100).await.expect("readable").rows;
     let count = |state| jobs.iter().filter(|(_, job)| job.fate.state == state).count();
-    let counts = [State::Queued, State::Held, State::Running, State::Done, State::Cancelled, State::Problem].map(count);
+    let counts =
+        [JobState::Queued, JobState::Held, JobState::Running, JobState::Done, JobState::Cancelled, JobState::Problem]
+            .map(count);
     assert_eq!(counts, [2, 1, 0, 3, 1, 2], "the running job is in doubt, and waits: {jobs:#?}");
-    let standing = store.standing().borrow().clone();
+    let standing = store.global_state().borrow().clone();
     let paused: Vec<&str> = standing.paused_rules().map(|(rule, _)| rule.as_str()).collect();
     assert_eq!((standing.is_paused(&Channel::Email), &*paused), (true, &["remind-them"][..]));
     for (customer, status) in [("C-1", "FULL_USER"), ("C-2", "SOFT_KYC_FAILED"), ("C-12", "HARD_KYC_FAILED")] {
@@ -318,8 +320,8 @@ async fn opening_a_view_that_does_not_respond_times_out() {
     let conf = dir.path().join("view/conf");
     fs::remove_file(&conf).expect("removed");
     assert!(std::process::Command::new("mkfifo").arg(&conf).status().expect("mkfifo runs").success());
-    let hasty = Options { view_patience: std::time::Duration::from_millis(300), ..options() };
-    match Store::open(dir.path(), &hasty, Arc::new(Progress::default())).await {
+    let hasty = StoreOptions { view_patience: std::time::Duration::from_millis(300), ..options() };
+    match Store::open(dir.path(), &hasty, Arc::new(OpenProgress::default())).await {
         Err(error @ OpenError::Late { .. }) => assert!(error.to_string().contains("view"), "{error}"),
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("the store opened"),
@@ -332,8 +334,10 @@ async fn opening_a_view_that_does_not_respond_times_out() {
 struct Hangs(std::sync::atomic::AtomicBool);
 
 impl kyc_rules::store::DiskObserver for Hangs {
-    fn before(&self, operation: kyc_rules::store::Operation<'_>) -> std::io::Result<()> {
-        while operation == kyc_rules::store::Operation::ApplyView && self.0.load(std::sync::atomic::Ordering::SeqCst) {
+    fn before(&self, operation: kyc_rules::store::DiskOperation<'_>) -> std::io::Result<()> {
+        while operation == kyc_rules::store::DiskOperation::ApplyView
+            && self.0.load(std::sync::atomic::Ordering::SeqCst)
+        {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
         Ok(())
@@ -344,12 +348,12 @@ impl kyc_rules::store::DiskObserver for Hangs {
 async fn a_flush_that_hangs_ends_the_store() {
     let dir = tempfile::tempdir().expect("directory");
     let hangs = Arc::new(Hangs(true.into()));
-    let options = Options {
+    let options = StoreOptions {
         view_patience: std::time::Duration::from_millis(500),
         disk: kyc_rules::store::Disk::observed(Arc::clone(&hangs) as Arc<dyn kyc_rules::store::DiskObserver>),
         ..options()
     };
-    let (store, _) = Store::open(dir.path(), &options, Arc::new(Progress::default())).await.expect("opens");
+    let (store, _) = Store::open(dir.path(), &options, Arc::new(OpenProgress::default())).await.expect("opens");
     let mut nth = 0;
     let refused = loop {
         let receipt = store.submit(Command::Tag { customer: id("C-1"), name: format!("t{nth}").into() }).await;
@@ -377,8 +381,8 @@ async fn opening_without_space_for_its_copy_is_refused_until_there_is_space() {
     let bytes = kyc_rules::store::record::with_checksum(&serde_json::to_vec(&lags).expect("JSON"));
     fs::write(&path, bytes).expect("written");
     let before = content(dir.path());
-    let full = Options { min_free_bytes: u64::MAX, ..options() };
-    match Store::open(dir.path(), &full, Arc::new(Progress::default())).await {
+    let full = StoreOptions { min_free_bytes: u64::MAX, ..options() };
+    match Store::open(dir.path(), &full, Arc::new(OpenProgress::default())).await {
         Err(error @ OpenError::NoRoom { needed_bytes: u64::MAX, .. }) => {
             assert!(error.to_string().contains("free space"), "{error}");
         }

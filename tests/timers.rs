@@ -6,12 +6,12 @@ use std::{sync::Arc, time::Duration};
 
 use kyc_rules::{
     clock::{Clock, Timestamp},
-    decide::{Act, Command, Receipt},
+    decide::{Command, Control, Receipt},
     kyc::{Codes, CustomerId, Observation, Processing, Source, Status},
-    rules::{Context, RuleId, RuleSet, Stay},
+    rules::{Environment, RuleId, RuleSet, TimerState},
     source::Files,
-    store::{Options, Overdue, Progress, Store},
-    timers::Timers,
+    store::{OpenProgress, Overdue, Store, StoreOptions},
+    timers::TimerLoop,
 };
 use serde_json::{Value, json};
 use support::service::Shop;
@@ -126,16 +126,19 @@ fn rules(text: &str) -> Arc<RuleSet> {
     let text = format!("format: 1\nrules:\n{text}");
     let files = [("kyc.yaml", &*text), ("templates/hello.en.md", "Subject: Hello\n\nHello.\n")];
     let files: Files = files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
-    let context = Context { email: true, locale: "en".to_owned(), ..Context::default() };
+    let context = Environment { email: true, locale: "en".to_owned(), ..Environment::default() };
     Arc::new(RuleSet::compile(&files, &context).set.expect("right rules"))
 }
 
-fn options(clock: &Clock) -> Options {
-    Options { clock: clock.clone(), min_free_bytes: 0, view_cache_bytes: 4 << 20, ..Options::default() }
+fn options(clock: &Clock) -> StoreOptions {
+    StoreOptions { clock: clock.clone(), min_free_bytes: 0, view_cache_bytes: 4 << 20, ..StoreOptions::default() }
 }
 
 async fn open(dir: &std::path::Path, clock: &Clock) -> Store {
-    Store::open(dir, &options(clock), Arc::new(Progress::default())).await.unwrap_or_else(|error| panic!("{error}")).0
+    Store::open(dir, &options(clock), Arc::new(OpenProgress::default()))
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
+        .0
 }
 
 async fn callback(store: &Store, customer: &str, status: Status) {
@@ -146,7 +149,7 @@ async fn callback(store: &Store, customer: &str, status: Status) {
 /// Runs the loop that proposes timers for a moment.
 async fn let_timers_run(store: &Store, clock: &Clock) {
     let (stop, stopped) = watch::channel(false);
-    let timers = tokio::spawn(Timers::new(store.clone(), clock.clone(), None, None).run(stopped));
+    let timers = tokio::spawn(TimerLoop::new(store.clone(), clock.clone(), None, None).run(stopped));
     tokio::time::sleep(Duration::from_millis(400)).await;
     stop.send(true).expect("runs");
     timers.await.expect("ended");
@@ -174,7 +177,7 @@ async fn every_engine_finds_overdue_customers() {
         }
         callback(&store, "C-3", Status::KycPending).await;
         let of = Overdue {
-            stay: Stay::Status(Status::PendingKycData),
+            stay: TimerState::Status(Status::PendingKycData),
             after_ms: 48 * HOUR,
             entered_after: START,
             entered_until: START.plus_ms(5 * HOUR),
@@ -204,10 +207,10 @@ async fn live_timers_and_pauses_survive_a_restart_and_a_lost_view() {
     );
     let store = open(dir.path(), &clock).await;
     store.activate(Arc::clone(&set)).await.expect("taken");
-    store.govern(Act::PauseRule(RuleId::new("b").expect("id"))).await.expect("taken");
-    let again = store.govern(Act::PauseRule(RuleId::new("b").expect("id"))).await;
+    store.control(Control::PauseRule(RuleId::new("b").expect("id"))).await.expect("taken");
+    let again = store.control(Control::PauseRule(RuleId::new("b").expect("id"))).await;
     assert_eq!(again, Ok(Receipt::Unchanged));
-    let before = store.standing().borrow().clone();
+    let before = store.global_state().borrow().clone();
     assert_eq!(before.timers().count(), 1);
     store.close().await;
     for lost in [false, true] {
@@ -216,9 +219,9 @@ async fn live_timers_and_pauses_survive_a_restart_and_a_lost_view() {
         }
         clock.advance_ms(HOUR);
         let store = open(dir.path(), &clock).await;
-        assert_eq!(**store.standing().borrow(), *before, "view lost: {lost}");
+        assert_eq!(**store.global_state().borrow(), *before, "view lost: {lost}");
         store.activate(Arc::clone(&set)).await.expect("taken");
-        assert_eq!(**store.standing().borrow(), *before, "activating the same rules again changes nothing");
+        assert_eq!(**store.global_state().borrow(), *before, "activating the same rules again changes nothing");
         store.close().await;
     }
 }
@@ -267,8 +270,8 @@ async fn a_restart_does_not_end_the_hold_after_a_clock_jump() {
     let clock = last.in_new_process();
     let store = open(dir.path(), &clock).await;
     store.activate(set).await.expect("taken");
-    assert_eq!(store.govern(Act::AcceptClock).await, Ok(Receipt::Recorded));
-    assert_eq!(store.govern(Act::AcceptClock).await, Ok(Receipt::Unchanged));
+    assert_eq!(store.control(Control::AcceptClock).await, Ok(Receipt::Recorded));
+    assert_eq!(store.control(Control::AcceptClock).await, Ok(Receipt::Unchanged));
     let_timers_run(&store, &clock).await;
     assert_eq!(fired(&store, "C-1"), 1);
     store.close().await;

@@ -10,11 +10,11 @@ use std::{
 };
 
 use kyc_rules::{
-    actions::webhook::{Key, Keys, Webhook},
+    actions::webhook::{SigningKey, SigningKeys, WebhookTarget},
     clock::Timestamp,
     kyc::CustomerId,
-    outbound::{Client, Lookup, Reach, Request, Target},
-    outbox::{Job, Outcome, Trouble},
+    outbound::{AddressLookup, ClientOptions, HttpClient, HttpRequest, TargetUrl},
+    outbox::{AttemptOutcome, Job, ProblemKind},
 };
 use serde_json::{Value, json};
 use support::{
@@ -27,15 +27,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const RULES: &str = "  - {id: told, when: any -> any, do: [{webhook: {to: shop, event: kyc.changed}}]}\n";
 const KEY: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-fn reach() -> Reach {
-    Reach { private: true, timeout: Duration::from_millis(600), ..Reach::default() }
+fn reach() -> ClientOptions {
+    ClientOptions { private: true, timeout: Duration::from_millis(600), ..ClientOptions::default() }
 }
 
-fn webhook(url: &str, reach: Reach) -> Webhook {
-    Webhook {
-        client: Client::new(reach).expect("a client"),
-        target: Target::parse(url).expect("a target"),
-        keys: Keys(vec![Key::parse(KEY).expect("a key")]),
+fn webhook(url: &str, reach: ClientOptions) -> WebhookTarget {
+    WebhookTarget {
+        client: HttpClient::new(reach).expect("a client"),
+        target: TargetUrl::parse(url).expect("a target"),
+        keys: SigningKeys(vec![SigningKey::parse(KEY).expect("a key")]),
     }
 }
 
@@ -48,36 +48,41 @@ fn job() -> Job {
     serde_json::from_value(order).expect("a job")
 }
 
-async fn sent(webhook: &Webhook) -> Outcome {
+async fn sent(webhook: &WebhookTarget) -> AttemptOutcome {
     let customer = CustomerId::new("C-1").expect("id");
     webhook.send(&customer, &job(), Timestamp(1_795_419_000_999)).await.outcome
 }
 
-async fn answered(reply: Reply) -> Outcome {
+async fn answered(reply: Reply) -> AttemptOutcome {
     let server = HookServer::scripted(&[reply]).await;
     sent(&webhook(&server.url("/hooks/secret-path?token=abcdefgh"), reach())).await
 }
 
-fn error(outcome: &Outcome) -> &str {
+fn error(outcome: &AttemptOutcome) -> &str {
     match outcome {
-        Outcome::Done => "",
-        Outcome::Retry { error, .. } | Outcome::Deferred { error } | Outcome::Failed { error, .. } => error,
+        AttemptOutcome::Done => "",
+        AttemptOutcome::Retry { error, .. }
+        | AttemptOutcome::Deferred { error }
+        | AttemptOutcome::Failed { error, .. } => error,
     }
 }
 
 #[tokio::test]
 async fn every_status_has_the_outcome_of_the_table() {
     for status in [200, 201, 202, 204] {
-        assert_eq!(answered(Reply::Status(status)).await, Outcome::Done, "{status}");
+        assert_eq!(answered(Reply::Status(status)).await, AttemptOutcome::Done, "{status}");
     }
     for status in [408, 425, 429, 500, 502, 503, 504] {
         let outcome = answered(Reply::Status(status)).await;
-        assert!(matches!(outcome, Outcome::Retry { after_ms: None, .. }), "{status}: {outcome:?}");
+        assert!(matches!(outcome, AttemptOutcome::Retry { after_ms: None, .. }), "{status}: {outcome:?}");
         assert!(error(&outcome).contains(&format!("answered {status}")), "{outcome:?}");
     }
     for status in [301, 302, 303, 307, 308, 400, 401, 403, 404, 410, 413, 422] {
         let outcome = answered(Reply::Status(status)).await;
-        assert!(matches!(outcome, Outcome::Failed { trouble: Trouble::Refused, .. }), "{status}: {outcome:?}");
+        assert!(
+            matches!(outcome, AttemptOutcome::Failed { trouble: ProblemKind::Refused, .. }),
+            "{status}: {outcome:?}"
+        );
     }
 }
 
@@ -85,7 +90,7 @@ async fn every_status_has_the_outcome_of_the_table() {
 async fn retry_after_sets_the_time_of_the_retry() {
     for (said, ms) in [("17", 17_000), ("999999", 86_400_000), ("Mon, 23 Nov 2026 07:31:00 GMT", 59_001)] {
         let reply = Reply::Say(429, format!("Retry-After: {said}\r\n"), "slow down".to_owned());
-        let Outcome::Retry { error, after_ms } = answered(reply).await else { panic!("{said}") };
+        let AttemptOutcome::Retry { error, after_ms } = answered(reply).await else { panic!("{said}") };
         assert_eq!(after_ms, Some(ms), "{said}");
         assert!(error.ends_with("answered 429 Too Many Requests: slow down"), "{error}");
     }
@@ -105,18 +110,22 @@ async fn a_server_that_hangs_or_closes_costs_one_attempt_and_a_bounded_time() {
     for reply in [Reply::Hang, Reply::Drop, Reply::DropMidBody(503), Reply::Endless(500)] {
         let begun = Instant::now();
         let outcome = answered(reply.clone()).await;
-        assert!(matches!(outcome, Outcome::Retry { .. }), "{reply:?}: {outcome:?}");
+        assert!(matches!(outcome, AttemptOutcome::Retry { .. }), "{reply:?}: {outcome:?}");
         assert!(begun.elapsed() < Duration::from_secs(3), "{reply:?}");
         assert!(error(&outcome).len() < 600, "{outcome:?}");
     }
     let outcome = answered(Reply::Hang).await;
     assert!(error(&outcome).ends_with(": no answer within 600ms"), "{outcome:?}");
     for reply in [Reply::DropMidBody(200), Reply::Endless(200)] {
-        assert_eq!(answered(reply).await, Outcome::Done, "a status of success counts even if the body is incomplete");
+        assert_eq!(
+            answered(reply).await,
+            AttemptOutcome::Done,
+            "a status of success counts even if the body is incomplete"
+        );
     }
     let nobody = sent(&webhook("http://127.0.0.1:1/", reach())).await;
     assert_eq!(error(&nobody), "127.0.0.1:1: nothing answers on this port");
-    assert!(matches!(nobody, Outcome::Retry { .. }));
+    assert!(matches!(nobody, AttemptOutcome::Retry { .. }));
 }
 
 #[tokio::test]
@@ -133,16 +142,16 @@ async fn only_a_certificate_that_this_machine_trusts_is_accepted() {
     let certificate = Certificate::for_name("localhost");
     let server = HookServer::with(&[], Some(&certificate)).await;
     let url = format!("https://localhost:{}/", server.address.port());
-    let trusting = Reach { extra_roots: vec![certificate.pem.clone()], ..reach() };
-    assert_eq!(sent(&webhook(&url, trusting.clone())).await, Outcome::Done);
+    let trusting = ClientOptions { extra_roots: vec![certificate.pem.clone()], ..reach() };
+    assert_eq!(sent(&webhook(&url, trusting.clone())).await, AttemptOutcome::Done);
     let stranger = sent(&webhook(&url, reach())).await;
     assert!(error(&stranger).contains("it is self-signed and not trusted here"), "{stranger:?}");
     let other = Certificate::for_name("shop.example");
     let server = HookServer::with(&[], Some(&other)).await;
-    let trusting = Reach { extra_roots: vec![other.pem.clone()], ..reach() };
+    let trusting = ClientOptions { extra_roots: vec![other.pem.clone()], ..reach() };
     let mismatch = sent(&webhook(&format!("https://localhost:{}/", server.address.port()), trusting)).await;
     assert!(error(&mismatch).contains("it is for another host name"), "{mismatch:?}");
-    assert!(matches!(mismatch, Outcome::Retry { .. }));
+    assert!(matches!(mismatch, AttemptOutcome::Retry { .. }));
     assert_eq!(server.calls(), []);
 }
 
@@ -150,29 +159,33 @@ async fn only_a_certificate_that_this_machine_trusts_is_accepted() {
 async fn nothing_is_sent_to_a_private_address_without_permission() {
     let server = HookServer::start().await;
     let port = server.address.port();
-    let public = || Reach { private: false, ..reach() };
+    let public = || ClientOptions { private: false, ..reach() };
     for host in ["127.0.0.1", "0x7f.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "10.0.0.1"] {
         let outcome = sent(&webhook(&format!("http://{host}:{port}/"), public())).await;
-        assert!(matches!(outcome, Outcome::Failed { trouble: Trouble::Refused, .. }), "{host}: {outcome:?}");
+        assert!(matches!(outcome, AttemptOutcome::Failed { trouble: ProblemKind::Refused, .. }), "{host}: {outcome:?}");
         assert!(error(&outcome).contains("`private: true`"), "{outcome:?}");
     }
     // A name that resolves to such addresses only is refused, too.
     let named = sent(&webhook(&format!("http://localhost:{port}/"), public())).await;
-    assert!(matches!(named, Outcome::Failed { trouble: Trouble::Refused, .. }), "{named:?}");
+    assert!(matches!(named, AttemptOutcome::Failed { trouble: ProblemKind::Refused, .. }), "{named:?}");
     assert!(error(&named).contains("which is this machine itself"), "{named:?}");
-    let lookup: Lookup = Arc::new(|name| {
+    let lookup: AddressLookup = Arc::new(|name| {
         assert_eq!(name, "shop.example");
         Box::pin(async { Ok(vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([169, 254, 169, 254])]) })
     });
     let url = format!("http://shop.example:{port}/");
-    let rebound = sent(&webhook(&url, Reach { lookup: Some(Arc::clone(&lookup)), ..public() })).await;
-    assert!(matches!(rebound, Outcome::Failed { trouble: Trouble::Refused, .. }), "{rebound:?}");
+    let rebound = sent(&webhook(&url, ClientOptions { lookup: Some(Arc::clone(&lookup)), ..public() })).await;
+    assert!(matches!(rebound, AttemptOutcome::Failed { trouble: ProblemKind::Refused, .. }), "{rebound:?}");
     assert!(
         error(&rebound).starts_with(&format!("shop.example:{port}: the name resolves to 127.0.0.1")),
         "{rebound:?}"
     );
     assert_eq!(server.connections(), 0);
-    assert_eq!(sent(&webhook(&url, Reach { lookup: Some(lookup), ..reach() })).await, Outcome::Done, "it is permitted");
+    assert_eq!(
+        sent(&webhook(&url, ClientOptions { lookup: Some(lookup), ..reach() })).await,
+        AttemptOutcome::Done,
+        "it is permitted"
+    );
     assert_eq!(server.calls().len(), 1);
 }
 
@@ -357,12 +370,12 @@ async fn a_private_address_in_the_configuration_becomes_a_problem_that_says_what
 async fn a_port_that_accepts_connections_without_tls_is_distinguished_from_a_closed_one() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = silent.local_addr().expect("an address");
-    let quick = || Reach { connect_timeout: Duration::from_millis(200), ..reach() };
+    let quick = || ClientOptions { connect_timeout: Duration::from_millis(200), ..reach() };
     let said = format!("{address}: connected, but no TLS within 200ms (try http:// instead of https://)");
     let outcome = sent(&webhook(&format!("https://{address}/"), quick())).await;
     assert_eq!(error(&outcome), said);
-    let target = Target::parse(&format!("https://{address}/")).expect("a target");
-    let failure = Client::new(quick()).expect("a client").connect(&target).await.expect_err("no TLS");
+    let target = TargetUrl::parse(&format!("https://{address}/")).expect("a target");
+    let failure = HttpClient::new(quick()).expect("a client").connect(&target).await.expect_err("no TLS");
     assert_eq!(failure.text, said);
 }
 
@@ -390,9 +403,9 @@ async fn plain_target(unasked: &'static [u8]) -> (String, Arc<Mutex<Vec<usize>>>
     (url, shown)
 }
 
-async fn requested(url: &str, client: &Client, seen: &Mutex<Vec<usize>>, count: usize) {
-    let request = Request { method: http::Method::GET, headers: http::HeaderMap::new(), body: bytes::Bytes::new() };
-    let answer = client.send(&Target::parse(url).expect("a target"), request).await.expect("an answer");
+async fn requested(url: &str, client: &HttpClient, seen: &Mutex<Vec<usize>>, count: usize) {
+    let request = HttpRequest { method: http::Method::GET, headers: http::HeaderMap::new(), body: bytes::Bytes::new() };
+    let answer = client.send(&TargetUrl::parse(url).expect("a target"), request).await.expect("an answer");
     assert_eq!(answer.status, 204, "its own response");
     while seen.lock().expect("requests").len() < count {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -404,7 +417,7 @@ async fn requested(url: &str, client: &Client, seen: &Mutex<Vec<usize>>, count: 
 #[tokio::test]
 async fn data_that_was_not_requested_is_not_the_next_response() {
     let (url, seen) = plain_target(b"HTTP/1.1 500 Never\r\ncontent-length: 0\r\n\r\n").await;
-    let client = Client::new(reach()).expect("a client");
+    let client = HttpClient::new(reach()).expect("a client");
     for count in 1..=3 {
         requested(&url, &client, &seen, count).await;
     }
@@ -413,10 +426,10 @@ async fn data_that_was_not_requested_is_not_the_next_response() {
 
 #[tokio::test]
 async fn a_connection_is_reused_up_to_its_maximum_age() {
-    assert_eq!(Reach::default().max_age, Duration::from_secs(120));
+    assert_eq!(ClientOptions::default().max_age, Duration::from_secs(120));
     let (url, seen) = plain_target(b"").await;
     let max_age = Duration::from_secs(2);
-    let client = Client::new(Reach { max_age, ..reach() }).expect("a client");
+    let client = HttpClient::new(ClientOptions { max_age, ..reach() }).expect("a client");
     let began = Instant::now();
     requested(&url, &client, &seen, 1).await;
     requested(&url, &client, &seen, 2).await;

@@ -11,8 +11,8 @@ use http::{StatusCode, header::RETRY_AFTER};
 use super::{SAID_CHARS, one_line};
 use crate::{
     clock::Timestamp,
-    outbound::{Answer, Failure, FailureKind, Target},
-    outbox::{Outcome, Trouble},
+    outbound::{HttpAnswer, HttpFailure, HttpFailureKind, TargetUrl},
+    outbox::{AttemptOutcome, ProblemKind},
 };
 
 /// The longest delay that a server can ask for.
@@ -21,24 +21,24 @@ const LONGEST_WAIT_MS: i64 = 24 * 3_600_000;
 /// How an attempt ended, and the text for the log. They differ because a response may repeat what was sent, and more
 /// people read the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
-    pub outcome: Outcome,
+pub struct AttemptEnd {
+    pub outcome: AttemptOutcome,
     pub log: String,
 }
 
-impl Ended {
+impl AttemptEnd {
     pub fn done() -> Self {
-        Self { outcome: Outcome::Done, log: String::new() }
+        Self { outcome: AttemptOutcome::Done, log: String::new() }
     }
 
-    pub fn failed(trouble: Trouble, error: impl Into<String>) -> Self {
+    pub fn failed(trouble: ProblemKind, error: impl Into<String>) -> Self {
         let error = error.into();
-        Self { log: error.clone(), outcome: Outcome::Failed { trouble, error } }
+        Self { log: error.clone(), outcome: AttemptOutcome::Failed { trouble, error } }
     }
 
     /// Sets the delay before the retry to `wait_ms` if that is longer.
     pub fn not_before(mut self, wait_ms: Option<i64>) -> Self {
-        if let (Outcome::Retry { after_ms, .. }, Some(wait_ms)) = (&mut self.outcome, wait_ms) {
+        if let (AttemptOutcome::Retry { after_ms, .. }, Some(wait_ms)) = (&mut self.outcome, wait_ms) {
             *after_ms = Some(after_ms.unwrap_or(0).max(wait_ms.clamp(0, LONGEST_WAIT_MS)));
         }
         self
@@ -46,35 +46,40 @@ impl Ended {
 }
 
 /// Maps the response, or its absence, to the outcome of the attempt.
-pub fn ended(target: &Target, answer: &Result<Answer, Failure>, now: Timestamp) -> Ended {
+pub fn attempt_end(target: &TargetUrl, answer: &Result<HttpAnswer, HttpFailure>, now: Timestamp) -> AttemptEnd {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(Failure { kind: FailureKind::Unfit, text }) => return Ended::failed(Trouble::Refused, text),
-        Err(Failure { kind: FailureKind::Unreachable, text }) => {
-            return Ended { log: text.clone(), outcome: Outcome::Retry { error: text.clone(), after_ms: None } };
+        Err(HttpFailure { kind: HttpFailureKind::Unfit, text }) => {
+            return AttemptEnd::failed(ProblemKind::Refused, text);
+        }
+        Err(HttpFailure { kind: HttpFailureKind::Unreachable, text }) => {
+            return AttemptEnd {
+                log: text.clone(),
+                outcome: AttemptOutcome::Retry { error: text.clone(), after_ms: None },
+            };
         }
     };
     if answer.status.is_success() {
-        return Ended::done();
+        return AttemptEnd::done();
     }
     let log = format!("{target} answered {}", answer.status);
-    let error = match said(target, answer) {
+    let error = match log_text(target, answer) {
         Some(said) => format!("{log}: {said}"),
         None if answer.status.is_redirection() => format!("{log}; redirects are not followed"),
         None => log.clone(),
     };
     let outcome = match is_passing(answer.status) {
-        true => Outcome::Retry { error, after_ms: retry_after_ms(answer, now) },
-        false => Outcome::Failed { trouble: Trouble::Refused, error },
+        true => AttemptOutcome::Retry { error, after_ms: retry_after_ms(answer, now) },
+        false => AttemptOutcome::Failed { trouble: ProblemKind::Refused, error },
     };
-    Ended { outcome, log }
+    AttemptEnd { outcome, log }
 }
 
 /// The outcome of an attempt that the server deferred in its own format.
-pub fn put_off(target: &Target, answer: &Answer) -> Ended {
+pub fn deferred(target: &TargetUrl, answer: &HttpAnswer) -> AttemptEnd {
     let log = format!("{target} has deferred it");
-    let error = said(target, answer).map_or_else(|| log.clone(), |said| format!("{log}: {said}"));
-    Ended { outcome: Outcome::Retry { error, after_ms: None }, log }
+    let error = log_text(target, answer).map_or_else(|| log.clone(), |said| format!("{log}: {said}"));
+    AttemptEnd { outcome: AttemptOutcome::Retry { error, after_ms: None }, log }
 }
 
 fn is_passing(status: StatusCode) -> bool {
@@ -83,13 +88,13 @@ fn is_passing(status: StatusCode) -> bool {
 }
 
 /// The beginning of the response body, in one line.
-fn said(target: &Target, answer: &Answer) -> Option<String> {
-    let said = target.blotted(&String::from_utf8_lossy(&answer.body));
+fn log_text(target: &TargetUrl, answer: &HttpAnswer) -> Option<String> {
+    let said = target.redacted(&String::from_utf8_lossy(&answer.body));
     Some(one_line(&said, SAID_CHARS)).filter(|said| !said.is_empty())
 }
 
 /// Parses `Retry-After`: seconds, or a date.
-fn retry_after_ms(answer: &Answer, now: Timestamp) -> Option<i64> {
+fn retry_after_ms(answer: &HttpAnswer, now: Timestamp) -> Option<i64> {
     let text = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let ms = match text.parse::<u32>() {
         Ok(seconds) => i64::from(seconds) * 1000,
@@ -108,40 +113,40 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     use super::*;
-    use crate::outbound::End;
+    use crate::outbound::BodyEnd;
 
-    fn answer(status: u16, retry_after: Option<&str>) -> Answer {
+    fn answer(status: u16, retry_after: Option<&str>) -> HttpAnswer {
         let mut headers = HeaderMap::new();
         if let Some(text) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from_str(text).expect("a value"));
         }
-        Answer {
+        HttpAnswer {
             status: StatusCode::from_u16(status).expect("a status"),
             headers,
             body: b"so\nit  is".to_vec(),
-            end: End::Whole,
+            end: BodyEnd::Whole,
         }
     }
 
-    fn outcome(status: u16, retry_after: Option<&str>) -> Outcome {
-        let target = Target::parse("https://shop.example/hooks").expect("a target");
+    fn outcome(status: u16, retry_after: Option<&str>) -> AttemptOutcome {
+        let target = TargetUrl::parse("https://shop.example/hooks").expect("a target");
         let now = Timestamp(784_111_777_000 - 60_000);
-        ended(&target, &Ok(answer(status, retry_after)), now).outcome
+        attempt_end(&target, &Ok(answer(status, retry_after)), now).outcome
     }
 
     #[test]
     fn every_status_has_its_outcome() {
         for status in [200, 201, 202, 204, 299] {
-            assert_eq!(outcome(status, None), Outcome::Done, "{status}");
+            assert_eq!(outcome(status, None), AttemptOutcome::Done, "{status}");
         }
         for status in [408, 425, 429, 500, 502, 503, 504, 599] {
-            assert!(matches!(outcome(status, None), Outcome::Retry { after_ms: None, .. }), "{status}");
+            assert!(matches!(outcome(status, None), AttemptOutcome::Retry { after_ms: None, .. }), "{status}");
         }
         for status in [301, 302, 307, 400, 401, 403, 404, 410, 422, 451] {
             let outcome = outcome(status, None);
-            assert!(matches!(outcome, Outcome::Failed { trouble: Trouble::Refused, .. }), "{status}");
+            assert!(matches!(outcome, AttemptOutcome::Failed { trouble: ProblemKind::Refused, .. }), "{status}");
         }
-        let Outcome::Failed { error, .. } = outcome(410, None) else { panic!("refused") };
+        let AttemptOutcome::Failed { error, .. } = outcome(410, None) else { panic!("refused") };
         assert_eq!(error, "shop.example answered 410 Gone: so it is");
     }
 
@@ -162,7 +167,7 @@ mod tests {
             ("-5", None),
         ] {
             for status in [429, 503] {
-                let Outcome::Retry { after_ms, .. } = outcome(status, Some(text)) else { panic!("{text}") };
+                let AttemptOutcome::Retry { after_ms, .. } = outcome(status, Some(text)) else { panic!("{text}") };
                 assert_eq!(after_ms, ms, "{text}");
             }
         }

@@ -19,15 +19,15 @@ use crate::{
     clock::Clock,
     config::Config,
     decide::Policy,
-    directory::{Lookups, Settler, Shop},
+    directory::{ContactFetcher, ShopApi, WaitingCallbacksWorker},
     dispatch::Dispatcher,
-    house::House,
-    provider::{Api, Asker, PatienceWatch, Reconcile},
-    rulebook::{Marker, Reload, Rulebook},
-    rules_dir::Watch,
-    store::{Options, Progress, Recorder, Store},
+    house::Services,
+    provider::{ConfirmationWorker, ProviderApi, ReconcileIntervals, UnansweredWatch},
+    rulebook::{JudgingMarker, ReloadResult, Rulebook},
+    rules_dir::DirectoryWatch,
+    store::{OpenProgress, Recorder, Store, StoreOptions},
     telemetry::Metrics,
-    timers::Timers,
+    timers::TimerLoop,
     ways,
 };
 
@@ -35,20 +35,20 @@ use crate::{
 const FIRST_JUDGEMENT: Duration = Duration::from_secs(10);
 
 /// Everything that is needed to open the store, the rules and the workers.
-pub struct Engine {
+pub struct Startup {
     pub config: Config,
     pub clock: Clock,
     pub recorder: Option<Recorder>,
-    pub house: Arc<House>,
+    pub house: Arc<Services>,
     pub metrics: Arc<Metrics>,
-    pub ways: Vec<ways::Open>,
+    pub ways: Vec<ways::ChannelSetup>,
     /// The client of the merchant's directory, and how long its answers stay fresh, in milliseconds.
-    pub shop: Option<(Shop, i64)>,
-    pub marker: Marker,
+    pub shop: Option<(ShopApi, i64)>,
+    pub marker: JudgingMarker,
 }
 
 /// The open store and rules, and the running workers.
-pub struct Running {
+pub struct RunningServices {
     store: Store,
     /// Workers, timers, and requests to the provider's API.
     tasks: JoinSet<()>,
@@ -57,8 +57,8 @@ pub struct Running {
     stop: watch::Sender<bool>,
 }
 
-impl Engine {
-    pub async fn open(mut self) -> Result<Running, AppError> {
+impl Startup {
+    pub async fn open(mut self) -> Result<RunningServices, AppError> {
         let options = self.options();
         let data = data_dir(&self.config)?.to_owned();
         let progress = Arc::clone(&self.house.progress);
@@ -74,7 +74,7 @@ impl Engine {
             self.metrics.in_doubt(in_doubt);
         }
         // Starts watching before the rules are read, so that a file saved meanwhile counts as a change.
-        let watch = Watch::new(&self.config.rules);
+        let watch = DirectoryWatch::new(&self.config.rules);
         let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.metrics));
         let reading = reading(&self.config, self.marker.clone());
         let start =
@@ -90,10 +90,10 @@ impl Engine {
         let (begun, first) = oneshot::channel();
         let reloader = tokio::spawn(reload_on_change(watch, Arc::clone(&rulebook), begun));
         let lookups = self.shop.take().map(|(shop, cache_ms)| {
-            Arc::new(Lookups::new(shop, cache_ms, store.clone(), self.clock.clone(), Arc::clone(&self.metrics)))
+            Arc::new(ContactFetcher::new(shop, cache_ms, store.clone(), self.clock.clone(), Arc::clone(&self.metrics)))
         });
         let asker = self.asker(lookups.clone(), &store)?;
-        let timers = Timers::new(store.clone(), self.clock.clone(), asker.clone(), lookups.clone());
+        let timers = TimerLoop::new(store.clone(), self.clock.clone(), asker.clone(), lookups.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(timers.run(stopped.clone()));
         if let Some(lookups) = &lookups {
@@ -102,7 +102,7 @@ impl Engine {
         if let Some(asker) = &asker {
             tasks.spawn(Arc::clone(asker).run(stopped.clone()));
             let provider = &self.config.provider;
-            let reconcile = Reconcile { open: provider.reconcile, settled: provider.reconcile_final };
+            let reconcile = ReconcileIntervals { open: provider.reconcile, settled: provider.reconcile_final };
             tasks.spawn(reconcile.run(Arc::clone(asker), store.clone(), self.clock.clone(), stopped.clone()));
         } else {
             let waiting = store.figures().asked_about;
@@ -112,10 +112,11 @@ impl Engine {
                     "callbacks wait for confirmation, but `provider.api_key` is not set: they are accepted as is"
                 );
             }
-            let settler = Settler { store: store.clone(), clock: self.clock.clone(), lookups: lookups.clone() };
+            let settler =
+                WaitingCallbacksWorker { store: store.clone(), clock: self.clock.clone(), lookups: lookups.clone() };
             tasks.spawn(settler.run(stopped.clone()));
         }
-        let patience = PatienceWatch {
+        let patience = UnansweredWatch {
             store: store.clone(),
             clock: self.clock.clone(),
             asker: asker.clone(),
@@ -124,7 +125,7 @@ impl Engine {
         };
         tasks.spawn(patience.run(stopped.clone()));
         for channel in store.channels_waited_for() {
-            if !ways::channels(&self.config).contains(&channel) {
+            if !ways::set_up(&self.config).contains(&channel) {
                 tracing::warn!(%channel, "jobs wait for a channel that is not configured; see `kyc-rules problems`");
             }
         }
@@ -137,12 +138,12 @@ impl Engine {
         self.house.open(store.clone(), Arc::clone(&rulebook), asker, lookups);
         self.house.progress.wait_for(None);
         tracing::info!(data = %data.display(), customers = store.figures().customers, "accepting callbacks");
-        Ok(Running { store, tasks, reloader, rulebook, stop })
+        Ok(RunningServices { store, tasks, reloader, rulebook, stop })
     }
 
-    fn options(&self) -> Options {
+    fn options(&self) -> StoreOptions {
         let (metrics, recorder) = (Arc::clone(&self.metrics), self.recorder.clone());
-        Options {
+        StoreOptions {
             clock: self.clock.clone(),
             policy: Policy::of(&self.config),
             brakes: ways::brakes(&self.config),
@@ -154,22 +155,32 @@ impl Engine {
                     recorder(header, effects);
                 }
             })),
-            ..Options::default()
+            ..StoreOptions::default()
         }
     }
 
     /// The client of the provider's API, if an API key is configured.
-    fn asker(&self, lookups: Option<Arc<Lookups>>, store: &Store) -> Result<Option<Arc<Asker>>, AppError> {
+    fn asker(
+        &self,
+        lookups: Option<Arc<ContactFetcher>>,
+        store: &Store,
+    ) -> Result<Option<Arc<ConfirmationWorker>>, AppError> {
         let provider = &self.config.provider;
         let Some(key) = &provider.api_key else { return Ok(None) };
-        let api = Api::new(provider.api.clone(), key).map_err(AppError::Config)?;
-        Ok(Some(Arc::new(Asker::new(api, lookups, store.clone(), self.clock.clone(), Arc::clone(&self.metrics)))))
+        let api = ProviderApi::new(provider.api.clone(), key).map_err(AppError::Config)?;
+        Ok(Some(Arc::new(ConfirmationWorker::new(
+            api,
+            lookups,
+            store.clone(),
+            self.clock.clone(),
+            Arc::clone(&self.metrics),
+        ))))
     }
 
     /// Returns one dispatcher for each open channel.
     fn dispatchers(&mut self, store: &Store, rulebook: &Arc<Rulebook>) -> Vec<Dispatcher> {
         let ways = std::mem::take(&mut self.ways).into_iter();
-        ways.map(|ways::Open { channel, workers, way }| Dispatcher {
+        ways.map(|ways::ChannelSetup { channel, workers, way }| Dispatcher {
             channel,
             workers,
             way,
@@ -182,7 +193,7 @@ impl Engine {
     }
 }
 
-impl Running {
+impl RunningServices {
     pub async fn stop(mut self) {
         self.reloader.abort();
         self.rulebook.stop();
@@ -199,7 +210,7 @@ impl Running {
 }
 
 /// Reports progress while the view is rebuilt: as a progress bar on a terminal, otherwise in the log.
-async fn tell_progress(progress: Arc<Progress>) {
+async fn tell_progress(progress: Arc<OpenProgress>) {
     let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(0));
     let style = ProgressStyle::with_template("rebuilding the view {wide_bar} {pos}/{len} records, {eta} left");
     let bar = bar.zip(style.ok()).map(|(bar, style)| bar.with_style(style));
@@ -219,12 +230,12 @@ async fn tell_progress(progress: Arc<Progress>) {
 }
 
 /// Checks the files once, then reloads the rules whenever their directory changes or the process receives SIGHUP.
-async fn reload_on_change(mut watch: Watch, rulebook: Arc<Rulebook>, begun: oneshot::Sender<()>) {
+async fn reload_on_change(mut watch: DirectoryWatch, rulebook: Arc<Rulebook>, begun: oneshot::Sender<()>) {
     let mut hangups = signal(SignalKind::hangup()).ok();
     let mut reload = rulebook.begin().await;
     let _ = begun.send(());
     loop {
-        while matches!(reload, Reload::Failed(_) | Reload::Waits { .. }) {
+        while matches!(reload, ReloadResult::Failed(_) | ReloadResult::Waits { .. }) {
             sleep(Duration::from_secs(1)).await;
             reload = rulebook.reload().await;
         }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::{
     rulebook::StartError,
-    store::{OpenError, Options, Progress, Store, free_bytes},
+    store::{OpenError, OpenProgress, Store, StoreOptions, free_bytes},
 };
 
 /// The interval between two checks of the free space.
@@ -21,7 +21,11 @@ const LOOK: Duration = Duration::from_secs(1);
 const LOOKS_BETWEEN: u32 = 5;
 
 /// Opens the store as soon as there is room for it. Also returns the number of attempts in doubt.
-pub async fn open(data: &Path, options: &Options, progress: &Arc<Progress>) -> Result<(Store, usize), OpenError> {
+pub async fn open(
+    data: &Path,
+    options: &StoreOptions,
+    progress: &Arc<OpenProgress>,
+) -> Result<(Store, usize), OpenError> {
     let mut has_waited = false;
     loop {
         match Store::open(data, options, Arc::clone(progress)).await {
@@ -49,7 +53,7 @@ pub async fn open(data: &Path, options: &Options, progress: &Arc<Progress>) -> R
 /// refused with that text as the reason.
 pub async fn start<T, F: Future<Output = Result<T, StartError>>>(
     load: impl Fn() -> F,
-    progress: &Progress,
+    progress: &OpenProgress,
 ) -> Result<T, StartError> {
     let loading = || progress.wait_for(Some("the rules are being loaded".to_owned()));
     loading();
@@ -71,16 +75,16 @@ pub async fn start<T, F: Future<Output = Result<T, StartError>>>(
 async fn wait(data: &Path, needed_bytes: u64) {
     let mut looks = 0;
     loop {
-        let had_room = has_room(data, needed_bytes);
+        let had_room = has_disk_space(data, needed_bytes);
         sleep(LOOK).await;
         looks += 1;
-        if has_room(data, needed_bytes) && (!had_room || looks >= LOOKS_BETWEEN) {
+        if has_disk_space(data, needed_bytes) && (!had_room || looks >= LOOKS_BETWEEN) {
             return;
         }
     }
 }
 
-fn has_room(data: &Path, needed_bytes: u64) -> bool {
+fn has_disk_space(data: &Path, needed_bytes: u64) -> bool {
     // If the free space cannot be determined, opening is tried and reports the error.
     free_bytes(data).map_or(true, |free| free >= needed_bytes.max(1))
 }
@@ -93,13 +97,13 @@ mod tests {
     };
 
     use super::*;
-    use crate::store::{Disk, DiskObserver, Operation};
+    use crate::store::{Disk, DiskObserver, DiskOperation};
 
     struct Full(AtomicBool);
 
     impl DiskObserver for Full {
-        fn before(&self, operation: Operation<'_>) -> io::Result<()> {
-            let writes = matches!(operation, Operation::Write { .. });
+        fn before(&self, operation: DiskOperation<'_>) -> io::Result<()> {
+            let writes = matches!(operation, DiskOperation::Write { .. });
             if writes && self.0.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
         }
     }
@@ -109,8 +113,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("directory");
         let full = Arc::new(Full(true.into()));
         let disk = Disk::observed(Arc::clone(&full) as Arc<dyn DiskObserver>);
-        let options = Options { disk, min_free_bytes: 0, ..Options::default() };
-        let progress = Arc::new(Progress::default());
+        let options = StoreOptions { disk, min_free_bytes: 0, ..StoreOptions::default() };
+        let progress = Arc::new(OpenProgress::default());
         let making_room = async {
             while progress.waits().is_none() {
                 sleep(Duration::from_millis(5)).await;
@@ -126,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn loading_rules_is_reported_as_the_reason() {
-        let progress = Progress::default();
+        let progress = OpenProgress::default();
         let load = || async { Ok(progress.waits()) };
         let waits = start(load, &progress).await.expect("loaded");
         assert_eq!(waits.as_deref(), Some("the rules are being loaded"));

@@ -5,10 +5,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::known::Known;
+use super::known::KnownNames;
 use crate::{
-    kyc::{CustomerId, Observation, Received, Secret, Unreadable, Verified, hash_of},
-    source::{Fields, Node, Report, Value},
+    kyc::{CustomerId, Observation, ReceivedCallback, Secret, Unreadable, Verified, hash_of},
+    source::{MapFields, Node, Report, Value},
 };
 
 const KEYS: &[&str] = &["status", "docsMissing", "kycRejectLabel", "kycEndUserErrorMessage", "kycProcessingStatus"];
@@ -16,10 +16,10 @@ const KEYS: &[&str] = &["status", "docsMissing", "kycRejectLabel", "kycEndUserEr
 pub(super) fn read(
     node: &Node<'_>,
     customer: &CustomerId,
-    known: &Known<'_>,
+    known: &KnownNames<'_>,
     report: &mut Report<'_>,
 ) -> Option<Observation> {
-    let fields = Fields::of(node, "`callback`", KEYS, report)?;
+    let fields = MapFields::of(node, "`callback`", KEYS, report)?;
     let status = fields.need("status", report).and_then(|node| known.status(node, report));
     let said = |key| fields.get(key).filter(|node| !node.is_null());
     let docs = said("docsMissing").map(|node| documents(node, known, report));
@@ -42,8 +42,8 @@ pub(super) fn read(
         "kycEndUserErrorMessage": message.flatten(),
         "kycProcessingStatus": processing.flatten().flatten(),
     });
-    let claim = match Received::read(body.to_string().as_bytes()) {
-        Ok(Received::Kyc(claim)) => claim,
+    let claim = match ReceivedCallback::read(body.to_string().as_bytes()) {
+        Ok(ReceivedCallback::Kyc(claim)) => claim,
         Err(Unreadable::Malformed(problem)) => {
             report.error(
                 "callback",
@@ -52,13 +52,13 @@ pub(super) fn read(
             );
             return None;
         }
-        Ok(Received::Other(_)) | Err(Unreadable::UnknownType) => return None,
+        Ok(ReceivedCallback::Other(_)) | Err(Unreadable::UnknownType) => return None,
     };
     Verified::check(claim, &[secret]).map(Observation::from)
 }
 
 /// Reads `[SELFIE, PASSPORT]`, or the form of the provider's API: `[{docType: SELFIE}]`.
-fn documents(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<Vec<Json>> {
+fn documents(node: &Node<'_>, known: &KnownNames<'_>, report: &mut Report<'_>) -> Option<Vec<Json>> {
     if let Value::Map(_) = node.value {
         node.wrong("`docsMissing`", "a list such as `[SELFIE, PASSPORT]`", report);
         return None;
@@ -77,7 +77,7 @@ fn documents(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Opt
 }
 
 fn document<'n, 't>(node: &'n Node<'t>, report: &mut Report<'_>) -> Option<&'n Node<'t>> {
-    Fields::of(node, "a document", &["docType", "docSubtype"], report)?;
+    MapFields::of(node, "a document", &["docType", "docSubtype"], report)?;
     let kind = node.get("docType");
     if kind.is_none() {
         report.error("key", node.span.clone(), "a document needs the key `docType`");
@@ -86,7 +86,7 @@ fn document<'n, 't>(node: &'n Node<'t>, report: &mut Report<'_>) -> Option<&'n N
 }
 
 /// Reads labels joined with commas, as the provider sends them, or a list.
-fn labels(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<String> {
+fn labels(node: &Node<'_>, known: &KnownNames<'_>, report: &mut Report<'_>) -> Option<String> {
     let texts = node.texts("`kycRejectLabel`", report)?;
     for (item, text) in node.items().iter().zip(&texts) {
         for code in text.split(',').map(str::trim).filter(|code| !code.is_empty()) {

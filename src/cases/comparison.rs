@@ -1,26 +1,26 @@
 //! Compares what was expected with what was sent.
 
 use super::{
-    left::Left,
+    left::Sent,
     reasons,
     results::Difference,
-    test::{Expected, Start},
-    world::{Seen, World},
+    test::{Expectation, TestStart},
+    world::{NewOutcomes, Simulation},
 };
 
 /// Returns every difference; none if exactly what was expected was sent. `since` is the line of the previous `expect`.
 pub(super) fn differences(
-    expected: &[Expected],
-    seen: &Seen,
-    world: &World<'_>,
-    start: &Start,
+    expected: &[Expectation],
+    seen: &NewOutcomes,
+    world: &Simulation<'_>,
+    start: &TestStart,
     since: Option<u32>,
 ) -> Vec<Difference> {
     let pairs = pairs(expected, &seen.left, start);
-    let mut missing: Vec<&Expected> =
+    let mut missing: Vec<&Expectation> =
         expected.iter().zip(&pairs).filter(|(_, pair)| pair.is_none()).map(|(one, _)| one).collect();
     let unpaired = seen.left.iter().enumerate().filter(|(nth, _)| !pairs.contains(&Some(*nth)));
-    let mut more: Vec<&Left> = unpaired.map(|(_, left)| left).collect();
+    let mut more: Vec<&Sent> = unpaired.map(|(_, left)| left).collect();
 
     let mut found = Vec::new();
     missing.retain(|one| {
@@ -39,7 +39,7 @@ pub(super) fn differences(
 
 /// For each expectation, the index of the item that meets it. No index is used twice, and as many expectations as
 /// possible are met (a maximum matching).
-fn pairs(expected: &[Expected], left: &[Left], start: &Start) -> Vec<Option<usize>> {
+fn pairs(expected: &[Expectation], left: &[Sent], start: &TestStart) -> Vec<Option<usize>> {
     let mut taken: Vec<Option<usize>> = vec![None; left.len()];
     for nth in 0..expected.len() {
         let mut tried = vec![false; left.len()];
@@ -57,9 +57,9 @@ fn pairs(expected: &[Expected], left: &[Left], start: &Start) -> Vec<Option<usiz
 /// Finds an item for one expectation; an expectation that holds a wanted item may move to another.
 fn place(
     nth: usize,
-    expected: &[Expected],
-    left: &[Left],
-    start: &Start,
+    expected: &[Expectation],
+    left: &[Sent],
+    start: &TestStart,
     taken: &mut [Option<usize>],
     tried: &mut [bool],
 ) -> bool {

@@ -20,13 +20,13 @@ pub fn untested(ids: &[RuleId], rules: &RuleSet) -> Vec<Diagnostic> {
     for rule in rules.rules().iter().filter(|rule| ids.contains(&rule.id)) {
         by_file.entry(&rule.file).or_default().insert(rule.id.as_str());
     }
-    let mut warnings = by_file.iter().flat_map(|(file, ids)| in_file(file, ids, rules.files())).collect();
+    let mut warnings = by_file.iter().flat_map(|(file, ids)| untested_in_file(file, ids, rules.files())).collect();
     bounded(&mut warnings);
     warnings
 }
 
 /// A rule does not store the span of its id, so its file is parsed again.
-fn in_file(file: &str, ids: &BTreeSet<&str>, files: &Files) -> Vec<Diagnostic> {
+fn untested_in_file(file: &str, ids: &BTreeSet<&str>, files: &Files) -> Vec<Diagnostic> {
     let Some(text) = files.get(file) else { return Vec::new() };
     let Some(document) = Document::read(&mut Report::new(file, text)) else { return Vec::new() };
     let nodes = document.root.get("rules").map_or(&[][..], Node::items).iter().filter_map(|rule| rule.get("id"));

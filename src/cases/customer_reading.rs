@@ -3,10 +3,10 @@
 //! Fields that a test leaves out are unknown, except the address: a customer has one unless the test has
 //! `email: none`.
 
-use super::known::Known;
+use super::known::KnownNames;
 use crate::{
     kyc::{Contact, CustomerId},
-    source::{Fields, Node, Report, did_you_mean},
+    source::{MapFields, Node, Report, did_you_mean},
 };
 
 const ID: &str = "C-1";
@@ -16,7 +16,7 @@ const KEYS: &[&str] = &["id", "email", "name", "locale", "timezone", "country", 
 const CONTACT_KEYS: &[&str] = &["email", "name", "locale", "timezone", "country", "attributes"];
 
 /// The customer of a test.
-pub(super) struct Person {
+pub(super) struct TestCustomer {
     pub id: CustomerId,
     /// The contact, with the default address if no other is given.
     details: Contact,
@@ -24,7 +24,7 @@ pub(super) struct Person {
     unknown: bool,
 }
 
-impl Person {
+impl TestCustomer {
     /// A customer of whom only an address is known.
     pub fn unnamed() -> Option<Self> {
         let details = Contact {
@@ -43,10 +43,10 @@ impl Person {
     }
 
     /// Reads the key `customer` of a test.
-    pub fn read(node: Option<&Node<'_>>, known: &Known<'_>, report: &mut Report<'_>) -> Option<Self> {
+    pub fn read(node: Option<&Node<'_>>, known: &KnownNames<'_>, report: &mut Report<'_>) -> Option<Self> {
         let mut person = Self::unnamed()?;
         let Some(node) = node else { return Some(person) };
-        let fields = Fields::of(node, "`customer`", KEYS, report)?;
+        let fields = MapFields::of(node, "`customer`", KEYS, report)?;
         let mut right = true;
         if let Some(node) = fields.get("id") {
             match node.text("`id`", report).map(CustomerId::new) {
@@ -59,13 +59,13 @@ impl Person {
             }
         }
         person.unknown = fields.get("email").and_then(Node::scalar) == Some(NO_EMAIL);
-        right &= person.learn(&fields, known, report);
+        right &= person.apply_field(&fields, known, report);
         right.then_some(person)
     }
 
     /// Reads the step `contact`: fields that it leaves out stay unchanged.
-    pub fn learned(&mut self, node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<Contact> {
-        let fields = Fields::of(node, "`contact`", CONTACT_KEYS, report)?;
+    pub fn read_field(&mut self, node: &Node<'_>, known: &KnownNames<'_>, report: &mut Report<'_>) -> Option<Contact> {
+        let fields = MapFields::of(node, "`contact`", CONTACT_KEYS, report)?;
         if node.entries("`contact`", report)?.is_empty() {
             report.error("contact", node.span.clone(), "`contact` is empty").label("write the fields that change");
             return None;
@@ -79,11 +79,11 @@ impl Person {
             return None;
         }
         self.unknown = false;
-        self.learn(&fields, known, report).then(|| self.details.clone())
+        self.apply_field(&fields, known, report).then(|| self.details.clone())
     }
 
     /// Checks every field by itself, so that each error is reported. Returns whether there was no error.
-    fn learn(&mut self, fields: &Fields<'_, '_>, known: &Known<'_>, report: &mut Report<'_>) -> bool {
+    fn apply_field(&mut self, fields: &MapFields<'_, '_>, known: &KnownNames<'_>, report: &mut Report<'_>) -> bool {
         let mut right = true;
         for key in ["email", "name", "locale", "timezone", "country"] {
             let Some(node) = fields.get(key) else { continue };
@@ -110,7 +110,7 @@ impl Person {
         right
     }
 
-    fn attributes(&mut self, node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> bool {
+    fn attributes(&mut self, node: &Node<'_>, known: &KnownNames<'_>, report: &mut Report<'_>) -> bool {
         let Some(entries) = node.entries("`attributes`", report) else { return false };
         let declared = &known.context.attributes;
         let mut right = true;

@@ -1,13 +1,13 @@
 //! Reads the step `expect`: `nothing`, or a list of what must have been sent.
 
 use super::{
-    known::Known,
+    known::KnownNames,
     moment,
-    test::{Expected, Kind},
+    test::{Expectation, SentKind},
 };
 use crate::{
     rules::RuleId,
-    source::{Fields, Node, Report, Value, did_you_mean},
+    source::{MapFields, Node, Report, Value, did_you_mean},
 };
 
 const NOTHING: &str = "nothing";
@@ -17,9 +17,9 @@ const KEYS: &[&str] =
 pub(super) fn read(
     node: &Node<'_>,
     only: Option<&[RuleId]>,
-    known: &Known<'_>,
+    known: &KnownNames<'_>,
     report: &mut Report<'_>,
-) -> Option<Vec<Expected>> {
+) -> Option<Vec<Expectation>> {
     match &node.value {
         Value::Null => {
             report.error("expect", node.span.clone(), "`expect` needs a value").label("write `nothing`, or a list");
@@ -31,7 +31,7 @@ pub(super) fn read(
         }
         Value::List(_) | Value::Map(_) => {
             let items = node.items();
-            let read: Vec<Expected> = items.iter().filter_map(|item| one(item, only, known, report)).collect();
+            let read: Vec<Expectation> = items.iter().filter_map(|item| one(item, only, known, report)).collect();
             (read.len() == items.len()).then_some(read)
         }
         _ if node.scalar() == Some(NOTHING) => Some(Vec::new()),
@@ -49,22 +49,27 @@ fn no_expectation(node: &Node<'_>, report: &mut Report<'_>) {
     report.error("expect", node.span.clone(), format!("`expect` does not take `{text}`")).label(label);
 }
 
-fn one(node: &Node<'_>, only: Option<&[RuleId]>, known: &Known<'_>, report: &mut Report<'_>) -> Option<Expected> {
+fn one(
+    node: &Node<'_>,
+    only: Option<&[RuleId]>,
+    known: &KnownNames<'_>,
+    report: &mut Report<'_>,
+) -> Option<Expectation> {
     if node.scalar() == Some(NOTHING) {
         report.error("expect", node.span.clone(), "`nothing` cannot be in a list").label("write `expect: nothing`");
         return None;
     }
     let before = report.found().len();
-    let fields = Fields::of(node, "an expectation", KEYS, report)?;
+    let fields = MapFields::of(node, "an expectation", KEYS, report)?;
     let misspelt = report.found().len() > before;
     let rule = fields.need("rule", report).and_then(|node| rule(node, only, known, report));
     let (kind, name) = aim(&fields, misspelt, report)?;
     let shadow = fields.get("shadow").is_some_and(|node| node.bool("`shadow`", report) == Some(true));
     for (key, fits) in [
-        ("to", kind == Kind::Email),
-        ("subject", kind == Kind::Email),
-        ("contains", matches!(kind, Kind::Email | Kind::Chat)),
-        ("event", kind == Kind::Webhook),
+        ("to", kind == SentKind::Email),
+        ("subject", kind == SentKind::Email),
+        ("contains", matches!(kind, SentKind::Email | SentKind::Chat)),
+        ("event", kind == SentKind::Webhook),
     ] {
         let Some(entry) = fields.entry(key) else { continue };
         if !fits {
@@ -84,10 +89,10 @@ fn one(node: &Node<'_>, only: Option<&[RuleId]>, known: &Known<'_>, report: &mut
         return None;
     }
     let contains = contains.into_iter().map(Into::into).collect();
-    Some(Expected { rule: rule?, kind, name, at, to, subject, contains, event, shadow })
+    Some(Expectation { rule: rule?, kind, name, at, to, subject, contains, event, shadow })
 }
 
-fn rule(node: &Node<'_>, only: Option<&[RuleId]>, known: &Known<'_>, report: &mut Report<'_>) -> Option<RuleId> {
+fn rule(node: &Node<'_>, only: Option<&[RuleId]>, known: &KnownNames<'_>, report: &mut Report<'_>) -> Option<RuleId> {
     let id = known.rule(node, "`rule`", report)?;
     if only.is_some_and(|only| !only.contains(&id)) {
         report
@@ -99,8 +104,8 @@ fn rule(node: &Node<'_>, only: Option<&[RuleId]>, known: &Known<'_>, report: &mu
 }
 
 /// Returns the kind of action and its name.
-fn aim(fields: &Fields<'_, '_>, misspelt: bool, report: &mut Report<'_>) -> Option<(Kind, Box<str>)> {
-    let named: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| fields.get(kind.name()).is_some()).collect();
+fn aim(fields: &MapFields<'_, '_>, misspelt: bool, report: &mut Report<'_>) -> Option<(SentKind, Box<str>)> {
+    let named: Vec<SentKind> = SentKind::ALL.iter().copied().filter(|kind| fields.get(kind.name()).is_some()).collect();
     match named[..] {
         [kind] => {
             let name = fields.get(kind.name())?.text(&format!("`{kind}`"), report)?;
@@ -121,9 +126,9 @@ fn aim(fields: &Fields<'_, '_>, misspelt: bool, report: &mut Report<'_>) -> Opti
     }
 }
 
-fn without(kind: Kind, key: &str) -> &'static str {
+fn without(kind: SentKind, key: &str) -> &'static str {
     match (key, kind) {
-        ("to", Kind::Webhook | Kind::Chat) => "its name says where it goes",
+        ("to", SentKind::Webhook | SentKind::Chat) => "its name says where it goes",
         ("to", _) => "a tag has no recipient",
         ("subject", _) => "only an email has a subject",
         ("contains", _) => "only an email and a chat have a text",

@@ -4,20 +4,20 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{known::Known, test::Test, test_reading};
-use crate::source::{Diagnostic, Document, Fields, Lines, Report, Value};
+use super::{known::KnownNames, test::RuleTest, test_reading};
+use crate::source::{Diagnostic, Document, LineIndex, MapFields, Report, Value};
 
 const BEGINS: &str = "a file of tests begins with the lines `format: 1` and `tests:`";
 
 /// Returns the file's tests if they have no error; and the diagnostics.
-pub(super) fn read(path: &str, text: &str, known: &Known<'_>) -> (Option<Vec<Test>>, Vec<Diagnostic>) {
+pub(super) fn read(path: &str, text: &str, known: &KnownNames<'_>) -> (Option<Vec<RuleTest>>, Vec<Diagnostic>) {
     let mut report = Report::new(path, text);
     let tests = tests(known, &mut report);
     let right = !report.has_errors();
     (tests.filter(|_| right), report.into_diagnostics())
 }
 
-fn tests(known: &Known<'_>, report: &mut Report<'_>) -> Option<Vec<Test>> {
+fn tests(known: &KnownNames<'_>, report: &mut Report<'_>) -> Option<Vec<RuleTest>> {
     let document = Document::read(report)?;
     let root = &document.root;
     match &root.value {
@@ -32,7 +32,7 @@ fn tests(known: &Known<'_>, report: &mut Report<'_>) -> Option<Vec<Test>> {
         }
         _ => {}
     }
-    let fields = Fields::of(root, "a file of tests", &["format", "tests"], report)?;
+    let fields = MapFields::of(root, "a file of tests", &["format", "tests"], report)?;
     fields.format(report);
     let list = fields.need("tests", report)?;
     match &list.value {
@@ -48,7 +48,7 @@ fn tests(known: &Known<'_>, report: &mut Report<'_>) -> Option<Vec<Test>> {
         }
     }
     let file: Arc<str> = report.file().into();
-    let lines = Lines::of(report.text());
+    let lines = LineIndex::of(report.text());
     let mut names: HashMap<String, u32> = HashMap::new();
     let mut tests = Vec::new();
     for node in list.items() {

@@ -4,23 +4,23 @@ use std::collections::BTreeSet;
 
 use crate::{
     kyc::{Processing, Status, is_known_doc, is_known_label, known_docs},
-    rules::{Context, RuleId, RuleSet},
+    rules::{Environment, RuleId, RuleSet},
     source::{Node, Report, did_you_mean},
 };
 
 /// Maximum number of errors in a file for which a suggestion is searched.
 const GUESSED: usize = 200;
 
-pub(super) struct Known<'a> {
+pub(super) struct KnownNames<'a> {
     /// `None`: the rules cannot be read, so every valid rule id is accepted.
     pub rules: Option<&'a RuleSet>,
-    pub context: &'a Context,
+    pub context: &'a Environment,
     /// The codes that have a label, and those of the configuration.
     codes: BTreeSet<&'a str>,
 }
 
-impl<'a> Known<'a> {
-    pub fn new(rules: Option<&'a RuleSet>, context: &'a Context) -> Self {
+impl<'a> KnownNames<'a> {
+    pub fn new(rules: Option<&'a RuleSet>, context: &'a Environment) -> Self {
         let worded = rules.into_iter().flat_map(|rules| rules.templates().label_codes());
         let codes = worded.chain(context.labels.iter().map(String::as_str)).collect();
         Self { rules, context, codes }

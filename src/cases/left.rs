@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::test::{Expected, Kind, Start};
+use super::test::{Expectation, SentKind, TestStart};
 use crate::{
     clock::Timestamp,
     rules::{Action, Recipient, RuleId},
@@ -10,9 +10,9 @@ use crate::{
 
 /// A mail, a webhook, a message to a chat, or a tag that a rule has set or removed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Left {
+pub struct Sent {
     pub rule: RuleId,
-    pub(super) kind: Kind,
+    pub(super) kind: SentKind,
     pub name: Arc<str>,
     pub at: Timestamp,
     /// The address of a mail.
@@ -25,10 +25,10 @@ pub struct Left {
     pub shadow: bool,
 }
 
-impl Left {
+impl Sent {
     /// `None` for an action that sends and tags nothing. `address` is the customer's address.
     pub(super) fn of(rule: &RuleId, action: &Action, at: Timestamp, address: Option<&str>) -> Option<Self> {
-        let kind = Kind::of(action)?;
+        let kind = SentKind::of(action)?;
         let mut left = Self {
             rule: rule.clone(),
             kind,
@@ -56,11 +56,11 @@ impl Left {
 
     /// Whether it is a tag, which has no recipient.
     pub fn is_mark(&self) -> bool {
-        matches!(self.kind, Kind::Tag | Kind::Untag)
+        matches!(self.kind, SentKind::Tag | SentKind::Untag)
     }
 
     /// Whether rule, kind, name and mode are as expected, without the other fields.
-    pub(super) fn is_what(&self, expected: &Expected) -> bool {
+    pub(super) fn is_what(&self, expected: &Expectation) -> bool {
         self.rule == expected.rule
             && self.kind == expected.kind
             && *self.name == *expected.name
@@ -68,7 +68,7 @@ impl Left {
     }
 
     /// Whether it meets the whole expectation.
-    pub(super) fn meets(&self, expected: &Expected, start: &Start) -> bool {
+    pub(super) fn meets(&self, expected: &Expectation, start: &TestStart) -> bool {
         self.is_what(expected)
             && expected.at.as_ref().is_none_or(|at| start.is(at, self.at))
             && expected.to.as_ref().is_none_or(|to| self.to.as_ref() == Some(to))

@@ -29,30 +29,30 @@ mod tests;
 mod world;
 
 pub use coverage::{no_tests, untested};
-pub use left::Left;
-pub use results::{Difference, Failure, Results, Tested};
-pub use world::World;
+pub use left::Sent;
+pub use results::{Difference, ExpectationFailure, TestResult, TestResults};
+pub use world::Simulation;
 
 use crate::{
     decide::Policy,
-    rules::{Context, RuleSet},
+    rules::{Environment, RuleSet},
     source::{Diagnostic, Files, bounded},
-    stack::{caught, deep},
+    stack::{catch_panic, with_deep_stack},
 };
 
 /// The tests of one directory, in the order of their files.
 #[derive(Debug, Default)]
-pub struct Tests(Vec<test::Test>);
+pub struct RuleTests(Vec<test::RuleTest>);
 
-impl Tests {
+impl RuleTests {
     /// Parses every file of tests; or returns every error in them. `rules` are the rules beside the tests; `None` if
     /// the rules cannot be read, and then every valid rule id is accepted. Warnings may come with either result.
-    pub fn read(files: &Files, rules: Option<&RuleSet>, context: &Context) -> (Option<Self>, Vec<Diagnostic>) {
-        let known = known::Known::new(rules, context);
+    pub fn read(files: &Files, rules: Option<&RuleSet>, context: &Environment) -> (Option<Self>, Vec<Diagnostic>) {
+        let known = known::KnownNames::new(rules, context);
         let mut diagnostics = Vec::new();
         let mut tests = Some(Vec::new());
         for (path, text) in files.iter().filter(|(path, _)| is_test_file(path)) {
-            let (read, found) = caught("reading", || file_reading::read(path, text, &known))
+            let (read, found) = catch_panic("reading", || file_reading::read(path, text, &known))
                 .unwrap_or_else(|panic| (None, vec![Diagnostic::error("file", path, panic)]));
             diagnostics.extend(found);
             match (&mut tests, read) {
@@ -81,8 +81,8 @@ impl Tests {
     }
 
     /// Runs every test. The rules must be those with which the tests were read.
-    pub fn run(&self, rules: &RuleSet, policy: &Policy) -> Results {
-        deep(|| run::run(&self.0, rules, policy))
+    pub fn run(&self, rules: &RuleSet, policy: &Policy) -> TestResults {
+        with_deep_stack(|| run::run(&self.0, rules, policy))
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::{
     tz::TimeZone,
 };
 
-use super::test::{Moment, Start};
+use super::test::{TestStart, TimeExpression};
 use crate::{
     clock::Timestamp,
     source::{Node, Report, did_you_mean},
@@ -25,7 +25,7 @@ enum Written {
 }
 
 /// Reads the `start` of a test. Without a zone it is UTC.
-pub(super) fn start(node: Option<&Node<'_>>, report: &mut Report<'_>) -> Option<Start> {
+pub(super) fn start(node: Option<&Node<'_>>, report: &mut Report<'_>) -> Option<TestStart> {
     let written = match node {
         None => Written::Clocks(NOON),
         Some(node) => read(node, "`start`", report)?,
@@ -34,14 +34,14 @@ pub(super) fn start(node: Option<&Node<'_>>, report: &mut Report<'_>) -> Option<
         Written::Zoned(zoned) => zoned,
         Written::Clocks(clocks) => clocks.to_zoned_datetime(TimeZone::UTC).ok()?,
     };
-    Some(Start { at: zoned.timestamp().into(), zone: zoned.time_zone().clone() })
+    Some(TestStart { at: zoned.timestamp().into(), zone: zoned.time_zone().clone() })
 }
 
 /// Reads the `at` of an expectation.
-pub(super) fn at(node: &Node<'_>, report: &mut Report<'_>) -> Option<Moment> {
+pub(super) fn at(node: &Node<'_>, report: &mut Report<'_>) -> Option<TimeExpression> {
     Some(match read(node, "`at`", report)? {
-        Written::Clocks(clocks) => Moment::Clocks(clocks),
-        Written::Zoned(zoned) => Moment::Instant(zoned.timestamp().into()),
+        Written::Clocks(clocks) => TimeExpression::Clocks(clocks),
+        Written::Zoned(zoned) => TimeExpression::Instant(zoned.timestamp().into()),
     })
 }
 
@@ -69,7 +69,7 @@ fn read(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Written>
         }
         (None, None) => text.parse().ok().map(Written::Clocks),
     });
-    if let (None, Some((clocks, zone))) = (&read, at_odds(text)) {
+    if let (None, Some((clocks, zone))) = (&read, conflicting_zone(text)) {
         let message = format!("{what}: {zone} does not have this offset from UTC at {clocks}");
         report.error("time", node.span.clone(), message).label("leave the offset out");
     } else if read.is_none() {
@@ -79,7 +79,7 @@ fn read(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Written>
 }
 
 /// The local time and the zone of a text that would be valid without its offset.
-fn at_odds(text: &str) -> Option<(DateTime, String)> {
+fn conflicting_zone(text: &str) -> Option<(DateTime, String)> {
     let pieces = Pieces::parse(text).ok()?;
     pieces.to_numeric_offset()?;
     let zone = zone::named(named_zone(&pieces)?)?;
@@ -104,7 +104,7 @@ fn unknown_zone(pieces: &Pieces<'_>) -> Option<String> {
     named_zone(pieces).filter(|name| zone::named(name).is_none()).map(str::to_owned)
 }
 
-impl Start {
+impl TestStart {
     /// The local time of the test's zone at this instant.
     pub fn clocks(&self, at: Timestamp) -> DateTime {
         self.zone.to_datetime(at.to_jiff())
@@ -123,17 +123,17 @@ impl Start {
         }
     }
 
-    pub fn is(&self, moment: &Moment, at: Timestamp) -> bool {
+    pub fn is(&self, moment: &TimeExpression, at: Timestamp) -> bool {
         match moment {
-            Moment::Clocks(clocks) => self.clocks(at) == *clocks,
-            Moment::Instant(instant) => at == *instant,
+            TimeExpression::Clocks(clocks) => self.clocks(at) == *clocks,
+            TimeExpression::Instant(instant) => at == *instant,
         }
     }
 
-    pub fn shown_moment(&self, moment: &Moment) -> String {
+    pub fn shown_moment(&self, moment: &TimeExpression) -> String {
         match moment {
-            Moment::Clocks(clocks) => shown(*clocks),
-            Moment::Instant(at) => self.shown(*at),
+            TimeExpression::Clocks(clocks) => shown(*clocks),
+            TimeExpression::Instant(at) => self.shown(*at),
         }
     }
 }

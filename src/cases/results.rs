@@ -5,33 +5,33 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{
-    left::Left,
-    test::{Expected, Start},
+    left::Sent,
+    test::{Expectation, TestStart},
 };
 use crate::rules::RuleId;
 
 /// The results of all tests.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Results {
-    pub tests: Vec<Tested>,
+pub struct TestResults {
+    pub tests: Vec<TestResult>,
     /// The rules that no test fires, in file order, without paused rules.
     pub untested: Vec<RuleId>,
 }
 
 /// The result of one test.
 #[derive(Clone, Debug, Serialize)]
-pub struct Tested {
+pub struct TestResult {
     pub name: String,
     /// The path below the rules directory, or as changed by [`Results::shown_in`].
     pub file: String,
     pub line: u32,
     /// One for each `expect` that was not met; empty if the test passed.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<ExpectationFailure>,
 }
 
 /// An `expect` that was not met.
 #[derive(Clone, Debug, Serialize)]
-pub struct Failure {
+pub struct ExpectationFailure {
     pub line: u32,
     /// The local time in the zone of the test, as all times below.
     pub at: String,
@@ -50,7 +50,7 @@ pub struct Difference {
     pub text: Option<String>,
 }
 
-impl Results {
+impl TestResults {
     pub fn failed(&self) -> usize {
         self.tests.iter().filter(|test| !test.passed()).count()
     }
@@ -82,7 +82,7 @@ impl Results {
     }
 }
 
-impl Tested {
+impl TestResult {
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
     }
@@ -100,7 +100,7 @@ impl Tested {
 
 impl Difference {
     /// An action that was sent, but not as expected.
-    pub(super) fn of(expected: &Expected, left: &Left, start: &Start) -> Self {
+    pub(super) fn of(expected: &Expectation, left: &Sent, start: &TestStart) -> Self {
         let lacks: Vec<String> = expected
             .contains
             .iter()
@@ -126,11 +126,11 @@ impl Difference {
         Self { expected: Some(expected_text(expected, start)), got: Some(got), why: None, text }
     }
 
-    pub(super) fn missing(expected: &Expected, why: String, start: &Start) -> Self {
+    pub(super) fn missing(expected: &Expectation, why: String, start: &TestStart) -> Self {
         Self { expected: Some(expected_text(expected, start)), got: None, why: Some(why), text: None }
     }
 
-    pub(super) fn more(left: &Left, start: &Start) -> Self {
+    pub(super) fn more(left: &Sent, start: &TestStart) -> Self {
         let mut got = named(&left.rule, left.kind.name(), &left.name, left.shadow);
         if let Some(to) = &left.to {
             let _ = write!(got, ", to {to}");
@@ -159,7 +159,7 @@ fn named(rule: &RuleId, kind: &str, name: &str, shadow: bool) -> String {
     format!("{kind} {name} by {rule}{shadow}")
 }
 
-fn expected_text(expected: &Expected, start: &Start) -> String {
+fn expected_text(expected: &Expectation, start: &TestStart) -> String {
     let mut text = named(&expected.rule, expected.kind.name(), &expected.name, expected.shadow);
     if let Some(at) = &expected.at {
         let _ = write!(text, ", at {}", start.shown_moment(at));

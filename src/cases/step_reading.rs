@@ -1,27 +1,29 @@
 //! Reads one step of a test.
 
-use super::{callback_reading, customer_reading::Person, expectation_reading, known::Known, test::Does};
+use super::{
+    callback_reading, customer_reading::TestCustomer, expectation_reading, known::KnownNames, test::StepAction,
+};
 use crate::{
     kyc::Codes,
     rules::RuleId,
-    source::{Fields, Node, Report, Value},
+    source::{MapFields, Node, Report, Value},
 };
 
 const KEYS: &[&str] = &["callback", "wait", "contact", "tag", "untag", "expect"];
 
 pub(super) fn read(
     node: &Node<'_>,
-    person: &mut Person,
+    person: &mut TestCustomer,
     only: Option<&[RuleId]>,
-    known: &Known<'_>,
+    known: &KnownNames<'_>,
     report: &mut Report<'_>,
-) -> Option<Does> {
+) -> Option<StepAction> {
     if !matches!(node.value, Value::Map(_) | Value::Refused) {
         node.wrong("a step", "a map of one key, such as `wait: 2d`", report);
         return None;
     }
     let before = report.found().len();
-    Fields::of(node, "a step", KEYS, report)?;
+    MapFields::of(node, "a step", KEYS, report)?;
     let entries = node.entries("a step", report)?;
     let entry = match entries {
         [] => {
@@ -40,12 +42,12 @@ pub(super) fn read(
     };
     let value = &entry.value;
     match &*entry.key {
-        "callback" => callback_reading::read(value, &person.id.clone(), known, report).map(Does::Callback),
-        "wait" => value.duration("`wait`", report).map(Does::Wait),
-        "contact" => person.learned(value, known, report).map(Does::Contact),
-        "tag" => mark(value, "`tag`", report).map(Does::Tag),
-        "untag" => mark(value, "`untag`", report).map(Does::Untag),
-        "expect" => expectation_reading::read(value, only, known, report).map(Does::Expect),
+        "callback" => callback_reading::read(value, &person.id.clone(), known, report).map(StepAction::Callback),
+        "wait" => value.duration("`wait`", report).map(StepAction::Wait),
+        "contact" => person.read_field(value, known, report).map(StepAction::Contact),
+        "tag" => mark(value, "`tag`", report).map(StepAction::Tag),
+        "untag" => mark(value, "`untag`", report).map(StepAction::Untag),
+        "expect" => expectation_reading::read(value, only, known, report).map(StepAction::Expect),
         _ => None,
     }
 }

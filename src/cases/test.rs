@@ -13,48 +13,48 @@ use crate::{
 
 /// The events and expectations of one customer.
 #[derive(Debug)]
-pub(super) struct Test {
+pub(super) struct RuleTest {
     pub name: String,
     /// The path below the rules directory.
     pub file: Arc<str>,
     /// The first line of the test, from 1.
     pub line: u32,
-    pub start: Start,
+    pub start: TestStart,
     pub customer: CustomerId,
     /// `None`: the customer has no contact.
     pub contact: Option<Contact>,
     /// The rules of the test; `None`: all rules.
     pub rules: Option<Vec<RuleId>>,
-    pub steps: Vec<Step>,
+    pub steps: Vec<TestStep>,
 }
 
 /// The start of a test, and the zone of its local times.
 #[derive(Clone, Debug)]
-pub(super) struct Start {
+pub(super) struct TestStart {
     pub at: Timestamp,
     pub zone: TimeZone,
 }
 
 #[derive(Debug)]
-pub(super) struct Step {
+pub(super) struct TestStep {
     pub line: u32,
-    pub does: Does,
+    pub does: StepAction,
 }
 
 #[derive(Debug)]
-pub(super) enum Does {
+pub(super) enum StepAction {
     Callback(Observation),
     Wait(Duration),
     Contact(Contact),
     Tag(Box<str>),
     Untag(Box<str>),
     /// Everything that must have been sent since the previous `expect`.
-    Expect(Vec<Expected>),
+    Expect(Vec<Expectation>),
 }
 
 /// The kinds of actions that a test can expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SentKind {
     Email,
     Webhook,
     Chat,
@@ -64,12 +64,12 @@ pub(super) enum Kind {
 
 /// One action that must have been sent.
 #[derive(Debug)]
-pub(super) struct Expected {
+pub(super) struct Expectation {
     pub rule: RuleId,
-    pub kind: Kind,
+    pub kind: SentKind,
     /// The name of the template, webhook, chat or tag.
     pub name: Box<str>,
-    pub at: Option<Moment>,
+    pub at: Option<TimeExpression>,
     pub to: Option<Box<str>>,
     pub subject: Option<Box<str>>,
     /// The text must contain all of these.
@@ -80,15 +80,15 @@ pub(super) struct Expected {
 
 /// A time as written in a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(super) enum TimeExpression {
     /// A local time in the zone of the start; in autumn it may occur twice.
     Clocks(DateTime),
     /// A time with its own zone.
     Instant(Timestamp),
 }
 
-impl Kind {
-    pub const ALL: &[Kind] = &[Self::Email, Self::Webhook, Self::Chat, Self::Tag, Self::Untag];
+impl SentKind {
+    pub const ALL: &[SentKind] = &[Self::Email, Self::Webhook, Self::Chat, Self::Tag, Self::Untag];
 
     /// The name of the kind in rules and tests.
     pub const fn name(self) -> &'static str {
@@ -119,15 +119,15 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for SentKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl Expected {
+impl Expectation {
     /// Whether it is about this action.
     pub fn is_of(&self, action: &Action) -> bool {
-        Kind::of(action) == Some(self.kind) && action.name() == &*self.name
+        SentKind::of(action) == Some(self.kind) && action.name() == &*self.name
     }
 }

@@ -3,14 +3,14 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{
-    customer_reading::Person,
-    known::Known,
+    customer_reading::TestCustomer,
+    known::KnownNames,
     moment, step_reading,
-    test::{Does, Step, Test},
+    test::{RuleTest, StepAction, TestStep},
 };
 use crate::{
     rules::RuleId,
-    source::{Fields, Lines, Node, Report, Value},
+    source::{LineIndex, MapFields, Node, Report, Value},
 };
 
 const KEYS: &[&str] = &["name", "start", "customer", "rules", "steps"];
@@ -23,20 +23,20 @@ pub(super) fn name_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
 pub(super) fn read(
     node: &Node<'_>,
     file: &Arc<str>,
-    lines: &Lines,
-    known: &Known<'_>,
+    lines: &LineIndex,
+    known: &KnownNames<'_>,
     report: &mut Report<'_>,
-) -> Option<Test> {
-    let fields = Fields::of(node, "a test", KEYS, report)?;
+) -> Option<RuleTest> {
+    let fields = MapFields::of(node, "a test", KEYS, report)?;
     let name =
         fields.need("name", report).and_then(|node| node.text("`name`", report)).map(|name| name.trim().to_owned());
     let start = moment::start(fields.get("start"), report);
-    let customer = Person::read(fields.get("customer"), known, report);
+    let customer = TestCustomer::read(fields.get("customer"), known, report);
     let rules = fields.get("rules").map(|node| rules(node, known, report));
     let only = rules.as_ref().and_then(Option::as_deref);
     // Errors in the customer have been reported; the steps are read nevertheless.
     let complete = customer.is_some();
-    let mut person = customer.or_else(Person::unnamed)?;
+    let mut person = customer.or_else(TestCustomer::unnamed)?;
     let (id, contact) = (person.id.clone(), person.contact());
     let steps = fields.need("steps", report).and_then(|node| steps(node, &mut person, only, lines, known, report));
     let (Some(name), Some(start), Some(steps), true) = (name, start, steps, complete) else { return None };
@@ -44,11 +44,11 @@ pub(super) fn read(
         return None;
     }
     let line = lines.line(node.span.start);
-    Some(Test { name, file: Arc::clone(file), line, start, customer: id, contact, rules: rules.flatten(), steps })
+    Some(RuleTest { name, file: Arc::clone(file), line, start, customer: id, contact, rules: rules.flatten(), steps })
 }
 
 /// The rules that the test uses; all others count as absent.
-fn rules(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<Vec<RuleId>> {
+fn rules(node: &Node<'_>, known: &KnownNames<'_>, report: &mut Report<'_>) -> Option<Vec<RuleId>> {
     if let Value::Map(_) = node.value {
         node.wrong("`rules`", "a list of ids", report);
         return None;
@@ -68,12 +68,12 @@ fn rules(node: &Node<'_>, known: &Known<'_>, report: &mut Report<'_>) -> Option<
 
 fn steps(
     node: &Node<'_>,
-    person: &mut Person,
+    person: &mut TestCustomer,
     only: Option<&[RuleId]>,
-    lines: &Lines,
-    known: &Known<'_>,
+    lines: &LineIndex,
+    known: &KnownNames<'_>,
     report: &mut Report<'_>,
-) -> Option<Vec<Step>> {
+) -> Option<Vec<TestStep>> {
     if !matches!(node.value, Value::List(_) | Value::Null) {
         node.wrong("`steps`", "a list, each step beginning with `- `", report);
         return None;
@@ -82,7 +82,7 @@ fn steps(
     let mut steps = Vec::with_capacity(items.len());
     for item in items {
         let does = step_reading::read(item, person, only, known, report);
-        steps.extend(does.map(|does| Step { line: lines.line(item.span.start), does }));
+        steps.extend(does.map(|does| TestStep { line: lines.line(item.span.start), does }));
     }
     // A step that could not be read may be the one that makes the other steps valid.
     if steps.len() < items.len() {
@@ -93,29 +93,29 @@ fn steps(
 }
 
 /// Rejects steps that check nothing.
-fn idle(steps: &[Step], items: &[Node<'_>], report: &mut Report<'_>) {
+fn idle(steps: &[TestStep], items: &[Node<'_>], report: &mut Report<'_>) {
     let mut called_back = false;
     // Whether anything could have been sent since the last `expect`.
     let mut something = false;
     let mut checked = None;
     for (nth, (step, item)) in steps.iter().zip(items).enumerate() {
         match &step.does {
-            Does::Callback(_) => (called_back, something) = (true, true),
-            Does::Wait(_) | Does::Contact(_) => something = true,
-            Does::Tag(_) | Does::Untag(_) => {}
-            Does::Expect(_) if !called_back => {
+            StepAction::Callback(_) => (called_back, something) = (true, true),
+            StepAction::Wait(_) | StepAction::Contact(_) => something = true,
+            StepAction::Tag(_) | StepAction::Untag(_) => {}
+            StepAction::Expect(_) if !called_back => {
                 report
                     .error("idle", place(item), "nothing can have been sent before the first `callback`")
                     .help("move it after the step that can send something");
             }
-            Does::Expect(_) if !something => {
+            StepAction::Expect(_) if !something => {
                 report
                     .error("idle", place(item), "nothing can have been sent since the last `expect`")
                     .help("put a `callback`, a `wait` or a `contact` between the two");
             }
-            Does::Expect(_) => {}
+            StepAction::Expect(_) => {}
         }
-        if let Does::Expect(_) = step.does {
+        if let StepAction::Expect(_) = step.does {
             (something, checked) = (false, Some(nth));
         }
     }

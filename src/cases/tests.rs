@@ -28,8 +28,8 @@ const RULES: &str = r#"
   - {id: marked, when: any -> KYC_PENDING, if: {tags: [vip], customer.attributes.plan: pro}, do: [email: hello]}
 "#;
 
-fn context() -> Context {
-    Context {
+fn context() -> Environment {
+    Environment {
         locale: "en".to_owned(),
         email: true,
         directory: true,
@@ -37,7 +37,7 @@ fn context() -> Context {
         attributes: vec!["plan".to_owned()],
         webhooks: vec!["shop".to_owned()],
         chats: vec!["ops".to_owned()],
-        ..Context::default()
+        ..Environment::default()
     }
 }
 
@@ -56,12 +56,12 @@ fn files(tests: &str) -> Files {
     .collect()
 }
 
-fn results(tests: &str) -> Results {
+fn results(tests: &str) -> TestResults {
     let files = files(tests);
     let compiled = RuleSet::compile(&files, &context());
     let shown = |found: &[Diagnostic]| render(found, &Sources::default().directory("rules", &files), false);
     let rules = compiled.set.unwrap_or_else(|| panic!("{}", shown(&compiled.diagnostics)));
-    let (tests, found) = Tests::read(&files, Some(&rules), &context());
+    let (tests, found) = RuleTests::read(&files, Some(&rules), &context());
     let tests = tests.unwrap_or_else(|| panic!("{}", shown(&found)));
     let policy = Policy { attributes: context().attributes.into(), ..Policy::default() };
     tests.run(&rules, &policy)
@@ -288,7 +288,7 @@ fn tests_are_selected_by_name() {
             "  - {name: Another, steps: [callback: {status: FULL_USER}, expect: nothing]}\n"
         }));
     let rules = RuleSet::compile(&files, &context()).set.expect("rules");
-    let tests = || Tests::read(&files, Some(&rules), &context()).0.expect("tests");
+    let tests = || RuleTests::read(&files, Some(&rules), &context()).0.expect("tests");
     assert_eq!((tests().len(), tests().named("another").len(), tests().named("STORY").len()), (2, 1, 1));
     assert!(tests().named("nobody").is_empty());
 }
@@ -305,7 +305,7 @@ fn a_thousand_tests_take_about_a_second() {
     files.insert("more.test.yaml", second);
     let rules = RuleSet::compile(&files, &context()).set.expect("rules");
     let began = std::time::Instant::now();
-    let (tests, _) = Tests::read(&files, Some(&rules), &context());
+    let (tests, _) = RuleTests::read(&files, Some(&rules), &context());
     let results = tests.expect("tests").run(&rules, &Policy::default());
     // The limit is for an unoptimised build on a busy machine.
     assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
@@ -324,7 +324,7 @@ fn tests_that_need_too_much_work_are_stopped() {
         files.insert(format!("more-{nth}.test.yaml"), text.clone());
     }
     let rules = RuleSet::compile(&files, &context()).set.expect("rules");
-    let results = Tests::read(&files, Some(&rules), &context()).0.expect("tests").run(&rules, &Policy::default());
+    let results = RuleTests::read(&files, Some(&rules), &context()).0.expect("tests").run(&rules, &Policy::default());
     let last = results.tests.last().and_then(|test| test.failures.last()).expect("it was not run");
     assert!(last.differences[0].why.as_deref().is_some_and(|why| why.contains("are stopped")), "{last:?}");
 }
@@ -339,7 +339,7 @@ fn no_text_causes_a_panic() {
     for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
         for more in ["", ": {", "[", "\n- x", "]", " {}"] {
             let cut: Files = [("kyc.test.yaml".to_owned(), format!("{}{more}", &text[..end]))].into_iter().collect();
-            let (tests, found) = Tests::read(&cut, Some(&rules), &context());
+            let (tests, found) = RuleTests::read(&cut, Some(&rules), &context());
             assert!(tests.is_some() || found.iter().any(|one| one.severity == Severity::Error), "{end}{more}");
             let _ = tests.map(|tests| tests.run(&rules, &Policy::default()));
         }

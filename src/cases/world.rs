@@ -3,24 +3,24 @@
 //! [`decide`] makes every decision. The simulation assumes that a worker is always free and that sending succeeds at
 //! once, so that everything due at a time is sent before the next event.
 
-use super::left::Left;
+use super::left::Sent;
 use crate::{
     clock::Timestamp,
     decide::{
-        Attempt, Case, Command, Counted, Decision, Effects, Given, Policy, Receipt, Ruled, Ruling, Standing, decide,
-        next_timer,
+        Changes, Command, CountedOrder, CustomerState, Decision, DecisionContext, GlobalState, Policy, Receipt,
+        RuleOutcome, RuleResult, StartedAttempt, decide, next_timer,
     },
     kyc::CustomerId,
-    outbox::{JobId, JobKey, Order, Outcome, Said, State, Trouble},
+    outbox::{AttemptOutcome, JobId, JobKey, JobState, Order, Payload, ProblemKind},
     rules::{Action, Rule, RuleId, RuleSet},
 };
 
 /// The cost of rendering a mail, where a command costs 1.
 const MAIL_COST: u64 = 50;
 
-pub struct World<'a> {
+pub struct Simulation<'a> {
     rules: &'a RuleSet,
-    standing: &'a Standing,
+    standing: &'a GlobalState,
     policy: Policy,
     key: JobKey,
     who: CustomerId,
@@ -29,55 +29,55 @@ pub struct World<'a> {
     now: Timestamp,
     /// The number of the next record.
     number: u64,
-    case: Case,
-    seen: Seen,
+    case: CustomerState,
+    seen: NewOutcomes,
     worked: u64,
 }
 
 /// What has happened since the last [`World::take_seen`].
 #[derive(Default)]
-pub(super) struct Seen {
-    pub left: Vec<Left>,
-    pub rulings: Vec<(Timestamp, Ruling)>,
+pub(super) struct NewOutcomes {
+    pub left: Vec<Sent>,
+    pub rulings: Vec<(Timestamp, RuleResult)>,
     /// Whether more rules were evaluated than the record lists in `rulings`.
     pub more_rulings: bool,
     /// Jobs that were ordered and cancelled, with the reason.
-    pub lost: Vec<Lost>,
+    pub lost: Vec<DroppedOrder>,
 }
 
-pub(super) struct Lost {
+pub(super) struct DroppedOrder {
     pub rule: RuleId,
     pub action: Action,
     pub at: Timestamp,
     pub reason: Box<str>,
 }
 
-impl<'a> World<'a> {
+impl<'a> Simulation<'a> {
     pub fn new(
-        (rules, standing): (&'a RuleSet, &'a Standing),
+        (rules, standing): (&'a RuleSet, &'a GlobalState),
         policy: &Policy,
         who: CustomerId,
         now: Timestamp,
     ) -> Self {
         let key = JobKey::new(&[0; 32]);
-        let (case, seen) = (Case::default(), Seen::default());
+        let (case, seen) = (CustomerState::default(), NewOutcomes::default());
         let policy = policy.for_simulation();
         Self { rules, standing, policy, key, who, renders: true, now, number: 1, case, seen, worked: 0 }
     }
 
     /// A simulation that begins with an existing case. It records which actions are sent, but renders no mail.
-    pub fn silent(
-        rules: (&'a RuleSet, &'a Standing),
+    pub fn without_service(
+        rules: (&'a RuleSet, &'a GlobalState),
         policy: &Policy,
         who: CustomerId,
         now: Timestamp,
-        case: Case,
+        case: CustomerState,
     ) -> Self {
         Self { renders: false, case, ..Self::new(rules, policy, who, now) }
     }
 
     /// Returns what was sent since the last call.
-    pub fn take_left(&mut self) -> Vec<Left> {
+    pub fn take_left(&mut self) -> Vec<Sent> {
         self.take_seen().left
     }
 
@@ -85,7 +85,7 @@ impl<'a> World<'a> {
         self.now
     }
 
-    pub(super) const fn case(&self) -> &Case {
+    pub(super) const fn case(&self) -> &CustomerState {
         &self.case
     }
 
@@ -99,23 +99,23 @@ impl<'a> World<'a> {
     }
 
     /// Returns what has happened since the last call.
-    pub(super) fn take_seen(&mut self) -> Seen {
+    pub(super) fn take_seen(&mut self) -> NewOutcomes {
         std::mem::take(&mut self.seen)
     }
 
     /// Runs a command, and everything that is due then.
-    pub fn happens(&mut self, command: &Command) {
+    pub fn apply_step(&mut self, command: &Command) {
         self.submit(command);
         self.work();
     }
 
     /// Advances the clock, and runs what becomes due.
-    pub(super) fn pass(&mut self, ms: i64) {
-        self.pass_until(self.now.plus_ms(ms));
+    pub(super) fn advance(&mut self, ms: i64) {
+        self.advance_to(self.now.plus_ms(ms));
     }
 
     /// Advances the clock to a time, if it is in the future.
-    pub fn pass_until(&mut self, until: Timestamp) {
+    pub fn advance_to(&mut self, until: Timestamp) {
         let until = until.max(self.now);
         while let Some(next) = self.next_due().filter(|next| *next <= until) {
             self.now = next;
@@ -127,7 +127,7 @@ impl<'a> World<'a> {
     /// The next time at which a job or timer becomes due. A job that is due already was tried, and does not wait for a
     /// time.
     fn next_due(&self) -> Option<Timestamp> {
-        let waiting = self.case.open.iter().filter(|job| matches!(job.fate.state, State::Queued | State::Held));
+        let waiting = self.case.open.iter().filter(|job| matches!(job.fate.state, JobState::Queued | JobState::Held));
         let timer = next_timer(&self.case, self.rules, self.standing);
         waiting.map(|job| job.fate.next_at).chain(timer).filter(|at| *at > self.now).min()
     }
@@ -137,8 +137,8 @@ impl<'a> World<'a> {
         let customer = self.who.clone();
         while self.submit(&Command::Timer { customer: customer.clone(), confirmed: true }) == Receipt::Recorded {}
         let due = self.case.open.iter().filter(|job| match job.fate.state {
-            State::Queued | State::Held => job.fate.next_at <= self.now,
-            State::Running | State::Done | State::Cancelled | State::Problem => false,
+            JobState::Queued | JobState::Held => job.fate.next_at <= self.now,
+            JobState::Running | JobState::Done | JobState::Cancelled | JobState::Problem => false,
         });
         let due: Vec<JobId> = due.map(|job| job.id()).collect();
         for job in due {
@@ -149,7 +149,7 @@ impl<'a> World<'a> {
     }
 
     /// Does what a worker does for a job, except sending.
-    fn attempt(&mut self, attempt: Attempt) {
+    fn attempt(&mut self, attempt: StartedAttempt) {
         let job = attempt.job;
         let (id, number) = (job.id(), job.fate.attempts);
         let action = &job.order.action;
@@ -159,36 +159,38 @@ impl<'a> World<'a> {
                     self.worked += MAIL_COST;
                     match self.rules.templates().render_mail(template, letter.locale.as_deref(), &letter.facts) {
                         Ok(mail) => {
-                            let left = Left::of(&job.order.rule, action, self.now, Some(&letter.address));
+                            let left = Sent::of(&job.order.rule, action, self.now, Some(&letter.address));
                             let (subject, text) = (Some(mail.subject), Some(mail.text));
-                            self.seen.left.extend(left.map(|left| Left { subject, text, ..left }));
-                            Outcome::Done
+                            self.seen.left.extend(left.map(|left| Sent { subject, text, ..left }));
+                            AttemptOutcome::Done
                         }
-                        Err(error) => Outcome::Failed { trouble: Trouble::Unrenderable, error: error.to_string() },
+                        Err(error) => {
+                            AttemptOutcome::Failed { trouble: ProblemKind::Unrenderable, error: error.to_string() }
+                        }
                     }
                 }
-                Some(_) | None => self.leaves(&job.order, None),
+                Some(_) | None => self.send(&job.order, None),
             },
             Action::Webhook { .. } | Action::Chat { .. } | Action::Tag(_) | Action::Untag(_) | Action::Record => {
                 let text = match job.order.said.as_deref() {
-                    Some(Said::Text(text)) => Some(text.plain()),
-                    Some(Said::Facts(_)) | None => None,
+                    Some(Payload::Text(text)) => Some(text.plain()),
+                    Some(Payload::Facts(_)) | None => None,
                 };
-                self.leaves(&job.order, text)
+                self.send(&job.order, text)
             }
         };
         let customer = attempt.customer;
         self.submit(&Command::Finish { customer, job: id, attempt: number, outcome });
     }
 
-    fn leaves(&mut self, order: &Order, text: Option<String>) -> Outcome {
-        let left = Left::of(&order.rule, &order.action, self.now, None);
-        self.seen.left.extend(left.map(|left| Left { text, ..left }));
-        Outcome::Done
+    fn send(&mut self, order: &Order, text: Option<String>) -> AttemptOutcome {
+        let left = Sent::of(&order.rule, &order.action, self.now, None);
+        self.seen.left.extend(left.map(|left| Sent { text, ..left }));
+        AttemptOutcome::Done
     }
 
     fn submit(&mut self, command: &Command) -> Receipt {
-        let given = Given {
+        let given = DecisionContext {
             now: self.now,
             number: self.number,
             rules: self.rules,
@@ -202,7 +204,7 @@ impl<'a> World<'a> {
         self.worked += 1;
         if let Some(effects) = effects {
             self.worked += effects.rules.len() as u64 + u64::from(effects.more_rules);
-            self.see(&effects);
+            self.record_outcome(&effects);
             self.case.apply(self.number, self.now, &effects);
             self.number += 1;
         }
@@ -210,10 +212,10 @@ impl<'a> World<'a> {
     }
 
     /// Records the effects of a command, before they are applied to the case.
-    fn see(&mut self, effects: &Effects) {
-        for change in effects.fates.iter().filter(|change| change.fate.state == State::Cancelled) {
+    fn record_outcome(&mut self, effects: &Changes) {
+        for change in effects.fates.iter().filter(|change| change.fate.state == JobState::Cancelled) {
             if let Some(job) = self.case.job(change.id) {
-                self.seen.lost.push(Lost {
+                self.seen.lost.push(DroppedOrder {
                     rule: job.order.rule.clone(),
                     action: job.order.action.clone(),
                     at: self.now,
@@ -226,7 +228,7 @@ impl<'a> World<'a> {
         for ruling in &effects.rules {
             let Some(rule) = self.rules.rule(ruling.id.as_str()) else { continue };
             match ruling.outcome {
-                Ruled::Fired => {
+                RuleOutcome::Fired => {
                     for action in &rule.actions {
                         let after = match action {
                             Action::Tag(name) => tags.with(name).ok().flatten(),
@@ -238,12 +240,12 @@ impl<'a> World<'a> {
                         // A customer who has the tag already is not tagged.
                         if let Some(after) = after {
                             tags = after;
-                            self.seen.left.extend(Left::of(&rule.id, action, self.now, None));
+                            self.seen.left.extend(Sent::of(&rule.id, action, self.now, None));
                         }
                     }
                 }
-                Ruled::Shadow => self.would_have(rule, &mut counted),
-                Ruled::No | Ruled::Undecidable | Ruled::Limited | Ruled::Paused => {}
+                RuleOutcome::Shadow => self.shadow_sent(rule, &mut counted),
+                RuleOutcome::No | RuleOutcome::Undecidable | RuleOutcome::Limited | RuleOutcome::Paused => {}
             }
         }
         self.seen.more_rulings |= effects.more_rules > 0;
@@ -252,7 +254,7 @@ impl<'a> World<'a> {
 
     /// Records what a rule in shadow would have ordered: all its actions, except those that its own limits would have
     /// dropped.
-    fn would_have(&mut self, rule: &Rule, counted: &mut Vec<Counted>) {
+    fn shadow_sent(&mut self, rule: &Rule, counted: &mut Vec<CountedOrder>) {
         let address = self.case.contact.as_ref().map(|contact| contact.email.as_str());
         for action in &rule.actions {
             if action.limit().is_some() {
@@ -260,8 +262,8 @@ impl<'a> World<'a> {
                 let Some(one) = one else { continue };
                 counted.remove(one);
             }
-            let left = Left::of(&rule.id, action, self.now, address);
-            self.seen.left.extend(left.map(|left| Left { shadow: true, ..left }));
+            let left = Sent::of(&rule.id, action, self.now, address);
+            self.seen.left.extend(left.map(|left| Sent { shadow: true, ..left }));
         }
     }
 }

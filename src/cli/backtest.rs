@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Exit, Failure, Output, history::History, offline::Offline, output::table, settings};
+use super::{CommandError, Exit, Output, history::HistoryCommand, offline::Workspace, output::table, settings};
 use crate::{
     app,
-    backtest::{Backtest as Living, Recorded, Report, Row, Side},
+    backtest::{ActionTotals, Backtest as Living, BacktestReport, BacktestSide, HistoryRecord},
     clock::Clock,
     config::Config,
-    decide::Standing,
+    decide::GlobalState,
     rules::RuleSet,
     source::Duration,
 };
@@ -20,7 +20,7 @@ use crate::{
 const SHOWN: usize = 20;
 
 #[derive(Debug, Args)]
-pub struct Backtest {
+pub struct BacktestArgs {
     /// Directory of the edited rules. Default: the configured directory, as it is on disk.
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
@@ -30,22 +30,22 @@ pub struct Backtest {
     since: String,
 }
 
-impl Backtest {
-    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let wrong = |why| Failure::new(Exit::Usage, format!("--since `{}` {why}", self.since));
+impl BacktestArgs {
+    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
+        let wrong = |why| CommandError::new(Exit::Usage, format!("--since `{}` {why}", self.since));
         let length: Duration = self.since.parse().map_err(wrong)?;
         let config = settings::load(given)?;
-        let (edited, policy) = Offline::read(given, self.rules.as_deref())?.into_rules()?;
+        let (edited, policy) = Workspace::read(given, self.rules.as_deref())?.into_rules()?;
         let until = Clock::default().now();
         let since = until.plus_ms(-length.ms());
         let report = settings::block_on(async {
-            let history = History::find(&config).await?;
+            let history = HistoryCommand::find(&config).await?;
             let in_force = in_force(&history, &config).await?;
-            let standings = [&in_force, &edited].map(|rules| Standing::since(rules, since));
-            let sides = (Side::new(&in_force, &standings[0]), Side::new(&edited, &standings[1]));
+            let standings = [&in_force, &edited].map(|rules| GlobalState::since(rules, since));
+            let sides = (BacktestSide::new(&in_force, &standings[0]), BacktestSide::new(&edited, &standings[1]));
             let living = Living::new(sides.0, sides.1, &policy, since);
             let report = live(living, &history, output).await?.end(until);
-            Ok(Report { paused: history.paused_rules().await?, ..report })
+            Ok(BacktestReport { paused: history.paused_rules().await?, ..report })
         })?;
         if output.is_json() {
             output.json(&report);
@@ -57,22 +57,26 @@ impl Backtest {
 }
 
 /// Returns the rule set that is active now.
-async fn in_force(history: &History, config: &Config) -> Result<RuleSet, Failure> {
-    let none = || Failure::new(Exit::Failed, "there is no history: no rule set has been active yet");
+async fn in_force(history: &HistoryCommand, config: &Config) -> Result<RuleSet, CommandError> {
+    let none = || CommandError::new(Exit::Failed, "there is no history: no rule set has been active yet");
     let files = history.rules_in_force().await?.ok_or_else(none)?;
     let stale = "the active rules do not compile with this configuration; run `kyc-rules check` for the reason";
-    RuleSet::compile(&files, &app::context(config)).set.ok_or_else(|| Failure::new(Exit::Config, stale))
+    RuleSet::compile(&files, &app::context(config)).set.ok_or_else(|| CommandError::new(Exit::Config, stale))
 }
 
 /// Replays the whole history.
-async fn live<'a>(mut living: Living<'a>, history: &History, output: &Output) -> Result<Living<'a>, Failure> {
+async fn live<'a>(
+    mut living: Living<'a>,
+    history: &HistoryCommand,
+    output: &Output,
+) -> Result<Living<'a>, CommandError> {
     // Records written after this point are not replayed, so that the loop ends.
     let total = history.count().await?;
     let bar = if output.is_terminal() { ProgressBar::new(total) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} records, {eta} left") {
         bar.set_style(style);
     }
-    let each = &mut |record: &Recorded| {
+    let each = &mut |record: &HistoryRecord| {
         living.live(record);
         bar.set_position(record.number);
     };
@@ -81,7 +85,7 @@ async fn live<'a>(mut living: Living<'a>, history: &History, output: &Output) ->
     Ok(living)
 }
 
-fn show(report: &Report, output: &mut Output) {
+fn show(report: &BacktestReport, output: &mut Output) {
     output.line(format_args!(
         "{} callbacks of {} customers, from {} to {}\n",
         report.callbacks, report.customers, report.since, report.until
@@ -94,7 +98,7 @@ fn show(report: &Report, output: &mut Output) {
         output.line("nothing was sent, and nothing would have been sent");
         return;
     }
-    let cells = |row: &Row| {
+    let cells = |row: &ActionTotals| {
         let change = i128::from(row.edited) - i128::from(row.now);
         let change = if change == 0 { String::new() } else { format!("{change:+}") };
         vec![

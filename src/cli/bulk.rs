@@ -5,12 +5,12 @@ use std::path::Path;
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
-use super::{Exit, Failure, Output, client::part, filters, jobs::listed, settings};
+use super::{CommandError, Exit, Output, client::part, filters, jobs::listed, settings};
 use crate::{outbox::Channel, rules::RuleId};
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("which").required(true).multiple(true)))]
-pub struct Chosen {
+pub struct JobSelection {
     /// Ids of jobs, as `kyc-rules jobs` prints them.
     #[arg(value_name = "JOB", group = "which", conflicts_with_all = FILTERS)]
     jobs: Vec<String>,
@@ -40,12 +40,12 @@ const FILTERS: [&str; 4] = ["rule", "channel", "error", "since"];
 
 /// What to do with the jobs.
 #[derive(Clone, Copy, Debug)]
-pub enum Act {
+pub enum BulkAction {
     Retry,
     Drop,
 }
 
-impl Act {
+impl BulkAction {
     const fn path(self) -> &'static str {
         match self {
             Self::Retry => "retry",
@@ -70,36 +70,36 @@ impl Act {
     }
 }
 
-impl Chosen {
-    pub fn run(self, config: Option<&Path>, act: Act, output: &mut Output) -> Result<(), Failure> {
+impl JobSelection {
+    pub fn run(self, config: Option<&Path>, act: BulkAction, output: &mut Output) -> Result<(), CommandError> {
         if self.jobs.is_empty() { self.all(config, act, output) } else { self.named(config, act, output) }
     }
 
     /// Lists the problems that match, asks for confirmation, then retries or drops them.
-    fn all(&self, config: Option<&Path>, act: Act, output: &mut Output) -> Result<(), Failure> {
+    fn all(&self, config: Option<&Path>, act: BulkAction, output: &mut Output) -> Result<(), CommandError> {
         let found = self.post(config, act, true)?;
         let count = found["count"].as_u64().unwrap_or_default();
         if let Some(hint) = found["hint"].as_str() {
-            return Err(Failure::new(Exit::Failed, format_args!("no problem matches: {hint}")));
+            return Err(CommandError::new(Exit::Failed, format_args!("no problem matches: {hint}")));
         }
         if count == 0 {
-            output.either(&found, "no problem matches");
+            output.json_or_text(&found, "no problem matches");
             return Ok(());
         }
         if !output.is_json() {
             show(count, &found, output);
         }
         if !self.yes && !output.asks(act.question(count))? {
-            output.either(&found, "nothing was done");
+            output.json_or_text(&found, "nothing was done");
             return Ok(());
         }
         let acted = self.post(config, act, false)?;
         let done = acted["done"].as_u64().unwrap_or_default();
-        output.either(&acted, format_args!("{done} of {} {}", acted["count"], act.done()));
-        if done == 0 { Err(Failure::new(Exit::Failed, "")) } else { Ok(()) }
+        output.json_or_text(&acted, format_args!("{done} of {} {}", acted["count"], act.done()));
+        if done == 0 { Err(CommandError::new(Exit::Failed, "")) } else { Ok(()) }
     }
 
-    fn post(&self, config: Option<&Path>, act: Act, dry: bool) -> Result<Value, Failure> {
+    fn post(&self, config: Option<&Path>, act: BulkAction, dry: bool) -> Result<Value, CommandError> {
         let Self { rule, channel, error, since, .. } = self;
         let rule = rule.as_ref().map(RuleId::as_str);
         let body = json!({"rule": rule, "channel": channel, "error": error, "since": since, "dry": dry});
@@ -108,7 +108,7 @@ impl Chosen {
     }
 
     /// Retries or drops the named jobs, and prints one result for each.
-    fn named(&self, config: Option<&Path>, act: Act, output: &mut Output) -> Result<(), Failure> {
+    fn named(&self, config: Option<&Path>, act: BulkAction, output: &mut Output) -> Result<(), CommandError> {
         let answers = settings::block_on(async {
             let client = settings::client(config)?;
             let mut answers = Vec::new();
@@ -123,14 +123,17 @@ impl Chosen {
         let mut failed = 0;
         for (id, answer) in self.jobs.iter().zip(answers) {
             match answer {
-                Ok(job) => output.either(&job, format_args!("{id}: {}", job["state"].as_str().unwrap_or("?"))),
+                Ok(job) => output.json_or_text(&job, format_args!("{id}: {}", job["state"].as_str().unwrap_or("?"))),
                 Err(failure) => {
                     failed += 1;
-                    output.either(&json!({"id": id, "error": failure.text}), format_args!("{id}: {}", failure.text));
+                    output.json_or_text(
+                        &json!({"id": id, "error": failure.text}),
+                        format_args!("{id}: {}", failure.text),
+                    );
                 }
             }
         }
-        if failed > 0 { Err(Failure::new(Exit::Failed, "")) } else { Ok(()) }
+        if failed > 0 { Err(CommandError::new(Exit::Failed, "")) } else { Ok(()) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{Exit, Failure, Output, offline::Offline, settings};
+use super::{CommandError, Exit, Output, offline::Workspace, settings};
 use crate::{
     app,
     config::Config,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct Check {
+pub struct CheckArgs {
     /// Check the rules in this directory instead of the configured one. Works without a configuration: then all
     /// targets, rooms and attributes that the rules name count as configured.
     #[arg(long, value_name = "DIR")]
@@ -30,12 +30,12 @@ pub struct Check {
     against_running: bool,
 
     /// Format of the diagnostics.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = CheckFormat::Human)]
+    format: CheckFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum CheckFormat {
     /// Text with the source line and a caret.
     Human,
     /// One JSON object per line.
@@ -44,9 +44,9 @@ enum Format {
     Github,
 }
 
-impl Check {
-    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let mut offline = Offline::judged(given, self.rules.as_deref())?;
+impl CheckArgs {
+    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
+        let mut offline = Workspace::judged(given, self.rules.as_deref())?;
         if let Some(loaded) = &offline.configuration {
             let missing = loaded.config.iter().flat_map(app::unsupported);
             let missing = missing.map(|text| Diagnostic::error("unsupported", loaded.file.clone(), text));
@@ -58,13 +58,13 @@ impl Check {
         if self.against_running { against_running(given, &offline, output) } else { Ok(()) }
     }
 
-    fn report(&self, offline: &Offline, output: &mut Output) -> Result<(), Failure> {
+    fn report(&self, offline: &Workspace, output: &mut Output) -> Result<(), CommandError> {
         let (errors, warnings) = (offline.count(Severity::Error), offline.count(Severity::Warning));
         let (diagnostics, sources) = (&offline.diagnostics, &offline.sources());
-        match if output.is_json() { Format::Json } else { self.format } {
-            Format::Json => as_json(diagnostics, sources).iter().for_each(|one| output.json(one)),
-            Format::Github => output.raw(github(diagnostics, sources).as_bytes()),
-            Format::Human => {
+        match if output.is_json() { CheckFormat::Json } else { self.format } {
+            CheckFormat::Json => as_json(diagnostics, sources).iter().for_each(|one| output.json(one)),
+            CheckFormat::Github => output.raw(github(diagnostics, sources).as_bytes()),
+            CheckFormat::Human => {
                 output.text(render(diagnostics, sources, false));
                 let gap = if diagnostics.is_empty() { "" } else { "\n" };
                 let sum = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
@@ -79,7 +79,7 @@ impl Check {
                 }
             }
         }
-        if errors > 0 || self.deny_warnings && warnings > 0 { Err(Failure::new(Exit::Config, "")) } else { Ok(()) }
+        if errors > 0 || self.deny_warnings && warnings > 0 { Err(CommandError::new(Exit::Config, "")) } else { Ok(()) }
     }
 }
 
@@ -92,7 +92,7 @@ fn certificate(config: &Config) -> Option<Diagnostic> {
 }
 
 /// Prints what loading these rules would change in the running server.
-fn against_running(given: Option<&Path>, offline: &Offline, output: &mut Output) -> Result<(), Failure> {
+fn against_running(given: Option<&Path>, offline: &Workspace, output: &mut Output) -> Result<(), CommandError> {
     let body = json!({"rules": offline.files()});
     let answer = settings::block_on(async { settings::client(given)?.post_json("impact", &body).await })?;
     let refused = answer["refused"] == true;
@@ -102,7 +102,7 @@ fn against_running(given: Option<&Path>, offline: &Offline, output: &mut Output)
         show_impact(&answer, output);
     }
     if refused {
-        Err(Failure::new(Exit::Config, "a reload would be refused: see `reload.blast_limit`"))
+        Err(CommandError::new(Exit::Config, "a reload would be refused: see `reload.blast_limit`"))
     } else {
         Ok(())
     }

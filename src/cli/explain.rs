@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Exit, Failure, Output, client::part, offline::Offline, output::table, settings};
+use super::{CommandError, Exit, Output, client::part, offline::Workspace, output::table, settings};
 use crate::{
     clock::Clock,
-    decide::Standing,
-    explain::{Answer, Asked, ask},
+    decide::GlobalState,
+    explain::{EventInput, Explanation, ask},
     kyc::Contact,
     outbox::Job,
     source::Duration,
 };
 
 #[derive(Debug, Args)]
-pub struct Explain {
+pub struct ExplainArgs {
     /// Explain the history of this customer. Needs the running server.
     #[arg(required_unless_present = "to", conflicts_with_all = ["to", "from"])]
     customer: Option<String>,
@@ -75,22 +75,22 @@ pub struct Explain {
     rules: Option<PathBuf>,
 }
 
-impl Explain {
-    pub fn run(mut self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+impl ExplainArgs {
+    pub fn run(mut self, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         match (self.customer.take(), self.to.take()) {
             (_, Some(to)) => self.made_up(to, config, output),
             (customer, None) => of_customer(&customer.unwrap_or_default(), config, output),
         }
     }
 
-    fn made_up(self, to: String, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let wrong = |problem: String| Failure::new(Exit::Usage, problem);
-        let (rules, policy) = Offline::read(config, self.rules.as_deref())?.into_rules()?;
+    fn made_up(self, to: String, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
+        let wrong = |problem: String| CommandError::new(Exit::Usage, problem);
+        let (rules, policy) = Workspace::read(config, self.rules.as_deref())?.into_rules()?;
         let contact = self.contact().map_err(wrong)?;
         let Self { from, lasted, visit, docs, labels, message, processing, tags, .. } = self;
-        let asked = Asked { from, to, visit, docs, labels, message, processing, tags, contact, lasted };
+        let asked = EventInput { from, to, visit, docs, labels, message, processing, tags, contact, lasted };
         let question = asked.question().map_err(wrong)?;
-        let answer = ask(&rules, &policy, &Standing::default(), Clock::default().now(), &question).map_err(wrong)?;
+        let answer = ask(&rules, &policy, &GlobalState::default(), Clock::default().now(), &question).map_err(wrong)?;
         if output.is_json() {
             let orders: Vec<String> = answer.jobs.iter().map(order).collect();
             output.json(&json!({"event": answer.event, "rules": answer.rules, "orders": orders, "tags": answer.tags}));
@@ -131,7 +131,7 @@ fn order(job: &Job) -> String {
     format!("{action} by rule {}{settle}{quiet}", job.order.rule)
 }
 
-fn show(answer: &Answer, output: &mut Output) {
+fn show(answer: &Explanation, output: &mut Output) {
     output.line(format_args!("{}\n", answer.event));
     let rows: Vec<Vec<String>> = answer
         .rules
@@ -154,7 +154,7 @@ fn show(answer: &Answer, output: &mut Output) {
     }
 }
 
-fn of_customer(customer: &str, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+fn of_customer(customer: &str, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
     let events = settings::block_on(async {
         let client = settings::client(config)?;
         let mut events = Vec::new();

@@ -4,13 +4,13 @@ use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser
 
 use crate::{
     kyc::CustomerId,
-    outbox::{Channel, State},
+    outbox::{Channel, JobState},
     rules::RuleId,
     store::Since,
 };
 
 pub fn state() -> impl TypedValueParser<Value = String> {
-    PossibleValuesParser::new(State::ALL.iter().map(|state| state.name()))
+    PossibleValuesParser::new(JobState::ALL.iter().map(|state| state.name()))
 }
 
 pub fn max() -> impl TypedValueParser<Value = usize> {

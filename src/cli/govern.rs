@@ -5,10 +5,10 @@ use std::{fmt::Write, path::Path};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Exit, Failure, Output, client::part, output::table, settings};
+use super::{CommandError, Exit, Output, client::part, output::table, settings};
 
 #[derive(Debug, Args)]
-pub struct Pause {
+pub struct PauseArgs {
     /// Id of the rule.
     #[arg(required_unless_present = "channel", conflicts_with = "channel")]
     rule: Option<String>,
@@ -19,7 +19,7 @@ pub struct Pause {
 }
 
 #[derive(Debug, Args)]
-pub struct Resume {
+pub struct ResumeArgs {
     /// Id of the rule. Its timers that came due during the pause are backlog.
     #[arg(required_unless_present_any = ["channel", "clock"], conflicts_with_all = ["channel", "clock"])]
     rule: Option<String>,
@@ -43,7 +43,7 @@ pub struct Resume {
 }
 
 #[derive(Debug, Args)]
-pub struct Backlog {
+pub struct BacklogArgs {
     /// Id of the rule.
     rule: String,
 
@@ -52,29 +52,29 @@ pub struct Backlog {
     yes: bool,
 }
 
-impl Pause {
-    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+impl PauseArgs {
+    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         let path = match (&self.rule, &self.channel) {
             (_, Some(channel)) => format!("channels/{}/pause", part(channel)),
             (rule, None) => format!("rules/{}/pause", part(rule.as_deref().unwrap_or_default())),
         };
-        govern(config, &path, output)
+        post_control(config, &path, output)
     }
 }
 
-impl Resume {
-    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+impl ResumeArgs {
+    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         match (&self.channel, &self.rule) {
             _ if self.clock => accept_clock(config, output),
             (Some(channel), _) => self.channel(config, channel, output),
             (None, rule) => {
-                govern(config, &format!("rules/{}/resume", part(rule.as_deref().unwrap_or_default())), output)
+                post_control(config, &format!("rules/{}/resume", part(rule.as_deref().unwrap_or_default())), output)
             }
         }
     }
 
     /// Resumes a channel. If its brake has paused it, counts the waiting jobs and asks for confirmation first.
-    fn channel(&self, config: Option<&Path>, channel: &str, output: &mut Output) -> Result<(), Failure> {
+    fn channel(&self, config: Option<&Path>, channel: &str, output: &mut Output) -> Result<(), CommandError> {
         let drop = self.drop_rule.as_ref().map(|rule| format!("&drop_rule={}", part(rule))).unwrap_or_default();
         let path = format!("channels/{}/resume", part(channel));
         let would = post(config, &format!("{path}?dry=true{drop}"))?;
@@ -85,12 +85,12 @@ impl Resume {
                 show_waiting(&would, output);
             }
             if !output.asks(question(channel, &would))? {
-                output.either(&would, "nothing was done");
+                output.json_or_text(&would, "nothing was done");
                 return Ok(());
             }
             confirm = releases.to_string();
         }
-        govern(config, &format!("{path}?confirm={confirm}{drop}"), output)
+        post_control(config, &format!("{path}?confirm={confirm}{drop}"), output)
     }
 }
 
@@ -125,11 +125,11 @@ fn show_waiting(would: &Value, output: &mut Output) {
     }
 }
 
-fn post(config: Option<&Path>, path: &str) -> Result<Value, Failure> {
+fn post(config: Option<&Path>, path: &str) -> Result<Value, CommandError> {
     settings::block_on(async { settings::client(config)?.post(path).await })
 }
 
-fn govern(config: Option<&Path>, path: &str, output: &mut Output) -> Result<(), Failure> {
+fn post_control(config: Option<&Path>, path: &str, output: &mut Output) -> Result<(), CommandError> {
     let answer = post(config, path)?;
     let said = answer["said"].as_str().unwrap_or_default();
     let before = if answer["changed"] == true { "" } else { " (no change)" };
@@ -144,23 +144,23 @@ fn govern(config: Option<&Path>, path: &str, output: &mut Output) -> Result<(), 
         _ => String::new(),
     };
     let tried = if answer["relay_tried"] == true { ", and its relay is being retried now" } else { "" };
-    output.either(&answer, format_args!("{said}{before}{dropped}{released}{tried}"));
+    output.json_or_text(&answer, format_args!("{said}{before}{dropped}{released}{tried}"));
     Ok(())
 }
 
-fn accept_clock(config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+fn accept_clock(config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
     let answer = post(config, "clock/accept")?;
     let now = answer["now"].as_str().unwrap_or_default();
     let text = match answer["changed"] == true {
         true => format!("accepted the clock: it is {now}"),
         false => format!("the clock was not in doubt; it is {now}"),
     };
-    output.either(&answer, text);
+    output.json_or_text(&answer, text);
     Ok(())
 }
 
-impl Backlog {
-    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+impl BacklogArgs {
+    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         let path = format!("rules/{}/backlog", part(&self.rule));
         let found = settings::block_on(async { settings::client(config)?.get(&path).await })?;
         let count = found["count"].as_u64().unwrap_or_default();
@@ -174,12 +174,12 @@ impl Backlog {
             return Ok(());
         }
         if !self.yes && !output.asks(format_args!("Run {} for its backlog of {count} now?", self.rule))? {
-            output.either(&found, "nothing was sent");
+            output.json_or_text(&found, "nothing was sent");
             return Ok(());
         }
         let sent = post(config, &path)?;
-        output.either(&sent, done(&self.rule, &sent));
-        if sent["sent"] == json!(0) { Err(Failure::new(Exit::Failed, "")) } else { Ok(()) }
+        output.json_or_text(&sent, done(&self.rule, &sent));
+        if sent["sent"] == json!(0) { Err(CommandError::new(Exit::Failed, "")) } else { Ok(()) }
     }
 }
 

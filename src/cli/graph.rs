@@ -7,20 +7,20 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, Failure, Output, settings};
+use super::{CommandError, Exit, Output, settings};
 use crate::{
     app,
-    graph::{self, Graph as Picture},
-    rules::{Context, RuleSet},
+    graph::{self, RuleGraph as Picture},
+    rules::{Environment, RuleSet},
     rules_dir,
     source::{Diagnostic, Files, Severity, Sources, render},
 };
 
 #[derive(Debug, Args)]
-pub struct Graph {
+pub struct GraphArgs {
     /// Format of the picture.
-    #[arg(long, value_enum, default_value_t = Format::Svg)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = GraphFormat::Svg)]
+    format: GraphFormat,
 
     /// Draw the rules in this directory instead of the configured one. Works without a configuration.
     #[arg(long, value_name = "DIR")]
@@ -32,7 +32,7 @@ pub struct Graph {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum GraphFormat {
     /// A self-contained picture for light and dark mode.
     Svg,
     /// A state diagram that GitHub and GitLab draw in Markdown.
@@ -41,7 +41,7 @@ enum Format {
     Dot,
 }
 
-impl Format {
+impl GraphFormat {
     const fn name(self) -> &'static str {
         match self {
             Self::Svg => "svg",
@@ -51,8 +51,8 @@ impl Format {
     }
 }
 
-impl Graph {
-    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+impl GraphArgs {
+    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         let config = settings::without_secrets(given, output)?;
         let dir = match (&self.rules, &config) {
             (Some(dir), _) => dir.clone(),
@@ -62,10 +62,10 @@ impl Graph {
         };
         let wrong = |diagnostics: &[Diagnostic], files: &Files| {
             let shown = render(diagnostics, &Sources::default().directory(&dir.display().to_string(), files), false);
-            Failure::new(Exit::Config, format!("the rules are wrong\n\n{}", shown.trim_end()))
+            CommandError::new(Exit::Config, format!("the rules are wrong\n\n{}", shown.trim_end()))
         };
         let files = rules_dir::read(&dir).map_err(|diagnostics| wrong(&diagnostics, &Files::default()))?;
-        let context = config.as_ref().map_or_else(|| Context::assumed_by(&files), app::context);
+        let context = config.as_ref().map_or_else(|| Environment::assumed_by(&files), app::context);
         let mut compiled = RuleSet::compile(&files, &context);
         let Some(set) = compiled.set else {
             compiled.diagnostics.retain(|one| one.severity == Severity::Error);
@@ -73,12 +73,12 @@ impl Graph {
         };
         let picture = Picture::of(set.rules(), &context.statuses, &context.processing);
         let text = match self.format {
-            Format::Svg => graph::svg(&picture),
-            Format::Mermaid => graph::mermaid(&picture),
-            Format::Dot => graph::dot(&picture),
+            GraphFormat::Svg => graph::svg(&picture),
+            GraphFormat::Mermaid => graph::mermaid(&picture),
+            GraphFormat::Dot => graph::dot(&picture),
         };
         match &self.output {
-            Some(path) => fs::write(path, text).map_err(Failure::io(format!("writing {}", path.display())))?,
+            Some(path) => fs::write(path, text).map_err(CommandError::io(format!("writing {}", path.display())))?,
             None if output.is_json() => output.json(&serde_json::json!({"format": self.format.name(), "text": text})),
             None => output.raw(text.as_bytes()),
         }

@@ -5,17 +5,17 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Exit, Failure,
-    client::{Client, part},
+    CommandError, Exit,
+    client::{AdminClient, part},
     settings,
 };
 use crate::{
     app,
-    backtest::Recorded,
+    backtest::HistoryRecord,
     clock::Timestamp,
     config::Config,
-    contacts::Entry,
-    decide::Effects,
+    contacts::ContactEntry,
+    decide::Changes,
     kyc::{Contact, CustomerId},
     source::Files,
     store::{Snapshot, is_in_use},
@@ -24,8 +24,8 @@ use crate::{
 /// The number of records, or customers, in one response of the server.
 const PAGE: usize = 1_000;
 
-pub enum History {
-    Server(Client),
+pub enum HistoryCommand {
+    Server(AdminClient),
     Snapshot(Snapshot),
 }
 
@@ -33,18 +33,18 @@ pub enum History {
 struct WireRecord {
     n: u64,
     at: Timestamp,
-    effects: Effects,
+    effects: Changes,
 }
 
-impl History {
+impl HistoryCommand {
     /// Uses the server if the data directory is in use, else a snapshot of the directory. Must run within the tokio
     /// runtime, whose start also installs the TLS provider that the client needs.
-    pub async fn find(config: &Config) -> Result<Self, Failure> {
-        let data = app::data_dir(config).map_err(|error| Failure::new(Exit::Config, error))?;
+    pub async fn find(config: &Config) -> Result<Self, CommandError> {
+        let data = app::data_dir(config).map_err(|error| CommandError::new(Exit::Config, error))?;
         if is_in_use(data) {
             return settings::client_of(config).map(Self::Server);
         }
-        Snapshot::open(data).map(Self::Snapshot).map_err(|error| Failure::new(Exit::Io, error))
+        Snapshot::open(data).map(Self::Snapshot).map_err(|error| CommandError::new(Exit::Io, error))
     }
 
     /// Returns a note for the operator if there is no store yet.
@@ -58,18 +58,18 @@ impl History {
     }
 
     /// Returns all customers who have a contact, in the order of their ids.
-    pub async fn contacts(&self) -> Result<Vec<Entry>, Failure> {
+    pub async fn contacts(&self) -> Result<Vec<ContactEntry>, CommandError> {
         match self {
             Self::Server(client) => contacts_of_server(client).await,
             Self::Snapshot(snapshot) => {
-                let contacts = snapshot.contacts().map_err(|error| Failure::new(Exit::Io, error))?;
-                Ok(contacts.into_iter().map(|(id, contact)| Entry::new(id, contact)).collect())
+                let contacts = snapshot.contacts().map_err(|error| CommandError::new(Exit::Io, error))?;
+                Ok(contacts.into_iter().map(|(id, contact)| ContactEntry::new(id, contact)).collect())
             }
         }
     }
 
     /// Returns the files of the active rule set.
-    pub async fn rules_in_force(&self) -> Result<Option<Files>, Failure> {
+    pub async fn rules_in_force(&self) -> Result<Option<Files>, CommandError> {
         match self {
             Self::Server(client) => {
                 let status = client.get("status").await?;
@@ -79,26 +79,26 @@ impl History {
             }
             Self::Snapshot(snapshot) => {
                 let Some(hash) = snapshot.active_set() else { return Ok(None) };
-                snapshot.rule_set(hash).map_err(|error| Failure::new(Exit::Io, error))
+                snapshot.rule_set(hash).map_err(|error| CommandError::new(Exit::Io, error))
             }
         }
     }
 
     /// Returns the ids of the rules that operators have paused.
-    pub async fn paused_rules(&self) -> Result<Vec<String>, Failure> {
+    pub async fn paused_rules(&self) -> Result<Vec<String>, CommandError> {
         match self {
             Self::Server(client) => {
                 let status = client.get("status").await?;
                 Ok(status["paused"]["rules"].as_object().into_iter().flatten().map(|(rule, _)| rule.clone()).collect())
             }
             Self::Snapshot(snapshot) => {
-                Ok(snapshot.standing().paused_rules().map(|(rule, _)| rule.to_string()).collect())
+                Ok(snapshot.global_state().paused_rules().map(|(rule, _)| rule.to_string()).collect())
             }
         }
     }
 
     /// Returns the number of records.
-    pub async fn count(&self) -> Result<u64, Failure> {
+    pub async fn count(&self) -> Result<u64, CommandError> {
         match self {
             Self::Server(client) => Ok(client.get("status").await?["store"]["records"].as_u64().unwrap_or_default()),
             Self::Snapshot(snapshot) => Ok(snapshot.last()),
@@ -106,7 +106,7 @@ impl History {
     }
 
     /// Calls `each` for every record in order, up to number `last`.
-    pub async fn each(&self, last: u64, each: &mut dyn FnMut(&Recorded)) -> Result<(), Failure> {
+    pub async fn each(&self, last: u64, each: &mut dyn FnMut(&HistoryRecord)) -> Result<(), CommandError> {
         match self {
             Self::Server(client) => {
                 let mut from = 1;
@@ -120,25 +120,25 @@ impl History {
             }
             Self::Snapshot(snapshot) => {
                 let records = snapshot.each(&mut |record| {
-                    each(&Recorded { number: record.header.n, at: record.header.at, effects: record.effects });
+                    each(&HistoryRecord { number: record.header.n, at: record.header.at, effects: record.effects });
                 });
-                records.map_err(|error| Failure::new(Exit::Io, error))
+                records.map_err(|error| CommandError::new(Exit::Io, error))
             }
         }
     }
 }
 
-async fn page(client: &Client, from: u64) -> Result<Vec<Recorded>, Failure> {
+async fn page(client: &AdminClient, from: u64) -> Result<Vec<HistoryRecord>, CommandError> {
     let page: Value = client.get(&format!("records?from={from}&limit={PAGE}")).await?;
-    let unreadable = |error| Failure::new(Exit::Failed, format!("the server's records cannot be parsed: {error}"));
+    let unreadable = |error| CommandError::new(Exit::Failed, format!("the server's records cannot be parsed: {error}"));
     let records: Vec<WireRecord> = serde_json::from_value(page["records"].clone()).map_err(unreadable)?;
-    let record = |wire: WireRecord| Recorded { number: wire.n, at: wire.at, effects: wire.effects };
+    let record = |wire: WireRecord| HistoryRecord { number: wire.n, at: wire.at, effects: wire.effects };
     Ok(records.into_iter().map(record).collect())
 }
 
-async fn contacts_of_server(client: &Client) -> Result<Vec<Entry>, Failure> {
+async fn contacts_of_server(client: &AdminClient) -> Result<Vec<ContactEntry>, CommandError> {
     let unreadable = |error: serde_json::Error| {
-        Failure::new(Exit::Failed, format!("the server's response cannot be parsed: {error}"))
+        CommandError::new(Exit::Failed, format!("the server's response cannot be parsed: {error}"))
     };
     let mut entries = Vec::new();
     let mut cursor: Option<String> = None;
@@ -148,7 +148,7 @@ async fn contacts_of_server(client: &Client) -> Result<Vec<Entry>, Failure> {
         for row in page["customers"].as_array().into_iter().flatten().filter(|row| row["contact"] != Value::Null) {
             let id: CustomerId = serde_json::from_value(row["id"].clone()).map_err(unreadable)?;
             let contact: Contact = serde_json::from_value(row["contact"].clone()).map_err(unreadable)?;
-            entries.push(Entry::new(id, contact));
+            entries.push(ContactEntry::new(id, contact));
         }
         cursor = page["next"].as_str().map(str::to_owned);
         if cursor.is_none() {

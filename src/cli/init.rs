@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use serde_json::json;
 
-use super::{Exit, Failure, Output, schema};
+use super::{CommandError, Exit, Output, schema};
 use crate::{schema as schemas, shipped};
 
 const CONFIG: &str = include_str!("init/kyc-rules.yaml");
@@ -19,13 +19,13 @@ const CONFIG: &str = include_str!("init/kyc-rules.yaml");
 const SCHEMAS: &str = ".schema";
 
 #[derive(Debug, Args)]
-pub struct Init {
+pub struct InitArgs {
     /// The directory; created if missing. If one of the files already exists, nothing is written.
     dir: PathBuf,
 }
 
-impl Init {
-    pub fn run(self, output: &mut Output) -> Result<(), Failure> {
+impl InitArgs {
+    pub fn run(self, output: &mut Output) -> Result<(), CommandError> {
         let files = files();
         let there: Vec<String> = files
             .iter()
@@ -35,13 +35,13 @@ impl Init {
             .collect();
         if !there.is_empty() {
             let text = format!("nothing was written, because these files exist already:\n{}", there.join("\n"));
-            return Err(Failure::new(Exit::Failed, text));
+            return Err(CommandError::new(Exit::Failed, text));
         }
         for (path, text) in &files {
             write(&self.dir.join(path), text)?;
         }
         let config = self.dir.join("kyc-rules.yaml");
-        output.either(
+        output.json_or_text(
             &json!({"config": config, "rules": self.dir.join("rules"), "files": files.len()}),
             format_args!(
                 "{0} and {1} more files were written: rules, mails, and schemas for your editor.\n\nEdit the configuration, then:\n\n  kyc-rules --config {0} check\n  kyc-rules --config {0} serve",
@@ -56,7 +56,7 @@ impl Init {
 /// Returns every file to write, as its path below the directory and its text.
 fn files() -> Vec<(PathBuf, String)> {
     let shipped = shipped::files();
-    let names = schemas::Names { growing: true, ..schema::of(&shipped) };
+    let names = schemas::SchemaNames { growing: true, ..schema::of(&shipped) };
     let config = format!("{}{CONFIG}", modeline("", "config"));
     let mut files = vec![(PathBuf::from("kyc-rules.yaml"), config)];
     for (path, text) in shipped.iter() {
@@ -81,8 +81,8 @@ fn modeline(up: &str, name: &str) -> String {
 }
 
 /// Creates a file. Returns an error if the file exists.
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let doing = || Failure::io(format!("writing {}", path.display()));
+fn write(path: &Path, text: &str) -> Result<(), CommandError> {
+    let doing = || CommandError::io(format!("writing {}", path.display()));
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir).map_err(doing())?;
     }

@@ -5,28 +5,28 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Failure, Output, client::part, filters, output::table, settings};
+use super::{CommandError, Output, client::part, filters, output::table, settings};
 use crate::{kyc::CustomerId, outbox::Channel, rules::RuleId};
 
 #[derive(Debug, Args)]
-pub struct Jobs {
+pub struct JobsArgs {
     /// Only jobs in this state.
     #[arg(long, value_parser = filters::state())]
     state: Option<String>,
 
     #[command(flatten)]
-    of: Of,
+    of: JobSelector,
 }
 
 #[derive(Debug, Args)]
-pub struct Problems {
+pub struct ProblemsArgs {
     #[command(flatten)]
-    of: Of,
+    of: JobSelector,
 }
 
 /// Filters, and the maximum number of jobs.
 #[derive(Debug, Args)]
-struct Of {
+struct JobSelector {
     /// Only jobs of this customer.
     #[arg(long, value_parser = filters::customer)]
     customer: Option<CustomerId>,
@@ -45,17 +45,17 @@ struct Of {
 }
 
 /// The jobs that match, and the other parts of the response.
-struct Found {
+struct FoundJobs {
     jobs: Vec<Value>,
     /// The last page as the server returned it: the cursor of the next page, and a hint if a filter names an unknown
     /// rule or channel.
     beside: Value,
 }
 
-impl Problems {
+impl ProblemsArgs {
     /// Also prints problems of the service, customers without a decision, and channels paused by their brakes.
-    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let (max, jobs) = (self.of.max, Jobs { state: None, of: self.of });
+    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
+        let (max, jobs) = (self.of.max, JobsArgs { state: None, of: self.of });
         let found = settings::block_on(jobs.fetch(config, "problems"))?;
         if output.is_json() {
             output.json(&found.shape(&["brakes", "service", "unanswered"]));
@@ -87,16 +87,16 @@ impl Problems {
     }
 }
 
-impl Jobs {
-    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+impl JobsArgs {
+    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         let found = settings::block_on(self.fetch(config, "jobs"))?;
-        output.either(&found.shape(&[]), found.text(self.of.max));
+        output.json_or_text(&found.shape(&[]), found.text(self.of.max));
         Ok(())
     }
 
-    async fn fetch(&self, config: Option<&Path>, list: &str) -> Result<Found, Failure> {
+    async fn fetch(&self, config: Option<&Path>, list: &str) -> Result<FoundJobs, CommandError> {
         let client = settings::client(config)?;
-        let Of { customer, rule, channel, max } = &self.of;
+        let JobSelector { customer, rule, channel, max } = &self.of;
         let mut asked: Vec<(&str, String)> = Vec::new();
         asked.extend(self.state.clone().map(|state| ("state", state)));
         asked.extend(customer.as_ref().map(|customer| ("customer", customer.to_string())));
@@ -112,13 +112,13 @@ impl Jobs {
             jobs.extend(beside["jobs"].as_array().into_iter().flatten().cloned());
             match beside["next"].as_str() {
                 Some(next) if jobs.len() < *max => cursor = format!("&cursor={}", part(next)),
-                _ => return Ok(Found { jobs, beside }),
+                _ => return Ok(FoundJobs { jobs, beside }),
             }
         }
     }
 }
 
-impl Found {
+impl FoundJobs {
     fn hint(&self) -> Option<&str> {
         self.beside["hint"].as_str()
     }

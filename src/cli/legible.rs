@@ -6,20 +6,20 @@
 use std::borrow::Cow;
 
 /// Replaces control and direction characters by escapes such as `\u{1b}`. Line ends and tabs stay.
-pub fn legible(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_harmful) {
+pub fn escape_control(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_control) {
         return Cow::Borrowed(text);
     }
-    let shown = |c: char| if is_harmful(c) { format!("\\u{{{:x}}}", u32::from(c)) } else { c.to_string() };
+    let shown = |c: char| if is_control(c) { format!("\\u{{{:x}}}", u32::from(c)) } else { c.to_string() };
     Cow::Owned(text.chars().map(shown).collect())
 }
 
 /// Escapes a text and joins its lines: line ends and tabs become spaces.
 pub fn in_one_line(text: &str) -> String {
-    legible(&text.replace("\r\n", " ").replace(['\n', '\r', '\t'], " ")).into_owned()
+    escape_control(&text.replace("\r\n", " ").replace(['\n', '\r', '\t'], " ")).into_owned()
 }
 
-fn is_harmful(c: char) -> bool {
+fn is_control(c: char) -> bool {
     let control = c.is_control() && !matches!(c, '\n' | '\t');
     let direction =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -32,12 +32,12 @@ mod tests {
 
     #[test]
     fn control_and_direction_characters_are_escaped() {
-        assert_eq!(legible("a\u{1b}[2Jb\u{9b}c\u{7}\r\n\td"), "a\\u{1b}[2Jb\\u{9b}c\\u{7}\\u{d}\n\td");
+        assert_eq!(escape_control("a\u{1b}[2Jb\u{9b}c\u{7}\r\n\td"), "a\\u{1b}[2Jb\\u{9b}c\\u{7}\\u{d}\n\td");
         assert_eq!(
-            legible("\u{202e}\u{2066}\u{200f}\u{61c}\u{2028}\u{feff}"),
+            escape_control("\u{202e}\u{2066}\u{200f}\u{61c}\u{2028}\u{feff}"),
             "\\u{202e}\\u{2066}\\u{200f}\\u{61c}\\u{2028}\\u{feff}"
         );
-        assert!(matches!(legible("Grüße, 漢字 👩‍💻"), Cow::Borrowed(_)));
+        assert!(matches!(escape_control("Grüße, 漢字 👩‍💻"), Cow::Borrowed(_)));
         assert_eq!(in_one_line("one\r\ntwo\nthree\tfour\u{1b}"), "one two three four\\u{1b}");
     }
 }

@@ -34,7 +34,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-pub use output::{Exit, Failure, Output};
+pub use output::{CommandError, Exit, Output};
 
 use crate::stack;
 
@@ -54,64 +54,64 @@ pub struct Cli {
     json: bool,
 
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Run a demo on loopback without a configuration: a simulated provider, the shipped rules, mails as files.
-    Demo(demo::Demo),
+    Demo(demo::DemoArgs),
     /// Run the service: accept callbacks, decide by the rules, and act.
     Serve,
     /// Write a commented configuration and the shipped rules into a directory.
-    Init(init::Init),
+    Init(init::InitArgs),
     /// Report all errors and warnings in the configuration and the rules.
-    Check(check::Check),
+    Check(check::CheckArgs),
     /// Run the tests of the rules, and list the rules that no test fires.
-    Test(test::Test),
+    Test(test::TestArgs),
     /// Explain which rules fire, and why the others do not, for a made-up event or for a customer of a running server.
-    Explain(explain::Explain),
+    Explain(explain::ExplainArgs),
     /// Replay the recorded history with edited rules, and compare them with the active rules. Never sends anything.
-    Backtest(backtest::Backtest),
+    Backtest(backtest::BacktestArgs),
     /// Print a JSON Schema for editors, to complete and check rules, rule tests or the configuration.
-    Schema(schema::Schema),
+    Schema(schema::SchemaArgs),
     /// Draw the rules as a state diagram.
-    Graph(graph::Graph),
+    Graph(graph::GraphArgs),
     /// Reload the rules of a running server.
     Reload,
     /// Show the state of a running server.
     Status,
     /// List the jobs of a running server, newest first.
-    Jobs(jobs::Jobs),
+    Jobs(jobs::JobsArgs),
     /// List the problems: jobs that need an operator.
-    Problems(jobs::Problems),
+    Problems(jobs::ProblemsArgs),
     /// Retry problems now, by their ids or by a filter.
-    Retry(bulk::Chosen),
+    Retry(bulk::JobSelection),
     /// Drop jobs by their ids, or problems by a filter. A dropped job is never sent.
-    Drop(bulk::Chosen),
+    Drop(bulk::JobSelection),
     /// Pause a rule or a channel until it is resumed.
-    Pause(govern::Pause),
+    Pause(govern::PauseArgs),
     /// Resume a paused rule or channel, or accept the present time after the clock has jumped.
-    Resume(govern::Resume),
+    Resume(govern::ResumeArgs),
     /// Show the backlog of a rule: customers whose timer was due before the rule was live. Send it once.
-    Backlog(govern::Backlog),
+    Backlog(govern::BacklogArgs),
     /// Query the provider's API now, for one customer or for all customers whose callbacks have waited too long.
-    Refresh(refresh::Refresh),
+    Refresh(refresh::RefreshArgs),
     /// Check everything that the service needs: the mail relay, the sender's domain, the provider, the shop's API,
     /// webhook and chat targets, the disk. Sends nothing.
-    Doctor(doctor::Doctor),
+    Doctor(doctor::DoctorArgs),
     /// Test the mail transport.
     #[command(subcommand)]
-    Email(email::Email),
+    Email(email::EmailCommand),
     /// Import, export and show customers and their contacts.
     #[command(subcommand)]
-    Customers(customers::Customers),
+    Customers(customers::CustomersCommand),
     /// Print the hash that the provider sends for a customer, or a complete signed callback.
-    Sign(sign::Sign),
+    Sign(sign::SignArgs),
     /// Print a shell completion script.
-    Completions(printed::Completions),
+    Completions(printed::CompletionsArgs),
     /// Print the manual page.
-    Man(printed::Man),
+    Man(printed::ManArgs),
 }
 
 impl Cli {
@@ -128,8 +128,8 @@ impl Cli {
         let done = self.dispatch(&mut output);
         let written = output.flush();
         // Both failures are reported. The exit code is that of the command, if it failed, else that of the output.
-        let failures: Vec<Failure> = [done, written].into_iter().filter_map(Result::err).collect();
-        failures.iter().for_each(|failure| output.complain(failure));
+        let failures: Vec<CommandError> = [done, written].into_iter().filter_map(Result::err).collect();
+        failures.iter().for_each(|failure| output.report_error(failure));
         failures.first().map_or(Exit::Ok, |failure| failure.exit).code()
     }
 
@@ -142,13 +142,13 @@ impl Cli {
             return match output.flush() {
                 Ok(()) => Exit::Ok.code(),
                 Err(failure) => {
-                    output.complain(&failure);
+                    output.report_error(&failure);
                     failure.exit.code()
                 }
             };
         }
         if json {
-            output.complain(&Failure::new(Exit::Usage, error.render().to_string().trim_end()));
+            output.report_error(&CommandError::new(Exit::Usage, error.render().to_string().trim_end()));
         } else {
             // clap adds colours on a terminal. A write error is ignored, because there is no other place to report it.
             let _ = error.print();
@@ -156,34 +156,34 @@ impl Cli {
         Exit::Usage.code()
     }
 
-    fn dispatch(self, output: &mut Output) -> Result<(), Failure> {
+    fn dispatch(self, output: &mut Output) -> Result<(), CommandError> {
         let config = self.config.as_deref();
         match self.command {
-            Command::Demo(demo) => demo.run(output),
-            Command::Serve => serve::run(config),
-            Command::Init(init) => init.run(output),
-            Command::Check(check) => check.run(config, output),
-            Command::Test(test) => test.run(config, output),
-            Command::Explain(explain) => explain.run(config, output),
-            Command::Backtest(backtest) => backtest.run(config, output),
-            Command::Schema(schema) => schema.run(config, output),
-            Command::Graph(graph) => graph.run(config, output),
-            Command::Reload => reload::run(config, output),
-            Command::Status => status::run(config, output),
-            Command::Jobs(jobs) => jobs.run(config, output),
-            Command::Problems(problems) => problems.run(config, output),
-            Command::Retry(chosen) => chosen.run(config, bulk::Act::Retry, output),
-            Command::Drop(chosen) => chosen.run(config, bulk::Act::Drop, output),
-            Command::Pause(pause) => pause.run(config, output),
-            Command::Resume(resume) => resume.run(config, output),
-            Command::Backlog(backlog) => backlog.run(config, output),
-            Command::Refresh(refresh) => refresh.run(config, output),
-            Command::Doctor(doctor) => doctor.run(config, output),
-            Command::Email(email) => email.run(config, output),
-            Command::Customers(customers) => customers.run(config, output),
-            Command::Sign(sign) => sign.run(config, output),
-            Command::Completions(completions) => completions.run(output),
-            Command::Man(man) => man.run(output),
+            CliCommand::Demo(demo) => demo.run(output),
+            CliCommand::Serve => serve::run(config),
+            CliCommand::Init(init) => init.run(output),
+            CliCommand::Check(check) => check.run(config, output),
+            CliCommand::Test(test) => test.run(config, output),
+            CliCommand::Explain(explain) => explain.run(config, output),
+            CliCommand::Backtest(backtest) => backtest.run(config, output),
+            CliCommand::Schema(schema) => schema.run(config, output),
+            CliCommand::Graph(graph) => graph.run(config, output),
+            CliCommand::Reload => reload::run(config, output),
+            CliCommand::Status => status::run(config, output),
+            CliCommand::Jobs(jobs) => jobs.run(config, output),
+            CliCommand::Problems(problems) => problems.run(config, output),
+            CliCommand::Retry(chosen) => chosen.run(config, bulk::BulkAction::Retry, output),
+            CliCommand::Drop(chosen) => chosen.run(config, bulk::BulkAction::Drop, output),
+            CliCommand::Pause(pause) => pause.run(config, output),
+            CliCommand::Resume(resume) => resume.run(config, output),
+            CliCommand::Backlog(backlog) => backlog.run(config, output),
+            CliCommand::Refresh(refresh) => refresh.run(config, output),
+            CliCommand::Doctor(doctor) => doctor.run(config, output),
+            CliCommand::Email(email) => email.run(config, output),
+            CliCommand::Customers(customers) => customers.run(config, output),
+            CliCommand::Sign(sign) => sign.run(config, output),
+            CliCommand::Completions(completions) => completions.run(output),
+            CliCommand::Man(man) => man.run(output),
         }
     }
 }

@@ -2,55 +2,55 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Exit, Failure, settings};
+use super::{CommandError, Exit, settings};
 use crate::{
     app,
-    cases::{Results, Tests},
-    config::{Config, Loaded, Unfilled},
+    cases::{RuleTests, TestResults},
+    config::{Config, LoadedConfig, OnMissing},
     decide::Policy,
-    judge::{self, Terms, Verdict},
-    rulebook::Marker,
-    rules::{Context, RuleSet},
+    judge::{self, JudgeOptions, Judgement},
+    rulebook::JudgingMarker,
+    rules::{Environment, RuleSet},
     rules_dir,
     source::{Diagnostic, Files, Severity, Sources, render},
 };
 
-pub struct Offline {
+pub struct Workspace {
     /// `None` if there is no configuration and the rules directory was given.
-    pub configuration: Option<Loaded>,
+    pub configuration: Option<LoadedConfig>,
     dir: Option<PathBuf>,
     pub policy: Policy,
     files: Files,
     /// `None` if the rules, or the configuration that they depend on, have an error.
     pub rules: Option<RuleSet>,
     /// `None` if the tests have an error.
-    pub tests: Option<Tests>,
+    pub tests: Option<RuleTests>,
     /// Results of the tests; `None` if they were not run.
-    pub results: Option<Results>,
+    pub results: Option<TestResults>,
     /// Diagnostics of the configuration, the rules and the tests.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-impl Offline {
+impl Workspace {
     /// Reads the configuration and the given directory, or the configured one. Unset variables stay unfilled, so that
     /// this works on machines without the secrets.
-    pub fn read(given: Option<&Path>, rules: Option<&Path>) -> Result<Self, Failure> {
+    pub fn read(given: Option<&Path>, rules: Option<&Path>) -> Result<Self, CommandError> {
         Self::asked(given, rules, judge::read)
     }
 
     /// Like [`Self::read`], and also runs the checks and tests of a reload.
-    pub fn judged(given: Option<&Path>, rules: Option<&Path>) -> Result<Self, Failure> {
+    pub fn judged(given: Option<&Path>, rules: Option<&Path>) -> Result<Self, CommandError> {
         Self::asked(given, rules, judge::judge)
     }
 
     fn asked(
         given: Option<&Path>,
         rules: Option<&Path>,
-        ask: impl FnOnce(&Files, &Terms) -> Verdict,
-    ) -> Result<Self, Failure> {
+        ask: impl FnOnce(&Files, &JudgeOptions) -> Judgement,
+    ) -> Result<Self, CommandError> {
         let configuration = match (Config::find(given), rules) {
             (None, Some(_)) => None,
-            _ => Some(settings::read(&settings::find(given)?, Unfilled::Allow)?),
+            _ => Some(settings::read(&settings::find(given)?, OnMissing::Allow)?),
         };
         let config = configuration.as_ref().and_then(|loaded| loaded.config.as_ref());
         let mut offline = Self {
@@ -67,13 +67,13 @@ impl Offline {
         Ok(offline)
     }
 
-    fn ask(&mut self, ask: impl FnOnce(&Files, &Terms) -> Verdict) {
+    fn ask(&mut self, ask: impl FnOnce(&Files, &JudgeOptions) -> Judgement) {
         let Some(dir) = &self.dir else { return };
         match rules_dir::read(dir) {
             Err(wrong) => self.diagnostics.extend(wrong),
             Ok(files) => {
                 let terms = match &self.configuration {
-                    None => Terms { context: Context::assumed_by(&files), ..Terms::default() },
+                    None => JudgeOptions { context: Environment::assumed_by(&files), ..JudgeOptions::default() },
                     // Without a valid configuration the names that the rules may use are unknown.
                     Some(loaded) => match &loaded.config {
                         Some(config) => app::terms(config),
@@ -98,7 +98,7 @@ impl Offline {
     }
 
     /// Returns the rules and the policy of the configuration, or an error with all diagnostics of both.
-    pub fn into_rules(mut self) -> Result<(RuleSet, Policy), Failure> {
+    pub fn into_rules(mut self) -> Result<(RuleSet, Policy), CommandError> {
         if let Some(rules) = self.rules {
             return Ok((rules, self.policy));
         }
@@ -106,7 +106,7 @@ impl Offline {
         let wrong = self.configuration.as_ref().is_some_and(|loaded| loaded.config.is_none());
         let what = if wrong { "the configuration is wrong" } else { "the rules are wrong" };
         let text = render(&self.diagnostics, &self.sources(), false);
-        Err(Failure::new(Exit::Config, format!("{what}\n\n{}", text.trim_end())))
+        Err(CommandError::new(Exit::Config, format!("{what}\n\n{}", text.trim_end())))
     }
 
     /// The rules directory as it was given.
@@ -135,7 +135,7 @@ impl Offline {
 /// Returns a warning if the data directory records that the service began to check these files and has not finished.
 fn unended(config: &Config, files: &Files, dir: &Path) -> Option<Diagnostic> {
     let data = app::data_dir(config).ok()?;
-    let is_named = Marker::find(data).names(&files.hash());
+    let is_named = JudgingMarker::find(data).names(&files.hash());
     is_named.then(|| {
         let warning = "the service is checking these files now, or its process ended while it checked them and it rejects them since then";
         Diagnostic::warning("judging", dir.display().to_string(), warning)

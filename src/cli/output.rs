@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::legible::{in_one_line, legible};
+use super::legible::{escape_control, in_one_line};
 
 /// Exit code of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +32,13 @@ impl Exit {
 
 /// An error that ends a command.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct CommandError {
     pub exit: Exit,
     /// The error and what to do about it. Empty if the command has already printed the error.
     pub text: String,
 }
 
-impl Failure {
+impl CommandError {
     pub fn new(exit: Exit, text: impl fmt::Display) -> Self {
         Self { exit, text: text.to_string() }
     }
@@ -77,7 +77,7 @@ impl Output {
 
     /// Prints text for operators, with control characters escaped.
     pub fn text(&mut self, text: impl fmt::Display) {
-        self.raw(legible(&text.to_string()).as_bytes());
+        self.raw(escape_control(&text.to_string()).as_bytes());
     }
 
     /// Writes bytes unchanged, for example a file, a script or a manual page.
@@ -96,23 +96,25 @@ impl Output {
     }
 
     /// Prints the value with `--json`, else the text.
-    pub fn either(&mut self, value: &impl Serialize, text: impl fmt::Display) {
+    pub fn json_or_text(&mut self, value: &impl Serialize, text: impl fmt::Display) {
         if self.json { self.json(value) } else { self.line(text) }
     }
 
     /// Flushes standard output. Returns the first write error, except for a closed pipe.
-    pub fn flush(&mut self) -> Result<(), Failure> {
+    pub fn flush(&mut self) -> Result<(), CommandError> {
         let error = self.broken.take().or_else(|| io::stdout().flush().err());
         match error {
-            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::io("writing the output")(error)),
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(CommandError::io("writing the output")(error))
+            }
             _ => Ok(()),
         }
     }
 
     /// Asks the operator for confirmation. Returns a usage error without a terminal and with `--json`.
-    pub fn asks(&mut self, question: impl fmt::Display) -> Result<bool, Failure> {
+    pub fn asks(&mut self, question: impl fmt::Display) -> Result<bool, CommandError> {
         if self.json || !io::stdin().is_terminal() {
-            return Err(Failure::new(
+            return Err(CommandError::new(
                 Exit::Usage,
                 format_args!("{question} Confirmation is not possible here; use --yes"),
             ));
@@ -120,18 +122,18 @@ impl Output {
         self.text(format_args!("{question} [y/N] "));
         self.flush()?;
         let mut answer = String::new();
-        io::stdin().read_line(&mut answer).map_err(Failure::io("reading the answer"))?;
+        io::stdin().read_line(&mut answer).map_err(CommandError::io("reading the answer"))?;
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Prints a line to standard error.
     pub fn note(&self, text: impl fmt::Display) {
         // A write error is ignored, because there is no other place to report it.
-        let _ = writeln!(io::stderr(), "{}", legible(&text.to_string()));
+        let _ = writeln!(io::stderr(), "{}", escape_control(&text.to_string()));
     }
 
     /// Prints a failure to standard error, as text or as JSON. Standard output has only the output of the command.
-    pub fn complain(&self, failure: &Failure) {
+    pub fn report_error(&self, failure: &CommandError) {
         if failure.text.is_empty() {
             return;
         }

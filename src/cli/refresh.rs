@@ -6,10 +6,10 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
-use super::{Failure, Output, client::part, refresh_all, settings};
+use super::{CommandError, Output, client::part, refresh_all, settings};
 
 #[derive(Debug, Args)]
-pub struct Refresh {
+pub struct RefreshArgs {
     /// Id of the customer.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     customer: Option<String>,
@@ -27,8 +27,8 @@ pub struct Refresh {
     yes: bool,
 }
 
-impl Refresh {
-    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+impl RefreshArgs {
+    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         let Some(customer) = &self.customer else {
             return refresh_all::run(config, self.believe, self.yes, output);
         };
@@ -54,7 +54,7 @@ impl Refresh {
             0 => String::new(),
             count => format!("; callbacks that wait for confirmation: {count}"),
         };
-        output.either(&answer, format_args!("{}: {verdict}; status {status}{waiting}", customer));
+        output.json_or_text(&answer, format_args!("{}: {verdict}; status {status}{waiting}", customer));
         Ok(())
     }
 }

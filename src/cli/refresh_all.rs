@@ -6,25 +6,25 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Exit, Failure, Output, jobs::waiting, settings};
+use super::{CommandError, Exit, Output, jobs::waiting, settings};
 
 const PATH: &str = "customers/refresh";
 
-pub fn run(config: Option<&Path>, believe: bool, yes: bool, output: &mut Output) -> Result<(), Failure> {
+pub fn run(config: Option<&Path>, believe: bool, yes: bool, output: &mut Output) -> Result<(), CommandError> {
     let found = settings::block_on(async {
         settings::client(config)?.post_json(PATH, &json!({"believe": believe, "dry": true})).await
     })?;
     let count = found["count"].as_u64().unwrap_or_default();
     let patience = found["patience"].as_str().unwrap_or("?");
     if count == 0 {
-        output.either(&found, format_args!("no callback has waited longer than {patience}"));
+        output.json_or_text(&found, format_args!("no callback has waited longer than {patience}"));
         return Ok(());
     }
     if !output.is_json() {
         show(count, patience, &found, output);
     }
     if !yes && !output.asks(question(believe, count))? {
-        output.either(&found, "nothing was done");
+        output.json_or_text(&found, "nothing was done");
         return Ok(());
     }
     let mut acted = settings::block_on(act(config, believe, &found["until"]))?;
@@ -34,12 +34,12 @@ pub fn run(config: Option<&Path>, believe: bool, yes: bool, output: &mut Output)
         "count": acted.count, "done": acted.done, "meanwhile": acted.meanwhile, "waiting": acted.waiting(), "dry": false,
         "stopped": acted.stopped, "examples": acted.examples,
     });
-    output.either(&shape, text);
+    output.json_or_text(&shape, text);
     match acted.stopped {
         Some(why) => {
-            Err(Failure::new(Exit::Unavailable, format_args!("stopped; the other callbacks still wait: {why}")))
+            Err(CommandError::new(Exit::Unavailable, format_args!("stopped; the other callbacks still wait: {why}")))
         }
-        None if acted.done == 0 && acted.waiting() > 0 => Err(Failure::new(Exit::Failed, "")),
+        None if acted.done == 0 && acted.waiting() > 0 => Err(CommandError::new(Exit::Failed, "")),
         None => Ok(()),
     }
 }
@@ -77,7 +77,7 @@ fn show(count: u64, patience: &str, found: &Value, output: &mut Output) {
 
 /// The result of all pages, in customers. `count` is the sum of `done`, `meanwhile` and the customers that still wait.
 #[derive(Default)]
-struct Acted {
+struct RefreshTotals {
     count: u64,
     done: u64,
     /// Customers decided by the service itself, between the count and the request.
@@ -88,7 +88,7 @@ struct Acted {
     examples: Vec<Value>,
 }
 
-impl Acted {
+impl RefreshTotals {
     /// Adds the customers that were counted but on no page. If all pages were read, the service has decided them
     /// meanwhile.
     fn complete(&mut self, counted: u64) {
@@ -119,9 +119,9 @@ impl Acted {
 }
 
 /// Sends one request per page, so that no request takes long.
-async fn act(config: Option<&Path>, believe: bool, until: &Value) -> Result<Acted, Failure> {
+async fn act(config: Option<&Path>, believe: bool, until: &Value) -> Result<RefreshTotals, CommandError> {
     let client = settings::client(config)?;
-    let mut acted = Acted::default();
+    let mut acted = RefreshTotals::default();
     let mut cursor = Value::Null;
     loop {
         let page = client.post_json(PATH, &json!({"believe": believe, "until": until, "cursor": cursor})).await?;
@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn the_result_adds_up_to_the_customers_that_were_counted() {
         let acted = |count, done, stopped: Option<&str>| {
-            let mut acted = Acted { count, done, stopped: stopped.map(str::to_owned), ..Acted::default() };
+            let mut acted =
+                RefreshTotals { count, done, stopped: stopped.map(str::to_owned), ..RefreshTotals::default() };
             acted.complete(60);
             (acted.rest(), acted.count, acted.done + acted.meanwhile + acted.waiting())
         };

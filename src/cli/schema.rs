@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, Failure, Output, settings};
+use super::{CommandError, Exit, Output, settings};
 use crate::{
     rules::Vocabulary,
     rules_dir,
-    schema::{self, Names},
+    schema::{self, SchemaNames},
     source::{Files, Sources, render},
 };
 
 #[derive(Debug, Args)]
-pub struct Schema {
+pub struct SchemaArgs {
     /// The kind of file.
     #[arg(value_enum)]
-    of: Kind,
+    of: SchemaKind,
 
     /// Read the names of templates and rules from this directory instead of the configured one.
     #[arg(long, value_name = "DIR")]
@@ -24,7 +24,7 @@ pub struct Schema {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
+enum SchemaKind {
     /// rules/*.yaml
     Rules,
     /// rules/*.test.yaml
@@ -33,12 +33,12 @@ enum Kind {
     Config,
 }
 
-impl Schema {
-    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+impl SchemaArgs {
+    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         let schema = match self.of {
-            Kind::Rules => schema::rules(&self.names(given, output)?),
-            Kind::Tests => schema::tests(&self.names(given, output)?),
-            Kind::Config => schema::config(),
+            SchemaKind::Rules => schema::rules(&self.names(given, output)?),
+            SchemaKind::Tests => schema::tests(&self.names(given, output)?),
+            SchemaKind::Config => schema::config(),
         };
         if output.is_json() {
             output.json(&schema);
@@ -48,14 +48,14 @@ impl Schema {
         Ok(())
     }
 
-    fn names(&self, given: Option<&Path>, output: &Output) -> Result<Names, Failure> {
+    fn names(&self, given: Option<&Path>, output: &Output) -> Result<SchemaNames, CommandError> {
         let config = settings::without_secrets(given, output)?;
         let dir = self.rules.clone().or_else(|| config.as_ref().map(|config| config.rules.clone()));
         let files = match dir.map(|dir| rules_dir::read(&dir)) {
             None => Files::default(),
             Some(Ok(files)) => files,
             Some(Err(wrong)) => {
-                return Err(Failure::new(Exit::Config, render(&wrong, &Sources::default(), false).trim_end()));
+                return Err(CommandError::new(Exit::Config, render(&wrong, &Sources::default(), false).trim_end()));
             }
         };
         let mut names = of(&files);
@@ -71,14 +71,14 @@ impl Schema {
 }
 
 /// Returns the names that these rules define. Names that only the configuration declares stay empty.
-pub(super) fn of(files: &Files) -> Names {
+pub(super) fn of(files: &Files) -> SchemaNames {
     let found = Vocabulary::of(files);
     let sorted = |names: std::collections::BTreeSet<String>| names.into_iter().collect();
-    Names {
+    SchemaNames {
         templates: sorted(found.templates),
         rules: sorted(found.rules),
         codes: sorted(found.labels),
         tags: sorted(found.tags),
-        ..Names::default()
+        ..SchemaNames::default()
     }
 }

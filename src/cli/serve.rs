@@ -4,21 +4,21 @@ use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Exit, Failure, settings};
+use super::{CommandError, Exit, settings};
 use crate::{
-    app::{App, AppError, Settings},
+    app::{App, AppError, AppOptions},
     store::OpenError,
     telemetry,
 };
 
-pub fn run(given: Option<&Path>) -> Result<(), Failure> {
+pub fn run(given: Option<&Path>) -> Result<(), CommandError> {
     let config = settings::load(given)?;
     telemetry::start_log(config.log.format, &config.log.level);
     private_files();
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = settings::runtime(threads)?;
     let served = runtime.block_on(async {
-        let app = App::bind(config, Settings::default()).await.map_err(failure)?;
+        let app = App::bind(config, AppOptions::default()).await.map_err(failure)?;
         app.run(stop_signal()).await.map_err(failure)
     });
     // Does not wait for tasks that still run, for example a name lookup that hangs.
@@ -44,7 +44,7 @@ pub async fn stop_signal() {
     }
 }
 
-pub fn failure(error: AppError) -> Failure {
+pub fn failure(error: AppError) -> CommandError {
     let exit = match &error {
         AppError::Config(_) | AppError::Rules(_) => Exit::Config,
         AppError::Listen(_) | AppError::Open(OpenError::Locked(_)) => Exit::Unavailable,
@@ -56,5 +56,5 @@ pub fn failure(error: AppError) -> Failure {
         }
         other => other.to_string(),
     };
-    Failure::new(exit, text)
+    CommandError::new(exit, text)
 }

@@ -4,47 +4,47 @@ use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret;
 
-use super::{Exit, Failure, Output, client::Client};
+use super::{CommandError, Exit, Output, client::AdminClient};
 use crate::{
     app::{self, TOKEN_FILE},
-    config::{Config, Loaded, PLACES, Unfilled, VARIABLE},
+    config::{Config, LoadedConfig, OnMissing, PLACES, VARIABLE},
     kyc::Secret,
     source::{Severity, Sources, render},
 };
 
 /// Returns the path of the configuration, or an error that lists the places searched.
-pub fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
+pub fn find(given: Option<&Path>) -> Result<PathBuf, CommandError> {
     Config::find(given).ok_or_else(|| {
         let [here, etc] = PLACES;
         let text = format!(
             "there is no configuration: neither --config, nor {VARIABLE}, nor {here}, nor {etc}. `kyc-rules init DIR` writes one"
         );
-        Failure::new(Exit::Config, text)
+        CommandError::new(Exit::Config, text)
     })
 }
 
-pub fn read(path: &Path, unfilled: Unfilled) -> Result<Loaded, Failure> {
+pub fn read(path: &Path, unfilled: OnMissing) -> Result<LoadedConfig, CommandError> {
     Config::load(path, unfilled)
-        .map_err(|error| Failure::new(Exit::Config, format!("{} cannot be read: {error}", path.display())))
+        .map_err(|error| CommandError::new(Exit::Config, format!("{} cannot be read: {error}", path.display())))
 }
 
 /// Renders all diagnostics of a configuration as text.
-pub fn shown(loaded: &Loaded) -> String {
+pub fn shown(loaded: &LoadedConfig) -> String {
     render(&loaded.diagnostics, &Sources::default().file(&loaded.file, &loaded.text), false)
 }
 
 /// Loads the configuration. If it is wrong, the error has all diagnostics.
-pub fn load(given: Option<&Path>) -> Result<Config, Failure> {
+pub fn load(given: Option<&Path>) -> Result<Config, CommandError> {
     let path = find(given)?;
-    let mut loaded = read(&path, Unfilled::Error)?;
+    let mut loaded = read(&path, OnMissing::Error)?;
     loaded.config.take().ok_or_else(|| wrong(loaded))
 }
 
 /// Loads the configuration, if there is one, for commands that need none of its secrets. Unfilled variables are
 /// reported on standard error.
-pub fn without_secrets(given: Option<&Path>, output: &Output) -> Result<Option<Config>, Failure> {
+pub fn without_secrets(given: Option<&Path>, output: &Output) -> Result<Option<Config>, CommandError> {
     let Some(path) = Config::find(given) else { return Ok(None) };
-    let mut loaded = read(&path, Unfilled::Allow)?;
+    let mut loaded = read(&path, OnMissing::Allow)?;
     let Some(config) = loaded.config.take() else { return Err(wrong(loaded)) };
     loaded.diagnostics.retain(|one| one.code == "unfilled");
     if !loaded.diagnostics.is_empty() {
@@ -53,35 +53,35 @@ pub fn without_secrets(given: Option<&Path>, output: &Output) -> Result<Option<C
     Ok(Some(config))
 }
 
-fn wrong(mut loaded: Loaded) -> Failure {
+fn wrong(mut loaded: LoadedConfig) -> CommandError {
     loaded.diagnostics.retain(|one| one.severity == Severity::Error);
-    Failure::new(Exit::Config, format!("the configuration is wrong\n\n{}", shown(&loaded).trim_end()))
+    CommandError::new(Exit::Config, format!("the configuration is wrong\n\n{}", shown(&loaded).trim_end()))
 }
 
-pub fn first_secret(given: Option<&Path>) -> Result<Secret, Failure> {
+pub fn first_secret(given: Option<&Path>) -> Result<Secret, CommandError> {
     let config = load(given).map_err(|failure| {
-        Failure::new(
+        CommandError::new(
             failure.exit,
             format!("{}\n\nWithout a configuration: --secret, or KYC_RULES_SECRET", failure.text),
         )
     })?;
     let first = config.callback.secrets.into_iter().next();
-    first.ok_or_else(|| Failure::new(Exit::Config, "the configuration has no callback.secrets"))
+    first.ok_or_else(|| CommandError::new(Exit::Config, "the configuration has no callback.secrets"))
 }
 
 /// Loads the configuration for commands that need none of the server's secrets. Unfilled values are left out.
-pub fn load_without_secrets(given: Option<&Path>) -> Result<Config, Failure> {
+pub fn load_without_secrets(given: Option<&Path>) -> Result<Config, CommandError> {
     let path = find(given)?;
-    let mut loaded = read(&path, Unfilled::Allow)?;
+    let mut loaded = read(&path, OnMissing::Allow)?;
     loaded.config.take().ok_or_else(|| wrong(loaded))
 }
 
 /// Returns a client for the server that runs with this configuration. Of the secrets, the client needs only the token.
-pub fn client(given: Option<&Path>) -> Result<Client, Failure> {
+pub fn client(given: Option<&Path>) -> Result<AdminClient, CommandError> {
     client_of(&load_without_secrets(given)?)
 }
 
-pub fn client_of(config: &Config) -> Result<Client, Failure> {
+pub fn client_of(config: &Config) -> Result<AdminClient, CommandError> {
     let mut listen = config.admin.listen;
     // A server that listens on all addresses is reached by the loopback address.
     if listen.ip().is_unspecified() {
@@ -92,36 +92,36 @@ pub fn client_of(config: &Config) -> Result<Client, Failure> {
         None if config.admin.token_unfilled => {
             let text = "`admin.token` names a variable or file that is missing here, and the server requires the token; set it \
                         for this command, too";
-            return Err(Failure::new(Exit::Config, text));
+            return Err(CommandError::new(Exit::Config, text));
         }
         None => {
-            let data = app::data_dir(config).map_err(|error| Failure::new(Exit::Config, error))?;
+            let data = app::data_dir(config).map_err(|error| CommandError::new(Exit::Config, error))?;
             let path = data.join(TOKEN_FILE);
             let missing = |error| {
                 let text = format!(
                     "the server's token cannot be read from {}: {error}. Has `kyc-rules serve` been started, and can this user read the file?",
                     path.display()
                 );
-                Failure::new(Exit::Unavailable, text)
+                CommandError::new(Exit::Unavailable, text)
             };
             std::fs::read_to_string(&path).map_err(missing)?.trim().to_owned()
         }
     };
-    Client::new(format!("http://{listen}"), token)
+    AdminClient::new(format!("http://{listen}"), token)
 }
 
 /// Runs an async command on a new runtime.
-pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     runtime(1)?.block_on(work)
 }
 
-pub fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
+pub fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, CommandError> {
     use_one_tls_provider();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads.max(1))
         .enable_all()
         .build()
-        .map_err(Failure::io("starting the runtime"))
+        .map_err(CommandError::io("starting the runtime"))
 }
 
 /// Installs the TLS provider of the process. A second call has no effect.

@@ -5,11 +5,11 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Exit, Failure, Output, settings};
+use super::{CommandError, Exit, Output, settings};
 use crate::kyc::{CustomerId, Secret, hash_of};
 
 #[derive(Debug, Args)]
-pub struct Sign {
+pub struct SignArgs {
     /// Id of the customer.
     customer: String,
 
@@ -38,9 +38,9 @@ pub struct Sign {
     processing: Option<String>,
 }
 
-impl Sign {
-    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let customer = CustomerId::new(&self.customer).map_err(|error| Failure::new(Exit::Usage, error))?;
+impl SignArgs {
+    pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
+        let customer = CustomerId::new(&self.customer).map_err(|error| CommandError::new(Exit::Usage, error))?;
         let secret = match &self.secret {
             Some(secret) => Secret::new(secret.as_str()),
             None => settings::first_secret(config)?,

@@ -5,13 +5,13 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{
-    Failure, Output,
+    CommandError, Output,
     check::counted,
     settings,
     traffic::{refused, taken},
 };
 
-pub fn run(config: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+pub fn run(config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
     let status = settings::block_on(async {
         let client = settings::client(config)?;
         client.get("status").await

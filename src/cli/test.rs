@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::{Exit, Failure, Output, offline::Offline};
+use super::{CommandError, Exit, Output, offline::Workspace};
 use crate::{
-    cases::Results,
+    cases::TestResults,
     rules::RuleId,
     source::{Severity, json, render},
 };
 
 #[derive(Debug, Args)]
-pub struct Test {
+pub struct TestArgs {
     /// Run only the tests whose name contains this text.
     name: Option<String>,
 
@@ -22,9 +22,9 @@ pub struct Test {
     rules: Option<PathBuf>,
 }
 
-impl Test {
-    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-        let mut offline = Offline::read(given, self.rules.as_deref())?;
+impl TestArgs {
+    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
+        let mut offline = Workspace::read(given, self.rules.as_deref())?;
         let tests = offline.tests.take().filter(|_| offline.count(Severity::Error) == 0);
         let (Some(tests), Some(rules)) = (tests, &offline.rules) else { return Err(unreadable(&mut offline, output)) };
         let all = tests.len();
@@ -33,7 +33,7 @@ impl Test {
             None => tests,
         };
         if let Some(part) = self.name.as_deref().filter(|_| tests.is_empty()) {
-            return Err(Failure::new(Exit::Failed, format!("none of {all} tests has {part:?} in its name")));
+            return Err(CommandError::new(Exit::Failed, format!("none of {all} tests has {part:?} in its name")));
         }
         let mut results = tests.run(rules, &offline.policy).shown_in(&offline.dir());
         // A part of the tests does not show which rules no test fires.
@@ -49,11 +49,11 @@ impl Test {
         } else {
             say(&results, output);
         }
-        if failed > 0 { Err(Failure::new(Exit::Failed, "")) } else { Ok(()) }
+        if failed > 0 { Err(CommandError::new(Exit::Failed, "")) } else { Ok(()) }
     }
 }
 
-fn say(results: &Results, output: &mut Output) {
+fn say(results: &TestResults, output: &mut Output) {
     if results.tests.is_empty() {
         output.line("there are no tests; write them beside the rules, in files such as kyc.test.yaml");
     } else {
@@ -74,7 +74,7 @@ fn listed(ids: &[RuleId]) -> String {
 }
 
 /// Prints the diagnostics because of which the tests cannot run. Warnings are left to `check`.
-fn unreadable(offline: &mut Offline, output: &mut Output) -> Failure {
+fn unreadable(offline: &mut Workspace, output: &mut Output) -> CommandError {
     // Tests that cannot be parsed may be warnings only; then these warnings are the reason.
     if offline.count(Severity::Error) > 0 {
         offline.diagnostics.retain(|one| one.severity == Severity::Error);
@@ -85,5 +85,5 @@ fn unreadable(offline: &mut Offline, output: &mut Output) -> Failure {
     } else {
         output.text(render(found, &sources, false));
     }
-    Failure::new(Exit::Config, "")
+    CommandError::new(Exit::Config, "")
 }

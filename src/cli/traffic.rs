@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// One kind of rejected request, as the server counts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusalRow {
     pub kind: String,
     pub answer: Option<u64>,
     pub count: u64,
@@ -12,7 +12,7 @@ pub struct Refused {
     pub about: String,
 }
 
-impl Refused {
+impl RefusalRow {
     /// Formats as `3 wrong_hash (401, the last at …)`.
     pub fn shown(&self) -> String {
         let Self { kind, count, last_at, .. } = self;
@@ -22,10 +22,10 @@ impl Refused {
 }
 
 /// Returns the kinds under `callbacks` or `admin` of a server's status, in the order of the server.
-pub fn refused(side: &Value) -> Vec<Refused> {
+pub fn refused(side: &Value) -> Vec<RefusalRow> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let kinds = side["refused"].as_array().into_iter().flatten();
-    let read = |one: &Value| Refused {
+    let read = |one: &Value| RefusalRow {
         kind: text(&one["kind"]),
         answer: one["answer"].as_u64(),
         count: one["count"].as_u64().unwrap_or_default(),
@@ -77,7 +77,7 @@ mod tests {
             {"kind": "wrong_hash", "answer": 401, "count": 3, "last_at": "2026-03-03T20:30:00Z", "about": "…"},
             {"kind": "tls", "answer": null, "count": 1, "last_at": "2026-03-03T20:31:00Z", "about": "…"},
         ]);
-        let shown: Vec<String> = refused(&callbacks).iter().map(Refused::shown).collect();
+        let shown: Vec<String> = refused(&callbacks).iter().map(RefusalRow::shown).collect();
         assert_eq!(
             shown,
             [

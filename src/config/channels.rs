@@ -5,15 +5,18 @@ use std::{collections::BTreeMap, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Chat, Directory, Email, Lookup, Provider, Webhook, reader::Reader, values};
+use super::{
+    ChatConfig, DirectoryConfig, EmailConfig, LookupConfig, ProviderConfig, WebhookConfig, reader::SectionReader,
+    values,
+};
 use crate::{
     actions::{
-        chat::Kind,
-        email::{Hello, Party, Transport},
-        webhook::Key,
+        chat::ChatKind,
+        email::{EhloName, MailAddress, Transport},
+        webhook::SigningKey,
     },
     decide::Brake,
-    source::{self, Diagnostic, Fields, Node},
+    source::{self, Diagnostic, MapFields, Node},
 };
 
 /// Default number of mails that are sent at the same time.
@@ -22,26 +25,27 @@ pub(super) const CONCURRENCY: usize = 4;
 const PER_DOMAIN: Duration = Duration::from_millis(100);
 const CACHE: Duration = Duration::from_mins(10);
 
-pub(super) fn email(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<Email> {
+pub(super) fn email(node: Option<&Node<'_>>, reader: &mut SectionReader<'_, '_>) -> Option<EmailConfig> {
     const KEYS: &[&str] = &["from", "transport", "hello", "reply_to", "brake", "concurrency", "per_domain"];
     let fields = reader.section(node, "`email`", KEYS)?;
     let from = fields.need("from", reader.report);
     let transport = fields.need("transport", reader.report);
-    let party =
-        |text: &str| Party::parse(text).map_err(|why| format!("{why}; write as `Example Shop <kyc@shop.example>`"));
+    let party = |text: &str| {
+        MailAddress::parse(text).map_err(|why| format!("{why}; write as `Example Shop <kyc@shop.example>`"))
+    };
     let from = reader.form(from, "`email.from`", party);
     let transport = reader.form(transport, "`email.transport`", Transport::parse);
     let brake = reader.form(fields.get("brake"), "`email.brake`", values::brake);
     let concurrency = reader.whole(fields.get("concurrency"), "`email.concurrency`", 1..=64);
     let per_domain = reader.form(fields.get("per_domain"), "`email.per_domain`", values::rate);
-    Some(Email {
+    Some(EmailConfig {
         // It is unfilled only in commands that send nothing.
-        from: from.unwrap_or_else(|| Party::new(None, "unfilled@invalid")),
+        from: from.unwrap_or_else(|| MailAddress::new(None, "unfilled@invalid")),
         transport: transport.map(|transport| match transport {
             Transport::File(path) => Transport::File(reader.beside(path)),
             smtp @ Transport::Smtp(_) => smtp,
         }),
-        hello: reader.form(fields.get("hello"), "`email.hello`", Hello::parse),
+        hello: reader.form(fields.get("hello"), "`email.hello`", EhloName::parse),
         reply_to: reader.form(fields.get("reply_to"), "`email.reply_to`", party),
         brake: brake.unwrap_or(Some(Brake::default())),
         concurrency: concurrency.and_then(|count| usize::try_from(count).ok()).unwrap_or(CONCURRENCY),
@@ -49,18 +53,18 @@ pub(super) fn email(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Opt
     })
 }
 
-pub(super) fn webhooks(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> BTreeMap<String, Webhook> {
+pub(super) fn webhooks(node: Option<&Node<'_>>, reader: &mut SectionReader<'_, '_>) -> BTreeMap<String, WebhookConfig> {
     reader.named(node, "`webhooks`", |reader, name, node| {
         let what = format!("`webhooks.{name}`");
         let fields = reader.section(Some(node), &what, &["url", "secret", "private", "brake"])?;
         let (url, private) = reader.target(&fields, &format!("webhooks.{name}"));
         let secret = fields.need("secret", reader.report);
         let secrets = reader.secrets(secret, &format!("`webhooks.{name}.secret`"));
-        let wrong = secrets.iter().find_map(|secret| Key::parse(secret.expose_secret()).err());
+        let wrong = secrets.iter().find_map(|secret| SigningKey::parse(secret.expose_secret()).err());
         if let (Some(why), Some(node)) = (wrong, secret) {
             reader.report.error("value", node.span.clone(), format!("`webhooks.{name}.secret`: {why}"));
         }
-        Some(Webhook {
+        Some(WebhookConfig {
             url: url.unwrap_or_default(),
             secrets,
             private,
@@ -69,17 +73,21 @@ pub(super) fn webhooks(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> 
     })
 }
 
-pub(super) fn chats(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> BTreeMap<String, Chat> {
-    const KINDS: [(&str, Kind); 4] =
-        [("slack", Kind::Slack), ("mattermost", Kind::Mattermost), ("teams", Kind::Teams), ("discord", Kind::Discord)];
+pub(super) fn chats(node: Option<&Node<'_>>, reader: &mut SectionReader<'_, '_>) -> BTreeMap<String, ChatConfig> {
+    const KINDS: [(&str, ChatKind); 4] = [
+        ("slack", ChatKind::Slack),
+        ("mattermost", ChatKind::Mattermost),
+        ("teams", ChatKind::Teams),
+        ("discord", ChatKind::Discord),
+    ];
     reader.named(node, "`chats`", |reader, name, node| {
         let what = format!("`chats.{name}`");
         let fields = reader.section(Some(node), &what, &["kind", "url", "private", "brake"])?;
         let kind = fields.need("kind", reader.report);
         let (url, private) = reader.target(&fields, &format!("chats.{name}"));
         let kind = reader.word(kind, &format!("`chats.{name}.kind`"), &KINDS);
-        Some(Chat {
-            kind: kind.unwrap_or(Kind::Slack),
+        Some(ChatConfig {
+            kind: kind.unwrap_or(ChatKind::Slack),
             url: SecretString::from(url.unwrap_or_default()),
             private,
             brake: reader.form(fields.get("brake"), &format!("`chats.{name}.brake`"), values::brake).flatten(),
@@ -87,9 +95,9 @@ pub(super) fn chats(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> BTr
     })
 }
 
-pub(super) fn directory(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Directory {
+pub(super) fn directory(node: Option<&Node<'_>>, reader: &mut SectionReader<'_, '_>) -> DirectoryConfig {
     let Some(fields) = reader.section(node, "`directory`", &["attributes", "lookup"]) else {
-        return Directory::default();
+        return DirectoryConfig::default();
     };
     // Rules and templates write an attribute after a dot, which limits its characters.
     let attribute = |text: &str| {
@@ -101,10 +109,10 @@ pub(super) fn directory(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) ->
         }
     };
     let attributes = reader.forms(fields.get("attributes"), "`directory.attributes`", attribute);
-    Directory { attributes, lookup: lookup(fields.get("lookup"), reader) }
+    DirectoryConfig { attributes, lookup: lookup(fields.get("lookup"), reader) }
 }
 
-fn lookup(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<Lookup> {
+fn lookup(node: Option<&Node<'_>>, reader: &mut SectionReader<'_, '_>) -> Option<LookupConfig> {
     let fields = reader.section(node, "`directory.lookup`", &["url", "header", "cache", "private"])?;
     let (text, private) = reader.target(&fields, "directory.lookup");
     if let (Some(node), Some(text)) = (fields.get("url"), &text)
@@ -116,7 +124,7 @@ fn lookup(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<Lookup
     }
     let header = reader.form(fields.get("header"), "`directory.lookup.header`", values::header);
     let cache = |text: &str| text.parse::<source::Duration>().map_err(|why| format!("`{text}` {why}"));
-    Some(Lookup {
+    Some(LookupConfig {
         url: text.unwrap_or_default(),
         header: header.map(|(name, value)| (name, SecretString::from(value))),
         cache: reader.form(fields.get("cache"), "`directory.lookup.cache`", cache).map_or(CACHE, |time| time.as_std()),
@@ -124,7 +132,11 @@ fn lookup(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<Lookup
     })
 }
 
-pub(super) fn provider(all: &Fields<'_, '_>, plain: Provider, reader: &mut Reader<'_, '_>) -> Provider {
+pub(super) fn provider(
+    all: &MapFields<'_, '_>,
+    plain: ProviderConfig,
+    reader: &mut SectionReader<'_, '_>,
+) -> ProviderConfig {
     const KEYS: &[&str] = &["api", "api_key", "reconcile", "reconcile_final", "patience"];
     let node = all.get("provider");
     let Some(fields) = reader.section(node, "`provider`", KEYS) else {
@@ -142,7 +154,7 @@ pub(super) fn provider(all: &Fields<'_, '_>, plain: Provider, reader: &mut Reade
     let reconcile_final = pause("reconcile_final", plain.reconcile_final);
     let patience = |text: &str| text.parse::<source::Duration>().map_err(|why| format!("`{text}` {why}"));
     let patience = reader.form(fields.get("patience"), "`provider.patience`", patience);
-    Provider {
+    ProviderConfig {
         api: api.map_or(plain.api, |api| api.trim_end_matches('/').to_owned()),
         api_key: reader.owned(fields.get("api_key"), "`provider.api_key`").map(SecretString::from),
         reconcile,
@@ -152,7 +164,7 @@ pub(super) fn provider(all: &Fields<'_, '_>, plain: Provider, reader: &mut Reade
 }
 
 /// The name of an environment of the provider, or a URL.
-fn provider_api(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<String> {
+fn provider_api(node: Option<&Node<'_>>, reader: &mut SectionReader<'_, '_>) -> Option<String> {
     match reader.form(node, "`provider.api`", values::environment)? {
         Some(url) => Some(url.to_owned()),
         None => reader.url(node, "`provider.api`"),
@@ -160,7 +172,7 @@ fn provider_api(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<
 }
 
 /// Section 6 of the design: without a key, callbacks are applied without confirmation.
-fn warn_of_no_key(all: &Fields<'_, '_>, reader: &mut Reader<'_, '_>) {
+fn warn_of_no_key(all: &MapFields<'_, '_>, reader: &mut SectionReader<'_, '_>) {
     let message = "there is no `provider.api_key`, so callbacks are applied without confirmation: a late retry or a \
                    captured callback can move a customer back";
     let mut warning = Diagnostic::warning("provider", reader.report.file(), message);

@@ -11,20 +11,20 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// What happens to a value whose variable or file does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfilled {
+pub enum OnMissing {
     Error,
     /// The value stays unfilled, with a warning: for commands that need no secrets, such as a check in CI.
     Allow,
 }
 
-pub(super) struct Filling<'f> {
+pub(super) struct Substitution<'f> {
     pub directory: &'f Path,
     pub variable: &'f dyn Fn(&str) -> Option<String>,
-    pub unfilled: Unfilled,
+    pub unfilled: OnMissing,
 }
 
 /// A reference in a text that could not be filled, or that is not a valid name.
-struct Missing {
+struct MissingReference {
     at: Range<usize>,
     message: String,
     label: &'static str,
@@ -32,9 +32,9 @@ struct Missing {
     always: bool,
 }
 
-impl Filling<'_> {
+impl Substitution<'_> {
     /// Fills the tree, and returns the start offsets of the values that could not be filled.
-    pub(super) fn fill(&self, root: &mut Node<'_>, report: &mut Report<'_>) -> HashSet<usize> {
+    pub(super) fn substitute(&self, root: &mut Node<'_>, report: &mut Report<'_>) -> HashSet<usize> {
         let mut unfilled = HashSet::new();
         self.node(root, report, &mut unfilled);
         unfilled
@@ -51,7 +51,7 @@ impl Filling<'_> {
                 Err(missing) => {
                     unfilled.insert(node.span.start);
                     for missing in missing {
-                        self.tell(&missing, node, report);
+                        self.report_missing(&missing, node, report);
                     }
                 }
             },
@@ -59,16 +59,16 @@ impl Filling<'_> {
         }
     }
 
-    fn tell(&self, missing: &Missing, node: &Node<'_>, report: &mut Report<'_>) {
+    fn report_missing(&self, missing: &MissingReference, node: &Node<'_>, report: &mut Report<'_>) {
         let span = node.part(missing.at.clone(), report);
-        if missing.always || self.unfilled == Unfilled::Error {
+        if missing.always || self.unfilled == OnMissing::Error {
             report.error("unfilled", span, &missing.message).label(missing.label);
         } else {
             report.warning("unfilled", span, format!("{}; the value stays unfilled", missing.message));
         }
     }
 
-    fn text(&self, text: &str) -> Result<String, Vec<Missing>> {
+    fn text(&self, text: &str) -> Result<String, Vec<MissingReference>> {
         let (mut filled, mut missing) = (String::new(), Vec::new());
         let mut at = 0;
         while let Some(found) = text[at..].find("${") {
@@ -82,7 +82,7 @@ impl Filling<'_> {
             filled.push_str(&text[at..start]);
             let Some(length) = text[start..].find('}') else {
                 let message = "`${` has no `}`".to_owned();
-                missing.push(Missing {
+                missing.push(MissingReference {
                     at: start..text.len(),
                     message,
                     label: "write `$${` for a literal `${`",
@@ -94,7 +94,9 @@ impl Filling<'_> {
             let name = &text[start + 2..at - 1];
             match self.value(name) {
                 Ok(value) => filled.push_str(&value),
-                Err((message, label, always)) => missing.push(Missing { at: start..at, message, label, always }),
+                Err((message, label, always)) => {
+                    missing.push(MissingReference { at: start..at, message, label, always })
+                }
             }
         }
         filled.push_str(&text[at..]);

@@ -9,7 +9,7 @@ use crate::source::{Node, Value};
 pub(super) fn without_secrets(text: &str, root: &Node<'_>) -> String {
     let mut shown = text.as_bytes().to_vec();
     for range in secrets(text, root) {
-        blot(&mut shown, text, range);
+        redact(&mut shown, text, range);
     }
     String::from_utf8(shown).unwrap_or_default()
 }
@@ -42,7 +42,7 @@ fn password(text: &str, span: Range<usize>) -> Option<Range<usize>> {
     Some(span.start + colon..span.start + end)
 }
 
-fn blot(shown: &mut [u8], text: &str, range: Range<usize>) {
+fn redact(shown: &mut [u8], text: &str, range: Range<usize>) {
     let Some(secret) = text.get(range.clone()) else { return };
     let mut open = false;
     for (at, byte) in secret.bytes().enumerate() {

@@ -30,15 +30,15 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
-pub use fill::Unfilled;
+pub use fill::OnMissing;
 
 use crate::{
     actions::{
         chat,
-        email::{Hello, Party, Transport},
+        email::{EhloName, MailAddress, Transport},
     },
     decide::Brake,
-    http::{Access, Limits},
+    http::{AddressFilter, ListenerLimits},
     kyc::Secret,
     source::{Diagnostic, Document, Report},
     telemetry::LogFormat,
@@ -53,8 +53,8 @@ pub const VARIABLE: &str = "KYC_RULES_CONFIG";
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The file from which it was read; `None`: it was not read from a file.
-    pub source: Option<Origin>,
-    pub data: Data,
+    pub source: Option<ConfigOrigin>,
+    pub data: DataConfig,
     /// The rules directory.
     pub rules: PathBuf,
     pub brand: Brand,
@@ -66,27 +66,27 @@ pub struct Config {
     pub statuses: Vec<String>,
     /// Processing status names beyond the documented ones.
     pub processing_statuses: Vec<String>,
-    pub callback: Callback,
-    pub admin: Admin,
+    pub callback: CallbackConfig,
+    pub admin: AdminConfig,
     /// `None`: rules cannot send mails.
-    pub email: Option<Email>,
-    pub webhooks: BTreeMap<String, Webhook>,
-    pub chats: BTreeMap<String, Chat>,
-    pub directory: Directory,
-    pub provider: Provider,
-    pub store: Store,
-    pub reload: Reload,
-    pub log: Log,
+    pub email: Option<EmailConfig>,
+    pub webhooks: BTreeMap<String, WebhookConfig>,
+    pub chats: BTreeMap<String, ChatConfig>,
+    pub directory: DirectoryConfig,
+    pub provider: ProviderConfig,
+    pub store: StoreConfig,
+    pub reload: ReloadConfig,
+    pub log: LogConfig,
 }
 
 /// The file from which a configuration was read, and the SHA-256 of its content.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct ConfigOrigin {
     pub path: PathBuf,
     digest: [u8; 32],
 }
 
-impl Origin {
+impl ConfigOrigin {
     /// Whether the content of the file has changed, or the file cannot be read.
     pub fn has_changed(&self) -> bool {
         fs::read(&self.path).map_or(true, |bytes| digest(&bytes) != self.digest)
@@ -98,7 +98,7 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
 }
 
 #[derive(Clone, Debug)]
-pub enum Data {
+pub enum DataConfig {
     /// The embedded store's directory.
     Directory(PathBuf),
     /// A `postgres://` URL, which may have a password.
@@ -108,7 +108,7 @@ pub enum Data {
 }
 
 #[derive(Clone, Debug)]
-pub struct Callback {
+pub struct CallbackConfig {
     pub listen: SocketAddr,
     pub path: String,
     /// The newest secret first.
@@ -120,13 +120,13 @@ pub struct Callback {
     pub connections: usize,
 }
 
-impl Callback {
-    pub fn access(&self) -> Access {
-        Access { allow_from: self.allow_from.clone(), trusted_proxies: self.trusted_proxies.clone() }
+impl CallbackConfig {
+    pub fn access(&self) -> AddressFilter {
+        AddressFilter { allow_from: self.allow_from.clone(), trusted_proxies: self.trusted_proxies.clone() }
     }
 
-    pub fn limits(&self) -> Limits {
-        Limits::of(self.connections)
+    pub fn limits(&self) -> ListenerLimits {
+        ListenerLimits::of(self.connections)
     }
 }
 
@@ -137,7 +137,7 @@ pub struct TlsFiles {
 }
 
 #[derive(Clone, Debug)]
-pub struct Admin {
+pub struct AdminConfig {
     pub listen: SocketAddr,
     /// `None`: the token is in the data directory, or was left unfilled.
     pub token: Option<SecretString>,
@@ -148,13 +148,13 @@ pub struct Admin {
 }
 
 #[derive(Clone, Debug)]
-pub struct Email {
-    pub from: Party,
+pub struct EmailConfig {
+    pub from: MailAddress,
     /// `None` only if it was left unfilled.
     pub transport: Option<Transport>,
     /// The name in EHLO; `None`: the machine's full name, or the connection's local address if there is none.
-    pub hello: Option<Hello>,
-    pub reply_to: Option<Party>,
+    pub hello: Option<EhloName>,
+    pub reply_to: Option<MailAddress>,
     /// `None`: no brake.
     pub brake: Option<Brake>,
     /// Maximum number of mails that are sent at the same time.
@@ -164,7 +164,7 @@ pub struct Email {
 }
 
 #[derive(Clone, Debug)]
-pub struct Webhook {
+pub struct WebhookConfig {
     pub url: String,
     /// The newest secret first; each request is signed with every secret.
     pub secrets: Vec<SecretString>,
@@ -175,8 +175,8 @@ pub struct Webhook {
 }
 
 #[derive(Clone, Debug)]
-pub struct Chat {
-    pub kind: chat::Kind,
+pub struct ChatConfig {
+    pub kind: chat::ChatKind,
     /// Secret, because the URL is enough to post to the chat.
     pub url: SecretString,
     pub private: bool,
@@ -184,14 +184,14 @@ pub struct Chat {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Directory {
+pub struct DirectoryConfig {
     /// The names of the attributes that customers can have.
     pub attributes: Vec<String>,
-    pub lookup: Option<Lookup>,
+    pub lookup: Option<LookupConfig>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Lookup {
+pub struct LookupConfig {
     /// With `{id}` in place of the customer's id, which is inserted percent-encoded.
     pub url: String,
     pub header: Option<(HeaderName, SecretString)>,
@@ -200,7 +200,7 @@ pub struct Lookup {
 }
 
 #[derive(Clone, Debug)]
-pub struct Provider {
+pub struct ProviderConfig {
     /// A URL, without a slash at the end.
     pub api: String,
     /// `None`: callbacks are applied without confirmation.
@@ -214,7 +214,7 @@ pub struct Provider {
 }
 
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct StoreConfig {
     /// Minimum free space on the disk, in bytes; below it, callbacks are rejected.
     pub min_free_bytes: u64,
     /// Maximum memory of the view's cache, in bytes.
@@ -230,14 +230,14 @@ pub enum ReloadTests {
 }
 
 #[derive(Clone, Debug)]
-pub struct Reload {
+pub struct ReloadConfig {
     pub tests: ReloadTests,
     /// A reload is rejected if it would act at once for more customers than this; `None`: no limit.
     pub blast_limit: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Log {
+pub struct LogConfig {
     pub format: LogFormat,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub level: String,
@@ -248,23 +248,23 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             source: None,
-            data: Data::Directory("./data".into()),
+            data: DataConfig::Directory("./data".into()),
             rules: "./rules".into(),
             brand: Brand::default(),
             locale: "en".to_owned(),
             timezone: TimeZone::UTC,
             statuses: Vec::new(),
             processing_statuses: Vec::new(),
-            callback: Callback {
+            callback: CallbackConfig {
                 listen: (Ipv4Addr::UNSPECIFIED, 8080).into(),
                 path: "/callbacks/kyc".to_owned(),
                 secrets: Vec::new(),
                 tls: None,
                 allow_from: Vec::new(),
                 trusted_proxies: Vec::new(),
-                connections: Limits::default().connections,
+                connections: ListenerLimits::default().connections,
             },
-            admin: Admin {
+            admin: AdminConfig {
                 listen: (Ipv4Addr::LOCALHOST, 8081).into(),
                 token: None,
                 token_unfilled: false,
@@ -273,24 +273,24 @@ impl Default for Config {
             email: None,
             webhooks: BTreeMap::new(),
             chats: BTreeMap::new(),
-            directory: Directory::default(),
-            provider: Provider {
+            directory: DirectoryConfig::default(),
+            provider: ProviderConfig {
                 api: values::PRODUCTION.to_owned(),
                 api_key: None,
                 reconcile: Some(Duration::from_hours(6)),
                 reconcile_final: Some(Duration::from_hours(7 * 24)),
                 patience: Duration::from_hours(1),
             },
-            store: Store { min_free_bytes: 256 << 20, view_cache_bytes: 32 << 20 },
-            reload: Reload { tests: ReloadTests::Enforce, blast_limit: None },
-            log: Log { format: LogFormat::Text, level: "info".to_owned() },
+            store: StoreConfig { min_free_bytes: 256 << 20, view_cache_bytes: 32 << 20 },
+            reload: ReloadConfig { tests: ReloadTests::Enforce, blast_limit: None },
+            log: LogConfig { format: LogFormat::Text, level: "info".to_owned() },
         }
     }
 }
 
 /// A configuration with its diagnostics.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// `None` if there is an error among the diagnostics.
     pub config: Option<Config>,
     pub diagnostics: Vec<Diagnostic>,
@@ -306,17 +306,17 @@ impl Config {
         let plain = Self::default();
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
-            data: Data::Directory(directory.join("data")),
+            data: DataConfig::Directory(directory.join("data")),
             rules: directory.join("rules"),
             brand: Brand {
                 name: "Example Shop".to_owned(),
                 support: "support@shop.example".to_owned(),
                 url: "https://shop.example".to_owned(),
             },
-            callback: Callback { listen: loopback, secrets: vec![secret], ..plain.callback },
-            admin: Admin { listen: loopback, ..plain.admin },
-            email: Some(Email {
-                from: Party::new(Some("Example Shop"), "kyc@shop.example"),
+            callback: CallbackConfig { listen: loopback, secrets: vec![secret], ..plain.callback },
+            admin: AdminConfig { listen: loopback, ..plain.admin },
+            email: Some(EmailConfig {
+                from: MailAddress::new(Some("Example Shop"), "kyc@shop.example"),
                 transport: Some(Transport::File(directory.join("mail"))),
                 hello: None,
                 reply_to: None,
@@ -337,13 +337,13 @@ impl Config {
     }
 
     /// Reads the file, with the environment of this process.
-    pub fn load(path: &Path, unfilled: Unfilled) -> io::Result<Loaded> {
+    pub fn load(path: &Path, unfilled: OnMissing) -> io::Result<LoadedConfig> {
         let text = fs::read_to_string(path)?;
         let directory = path.parent().unwrap_or(Path::new(""));
         let mut loaded =
             Self::read(&text, &path.to_string_lossy(), directory, &|name| std::env::var(name).ok(), unfilled);
         if let Some(config) = &mut loaded.config {
-            config.source = Some(Origin { path: path.to_owned(), digest: digest(text.as_bytes()) });
+            config.source = Some(ConfigOrigin { path: path.to_owned(), digest: digest(text.as_bytes()) });
         }
         Ok(loaded)
     }
@@ -354,17 +354,17 @@ impl Config {
         file: &str,
         directory: &Path,
         variable: &dyn Fn(&str) -> Option<String>,
-        unfilled: Unfilled,
-    ) -> Loaded {
+        unfilled: OnMissing,
+    ) -> LoadedConfig {
         let mut report = Report::new(file, text);
         let mut config = None;
         let mut shown = text.to_owned();
         if let Some(Document { mut root }) = Document::read(&mut report) {
             shown = mask::without_secrets(text, &root);
-            let places = fill::Filling { directory, variable, unfilled }.fill(&mut root, &mut report);
-            config = Some(sections::read(&root, reader::Reader::new(&mut report, places, directory)));
+            let places = fill::Substitution { directory, variable, unfilled }.substitute(&mut root, &mut report);
+            config = Some(sections::read(&root, reader::SectionReader::new(&mut report, places, directory)));
         }
         let config = config.filter(|_| !report.has_errors());
-        Loaded { config, diagnostics: report.into_diagnostics(), file: file.to_owned(), text: shown }
+        LoadedConfig { config, diagnostics: report.into_diagnostics(), file: file.to_owned(), text: shown }
     }
 }

@@ -11,8 +11,8 @@ use std::{
 use secrecy::SecretString;
 
 use crate::{
-    outbound::{Target, unfit},
-    source::{Fields, Node, Report, did_you_mean, one_of},
+    outbound::{TargetUrl, forbidden_address},
+    source::{MapFields, Node, Report, did_you_mean, one_of},
 };
 
 use super::values;
@@ -20,13 +20,13 @@ use super::values;
 /// Minimum length of a secret, in bytes. A shorter secret can be guessed offline from what it signed.
 const SECRET_BYTES: usize = 24;
 
-pub(super) struct Reader<'r, 't> {
+pub(super) struct SectionReader<'r, 't> {
     pub report: &'r mut Report<'t>,
     unfilled: HashSet<usize>,
     directory: &'r Path,
 }
 
-impl<'r, 't> Reader<'r, 't> {
+impl<'r, 't> SectionReader<'r, 't> {
     pub(super) fn new(report: &'r mut Report<'t>, unfilled: HashSet<usize>, directory: &'r Path) -> Self {
         Self { report, unfilled, directory }
     }
@@ -143,12 +143,13 @@ impl<'r, 't> Reader<'r, 't> {
     }
 
     /// Reads `url` and `private`: the URL, and whether it may be in a private network.
-    pub(super) fn target(&mut self, fields: &Fields<'_, '_>, what: &str) -> (Option<String>, bool) {
+    pub(super) fn target(&mut self, fields: &MapFields<'_, '_>, what: &str) -> (Option<String>, bool) {
         let node = fields.need("url", self.report);
         let url = self.url(node, &format!("`{what}.url`"));
         let private = self.bool(fields.get("private"), &format!("`{what}.private`")).unwrap_or_default();
-        let target = url.as_deref().and_then(|url| Target::parse(url).ok()).filter(|_| !private);
-        if let (Some(node), Some(why)) = (node, target.and_then(|target| target.address()).and_then(unfit)) {
+        let target = url.as_deref().and_then(|url| TargetUrl::parse(url).ok()).filter(|_| !private);
+        if let (Some(node), Some(why)) = (node, target.and_then(|target| target.address()).and_then(forbidden_address))
+        {
             let message = format!("`{what}.url` is {why}, and nothing is sent there");
             self.report
                 .warning("private", node.span.clone(), message)
@@ -163,8 +164,8 @@ impl<'r, 't> Reader<'r, 't> {
         node: Option<&'n Node<'d>>,
         what: &'n str,
         keys: &[&str],
-    ) -> Option<Fields<'n, 'd>> {
-        Fields::of(node?, what, keys, self.report)
+    ) -> Option<MapFields<'n, 'd>> {
+        MapFields::of(node?, what, keys, self.report)
     }
 
     /// A map from names to values that `read` parses.

@@ -7,11 +7,12 @@ use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Admin, Callback, Config, Data, Log, Reload, ReloadTests, Store, TlsFiles, channels, reader::Reader, values,
+    AdminConfig, CallbackConfig, Config, DataConfig, LogConfig, ReloadConfig, ReloadTests, StoreConfig, TlsFiles,
+    channels, reader::SectionReader, values,
 };
 use crate::{
     kyc::{NameError, Secret, Status},
-    source::{Fields, Node, Value},
+    source::{MapFields, Node, Value},
     telemetry::LogFormat,
     template::Brand,
     zone,
@@ -39,7 +40,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// Reads the whole configuration. In place of a wrong value it uses the default; the report has the error.
-pub(super) fn read(root: &Node<'_>, mut reader: Reader<'_, '_>) -> Config {
+pub(super) fn read(root: &Node<'_>, mut reader: SectionReader<'_, '_>) -> Config {
     let reader = &mut reader;
     let plain = Config::default();
     if root.is_null() {
@@ -85,31 +86,31 @@ fn timezone(name: &str) -> Result<TimeZone, String> {
     zone::named(name).ok_or_else(|| format!("`{name}` is not a time zone; write as `Europe/Berlin`"))
 }
 
-fn data(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Data {
+fn data(node: Option<&Node<'_>>, reader: &mut SectionReader<'_, '_>) -> DataConfig {
     match reader.text(node, "`data`") {
         Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-            Data::Postgres(SecretString::from(url))
+            DataConfig::Postgres(SecretString::from(url))
         }
         Some(text) if text.contains("://") => {
             let span = node.map_or(0..0, |node| node.span.clone());
             let problem = "`data` has to be a directory or a `postgres://` URL";
             reader.report.error("value", span, problem).label("write as `./data` or `postgres://user@host/database`");
-            Data::Directory(PathBuf::new())
+            DataConfig::Directory(PathBuf::new())
         }
-        Some(path) => Data::Directory(reader.beside(path)),
-        None if node.is_some() => Data::Unfilled,
-        None => Data::Directory(reader.beside("./data")),
+        Some(path) => DataConfig::Directory(reader.beside(path)),
+        None if node.is_some() => DataConfig::Unfilled,
+        None => DataConfig::Directory(reader.beside("./data")),
     }
 }
 
-fn brand(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Brand {
+fn brand(node: Option<&Node<'_>>, reader: &mut SectionReader<'_, '_>) -> Brand {
     let Some(fields) = reader.section(node, "`brand`", &["name", "support", "url"]) else { return Brand::default() };
     let mut text = |key: &str| reader.owned(fields.get(key), &format!("`brand.{key}`")).unwrap_or_default();
     Brand { name: text("name"), support: text("support"), url: text("url") }
 }
 
 /// `statuses` is a list of names for KYC and processing statuses alike, or a map with a list for each kind.
-fn statuses(fields: &Fields<'_, '_>, reader: &mut Reader<'_, '_>) -> (Vec<String>, Vec<String>) {
+fn statuses(fields: &MapFields<'_, '_>, reader: &mut SectionReader<'_, '_>) -> (Vec<String>, Vec<String>) {
     let name =
         |text: &str| Status::from_wire(Some(text)).map(|_| text.to_owned()).map_err(|why: NameError| why.to_string());
     let node = fields.get("statuses");
@@ -124,14 +125,14 @@ fn statuses(fields: &Fields<'_, '_>, reader: &mut Reader<'_, '_>) -> (Vec<String
     (reader.forms(both.get("kyc"), "`statuses.kyc`", name), processing)
 }
 
-fn callback(all: &Fields<'_, '_>, plain: Callback, reader: &mut Reader<'_, '_>) -> Callback {
+fn callback(all: &MapFields<'_, '_>, plain: CallbackConfig, reader: &mut SectionReader<'_, '_>) -> CallbackConfig {
     const KEYS: &[&str] = &["listen", "path", "secrets", "tls", "allow_from", "trusted_proxies", "connections"];
     let Some(node) = all.need("callback", reader.report) else { return plain };
     let Some(fields) = reader.section(Some(node), "`callback`", KEYS) else { return plain };
     let secrets = fields.need("secrets", reader.report);
     let secrets = reader.secrets(secrets, "`callback.secrets`");
     let connections = reader.whole(fields.get("connections"), "`callback.connections`", 16..=1_000_000);
-    Callback {
+    CallbackConfig {
         listen: reader.form(fields.get("listen"), "`callback.listen`", values::listen).unwrap_or(plain.listen),
         path: reader.form(fields.get("path"), "`callback.path`", values::path).unwrap_or(plain.path),
         secrets: secrets.iter().map(|secret| Secret::new(secret.expose_secret())).collect(),
@@ -142,7 +143,7 @@ fn callback(all: &Fields<'_, '_>, plain: Callback, reader: &mut Reader<'_, '_>) 
     }
 }
 
-fn tls(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<TlsFiles> {
+fn tls(node: Option<&Node<'_>>, reader: &mut SectionReader<'_, '_>) -> Option<TlsFiles> {
     let fields = reader.section(node, "`callback.tls`", &["certificate", "key"])?;
     let certificate = fields.need("certificate", reader.report);
     let key = fields.need("key", reader.report);
@@ -151,7 +152,7 @@ fn tls(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) -> Option<TlsFiles>
     Some(TlsFiles { certificate: certificate?, key: key? })
 }
 
-fn admin(node: Option<&Node<'_>>, plain: Admin, reader: &mut Reader<'_, '_>) -> Admin {
+fn admin(node: Option<&Node<'_>>, plain: AdminConfig, reader: &mut SectionReader<'_, '_>) -> AdminConfig {
     let Some(fields) = reader.section(node, "`admin`", &["listen", "token", "hosts"]) else { return plain };
     let listen = reader.form(fields.get("listen"), "`admin.listen`", values::listen).unwrap_or(plain.listen);
     if let Some(node) = fields.get("listen")
@@ -173,21 +174,21 @@ fn admin(node: Option<&Node<'_>>, plain: Admin, reader: &mut Reader<'_, '_>) -> 
         _ => Err(format!("`{text}` is not a host name; write as `admin.shop.example`, without a port")),
     };
     let token_unfilled = token.is_none() && fields.get("token").is_some();
-    Admin { listen, token, token_unfilled, hosts: reader.forms(fields.get("hosts"), "`admin.hosts`", host) }
+    AdminConfig { listen, token, token_unfilled, hosts: reader.forms(fields.get("hosts"), "`admin.hosts`", host) }
 }
 
-fn store(node: Option<&Node<'_>>, plain: Store, reader: &mut Reader<'_, '_>) -> Store {
+fn store(node: Option<&Node<'_>>, plain: StoreConfig, reader: &mut SectionReader<'_, '_>) -> StoreConfig {
     let Some(fields) = reader.section(node, "`store`", &["min_free", "view_cache"]) else { return plain };
     let mut size =
         |key: &str, plain: u64| reader.form(fields.get(key), &format!("`store.{key}`"), values::size).unwrap_or(plain);
-    Store {
+    StoreConfig {
         min_free_bytes: size("min_free", plain.min_free_bytes),
         view_cache_bytes: size("view_cache", plain.view_cache_bytes),
     }
 }
 
 /// This version never deletes history. A merchant who sets a retention time relies on it, so the key is rejected.
-fn refuse_retention(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) {
+fn refuse_retention(node: Option<&Node<'_>>, reader: &mut SectionReader<'_, '_>) {
     let Some(fields) = reader.section(node, "`retention`", &["history"]) else { return };
     if let Some(entry) = fields.entry("history") {
         let message = "`retention.history` is not supported in this version: history is never deleted";
@@ -195,20 +196,20 @@ fn refuse_retention(node: Option<&Node<'_>>, reader: &mut Reader<'_, '_>) {
     }
 }
 
-fn reload(node: Option<&Node<'_>>, plain: Reload, reader: &mut Reader<'_, '_>) -> Reload {
+fn reload(node: Option<&Node<'_>>, plain: ReloadConfig, reader: &mut SectionReader<'_, '_>) -> ReloadConfig {
     let Some(fields) = reader.section(node, "`reload`", &["tests", "blast_limit"]) else { return plain };
     let words = [("enforce", ReloadTests::Enforce), ("warn", ReloadTests::Warn)];
-    Reload {
+    ReloadConfig {
         tests: reader.word(fields.get("tests"), "`reload.tests`", &words).unwrap_or(plain.tests),
         blast_limit: reader.whole(fields.get("blast_limit"), "`reload.blast_limit`", 0..=1_000_000_000),
     }
 }
 
-fn log(node: Option<&Node<'_>>, plain: Log, reader: &mut Reader<'_, '_>) -> Log {
+fn log(node: Option<&Node<'_>>, plain: LogConfig, reader: &mut SectionReader<'_, '_>) -> LogConfig {
     let Some(fields) = reader.section(node, "`log`", &["format", "level"]) else { return plain };
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     let levels = ["error", "warn", "info", "debug", "trace"].map(|level| (level, level));
-    Log {
+    LogConfig {
         format: reader.word(fields.get("format"), "`log.format`", &formats).unwrap_or(plain.format),
         level: reader.word(fields.get("level"), "`log.level`", &levels).map_or(plain.level, str::to_owned),
     }

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::{
-    actions::email::{Security, Smtp},
+    actions::email::{SmtpSettings, TlsMode},
     decide::Policy,
 };
 
@@ -21,8 +21,8 @@ fn variable(name: &str) -> Option<String> {
     }
 }
 
-fn read(text: &str) -> Loaded {
-    Config::read(text, "kyc-rules.yaml", Path::new(CASES), &variable, Unfilled::Error)
+fn read(text: &str) -> LoadedConfig {
+    Config::read(text, "kyc-rules.yaml", Path::new(CASES), &variable, OnMissing::Error)
 }
 
 fn case(name: &str) -> Config {
@@ -38,17 +38,18 @@ fn shown(secrets: &[SecretString]) -> Vec<&str> {
 #[test]
 fn the_example_of_the_design_is_parsed() {
     let config = case("design.yaml");
-    assert!(matches!(&config.data, Data::Directory(path) if *path == Path::new(CASES).join("data")));
+    assert!(matches!(&config.data, DataConfig::Directory(path) if *path == Path::new(CASES).join("data")));
     assert_eq!(config.rules, Path::new(CASES).join("rules"));
     assert_eq!(config.timezone.iana_name(), Some("Europe/Berlin"));
     assert_eq!(config.callback.path, "/callbacks/kyc");
     assert_eq!(config.callback.secrets.len(), 1);
     let email = config.email.expect("mail");
     assert_eq!((email.brake, email.concurrency), (Some(Brake::default()), 4));
-    let Some(Transport::Smtp(Smtp { host, port, security, login: Some((user, password)) })) = email.transport else {
+    let Some(Transport::Smtp(SmtpSettings { host, port, security, login: Some((user, password)) })) = email.transport
+    else {
         panic!("SMTP")
     };
-    assert_eq!((&*host, port, security, &*user), ("mail.shop.example", 465, Security::Implicit, "user"));
+    assert_eq!((&*host, port, security, &*user), ("mail.shop.example", 465, TlsMode::Implicit, "user"));
     assert_eq!(password.expose_secret(), "SMTP_PASSWORD-0123456789-0123456789");
     assert_eq!(shown(&config.webhooks["shop"].secrets), ["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"], "no line end");
     let lookup = config.directory.lookup.expect("lookup");
@@ -62,7 +63,7 @@ fn the_example_of_the_design_is_parsed() {
 #[test]
 fn every_key_is_read() {
     let config = case("every-key.yaml");
-    assert!(matches!(&config.data, Data::Postgres(url) if url.expose_secret().contains("PG_PASSWORD-")));
+    assert!(matches!(&config.data, DataConfig::Postgres(url) if url.expose_secret().contains("PG_PASSWORD-")));
     assert_eq!(config.rules, Path::new("/etc/kyc-rules/rules"), "absolute");
     assert_eq!(config.locale, "de-AT");
     assert_eq!(config.statuses, ["SUSPENDED"]);
@@ -77,12 +78,12 @@ fn every_key_is_read() {
     let email = config.email.expect("mail");
     assert!(matches!(email.transport, Some(Transport::File(path)) if path == Path::new(CASES).join("mail")));
     assert_eq!(email.brake, Some(Brake { count: 500, window_ms: 30 * 60_000 }));
-    assert_eq!(email.hello, Hello::parse("kyc.shop.example").ok());
+    assert_eq!(email.hello, EhloName::parse("kyc.shop.example").ok());
     assert_eq!((email.concurrency, email.per_domain), (8, Some(Duration::from_millis(600))));
     assert_eq!(config.webhooks["shop"].brake, Some(Brake { count: 10_000, window_ms: 86_400_000 }));
     assert_eq!(config.chats["kyc-ops"].brake, None);
     assert!(config.webhooks["shop"].private && config.chats["kyc-ops"].private);
-    assert_eq!(config.chats["kyc-ops"].kind, crate::actions::chat::Kind::Mattermost);
+    assert_eq!(config.chats["kyc-ops"].kind, crate::actions::chat::ChatKind::Mattermost);
     assert_eq!(config.provider.api, "https://api.xgateway.tech");
     assert_eq!((config.provider.reconcile, config.provider.patience), (None, Duration::from_mins(30)), "off");
     assert_eq!((config.store.min_free_bytes, config.store.view_cache_bytes), (1 << 30, 64 << 20));
@@ -150,7 +151,7 @@ fn escaped_and_lone_dollars_are_kept() {
 #[test]
 fn allowed_unfilled_values_are_left_out() {
     let text = fs::read_to_string(Path::new(CASES).join("unset-in-ci.yaml")).expect("readable");
-    let loaded = Config::read(&text, "kyc-rules.yaml", Path::new(CASES), &|_| None, Unfilled::Allow);
+    let loaded = Config::read(&text, "kyc-rules.yaml", Path::new(CASES), &|_| None, OnMissing::Allow);
     let config = loaded.config.expect("good enough to check rules with");
     assert!(config.callback.secrets.is_empty() && config.admin.token.is_none());
     assert!(config.email.expect("mail").transport.is_none());
@@ -162,7 +163,7 @@ fn a_change_of_the_file_is_detected() {
     let dir = tempfile::tempdir().expect("directory");
     let path = dir.path().join("kyc-rules.yaml");
     fs::write(&path, "callback: {secrets: 0123456789012345678901234567}\n").expect("written");
-    let config = Config::load(&path, Unfilled::Error).expect("read").config.expect("right");
+    let config = Config::load(&path, OnMissing::Error).expect("read").config.expect("right");
     let origin = config.source.expect("from a file");
     assert!(!origin.has_changed());
     fs::write(&path, "callback: {secrets: 0123456789012345678901234568}\n").expect("written");
@@ -180,6 +181,6 @@ fn a_given_path_is_used() {
 fn the_demo_uses_loopback_and_its_directory() {
     let config = Config::demo(Path::new("/tmp/demo"), Secret::new("demo"));
     assert!(config.callback.listen.ip().is_loopback() && config.admin.listen.ip().is_loopback());
-    assert!(matches!(config.data, Data::Directory(path) if path.starts_with("/tmp/demo")));
+    assert!(matches!(config.data, DataConfig::Directory(path) if path.starts_with("/tmp/demo")));
     assert_eq!(config.callback.secrets.len(), 1);
 }

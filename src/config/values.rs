@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use crate::{
     decide::Brake,
-    outbound::Target,
+    outbound::TargetUrl,
     source::{self, did_you_mean},
 };
 
@@ -127,7 +127,7 @@ pub(super) fn url(text: &str) -> Result<Uri, String> {
         return Err(form());
     }
     // Requests are sent with `Target`, which accepts fewer hosts and ports.
-    Target::parse(text).map(|_| uri)
+    TargetUrl::parse(text).map(|_| uri)
 }
 
 /// Whether data sent to this URL is unencrypted and leaves this machine.

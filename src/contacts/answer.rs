@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::kyc::Contact;
 
 #[derive(Deserialize)]
-struct Said {
+struct ContactAnswer {
     email: Option<String>,
     name: Option<String>,
     locale: Option<String>,
@@ -29,9 +29,9 @@ pub fn answer(body: &[u8], declared: &[String]) -> Result<Contact, String> {
         return Err("it is not a JSON object".to_owned());
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let said: Said = serde_path_to_error::deserialize(&mut json).map_err(|error| wrong(&error))?;
+    let said: ContactAnswer = serde_path_to_error::deserialize(&mut json).map_err(|error| wrong(&error))?;
     json.end().map_err(|_| "it contains more than one JSON object".to_owned())?;
-    let Said { email, name, locale, timezone, country, attributes, beside } = said;
+    let ContactAnswer { email, name, locale, timezone, country, attributes, beside } = said;
     let email = email.ok_or_else(|| "email is missing".to_owned())?;
     let mut found = BTreeMap::new();
     for (name, value) in attributes.unwrap_or_default().into_iter().chain(beside) {

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Terms;
+use super::ImportChecks;
 use crate::{
     clock::Timestamp,
-    decide::Memory,
+    decide::ImportedState,
     kyc::{Codes, MAX_TAG_BYTES, Status, is_tag},
     source::did_you_mean,
 };
@@ -17,32 +17,32 @@ pub const COLUMNS: [&str; 3] = ["status", "since", "tags"];
 
 /// The columns as written in a file or a request, not validated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RawMemory {
+pub struct RawImportedState {
     /// `none` is the provider's null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    tags: Option<Tags>,
+    tags: Option<TagList>,
 }
 
 /// A list, or a text with commas between the tags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Tags {
+enum TagList {
     Text(String),
     List(Vec<String>),
 }
 
-impl RawMemory {
+impl RawImportedState {
     /// Sets one of the columns.
     pub fn set(&mut self, column: &str, cell: &str) {
         let cell = (!cell.trim().is_empty()).then(|| cell.trim().to_owned());
         match column {
             "status" => self.status = cell,
             "since" => self.since = cell,
-            _ => self.tags = cell.map(Tags::Text),
+            _ => self.tags = cell.map(TagList::Text),
         }
     }
 
@@ -52,7 +52,7 @@ impl RawMemory {
 
     /// Returns the memory to store; `None`: there is no status, since or tag. Since and tags without a status are an
     /// error.
-    pub fn checked(&self, terms: Terms<'_>) -> Result<Option<Memory>, String> {
+    pub fn checked(&self, terms: ImportChecks<'_>) -> Result<Option<ImportedState>, String> {
         let Some(status) = &self.status else {
             return match self.is_empty() {
                 true => Ok(None),
@@ -60,13 +60,13 @@ impl RawMemory {
             };
         };
         let since = self.since.as_deref().map(|text| moment(text, terms.now)).transpose()?;
-        let tags = self.tags.as_ref().map_or(Ok(Codes::EMPTY), Tags::codes)?;
+        let tags = self.tags.as_ref().map_or(Ok(Codes::EMPTY), TagList::codes)?;
         let status = known(status, terms.statuses)?;
-        Ok(Some(Memory { status, since, tags, missing_docs: None, message: None }))
+        Ok(Some(ImportedState { status, since, tags, missing_docs: None, message: None }))
     }
 }
 
-impl Tags {
+impl TagList {
     fn codes(&self) -> Result<Codes, String> {
         let names: Vec<&str> = match self {
             Self::List(list) => list.iter().map(String::as_str).collect(),
@@ -124,10 +124,10 @@ fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
 mod tests {
     use super::*;
 
-    fn read(json: serde_json::Value) -> Result<Option<Memory>, String> {
+    fn read(json: serde_json::Value) -> Result<Option<ImportedState>, String> {
         let now = "2026-03-04T12:00:00Z".parse::<jiff::Timestamp>().expect("time").into();
-        let terms = Terms { attributes: &[], statuses: &["SUSPENDED".to_owned()], now };
-        serde_json::from_value::<RawMemory>(json).expect("shape").checked(terms)
+        let terms = ImportChecks { attributes: &[], statuses: &["SUSPENDED".to_owned()], now };
+        serde_json::from_value::<RawImportedState>(json).expect("shape").checked(terms)
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Attribute, BadLine, COLUMNS, Raw, Row,
-    memory::{self, RawMemory},
+    Attribute, BadLine, COLUMNS, RawContact, Row,
+    memory::{self, RawImportedState},
     undeclared,
 };
 
@@ -40,7 +40,7 @@ pub(super) fn csv_rows(text: &str, declared: &[String]) -> Result<Vec<Row>, Vec<
         return Err(bad);
     }
     let mut rows = Vec::new();
-    let mut lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
+    let mut lines = RowLines { text: text.as_bytes(), at: 0, line: 1 };
     for record in reader.records() {
         rows.push(match record {
             Ok(record) => (lines.of(record.position()), Ok(csv_row(&names, &record))),
@@ -52,14 +52,14 @@ pub(super) fn csv_rows(text: &str, declared: &[String]) -> Result<Vec<Row>, Vec<
 
 /// Finds the line in which a row begins. The CSV reader only knows where the previous row ended: within a CRLF that is
 /// between the two bytes, and empty lines still follow.
-struct Lines<'t> {
+struct RowLines<'t> {
     text: &'t [u8],
     at: usize,
     /// The line that contains `at`, from 1.
     line: u64,
 }
 
-impl Lines<'_> {
+impl RowLines<'_> {
     fn of(&mut self, position: Option<&csv::Position>) -> u64 {
         let ended = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(self.at);
         let is_break = |at: &usize| matches!(self.text.get(*at), Some(b'\r' | b'\n'));
@@ -93,8 +93,8 @@ fn csv_problem(error: &csv::Error) -> String {
     }
 }
 
-fn csv_row(names: &[String], record: &csv::StringRecord) -> Raw {
-    let mut raw = Raw {
+fn csv_row(names: &[String], record: &csv::StringRecord) -> RawContact {
+    let mut raw = RawContact {
         id: String::new(),
         email: String::new(),
         name: None,
@@ -102,11 +102,11 @@ fn csv_row(names: &[String], record: &csv::StringRecord) -> Raw {
         timezone: None,
         country: None,
         attributes: BTreeMap::new(),
-        memory: RawMemory::default(),
+        memory: RawImportedState::default(),
         beside: BTreeMap::new(),
     };
     for (name, cell) in names.iter().zip(record) {
-        let cell = unguarded(cell).to_owned();
+        let cell = unescape_formula(cell).to_owned();
         match &**name {
             "id" => raw.id = cell,
             "email" => raw.email = cell,
@@ -130,11 +130,11 @@ fn is_formula(cell: &str) -> bool {
 
 /// Returns the cell as written: with an apostrophe before a formula, and before a formula that already has apostrophes,
 /// so that reading restores the original.
-pub(super) fn guarded(cell: &str) -> String {
+pub(super) fn escape_formula(cell: &str) -> String {
     if is_formula(cell.trim_start_matches('\'')) { format!("'{cell}") } else { cell.to_owned() }
 }
 
-fn unguarded(cell: &str) -> &str {
+fn unescape_formula(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
         Some(rest) if is_formula(rest.trim_start_matches('\'')) => rest,
         _ => cell,

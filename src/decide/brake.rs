@@ -43,13 +43,13 @@ impl fmt::Display for Brake {
 
 /// The reason why a brake paused a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Braked {
+pub struct BrakeReason {
     pub brake: Brake,
     /// The number of orders by rule, the highest first.
     pub orders: Vec<(RuleId, u32)>,
 }
 
-impl Braked {
+impl BrakeReason {
     /// Returns the next steps for an operator. `rule`: the rule with the most waiting jobs; another rule may have had
     /// the most orders before the brake.
     pub fn advice(&self, channel: &Channel, rule: Option<&RuleId>) -> String {
@@ -66,7 +66,7 @@ impl Braked {
 }
 
 /// Formats as `more than 1000 per 1h were ordered: sorry 990, hello 11`.
-impl fmt::Display for Braked {
+impl fmt::Display for BrakeReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "more than {} were ordered:", self.brake)?;
         for (nth, (rule, count)) in self.orders.iter().enumerate() {
@@ -78,10 +78,10 @@ impl fmt::Display for Braked {
 
 /// The recent orders of every channel that has a brake.
 #[derive(Debug, Default)]
-pub struct Brakes(HashMap<Channel, Gauge>);
+pub struct Brakes(HashMap<Channel, OrderWindow>);
 
 #[derive(Debug)]
-struct Gauge {
+struct OrderWindow {
     brake: Brake,
     /// By slot number, counted from the Unix epoch.
     slots: BTreeMap<i64, HashMap<RuleId, u32>>,
@@ -90,7 +90,7 @@ struct Gauge {
 
 impl Brakes {
     pub fn new(brakes: impl IntoIterator<Item = (Channel, Brake)>) -> Self {
-        let gauge = |brake| Gauge { brake, slots: BTreeMap::new(), count: 0 };
+        let gauge = |brake| OrderWindow { brake, slots: BTreeMap::new(), count: 0 };
         Self(brakes.into_iter().map(|(channel, brake)| (channel, gauge(brake))).collect())
     }
 
@@ -100,14 +100,14 @@ impl Brakes {
     }
 
     /// Counts an order. Returns the reason if the channel is to be paused now.
-    pub fn count(&mut self, channel: &Channel, rule: &RuleId, at: Timestamp) -> Option<Braked> {
+    pub fn count(&mut self, channel: &Channel, rule: &RuleId, at: Timestamp) -> Option<BrakeReason> {
         let gauge = self.0.get_mut(channel)?;
         gauge.count(rule, at);
         (gauge.count > gauge.brake.count).then(|| gauge.braked())
     }
 
     /// Restarts the count of a channel that an operator has resumed.
-    pub fn begin_anew(&mut self, channel: &Channel) {
+    pub fn reset(&mut self, channel: &Channel) {
         if let Some(gauge) = self.0.get_mut(channel) {
             gauge.slots.clear();
             gauge.count = 0;
@@ -115,7 +115,7 @@ impl Brakes {
     }
 }
 
-impl Gauge {
+impl OrderWindow {
     fn count(&mut self, rule: &RuleId, at: Timestamp) {
         let width_ms = (self.brake.window_ms / SLOTS).max(1);
         let slot = at.millis().div_euclid(width_ms);
@@ -130,7 +130,7 @@ impl Gauge {
         self.count = self.count.saturating_add(1);
     }
 
-    fn braked(&self) -> Braked {
+    fn braked(&self) -> BrakeReason {
         let mut by_rule: BTreeMap<&RuleId, u32> = BTreeMap::new();
         for (rule, count) in self.slots.values().flatten() {
             *by_rule.entry(rule).or_default() += count;
@@ -138,7 +138,7 @@ impl Gauge {
         let mut orders: Vec<(RuleId, u32)> = by_rule.into_iter().map(|(rule, count)| (rule.clone(), count)).collect();
         orders.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         orders.truncate(MAX_NAMED);
-        Braked { brake: self.brake, orders }
+        BrakeReason { brake: self.brake, orders }
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
         let braked = count("a", 63).expect("too many");
         assert_eq!(braked.to_string(), "more than 3 per 1h were ordered: b 3, a 1");
         let written = serde_json::to_string(&braked).expect("JSON");
-        assert_eq!(serde_json::from_str::<Braked>(&written).expect("read"), braked);
+        assert_eq!(serde_json::from_str::<BrakeReason>(&written).expect("read"), braked);
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
         let mut brakes = brakes(1);
         let mut count = |minute: i64| brakes.count(&Channel::Email, &rule("a"), Timestamp(minute * MINUTE)).is_some();
         assert_eq!([count(100), count(40)], [false, true]);
-        brakes.begin_anew(&Channel::Email);
+        brakes.reset(&Channel::Email);
         let mut count = |minute: i64| brakes.count(&Channel::Email, &rule("a"), Timestamp(minute * MINUTE)).is_some();
         assert_eq!([count(100), count(101)], [false, true]);
     }

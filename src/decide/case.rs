@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Effects, Looked, Question, Timers};
+use super::{Changes, Confirmation, LookupState, StayTimers};
 use crate::{
     clock::Timestamp,
     kyc::{Codes, Contact, Customer},
-    outbox::{Job, JobId, State},
+    outbox::{Job, JobId, JobState},
     rules::{Action, RuleId},
 };
 
@@ -18,19 +18,19 @@ pub const MAX_OPEN_JOBS: usize = 1_000;
 
 /// One customer: memory, contact, tags and open jobs.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Case {
+pub struct CustomerState {
     /// `None`: no observation yet (a contact is not an observation).
     pub customer: Option<Customer>,
     pub contact: Option<Contact>,
     /// `None`: the merchant's directory was never asked about this customer.
-    pub looked: Option<Looked>,
+    pub looked: Option<LookupState>,
     pub tags: Codes,
     /// How far the timers of the present stays have been decided.
-    pub timers: Timers,
+    pub timers: StayTimers,
     /// Callbacks that wait for an answer of the provider's API.
-    pub question: Option<Question>,
+    pub question: Option<Confirmation>,
     /// Orders that limits count.
-    pub counted: Vec<Counted>,
+    pub counted: Vec<CountedOrder>,
     /// The [open](Job::is_open) jobs, oldest order first.
     pub open: Vec<Arc<Job>>,
     /// The number of the customer's first record; 0: no record.
@@ -41,7 +41,7 @@ pub struct Case {
 
 /// An order that a limit counts, until its window has passed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counted {
+pub struct CountedOrder {
     pub rule: RuleId,
     /// Distinguishes this action of the rule from its other actions: the name of a template or a room.
     pub aim: Box<str>,
@@ -53,7 +53,7 @@ pub struct Counted {
     pub job: Option<JobId>,
 }
 
-impl Counted {
+impl CountedOrder {
     /// Returns the entry that an order adds to its limit's count; `None`: the action has no limit.
     pub fn of(rule: &RuleId, action: &Action, at: Timestamp, job: Option<JobId>) -> Option<Self> {
         let until = at.plus_ms(action.limit()?.window_ms);
@@ -61,7 +61,7 @@ impl Counted {
     }
 }
 
-impl Case {
+impl CustomerState {
     /// Whether no record of this customer exists.
     pub fn is_unknown(&self) -> bool {
         self.last == 0
@@ -80,13 +80,13 @@ impl Case {
     }
 
     /// Returns the jobs that a record changes and that are not among the open jobs.
-    pub fn out_of_sight<'a>(&'a self, effects: &'a Effects) -> impl Iterator<Item = JobId> + 'a {
+    pub fn without_final_jobs<'a>(&'a self, effects: &'a Changes) -> impl Iterator<Item = JobId> + 'a {
         effects.fates.iter().map(|change| change.id).filter(|id| self.job(*id).is_none())
     }
 
     /// Applies the results of a record and returns the jobs that it touched, in their new state. Total and idempotent:
     /// a record contains results, not differences.
-    pub fn apply(&mut self, number: u64, at: Timestamp, effects: &Effects) -> Vec<Arc<Job>> {
+    pub fn apply(&mut self, number: u64, at: Timestamp, effects: &Changes) -> Vec<Arc<Job>> {
         if self.first == 0 {
             self.first = number;
         }
@@ -108,7 +108,7 @@ impl Case {
         }
         let was_asked = self.question.is_some();
         if let Some(asking) = &effects.question {
-            self.question = Question::after(self.question.as_ref(), asking, (number, at), effects.saw.as_ref());
+            self.question = Confirmation::after(self.question.as_ref(), asking, (number, at), effects.saw.as_ref());
         }
         self.count(at, effects);
         // Memory may hold hundreds of thousands of cases, so no spare capacity is reserved.
@@ -132,7 +132,7 @@ impl Case {
         self.open.retain(|job| job.is_open());
         if was_asked && self.question.is_none() || effects.looked.is_some() {
             // Jobs that waited for the answer are checked again.
-            let waits = self.open.iter().filter(|job| matches!(job.fate.state, State::Queued | State::Held));
+            let waits = self.open.iter().filter(|job| matches!(job.fate.state, JobState::Queued | JobState::Held));
             let waiting: Vec<Arc<Job>> =
                 waits.filter(|job| !touched.iter().any(|other| other.id() == job.id())).map(Arc::clone).collect();
             touched.extend(waiting);
@@ -141,9 +141,11 @@ impl Case {
     }
 
     /// Updates the counted orders: adds new ones, removes cancelled ones and those whose window has passed.
-    fn count(&mut self, at: Timestamp, effects: &Effects) {
-        let ordered =
-            effects.jobs.iter().filter_map(|job| Counted::of(&job.order.rule, &job.order.action, at, Some(job.id())));
+    fn count(&mut self, at: Timestamp, effects: &Changes) {
+        let ordered = effects
+            .jobs
+            .iter()
+            .filter_map(|job| CountedOrder::of(&job.order.rule, &job.order.action, at, Some(job.id())));
         for one in ordered.chain(effects.shadowed.iter().cloned()) {
             if !self.counted.contains(&one) {
                 self.counted.reserve_exact(1);

@@ -8,8 +8,11 @@
 //! (404, or a `null` status), the request is repeated in the same way; this counts as the status `none` only if a
 //! callback also has `null`.
 
-use super::{Answer, Asking, Case, Decision, Effects, Given, Kind, Pending, Receipt, observe::advance};
-use crate::kyc::{Change, CustomerId, Observation, Verdict};
+use super::{
+    ApiAnswer, Changes, ConfirmationUpdate, CustomerState, Decision, DecisionContext, PendingCallback, Receipt,
+    RecordKind, observe::advance,
+};
+use crate::kyc::{CallbackOutcome, Change, CustomerId, Observation};
 
 /// The delays before the API is asked again when its answer may be outdated.
 const LAGS_MS: [i64; 3] = [5_000, 30_000, 120_000];
@@ -19,33 +22,49 @@ const LAGS_MS: [i64; 3] = [5_000, 30_000, 120_000];
 const MAX_WAITING: usize = 16;
 
 /// Whether an equal callback is already waiting for confirmation.
-pub fn waits_already(case: &Case, saw: &Observation) -> bool {
+pub fn waits_already(case: &CustomerState, saw: &Observation) -> bool {
     case.question.as_ref().is_some_and(|question| question.waiting.iter().any(|pending| pending.saw == *saw))
 }
 
-fn wants_contact(case: &Case) -> bool {
+fn wants_contact(case: &CustomerState) -> bool {
     case.question.as_ref().is_some_and(|question| question.contact)
 }
 
 /// Records a callback that waits for an answer of the API, or of the directory if `contact` is set.
-pub fn pending(case: &Case, who: &CustomerId, saw: &Observation, contact: bool, given: Given<'_>) -> Decision {
-    let mut effects =
-        Effects { verdict: Some(Verdict::Pending), saw: Some(saw.clone()), ..Effects::of(Kind::Callback, who) };
+pub fn pending(
+    case: &CustomerState,
+    who: &CustomerId,
+    saw: &Observation,
+    contact: bool,
+    given: DecisionContext<'_>,
+) -> Decision {
+    let mut effects = Changes {
+        verdict: Some(CallbackOutcome::Pending),
+        saw: Some(saw.clone()),
+        ..Changes::of(RecordKind::Callback, who)
+    };
     let before = case.question.iter().flat_map(|question| &question.waiting).map(|pending| pending.number);
     let mut waiting: Vec<u64> = before.collect();
     if waiting.len() >= MAX_WAITING {
-        effects.settled.push((waiting.remove(1), Verdict::Stale));
+        effects.settled.push((waiting.remove(1), CallbackOutcome::Stale));
     }
     waiting.push(given.number);
     let contact = contact || wants_contact(case);
-    effects.question = Some(Asking { waiting, asked: 0, next_at: given.now, contact });
-    Decision::record(effects, Receipt::Seen(Verdict::Pending))
+    effects.question = Some(ConfirmationUpdate { waiting, asked: 0, next_at: given.now, contact });
+    Decision::record(effects, Receipt::Seen(CallbackOutcome::Pending))
 }
 
 /// Decides the API's answer to a request that was sent when `up_to` was the customer's latest record.
-pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, given: Given<'_>) -> Decision {
+pub fn answered(
+    case: &CustomerState,
+    who: &CustomerId,
+    up_to: u64,
+    answer: &ApiAnswer,
+    given: DecisionContext<'_>,
+) -> Decision {
     let waiting = case.question.as_ref().map_or(&[][..], |question| &question.waiting);
-    let (covered, later): (Vec<&Pending>, Vec<&Pending>) = waiting.iter().partition(|pending| pending.number <= up_to);
+    let (covered, later): (Vec<&PendingCallback>, Vec<&PendingCallback>) =
+        waiting.iter().partition(|pending| pending.number <= up_to);
     let none = answer.as_none(&covered);
     let answer = none.as_ref().unwrap_or(answer);
     match lag(case, (&covered, &later), answer, given) {
@@ -53,23 +72,23 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
         // The request was sent before `next_at`, so the answer does not count as a repetition.
         Lag::Early => return Decision::nothing(Receipt::NotNow),
         Lag::Again(again) => {
-            let effects = Effects { question: Some(again), ..Effects::of(Kind::Answer, who) };
+            let effects = Changes { question: Some(again), ..Changes::of(RecordKind::Answer, who) };
             return Decision::record(effects, Receipt::NotNow);
         }
     }
-    let mut effects = Effects::of(Kind::Answer, who);
-    let (covered, ahead) = if repeats(case, answer) { (covered, Vec::new()) } else { answer.split(covered) };
+    let mut effects = Changes::of(RecordKind::Answer, who);
+    let (covered, ahead) = if is_repeat(case, answer) { (covered, Vec::new()) } else { answer.split(covered) };
     if case.question.is_some() {
         effects.question = Some(asked_on(&ahead, &later, wants_contact(case), given));
     }
     let verdict = match answer {
-        Answer::Unknown => {
-            effects.verdict = Some(Verdict::Unconfirmed);
-            effects.settled = covered.iter().map(|pending| (pending.number, Verdict::Unconfirmed)).collect();
-            Verdict::Unconfirmed
+        ApiAnswer::Unknown => {
+            effects.verdict = Some(CallbackOutcome::Unconfirmed);
+            effects.settled = covered.iter().map(|pending| (pending.number, CallbackOutcome::Unconfirmed)).collect();
+            CallbackOutcome::Unconfirmed
         }
-        Answer::Known(said) => {
-            let (saw, agreeing, best) = together(case, said, &covered);
+        ApiAnswer::Known(said) => {
+            let (saw, agreeing, best) = combined(case, said, &covered);
             // The stay began when the first agreeing callback arrived.
             let since = agreeing.iter().map(|pending| pending.at).min().unwrap_or(given.now);
             let change = Change::of(case.customer.as_ref(), &saw);
@@ -79,8 +98,8 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
                 .map(|pending| {
                     let settled = match best {
                         Some(best) if best == pending.number => verdict,
-                        _ if agreeing.iter().any(|other| other.number == pending.number) => Verdict::Duplicate,
-                        _ => Verdict::Stale,
+                        _ if agreeing.iter().any(|other| other.number == pending.number) => CallbackOutcome::Duplicate,
+                        _ => CallbackOutcome::Stale,
                     };
                     (pending.number, settled)
                 })
@@ -88,7 +107,7 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
             verdict
         }
     };
-    if covered.is_empty() && matches!(verdict, Verdict::Duplicate | Verdict::Unconfirmed) {
+    if covered.is_empty() && matches!(verdict, CallbackOutcome::Duplicate | CallbackOutcome::Unconfirmed) {
         // No callback waited for this answer, and it contains nothing new.
         return Decision::nothing(Receipt::Unchanged);
     }
@@ -97,10 +116,15 @@ pub fn answered(case: &Case, who: &CustomerId, up_to: u64, answer: &Answer, give
 
 /// Returns the question that remains after an answer: due at once if callbacks arrived in the meantime, otherwise after
 /// the first delay.
-fn asked_on(ahead: &[&Pending], later: &[&Pending], contact: bool, given: Given<'_>) -> Asking {
+fn asked_on(
+    ahead: &[&PendingCallback],
+    later: &[&PendingCallback],
+    contact: bool,
+    given: DecisionContext<'_>,
+) -> ConfirmationUpdate {
     let waiting = ahead.iter().chain(later).map(|pending| pending.number).collect();
     let (asked, lag_ms) = if later.is_empty() && !ahead.is_empty() { (1, LAGS_MS[0]) } else { (0, 0) };
-    Asking { waiting, asked, next_at: given.now.plus_ms(lag_ms), contact }
+    ConfirmationUpdate { waiting, asked, next_at: given.now.plus_ms(lag_ms), contact }
 }
 
 /// Whether the API's answer may be outdated.
@@ -109,20 +133,27 @@ enum Lag {
     /// It may be, and the next request is not due yet.
     Early,
     /// It may be, and the question continues in this form.
-    Again(Asking),
+    Again(ConfirmationUpdate),
 }
 
 /// Whether the API returns the remembered state.
-fn repeats(case: &Case, answer: &Answer) -> bool {
-    let Answer::Known(said) = answer else { return false };
-    case.customer.is_some() && Change::of(case.customer.as_ref(), said).verdict() == Verdict::Duplicate
+fn is_repeat(case: &CustomerState, answer: &ApiAnswer) -> bool {
+    let ApiAnswer::Known(said) = answer else { return false };
+    case.customer.is_some() && Change::of(case.customer.as_ref(), said).verdict() == CallbackOutcome::Duplicate
 }
 
-fn lag(case: &Case, (covered, later): (&[&Pending], &[&Pending]), answer: &Answer, given: Given<'_>) -> Lag {
+fn lag(
+    case: &CustomerState,
+    (covered, later): (&[&PendingCallback], &[&PendingCallback]),
+    answer: &ApiAnswer,
+    given: DecisionContext<'_>,
+) -> Lag {
     let Some(question) = &case.question else { return Lag::None };
     let may_be_late = match answer {
-        Answer::Unknown => !covered.is_empty(),
-        Answer::Known(said) => repeats(case, answer) && covered.iter().any(|pending| pending.saw.status != said.status),
+        ApiAnswer::Unknown => !covered.is_empty(),
+        ApiAnswer::Known(said) => {
+            is_repeat(case, answer) && covered.iter().any(|pending| pending.saw.status != said.status)
+        }
     };
     if !may_be_late {
         return Lag::None;
@@ -133,12 +164,17 @@ fn lag(case: &Case, (covered, later): (&[&Pending], &[&Pending]), answer: &Answe
     let waiting = question.waiting.iter().map(|pending| pending.number).collect();
     if !later.is_empty() {
         // The callbacks that arrived in the meantime cause a request at once, for all of them, and restart the delays.
-        return Lag::Again(Asking { waiting, asked: 0, next_at: given.now, contact: question.contact });
+        return Lag::Again(ConfirmationUpdate { waiting, asked: 0, next_at: given.now, contact: question.contact });
     }
     let lag_ms = usize::try_from(question.asked).ok().and_then(|asked| LAGS_MS.get(asked));
     lag_ms.map_or(Lag::None, |lag_ms| {
         let asked = question.asked.saturating_add(1);
-        Lag::Again(Asking { waiting, asked, next_at: given.now.plus_ms(*lag_ms), contact: question.contact })
+        Lag::Again(ConfirmationUpdate {
+            waiting,
+            asked,
+            next_at: given.now.plus_ms(*lag_ms),
+            contact: question.contact,
+        })
     })
 }
 
@@ -147,13 +183,14 @@ fn lag(case: &Case, (covered, later): (&[&Pending], &[&Pending]), answer: &Answe
 ///
 /// The API leaves out empty fields. A field that it leaves out and that is not remembered for this stay is empty if the
 /// callback says so; a document or a message that only the callback contains is ignored.
-fn together<'p>(
-    case: &Case,
+fn combined<'p>(
+    case: &CustomerState,
     said: &Observation,
-    covered: &[&'p Pending],
-) -> (Observation, Vec<&'p Pending>, Option<u64>) {
-    let agreeing: Vec<&Pending> = covered.iter().copied().filter(|pending| pending.saw.status == said.status).collect();
-    let same_docs = |pending: &&&Pending| pending.saw.missing_docs == said.missing_docs;
+    covered: &[&'p PendingCallback],
+) -> (Observation, Vec<&'p PendingCallback>, Option<u64>) {
+    let agreeing: Vec<&PendingCallback> =
+        covered.iter().copied().filter(|pending| pending.saw.status == said.status).collect();
+    let same_docs = |pending: &&&PendingCallback| pending.saw.missing_docs == said.missing_docs;
     let best = agreeing.iter().rev().find(same_docs).or(agreeing.last());
     let stay = case.customer.as_ref().filter(|customer| customer.status == said.status);
     let saw = Observation {
@@ -174,7 +211,7 @@ fn together<'p>(
 }
 
 /// Decides the oldest waiting callback as it was received, without confirmation.
-pub fn decide_waiting(case: &Case, who: &CustomerId, given: Given<'_>) -> Decision {
+pub fn decide_waiting(case: &CustomerState, who: &CustomerId, given: DecisionContext<'_>) -> Decision {
     let Some(first) = case.question.as_ref().and_then(|question| question.waiting.first()) else {
         return Decision::nothing(Receipt::Unchanged);
     };
@@ -182,7 +219,7 @@ pub fn decide_waiting(case: &Case, who: &CustomerId, given: Given<'_>) -> Decisi
 }
 
 /// Decides the newest waiting callback as it was received, on behalf of an operator, whatever the API returns.
-pub fn believe(case: &Case, who: &CustomerId, given: Given<'_>) -> Decision {
+pub fn accept_waiting(case: &CustomerState, who: &CustomerId, given: DecisionContext<'_>) -> Decision {
     let Some((newest, older)) = case.question.as_ref().and_then(|question| question.waiting.split_last()) else {
         return Decision::nothing(Receipt::Unchanged);
     };
@@ -194,15 +231,21 @@ pub fn believe(case: &Case, who: &CustomerId, given: Given<'_>) -> Decision {
 }
 
 /// Decides one waiting callback; the callbacks in `stale` become stale.
-fn take(case: &Case, who: &CustomerId, pending: &Pending, stale: &[Pending], given: Given<'_>) -> Decision {
-    let mut effects = Effects::of(Kind::Answer, who);
+fn take(
+    case: &CustomerState,
+    who: &CustomerId,
+    pending: &PendingCallback,
+    stale: &[PendingCallback],
+    given: DecisionContext<'_>,
+) -> Decision {
+    let mut effects = Changes::of(RecordKind::Answer, who);
     let change = Change::of(case.customer.as_ref(), &pending.saw);
     let verdict = advance(case, who, (&pending.saw, &change), pending.at, &mut effects, given);
-    effects.settled = stale.iter().map(|stale| (stale.number, Verdict::Stale)).collect();
+    effects.settled = stale.iter().map(|stale| (stale.number, CallbackOutcome::Stale)).collect();
     effects.settled.push((pending.number, verdict));
     let settled = |number: u64| effects.settled.iter().any(|(of, _)| *of == number);
     let rest = case.question.iter().flat_map(|question| &question.waiting).map(|pending| pending.number);
     let waiting = rest.filter(|number| !settled(*number)).collect();
-    effects.question = Some(Asking { waiting, asked: 0, next_at: given.now, contact: wants_contact(case) });
+    effects.question = Some(ConfirmationUpdate { waiting, asked: 0, next_at: given.now, contact: wants_contact(case) });
     Decision::record(effects, Receipt::Seen(verdict))
 }

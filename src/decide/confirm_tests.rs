@@ -1,7 +1,7 @@
 //! Tests of confirmation: an API that is right, outdated, unavailable or without data, and callbacks in every order.
 
 use super::{
-    tests::{DAY, HOUR, World},
+    tests::{DAY, HOUR, TestWorld},
     *,
 };
 use crate::kyc::{Codes, Processing, Source};
@@ -13,8 +13,8 @@ const RULES: &str = "
   - {id: waits, when: 'SOFT_KYC_FAILED for 1h', do: [{tag: waited}]}
 ";
 
-fn said(status: &str, docs: &[&str]) -> Answer {
-    Answer::Known(Observation {
+fn said(status: &str, docs: &[&str]) -> ApiAnswer {
+    ApiAnswer::Known(Observation {
         source: Source::Api,
         status: Status::from_wire(Some(status)).expect("status"),
         processing: None,
@@ -24,20 +24,20 @@ fn said(status: &str, docs: &[&str]) -> Answer {
     })
 }
 
-fn world() -> World {
-    let mut world = World::new(RULES);
+fn world() -> TestWorld {
+    let mut world = TestWorld::new(RULES);
     world.policy.confirms = true;
     world
 }
 
-impl World {
-    fn answer_to(&mut self, up_to: u64, answer: Answer) -> Receipt {
+impl TestWorld {
+    fn answer_to(&mut self, up_to: u64, answer: ApiAnswer) -> Receipt {
         let receipt = self.submit(&Command::Answer { customer: Self::who(), up_to, answer });
         self.act();
         receipt
     }
 
-    fn answer(&mut self, answer: Answer) -> Receipt {
+    fn answer(&mut self, answer: ApiAnswer) -> Receipt {
         self.answer_to(self.case.last, answer)
     }
 
@@ -55,12 +55,12 @@ fn a_callback_is_not_decided_before_the_api_was_asked() {
     let mut world = world();
     assert_eq!(
         world.comes("SOFT_KYC_FAILED", Some("VERIFICATION_IN_PROGRESS"), &["SELFIE"]),
-        Receipt::Seen(Verdict::Pending)
+        Receipt::Seen(CallbackOutcome::Pending)
     );
     world.wait(DAY).sent(&[]);
     assert_eq!(world.status(), "new");
     let came_at = world.case.question.as_ref().expect("open").waiting[0].at;
-    assert_eq!(world.answer(said("SOFT_KYC_FAILED", &["SELFIE"])), Receipt::Seen(Verdict::Moved));
+    assert_eq!(world.answer(said("SOFT_KYC_FAILED", &["SELFIE"])), Receipt::Seen(CallbackOutcome::Moved));
     let customer = world.case.customer.clone().expect("known");
     assert_eq!(customer.entered_at, came_at, "the stay began when the callback came");
     assert_eq!(customer.processing, Some(Processing::VerificationInProgress), "the API has no processing status");
@@ -68,7 +68,7 @@ fn a_callback_is_not_decided_before_the_api_was_asked() {
     assert!(world.case.tags.contains("waited"), "an hour had passed since the callback");
     assert_eq!(
         world.comes("SOFT_KYC_FAILED", Some("VERIFICATION_IN_PROGRESS"), &["SELFIE"]),
-        Receipt::Seen(Verdict::Duplicate)
+        Receipt::Seen(CallbackOutcome::Duplicate)
     );
     assert_eq!(world.waiting(), 0, "a callback that repeats the memory causes no request");
 }
@@ -97,7 +97,7 @@ fn an_outdated_api_is_asked_again() {
     world.comes("SOFT_KYC_FAILED", None, &[]);
     assert_eq!(world.answer(said("PENDING_KYC_DATA", &[])), Receipt::NotNow);
     world.wait(5_000);
-    assert_eq!(world.answer(said("SOFT_KYC_FAILED", &[])), Receipt::Seen(Verdict::Moved));
+    assert_eq!(world.answer(said("SOFT_KYC_FAILED", &[])), Receipt::Seen(CallbackOutcome::Moved));
     world.wait(60_000).sent(&["failed 0 0h"]);
 }
 
@@ -109,7 +109,7 @@ fn an_api_that_lacks_one_of_two_callbacks_is_asked_again() {
         world.answer(said("KYC_PENDING", &[]));
         world.comes("FULL_USER", None, &[]);
         world.comes("HARD_KYC_FAILED", None, &[]);
-        assert_eq!(world.answer(said("FULL_USER", &[])), Receipt::Seen(Verdict::Moved));
+        assert_eq!(world.answer(said("FULL_USER", &[])), Receipt::Seen(CallbackOutcome::Moved));
         assert_eq!((world.status(), world.waiting()), ("FULL_USER", 1), "the newer callback may still be confirmed");
         let mut lags_ms = Vec::new();
         while let Some(question) = &world.case.question {
@@ -139,7 +139,7 @@ fn a_burst_of_callbacks_and_early_requests_do_not_use_up_the_delays() {
     }
     assert_eq!(world.waiting(), 4, "no callback becomes stale early");
     world.wait(5_000);
-    assert_eq!(world.answer(said("FULL_USER", &[])), Receipt::Seen(Verdict::Moved));
+    assert_eq!(world.answer(said("FULL_USER", &[])), Receipt::Seen(CallbackOutcome::Moved));
     assert_eq!((world.status(), world.waiting()), ("FULL_USER", 0));
 }
 
@@ -148,17 +148,17 @@ fn an_unknown_customer_is_asked_about_again_and_then_unconfirmed() {
     let mut world = world();
     world.comes("FULL_USER", None, &[]);
     for lag_ms in [5_000, 30_000, 120_000] {
-        assert_eq!(world.answer(Answer::Unknown), Receipt::NotNow);
+        assert_eq!(world.answer(ApiAnswer::Unknown), Receipt::NotNow);
         world.wait(lag_ms);
     }
-    assert_eq!(world.answer(Answer::Unknown), Receipt::Seen(Verdict::Unconfirmed));
+    assert_eq!(world.answer(ApiAnswer::Unknown), Receipt::Seen(CallbackOutcome::Unconfirmed));
     assert_eq!((world.status(), world.waiting()), ("new", 0));
     world.wait(DAY).sent(&[]);
 }
 
 #[test]
 fn an_unknown_customer_has_status_none_only_if_a_callback_has_null() {
-    let null = |world: &mut World| {
+    let null = |world: &mut TestWorld| {
         let saw = Observation {
             source: Source::Callback,
             status: Status::None,
@@ -167,37 +167,37 @@ fn an_unknown_customer_has_status_none_only_if_a_callback_has_null() {
             reject_labels: Some(Codes::EMPTY),
             message: Some("".into()),
         };
-        world.submit(&Command::Observe { customer: World::who(), saw })
+        world.submit(&Command::Observe { customer: TestWorld::who(), saw })
     };
     let mut world = world();
     null(&mut world);
     world.comes("CREATED", None, &[]);
-    assert_eq!(world.answer(Answer::Unknown), Receipt::Seen(Verdict::Moved));
+    assert_eq!(world.answer(ApiAnswer::Unknown), Receipt::Seen(CallbackOutcome::Moved));
     let customer = world.case.customer.clone().expect("known");
     assert_eq!((customer.status, customer.processing), (Status::None, Some(Processing::UserCreationInProgress)));
     assert_eq!((customer.missing_docs, customer.message.as_deref()), (Some(Codes::EMPTY), Some("")));
     assert_eq!(world.waiting(), 1, "the later callback may still be confirmed");
     for lag_ms in [5_000, 30_000, 120_000] {
         world.wait(lag_ms);
-        world.answer(Answer::Unknown);
+        world.answer(ApiAnswer::Unknown);
     }
     assert_eq!((world.status(), world.waiting()), ("none", 0));
     // A customer who has a status keeps it when the API does not know the customer.
     world.comes("FULL_USER", None, &[]);
     world.answer(said("FULL_USER", &[]));
     let before = world.case.last;
-    assert_eq!(world.answer(Answer::Unknown), Receipt::Unchanged, "reconciling");
+    assert_eq!(world.answer(ApiAnswer::Unknown), Receipt::Unchanged, "reconciling");
     assert_eq!((world.status(), world.case.last), ("FULL_USER", before));
     null(&mut world);
-    assert_eq!(world.answer(Answer::Unknown), Receipt::Seen(Verdict::Moved));
+    assert_eq!(world.answer(ApiAnswer::Unknown), Receipt::Seen(CallbackOutcome::Moved));
     assert_eq!(world.status(), "none");
 }
 
 #[test]
 fn a_field_absent_from_the_answer_is_empty_only_if_the_callback_says_so() {
     let says_nothing = |status: &str| {
-        let Answer::Known(said) = said(status, &[]) else { panic!("known") };
-        Answer::Known(Observation { missing_docs: None, message: None, ..said })
+        let ApiAnswer::Known(said) = said(status, &[]) else { panic!("known") };
+        ApiAnswer::Known(Observation { missing_docs: None, message: None, ..said })
     };
     let mut world = world();
     world.comes("CREATED", None, &[]);
@@ -243,11 +243,11 @@ fn no_mail_is_sent_while_a_question_is_open() {
 fn an_answer_has_no_processing_or_labels_until_a_callback_agrees() {
     let mut world = world();
     world.comes("SOFT_KYC_FAILED", Some("VERIFICATION_IN_PROGRESS"), &["SELFIE"]);
-    assert_eq!(world.answer(said("KYC_PENDING", &[])), Receipt::Seen(Verdict::Moved));
+    assert_eq!(world.answer(said("KYC_PENDING", &[])), Receipt::Seen(CallbackOutcome::Moved));
     let customer = world.case.customer.clone().expect("known");
     assert_eq!((customer.status.name(), customer.processing, customer.reject_labels), ("KYC_PENDING", None, None));
     world.comes("KYC_PENDING", Some("VERIFICATION_IN_PROGRESS"), &[]);
-    assert_eq!(world.answer(said("KYC_PENDING", &[])), Receipt::Seen(Verdict::Updated));
+    assert_eq!(world.answer(said("KYC_PENDING", &[])), Receipt::Seen(CallbackOutcome::Updated));
     let customer = world.case.customer.clone().expect("known");
     assert_eq!(customer.processing, Some(Processing::VerificationInProgress));
 }
@@ -259,9 +259,9 @@ fn reconciling_finds_missed_changes_and_records_nothing_else() {
     world.answer(said("FULL_USER", &[]));
     let before = world.case.last;
     assert_eq!(world.answer(said("FULL_USER", &[])), Receipt::Unchanged);
-    assert_eq!(world.answer(Answer::Unknown), Receipt::Unchanged);
+    assert_eq!(world.answer(ApiAnswer::Unknown), Receipt::Unchanged);
     assert_eq!(world.case.last, before, "nothing is written");
-    assert_eq!(world.answer(said("SOFT_KYC_FAILED", &["PASSPORT"])), Receipt::Seen(Verdict::Moved));
+    assert_eq!(world.answer(said("SOFT_KYC_FAILED", &["PASSPORT"])), Receipt::Seen(CallbackOutcome::Moved));
     world.wait(60_000).sent(&["failed 0 0h"]);
 }
 
@@ -270,8 +270,8 @@ fn an_operator_may_decide_in_place_of_the_api() {
     let mut world = world();
     world.comes("PENDING_KYC_DATA", None, &[]);
     world.comes("FULL_USER", None, &[]);
-    let believe = Command::Believe { customer: World::who() };
-    assert_eq!(world.submit(&believe), Receipt::Seen(Verdict::Moved));
+    let believe = Command::Believe { customer: TestWorld::who() };
+    assert_eq!(world.submit(&believe), Receipt::Seen(CallbackOutcome::Moved));
     assert_eq!((world.status(), world.waiting()), ("FULL_USER", 0));
     assert_eq!(world.submit(&believe), Receipt::Unchanged);
 }
@@ -282,9 +282,13 @@ fn a_timer_is_not_decided_before_the_api_was_asked() {
     world.comes("SOFT_KYC_FAILED", None, &[]);
     world.answer(said("SOFT_KYC_FAILED", &[]));
     world.now = world.now.plus_ms(2 * HOUR);
-    let timer = |confirmed| Command::Timer { customer: World::who(), confirmed };
+    let timer = |confirmed| Command::Timer { customer: TestWorld::who(), confirmed };
     assert_eq!(world.submit(&timer(false)), Receipt::AskFirst);
-    world.submit(&Command::Answer { customer: World::who(), up_to: world.case.last, answer: said("FULL_USER", &[]) });
+    world.submit(&Command::Answer {
+        customer: TestWorld::who(),
+        up_to: world.case.last,
+        answer: said("FULL_USER", &[]),
+    });
     assert_eq!(world.submit(&timer(true)), Receipt::NotNow, "the customer has left");
     assert!(!world.case.tags.contains("waited"));
 }
@@ -295,13 +299,13 @@ fn callbacks_that_wait_are_bounded_and_a_repeated_one_waits_once() {
     let began = world.now;
     for nth in 0..50 {
         let doc = format!("DOC_{nth}");
-        assert_eq!(world.comes("SOFT_KYC_FAILED", None, &[&doc]), Receipt::Seen(Verdict::Pending));
+        assert_eq!(world.comes("SOFT_KYC_FAILED", None, &[&doc]), Receipt::Seen(CallbackOutcome::Pending));
         world.now = world.now.plus_ms(1_000);
     }
     assert_eq!(world.waiting(), 16);
     let since = world.case.question.as_ref().map(|question| question.since());
     assert_eq!(since, Some(began), "frequent callbacks do not hide how long the first has waited");
-    assert_eq!(world.comes("SOFT_KYC_FAILED", None, &["DOC_49"]), Receipt::Seen(Verdict::Duplicate));
+    assert_eq!(world.comes("SOFT_KYC_FAILED", None, &["DOC_49"]), Receipt::Seen(CallbackOutcome::Duplicate));
     assert_eq!(world.waiting(), 16);
 }
 

@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Asking, CameDue, Counted, Looked, Standing, Timers};
+use super::{ConfirmationUpdate, CountedOrder, DueTimer, GlobalState, LookupState, StayTimers};
 use crate::{
     clock::Timestamp,
-    kyc::{Codes, Contact, Customer, CustomerId, Observation, Verdict},
-    outbox::{Fate, Job, JobId, Letter, State},
+    kyc::{CallbackOutcome, Codes, Contact, Customer, CustomerId, Observation},
+    outbox::{Job, JobId, JobState, JobStatus, MailSnapshot},
     rules::RuleId,
 };
 
 /// The kind of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum RecordKind {
     /// A callback from the provider.
     #[default]
     Callback,
@@ -51,7 +51,7 @@ pub enum Kind {
     Later,
 }
 
-impl Kind {
+impl RecordKind {
     /// Returns the source of a timeline entry of this kind.
     pub const fn name(self) -> &'static str {
         match self {
@@ -77,7 +77,7 @@ impl Kind {
 /// The outcome of a rule whose trigger matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Ruled {
+pub enum RuleOutcome {
     Fired,
     /// A condition is false, or another rule of its group has acted.
     No,
@@ -91,7 +91,7 @@ pub enum Ruled {
     Paused,
 }
 
-impl Ruled {
+impl RuleOutcome {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fired => "fired",
@@ -107,33 +107,38 @@ impl Ruled {
 /// The outcome of one rule in one event. In a record it is an array: id, outcome, and the reason or the time of the
 /// pause.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ruling {
+pub struct RuleResult {
     pub id: RuleId,
-    pub outcome: Ruled,
+    pub outcome: RuleOutcome,
     pub why: Option<Box<str>>,
     /// The time since which an operator had paused the rule. `None` with [`Ruled::Paused`]: its file has `mode:
     /// paused`.
     pub paused_since: Option<Timestamp>,
 }
 
-impl Ruling {
+impl RuleResult {
     pub fn paused(id: &RuleId, paused_since: Option<Timestamp>) -> Self {
-        Self { id: id.clone(), outcome: Ruled::Paused, why: None, paused_since }
+        Self { id: id.clone(), outcome: RuleOutcome::Paused, why: None, paused_since }
     }
 
     /// Returns the reason for the outcome, for an operator. `None`: the outcome needs no reason.
     pub fn reason(&self) -> Option<String> {
         match (self.outcome, self.paused_since) {
-            (Ruled::Paused, Some(since)) => Some(format!("by an operator since {since}")),
-            (Ruled::Paused, None) => Some("by `mode: paused` in its file".to_owned()),
-            (Ruled::Fired | Ruled::No | Ruled::Undecidable | Ruled::Shadow | Ruled::Limited, _) => {
-                self.why.as_deref().map(str::to_owned)
-            }
+            (RuleOutcome::Paused, Some(since)) => Some(format!("by an operator since {since}")),
+            (RuleOutcome::Paused, None) => Some("by `mode: paused` in its file".to_owned()),
+            (
+                RuleOutcome::Fired
+                | RuleOutcome::No
+                | RuleOutcome::Undecidable
+                | RuleOutcome::Shadow
+                | RuleOutcome::Limited,
+                _,
+            ) => self.why.as_deref().map(str::to_owned),
         }
     }
 }
 
-impl Serialize for Ruling {
+impl Serialize for RuleResult {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match (&self.why, self.paused_since) {
             (None, None) => (&self.id, self.outcome).serialize(to),
@@ -143,14 +148,14 @@ impl Serialize for Ruling {
     }
 }
 
-impl<'de> Deserialize<'de> for Ruling {
+impl<'de> Deserialize<'de> for RuleResult {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Parts {
-            Why(RuleId, Ruled, Box<str>),
-            Since(RuleId, Ruled, Timestamp),
-            Plain(RuleId, Ruled),
+            Why(RuleId, RuleOutcome, Box<str>),
+            Since(RuleId, RuleOutcome, Timestamp),
+            Plain(RuleId, RuleOutcome),
         }
         Ok(match Parts::deserialize(from)? {
             Parts::Why(id, outcome, why) => Self { id, outcome, why: Some(why), paused_since: None },
@@ -162,24 +167,24 @@ impl<'de> Deserialize<'de> for Ruling {
 
 /// The new fate of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FateChange {
+pub struct JobUpdate {
     pub id: JobId,
     #[serde(flatten)]
-    pub fate: Fate,
+    pub fate: JobStatus,
     /// Fixed at the first attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub letter: Option<Box<Letter>>,
+    pub letter: Option<Box<MailSnapshot>>,
 }
 
 /// All changes of one record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Effects {
+pub struct Changes {
     #[serde(rename = "k")]
-    pub kind: Kind,
+    pub kind: RecordKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<CustomerId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<CallbackOutcome>,
     /// The observation as received, if it differs from `now`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saw: Option<Observation>,
@@ -191,28 +196,28 @@ pub struct Effects {
     pub contact: Option<Contact>,
     /// The merchant's directory has been asked about the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub looked: Option<Looked>,
+    pub looked: Option<LookupState>,
     /// How far the timers have been decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timers: Option<Timers>,
+    pub timers: Option<StayTimers>,
     /// The new state of the open question about the customer.
     #[serde(default, rename = "asks", skip_serializing_if = "Option::is_none")]
-    pub question: Option<Asking>,
+    pub question: Option<ConfirmationUpdate>,
     /// Waiting callbacks that are now settled: the numbers of their records, and their verdicts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub settled: Vec<(u64, Verdict)>,
+    pub settled: Vec<(u64, CallbackOutcome)>,
     /// The timer that this record decides.
     #[serde(default, rename = "due", skip_serializing_if = "Option::is_none")]
-    pub came_due: Option<CameDue>,
+    pub came_due: Option<DueTimer>,
     /// Orders that rules in shadow would have placed; limits count them separately.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shadowed: Vec<Counted>,
+    pub shadowed: Vec<CountedOrder>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<Job>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fates: Vec<FateChange>,
+    pub fates: Vec<JobUpdate>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rules: Vec<Ruling>,
+    pub rules: Vec<RuleResult>,
     /// The number of further triggered rules that `rules` has no room for.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_rules: u32,
@@ -224,7 +229,7 @@ pub struct Effects {
     pub set: Option<Box<str>>,
     /// The new state that holds for all customers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub standing: Option<Arc<Standing>>,
+    pub standing: Option<Arc<GlobalState>>,
     /// The clock was not trusted: counted orders did not expire.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clock_in_doubt: bool,
@@ -237,8 +242,8 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-impl Effects {
-    pub fn of(kind: Kind, who: &CustomerId) -> Self {
+impl Changes {
+    pub fn of(kind: RecordKind, who: &CustomerId) -> Self {
         Self { kind, who: Some(who.clone()), ..Self::default() }
     }
 
@@ -253,11 +258,11 @@ impl Effects {
 
     /// Whether this record cancels a job.
     pub fn cancels(&self, job: JobId) -> bool {
-        self.fates.iter().any(|change| change.id == job && change.fate.state == State::Cancelled)
+        self.fates.iter().any(|change| change.id == job && change.fate.state == JobState::Cancelled)
     }
 
     /// Returns the effects of a record that concerns no customer.
-    pub fn mark(kind: Kind) -> Self {
+    pub fn mark(kind: RecordKind) -> Self {
         Self { kind, ..Self::default() }
     }
 }

@@ -1,35 +1,35 @@
 //! One event as all rules see it: which rules fire, what they order, and what limits drop.
 
 use super::{
-    Case, Counted, Effects, FateChange, Given, MAX_OPEN_JOBS, Ruled, Ruling,
-    facts::About,
-    said::{kept, said},
+    Changes, CountedOrder, CustomerState, DecisionContext, JobUpdate, MAX_OPEN_JOBS, RuleOutcome, RuleResult,
+    facts::FactsInput,
+    said::{bounded_payload, payload_for},
 };
 use crate::{
     clock::Timestamp,
     kyc::{Codes, Customer, CustomerId, Details, Status},
-    outbox::{Fate, Job, JobId, MAX_ORDERS, Order, ProcessingStay, Trouble},
-    rules::{Action, Facts, Holds, Limit, Matches, Mode, Rule, Signature},
+    outbox::{Job, JobId, JobStatus, MAX_ORDERS, Order, ProblemKind, ProcessingStay},
+    rules::{Action, ConditionFacts, ConditionResult, EventSignature, Limit, Matches, Rule, RuleMode},
 };
 
 /// Returns the fate of an order above the limit of open jobs.
-fn flood(now: Timestamp) -> Fate {
+fn flood(now: Timestamp) -> JobStatus {
     let reason = format!(
         "the customer already had {MAX_OPEN_JOBS} open jobs: find out why they do not end, then retry or drop this one"
     );
-    Fate::due_at(now).problem(Trouble::Flood, reason)
+    JobStatus::due_at(now).problem(ProblemKind::Flood, reason)
 }
 
 /// The maximum number of rules that did not fire and are named per event; the remaining ones are only counted.
 const MAX_PASSED_OVER: usize = 32;
 
 /// The rules whose trigger matches, in file order, each with the step of its timer.
-pub(super) enum Triggered<'a> {
+pub(super) enum MatchedRules<'a> {
     Change(Matches<'a>),
     Timer(std::vec::IntoIter<(&'a Rule, u32)>),
 }
 
-impl<'a> Triggered<'a> {
+impl<'a> MatchedRules<'a> {
     fn next(&mut self) -> Option<(&'a Rule, u32)> {
         match self {
             Self::Change(matches) => matches.next().map(|rule| (rule, 0)),
@@ -38,9 +38,9 @@ impl<'a> Triggered<'a> {
     }
 
     /// Skips rules whose condition cannot hold, up to the next that may hold; returns the number of skipped rules.
-    fn pass_over(&mut self, signature: Signature) -> usize {
+    fn pass_over(&mut self, signature: EventSignature) -> usize {
         match self {
-            Self::Change(matches) => matches.pass_over(signature),
+            Self::Change(matches) => matches.skip_impossible(signature),
             Self::Timer(_) => 0,
         }
     }
@@ -48,7 +48,7 @@ impl<'a> Triggered<'a> {
 
 /// A change, or a stay that has reached a duration.
 pub(super) struct Event<'a> {
-    pub case: &'a Case,
+    pub case: &'a CustomerState,
     pub who: &'a CustomerId,
     /// The state after the change.
     pub customer: &'a Customer,
@@ -59,13 +59,13 @@ pub(super) struct Event<'a> {
     pub cause: String,
     /// The processing stay of this event, for rules about processing.
     pub processing_stay: Option<ProcessingStay>,
-    pub given: Given<'a>,
+    pub given: DecisionContext<'a>,
 }
 
 impl<'a> Event<'a> {
     /// Evaluates the rules whose trigger matches.
-    pub fn rule(&self, mut triggered: Triggered<'a>, effects: &mut Effects) {
-        let facts = Facts {
+    pub fn rule(&self, mut triggered: MatchedRules<'a>, effects: &mut Changes) {
+        let facts = ConditionFacts {
             customer: self.customer,
             tags: &self.case.tags,
             contact: self.case.contact.as_ref(),
@@ -75,7 +75,7 @@ impl<'a> Event<'a> {
         // The rules of a group are in one file and come in file order, so the first that acts is remembered.
         let mut acted: Vec<&Rule> = Vec::new();
         let mut passed_over = 0;
-        let signature = Signature::of(&facts);
+        let signature = EventSignature::of(&facts);
         loop {
             if passed_over == MAX_PASSED_OVER {
                 let more = u32::try_from(triggered.pass_over(signature)).unwrap_or(u32::MAX);
@@ -84,37 +84,41 @@ impl<'a> Event<'a> {
             let Some((rule, step)) = triggered.next() else { break };
             let mode = self.given.standing.mode(rule);
             let first = acted.iter().find(|first| first.group.is_some() && first.group == rule.group);
-            let ruling = if mode == Mode::Paused {
-                (Ruled::Paused, None)
+            let ruling = if mode == RuleMode::Paused {
+                (RuleOutcome::Paused, None)
             } else if let Some(first) = first {
                 let group = rule.group.as_deref().unwrap_or_default();
-                (Ruled::No, Some(format!("group {group}: {} has acted", first.id)))
+                (RuleOutcome::No, Some(format!("group {group}: {} has acted", first.id)))
             } else {
                 match rule.condition.check(&facts) {
-                    Holds::No(line) => (Ruled::No, Some(rule.condition.why(line, &facts))),
-                    Holds::Undecidable(line) => (Ruled::Undecidable, Some(rule.condition.why(line, &facts))),
-                    Holds::Yes => {
-                        if mode == Mode::Live {
+                    ConditionResult::No(line) => (RuleOutcome::No, Some(rule.condition.why(line, &facts))),
+                    ConditionResult::Undecidable(line) => {
+                        (RuleOutcome::Undecidable, Some(rule.condition.why(line, &facts)))
+                    }
+                    ConditionResult::Yes => {
+                        if mode == RuleMode::Live {
                             acted.push(rule);
                         }
-                        self.act(rule, step, mode == Mode::Shadow, effects)
+                        self.act(rule, step, mode == RuleMode::Shadow, effects)
                     }
                 }
             };
-            let fired = !matches!(ruling.0, Ruled::No | Ruled::Undecidable | Ruled::Paused);
+            let fired = !matches!(ruling.0, RuleOutcome::No | RuleOutcome::Undecidable | RuleOutcome::Paused);
             if !fired && passed_over == MAX_PASSED_OVER || effects.rules.len() >= MAX_ORDERS + MAX_PASSED_OVER {
                 effects.more_rules = effects.more_rules.saturating_add(1);
                 continue;
             }
             passed_over += usize::from(!fired);
             effects.rules.push(match ruling {
-                (Ruled::Paused, _) => Ruling::paused(&rule.id, self.given.standing.paused_since(&rule.id)),
-                (outcome, why) => Ruling { id: rule.id.clone(), outcome, why: why.map(Into::into), paused_since: None },
+                (RuleOutcome::Paused, _) => RuleResult::paused(&rule.id, self.given.standing.paused_since(&rule.id)),
+                (outcome, why) => {
+                    RuleResult { id: rule.id.clone(), outcome, why: why.map(Into::into), paused_since: None }
+                }
             });
         }
     }
 
-    fn act(&self, rule: &Rule, step: u32, shadow: bool, effects: &mut Effects) -> (Ruled, Option<String>) {
+    fn act(&self, rule: &Rule, step: u32, shadow: bool, effects: &mut Changes) -> (RuleOutcome, Option<String>) {
         let mut dropped = Vec::new();
         let mut ordered = Vec::new();
         for (nth, action) in rule.actions.iter().enumerate() {
@@ -135,7 +139,7 @@ impl<'a> Event<'a> {
                         dropped.push(format!("{action} dropped: more than {MAX_ORDERS} orders in one event"));
                     } else {
                         if shadow {
-                            effects.shadowed.extend(Counted::of(&rule.id, action, self.given.now, None));
+                            effects.shadowed.extend(CountedOrder::of(&rule.id, action, self.given.now, None));
                         } else {
                             self.order(rule, step, action, id, effects);
                         }
@@ -145,22 +149,25 @@ impl<'a> Event<'a> {
             }
         }
         if shadow {
-            return (Ruled::Shadow, Some(format!("would have ordered: {}", [ordered, dropped].concat().join(", "))));
+            return (
+                RuleOutcome::Shadow,
+                Some(format!("would have ordered: {}", [ordered, dropped].concat().join(", "))),
+            );
         }
         match (ordered.is_empty(), dropped.is_empty()) {
-            (true, false) => (Ruled::Limited, Some(dropped.join(", "))),
-            (_, true) => (Ruled::Fired, None),
-            (false, false) => (Ruled::Fired, Some(dropped.join(", "))),
+            (true, false) => (RuleOutcome::Limited, Some(dropped.join(", "))),
+            (_, true) => (RuleOutcome::Fired, None),
+            (false, false) => (RuleOutcome::Fired, Some(dropped.join(", "))),
         }
     }
 
-    fn tagged(&self, adds: bool, name: &str, effects: &Effects) -> Option<Codes> {
+    fn tagged(&self, adds: bool, name: &str, effects: &Changes) -> Option<Codes> {
         let tags = effects.tags.as_ref().unwrap_or(&self.case.tags);
         // If the customer already has the maximum number of tags, a new tag is ignored.
         if adds { tags.with(name).ok().flatten() } else { tags.without(name) }
     }
 
-    fn order(&self, rule: &Rule, step: u32, action: &Action, id: JobId, effects: &mut Effects) {
+    fn order(&self, rule: &Rule, step: u32, action: &Action, id: JobId, effects: &mut Changes) {
         let now = self.given.now;
         // A mail to a fixed address reports a fact and is never replaced.
         let replaced = |job: &&std::sync::Arc<Job>| {
@@ -169,23 +176,19 @@ impl<'a> Event<'a> {
         for older in self.case.open.iter().filter(replaced) {
             if effects.fates.iter().all(|change| change.id != older.id()) {
                 let reason = format!("replaced by a newer mail of rule {}", rule.id);
-                effects.fates.push(FateChange {
-                    id: older.id(),
-                    fate: older.fate.cancelled(now, reason),
-                    letter: None,
-                });
+                effects.fates.push(JobUpdate { id: older.id(), fate: older.fate.cancelled(now, reason), letter: None });
             }
         }
         let settle = action.settle_ms();
-        let (said, fate) = match said(action, &self.about(rule, step), self.given) {
+        let (said, fate) = match payload_for(action, &self.about(rule, step), self.given) {
             Ok(said) if self.is_flooded(effects) => (said.map(Box::new), flood(now)),
-            Ok(said) => (said.map(Box::new), Fate::due_at(now.plus_ms(settle))),
-            Err(error) => (None, Fate::due_at(now).problem(Trouble::Unrenderable, error.to_string())),
+            Ok(said) => (said.map(Box::new), JobStatus::due_at(now.plus_ms(settle))),
+            Err(error) => (None, JobStatus::due_at(now).problem(ProblemKind::Unrenderable, error.to_string())),
         };
         let order = Order {
             id,
             rule: rule.id.clone(),
-            action: kept(action),
+            action: bounded_payload(action),
             number: 0,
             index: 0,
             at: Timestamp::default(),
@@ -201,7 +204,7 @@ impl<'a> Event<'a> {
     }
 
     /// Whether the customer has the maximum number of open jobs.
-    fn is_flooded(&self, effects: &Effects) -> bool {
+    fn is_flooded(&self, effects: &Changes) -> bool {
         let ordered = effects.jobs.iter().filter(|job| job.is_open()).count();
         let ended = effects.fates.iter().filter(|change| change.fate.state.is_final()).count();
         (self.case.open.len() + ordered).saturating_sub(ended) >= MAX_OPEN_JOBS
@@ -209,8 +212,8 @@ impl<'a> Event<'a> {
 
     /// Returns the facts as every rule of this event sees them: tags that the event's own rules set are visible only in
     /// the next event.
-    fn about<'e>(&'e self, rule: &'e Rule, step: u32) -> About<'e> {
-        About {
+    fn about<'e>(&'e self, rule: &'e Rule, step: u32) -> FactsInput<'e> {
+        FactsInput {
             who: self.who,
             customer: self.customer,
             contact: self.case.contact.as_ref(),
@@ -224,7 +227,7 @@ impl<'a> Event<'a> {
     }
 
     /// Returns the limit that this order would exceed.
-    fn over_limit(&self, rule: &Rule, action: &Action, shadow: bool, effects: &Effects) -> Option<Limit> {
+    fn over_limit(&self, rule: &Rule, action: &Action, shadow: bool, effects: &Changes) -> Option<Limit> {
         let limit = action.limit()?;
         let since = self.given.now.plus_ms(-limit.window_ms);
         let before = self.case.counted.iter().filter(|one| {

@@ -1,17 +1,17 @@
 //! The facts about a customer with which mails and chat messages are rendered.
 
-use super::{Case, Given};
+use super::{CustomerState, DecisionContext};
 use crate::{
     clock::Timestamp,
     kyc::{Codes, Contact, Customer, CustomerId, Status},
     outbox::Order,
     rules::RuleId,
-    template::{CustomerFacts, Facts, Stay},
+    template::{CustomerFacts, StayFacts, TemplateFacts},
     zone,
 };
 
 /// The customer and the event that facts are collected about.
-pub(super) struct About<'a> {
+pub(super) struct FactsInput<'a> {
     pub who: &'a CustomerId,
     pub customer: &'a Customer,
     pub contact: Option<&'a Contact>,
@@ -23,9 +23,9 @@ pub(super) struct About<'a> {
     pub rule: &'a RuleId,
 }
 
-impl<'a> About<'a> {
+impl<'a> FactsInput<'a> {
     /// Combines the order's data with the present data of the customer. `None`: no observation of the customer exists.
-    pub fn order(case: &'a Case, who: &'a CustomerId, order: &'a Order) -> Option<Self> {
+    pub fn order(case: &'a CustomerState, who: &'a CustomerId, order: &'a Order) -> Option<Self> {
         Some(Self {
             who,
             customer: case.customer.as_ref()?,
@@ -39,7 +39,7 @@ impl<'a> About<'a> {
         })
     }
 
-    pub fn facts(&self, given: Given<'_>) -> Facts {
+    pub fn facts(&self, given: DecisionContext<'_>) -> TemplateFacts {
         let Self { customer, contact, .. } = *self;
         let zone = contact
             .and_then(|contact| contact.timezone.as_deref())
@@ -50,7 +50,7 @@ impl<'a> About<'a> {
         let strings = |codes: &Option<Codes>| -> Vec<String> {
             codes.iter().flat_map(|codes| codes.iter()).map(str::to_owned).collect()
         };
-        Facts {
+        TemplateFacts {
             customer: CustomerFacts {
                 id: self.who.to_string(),
                 name: contact.and_then(|contact| contact.name.clone()),
@@ -70,7 +70,7 @@ impl<'a> About<'a> {
             message: customer.message.as_deref().unwrap_or_default().to_owned(),
             visit: self.visit,
             step: self.step,
-            stay: Stay {
+            stay: StayFacts {
                 entered_at: local(customer.entered_at),
                 days: lasted_ms / 86_400_000,
                 hours: lasted_ms / 3_600_000,

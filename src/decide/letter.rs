@@ -1,14 +1,19 @@
 //! The content of a mail: collected once, at the first attempt, so that a repeated attempt sends the same content.
 
-use super::{Case, Given, facts::About};
+use super::{CustomerState, DecisionContext, facts::FactsInput};
 use crate::{
     kyc::CustomerId,
-    outbox::{Job, Letter},
+    outbox::{Job, MailSnapshot},
     rules::{Action, Recipient},
 };
 
 /// Returns the content of a mail job; `None`: the job is not a mail, or the address is unknown.
-pub fn letter_for(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) -> Option<Letter> {
+pub fn mail_snapshot_for(
+    case: &CustomerState,
+    who: &CustomerId,
+    job: &Job,
+    given: DecisionContext<'_>,
+) -> Option<MailSnapshot> {
     let Action::Email { to, .. } = &job.order.action else { return None };
     let contact = case.contact.as_ref();
     let address = match to {
@@ -17,11 +22,11 @@ pub fn letter_for(case: &Case, who: &CustomerId, job: &Job, given: Given<'_>) ->
     };
     let to_customer = matches!(to, Recipient::Customer);
     let locale = contact.and_then(|contact| contact.locale.clone());
-    Some(Letter {
+    Some(MailSnapshot {
         set: given.rules.hash().into(),
         address: address.into(),
         name: contact.filter(|_| to_customer).and_then(|contact| contact.name.as_deref()).map(Into::into),
         locale: locale.filter(|_| to_customer).map(Into::into),
-        facts: About::order(case, who, &job.order)?.facts(given),
+        facts: FactsInput::order(case, who, &job.order)?.facts(given),
     })
 }

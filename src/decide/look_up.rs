@@ -6,36 +6,36 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Case, Decision, Effects, FateChange, Given, Kind, Receipt, operate::take_contact};
+use super::{Changes, CustomerState, Decision, DecisionContext, JobUpdate, Receipt, RecordKind, operate::take_contact};
 use crate::{
     clock::Timestamp,
     kyc::{Change, Contact, CustomerId, Observation},
-    outbox::{Job, State, Trouble},
-    rules::{Mode, Rule},
+    outbox::{Job, JobState, ProblemKind},
+    rules::{Rule, RuleMode},
 };
 
 /// The last answer of the directory about a customer, or a contact that was set by hand in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Looked {
+pub struct LookupState {
     pub at: Timestamp,
     /// Why the directory returned no contact, for an operator.
     #[serde(default, rename = "why", skip_serializing_if = "Option::is_none")]
     pub missing: Option<Box<str>>,
 }
 
-impl Looked {
+impl LookupState {
     /// A contact was set by hand just now.
-    pub(super) fn told(now: Timestamp) -> Self {
+    pub(super) fn set_by_operator(now: Timestamp) -> Self {
         Self { at: now, missing: None }
     }
 
     /// The directory must be asked again, whatever its last answer was.
-    pub(super) fn never() -> Self {
+    pub(super) fn never_asked() -> Self {
         Self { at: Timestamp(i64::MIN), missing: None }
     }
 }
 
-impl Case {
+impl CustomerState {
     /// Whether the directory's last answer about this customer is no longer fresh.
     pub fn is_stale(&self, now: Timestamp, cache_ms: i64) -> bool {
         self.looked.as_ref().is_none_or(|looked| now.since_ms(looked.at) >= cache_ms)
@@ -43,7 +43,7 @@ impl Case {
 
     /// Whether a mail is due for the first time and may be waiting for the contact.
     pub fn awaits_contact(&self, now: Timestamp) -> bool {
-        let is_due = |job: &Job| matches!(job.fate.state, State::Queued | State::Held) && job.fate.next_at <= now;
+        let is_due = |job: &Job| matches!(job.fate.state, JobState::Queued | JobState::Held) && job.fate.next_at <= now;
         self.open.iter().any(|job| job.order.is_mail_to_customer() && job.is_untried() && is_due(job))
     }
 
@@ -54,18 +54,18 @@ impl Case {
 }
 
 /// Whether the directory must be asked before the contact is used.
-pub(super) fn is_wanted(case: &Case, given: Given<'_>) -> bool {
+pub(super) fn is_wanted(case: &CustomerState, given: DecisionContext<'_>) -> bool {
     given.policy.looks_up.is_some_and(|cache_ms| case.is_stale(given.now, cache_ms))
 }
 
 /// Whether a rule is live and its condition reads the contact.
-pub(super) fn reads_contact(rule: &Rule, given: Given<'_>) -> bool {
-    rule.condition.reads_contact() && given.standing.mode(rule) == Mode::Live
+pub(super) fn reads_contact(rule: &Rule, given: DecisionContext<'_>) -> bool {
+    rule.condition.reads_contact() && given.standing.mode(rule) == RuleMode::Live
 }
 
 /// Whether an observation must wait for the directory. Where the provider's API confirms callbacks, the final status is
 /// not known yet, so every rule that reads the contact counts.
-pub(super) fn is_wanted_for(case: &Case, saw: &Observation, given: Given<'_>) -> bool {
+pub(super) fn is_wanted_for(case: &CustomerState, saw: &Observation, given: DecisionContext<'_>) -> bool {
     if !is_wanted(case, given) {
         return false;
     }
@@ -79,8 +79,13 @@ pub(super) fn is_wanted_for(case: &Case, saw: &Observation, given: Given<'_>) ->
 
 /// Records the directory's answer: a contact, or why there is none. An answer that is not new and that no job waits for
 /// is not recorded.
-pub fn looked_up(case: &Case, who: &CustomerId, found: &Result<Contact, Box<str>>, given: Given<'_>) -> Decision {
-    let mut effects = Effects::of(Kind::Contact, who);
+pub fn looked_up(
+    case: &CustomerState,
+    who: &CustomerId,
+    found: &Result<Contact, Box<str>>,
+    given: DecisionContext<'_>,
+) -> Decision {
+    let mut effects = Changes::of(RecordKind::Contact, who);
     let missing = match found {
         Ok(contact) => {
             if case.contact.as_ref() != Some(contact) {
@@ -99,12 +104,12 @@ pub fn looked_up(case: &Case, who: &CustomerId, found: &Result<Contact, Box<str>
         let reason = no_contact(missing.as_deref());
         for job in case.open.iter().filter(|job| job.lacks_contact()) {
             if job.fate.reason.as_deref() != Some(&*reason) {
-                let fate = job.fate.problem(Trouble::NoContact, &*reason);
-                effects.fates.push(FateChange { id: job.id(), fate, letter: None });
+                let fate = job.fate.problem(ProblemKind::NoContact, &*reason);
+                effects.fates.push(JobUpdate { id: job.id(), fate, letter: None });
             }
         }
     }
-    effects.looked = Some(Looked { at: given.now, missing });
+    effects.looked = Some(LookupState { at: given.now, missing });
     Decision::record(effects, Receipt::Recorded)
 }
 

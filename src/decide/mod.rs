@@ -32,20 +32,20 @@ mod wait_tests;
 
 use std::sync::Arc;
 
-pub use attempt::{Wait, wait};
-pub use brake::{Brake, Braked, Brakes};
-pub use case::{Case, Counted, MAX_OPEN_JOBS};
-pub use effects::{Effects, FateChange, Kind, Ruled, Ruling};
-pub use look_up::Looked;
+pub use attempt::{JobWait, wait};
+pub use brake::{Brake, BrakeReason, Brakes};
+pub use case::{CountedOrder, CustomerState, MAX_OPEN_JOBS};
+pub use effects::{Changes, JobUpdate, RecordKind, RuleOutcome, RuleResult};
+pub use look_up::LookupState;
 pub use observe::REPEAT_MS;
-pub use question::{Answer, Asking, Pending, Question};
-pub use standing::{Act, Live, Standing, TimerKey};
-pub use timer::{CameDue, Timers, backlog_of, next_timer, stays};
+pub use question::{ApiAnswer, Confirmation, ConfirmationUpdate, PendingCallback};
+pub use standing::{Control, GlobalState, LiveSince, TimerKey};
+pub use timer::{DueTimer, StayTimers, backlog_of, next_timer, stays};
 
 use crate::{
     clock::Timestamp,
-    kyc::{Codes, Contact, CustomerId, Observation, Status, Verdict},
-    outbox::{Job, JobId, JobKey, Outcome},
+    kyc::{CallbackOutcome, Codes, Contact, CustomerId, Observation, Status},
+    outbox::{AttemptOutcome, Job, JobId, JobKey},
     rules::{RuleId, RuleSet},
 };
 
@@ -60,7 +60,7 @@ pub enum Command {
     Import {
         customer: CustomerId,
         contact: Option<Box<Contact>>,
-        memory: Option<Box<Memory>>,
+        memory: Option<Box<ImportedState>>,
     },
     /// A timer of the customer's stays seems due. `confirmed`: the provider's API or the merchant's directory, where it
     /// has to be asked first, has answered in the meantime.
@@ -72,7 +72,7 @@ pub enum Command {
     Answer {
         customer: CustomerId,
         up_to: u64,
-        answer: Answer,
+        answer: ApiAnswer,
     },
     /// The oldest waiting callback no longer has to be confirmed.
     Settle {
@@ -97,7 +97,7 @@ pub enum Command {
         customer: CustomerId,
         job: JobId,
         attempt: u32,
-        outcome: Outcome,
+        outcome: AttemptOutcome,
     },
     /// An attempt was refused for a reason that concerns every job of the channel.
     Recall {
@@ -189,7 +189,7 @@ impl Command {
 
 /// The status and details to store for a customer of whom no observation exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Memory {
+pub struct ImportedState {
     pub status: Status,
     /// The start of the stay. `None`: now.
     pub since: Option<Timestamp>,
@@ -199,7 +199,7 @@ pub struct Memory {
 }
 
 /// Converts an answer of the provider's API.
-impl From<Observation> for Memory {
+impl From<Observation> for ImportedState {
     fn from(said: Observation) -> Self {
         let Observation { status, missing_docs, message, .. } = said;
         Self { status, since: None, tags: Codes::EMPTY, missing_docs, message }
@@ -208,14 +208,14 @@ impl From<Observation> for Memory {
 
 /// The inputs of a decision besides the customer and the command.
 #[derive(Clone, Copy)]
-pub struct Given<'a> {
+pub struct DecisionContext<'a> {
     pub now: Timestamp,
     /// The number of the record, if the decision writes one.
     pub number: u64,
     pub rules: &'a RuleSet,
     pub policy: &'a Policy,
     pub key: &'a JobKey,
-    pub standing: &'a Standing,
+    pub standing: &'a GlobalState,
     /// The wall clock has jumped and no operator has accepted it yet: timers do not fire, and orders that limits count
     /// do not expire.
     pub clock_in_doubt: bool,
@@ -256,9 +256,9 @@ impl Default for Policy {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Receipt {
     /// A callback, and its verdict.
-    Seen(Verdict),
+    Seen(CallbackOutcome),
     /// The attempt has begun; the worker may proceed.
-    Go(Box<Attempt>),
+    Go(Box<StartedAttempt>),
     /// The provider's API must be asked first.
     AskFirst,
     /// The merchant's directory must be asked about the customer, at once or repeatedly.
@@ -279,7 +279,7 @@ pub enum Receipt {
 
 /// An attempt that has begun: everything that a worker needs for it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Attempt {
+pub struct StartedAttempt {
     pub customer: CustomerId,
     pub job: Job,
 }
@@ -287,7 +287,7 @@ pub struct Attempt {
 /// The response, and the effects to store before it is sent. Without effects, nothing is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    pub effects: Option<Effects>,
+    pub effects: Option<Changes>,
     pub receipt: Receipt,
 }
 
@@ -296,13 +296,13 @@ impl Decision {
         Self { effects: None, receipt }
     }
 
-    fn record(effects: Effects, receipt: Receipt) -> Self {
+    fn record(effects: Changes, receipt: Receipt) -> Self {
         Self { effects: Some(effects), receipt }
     }
 }
 
 /// Decides one command.
-pub fn decide(case: &Case, command: &Command, given: Given<'_>) -> Decision {
+pub fn decide(case: &CustomerState, command: &Command, given: DecisionContext<'_>) -> Decision {
     let mut decision = match command {
         Command::Observe { customer, saw } => observe::observe(case, customer, saw, given),
         Command::Import { customer, contact, memory } => {
@@ -311,14 +311,14 @@ pub fn decide(case: &Case, command: &Command, given: Given<'_>) -> Decision {
         Command::Timer { customer, confirmed } => timer::timer(case, customer, *confirmed, given),
         Command::Answer { customer, up_to, answer } => confirm::answered(case, customer, *up_to, answer, given),
         Command::Settle { customer } => confirm::decide_waiting(case, customer, given),
-        Command::Believe { customer } => confirm::believe(case, customer, given),
+        Command::Believe { customer } => confirm::accept_waiting(case, customer, given),
         Command::Backlog { customer, rule } => timer::send_backlog(case, customer, rule, given),
         Command::Attempt { customer, job } => attempt::begin(case, customer, *job, given),
         Command::Finish { customer, job, attempt, outcome } => {
             attempt::end(case, customer, *job, *attempt, outcome, given)
         }
         Command::Recall { customer, job } => attempt::recall(case, customer, *job, given),
-        Command::Doubt { customer, job } => attempt::doubt(case, customer, *job, given),
+        Command::Doubt { customer, job } => attempt::mark_in_doubt(case, customer, *job, given),
         Command::LookedUp { customer, found } => look_up::looked_up(case, customer, found, given),
         Command::Contact { customer, contact } => operate::contact(case, customer, contact, given),
         Command::Tag { customer, name } => operate::tag(case, customer, name),

@@ -1,33 +1,33 @@
 //! An observation: what it changes, and which stays it ends.
 
 use super::{
-    Case, Decision, Effects, FateChange, Given, Kind, Receipt,
+    Changes, CustomerState, Decision, DecisionContext, JobUpdate, Receipt, RecordKind,
     confirm::{pending, waits_already},
-    event::{Event, Triggered},
+    event::{Event, MatchedRules},
     look_up::is_wanted_for,
 };
 use crate::{
     clock::Timestamp,
-    kyc::{Change, Customer, CustomerId, Observation, Source, Verdict},
-    outbox::{Order, ProcessingStay, State},
+    kyc::{CallbackOutcome, Change, Customer, CustomerId, Observation, Source},
+    outbox::{JobState, Order, ProcessingStay},
 };
 
 /// The shortest interval at which duplicates of a customer are recorded, in milliseconds; duplicates in between are
 /// counted.
 pub const REPEAT_MS: i64 = 60_000;
 
-pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_>) -> Decision {
+pub fn observe(case: &CustomerState, who: &CustomerId, saw: &Observation, given: DecisionContext<'_>) -> Decision {
     let change = Change::of(case.customer.as_ref(), saw);
     let repeats = match &case.question {
-        None => change.verdict() == Verdict::Duplicate,
+        None => change.verdict() == CallbackOutcome::Duplicate,
         Some(_) => waits_already(case, saw),
     };
     if repeats && given.duplicate_at.is_some_and(|at| given.now.since_ms(at) < REPEAT_MS) {
-        return Decision::nothing(Receipt::Seen(Verdict::Duplicate));
+        return Decision::nothing(Receipt::Seen(CallbackOutcome::Duplicate));
     }
     let kind = match saw.source {
-        Source::Import => Kind::Import,
-        Source::Callback | Source::Api => Kind::Callback,
+        Source::Import => RecordKind::Import,
+        Source::Callback | Source::Api => RecordKind::Callback,
     };
     let contact = !repeats && is_wanted_for(case, saw, given);
     // A callback that arrives while an earlier one waits is decided after it.
@@ -38,33 +38,33 @@ pub fn observe(case: &Case, who: &CustomerId, saw: &Observation, given: Given<'_
         }
         if case.question.is_some() {
             // The repetition is recorded at most once a minute; the waiting callback receives the verdict.
-            let (verdict, set) = (Some(Verdict::Duplicate), Some(given.rules.hash().into()));
-            let effects = Effects { verdict, set, ..Effects::of(kind, who) };
-            return Decision::record(effects, Receipt::Seen(Verdict::Duplicate));
+            let (verdict, set) = (Some(CallbackOutcome::Duplicate), Some(given.rules.hash().into()));
+            let effects = Changes { verdict, set, ..Changes::of(kind, who) };
+            return Decision::record(effects, Receipt::Seen(CallbackOutcome::Duplicate));
         }
     }
-    let mut effects = Effects::of(kind, who);
+    let mut effects = Changes::of(kind, who);
     let verdict = advance(case, who, (saw, &change), given.now, &mut effects, given);
     Decision::record(effects, Receipt::Seen(verdict))
 }
 
 /// Updates the customer to the observed state, as of `since`, and evaluates the rules for the change.
 pub(super) fn advance(
-    case: &Case,
+    case: &CustomerState,
     who: &CustomerId,
     (saw, change): (&Observation, &Change),
     since: Timestamp,
-    effects: &mut Effects,
-    given: Given<'_>,
-) -> Verdict {
+    effects: &mut Changes,
+    given: DecisionContext<'_>,
+) -> CallbackOutcome {
     let verdict = change.verdict();
     let customer = Customer::after(case.customer.as_ref(), saw, change, since);
     effects.verdict = Some(verdict);
     effects.set = Some(given.rules.hash().into());
-    if verdict != Verdict::Duplicate {
+    if verdict != CallbackOutcome::Duplicate {
         end_stays(case, &customer, given, effects);
         effects.timers = case.timers.after(change);
-        let triggered = Triggered::Change(given.rules.matching(change));
+        let triggered = MatchedRules::Change(given.rules.matching(change));
         event(case, who, change, &customer, given).rule(triggered, effects);
     }
     effects.now = Some(customer);
@@ -72,16 +72,16 @@ pub(super) fn advance(
 }
 
 /// Cancels the mails of a stay that has just ended, so that no outdated mail is sent.
-fn end_stays(case: &Case, customer: &Customer, given: Given<'_>, effects: &mut Effects) {
+fn end_stays(case: &CustomerState, customer: &Customer, given: DecisionContext<'_>, effects: &mut Changes) {
     for job in case.open.iter().filter(|job| job.order.is_mail_to_customer()) {
         let waits = match job.fate.state {
-            State::Queued | State::Held | State::Problem => true,
-            State::Running | State::Done | State::Cancelled => false,
+            JobState::Queued | JobState::Held | JobState::Problem => true,
+            JobState::Running | JobState::Done | JobState::Cancelled => false,
         };
         if let Some(reason) = ended(&job.order, customer)
             && waits
         {
-            effects.fates.push(FateChange { id: job.id(), fate: job.fate.cancelled(given.now, reason), letter: None });
+            effects.fates.push(JobUpdate { id: job.id(), fate: job.fate.cancelled(given.now, reason), letter: None });
         }
     }
 }
@@ -101,11 +101,11 @@ pub fn ended(order: &Order, customer: &Customer) -> Option<String> {
 
 /// Returns the change as an event for the rules.
 fn event<'a>(
-    case: &'a Case,
+    case: &'a CustomerState,
     who: &'a CustomerId,
     change: &'a Change,
     customer: &'a Customer,
-    given: Given<'a>,
+    given: DecisionContext<'a>,
 ) -> Event<'a> {
     let (from, cause) = match &change.status {
         Some(edge) => (edge.from.clone(), format!("visit {} of {}", customer.visit(), edge.to)),

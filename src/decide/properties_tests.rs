@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::{
-    tests::{DAY, World},
+    tests::{DAY, TestWorld},
     *,
 };
 
@@ -20,21 +20,21 @@ const RULES: &str = "
 ";
 
 #[derive(Clone, Debug)]
-enum Happens {
+enum Happening {
     Callback { status: usize, verifying: bool, docs: usize },
     Wait { minutes: i64 },
 }
 
-fn story() -> impl Strategy<Value = Vec<Happens>> {
+fn story() -> impl Strategy<Value = Vec<Happening>> {
     let callback = (0..STATUSES.len(), any::<bool>(), 0..3_usize)
-        .prop_map(|(status, verifying, docs)| Happens::Callback { status, verifying, docs });
-    let wait = (1..4_000_i64).prop_map(|minutes| Happens::Wait { minutes });
+        .prop_map(|(status, verifying, docs)| Happening::Callback { status, verifying, docs });
+    let wait = (1..4_000_i64).prop_map(|minutes| Happening::Wait { minutes });
     prop::collection::vec(prop_oneof![callback, wait], 1..25)
 }
 
 /// A disturbance of the service that must not change the result.
 #[derive(Clone, Copy, Debug)]
-enum Disturbed {
+enum Disturbance {
     Restart,
     /// A saved edit of an unrelated rule.
     Reload,
@@ -43,23 +43,23 @@ enum Disturbed {
     Nothing,
 }
 
-fn disturbances() -> impl Strategy<Value = Vec<Disturbed>> {
-    let jump = (-30 * DAY..30 * DAY).prop_map(Disturbed::Jump);
-    let one = prop_oneof![Just(Disturbed::Restart), Just(Disturbed::Reload), jump, Just(Disturbed::Nothing)];
+fn disturbances() -> impl Strategy<Value = Vec<Disturbance>> {
+    let jump = (-30 * DAY..30 * DAY).prop_map(Disturbance::Jump);
+    let one = prop_oneof![Just(Disturbance::Restart), Just(Disturbance::Reload), jump, Just(Disturbance::Nothing)];
     prop::collection::vec(one, 60)
 }
 
-fn callback(world: &mut World, happens: &Happens) -> bool {
-    let Happens::Callback { status, verifying, docs } = happens else { return false };
+fn callback(world: &mut TestWorld, happens: &Happening) -> bool {
+    let Happening::Callback { status, verifying, docs } = happens else { return false };
     let processing = verifying.then_some("VERIFICATION_IN_PROGRESS");
     world.callback_with(STATUSES[*status], processing, &["PASSPORT", "SELFIE"][..*docs]);
     true
 }
 
-fn straight(rules: &str, story: &[Happens]) -> Vec<String> {
-    let mut world = World::new(rules);
+fn straight(rules: &str, story: &[Happening]) -> Vec<String> {
+    let mut world = TestWorld::new(rules);
     for happens in story {
-        if let Happens::Wait { minutes } = happens {
+        if let Happening::Wait { minutes } = happens {
             world.wait(minutes * 60_000);
         } else {
             callback(&mut world, happens);
@@ -69,19 +69,19 @@ fn straight(rules: &str, story: &[Happens]) -> Vec<String> {
     world.sent
 }
 
-fn disturb(world: &mut World, disturbed: Disturbed, nth: usize) {
+fn disturb(world: &mut TestWorld, disturbed: Disturbance, nth: usize) {
     match disturbed {
-        Disturbed::Nothing => {}
-        Disturbed::Restart => {
+        Disturbance::Nothing => {}
+        Disturbance::Restart => {
             world.restart();
         }
-        Disturbed::Reload => {
+        Disturbance::Reload => {
             world.reload(&format!("{RULES}  - {{id: edit-{nth}, when: new -> CREATED, do: record}}\n"));
         }
-        Disturbed::Jump(ms) => {
+        Disturbance::Jump(ms) => {
             let right = world.now;
             (world.now, world.clock_in_doubt) = (right.plus_ms(ms), true);
-            let receipt = world.submit(&Command::Timer { customer: World::who(), confirmed: true });
+            let receipt = world.submit(&Command::Timer { customer: TestWorld::who(), confirmed: true });
             assert_eq!(receipt, Receipt::NotNow);
             (world.now, world.clock_in_doubt) = (right, false);
         }
@@ -93,13 +93,13 @@ proptest! {
 
     #[test]
     fn interruptions_do_not_change_which_jobs_are_sent(story in story(), disturbances in disturbances()) {
-        let mut world = World::new(RULES);
+        let mut world = TestWorld::new(RULES);
         let mut disturbances = disturbances.into_iter().cycle().enumerate();
         for happens in &story {
             if callback(&mut world, happens) {
                 continue;
             }
-            let Happens::Wait { minutes } = happens else { continue };
+            let Happening::Wait { minutes } = happens else { continue };
             // The wait is split into three parts with a disturbance after each.
             for piece in [minutes / 3, minutes / 3, minutes - 2 * (minutes / 3)] {
                 world.wait(piece * 60_000);
@@ -187,7 +187,7 @@ fn quiet_hours_hold_across_clock_changes_and_skipped_days() {
         ("America/New_York", "2026-03-07T19:59[America/New_York]", "2026-03-07T19:59[America/New_York]"),
         ("Asia/Kathmandu", "2026-06-01T08:59[Asia/Kathmandu]", "2026-06-01T09:00[Asia/Kathmandu]"),
     ] {
-        let mut world = World::new(rules);
+        let mut world = TestWorld::new(rules);
         world.now = at(now);
         world.contact(zone);
         world.callback("CREATED");

@@ -10,7 +10,7 @@ use crate::{
 
 /// A callback that waits for confirmation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pending {
+pub struct PendingCallback {
     /// The number of its record.
     pub number: u64,
     pub at: Timestamp,
@@ -19,9 +19,9 @@ pub struct Pending {
 
 /// An open question about a customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct Confirmation {
     /// In the order of their records; never empty.
-    pub waiting: Vec<Pending>,
+    pub waiting: Vec<PendingCallback>,
     /// How often the API has returned an answer that may be outdated.
     pub asked: u32,
     pub next_at: Timestamp,
@@ -31,7 +31,7 @@ pub struct Question {
 
 /// A question as stored in a record. The content of waiting callbacks is stored in their own records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asking {
+pub struct ConfirmationUpdate {
     /// The record numbers of the waiting callbacks; empty: the question is closed.
     pub waiting: Vec<u64>,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -48,13 +48,13 @@ const fn is_zero(number: &u32) -> bool {
 
 /// An answer of the API about a customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum ApiAnswer {
     Known(Observation),
     /// The API does not know the customer, or has no profile of them yet.
     Unknown,
 }
 
-impl Question {
+impl Confirmation {
     /// Returns the time of the oldest waiting callback.
     pub fn since(&self) -> Timestamp {
         self.waiting.iter().map(|pending| pending.at).min().unwrap_or(self.next_at)
@@ -62,27 +62,27 @@ impl Question {
 
     /// Returns the question after the record of this number and time.
     pub(super) fn after(
-        before: Option<&Question>,
-        asking: &Asking,
+        before: Option<&Confirmation>,
+        asking: &ConfirmationUpdate,
         (number, at): (u64, Timestamp),
         saw: Option<&Observation>,
     ) -> Option<Self> {
         let waiting = asking.waiting.iter().filter_map(|wanted| {
             if *wanted == number {
-                return saw.map(|saw| Pending { number, at, saw: saw.clone() });
+                return saw.map(|saw| PendingCallback { number, at, saw: saw.clone() });
             }
             before?.waiting.iter().find(|pending| pending.number == *wanted).cloned()
         });
-        let waiting: Vec<Pending> = waiting.collect();
-        let Asking { asked, next_at, contact, .. } = *asking;
+        let waiting: Vec<PendingCallback> = waiting.collect();
+        let ConfirmationUpdate { asked, next_at, contact, .. } = *asking;
         (!waiting.is_empty()).then_some(Self { waiting, asked, next_at, contact })
     }
 }
 
-impl Answer {
+impl ApiAnswer {
     /// Returns the status `none` if the API does not know the customer and one of these callbacks has the status
     /// `null`.
-    pub(super) fn as_none(&self, covered: &[&Pending]) -> Option<Self> {
+    pub(super) fn as_none(&self, covered: &[&PendingCallback]) -> Option<Self> {
         let is_none = *self == Self::Unknown && covered.iter().any(|pending| pending.saw.status == Status::None);
         let said = Observation {
             source: Source::Api,
@@ -97,8 +97,12 @@ impl Answer {
 
     /// Splits the callbacks into those that this answer settles and those that may be ahead of the API: callbacks after
     /// the last one that agrees with the answer may be confirmed by a later answer.
-    pub(super) fn split<'p>(&self, mut covered: Vec<&'p Pending>) -> (Vec<&'p Pending>, Vec<&'p Pending>) {
-        let agrees = |pending: &&Pending| matches!(self, Self::Known(said) if pending.saw.status == said.status);
+    pub(super) fn split<'p>(
+        &self,
+        mut covered: Vec<&'p PendingCallback>,
+    ) -> (Vec<&'p PendingCallback>, Vec<&'p PendingCallback>) {
+        let agrees =
+            |pending: &&PendingCallback| matches!(self, Self::Known(said) if pending.saw.status == said.status);
         let answered = covered.iter().rposition(agrees).map_or(covered.len(), |last| last + 1);
         let ahead = covered.split_off(answered);
         (covered, ahead)

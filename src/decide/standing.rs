@@ -9,25 +9,25 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::Braked;
+use super::BrakeReason;
 use crate::{
     clock::{Timestamp, TrustedClock},
     outbox::Channel,
-    rules::{Mode, Rule, RuleId, RuleSet, Stay},
+    rules::{Rule, RuleId, RuleMode, RuleSet, TimerState},
 };
 
 /// One duration of one rule's `for`, in one status.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TimerKey {
     pub rule: RuleId,
-    pub stay: Stay,
+    pub stay: TimerState,
     #[serde(rename = "ms")]
     pub after_ms: i64,
 }
 
 /// The time since which a timer is live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Live {
+pub struct LiveSince {
     pub since: Timestamp,
     /// The timer is evaluated and does not act.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -36,18 +36,18 @@ pub struct Live {
 
 /// A change to rules, channels or the clock that holds for all customers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum Control {
     PauseRule(RuleId),
     ResumeRule(RuleId),
     PauseChannel(Channel),
     ResumeChannel(Channel),
     /// Not an operator's act: the channel exceeded its brake.
-    Brake(Channel, Braked),
+    Brake(Channel, BrakeReason),
     /// An operator has accepted the wall clock after a jump.
     AcceptClock,
 }
 
-impl fmt::Display for Act {
+impl fmt::Display for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PauseRule(rule) => write!(f, "rule {rule} paused by hand"),
@@ -62,13 +62,13 @@ impl fmt::Display for Act {
 
 /// The state that holds for all customers. Replaced as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Written", into = "Written")]
-pub struct Standing {
-    timers: BTreeMap<TimerKey, Live>,
+#[serde(from = "StoredState", into = "StoredState")]
+pub struct GlobalState {
+    timers: BTreeMap<TimerKey, LiveSince>,
     rules: BTreeMap<RuleId, Timestamp>,
     channels: BTreeMap<Channel, Timestamp>,
     /// The paused channels that their brake paused.
-    braked: BTreeMap<Channel, Braked>,
+    braked: BTreeMap<Channel, BrakeReason>,
     /// When a channel was last resumed; its brake counts orders from that time.
     resumed: BTreeMap<Channel, Timestamp>,
     /// Facts about the clock for a later process.
@@ -77,15 +77,15 @@ pub struct Standing {
 
 /// The form stored in a record.
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct StoredState {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    timers: Vec<WrittenTimer>,
+    timers: Vec<StoredTimer>,
     #[serde(default, rename = "paused", skip_serializing_if = "BTreeMap::is_empty")]
     rules: BTreeMap<RuleId, Timestamp>,
     #[serde(default, rename = "paused_channels", skip_serializing_if = "BTreeMap::is_empty")]
     channels: BTreeMap<Channel, Timestamp>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    braked: BTreeMap<Channel, Braked>,
+    braked: BTreeMap<Channel, BrakeReason>,
     #[serde(default, rename = "resumed_channels", skip_serializing_if = "BTreeMap::is_empty")]
     resumed: BTreeMap<Channel, Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,30 +93,30 @@ struct Written {
 }
 
 #[derive(Serialize, Deserialize)]
-struct WrittenTimer {
+struct StoredTimer {
     #[serde(flatten)]
     key: TimerKey,
     #[serde(flatten)]
-    live: Live,
+    live: LiveSince,
 }
 
-impl From<Written> for Standing {
-    fn from(written: Written) -> Self {
-        let Written { timers, rules, channels, braked, resumed, clock } = written;
+impl From<StoredState> for GlobalState {
+    fn from(written: StoredState) -> Self {
+        let StoredState { timers, rules, channels, braked, resumed, clock } = written;
         let timers = timers.into_iter().map(|timer| (timer.key, timer.live)).collect();
         Self { timers, rules, channels, braked, resumed, clock }
     }
 }
 
-impl From<Standing> for Written {
-    fn from(standing: Standing) -> Self {
-        let Standing { timers, rules, channels, braked, resumed, clock } = standing;
-        let timers = timers.into_iter().map(|(key, live)| WrittenTimer { key, live }).collect();
+impl From<GlobalState> for StoredState {
+    fn from(standing: GlobalState) -> Self {
+        let GlobalState { timers, rules, channels, braked, resumed, clock } = standing;
+        let timers = timers.into_iter().map(|(key, live)| StoredTimer { key, live }).collect();
         Self { timers, rules, channels, braked, resumed, clock }
     }
 }
 
-impl Standing {
+impl GlobalState {
     /// Returns the state in which these rules are live since the given time and nothing is paused.
     pub fn since(rules: &RuleSet, since: Timestamp) -> Self {
         Self::default().with_rules(rules, since)
@@ -129,28 +129,30 @@ impl Standing {
         for timer in rules.timers() {
             let Some(rule) = rules.rules().get(timer.index) else { continue };
             let mode = self.mode(rule);
-            if mode == Mode::Paused {
+            if mode == RuleMode::Paused {
                 continue;
             }
             let key = TimerKey { rule: timer.rule.clone(), stay: timer.stay.clone(), after_ms: timer.after.ms() };
-            let shadow = mode == Mode::Shadow;
+            let shadow = mode == RuleMode::Shadow;
             let goes_on = self.timers.get(&key).filter(|before| !before.shadow || shadow);
             let since = goes_on.map_or(now, |before| before.since);
-            timers.insert(key, Live { since, shadow });
+            timers.insert(key, LiveSince { since, shadow });
         }
         Self { timers, ..self.clone() }
     }
 
     /// Returns the state after the act; `None`: the act changes nothing.
-    pub fn after(&self, act: &Act, rules: &RuleSet, now: Timestamp) -> Option<Self> {
+    pub fn after(&self, act: &Control, rules: &RuleSet, now: Timestamp) -> Option<Self> {
         let mut after = self.clone();
         let changed = match act {
-            Act::PauseRule(rule) => !after.rules.contains_key(rule) && after.rules.insert(rule.clone(), now).is_none(),
-            Act::ResumeRule(rule) => after.rules.remove(rule).is_some(),
-            Act::PauseChannel(channel) => {
+            Control::PauseRule(rule) => {
+                !after.rules.contains_key(rule) && after.rules.insert(rule.clone(), now).is_none()
+            }
+            Control::ResumeRule(rule) => after.rules.remove(rule).is_some(),
+            Control::PauseChannel(channel) => {
                 !after.channels.contains_key(channel) && after.channels.insert(channel.clone(), now).is_none()
             }
-            Act::ResumeChannel(channel) => {
+            Control::ResumeChannel(channel) => {
                 after.braked.remove(channel);
                 let was_paused = after.channels.remove(channel).is_some();
                 if was_paused {
@@ -158,7 +160,7 @@ impl Standing {
                 }
                 was_paused
             }
-            Act::Brake(channel, braked) => {
+            Control::Brake(channel, braked) => {
                 let is_new = !after.channels.contains_key(channel);
                 if is_new {
                     after.channels.insert(channel.clone(), now);
@@ -167,7 +169,7 @@ impl Standing {
                 is_new
             }
             // The clock changes its own state: see `with_clock`.
-            Act::AcceptClock => false,
+            Control::AcceptClock => false,
         };
         changed.then(|| after.with_rules(rules, now))
     }
@@ -184,17 +186,17 @@ impl Standing {
     }
 
     /// Returns the mode of a rule: the stricter of the mode in its file and the operators' pauses.
-    pub fn mode(&self, rule: &Rule) -> Mode {
-        if self.rules.contains_key(&rule.id) { Mode::Paused } else { rule.mode }
+    pub fn mode(&self, rule: &Rule) -> RuleMode {
+        if self.rules.contains_key(&rule.id) { RuleMode::Paused } else { rule.mode }
     }
 
     /// Returns since when a timer is live; `None`: it is not live.
-    pub fn live(&self, key: &TimerKey) -> Option<Live> {
+    pub fn live(&self, key: &TimerKey) -> Option<LiveSince> {
         self.timers.get(key).copied()
     }
 
     /// Returns every live timer.
-    pub fn timers(&self) -> impl Iterator<Item = (&TimerKey, Live)> {
+    pub fn timers(&self) -> impl Iterator<Item = (&TimerKey, LiveSince)> {
         self.timers.iter().map(|(key, live)| (key, *live))
     }
 
@@ -211,12 +213,12 @@ impl Standing {
     /// Returns the state for a made-up event: all timers are live from the earliest possible time, and operators'
     /// pauses are kept.
     #[must_use]
-    pub fn for_made_up(&self, rules: &RuleSet) -> Self {
+    pub fn for_explain(&self, rules: &RuleSet) -> Self {
         Self { rules: self.rules.clone(), ..Self::default() }.with_rules(rules, Timestamp(i64::MIN))
     }
 
     /// Returns why the brake has paused this channel; `None`: it has not.
-    pub fn braked(&self, channel: &Channel) -> Option<&Braked> {
+    pub fn with_brake(&self, channel: &Channel) -> Option<&BrakeReason> {
         self.braked.get(channel)
     }
 
@@ -226,7 +228,7 @@ impl Standing {
     }
 
     /// Returns the channels that their brakes have paused, with the times and the reasons.
-    pub fn braked_channels(&self) -> impl Iterator<Item = (&Channel, Timestamp, &Braked)> {
+    pub fn braked_channels(&self) -> impl Iterator<Item = (&Channel, Timestamp, &BrakeReason)> {
         let since = |channel| self.channels.get(channel).copied().unwrap_or_default();
         self.braked.iter().map(move |(channel, braked)| (channel, since(channel), braked))
     }

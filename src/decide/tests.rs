@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     kyc::{Codes, Processing, Source},
-    outbox::State,
-    rules::Context,
+    outbox::JobState,
+    rules::Environment,
     source::Files,
 };
 
@@ -20,16 +20,16 @@ fn set(rules: &str) -> RuleSet {
         files.insert(format!("templates/{name}.en.md"), format!("Subject: {name}\n\n{name}.\n"));
     }
     let (webhooks, chats) = (vec!["shop".to_owned(), "other".to_owned()], vec!["ops".to_owned()]);
-    let context = Context { email: true, webhooks, chats, locale: "en".to_owned(), ..Context::default() };
+    let context = Environment { email: true, webhooks, chats, locale: "en".to_owned(), ..Environment::default() };
     let compiled = RuleSet::compile(&files, &context);
     compiled.set.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics))
 }
 
 /// One customer with an address, and the state around the customer.
-pub(super) struct World {
-    pub case: Case,
+pub(super) struct TestWorld {
+    pub case: CustomerState,
     rules: RuleSet,
-    standing: Standing,
+    standing: GlobalState,
     pub policy: Policy,
     pub now: Timestamp,
     number: u64,
@@ -38,12 +38,12 @@ pub(super) struct World {
     pub sent: Vec<String>,
 }
 
-impl World {
+impl TestWorld {
     pub fn new(rules: &str) -> Self {
         let rules = set(rules);
         let mut world = Self {
-            standing: Standing::since(&rules, START),
-            case: Case::default(),
+            standing: GlobalState::since(&rules, START),
+            case: CustomerState::default(),
             rules,
             policy: Policy::default(),
             now: START,
@@ -65,8 +65,8 @@ impl World {
         self.submit(&Command::Contact { customer: Self::who(), contact });
     }
 
-    pub fn given<'a>(&'a self, key: &'a JobKey) -> Given<'a> {
-        Given {
+    pub fn given<'a>(&'a self, key: &'a JobKey) -> DecisionContext<'a> {
+        DecisionContext {
             now: self.now,
             number: self.number + 1,
             rules: &self.rules,
@@ -124,7 +124,7 @@ impl World {
             .open
             .iter()
             .filter(|job| {
-                job.fate.state == State::Held || job.fate.state == State::Queued && job.fate.next_at <= self.now
+                job.fate.state == JobState::Held || job.fate.state == JobState::Queued && job.fate.next_at <= self.now
             })
             .map(|job| job.id())
             .collect();
@@ -133,7 +133,7 @@ impl World {
                 let hours = self.now.since_ms(START) / HOUR;
                 self.sent.push(format!("{} {} {hours}h", attempt.job.order.rule, attempt.job.order.step));
                 let attempt = attempt.job.fate.attempts;
-                let done = Command::Finish { customer: Self::who(), job: id, attempt, outcome: Outcome::Done };
+                let done = Command::Finish { customer: Self::who(), job: id, attempt, outcome: AttemptOutcome::Done };
                 self.submit(&done);
             }
         }
@@ -145,7 +145,8 @@ impl World {
         self.act();
         loop {
             let timer = next_timer(&self.case, &self.rules, &self.standing);
-            let jobs = self.case.open.iter().filter(|job| job.fate.state == State::Queued).map(|job| job.fate.next_at);
+            let jobs =
+                self.case.open.iter().filter(|job| job.fate.state == JobState::Queued).map(|job| job.fate.next_at);
             // A job that is due and was not sent waits for something other than time.
             let next = timer.into_iter().chain(jobs).filter(|next| *next > self.now).min();
             match next.filter(|next| *next <= until) {
@@ -174,7 +175,7 @@ impl World {
         self
     }
 
-    pub fn govern(&mut self, act: Act) -> &mut Self {
+    pub fn govern(&mut self, act: Control) -> &mut Self {
         self.standing = self.standing.after(&act, &self.rules, self.now).expect("something new");
         self.act();
         self
@@ -182,7 +183,7 @@ impl World {
 
     pub fn restart(&mut self) -> &mut Self {
         let written = serde_json::to_string(&self.standing).expect("written");
-        self.standing = serde_json::from_str::<Standing>(&written).expect("read").with_rules(&self.rules, self.now);
+        self.standing = serde_json::from_str::<GlobalState>(&written).expect("read").with_rules(&self.rules, self.now);
         self
     }
 
@@ -205,12 +206,12 @@ const STUCK: &str = "  - {id: stuck, when: processing VERIFICATION_IN_PROGRESS f
 
 #[test]
 fn a_stay_that_lasts_is_noticed_once_for_each_duration() {
-    World::new(REMIND).callback("PENDING_KYC_DATA").wait(60 * DAY).sent(&["remind 1 48h", "remind 2 120h"]);
+    TestWorld::new(REMIND).callback("PENDING_KYC_DATA").wait(60 * DAY).sent(&["remind 1 48h", "remind 2 120h"]);
 }
 
 #[test]
 fn leaving_ends_the_stay_and_returning_begins_a_new_one() {
-    World::new(REMIND)
+    TestWorld::new(REMIND)
         .callback("PENDING_KYC_DATA")
         .wait(47 * HOUR)
         .callback("KYC_PENDING")
@@ -223,7 +224,7 @@ fn leaving_ends_the_stay_and_returning_begins_a_new_one() {
 
 #[test]
 fn a_callback_that_only_changes_details_ends_no_stay() {
-    World::new(REMIND)
+    TestWorld::new(REMIND)
         .callback("PENDING_KYC_DATA")
         .wait(24 * HOUR)
         .callback_with("PENDING_KYC_DATA", None, &["PASSPORT"])
@@ -234,7 +235,7 @@ fn a_callback_that_only_changes_details_ends_no_stay() {
 #[test]
 fn a_stay_in_a_processing_status_ends_with_it_and_with_the_status() {
     let in_verification = Some("VERIFICATION_IN_PROGRESS");
-    World::new(STUCK)
+    TestWorld::new(STUCK)
         .callback_with("KYC_PENDING", in_verification, &[])
         .wait(30 * 60 * SECOND)
         .callback_with("KYC_NEEDED", in_verification, &[])
@@ -251,7 +252,7 @@ fn a_stay_in_a_processing_status_ends_with_it_and_with_the_status() {
 
 #[test]
 fn each_of_several_statuses_is_a_stay_of_its_own() {
-    World::new("  - {id: idle, when: \"CREATED | KYC_NEEDED for 24h\", do: [{email: hello}]}\n")
+    TestWorld::new("  - {id: idle, when: \"CREATED | KYC_NEEDED for 24h\", do: [{email: hello}]}\n")
         .callback("CREATED")
         .wait(30 * HOUR)
         .callback("KYC_NEEDED")
@@ -261,7 +262,7 @@ fn each_of_several_statuses_is_a_stay_of_its_own() {
 
 #[test]
 fn after_a_downtime_only_the_longest_duration_of_a_rule_fires() {
-    World::new(REMIND)
+    TestWorld::new(REMIND)
         .callback("PENDING_KYC_DATA")
         .down_for(10 * DAY)
         .sent(&["remind 2 240h"])
@@ -271,7 +272,7 @@ fn after_a_downtime_only_the_longest_duration_of_a_rule_fires() {
 
 #[test]
 fn durations_due_before_the_rule_was_live_are_backlog_and_are_sent_once() {
-    let mut world = World::new("  - {id: other, when: any -> FULL_USER, do: record}\n");
+    let mut world = TestWorld::new("  - {id: other, when: any -> FULL_USER, do: record}\n");
     world.callback("PENDING_KYC_DATA").wait(3 * DAY).reload(REMIND).wait(HOUR).sent(&[]);
     assert_eq!(world.backlog("remind"), Receipt::Recorded);
     world.sent(&["remind 1 73h"]);
@@ -282,7 +283,7 @@ fn durations_due_before_the_rule_was_live_are_backlog_and_are_sent_once() {
 
 #[test]
 fn reloads_restarts_and_other_edits_do_not_renew_a_timer() {
-    World::new(REMIND)
+    TestWorld::new(REMIND)
         .callback("PENDING_KYC_DATA")
         .wait(47 * HOUR)
         .restart()
@@ -295,7 +296,7 @@ fn reloads_restarts_and_other_edits_do_not_renew_a_timer() {
 #[test]
 fn a_new_duration_is_live_from_now_on() {
     let shorter = REMIND.replace("48h, 5d", "24h, 5d");
-    World::new(REMIND)
+    TestWorld::new(REMIND)
         .callback("PENDING_KYC_DATA")
         .wait(30 * HOUR)
         .reload(&shorter)
@@ -306,7 +307,7 @@ fn a_new_duration_is_live_from_now_on() {
 #[test]
 fn a_rule_that_leaves_shadow_or_is_resumed_is_live_from_then_on() {
     let shadow = REMIND.replace("do:", "mode: shadow, do:");
-    World::new(&shadow)
+    TestWorld::new(&shadow)
         .callback("PENDING_KYC_DATA")
         .wait(3 * DAY)
         .reload(REMIND)
@@ -315,13 +316,13 @@ fn a_rule_that_leaves_shadow_or_is_resumed_is_live_from_then_on() {
         .wait(2 * DAY)
         .sent(&["remind 2 120h"]);
     let remind = || RuleId::new("remind").expect("id");
-    let mut world = World::new(REMIND);
+    let mut world = TestWorld::new(REMIND);
     world
         .callback("PENDING_KYC_DATA")
-        .govern(Act::PauseRule(remind()))
+        .govern(Control::PauseRule(remind()))
         .wait(3 * DAY)
         .restart()
-        .govern(Act::ResumeRule(remind()))
+        .govern(Control::ResumeRule(remind()))
         .wait(HOUR)
         .sent(&[]);
     assert_eq!(world.backlog("remind"), Receipt::Recorded);
@@ -331,12 +332,12 @@ fn a_rule_that_leaves_shadow_or_is_resumed_is_live_from_then_on() {
 #[test]
 fn a_rule_that_fired_before_it_was_paused_has_no_backlog() {
     let remind = || RuleId::new("remind").expect("id");
-    let mut world = World::new(REMIND);
+    let mut world = TestWorld::new(REMIND);
     world
         .callback("PENDING_KYC_DATA")
         .wait(3 * DAY)
-        .govern(Act::PauseRule(remind()))
-        .govern(Act::ResumeRule(remind()))
+        .govern(Control::PauseRule(remind()))
+        .govern(Control::ResumeRule(remind()))
         .sent(&["remind 1 48h"]);
     assert_eq!(world.backlog("remind"), Receipt::NotNow);
 }
@@ -344,9 +345,9 @@ fn a_rule_that_fired_before_it_was_paused_has_no_backlog() {
 #[test]
 fn a_duration_is_used_up_when_due_whether_or_not_the_rule_fires() {
     let only = "  - {id: remind, when: PENDING_KYC_DATA for 48h, if: {tags: [vip]}, do: [{email: reminder}]}\n";
-    let mut world = World::new(only);
+    let mut world = TestWorld::new(only);
     world.callback("PENDING_KYC_DATA").wait(3 * DAY);
-    world.submit(&Command::Tag { customer: World::who(), name: "vip".into() });
+    world.submit(&Command::Tag { customer: TestWorld::who(), name: "vip".into() });
     world.wait(DAY).sent(&[]);
     assert_eq!(world.backlog("remind"), Receipt::NotNow);
 }
@@ -355,13 +356,13 @@ fn a_duration_is_used_up_when_due_whether_or_not_the_rule_fires() {
 fn two_durations_are_two_events_and_a_group_applies_within_one_event() {
     let rules = "  - {id: first, group: g, when: CREATED for 1h, do: [{email: hello}]}\n  \
                  - {id: second, group: g, when: \"CREATED for 1h, 2h\", do: [{email: sorry}]}\n";
-    World::new(rules).callback("CREATED").wait(DAY).sent(&["first 1 1h", "second 2 2h"]);
+    TestWorld::new(rules).callback("CREATED").wait(DAY).sent(&["first 1 1h", "second 2 2h"]);
 }
 
 #[test]
 fn with_a_clock_in_doubt_no_timer_fires_and_no_limit_expires() {
     let rules = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: {template: sorry, limit: 1 per 24h}}]}\n";
-    let mut world = World::new(&format!("{REMIND}{rules}"));
+    let mut world = TestWorld::new(&format!("{REMIND}{rules}"));
     world.callback("SOFT_KYC_FAILED").callback("PENDING_KYC_DATA").sent(&["sorry 0 0h"]);
     world.clock_in_doubt = true;
     world.down_for(30 * DAY).callback("SOFT_KYC_FAILED").callback("PENDING_KYC_DATA").sent(&["sorry 0 0h"]);
@@ -372,7 +373,7 @@ fn with_a_clock_in_doubt_no_timer_fires_and_no_limit_expires() {
 
 #[test]
 fn a_clock_set_back_fires_nothing_twice() {
-    let mut world = World::new(REMIND);
+    let mut world = TestWorld::new(REMIND);
     world.callback("PENDING_KYC_DATA").wait(49 * HOUR).sent(&["remind 1 48h"]);
     world.now = START.plus_ms(-HOUR);
     world.act();
@@ -381,17 +382,17 @@ fn a_clock_set_back_fires_nothing_twice() {
 
 #[test]
 fn passed_durations_of_an_imported_customer_are_backlog() {
-    let mut world = World::new(REMIND);
+    let mut world = TestWorld::new(REMIND);
     world.now = START.plus_ms(3 * DAY);
-    let memory = Memory {
+    let memory = ImportedState {
         status: Status::PendingKycData,
         since: Some(START),
         tags: Codes::new(["vip"]).expect("codes"),
         missing_docs: None,
         message: None,
     };
-    let import = Command::Import { customer: World::who(), contact: None, memory: Some(Box::new(memory)) };
-    assert_eq!(world.submit(&import), Receipt::Seen(Verdict::Imported));
+    let import = Command::Import { customer: TestWorld::who(), contact: None, memory: Some(Box::new(memory)) };
+    assert_eq!(world.submit(&import), Receipt::Seen(CallbackOutcome::Imported));
     assert_eq!(world.submit(&import), Receipt::Unchanged, "memory is set once");
     assert!(world.case.tags.contains("vip"));
     world.wait(HOUR).sent(&[]);
@@ -404,7 +405,7 @@ fn quiet_hours_are_in_the_customer_s_time_zone() {
     let rules =
         "  - {id: sorry, when: any -> CREATED, do: [{email: {template: sorry, quiet_hours: \"20:00-09:00\"}}]}\n";
     for (zone, hours) in [("UTC", 1), ("Asia/Tokyo", 16), ("America/Los_Angeles", 9)] {
-        let mut world = World::new(rules);
+        let mut world = TestWorld::new(rules);
         // 07:30 in UTC, 16:30 in Tokyo, 23:30 in Los Angeles.
         world.contact(zone);
         world.callback("CREATED");
@@ -416,7 +417,7 @@ fn quiet_hours_are_in_the_customer_s_time_zone() {
 #[test]
 fn limits_use_a_rolling_window_and_ignore_cancelled_orders() {
     let rules = "  - {id: sorry, when: any -> SOFT_KYC_FAILED, do: [{email: {template: sorry, limit: 1 per 24h, settle: 2m}}]}\n";
-    let mut world = World::new(rules);
+    let mut world = TestWorld::new(rules);
     world.callback("SOFT_KYC_FAILED").callback("KYC_PENDING").callback("SOFT_KYC_FAILED");
     world.wait(HOUR).sent(&["sorry 0 0h"]);
     world.callback("KYC_PENDING").callback("SOFT_KYC_FAILED").wait(HOUR).sent(&["sorry 0 0h"]);
@@ -429,7 +430,7 @@ fn limits_use_a_rolling_window_and_ignore_cancelled_orders() {
 fn a_mail_to_a_fixed_address_is_never_cancelled() {
     let rule = |to: &str| format!("  - {{id: r, when: any -> any, do: [{{email: {{template: sorry, to: {to}}}}}]}}\n");
     for (to, expected) in [("ops@shop.example", 2), ("customer", 1)] {
-        let mut world = World::new(&rule(to));
+        let mut world = TestWorld::new(&rule(to));
         world.comes("KYC_PENDING", None, &[]);
         world.comes("SOFT_KYC_FAILED", None, &[]);
         let open = world.case.open.iter().filter(|job| job.is_untried()).count();
@@ -439,10 +440,10 @@ fn a_mail_to_a_fixed_address_is_never_cancelled() {
 
 #[test]
 fn a_retry_does_not_skip_settle() {
-    let mut world = World::new("  - {id: r, when: any -> any, do: [{email: {template: sorry, settle: 2h}}]}\n");
+    let mut world = TestWorld::new("  - {id: r, when: any -> any, do: [{email: {template: sorry, settle: 2h}}]}\n");
     world.callback("SOFT_KYC_FAILED");
     let job = world.case.open[0].id();
-    assert_eq!(world.submit(&Command::Retry { customer: World::who(), job }), Receipt::Unchanged);
+    assert_eq!(world.submit(&Command::Retry { customer: TestWorld::who(), job }), Receipt::Unchanged);
     world.act();
     assert_eq!(world.sent, [""; 0]);
     world.wait(3 * HOUR);
@@ -451,10 +452,10 @@ fn a_retry_does_not_skip_settle() {
 
 #[test]
 fn every_history_entry_names_its_rule_set() {
-    let world = World::new("  - {id: r, when: any -> any, do: record}\n");
+    let world = TestWorld::new("  - {id: r, when: any -> any, do: record}\n");
     let key = JobKey::new(&[7; 32]);
     let mut case = world.case.clone();
-    for verdict in [Verdict::Moved, Verdict::Duplicate] {
+    for verdict in [CallbackOutcome::Moved, CallbackOutcome::Duplicate] {
         let saw = Observation {
             source: Source::Callback,
             status: Status::FullUser,
@@ -463,7 +464,7 @@ fn every_history_entry_names_its_rule_set() {
             reject_labels: None,
             message: None,
         };
-        let command = Command::Observe { customer: World::who(), saw };
+        let command = Command::Observe { customer: TestWorld::who(), saw };
         let effects = decide(&case, &command, world.given(&key)).effects.expect("a record");
         assert_eq!((effects.verdict, effects.set.as_deref()), (Some(verdict), Some(world.rules.hash())));
         case.apply(1, world.now, &effects);

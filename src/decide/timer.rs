@@ -10,15 +10,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Case, Decision, Effects, Given, Kind, Receipt, Standing, TimerKey,
-    event::{Event, Triggered},
+    Changes, CustomerState, Decision, DecisionContext, GlobalState, Receipt, RecordKind, TimerKey,
+    event::{Event, MatchedRules},
     look_up::{is_wanted, reads_contact},
 };
 use crate::{
     clock::Timestamp,
-    kyc::{Change, Customer, CustomerId, Details, Status, said},
+    kyc::{Change, Customer, CustomerId, Details, Status, double_option},
     outbox::ProcessingStay,
-    rules::{Mode, Rule, RuleId, RuleSet, Stay, Timer},
+    rules::{Rule, RuleId, RuleMode, RuleSet, RuleTimer, TimerState},
     source::Duration,
 };
 
@@ -27,7 +27,7 @@ const MAX_USED: usize = 24;
 
 /// How far the timers of a customer's present stays have been decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timers {
+pub struct StayTimers {
     /// All durations up to this one, in milliseconds, have been decided for the stay in the present status.
     #[serde(default, rename = "status_ms", skip_serializing_if = "is_zero")]
     status_ms: i64,
@@ -36,11 +36,11 @@ pub struct Timers {
     processing_ms: i64,
     /// The durations for which a live rule has been evaluated, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    used: Vec<Used>,
+    used: Vec<UsedTimers>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Used {
+struct UsedTimers {
     rule: RuleId,
     #[serde(rename = "ms")]
     after_ms: i64,
@@ -52,16 +52,16 @@ const fn is_zero(ms: &i64) -> bool {
     *ms == 0
 }
 
-impl Timers {
+impl StayTimers {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// Returns the longest decided duration of this kind of stay, in milliseconds; all shorter ones are decided, too.
-    pub const fn decided_ms(&self, stay: &Stay) -> i64 {
+    pub const fn decided_ms(&self, stay: &TimerState) -> i64 {
         match stay {
-            Stay::Status(_) => self.status_ms,
-            Stay::Processing(_) => self.processing_ms,
+            TimerState::Status(_) => self.status_ms,
+            TimerState::Processing(_) => self.processing_ms,
         }
     }
 
@@ -84,24 +84,24 @@ impl Timers {
     }
 
     /// Whether the rule has been evaluated for this duration of the stay, or for a longer one.
-    fn is_used(&self, rule: &RuleId, stay: &Stay, after_ms: i64) -> bool {
-        let processing = matches!(stay, Stay::Processing(_));
+    fn is_used(&self, rule: &RuleId, stay: &TimerState, after_ms: i64) -> bool {
+        let processing = matches!(stay, TimerState::Processing(_));
         self.used.iter().any(|used| used.rule == *rule && used.after_ms >= after_ms && used.processing == processing)
     }
 
-    fn with_used(mut self, rule: &RuleId, stay: &Stay, after_ms: i64) -> Self {
-        let processing = matches!(stay, Stay::Processing(_));
+    fn with_used(mut self, rule: &RuleId, stay: &TimerState, after_ms: i64) -> Self {
+        let processing = matches!(stay, TimerState::Processing(_));
         if self.used.len() == MAX_USED {
             self.used.remove(0);
         }
-        self.used.push(Used { rule: rule.clone(), after_ms, processing });
+        self.used.push(UsedTimers { rule: rule.clone(), after_ms, processing });
         self
     }
 
-    fn decided(mut self, stay: &Stay, after_ms: i64) -> Self {
+    fn decided(mut self, stay: &TimerState, after_ms: i64) -> Self {
         let ms = match stay {
-            Stay::Status(_) => &mut self.status_ms,
-            Stay::Processing(_) => &mut self.processing_ms,
+            TimerState::Status(_) => &mut self.status_ms,
+            TimerState::Processing(_) => &mut self.processing_ms,
         };
         *ms = after_ms.max(*ms);
         self
@@ -110,14 +110,14 @@ impl Timers {
 
 /// The timer that a record decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CameDue {
+pub struct DueTimer {
     #[serde(flatten)]
-    pub stay: Stay,
+    pub stay: TimerState,
     #[serde(rename = "ms")]
     pub after_ms: i64,
     pub at: Timestamp,
     /// The status before the present one; absent: there was none.
-    #[serde(default, with = "said", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
     pub from: Option<Status>,
     pub to: Status,
     /// An operator has sent it as backlog, after it was due.
@@ -125,7 +125,7 @@ pub struct CameDue {
     pub backlog: bool,
 }
 
-impl CameDue {
+impl DueTimer {
     /// Formats the duration, as `48h`.
     pub fn after(&self) -> String {
         Duration::text_of(self.after_ms)
@@ -133,26 +133,27 @@ impl CameDue {
 }
 
 /// Returns the customer's stays that timers refer to, at most two, and the time at which each began.
-pub fn stays(customer: &Customer) -> impl Iterator<Item = (Stay, Timestamp)> {
-    let processing = customer.processing.clone().map(|it| (Stay::Processing(it), customer.processing_entered_at()));
-    std::iter::once((Stay::Status(customer.status.clone()), customer.entered_at)).chain(processing)
+pub fn stays(customer: &Customer) -> impl Iterator<Item = (TimerState, Timestamp)> {
+    let processing =
+        customer.processing.clone().map(|it| (TimerState::Processing(it), customer.processing_entered_at()));
+    std::iter::once((TimerState::Status(customer.status.clone()), customer.entered_at)).chain(processing)
 }
 
 /// The timers of one stay that come due together: one event.
-struct Due<'a> {
-    stay: Stay,
+struct DueEvent<'a> {
+    stay: TimerState,
     after_ms: i64,
     at: Timestamp,
-    timers: Vec<&'a Timer>,
+    timers: Vec<&'a RuleTimer>,
 }
 
 /// Returns every live timer of the stay that is not yet decided, with the time at which it comes due.
 fn ahead<'a>(
-    case: &Case,
-    (stay, entered_at): (&Stay, Timestamp),
+    case: &CustomerState,
+    (stay, entered_at): (&TimerState, Timestamp),
     rules: &'a RuleSet,
-    standing: &'a Standing,
-) -> impl Iterator<Item = (&'a Timer, Timestamp)> {
+    standing: &'a GlobalState,
+) -> impl Iterator<Item = (&'a RuleTimer, Timestamp)> {
     let decided_ms = case.timers.decided_ms(stay);
     rules.timers_of(stay).filter(move |timer| timer.after.ms() > decided_ms).filter_map(move |timer| {
         let due_at = entered_at.plus_ms(timer.after.ms());
@@ -161,16 +162,16 @@ fn ahead<'a>(
     })
 }
 
-fn key_of(timer: &Timer) -> TimerKey {
+fn key_of(timer: &RuleTimer) -> TimerKey {
     TimerKey { rule: timer.rule.clone(), stay: timer.stay.clone(), after_ms: timer.after.ms() }
 }
 
 /// Returns the earliest due event. If several durations of a rule are overdue, only the longest is included.
-fn due<'a>(case: &Case, given: Given<'a>) -> Option<Due<'a>> {
+fn due<'a>(case: &CustomerState, given: DecisionContext<'a>) -> Option<DueEvent<'a>> {
     let customer = case.customer.as_ref()?;
-    let mut first: Option<Due<'a>> = None;
+    let mut first: Option<DueEvent<'a>> = None;
     for (stay, entered_at) in stays(customer) {
-        let mut longest: BTreeMap<usize, &Timer> = BTreeMap::new();
+        let mut longest: BTreeMap<usize, &RuleTimer> = BTreeMap::new();
         let ahead = ahead(case, (&stay, entered_at), given.rules, given.standing);
         for (timer, _) in ahead.filter(|(_, due_at)| *due_at <= given.now) {
             // Shorter durations come first, so that the longest remains.
@@ -180,15 +181,15 @@ fn due<'a>(case: &Case, given: Given<'a>) -> Option<Due<'a>> {
         let at = entered_at.plus_ms(after_ms);
         if first.as_ref().is_none_or(|first| at < first.at) {
             let timers = longest.into_values().filter(|timer| timer.after.ms() == after_ms).collect();
-            first = Some(Due { stay, after_ms, at, timers });
+            first = Some(DueEvent { stay, after_ms, at, timers });
         }
     }
     first
 }
 
 /// Returns when the next timer of this customer comes due, which may be in the past; `None`: no timer is pending.
-pub fn next_timer(case: &Case, rules: &RuleSet, standing: &Standing) -> Option<Timestamp> {
-    let of = |(stay, entered_at): (Stay, Timestamp)| {
+pub fn next_timer(case: &CustomerState, rules: &RuleSet, standing: &GlobalState) -> Option<Timestamp> {
+    let of = |(stay, entered_at): (TimerState, Timestamp)| {
         // The shortest duration comes first.
         ahead(case, (&stay, entered_at), rules, standing).map(|(_, due_at)| due_at).next()
     };
@@ -196,7 +197,7 @@ pub fn next_timer(case: &Case, rules: &RuleSet, standing: &Standing) -> Option<T
 }
 
 /// Decides the earliest due event; the caller repeats the command until none is due.
-pub fn timer(case: &Case, who: &CustomerId, confirmed: bool, given: Given<'_>) -> Decision {
+pub fn timer(case: &CustomerState, who: &CustomerId, confirmed: bool, given: DecisionContext<'_>) -> Decision {
     if given.clock_in_doubt {
         return Decision::nothing(Receipt::NotNow);
     }
@@ -223,7 +224,7 @@ pub fn timer(case: &Case, who: &CustomerId, confirmed: bool, given: Given<'_>) -
             timers = timers.with_used(&timer.rule, &timer.stay, due.after_ms);
         }
     }
-    let came_due = CameDue {
+    let came_due = DueTimer {
         stay: due.stay.clone(),
         after_ms: due.after_ms,
         at: due.at,
@@ -234,7 +235,7 @@ pub fn timer(case: &Case, who: &CustomerId, confirmed: bool, given: Given<'_>) -
     // In file order. Includes the paused rules that this event would trigger, for the history.
     let paused = given.rules.timers_of(&due.stay).filter(|timer| timer.after.ms() == due.after_ms);
     let paused = paused.filter(|timer| {
-        given.rules.rules().get(timer.index).is_some_and(|rule| given.standing.mode(rule) == Mode::Paused)
+        given.rules.rules().get(timer.index).is_some_and(|rule| given.standing.mode(rule) == RuleMode::Paused)
     });
     let triggered: BTreeMap<usize, u32> =
         due.timers.iter().copied().chain(paused).map(|timer| (timer.index, timer.step)).collect();
@@ -245,13 +246,13 @@ pub fn timer(case: &Case, who: &CustomerId, confirmed: bool, given: Given<'_>) -
 /// Returns the longest duration of a rule that has passed for this customer without an evaluation of the rule, and the
 /// time at which it passed. This is what `backlog` lists and sends.
 pub fn backlog_of<'a>(
-    case: &Case,
+    case: &CustomerState,
     rule: &RuleId,
     rules: &'a RuleSet,
-    standing: &Standing,
+    standing: &GlobalState,
     now: Timestamp,
-) -> Option<(&'a Timer, Timestamp)> {
-    let overdue = |(stay, entered_at): (Stay, Timestamp)| {
+) -> Option<(&'a RuleTimer, Timestamp)> {
+    let overdue = |(stay, entered_at): (TimerState, Timestamp)| {
         let of_rule = rules.timers_of(&stay).filter(|timer| timer.rule == *rule);
         let passed = of_rule.map(|timer| (timer, entered_at.plus_ms(timer.after.ms()))).filter(|(_, due)| *due <= now);
         let (timer, due_at) = passed.last()?;
@@ -265,16 +266,16 @@ pub fn backlog_of<'a>(
 }
 
 /// Sends a rule's backlog on behalf of an operator.
-pub fn send_backlog(case: &Case, who: &CustomerId, rule: &RuleId, given: Given<'_>) -> Decision {
+pub fn send_backlog(case: &CustomerState, who: &CustomerId, rule: &RuleId, given: DecisionContext<'_>) -> Decision {
     let backlog = backlog_of(case, rule, given.rules, given.standing, given.now);
     let (Some((timer, at)), Some(customer)) = (backlog, &case.customer) else {
         return Decision::nothing(Receipt::NotNow);
     };
-    let rule = given.rules.rules().get(timer.index).filter(|rule| given.standing.mode(rule) == Mode::Live);
+    let rule = given.rules.rules().get(timer.index).filter(|rule| given.standing.mode(rule) == RuleMode::Live);
     let Some(rule) = rule else { return Decision::nothing(Receipt::NotNow) };
     let after_ms = timer.after.ms();
     let timers = case.timers.clone().with_used(&timer.rule, &timer.stay, after_ms);
-    let came_due = CameDue {
+    let came_due = DueTimer {
         stay: timer.stay.clone(),
         after_ms,
         at,
@@ -286,29 +287,29 @@ pub fn send_backlog(case: &Case, who: &CustomerId, rule: &RuleId, given: Given<'
 }
 
 fn fire<'a>(
-    case: &'a Case,
+    case: &'a CustomerState,
     who: &'a CustomerId,
     customer: &'a Customer,
-    came_due: CameDue,
-    timers: Timers,
+    came_due: DueTimer,
+    timers: StayTimers,
     rules: Vec<(&'a Rule, u32)>,
-    given: Given<'a>,
+    given: DecisionContext<'a>,
 ) -> Decision {
     let (visit, after) = (customer.visit(), came_due.after_ms);
     let (cause, processing_stay) = match &came_due.stay {
-        Stay::Status(status) => (format!("visit {visit} of {status} for {after} ms"), None),
-        Stay::Processing(processing) => {
+        TimerState::Status(status) => (format!("visit {visit} of {status} for {after} ms"), None),
+        TimerState::Processing(processing) => {
             let since = customer.processing_entered_at();
             let cause = format!("processing {processing} since {} for {after} ms", since.millis());
             (cause, Some(ProcessingStay { processing: processing.clone(), since }))
         }
     };
-    let mut effects = Effects::of(Kind::Timer, who);
+    let mut effects = Changes::of(RecordKind::Timer, who);
     effects.set = Some(given.rules.hash().into());
     effects.timers = Some(timers);
     let from = customer.from.clone();
     let event = Event { case, who, customer, from, changed: Details::default(), cause, processing_stay, given };
-    event.rule(Triggered::Timer(rules.into_iter()), &mut effects);
+    event.rule(MatchedRules::Timer(rules.into_iter()), &mut effects);
     effects.came_due = Some(came_due);
     Decision::record(effects, Receipt::Recorded)
 }

@@ -19,15 +19,15 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Answer, Shop};
+use super::{ShopAnswer, ShopApi};
 use crate::{
     clock::{Clock, Timestamp},
-    decide::{Case, Command},
+    decide::{Command, CustomerState},
     kyc::CustomerId,
-    outbox::State,
-    pace::{Pace, Trouble},
+    outbox::JobState,
+    pace::{Outage, RequestThrottle},
     store::{JobFilter, Store, StoreError},
-    telemetry::{Asked, Metrics, Service},
+    telemetry::{Metrics, QuestionResult, QuestionTarget},
 };
 
 /// The maximum number of concurrent requests, and the minimum time between two: 50 per second.
@@ -51,7 +51,7 @@ const PAGE: usize = 500;
 
 /// The result of asking about one customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum FetchResult {
     /// The store has recorded the answer.
     Answered,
     /// The shop gives no answer; the customer is not asked about again for `again_ms` milliseconds.
@@ -61,41 +61,41 @@ pub enum Told {
 }
 
 /// Sends requests to the shop, and submits the answers to the store.
-pub struct Lookups {
-    shop: Shop,
+pub struct ContactFetcher {
+    shop: ShopApi,
     store: Store,
     clock: Clock,
     metrics: Arc<Metrics>,
     /// How long an answer is fresh, in milliseconds.
     cache_ms: i64,
-    pace: Pace,
+    pace: RequestThrottle,
     /// Running requests: callers that need the same contact share one request.
-    asked: Mutex<HashMap<CustomerId, Shared<BoxFuture<'static, Told>>>>,
+    asked: Mutex<HashMap<CustomerId, Shared<BoxFuture<'static, FetchResult>>>>,
 }
 
-impl Lookups {
-    pub fn new(shop: Shop, cache_ms: i64, store: Store, clock: Clock, metrics: Arc<Metrics>) -> Self {
-        let pace = Pace::new("the directory", UNDER_WAY, BETWEEN);
+impl ContactFetcher {
+    pub fn new(shop: ShopApi, cache_ms: i64, store: Store, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let pace = RequestThrottle::new("the directory", UNDER_WAY, BETWEEN);
         Self { shop, store, clock, metrics, cache_ms, pace, asked: Mutex::default() }
     }
 
     /// Returns the present trouble of the shop's API, if any.
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn trouble(&self) -> Option<Outage> {
         self.pace.trouble()
     }
 
-    fn asked(&self) -> MutexGuard<'_, HashMap<CustomerId, Shared<BoxFuture<'static, Told>>>> {
+    fn asked(&self) -> MutexGuard<'_, HashMap<CustomerId, Shared<BoxFuture<'static, FetchResult>>>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks about one customer, in turn with all others, or waits for the running request.
-    pub async fn ask(self: &Arc<Self>, customer: &CustomerId) -> Told {
+    pub async fn fetch(self: &Arc<Self>, customer: &CustomerId) -> FetchResult {
         let question = {
             let mut asked = self.asked();
             let question = asked.entry(customer.clone()).or_insert_with(|| {
                 let (this, customer) = (Arc::clone(self), customer.clone());
                 let asking = async move {
-                    let told = this.ask_now(&customer).await;
+                    let told = this.fetch_now(&customer).await;
                     this.asked().remove(&customer);
                     told
                 };
@@ -106,43 +106,43 @@ impl Lookups {
         question.await
     }
 
-    async fn ask_now(&self, customer: &CustomerId) -> Told {
+    async fn fetch_now(&self, customer: &CustomerId) -> FetchResult {
         let about = customer.as_str();
-        let turn = match self.pace.turn(about).await {
+        let turn = match self.pace.acquire(about).await {
             Ok(turn) => turn,
-            Err(again_ms) => return Told::Failed { again_ms },
+            Err(again_ms) => return FetchResult::Failed { again_ms },
         };
         let answer = self.shop.ask(customer).await;
         let outcome = match &answer {
-            Ok(Answer::Known(_)) => Asked::answered,
-            Ok(Answer::Unknown) => Asked::unknown,
-            Ok(Answer::Odd(_)) => Asked::odd,
-            Err(_) => Asked::failed,
+            Ok(ShopAnswer::Known(_)) => QuestionResult::answered,
+            Ok(ShopAnswer::Unknown) => QuestionResult::unknown,
+            Ok(ShopAnswer::Odd(_)) => QuestionResult::odd,
+            Err(_) => QuestionResult::failed,
         };
-        self.metrics.asked(Service::directory, outcome);
+        self.metrics.asked(QuestionTarget::directory, outcome);
         let found = match answer {
-            Ok(Answer::Known(contact)) => {
-                turn.went_well(about);
+            Ok(ShopAnswer::Known(contact)) => {
+                turn.succeeded(about);
                 Ok(contact)
             }
-            Ok(Answer::Unknown) => {
-                turn.went_well(about);
+            Ok(ShopAnswer::Unknown) => {
+                turn.succeeded(about);
                 Err("the shop does not know this customer".into())
             }
-            Ok(Answer::Odd(why)) => {
-                turn.odd(about, &format!("its answers cannot be used: {why}"), None);
+            Ok(ShopAnswer::Odd(why)) => {
+                turn.unexpected(about, &format!("its answers cannot be used: {why}"), None);
                 tracing::warn!(why, "the directory's answer about a customer cannot be used");
                 Err(format!("the shop's answer cannot be used: {why}").into())
             }
-            Err(failure) => return Told::Failed { again_ms: turn.failed(about, failure) },
+            Err(failure) => return FetchResult::Failed { again_ms: turn.failed(about, failure) },
         };
         let command = Command::LookedUp { customer: customer.clone(), found };
-        self.store.submit(command).await.map_or(Told::Refused, |_| Told::Answered)
+        self.store.submit(command).await.map_or(FetchResult::Refused, |_| FetchResult::Answered)
     }
 
     /// Asks before a timer is decided, unless the shop is paused after a failure. `false`: there is no answer now.
     pub async fn ask_for_timer(self: &Arc<Self>, customer: &CustomerId) -> bool {
-        self.pace.rests_for_ms().is_none() && self.ask(customer).await == Told::Answered
+        self.pace.paused_for_ms().is_none() && self.fetch(customer).await == FetchResult::Answered
     }
 
     /// Asks for a customer's waiting callbacks, for at most the time that a callback may be delayed.
@@ -157,10 +157,10 @@ impl Lookups {
         let left_ms = PATIENCE_MS.saturating_sub(now.since_ms(first.at)).max(0);
         let tries = async {
             for _ in 0..TRIES {
-                match self.ask(customer).await {
-                    Told::Answered => return true,
-                    Told::Failed { again_ms } => sleep(Duration::from_millis(again_ms.unsigned_abs())).await,
-                    Told::Refused => {}
+                match self.fetch(customer).await {
+                    FetchResult::Answered => return true,
+                    FetchResult::Failed { again_ms } => sleep(Duration::from_millis(again_ms.unsigned_abs())).await,
+                    FetchResult::Refused => {}
                 }
             }
             false
@@ -188,7 +188,7 @@ impl Lookups {
             }
             for customer in customers {
                 let this = Arc::clone(&self);
-                under_way.spawn(async move { (this.see_to(&customer).await, customer) });
+                under_way.spawn(async move { (this.fetch_due(&customer).await, customer) });
             }
             let busy = under_way.len() >= AT_ONCE;
             tokio::select! {
@@ -214,8 +214,8 @@ impl Lookups {
     }
 
     /// Looks up a customer for their mails, if a lookup is due. Returns the time of the next lookup.
-    async fn see_to(self: &Arc<Self>, customer: &CustomerId) -> Option<Timestamp> {
-        let again = |case: &Case, now: Timestamp| {
+    async fn fetch_due(self: &Arc<Self>, customer: &CustomerId) -> Option<Timestamp> {
+        let again = |case: &CustomerState, now: Timestamp| {
             let said_at = case.looked.as_ref().map_or(now, |looked| looked.at);
             case.lacks_contact().then(|| said_at.plus_ms(self.cache_ms).max(now.plus_ms(AGAIN_MS)))
         };
@@ -226,10 +226,10 @@ impl Lookups {
         if !case.awaits_contact(now) && !case.lacks_contact() {
             return None;
         }
-        match self.ask(customer).await {
-            Told::Answered => {}
-            Told::Failed { again_ms } => return Some(self.clock.now().plus_ms(again_ms)),
-            Told::Refused => return Some(self.clock.now().plus_ms(AGAIN_MS)),
+        match self.fetch(customer).await {
+            FetchResult::Answered => {}
+            FetchResult::Failed { again_ms } => return Some(self.clock.now().plus_ms(again_ms)),
+            FetchResult::Refused => return Some(self.clock.now().plus_ms(AGAIN_MS)),
         }
         let (case, now) = (self.store.customer(customer).ok()??, self.clock.now());
         // An answer without news is not recorded, so `looked` is unchanged.
@@ -238,7 +238,7 @@ impl Lookups {
 
     /// Returns the customers with mails that lacked an address before this process started.
     async fn problems(&self) -> Result<Agenda, StoreError> {
-        let filter = JobFilter { state: Some(State::Problem), ..JobFilter::default() };
+        let filter = JobFilter { state: Some(JobState::Problem), ..JobFilter::default() };
         let (mut agenda, mut before) = (Agenda::default(), None);
         loop {
             let page = self.store.jobs(&filter, before, PAGE).await?;

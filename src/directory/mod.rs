@@ -9,6 +9,6 @@ mod lookups;
 mod settler;
 mod shop;
 
-pub use lookups::{Lookups, Told};
-pub use settler::Settler;
-pub use shop::{Answer, Shop};
+pub use lookups::{ContactFetcher, FetchResult};
+pub use settler::WaitingCallbacksWorker;
+pub use shop::{ShopAnswer, ShopApi};

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
-use super::Lookups;
+use super::ContactFetcher;
 use crate::{clock::Clock, decide::Command, kyc::CustomerId, store::Store};
 
 /// The maximum number of customers that are settled concurrently. Waiting is cheap; the directory limits its own
@@ -17,13 +17,13 @@ const AT_ONCE: usize = 256;
 /// Delay before a retry after the store has rejected a command, in milliseconds.
 const AGAIN_MS: i64 = 1_000;
 
-pub struct Settler {
+pub struct WaitingCallbacksWorker {
     pub store: Store,
     pub clock: Clock,
-    pub lookups: Option<Arc<Lookups>>,
+    pub lookups: Option<Arc<ContactFetcher>>,
 }
 
-impl Settler {
+impl WaitingCallbacksWorker {
     /// Runs until `stop` is true.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let this = Arc::new(self);
@@ -31,7 +31,7 @@ impl Settler {
         let mut under_way = JoinSet::new();
         while !*stop.borrow() {
             changed.mark_unchanged();
-            for customer in this.store.take_asks(AT_ONCE.saturating_sub(under_way.len())) {
+            for customer in this.store.take_confirmations(AT_ONCE.saturating_sub(under_way.len())) {
                 let this = Arc::clone(&this);
                 under_way.spawn(async move { this.settle(customer).await });
             }
@@ -53,13 +53,13 @@ impl Settler {
             lookups.ask_for_callback(&customer).await;
         }
         if self.store.submit(Command::Settle { customer: customer.clone() }).await.is_err() {
-            self.store.ask_again(&customer, AGAIN_MS);
+            self.store.retry_confirmation(&customer, AGAIN_MS);
         }
     }
 
     fn until_due(&self) -> Duration {
         let longest_ms = if self.clock.is_moved_by_hand() { 50 } else { 60_000 };
-        let due_ms = self.store.next_ask().map(|at| at.since_ms(self.clock.now()));
+        let due_ms = self.store.next_confirmation().map(|at| at.since_ms(self.clock.now()));
         Duration::from_millis(due_ms.unwrap_or(longest_ms).clamp(20, longest_ms).unsigned_abs())
     }
 }

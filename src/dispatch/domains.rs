@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     clock::Timestamp,
-    decide::Case,
+    decide::CustomerState,
     outbox::{Job, JobId},
 };
 
@@ -23,9 +23,9 @@ const MANY: usize = 4_096;
 const LOOKED_AT: usize = 256;
 
 #[derive(Debug)]
-pub struct Domains {
+pub struct DomainLimiter {
     between_ms: i64,
-    rows: HashMap<Arc<str>, Row>,
+    rows: HashMap<Arc<str>, DomainQueue>,
     /// The domains with waiting mails, ordered by the time at which their next mail may leave.
     waited_for: BTreeSet<(Timestamp, Arc<str>)>,
     places: HashMap<JobId, (Arc<str>, u64)>,
@@ -37,7 +37,7 @@ pub struct Domains {
 
 /// The queue of one domain.
 #[derive(Debug, Default)]
-struct Row {
+struct DomainQueue {
     /// The earliest time for the next mail.
     free_at: Timestamp,
     next_place: u64,
@@ -45,10 +45,10 @@ struct Row {
     waiting: BTreeMap<u64, (JobId, Timestamp)>,
 }
 
-impl Row {
+impl DomainQueue {
     /// Asks for a turn at `place`, or at the end of the queue. Returns the place and the time to ask again; `None`:
     /// the mail leaves now.
-    fn turn(&mut self, job: JobId, place: Option<u64>, between_ms: i64, now: Timestamp) -> Option<(u64, Timestamp)> {
+    fn acquire(&mut self, job: JobId, place: Option<u64>, between_ms: i64, now: Timestamp) -> Option<(u64, Timestamp)> {
         // `free_at` is never more than one interval ahead, except after the clock was set back.
         self.free_at = self.free_at.min(now.plus_ms(between_ms));
         let place = place.unwrap_or(self.next_place);
@@ -70,7 +70,7 @@ impl Row {
     }
 }
 
-impl Domains {
+impl DomainLimiter {
     pub fn new(between_ms: i64) -> Self {
         Self {
             between_ms,
@@ -83,7 +83,7 @@ impl Domains {
     }
 
     /// The time at which this mail may leave or must ask again; `None`: now.
-    pub fn not_before(&mut self, case: &Case, job: &Job, now: Timestamp) -> Option<Timestamp> {
+    pub fn not_before(&mut self, case: &CustomerState, job: &Job, now: Timestamp) -> Option<Timestamp> {
         self.turn(job.id(), &domain_of(case, job)?, now)
     }
 
@@ -139,7 +139,7 @@ impl Domains {
             }
         }
         let (domain, between_ms) = (Arc::from(domain), self.between_ms);
-        let Some((place, at)) = self.change(&domain, |row| row.turn(job, place, between_ms, now)) else {
+        let Some((place, at)) = self.change(&domain, |row| row.acquire(job, place, between_ms, now)) else {
             self.let_go.push((job, domain));
             return None;
         };
@@ -147,7 +147,7 @@ impl Domains {
         Some(at)
     }
 
-    fn change<T>(&mut self, domain: &Arc<str>, change: impl FnOnce(&mut Row) -> T) -> T {
+    fn change<T>(&mut self, domain: &Arc<str>, change: impl FnOnce(&mut DomainQueue) -> T) -> T {
         let row = self.rows.entry(Arc::clone(domain)).or_default();
         let before = row.free_at;
         let changed = change(row);
@@ -168,12 +168,12 @@ impl Domains {
     }
 }
 
-fn domain_of(case: &Case, job: &Job) -> Option<String> {
+fn domain_of(case: &CustomerState, job: &Job) -> Option<String> {
     address_of(case, job)?.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase())
 }
 
 /// The address to which a mail would go by the present facts; `None`: the address is not known yet.
-pub(super) fn address_of<'a>(case: &'a Case, job: &'a Job) -> Option<&'a str> {
+pub(super) fn address_of<'a>(case: &'a CustomerState, job: &'a Job) -> Option<&'a str> {
     match (&job.letter, job.order.action.fixed_address()) {
         (Some(letter), _) => Some(&letter.address),
         (None, Some(address)) => Some(address),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     /// A turn whose mail, if admitted, also leaves.
-    fn turn(domains: &mut Domains, nth: u8, domain: &str, now: i64) -> Option<i64> {
+    fn turn(domains: &mut DomainLimiter, nth: u8, domain: &str, now: i64) -> Option<i64> {
         let at = domains.turn(job(nth), domain, Timestamp(now));
         domains.begun(&[job(nth)]);
         at.map(Timestamp::millis)
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn mails_to_one_domain_leave_one_by_one_and_others_are_not_held_up() {
-        let domains = &mut Domains::new(100);
+        let domains = &mut DomainLimiter::new(100);
         assert_eq!(turn(domains, 1, "a.example", 1_000), None);
         assert_eq!(turn(domains, 2, "a.example", 1_000), Some(1_100));
         assert_eq!(turn(domains, 3, "a.example", 1_000), Some(1_200));
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn mails_that_missed_their_turn_do_not_leave_all_at_once() {
-        let domains = &mut Domains::new(100);
+        let domains = &mut DomainLimiter::new(100);
         for nth in 0..5 {
             turn(domains, nth, "a.example", 0);
         }
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_mail_that_does_not_leave_uses_no_slot() {
-        let domains = &mut Domains::new(4_000);
+        let domains = &mut DomainLimiter::new(4_000);
         for nth in 0..8 {
             turn(domains, nth, "a.example", 0);
         }
@@ -246,14 +246,14 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_stops_no_mail() {
-        let domains = &mut Domains::new(100);
+        let domains = &mut DomainLimiter::new(100);
         turn(domains, 1, "a.example", 1_000_000);
         assert_eq!(turn(domains, 2, "a.example", 1_000), Some(1_100));
     }
 
     #[test]
     fn idle_domains_are_forgotten() {
-        let domains = &mut Domains::new(1);
+        let domains = &mut DomainLimiter::new(1);
         for nth in 0..20_000_i64 {
             turn(domains, 1, &format!("{nth}.example"), nth * 10);
         }

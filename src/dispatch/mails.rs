@@ -17,15 +17,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Domains;
+use super::DomainLimiter;
 use crate::{
     actions::{
-        answer::Ended,
-        email::{Cause, CircuitBreaker, Class, Envelope, Mailer, Party, Permit, Scope, SendError, Streak},
+        answer::AttemptEnd,
+        email::{
+            CircuitBreaker, FailureClass, FailureScope, MailAddress, Mailer, OutgoingMail, RefusalStreak, RelayCause,
+            SendError, TrialPermit,
+        },
     },
     clock::Clock,
     kyc::CustomerId,
-    outbox::{JobId, Outcome, Trouble},
+    outbox::{AttemptOutcome, JobId, ProblemKind},
 };
 
 /// After this many contradictions of the relay, its replies are about one job.
@@ -38,23 +41,23 @@ const JUDGED_FOR: Duration = Duration::from_secs(600);
 const MAX_SUSPECTS: usize = 10_000;
 
 /// Identifies a job, so that it can be queued again.
-pub(super) type Refused = (CustomerId, JobId);
+pub(super) type Requeue = (CustomerId, JobId);
 
 /// Everything that sending mails needs.
-pub struct Post {
+pub struct MailSender {
     pub mailer: Mailer,
-    pub from: Party,
-    pub reply_to: Option<Party>,
+    pub from: MailAddress,
+    pub reply_to: Option<MailAddress>,
     /// `None`: mails to one domain are not spaced.
-    pub domains: Option<Mutex<Domains>>,
+    pub domains: Option<Mutex<DomainLimiter>>,
     pub breaker: Arc<CircuitBreaker>,
-    refusals: Mutex<Refusals>,
+    refusals: Mutex<SharedRefusals>,
 }
 
 #[derive(Default)]
-struct Refusals {
-    refused: Streak<Refused>,
-    unanswered: Streak<Refused>,
+struct SharedRefusals {
+    refused: RefusalStreak<Requeue>,
+    unanswered: RefusalStreak<Requeue>,
     suspects: HashMap<JobId, Suspect>,
     /// The same, by the fingerprint of the reply.
     texts: HashMap<String, Suspect>,
@@ -64,8 +67,8 @@ struct Refusals {
     judged: HashMap<String, (String, Instant)>,
 }
 
-impl Refusals {
-    fn taken(&mut self, job: JobId, was_everyone: bool) {
+impl SharedRefusals {
+    fn accepted(&mut self, job: JobId, was_everyone: bool) {
         self.refused.end();
         self.unanswered.end();
         self.suspects.remove(&job);
@@ -82,7 +85,7 @@ impl Refusals {
         judged.is_some_and(|(said, at)| said == fingerprint && at.elapsed() < JUDGED_FOR)
     }
 
-    fn tell(&mut self, recipient: &str, fingerprint: &str) {
+    fn report(&mut self, recipient: &str, fingerprint: &str) {
         if self.told.len() >= MAX_SUSPECTS {
             self.told.clear();
         }
@@ -99,7 +102,7 @@ struct Suspect {
 
 impl Suspect {
     /// Counts another such reply. Returns whether the relay has accepted a mail since the last one.
-    fn again(&mut self, taken: u64) -> bool {
+    fn requeue(&mut self, taken: u64) -> bool {
         let is_contradiction = taken > self.taken;
         if is_contradiction {
             *self = Self { taken, contradictions: self.contradictions + 1 };
@@ -110,7 +113,7 @@ impl Suspect {
 
 /// What a reply that reads as if it were about every mail is about.
 #[derive(PartialEq, Eq)]
-enum Verdict {
+enum RefusalSubject {
     /// Every mail.
     Relay,
     /// Perhaps this job only: the relay accepts others.
@@ -120,103 +123,121 @@ enum Verdict {
 }
 
 /// How an attempt ended, and what remains to do once that is recorded.
-pub(super) struct Delivery {
-    pub ended: Ended,
+pub(super) struct DeliveryResult {
+    pub ended: AttemptEnd,
     /// The fingerprint of a refusal that makes the job a problem and may turn out to be about every mail.
     refusal: Option<String>,
-    recalled: Vec<Refused>,
+    recalled: Vec<Requeue>,
 }
 
-impl From<Ended> for Delivery {
-    fn from(ended: Ended) -> Self {
+impl From<AttemptEnd> for DeliveryResult {
+    fn from(ended: AttemptEnd) -> Self {
         Self { ended, refusal: None, recalled: Vec::new() }
     }
 }
 
-impl Post {
-    pub fn new(mailer: Mailer, from: Party, reply_to: Option<Party>, domains: Option<Domains>) -> Self {
+impl MailSender {
+    pub fn new(
+        mailer: Mailer,
+        from: MailAddress,
+        reply_to: Option<MailAddress>,
+        domains: Option<DomainLimiter>,
+    ) -> Self {
         let (breaker, refusals) = (Arc::default(), Mutex::default());
         Self { mailer, from, reply_to, domains: domains.map(Mutex::new), breaker, refusals }
     }
 
-    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+    fn refusals(&self) -> MutexGuard<'_, SharedRefusals> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn deliver(&self, envelope: &Envelope, job: JobId, permit: Permit, clock: &Clock) -> Delivery {
+    pub(super) async fn deliver(
+        &self,
+        envelope: &OutgoingMail,
+        job: JobId,
+        permit: TrialPermit,
+        clock: &Clock,
+    ) -> DeliveryResult {
         if permit.is_trial() {
             self.mailer.close_kept();
         }
         match self.mailer.send(envelope).await {
             Ok(_) => {
-                let was_everyone = self.breaker.outage().is_some_and(|outage| outage.cause == Cause::Everyone);
+                let was_everyone = self.breaker.outage().is_some_and(|outage| outage.cause == RelayCause::Everyone);
                 permit.taken();
-                self.refusals().taken(job, was_everyone);
-                Ended::done().into()
+                self.refusals().accepted(job, was_everyone);
+                AttemptEnd::done().into()
             }
             Err(error) => self.judged(error, &envelope.to.email, job, permit, clock),
         }
     }
 
-    fn judged(&self, error: SendError, recipient: &str, job: JobId, permit: Permit, clock: &Clock) -> Delivery {
-        let rest = |permit: Permit, cause: Cause, fingerprint: Option<String>| {
-            permit.failed(cause, &error, fingerprint, Some((job, recipient)), clock.now());
+    fn judged(
+        &self,
+        error: SendError,
+        recipient: &str,
+        job: JobId,
+        permit: TrialPermit,
+        clock: &Clock,
+    ) -> DeliveryResult {
+        let rest = |permit: TrialPermit, cause: RelayCause, fingerprint: Option<String>| {
+            permit.trial_failed(cause, &error, fingerprint, Some((job, recipient)), clock.now());
         };
         match error.scope {
-            Scope::Relay(cause) => match self.verdict(&error, cause, job) {
-                Verdict::Relay => {
+            FailureScope::Relay(cause) => match self.verdict(&error, cause, job) {
+                RefusalSubject::Relay => {
                     rest(permit, cause, None);
                     deferred(error).into()
                 }
-                Verdict::Doubtful => deferred(error).into(),
-                Verdict::Job => ended(error).into(),
+                RefusalSubject::Doubtful => deferred(error).into(),
+                RefusalSubject::Job => ended(error).into(),
             },
-            Scope::Message if error.class == Class::Permanent && error.code.is_some() => {
+            FailureScope::Message if error.class == FailureClass::Permanent && error.code.is_some() => {
                 let fingerprint = error.fingerprint.clone();
                 let mut refusals = self.refusals();
                 if refusals.is_judged(recipient, &fingerprint) {
                     return ended(error).into();
                 }
-                refusals.tell(recipient, &fingerprint);
+                refusals.report(recipient, &fingerprint);
                 let is_complete = refusals.refused.refused(&fingerprint, recipient);
                 if !is_complete && !self.breaker.is_known(&fingerprint) {
-                    return Delivery { refusal: Some(fingerprint), ..ended(error).into() };
+                    return DeliveryResult { refusal: Some(fingerprint), ..ended(error).into() };
                 }
-                let recalled = refusals.refused.recalled();
+                let recalled = refusals.refused.removed();
                 drop(refusals);
-                rest(permit, Cause::Everyone, Some(fingerprint));
-                Delivery { recalled, ..deferred(error).into() }
+                rest(permit, RelayCause::Everyone, Some(fingerprint));
+                DeliveryResult { recalled, ..deferred(error).into() }
             }
-            Scope::Message if error.is_unanswered() => {
+            FailureScope::Message if error.is_unanswered() => {
                 if self.refusals().unanswered.refused("", recipient) {
-                    rest(permit, Cause::Unavailable, None);
+                    rest(permit, RelayCause::Unavailable, None);
                 }
                 ended(error).into()
             }
-            Scope::Recipient => {
+            FailureScope::Recipient => {
                 // The relay judges each recipient separately.
                 self.refusals().refused.end();
                 ended(error).into()
             }
-            Scope::Message => ended(error).into(),
+            FailureScope::Message => ended(error).into(),
         }
     }
 
     /// Decides whether a refusal of every mail is about this job alone, because the relay accepts other mails between
     /// such replies to it. Limits do not count, because they come and go. A text after which mails were accepted
     /// repeatedly does not stop all mails.
-    fn verdict(&self, error: &SendError, cause: Cause, job: JobId) -> Verdict {
+    fn verdict(&self, error: &SendError, cause: RelayCause, job: JobId) -> RefusalSubject {
         let may_be_one = match cause {
-            Cause::Hello | Cause::LoginMissing | Cause::Client | Cause::Sender => true,
-            Cause::Unavailable => error.class == Class::Retry,
-            Cause::Unreachable | Cause::Login | Cause::Limit | Cause::Everyone => false,
+            RelayCause::Hello | RelayCause::LoginMissing | RelayCause::Client | RelayCause::Sender => true,
+            RelayCause::Unavailable => error.class == FailureClass::Retry,
+            RelayCause::Unreachable | RelayCause::Login | RelayCause::Limit | RelayCause::Everyone => false,
         };
         if !may_be_one || !error.is_after_sender() {
-            return Verdict::Relay;
+            return RefusalSubject::Relay;
         }
-        let taken = self.breaker.taken();
+        let taken = self.breaker.mail_accepted();
         let mut refusals = self.refusals();
-        let Refusals { suspects, texts, .. } = &mut *refusals;
+        let SharedRefusals { suspects, texts, .. } = &mut *refusals;
         if suspects.len() >= MAX_SUSPECTS {
             suspects.clear();
         }
@@ -225,24 +246,24 @@ impl Post {
         }
         let new = || Suspect { taken, contradictions: 0 };
         let text = texts.entry(error.fingerprint.clone()).or_insert_with(new);
-        let is_doubtful = text.again(taken) && text.contradictions >= CONTRADICTIONS;
+        let is_doubtful = text.requeue(taken) && text.contradictions >= CONTRADICTIONS;
         let suspect = suspects.entry(job).or_insert_with(new);
-        suspect.again(taken);
+        suspect.requeue(taken);
         if suspect.contradictions >= CONTRADICTIONS {
             suspects.remove(&job);
-            return Verdict::Job;
+            return RefusalSubject::Job;
         }
-        if is_doubtful { Verdict::Doubtful } else { Verdict::Relay }
+        if is_doubtful { RefusalSubject::Doubtful } else { RefusalSubject::Relay }
     }
 
     /// Called once the outcome of an attempt is recorded. Returns the jobs to queue again, because their refusals
     /// were about every mail.
-    pub(super) fn recorded(&self, delivery: Delivery, job: Refused) -> Vec<Refused> {
-        let Delivery { refusal, mut recalled, .. } = delivery;
+    pub(super) fn recorded(&self, delivery: DeliveryResult, job: Requeue) -> Vec<Requeue> {
+        let DeliveryResult { refusal, mut recalled, .. } = delivery;
         if let Some(fingerprint) = refusal {
             let mut refusals = self.refusals();
             refusals.refused.recorded(&fingerprint, job);
-            recalled.append(&mut refusals.refused.recalled());
+            recalled.append(&mut refusals.refused.removed());
         }
         recalled
     }
@@ -255,34 +276,36 @@ fn text(error: &SendError) -> String {
     }
 }
 
-fn ended(error: SendError) -> Ended {
+fn ended(error: SendError) -> AttemptEnd {
     let text = text(&error);
     let outcome = match error.class {
-        Class::Permanent => Outcome::Failed { trouble: Trouble::Refused, error: text },
-        Class::Retry => Outcome::Retry { error: text, after_ms: None },
+        FailureClass::Permanent => AttemptOutcome::Failed { trouble: ProblemKind::Refused, error: text },
+        FailureClass::Retry => AttemptOutcome::Retry { error: text, after_ms: None },
     };
-    Ended { outcome, log: error.log }
+    AttemptEnd { outcome, log: error.log }
 }
 
-fn deferred(error: SendError) -> Ended {
-    Ended { outcome: Outcome::Deferred { error: text(&error) }, log: error.log }
+fn deferred(error: SendError) -> AttemptEnd {
+    AttemptEnd { outcome: AttemptOutcome::Deferred { error: text(&error) }, log: error.log }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actions::email::{Admission, MailerConfig, ReplyCode, Transport};
+    use crate::actions::email::{BreakerDecision, MailerConfig, ReplyCode, Transport};
 
-    fn post() -> Post {
+    fn post() -> MailSender {
         let transport = Transport::parse("smtp://127.0.0.1:1?tls=none").expect("a transport");
         let mailer = Mailer::new(MailerConfig::new(transport)).expect("a mailer");
-        Post::new(mailer, Party::new(None, "kyc@shop.example"), None, None)
+        MailSender::new(mailer, MailAddress::new(None, "kyc@shop.example"), None, None)
     }
 
-    fn permit(post: &Post) -> Permit {
+    fn permit(post: &MailSender) -> TrialPermit {
         match post.breaker.admit() {
-            Admission::OneMail(permit) | Admission::NewMail(permit) | Admission::Connection(permit) => permit,
-            Admission::Mails | Admission::Nothing => post.breaker.permit(),
+            BreakerDecision::OneMail(permit)
+            | BreakerDecision::NewMail(permit)
+            | BreakerDecision::Connection(permit) => permit,
+            BreakerDecision::Mails | BreakerDecision::Nothing => post.breaker.permit(),
         }
     }
 
@@ -294,12 +317,12 @@ mod tests {
         CustomerId::new("C-1").expect("an id")
     }
 
-    fn refusal(scope: Scope) -> SendError {
+    fn refusal(scope: FailureScope) -> SendError {
         let code = Some(ReplyCode { basic: 554, enhanced: Some((5, 7, 1)) });
-        SendError::made_up(Class::Permanent, scope, code, "554 5.7.1 no")
+        SendError::for_test(FailureClass::Permanent, scope, code, "554 5.7.1 no")
     }
 
-    fn judged(post: &Post, error: SendError, nth: u8) -> Delivery {
+    fn judged(post: &MailSender, error: SendError, nth: u8) -> DeliveryResult {
         post.judged(error, &format!("c{nth}@customer.example"), id(nth), permit(post), &Clock::default())
     }
 
@@ -308,18 +331,18 @@ mod tests {
         let post = post();
         let mut last = None;
         for nth in 0..4 {
-            let delivery = judged(&post, refusal(Scope::Message), nth);
-            assert!(matches!(delivery.ended.outcome, Outcome::Failed { .. }), "{nth}");
+            let delivery = judged(&post, refusal(FailureScope::Message), nth);
+            assert!(matches!(delivery.ended.outcome, AttemptOutcome::Failed { .. }), "{nth}");
             assert!(post.breaker.outage().is_none());
             match nth {
                 3 => last = Some(delivery),
                 _ => assert_eq!(post.recorded(delivery, (customer(), id(nth))), []),
             }
         }
-        let fifth = judged(&post, refusal(Scope::Message), 4);
-        assert!(matches!(fifth.ended.outcome, Outcome::Deferred { .. }));
-        assert_eq!(post.breaker.outage().map(|outage| outage.cause), Some(Cause::Everyone));
-        let three: Vec<Refused> = (0..3).map(|nth| (customer(), id(nth))).collect();
+        let fifth = judged(&post, refusal(FailureScope::Message), 4);
+        assert!(matches!(fifth.ended.outcome, AttemptOutcome::Deferred { .. }));
+        assert_eq!(post.breaker.outage().map(|outage| outage.cause), Some(RelayCause::Everyone));
+        let three: Vec<Requeue> = (0..3).map(|nth| (customer(), id(nth))).collect();
         assert_eq!(post.recorded(fifth, (customer(), id(4))), three);
         assert_eq!(post.recorded(last.expect("the fourth"), (customer(), id(3))), [(customer(), id(3))]);
     }
@@ -328,11 +351,11 @@ mod tests {
     async fn recipients_that_do_not_exist_make_no_streak_and_neither_do_refusals_with_a_success_between() {
         let post = post();
         for nth in 0..20 {
-            let delivery = judged(&post, refusal(Scope::Recipient), nth);
-            assert!(matches!(delivery.ended.outcome, Outcome::Failed { .. }));
+            let delivery = judged(&post, refusal(FailureScope::Recipient), nth);
+            assert!(matches!(delivery.ended.outcome, AttemptOutcome::Failed { .. }));
         }
         for nth in 0..20 {
-            judged(&post, refusal(Scope::Message), nth);
+            judged(&post, refusal(FailureScope::Message), nth);
             if nth % 4 == 3 {
                 post.refusals().refused.end();
             }
@@ -344,9 +367,9 @@ mod tests {
     async fn an_unknown_recipient_between_refusals_ends_the_streak() {
         let post = post();
         for nth in 0..20 {
-            let scope = if nth % 2 == 0 { Scope::Message } else { Scope::Recipient };
+            let scope = if nth % 2 == 0 { FailureScope::Message } else { FailureScope::Recipient };
             let delivery = judged(&post, refusal(scope), nth);
-            assert!(matches!(delivery.ended.outcome, Outcome::Failed { .. }), "{nth}");
+            assert!(matches!(delivery.ended.outcome, AttemptOutcome::Failed { .. }), "{nth}");
         }
         assert!(post.breaker.outage().is_none());
     }
@@ -354,13 +377,13 @@ mod tests {
     #[tokio::test]
     async fn recipients_with_the_common_refusal_are_problems_once_the_relay_accepts_another() {
         let post = post();
-        (0..5).for_each(|nth| drop(judged(&post, refusal(Scope::Message), nth)));
-        assert_eq!(post.breaker.outage().map(|outage| outage.cause), Some(Cause::Everyone));
+        (0..5).for_each(|nth| drop(judged(&post, refusal(FailureScope::Message), nth)));
+        assert_eq!(post.breaker.outage().map(|outage| outage.cause), Some(RelayCause::Everyone));
         permit(&post).taken();
-        post.refusals().taken(id(9), true);
+        post.refusals().accepted(id(9), true);
         for nth in 0..5 {
-            let delivery = judged(&post, refusal(Scope::Message), nth);
-            assert!(matches!(delivery.ended.outcome, Outcome::Failed { .. }), "{nth}");
+            let delivery = judged(&post, refusal(FailureScope::Message), nth);
+            assert!(matches!(delivery.ended.outcome, AttemptOutcome::Failed { .. }), "{nth}");
             assert!(delivery.recalled.is_empty());
         }
         assert!(post.breaker.outage().is_none());
@@ -370,14 +393,14 @@ mod tests {
     async fn a_text_after_which_mails_were_accepted_opens_no_circuit_until_none_is_accepted() {
         let post = post();
         for nth in 0..2 {
-            judged(&post, refusal(Scope::Relay(Cause::Client)), nth);
+            judged(&post, refusal(FailureScope::Relay(RelayCause::Client)), nth);
             assert!(post.breaker.outage().is_some());
             permit(&post).taken();
         }
-        let delivery = judged(&post, refusal(Scope::Relay(Cause::Client)), 2);
-        assert!(matches!(delivery.ended.outcome, Outcome::Deferred { .. }));
+        let delivery = judged(&post, refusal(FailureScope::Relay(RelayCause::Client)), 2);
+        assert!(matches!(delivery.ended.outcome, AttemptOutcome::Deferred { .. }));
         assert!(post.breaker.outage().is_none());
-        judged(&post, refusal(Scope::Relay(Cause::Client)), 3);
+        judged(&post, refusal(FailureScope::Relay(RelayCause::Client)), 3);
         assert!(post.breaker.outage().is_some(), "no mail was accepted since the last one");
     }
 
@@ -386,13 +409,13 @@ mod tests {
         let post = post();
         for (taken_before, is_problem) in [(0, false), (0, false), (1, false), (0, false), (3, true)] {
             (0..taken_before).for_each(|_| permit(&post).taken());
-            let delivery = judged(&post, refusal(Scope::Relay(Cause::Client)), 1);
-            assert_eq!(matches!(delivery.ended.outcome, Outcome::Failed { .. }), is_problem);
+            let delivery = judged(&post, refusal(FailureScope::Relay(RelayCause::Client)), 1);
+            assert_eq!(matches!(delivery.ended.outcome, AttemptOutcome::Failed { .. }), is_problem);
         }
         for _ in 0..9 {
             permit(&post).taken();
-            let delivery = judged(&post, refusal(Scope::Relay(Cause::Limit)), 2);
-            assert!(matches!(delivery.ended.outcome, Outcome::Deferred { .. }), "a limit comes and goes");
+            let delivery = judged(&post, refusal(FailureScope::Relay(RelayCause::Limit)), 2);
+            assert!(matches!(delivery.ended.outcome, AttemptOutcome::Deferred { .. }), "a limit comes and goes");
         }
     }
 
@@ -401,9 +424,10 @@ mod tests {
         let post = post();
         for nth in 0..5 {
             assert!(post.breaker.outage().is_none());
-            let delivery = judged(&post, SendError::made_up(Class::Retry, Scope::Message, None, "no answer"), nth);
-            assert!(matches!(delivery.ended.outcome, Outcome::Retry { .. }));
+            let delivery =
+                judged(&post, SendError::for_test(FailureClass::Retry, FailureScope::Message, None, "no answer"), nth);
+            assert!(matches!(delivery.ended.outcome, AttemptOutcome::Retry { .. }));
         }
-        assert_eq!(post.breaker.outage().map(|outage| outage.cause), Some(Cause::Unavailable));
+        assert_eq!(post.breaker.outage().map(|outage| outage.cause), Some(RelayCause::Unavailable));
     }
 }

@@ -3,10 +3,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{Dispatcher, domains::address_of, mails::Post};
+use super::{Dispatcher, domains::address_of, mails::MailSender};
 use crate::{
-    actions::email::Rank,
-    decide::{Attempt, Case},
+    actions::email::TrialRank,
+    decide::{CustomerState, StartedAttempt},
     outbox::{Job, JobId},
     store::Refused,
 };
@@ -27,18 +27,18 @@ pub(super) enum Trial {
 
 impl Dispatcher {
     /// Starts an attempt at the mail with the best rank.
-    pub(super) async fn claim_trial(&self, post: &Post, trial: Trial) -> Result<Vec<Attempt>, Refused> {
+    pub(super) async fn claim_trial(&self, post: &MailSender, trial: Trial) -> Result<Vec<StartedAttempt>, Refused> {
         let now = self.clock.now();
         let later = now.plus_ms(PASSED_OVER_MS);
-        let passed_over: Mutex<Vec<(Rank, JobId)>> = Mutex::default();
-        let suits_best = |case: &Case, job: &Job| {
+        let passed_over: Mutex<Vec<(TrialRank, JobId)>> = Mutex::default();
+        let suits_best = |case: &CustomerState, job: &Job| {
             let rank = post.breaker.rank(job.id(), address_of(case, job));
             let mut passed_over = passed_over.lock().unwrap_or_else(PoisonError::into_inner);
             let is_enough = passed_over.len() >= MAX_PASSED_OVER;
             match rank {
-                Rank::NewDomain => None,
-                Rank::NewRecipient if is_enough => None,
-                Rank::NewRecipient | Rank::Tried(_) => {
+                TrialRank::NewDomain => None,
+                TrialRank::NewRecipient if is_enough => None,
+                TrialRank::NewRecipient | TrialRank::Tried(_) => {
                     passed_over.push((rank, job.id()));
                     Some(later)
                 }
@@ -51,7 +51,7 @@ impl Dispatcher {
         let passed_over = passed_over.into_inner().unwrap_or_else(PoisonError::into_inner);
         // Among equal ranks the first, which has waited longest.
         match (passed_over.into_iter().min_by_key(|(rank, _)| *rank), trial) {
-            (None, _) | (Some((Rank::Tried(_), _)), Trial::New) => Ok(claimed),
+            (None, _) | (Some((TrialRank::Tried(_), _)), Trial::New) => Ok(claimed),
             (Some((_, best)), _) => {
                 self.store.bring_forward(best, later, now);
                 self.claim_where(1, &|_, job| (job.id() != best).then_some(later)).await

@@ -2,39 +2,39 @@
 
 use std::collections::BTreeMap;
 
-use super::{Diagram, Edge, Graph, Kind, Label, Place};
+use super::{Diagram, Edge, Kind, Label, Place, RuleGraph};
 use crate::{
     kyc::{Processing, Status},
-    rules::{Action, Left, ProcessingSide, Right, Rule, Trigger},
+    rules::{Action, LeftSide, ProcessingSide, RightSide, Rule, Trigger},
 };
 
 /// One side of an arrow.
-enum Side {
+enum ArrowSide {
     Any,
     New,
     Named(String),
 }
 
-impl From<&Left> for Side {
-    fn from(left: &Left) -> Self {
+impl From<&LeftSide> for ArrowSide {
+    fn from(left: &LeftSide) -> Self {
         match left {
-            Left::Any => Self::Any,
-            Left::New => Self::New,
-            Left::Status(status) => Self::Named(status.name().to_owned()),
+            LeftSide::Any => Self::Any,
+            LeftSide::New => Self::New,
+            LeftSide::Status(status) => Self::Named(status.name().to_owned()),
         }
     }
 }
 
-impl From<&Right> for Side {
-    fn from(right: &Right) -> Self {
+impl From<&RightSide> for ArrowSide {
+    fn from(right: &RightSide) -> Self {
         match right {
-            Right::Any => Self::Any,
-            Right::Status(status) => Self::Named(status.name().to_owned()),
+            RightSide::Any => Self::Any,
+            RightSide::Status(status) => Self::Named(status.name().to_owned()),
         }
     }
 }
 
-impl From<&ProcessingSide> for Side {
+impl From<&ProcessingSide> for ArrowSide {
     fn from(side: &ProcessingSide) -> Self {
         match side {
             ProcessingSide::Any => Self::Any,
@@ -44,16 +44,16 @@ impl From<&ProcessingSide> for Side {
 }
 
 /// One edge of a trigger.
-struct Way {
-    from: Side,
-    to: Side,
+struct TriggerArrow {
+    from: ArrowSide,
+    to: ArrowSide,
     kind: Kind,
 }
 
-impl Graph {
+impl RuleGraph {
     /// Builds the graph of the rules over the documented statuses and the declared ones.
     pub fn of(rules: &[Rule], statuses: &[String], processing: &[String]) -> Self {
-        let ways = |about_processing: bool| -> Vec<(usize, Way)> {
+        let ways = |about_processing: bool| -> Vec<(usize, TriggerArrow)> {
             let chosen = rules.iter().enumerate().filter(|(_, rule)| rule.is_about_processing() == about_processing);
             chosen.flat_map(|(nth, rule)| rule.triggers.iter().flat_map(ways).map(move |way| (nth, way))).collect()
         };
@@ -85,7 +85,7 @@ fn does(action: &Action) -> String {
     }
 }
 
-fn ways(trigger: &Trigger) -> Vec<Way> {
+fn ways(trigger: &Trigger) -> Vec<TriggerArrow> {
     match trigger {
         Trigger::Move { from, to } => pairs(from, to),
         Trigger::ProcessingMove { from, to } => pairs(from, to),
@@ -100,25 +100,25 @@ fn lasted(after: &[crate::source::Duration]) -> Kind {
 }
 
 /// Returns an edge for each pair of sides, except pairs of equal names.
-fn pairs<'t, A, B>(from: &'t [A], to: &'t [B]) -> Vec<Way>
+fn pairs<'t, A, B>(from: &'t [A], to: &'t [B]) -> Vec<TriggerArrow>
 where
-    Side: From<&'t A> + From<&'t B>,
+    ArrowSide: From<&'t A> + From<&'t B>,
 {
-    let each = |from: &'t A| to.iter().map(move |to| (Side::from(from), Side::from(to)));
+    let each = |from: &'t A| to.iter().map(move |to| (ArrowSide::from(from), ArrowSide::from(to)));
     let moves = from.iter().flat_map(each).filter(|sides| match sides {
-        (Side::Named(from), Side::Named(to)) => from != to,
+        (ArrowSide::Named(from), ArrowSide::Named(to)) => from != to,
         _ => true,
     });
-    moves.map(|(from, to)| Way { from, to, kind: Kind::Move }).collect()
+    moves.map(|(from, to)| TriggerArrow { from, to, kind: Kind::Move }).collect()
 }
 
-fn stays<'t>(names: impl Iterator<Item = &'t str>, kind: &Kind) -> Vec<Way> {
-    let side = |name: &str| Side::Named(name.to_owned());
-    names.map(|name| Way { from: side(name), to: side(name), kind: kind.clone() }).collect()
+fn stays<'t>(names: impl Iterator<Item = &'t str>, kind: &Kind) -> Vec<TriggerArrow> {
+    let side = |name: &str| ArrowSide::Named(name.to_owned());
+    names.map(|name| TriggerArrow { from: side(name), to: side(name), kind: kind.clone() }).collect()
 }
 
 /// Builds one diagram. `all`: include names that no rule mentions.
-fn diagram(ways: Vec<(usize, Way)>, documented: &[&str], declared: &[String], all: bool) -> Diagram {
+fn diagram(ways: Vec<(usize, TriggerArrow)>, documented: &[&str], declared: &[String], all: bool) -> Diagram {
     let named = |name: &str| ways.iter().any(|(_, way)| [&way.from, &way.to].iter().any(|side| is_named(side, name)));
     let known = documented.iter().copied().chain(declared.iter().map(String::as_str));
     let mut nodes: Vec<String> = Vec::new();
@@ -140,15 +140,15 @@ fn diagram(ways: Vec<(usize, Way)>, documented: &[&str], declared: &[String], al
     Diagram { nodes, edges: edges.into_iter().map(edge).collect() }
 }
 
-fn is_named(side: &Side, name: &str) -> bool {
-    matches!(side, Side::Named(named) if named == name)
+fn is_named(side: &ArrowSide, name: &str) -> bool {
+    matches!(side, ArrowSide::Named(named) if named == name)
 }
 
-fn place(side: Side, nodes: &mut Vec<String>) -> Place {
+fn place(side: ArrowSide, nodes: &mut Vec<String>) -> Place {
     match side {
-        Side::Any => Place::Any,
-        Side::New => Place::New,
-        Side::Named(name) => Place::Node(nodes.iter().position(|node| *node == name).unwrap_or_else(|| {
+        ArrowSide::Any => Place::Any,
+        ArrowSide::New => Place::New,
+        ArrowSide::Named(name) => Place::Node(nodes.iter().position(|node| *node == name).unwrap_or_else(|| {
             nodes.push(name);
             nodes.len() - 1
         })),

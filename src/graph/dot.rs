@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{Diagram, Edge, Graph, Kind, Place, text};
+use super::{Diagram, Edge, Kind, Place, RuleGraph, text};
 
 /// Returns a `digraph`. `any` has two nodes: one as a source, one as a target.
-pub fn dot(graph: &Graph) -> String {
+pub fn dot(graph: &RuleGraph) -> String {
     let mut out = String::from(
         "digraph rules {\n  rankdir=LR;\n  nodesep=0.4;\n  ranksep=1.2;\n  \
          node [shape=box, style=rounded, fontname=\"Helvetica\", fontsize=12];\n  \
@@ -21,7 +21,7 @@ pub fn dot(graph: &Graph) -> String {
     out
 }
 
-fn diagram(graph: &Graph, diagram: &Diagram, prefix: &str, indent: &str, out: &mut String) {
+fn diagram(graph: &RuleGraph, diagram: &Diagram, prefix: &str, indent: &str, out: &mut String) {
     for (place, name, style) in [
         (Source(Place::Any), "any", "style=\"rounded,dashed\""),
         (Source(Place::New), "new", "shape=circle"),
@@ -48,7 +48,7 @@ fn line(out: &mut String, indent: &str, line: std::fmt::Arguments<'_>) {
 }
 
 /// Returns the lines of an edge. Each line ends with `\l`, which aligns it to the left.
-fn label(graph: &Graph, edge: &Edge) -> String {
+fn label(graph: &RuleGraph, edge: &Edge) -> String {
     let mut label = match &edge.kind {
         Kind::Move => String::new(),
         Kind::Same => "details changed\\l".to_owned(),

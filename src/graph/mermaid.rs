@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{Diagram, Edge, Graph, Kind, Label, Place, text};
+use super::{Diagram, Edge, Kind, Label, Place, RuleGraph, text};
 
 /// Returns a `stateDiagram-v2`. Names are quoted and states have generated ids, so that no name is Mermaid syntax.
-pub fn mermaid(graph: &Graph) -> String {
+pub fn mermaid(graph: &RuleGraph) -> String {
     let mut out = String::from("stateDiagram-v2\n  direction LR\n");
     diagram(graph, &graph.statuses, "s", "  ", &mut out);
     if !graph.processing.edges.is_empty() {
@@ -30,7 +30,7 @@ fn anywhere(diagram: &Diagram) -> impl Iterator<Item = (&'static str, &'static s
     all.into_iter().filter(|(.., there)| *there).map(|(id, name, _)| (id, name))
 }
 
-fn diagram(graph: &Graph, diagram: &Diagram, prefix: &str, indent: &str, out: &mut String) {
+fn diagram(graph: &RuleGraph, diagram: &Diagram, prefix: &str, indent: &str, out: &mut String) {
     // Writing to a `String` never fails.
     for (id, name) in anywhere(diagram) {
         let _ = writeln!(out, "{indent}state \"{name}\" as {prefix}_{id}");
@@ -53,7 +53,7 @@ fn id(place: Place, any: &str, prefix: &str) -> String {
     }
 }
 
-fn label(graph: &Graph, edge: &Edge) -> String {
+fn label(graph: &RuleGraph, edge: &Edge) -> String {
     let head = match &edge.kind {
         Kind::Move => None,
         Kind::Same => Some("details changed".to_owned()),

@@ -16,7 +16,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use crate::rules::Mode;
+use crate::rules::RuleMode;
 
 pub use dot::dot;
 pub use mermaid::mermaid;
@@ -24,7 +24,7 @@ pub use svg::svg;
 
 /// The graph that all formats draw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Graph {
+pub struct RuleGraph {
     /// One label for each rule, in file order.
     labels: Vec<Label>,
     /// Every documented and declared status.
@@ -75,7 +75,7 @@ struct Label {
     id: String,
     about: Option<String>,
     group: Option<String>,
-    mode: Mode,
+    mode: RuleMode,
     /// For example `visit >= 3`; empty if the rule has no condition.
     condition: String,
     /// One text for each action: `email reminder`, `tag vip`, …
@@ -84,10 +84,10 @@ struct Label {
     place: String,
 }
 
-impl Graph {
+impl RuleGraph {
     /// Whether none of these rules is live.
     fn is_idle(&self, rules: &[usize]) -> bool {
-        self.labelled(rules).all(|label| label.mode != Mode::Live)
+        self.labelled(rules).all(|label| label.mode != RuleMode::Live)
     }
 
     fn labelled<'g>(&'g self, rules: &'g [usize]) -> impl Iterator<Item = &'g Label> {
@@ -100,7 +100,7 @@ impl Label {
     /// personal-help`.
     fn lines(&self) -> [String; 2] {
         let mut first = self.id.clone();
-        if self.mode != Mode::Live {
+        if self.mode != RuleMode::Live {
             first = format!("{first} ({})", self.mode);
         }
         if !self.condition.is_empty() {

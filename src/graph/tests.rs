@@ -6,32 +6,32 @@ use std::{fs, path::Path};
 
 use super::*;
 use crate::{
-    rules::{Context, RuleSet},
+    rules::{Environment, RuleSet},
     source::Files,
 };
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/graph");
 
-pub(super) fn graph(rules: &str) -> Graph {
+pub(super) fn graph(rules: &str) -> RuleGraph {
     let files: Files = [("kyc.yaml", rules), ("templates/mail.en.md", "Subject: x\n\nx\n")]
         .into_iter()
         .map(|(path, text)| (path.to_owned(), text.to_owned()))
         .collect();
     let names = |name: &str| vec![name.to_owned()];
-    let context = Context {
+    let context = Environment {
         statuses: names("SUSPENDED"),
         webhooks: names("shop"),
         chats: names("kyc-ops"),
         locale: "en".to_owned(),
         email: true,
-        ..Context::default()
+        ..Environment::default()
     };
     let compiled = RuleSet::compile(&files, &context);
     let set = compiled.set.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics));
-    Graph::of(set.rules(), &context.statuses, &[])
+    RuleGraph::of(set.rules(), &context.statuses, &[])
 }
 
-fn everything() -> Graph {
+fn everything() -> RuleGraph {
     graph(&fs::read_to_string(Path::new(CASES).join("rules.yaml")).expect("readable"))
 }
 
@@ -48,7 +48,7 @@ fn every_format_equals_its_approved_file() {
 }
 
 /// Returns `from>to` and the rule ids of each edge.
-fn edges(graph: &Graph, diagram: &Diagram) -> Vec<String> {
+fn edges(graph: &RuleGraph, diagram: &Diagram) -> Vec<String> {
     let name = |place: Place| match place {
         Place::Any => "any",
         Place::New => "new",

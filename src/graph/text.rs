@@ -9,7 +9,7 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
 }
 
 /// Replaces a line break or tab with a space, and an invisible or direction-changing character with U+FFFD.
-fn seen(c: char) -> char {
+fn visible(c: char) -> char {
     match c {
         '\n' | '\r' | '\t' => ' ',
         '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}' => {
@@ -23,7 +23,7 @@ fn seen(c: char) -> char {
 /// Escapes a text for XML content and attributes.
 pub(super) fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars().map(seen) {
+    for c in text.chars().map(visible) {
         match c {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
@@ -39,7 +39,7 @@ pub(super) fn xml(text: &str) -> String {
 /// Escapes a text for a quoted string of Graphviz, which interprets backslashes and HTML entities.
 pub(super) fn dot(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars().map(seen) {
+    for c in text.chars().map(visible) {
         match c {
             '&' => escaped.push_str("&amp;"),
             '"' | '\\' => escaped.extend(['\\', c]),
@@ -53,7 +53,7 @@ pub(super) fn dot(text: &str) -> String {
 pub(super) fn mermaid(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut before = ' ';
-    let mut rest = text.chars().map(seen).peekable();
+    let mut rest = text.chars().map(visible).peekable();
     while let Some(c) = rest.next() {
         // `_` inside a word is not emphasis.
         let within = c == '_' && before.is_alphanumeric() && rest.peek().is_some_and(|next| next.is_alphanumeric());

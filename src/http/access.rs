@@ -16,31 +16,31 @@ pub struct Peer {
 
 /// The addresses that are served.
 #[derive(Clone, Debug, Default)]
-pub struct Access {
+pub struct AddressFilter {
     /// Empty: all addresses are allowed.
     pub allow_from: Vec<IpNet>,
     /// Proxies whose `X-Forwarded-For` is used.
     pub trusted_proxies: Vec<IpNet>,
 }
 
-fn holds(nets: &[IpNet], address: IpAddr) -> bool {
+fn contains(nets: &[IpNet], address: IpAddr) -> bool {
     nets.iter().any(|net| net.contains(&address))
 }
 
-impl Access {
+impl AddressFilter {
     /// Returns the client address of a request: the rightmost address in `X-Forwarded-For` that is not a trusted proxy.
     /// The entries to the left of it were written by that client and are ignored. An entry that is not an address ends
     /// the search.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        if self.trusted_proxies.is_empty() || !holds(&self.trusted_proxies, client) {
+        if self.trusted_proxies.is_empty() || !contains(&self.trusted_proxies, client) {
             return client;
         }
         let forwarded = headers.get_all("x-forwarded-for").iter().rev();
         for entry in forwarded.flat_map(|value| value.to_str().unwrap_or("?").rsplit(',')) {
             let Some(address) = address(entry.trim()) else { break };
             client = address.to_canonical();
-            if !holds(&self.trusted_proxies, client) {
+            if !contains(&self.trusted_proxies, client) {
                 break;
             }
         }
@@ -48,13 +48,13 @@ impl Access {
     }
 
     pub(super) fn allows(&self, client: IpAddr) -> bool {
-        self.allow_from.is_empty() || holds(&self.allow_from, client)
+        self.allow_from.is_empty() || contains(&self.allow_from, client)
     }
 
     /// Whether many clients may share this address, so that the cap for each peer does not apply.
     pub(super) fn is_many(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
-        peer.is_loopback() || holds(&self.trusted_proxies, peer)
+        peer.is_loopback() || contains(&self.trusted_proxies, peer)
     }
 }
 
@@ -80,9 +80,9 @@ pub(super) fn counted_by(peer: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn access() -> Access {
+    fn access() -> AddressFilter {
         let nets = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("net")).collect();
-        Access { allow_from: nets(&["203.0.113.0/24", "2001:db8::/32"]), trusted_proxies: nets(&["10.0.0.0/8"]) }
+        AddressFilter { allow_from: nets(&["203.0.113.0/24", "2001:db8::/32"]), trusted_proxies: nets(&["10.0.0.0/8"]) }
     }
 
     fn client(peer: &str, forwarded: &[&str]) -> String {

@@ -15,13 +15,13 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 
-use super::scan::Seen;
+use super::scan::SeenRequest;
 
 /// The clock of one listener; each sweep updates it.
 #[derive(Debug, Default)]
-pub(super) struct Ticks(AtomicU64);
+pub(super) struct SweepClock(AtomicU64);
 
-impl Ticks {
+impl SweepClock {
     pub(super) fn now_ms(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -33,7 +33,7 @@ impl Ticks {
 
 /// The phases of a connection. In all of them except [`Phase::Work`], the connection waits for the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum ConnectionPhase {
     /// Accepted; no HTTP data has been read yet. Includes the TLS handshake.
     Fresh,
     /// A part of a request's head has been read. For the first request, the time counts from the accept.
@@ -49,8 +49,15 @@ pub(super) enum Phase {
     Gone,
 }
 
-const PHASES: [Phase; 7] =
-    [Phase::Fresh, Phase::Head, Phase::Body, Phase::Work, Phase::Idle, Phase::Linger, Phase::Gone];
+const PHASES: [ConnectionPhase; 7] = [
+    ConnectionPhase::Fresh,
+    ConnectionPhase::Head,
+    ConnectionPhase::Body,
+    ConnectionPhase::Work,
+    ConnectionPhase::Idle,
+    ConnectionPhase::Linger,
+    ConnectionPhase::Gone,
+];
 
 /// The request's body has exceeded its timeout.
 const BODY_LATE: u8 = 1;
@@ -64,7 +71,7 @@ const CLOSE: u8 = 8;
 const UNREAD: u8 = 16;
 
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(super) struct ConnectionActivity {
     /// `since << 3 | phase`, so that both change atomically.
     state: AtomicU64,
     flags: AtomicU8,
@@ -77,13 +84,13 @@ pub(super) struct Activity {
     announced: AtomicU64,
     has_length: AtomicBool,
     task: AtomicWaker,
-    ticks: Arc<Ticks>,
+    ticks: Arc<SweepClock>,
     /// The address by which the cap for each peer is counted.
     pub(super) peer: IpAddr,
 }
 
-impl Activity {
-    pub(super) fn new(ticks: Arc<Ticks>, peer: IpAddr) -> Self {
+impl ConnectionActivity {
+    pub(super) fn new(ticks: Arc<SweepClock>, peer: IpAddr) -> Self {
         Self {
             state: AtomicU64::new(ticks.now_ms() << 3),
             flags: AtomicU8::new(0),
@@ -97,60 +104,60 @@ impl Activity {
         }
     }
 
-    pub(super) fn now(&self) -> (Phase, u64) {
+    pub(super) fn now(&self) -> (ConnectionPhase, u64) {
         let state = self.state.load(Relaxed);
         (PHASES[(state & 7) as usize % PHASES.len()], state >> 3)
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> ConnectionPhase {
         self.now().0
     }
 
-    pub(super) fn enter(&self, phase: Phase) {
-        self.put(phase, self.ticks.now_ms());
+    pub(super) fn enter(&self, phase: ConnectionPhase) {
+        self.store_phase(phase, self.ticks.now_ms());
     }
 
-    fn put(&self, phase: Phase, since: u64) {
+    fn store_phase(&self, phase: ConnectionPhase, since: u64) {
         self.state.store(since << 3 | phase as u64, Relaxed);
     }
 
     /// Records that the peer sent data. Returns whether the data starts a request after an idle period.
-    pub(super) fn heard(&self) -> bool {
+    pub(super) fn bytes_read(&self) -> bool {
         match self.now() {
-            (Phase::Fresh, since) => self.put(Phase::Head, since),
-            (Phase::Idle, _) => self.enter(Phase::Head),
+            (ConnectionPhase::Fresh, since) => self.store_phase(ConnectionPhase::Head, since),
+            (ConnectionPhase::Idle, _) => self.enter(ConnectionPhase::Head),
             _ => return false,
         }
         self.begun.store(0, Relaxed);
-        self.saw(Seen::default());
+        self.bytes_written(SeenRequest::default());
         true
     }
 
     /// Stores the facts from the raw bytes of the first request after an idle period.
-    pub(super) fn saw(&self, seen: Seen) {
+    pub(super) fn bytes_written(&self, seen: SeenRequest) {
         self.announced.store(seen.announced, Relaxed);
         self.has_length.store(seen.has_length, Relaxed);
     }
 
     /// Returns these facts if they are about the current request.
-    pub(super) fn seen(&self) -> Option<Seen> {
+    pub(super) fn seen(&self) -> Option<SeenRequest> {
         (self.begun.load(Relaxed) == 1)
-            .then(|| Seen { announced: self.announced.load(Relaxed), has_length: self.has_length.load(Relaxed) })
+            .then(|| SeenRequest { announced: self.announced.load(Relaxed), has_length: self.has_length.load(Relaxed) })
     }
 
     /// The head of a request is complete. `whole`: the request has no body.
     pub(super) fn begin(&self, whole: bool) {
-        if self.has(BODY_LATE) {
+        if self.is_signalled(BODY_LATE) {
             self.flags.fetch_and(!BODY_LATE, Relaxed);
         }
         self.begun.store(self.begun.load(Relaxed).saturating_add(1), Relaxed);
-        self.enter(if whole { Phase::Work } else { Phase::Body });
+        self.enter(if whole { ConnectionPhase::Work } else { ConnectionPhase::Body });
     }
 
     /// No more of the request's body is expected. Has no effect if the handler drops the body after its response.
     pub(super) fn complete(&self) {
-        if self.phase() == Phase::Body {
-            self.enter(Phase::Work);
+        if self.phase() == ConnectionPhase::Body {
+            self.enter(ConnectionPhase::Work);
         }
     }
 
@@ -170,30 +177,30 @@ impl Activity {
         Some(self.stalled.load(Relaxed)).filter(|since| *since != 0)
     }
 
-    fn has(&self, flag: u8) -> bool {
+    fn is_signalled(&self, flag: u8) -> bool {
         self.flags.load(Relaxed) & flag != 0
     }
 
-    fn tell(&self, flags: u8) {
+    fn signal(&self, flags: u8) {
         self.flags.fetch_or(flags, Relaxed);
         // The waker's own ordering publishes the flag to the task that it wakes.
         self.task.wake();
     }
 
-    pub(super) fn tell_body_late(&self) {
-        self.tell(BODY_LATE);
+    pub(super) fn signal_body_late(&self) {
+        self.signal(BODY_LATE);
     }
 
-    pub(super) fn tell_drain(&self) {
-        self.tell(DRAIN);
+    pub(super) fn signal_drain(&self) {
+        self.signal(DRAIN);
     }
 
-    pub(super) fn tell_late(&self) {
-        self.tell(LATE | CLOSE);
+    pub(super) fn signal_late(&self) {
+        self.signal(LATE | CLOSE);
     }
 
-    pub(super) fn tell_close(&self) {
-        self.tell(CLOSE);
+    pub(super) fn signal_close(&self) {
+        self.signal(CLOSE);
     }
 
     pub(super) fn leave_unread(&self) {
@@ -201,27 +208,27 @@ impl Activity {
     }
 
     pub(super) fn is_body_late(&self) -> bool {
-        self.has(BODY_LATE)
+        self.is_signalled(BODY_LATE)
     }
 
     pub(super) fn is_draining(&self) -> bool {
-        self.has(DRAIN)
+        self.is_signalled(DRAIN)
     }
 
     pub(super) fn is_late(&self) -> bool {
-        self.has(LATE)
+        self.is_signalled(LATE)
     }
 
     pub(super) fn is_closing(&self) -> bool {
-        self.has(CLOSE)
+        self.is_signalled(CLOSE)
     }
 
     pub(super) fn has_unread(&self) -> bool {
-        self.has(UNREAD)
+        self.is_signalled(UNREAD)
     }
 
     /// Registers the calling task as the one that `tell_…` wakes.
-    pub(super) fn listen(&self, cx: &Context<'_>) {
+    pub(super) fn signalled(&self, cx: &Context<'_>) {
         self.task.register(cx.waker());
     }
 
@@ -229,7 +236,7 @@ impl Activity {
     pub(super) async fn unless_closed<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = std::pin::pin!(future);
         std::future::poll_fn(|cx| {
-            self.listen(cx);
+            self.signalled(cx);
             match future.as_mut().poll(cx) {
                 Poll::Ready(output) => Poll::Ready(Some(output)),
                 Poll::Pending if self.is_closing() || self.is_draining() => Poll::Ready(None),
@@ -241,10 +248,10 @@ impl Activity {
 }
 
 /// Marks the connection as gone when it is dropped, however its task ends.
-pub(super) struct Presence(pub(super) Arc<Activity>);
+pub(super) struct ConnectionGuard(pub(super) Arc<ConnectionActivity>);
 
-impl Drop for Presence {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.0.enter(Phase::Gone);
+        self.0.enter(ConnectionPhase::Gone);
     }
 }

@@ -10,7 +10,7 @@ macro_rules! answered {
         let admin = Arc::clone($admin);
         move |$($part: $kind),*| {
             let $this = Arc::clone(&admin);
-            async move { let answer: Answered = $answer.await; answer.unwrap_or_else(|problem| problem.response()) }
+            async move { let answer: AdminResult = $answer.await; answer.unwrap_or_else(|problem| problem.response()) }
         }
     }};
 }
@@ -38,23 +38,23 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use warp::{Filter, Rejection, reply::Response};
 
-use self::shape::{CustomerShape, RowShape, StatusShape};
+use self::shape::{CustomerResponse, CustomerRow, StatusResponse};
 use super::{
     body::capped_body,
     query::query,
-    reply::{Kind, Problem, answer, json},
-    token::{Hosts, Token},
+    reply::{ErrorKind, ProblemDetails, answer, json},
+    token::{AdminToken, AllowedHosts},
 };
 use crate::{
     actions::email::CircuitBreaker,
     clock::{Clock, Timestamp},
     contacts,
     decide::{Command, Policy, Receipt},
-    house::House,
+    house::Services,
     kyc::{CustomerId, is_tag},
     outbox::Channel,
-    rulebook::{Reload, Rulebook},
-    store::{Figures, JobFilter, Place, Refused, Store, StoreError},
+    rulebook::{ReloadResult, Rulebook},
+    store::{JobFilter, JobPosition, Refused, Store, StoreError, StoreFigures},
     telemetry::{ListenerRefusals, Metrics, Refusal},
 };
 
@@ -73,12 +73,12 @@ const MAX_PAGE: usize = 1_000;
 const PAGE: usize = 100;
 
 /// The state of the admin side.
-pub struct Admin {
-    pub house: Arc<House>,
+pub struct AdminContext {
+    pub house: Arc<Services>,
     pub metrics: Arc<Metrics>,
     pub refused: ListenerRefusals,
-    pub token: Token,
-    pub hosts: Hosts,
+    pub token: AdminToken,
+    pub hosts: AllowedHosts,
     pub clock: Clock,
     pub started_at: Timestamp,
     /// The customer attributes that the configuration declares.
@@ -97,12 +97,12 @@ pub struct Admin {
     pub config_changed: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
-type Answered = Result<Response, Problem>;
+type AdminResult = Result<Response, ProblemDetails>;
 
 /// A segment of a path, percent-decoded.
-struct Part(String);
+struct PathPart(String);
 
-impl FromStr for Part {
+impl FromStr for PathPart {
     type Err = std::str::Utf8Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -146,11 +146,11 @@ struct ImportBody {
 struct Named {
     id: CustomerId,
     #[serde(flatten)]
-    contact: contacts::Raw,
+    contact: contacts::RawContact,
 }
 
 /// The routes of the admin side.
-pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
+pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
     let open = health(admin);
     let metrics = {
         let admin = Arc::clone(admin);
@@ -176,14 +176,14 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
             .unify(),
     );
     let guarded = guard(admin).and(metrics.or(api).unify());
-    called_by_name(admin)
+    require_host(admin)
         .and(open.or(guarded).unify())
         .recover(|rejection| std::future::ready(Ok::<_, Infallible>(answer(&rejection, METHODS))))
         .unify()
 }
 
 /// Rejects a request that does not name an allowed host.
-fn called_by_name(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
+fn require_host(admin: &Arc<AdminContext>) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
     let admin = Arc::clone(admin);
     warp::header::headers_cloned()
         .and_then(move |headers: HeaderMap| {
@@ -192,12 +192,12 @@ fn called_by_name(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejec
             if !allowed {
                 admin.refused.admin.note(Refusal::wrong_host, "Host", "is not in `admin.hosts`");
             }
-            std::future::ready(if allowed { Ok(()) } else { Err(Problem::new(Kind::Misdirected).reject()) })
+            std::future::ready(if allowed { Ok(()) } else { Err(ProblemDetails::new(ErrorKind::Misdirected).reject()) })
         })
         .untuple_one()
 }
 
-fn guard(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
+fn guard(admin: &Arc<AdminContext>) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
     let admin = Arc::clone(admin);
     warp::header::headers_cloned()
         .and_then(move |headers: HeaderMap| {
@@ -205,12 +205,16 @@ fn guard(admin: &Arc<Admin>) -> impl Filter<Extract = (), Error = Rejection> + C
             if !allowed {
                 admin.refused.admin.note(Refusal::wrong_token, "Authorization", "is wrong or missing");
             }
-            std::future::ready(if allowed { Ok(()) } else { Err(Problem::new(Kind::Unauthorized).bearer().reject()) })
+            std::future::ready(if allowed {
+                Ok(())
+            } else {
+                Err(ProblemDetails::new(ErrorKind::Unauthorized).bearer().reject())
+            })
         })
         .untuple_one()
 }
 
-fn health(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+fn health(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let ready = Arc::clone(admin);
     let asked = || warp::get().or(warp::head()).unify();
     let healthz =
@@ -220,57 +224,60 @@ fn health(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Reje
         let deep = query.split('&').any(|part| part == "deep" || part.starts_with("deep="));
         match if deep { ready.house.not_ready_deep() } else { ready.house.not_ready() } {
             None => json(StatusCode::OK, &serde_json::json!({"status": "ready"})),
-            Some(why) => Problem::new(Kind::Unavailable).detail(why).response(),
+            Some(why) => ProblemDetails::new(ErrorKind::Unavailable).detail(why).response(),
         }
     });
     healthz.or(readyz).unify()
 }
 
-fn reads(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+fn reads(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let status = warp::path!("status").and(warp::get()).then(answered!(admin, |this| this.status()));
     let customers = warp::path!("customers")
         .and(warp::get())
         .and(query())
         .then(answered!(admin, |this, query: PageQuery| this.customers(query)));
-    let customer = warp::path!("customers" / Part)
+    let customer = warp::path!("customers" / PathPart)
         .and(warp::get())
         .and(query())
-        .then(answered!(admin, |this, id: Part, query: PageQuery| this.customer(id, query)));
+        .then(answered!(admin, |this, id: PathPart, query: PageQuery| this.customer(id, query)));
     status.or(customers).unify().or(customer).unify()
 }
 
-fn acts(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
-    let contact = warp::path!("customers" / Part / "contact")
+fn acts(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+    let contact = warp::path!("customers" / PathPart / "contact")
         .and(warp::put())
         .and(capped_body(MAX_BODY_BYTES))
-        .then(answered!(admin, |this, id: Part, body: Bytes| this.contact(id, body)));
+        .then(answered!(admin, |this, id: PathPart, body: Bytes| this.contact(id, body)));
     let import = warp::path!("customers" / "import")
         .and(warp::post())
         .and(capped_body(MAX_IMPORT_BYTES))
         .then(answered!(admin, |this, body: Bytes| this.import(body)));
-    let tag = warp::path!("customers" / Part / "tags" / Part)
+    let tag = warp::path!("customers" / PathPart / "tags" / PathPart)
         .and(warp::post())
-        .then(answered!(admin, |this, id: Part, name: Part| this.tag(id, name, true)));
-    let untag = warp::path!("customers" / Part / "tags" / Part)
+        .then(answered!(admin, |this, id: PathPart, name: PathPart| this.tag(id, name, true)));
+    let untag = warp::path!("customers" / PathPart / "tags" / PathPart)
         .and(warp::delete())
-        .then(answered!(admin, |this, id: Part, name: Part| this.tag(id, name, false)));
+        .then(answered!(admin, |this, id: PathPart, name: PathPart| this.tag(id, name, false)));
     let reload = warp::path!("reload").and(warp::post()).then(answered!(admin, |this| this.reload()));
     contact.or(import).unify().or(tag).unify().or(untag).unify().or(reload).unify()
 }
 
-impl Admin {
-    fn store(&self) -> Result<&Store, Problem> {
-        let not_ready = || Problem::new(Kind::Unavailable).detail(self.house.not_ready().unwrap_or_default());
+impl AdminContext {
+    fn store(&self) -> Result<&Store, ProblemDetails> {
+        let not_ready =
+            || ProblemDetails::new(ErrorKind::Unavailable).detail(self.house.not_ready().unwrap_or_default());
         self.house.store().ok_or_else(not_ready)
     }
 
-    fn rulebook(&self) -> Result<&Arc<Rulebook>, Problem> {
-        self.house.rulebook().ok_or_else(|| Problem::new(Kind::Unavailable))
+    fn rulebook(&self) -> Result<&Arc<Rulebook>, ProblemDetails> {
+        self.house.rulebook().ok_or_else(|| ProblemDetails::new(ErrorKind::Unavailable))
     }
 
     fn metrics_text(&self) -> Response {
-        let figures =
-            self.house.store().map(|store| Figures { unanswered: self.count_unanswered(store), ..store.figures() });
+        let figures = self
+            .house
+            .store()
+            .map(|store| StoreFigures { unanswered: self.count_unanswered(store), ..store.figures() });
         self.metrics.key_refused(self.house.wrong_key().is_some());
         self.metrics.timers_unanswered(self.count_late_timers());
         for (channel, breaker) in &self.relays {
@@ -283,15 +290,15 @@ impl Admin {
         response
     }
 
-    async fn status(&self) -> Answered {
+    async fn status(&self) -> AdminResult {
         let store = self.store()?;
-        let shape = StatusShape::new(self, store, &self.rulebook()?.loaded(), &self.most_waiting().await?);
+        let shape = StatusResponse::new(self, store, &self.rulebook()?.loaded(), &self.most_waiting().await?);
         Ok(json(StatusCode::OK, &shape))
     }
 
-    async fn customers(&self, query: PageQuery) -> Answered {
+    async fn customers(&self, query: PageQuery) -> AdminResult {
         if let Some(id) = query.id {
-            return self.customer(Part(id), PageQuery { id: None, ..query }).await;
+            return self.customer(PathPart(id), PageQuery { id: None, ..query }).await;
         }
         let after = query.cursor.as_deref().map(customer_id).transpose()?;
         let store = self.store()?;
@@ -300,28 +307,30 @@ impl Admin {
         let mut rows = Vec::with_capacity(page.rows.len());
         for id in page.rows {
             if let Some(case) = store.customer(&id).map_err(unreadable)? {
-                rows.push(RowShape::new(id, &case));
+                rows.push(CustomerRow::new(id, &case));
             }
         }
         Ok(json(StatusCode::OK, &serde_json::json!({"customers": rows, "next": page.next})))
     }
 
-    async fn customer(&self, Part(id): Part, query: PageQuery) -> Answered {
+    async fn customer(&self, PathPart(id): PathPart, query: PageQuery) -> AdminResult {
         let (store, id) = (self.store()?, customer_id(&id)?);
         let Some(case) = store.customer(&id).map_err(unreadable)? else {
-            return Err(Problem::new(Kind::NotFound).detail("this customer has no callback, import or contact"));
+            return Err(
+                ProblemDetails::new(ErrorKind::NotFound).detail("this customer has no callback, import or contact")
+            );
         };
         let timeline = store.timeline(&id, query.before, PAGE).map_err(unreadable)?;
         let filter = JobFilter { customer: Some(id.clone()), ..JobFilter::default() };
         let (jobs, waiting) = (store.jobs(&filter, None, PAGE).await.map_err(unreadable)?, self.waiting().await?);
         let jobs = jobs.rows.iter().map(|(who, job)| waiting.shape(who, job)).collect();
         let pending = self.pending(&id, &case);
-        Ok(json(StatusCode::OK, &CustomerShape::new(&id, &case, pending, timeline, jobs)))
+        Ok(json(StatusCode::OK, &CustomerResponse::new(&id, &case, pending, timeline, jobs)))
     }
 
-    async fn contact(&self, Part(id): Part, body: Bytes) -> Answered {
+    async fn contact(&self, PathPart(id): PathPart, body: Bytes) -> AdminResult {
         let customer = customer_id(&id)?;
-        let contact: contacts::Raw = object(&body, r#"{"email": "ada@customer.example"}"#)?;
+        let contact: contacts::RawContact = object(&body, r#"{"email": "ada@customer.example"}"#)?;
         if contact.has_memory() {
             return Err(unprocessable("status, since and tags are for `customers import`".to_owned()));
         }
@@ -332,12 +341,13 @@ impl Admin {
     }
 
     /// Imports contacts. All of them are validated before the first is stored.
-    async fn import(&self, body: Bytes) -> Answered {
+    async fn import(&self, body: Bytes) -> AdminResult {
         let ImportBody { contacts } = object(&body, r#"{"contacts": […]}"#)?;
         if contacts.len() > MAX_PAGE {
             return Err(unprocessable(format!("one request may contain at most {MAX_PAGE} contacts")));
         }
-        let terms = contacts::Terms { attributes: &self.attributes, statuses: &self.statuses, now: self.clock.now() };
+        let terms =
+            contacts::ImportChecks { attributes: &self.attributes, statuses: &self.statuses, now: self.clock.now() };
         let mut commands = Vec::with_capacity(contacts.len());
         for Named { id: customer, contact } in contacts {
             let named = format!("{customer:?}");
@@ -352,11 +362,11 @@ impl Admin {
         Ok(json(StatusCode::OK, &serde_json::json!({"contacts": all, "changed": changed})))
     }
 
-    async fn tag(&self, Part(id): Part, Part(name): Part, add: bool) -> Answered {
+    async fn tag(&self, PathPart(id): PathPart, PathPart(name): PathPart, add: bool) -> AdminResult {
         let (customer, name) = (customer_id(&id)?, name.into_boxed_str());
         let known = self.store()?.customer(&customer).map_err(unreadable)?.is_some();
         if !known {
-            return Err(Problem::new(Kind::NotFound).detail("this customer is unknown"));
+            return Err(ProblemDetails::new(ErrorKind::NotFound).detail("this customer is unknown"));
         }
         if add && !is_tag(&name) {
             let text = "a tag must have 1 to 64 bytes, without commas and control characters, as in `tag: NAME`";
@@ -369,57 +379,57 @@ impl Admin {
         }
     }
 
-    async fn reload(&self) -> Answered {
+    async fn reload(&self) -> AdminResult {
         let rulebook = self.rulebook()?;
         match rulebook.reload().await {
-            Reload::Loaded { hash, rules } => {
+            ReloadResult::Loaded { hash, rules } => {
                 Ok(json(StatusCode::OK, &serde_json::json!({"result": "loaded", "hash": hash, "count": rules})))
             }
-            Reload::Unchanged => {
+            ReloadResult::Unchanged => {
                 let loaded = rulebook.loaded();
                 let shape = serde_json::json!({"result": "unchanged", "hash": loaded.hash, "count": loaded.count});
                 Ok(json(StatusCode::OK, &shape))
             }
-            Reload::Refused { text } => Err(unprocessable(text)),
-            Reload::Waits { text } => Err(Problem::new(Kind::Conflict).detail(text)),
-            Reload::Failed(why) => Err(refused(why)),
+            ReloadResult::Refused { text } => Err(unprocessable(text)),
+            ReloadResult::Waits { text } => Err(ProblemDetails::new(ErrorKind::Conflict).detail(text)),
+            ReloadResult::Failed(why) => Err(refused(why)),
         }
     }
 }
 
 /// Parses a body that must be a JSON object. serde_json would also accept an array, or name Rust types in its error.
-fn object<T: serde::de::DeserializeOwned>(body: &[u8], form: &str) -> Result<T, Problem> {
+fn object<T: serde::de::DeserializeOwned>(body: &[u8], form: &str) -> Result<T, ProblemDetails> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(malformed(format!("the body must be a JSON object such as {form}")));
     }
     serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))
 }
 
-fn malformed(detail: String) -> Problem {
-    Problem::new(Kind::Malformed).detail(detail)
+fn malformed(detail: String) -> ProblemDetails {
+    ProblemDetails::new(ErrorKind::Malformed).detail(detail)
 }
 
-fn unprocessable(detail: String) -> Problem {
-    Problem::new(Kind::Unprocessable).detail(detail)
+fn unprocessable(detail: String) -> ProblemDetails {
+    ProblemDetails::new(ErrorKind::Unprocessable).detail(detail)
 }
 
-fn refused(refused: Refused) -> Problem {
+fn refused(refused: Refused) -> ProblemDetails {
     match refused {
-        Refused::Failed => Problem::new(Kind::Internal),
-        other => Problem::new(Kind::Unavailable).detail(other.to_string()),
+        Refused::Failed => ProblemDetails::new(ErrorKind::Internal),
+        other => ProblemDetails::new(ErrorKind::Unavailable).detail(other.to_string()),
     }
 }
 
-fn unreadable(error: StoreError) -> Problem {
+fn unreadable(error: StoreError) -> ProblemDetails {
     tracing::error!(%error, "the store could not be read");
-    Problem::new(Kind::Unavailable).detail(error.to_string())
+    ProblemDetails::new(ErrorKind::Unavailable).detail(error.to_string())
 }
 
-fn customer_id(text: &str) -> Result<CustomerId, Problem> {
+fn customer_id(text: &str) -> Result<CustomerId, ProblemDetails> {
     CustomerId::new(text).map_err(|error| malformed(error.to_string()))
 }
 
-fn place(cursor: &str) -> Result<Place, Problem> {
+fn place(cursor: &str) -> Result<JobPosition, ProblemDetails> {
     let parts = cursor.split_once('.').and_then(|(number, index)| Some((number.parse().ok()?, index.parse().ok()?)));
     parts.ok_or_else(|| malformed("the cursor is invalid".to_owned()))
 }

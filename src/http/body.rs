@@ -11,8 +11,8 @@ use futures_util::{Stream, StreamExt};
 use warp::{Filter, Rejection};
 
 use super::{
-    reply::{Kind, Problem},
-    watched::{Announced, Late},
+    reply::{ErrorKind, ProblemDetails},
+    watched::{BodyTimeout, ChunkSizes},
 };
 
 /// The reason why a body could not be read.
@@ -39,12 +39,12 @@ impl fmt::Display for BodyError {
 
 impl Error for BodyError {}
 
-impl From<BodyError> for Problem {
+impl From<BodyError> for ProblemDetails {
     fn from(error: BodyError) -> Self {
         let kind = match error {
-            BodyError::TooLarge { .. } => Kind::TooLarge,
-            BodyError::Late => Kind::Timeout,
-            BodyError::Broken => Kind::Malformed,
+            BodyError::TooLarge { .. } => ErrorKind::TooLarge,
+            BodyError::Late => ErrorKind::Timeout,
+            BodyError::Broken => ErrorKind::Malformed,
         };
         Self::new(kind).detail(error.to_string())
     }
@@ -53,9 +53,9 @@ impl From<BodyError> for Problem {
 /// Returns the body of the request, of at most `max` bytes; otherwise rejects with 408, 413 or 400.
 pub fn capped_body(max: usize) -> impl Filter<Extract = (Bytes,), Error = Rejection> + Clone {
     warp::header::optional::<u64>("content-length")
-        .and(warp::ext::optional::<Announced>())
+        .and(warp::ext::optional::<ChunkSizes>())
         .and(warp::body::stream())
-        .and_then(move |declared: Option<u64>, announced: Option<Announced>, body| async move {
+        .and_then(move |declared: Option<u64>, announced: Option<ChunkSizes>, body| async move {
             let mut read = pin!(read_capped(body, declared, max));
             let beyond = || announced.as_ref().is_some_and(|announced| announced.bytes() > max as u64);
             let read = poll_fn(|cx| match read.as_mut().poll(cx) {
@@ -64,7 +64,7 @@ pub fn capped_body(max: usize) -> impl Filter<Extract = (Bytes,), Error = Reject
                 }
                 polled => polled,
             });
-            read.await.map_err(|error| Problem::from(error).reject())
+            read.await.map_err(|error| ProblemDetails::from(error).reject())
         })
 }
 
@@ -109,7 +109,7 @@ where
 
 /// Whether the listener ended this body because of its timeout. warp and hyper wrap that error in their own.
 fn is_late(error: &(dyn Error + 'static)) -> bool {
-    error.is::<Late>() || error.source().is_some_and(is_late)
+    error.is::<BodyTimeout>() || error.source().is_some_and(is_late)
 }
 
 #[cfg(test)]
@@ -143,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_timeout_and_a_broken_body_are_different_errors() {
-        let late = futures_util::stream::iter([Err::<Bytes, _>(Late)]);
+        let late = futures_util::stream::iter([Err::<Bytes, _>(BodyTimeout)]);
         assert_eq!(read_capped(late, None, 9).await, Err(BodyError::Late));
         let broken = futures_util::stream::iter([Err::<Bytes, _>(io::Error::other("reset"))]);
         assert_eq!(read_capped(broken, None, 9).await, Err(BodyError::Broken));

@@ -11,18 +11,18 @@ use warp::{Filter, Rejection, path::FullPath, reply::Response};
 
 use super::{
     body::capped_body,
-    reply::{Kind, Problem, fixed_json, problem_of},
+    reply::{ErrorKind, ProblemDetails, fixed_json, problem_of},
 };
 use crate::{
     clock::Clock,
     decide::{Command, Receipt},
-    house::House,
+    house::Services,
     kyc::{
-        Claim, MAX_BODY_BYTES, Malformed, Observation, OtherClaim, Received, Secret, Unreadable, Verdict, Verified,
-        is_signed,
+        CallbackOutcome, Claim, MAX_BODY_BYTES, Malformed, Observation, OtherClaim, ReceivedCallback, Secret,
+        Unreadable, Verified, is_signed,
     },
     store::Refused,
-    telemetry::{Answer, Metrics, Refusal, Refusals},
+    telemetry::{CallbackAnswer, Metrics, Refusal, Refusals},
 };
 
 const METHODS: &str = "POST";
@@ -31,25 +31,25 @@ const METHODS: &str = "POST";
 const RETRY_AFTER_S: u32 = 5;
 
 /// The state of the public side.
-pub struct Intake {
+pub struct CallbackContext {
     /// The path of the callback route, such as `/callbacks/kyc`.
     pub path: String,
     /// The newest secret first.
     pub secrets: Vec<Secret>,
-    pub house: Arc<House>,
+    pub house: Arc<Services>,
     pub metrics: Arc<Metrics>,
     pub refusals: Arc<Refusals>,
     pub clock: Clock,
 }
 
 /// A callback with a correct hash.
-enum Taken {
+enum VerifiedCallback {
     Kyc(Verified<Claim>),
     Other(Verified<OtherClaim>),
 }
 
 /// The routes of the public side.
-pub fn routes(intake: Arc<Intake>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone {
+pub fn routes(intake: Arc<CallbackContext>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone {
     let (expected, refusing) = (Arc::clone(&intake), Arc::clone(&intake));
     warp::path::full()
         .and(warp::method())
@@ -64,7 +64,7 @@ pub fn routes(intake: Arc<Intake>) -> impl Filter<Extract = (Response,), Error =
         .unify()
 }
 
-impl Intake {
+impl CallbackContext {
     /// Rejects a request with another path or another method than POST.
     fn expect(&self, path: &str, method: &Method) -> Result<(), Rejection> {
         let is_post = method == Method::POST;
@@ -72,12 +72,12 @@ impl Intake {
             return Ok(());
         }
         let (refusal, field, reason, problem) = if path == self.path {
-            let problem = Problem::new(Kind::MethodNotAllowed).allow(METHODS);
+            let problem = ProblemDetails::new(ErrorKind::MethodNotAllowed).allow(METHODS);
             (Refusal::wrong_method, "method", "is not POST", problem)
         } else if is_post {
-            (Refusal::wrong_path, "path", "is not `callback.path`", Problem::new(Kind::NotFound))
+            (Refusal::wrong_path, "path", "is not `callback.path`", ProblemDetails::new(ErrorKind::NotFound))
         } else {
-            (Refusal::not_found, "path", "does not exist", Problem::new(Kind::NotFound))
+            (Refusal::not_found, "path", "does not exist", ProblemDetails::new(ErrorKind::NotFound))
         };
         self.refusals.note(refusal, field, reason);
         Err(problem.reject())
@@ -87,11 +87,11 @@ impl Intake {
     fn refuse_unread(&self, rejection: &Rejection) -> Response {
         let problem = problem_of(rejection, METHODS);
         let known = match problem.kind() {
-            Kind::TooLarge => Some((Refusal::too_large, "is larger than 64 KiB")),
-            Kind::Timeout => Some((Refusal::body_timeout, "did not arrive in time")),
-            Kind::Malformed => Some((Refusal::body_broken, "is incomplete or malformed")),
+            ErrorKind::TooLarge => Some((Refusal::too_large, "is larger than 64 KiB")),
+            ErrorKind::Timeout => Some((Refusal::body_timeout, "did not arrive in time")),
+            ErrorKind::Malformed => Some((Refusal::body_broken, "is incomplete or malformed")),
             // `expect` has already counted these.
-            Kind::NotFound | Kind::MethodNotAllowed => None,
+            ErrorKind::NotFound | ErrorKind::MethodNotAllowed => None,
             _ => Some((Refusal::failed, "could not be read")),
         };
         if let Some((refusal, reason)) = known {
@@ -103,8 +103,8 @@ impl Intake {
     async fn receive(&self, body: &[u8]) -> Response {
         let began = Instant::now();
         let verified = match self.verify(body) {
-            Ok(Taken::Kyc(verified)) => verified,
-            Ok(Taken::Other(verified)) => {
+            Ok(VerifiedCallback::Kyc(verified)) => verified,
+            Ok(VerifiedCallback::Other(verified)) => {
                 self.metrics.ignored(verified.get().kind, self.clock.now());
                 return fixed_json(StatusCode::OK, r#"{"outcome":"ignored"}"#);
             }
@@ -122,36 +122,39 @@ impl Intake {
         match submitted {
             Ok(receipt) => {
                 self.metrics.stored_after(began.elapsed().as_secs_f64());
-                if receipt == Receipt::Seen(Verdict::Duplicate) {
-                    self.metrics.taken(Answer::duplicate, self.clock.now());
+                if receipt == Receipt::Seen(CallbackOutcome::Duplicate) {
+                    self.metrics.taken(CallbackAnswer::duplicate, self.clock.now());
                     fixed_json(StatusCode::OK, r#"{"outcome":"duplicate"}"#)
                 } else {
-                    self.metrics.taken(Answer::accepted, self.clock.now());
+                    self.metrics.taken(CallbackAnswer::accepted, self.clock.now());
                     fixed_json(StatusCode::OK, r#"{"outcome":"accepted"}"#)
                 }
             }
             Err(Refused::Failed) => {
-                self.metrics.answered(Answer::failed);
+                self.metrics.answered(CallbackAnswer::failed);
                 self.refusals.note(Refusal::failed, "decision", Refused::Failed);
-                Problem::new(Kind::Internal).response()
+                ProblemDetails::new(ErrorKind::Internal).response()
             }
             Err(refused) => {
-                self.metrics.answered(Answer::unavailable);
+                self.metrics.answered(CallbackAnswer::unavailable);
                 self.refusals.note(Refusal::unavailable, "store", refused);
-                Problem::new(Kind::Unavailable).detail(refused.to_string()).retry_after_s(RETRY_AFTER_S).response()
+                ProblemDetails::new(ErrorKind::Unavailable)
+                    .detail(refused.to_string())
+                    .retry_after_s(RETRY_AFTER_S)
+                    .response()
             }
         }
     }
 
-    fn verify(&self, body: &[u8]) -> Result<Taken, (Answer, Problem)> {
-        let (verified, has_hash) = match Received::read(body) {
-            Ok(Received::Kyc(claim)) => {
+    fn verify(&self, body: &[u8]) -> Result<VerifiedCallback, (CallbackAnswer, ProblemDetails)> {
+        let (verified, has_hash) = match ReceivedCallback::read(body) {
+            Ok(ReceivedCallback::Kyc(claim)) => {
                 let has_hash = claim.hash.is_some();
-                (Verified::check(claim, &self.secrets).map(Taken::Kyc), has_hash)
+                (Verified::check(claim, &self.secrets).map(VerifiedCallback::Kyc), has_hash)
             }
-            Ok(Received::Other(claim)) => {
+            Ok(ReceivedCallback::Other(claim)) => {
                 let has_hash = claim.has_hash();
-                (Verified::check(claim, &self.secrets).map(Taken::Other), has_hash)
+                (Verified::check(claim, &self.secrets).map(VerifiedCallback::Other), has_hash)
             }
             Err(unreadable) => return Err(self.refuse_unreadable(body, unreadable)),
         };
@@ -159,25 +162,25 @@ impl Intake {
             let (refusal, reason) =
                 if has_hash { (Refusal::wrong_hash, "is wrong") } else { (Refusal::no_hash, "is missing") };
             self.refusals.note(refusal, "hash", reason);
-            (Answer::unauthorized, Problem::new(Kind::Unauthorized))
+            (CallbackAnswer::unauthorized, ProblemDetails::new(ErrorKind::Unauthorized))
         })
     }
 
     /// Refuses a body with an invalid shape. Also checks the hash, but only for the metrics and the log; the response
     /// does not depend on it.
-    fn refuse_unreadable(&self, body: &[u8], unreadable: Unreadable) -> (Answer, Problem) {
+    fn refuse_unreadable(&self, body: &[u8], unreadable: Unreadable) -> (CallbackAnswer, ProblemDetails) {
         let is_signed = is_signed(body, &self.secrets);
         match unreadable {
             Unreadable::Malformed(Malformed { field, reason, detail }) => {
                 let refusal = if is_signed { Refusal::malformed_signed } else { Refusal::malformed };
                 self.refusals.note(refusal, field, reason);
-                (Answer::malformed, Problem::new(Kind::Malformed).detail(detail))
+                (CallbackAnswer::malformed, ProblemDetails::new(ErrorKind::Malformed).detail(detail))
             }
             Unreadable::UnknownType => {
                 let refusal = if is_signed { Refusal::unknown_type_signed } else { Refusal::unknown_type };
                 self.refusals.note(refusal, "callbackType", "is not known");
                 let detail = "the callbackType is not kyc, bank_account or transaction";
-                (Answer::other_type, Problem::new(Kind::Unprocessable).detail(detail))
+                (CallbackAnswer::other_type, ProblemDetails::new(ErrorKind::Unprocessable).detail(detail))
             }
         }
     }

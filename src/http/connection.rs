@@ -22,13 +22,13 @@ use tokio::{
 use warp::reply::Response;
 
 use super::{
-    access::{Access, Peer},
-    activity::{Activity, Phase, Presence},
+    access::{AddressFilter, Peer},
+    activity::{ConnectionActivity, ConnectionGuard, ConnectionPhase},
     framing,
-    listener::Limits,
-    reply::{Kind, Problem},
+    listener::ListenerLimits,
+    reply::{ErrorKind, ProblemDetails},
     tls::TlsConfig,
-    watched::{Announced, Inbound, Outbound, Watched},
+    watched::{ChunkSizes, RequestBody, ResponseBody, TrackedIo},
 };
 use crate::telemetry::{Refusal, Refusals};
 
@@ -39,12 +39,16 @@ const TLS_HANDSHAKE: [u8; 1] = [22];
 
 /// A service that serves requests: `warp::service(…)`, or any other service with the same types.
 pub(super) trait Routes:
-    tower::Service<Request<Inbound>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+    tower::Service<Request<RequestBody>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
 {
 }
 
 impl<S> Routes for S where
-    S: tower::Service<Request<Inbound>, Response = Response, Error = Infallible, Future: Send>
+    S: tower::Service<Request<RequestBody>, Response = Response, Error = Infallible, Future: Send>
         + Clone
         + Send
         + Sync
@@ -53,19 +57,19 @@ impl<S> Routes for S where
 }
 
 /// The state that all connections of a listener share.
-pub(super) struct House<S> {
+pub(super) struct ListenerShared<S> {
     http: http1::Builder,
     tls: Option<TlsConfig>,
-    pub(super) access: Access,
+    pub(super) access: AddressFilter,
     pub(super) refusals: Arc<Refusals>,
     routes: S,
 }
 
-impl<S> House<S> {
+impl<S> ListenerShared<S> {
     pub(super) fn new(
-        limits: &Limits,
+        limits: &ListenerLimits,
         tls: Option<TlsConfig>,
-        access: Access,
+        access: AddressFilter,
         refusals: Arc<Refusals>,
         routes: S,
     ) -> Self {
@@ -79,7 +83,12 @@ impl<S> House<S> {
     }
 }
 
-pub(super) async fn run<S: Routes>(stream: TcpStream, socket: SocketAddr, presence: Presence, house: Arc<House<S>>) {
+pub(super) async fn run<S: Routes>(
+    stream: TcpStream,
+    socket: SocketAddr,
+    presence: ConnectionGuard,
+    house: Arc<ListenerShared<S>>,
+) {
     let activity = &presence.0;
     // If this fails, responses are only slower.
     let _ = stream.set_nodelay(true);
@@ -94,9 +103,9 @@ pub(super) async fn run<S: Routes>(stream: TcpStream, socket: SocketAddr, presen
     let Some(tls) = &house.tls else { return Box::pin(serve(stream, socket, activity, &house)).await };
     if first != TLS_HANDSHAKE {
         house.refusals.note(Refusal::no_tls, "connection", "does not begin with a TLS handshake");
-        let problem = Problem::new(Kind::Malformed).detail("this port requires HTTPS");
+        let problem = ProblemDetails::new(ErrorKind::Malformed).detail("this port requires HTTPS");
         activity.leave_unread();
-        return say(&mut Watched::new(stream, activity.clone()), &problem).await;
+        return write_raw(&mut TrackedIo::new(stream, activity.clone()), &problem).await;
     }
     match activity.unless_closed(Box::pin(tls.acceptor().accept(stream))).await {
         Some(Ok(stream)) => Box::pin(serve(stream, socket, activity, &house)).await,
@@ -107,8 +116,8 @@ pub(super) async fn run<S: Routes>(stream: TcpStream, socket: SocketAddr, presen
 }
 
 /// Writes a problem to a stream that is not served by hyper.
-async fn say<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, problem: &Problem) {
-    let answer = problem.on_the_wire();
+async fn write_raw<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, problem: &ProblemDetails) {
+    let answer = problem.raw_response();
     let said = async {
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await
@@ -117,7 +126,7 @@ async fn say<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, problem: &Proble
     let _ = timeout(Duration::from_secs(1), said).await;
 }
 
-async fn serve<S, T>(stream: T, socket: SocketAddr, activity: &Arc<Activity>, house: &House<S>)
+async fn serve<S, T>(stream: T, socket: SocketAddr, activity: &Arc<ConnectionActivity>, house: &ListenerShared<S>)
 where
     S: Routes,
     T: AsyncRead + AsyncWrite + Unpin,
@@ -141,14 +150,14 @@ where
                 },
             };
             response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-            Ok::<_, Infallible>(response.map(|body| Outbound::new(body, activity)))
+            Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, activity)))
         }
     });
-    let io = TokioIo::new(Watched::new(stream, activity.clone()));
+    let io = TokioIo::new(TrackedIo::new(stream, activity.clone()));
     let mut connection = house.http.serve_connection(io, service);
     let mut told = false;
     let ended = std::future::poll_fn(|cx| {
-        activity.listen(cx);
+        activity.signalled(cx);
         if let Poll::Ready(ended) = connection.poll_unpin(cx) {
             return Poll::Ready(Some(ended));
         }
@@ -170,10 +179,11 @@ where
         Some(Err(error)) if error.is_parse() => refusals.note(Refusal::not_http, "head", error),
         // The peer has closed the connection during a request or a response.
         Some(Err(_)) => {}
-        None if activity.is_late() && activity.phase() == Phase::Head => {
+        None if activity.is_late() && activity.phase() == ConnectionPhase::Head => {
             refusals.note(Refusal::head_timeout, "head", "took too long");
-            let problem = Problem::new(Kind::Timeout).detail("the request's headers did not arrive in time");
-            say(connection.into_parts().io.inner_mut(), &problem).await;
+            let problem =
+                ProblemDetails::new(ErrorKind::Timeout).detail("the request's headers did not arrive in time");
+            write_raw(connection.into_parts().io.inner_mut(), &problem).await;
         }
         None => {}
     }
@@ -183,23 +193,23 @@ where
 fn receive(
     request: Request<Incoming>,
     socket: SocketAddr,
-    activity: &Arc<Activity>,
-    access: &Access,
+    activity: &Arc<ConnectionActivity>,
+    access: &AddressFilter,
     refusals: &Refusals,
-) -> Result<Request<Inbound>, Problem> {
-    let mut request = request.map(|body| Inbound::new(body, activity.clone()));
+) -> Result<Request<RequestBody>, ProblemDetails> {
+    let mut request = request.map(|body| RequestBody::new(body, activity.clone()));
     let client = access.client(socket.ip(), request.headers());
     if !access.allows(client) {
         refusals.note(Refusal::forbidden, "address", "is not allowed");
-        return Err(Problem::new(Kind::Forbidden).detail("this address may not connect"));
+        return Err(ProblemDetails::new(ErrorKind::Forbidden).detail("this address may not connect"));
     }
     let has_length = activity.seen().is_some_and(|seen| seen.has_length);
-    if let Some((refusal, field, reason, problem)) = framing::objection(&request, has_length) {
+    if let Some((refusal, field, reason, problem)) = framing::framing_error(&request, has_length) {
         refusals.note(refusal, field, reason);
         return Err(problem);
     }
     if request.headers().contains_key(TRANSFER_ENCODING) {
-        request.extensions_mut().insert(Announced(activity.clone()));
+        request.extensions_mut().insert(ChunkSizes(activity.clone()));
     }
     request.extensions_mut().insert(Peer { socket, client });
     Ok(request)
@@ -208,5 +218,5 @@ fn receive(
 /// The panic hook has logged the location. The panic message is not logged, because it may contain a customer's data.
 fn after_panic(refusals: &Refusals) -> Response {
     refusals.note(Refusal::panic, "handler", "panicked");
-    Problem::new(Kind::Internal).response()
+    ProblemDetails::new(ErrorKind::Internal).response()
 }

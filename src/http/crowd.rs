@@ -7,8 +7,8 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use super::{
-    activity::{Activity, Phase},
-    listener::Limits,
+    activity::{ConnectionActivity, ConnectionPhase},
+    listener::ListenerLimits,
 };
 
 /// The time that a peer has to read a response that was sent before its request ended, in milliseconds.
@@ -19,19 +19,19 @@ const PRESSED_MS: u64 = 5_000;
 const GRACE_MS: u64 = 100;
 
 /// Whether a connection may be accepted, and how many others were closed for it.
-pub(super) struct Room {
+pub(super) struct AdmitResult {
     pub(super) is_there: bool,
     pub(super) sent_away: usize,
 }
 
-pub(super) struct Crowd {
-    connections: Vec<Arc<Activity>>,
+pub(super) struct ConnectionTable {
+    connections: Vec<Arc<ConnectionActivity>>,
     peers: HashMap<IpAddr, usize>,
-    limits: Limits,
+    limits: ListenerLimits,
 }
 
-impl Crowd {
-    pub(super) fn new(limits: Limits) -> Self {
+impl ConnectionTable {
+    pub(super) fn new(limits: ListenerLimits) -> Self {
         Self { connections: Vec::new(), peers: HashMap::new(), limits }
     }
 
@@ -53,11 +53,11 @@ impl Crowd {
 
     /// Makes room for one more connection by closing waiting ones, if any. Returns how many were closed.
     pub(super) fn make_room(&mut self, now: u64) -> usize {
-        if self.is_full() { self.send_away(None, (self.limits.connections / 64).max(1), now) } else { 0 }
+        if self.is_full() { self.evict(None, (self.limits.connections / 64).max(1), now) } else { 0 }
     }
 
     /// Makes room for one more connection of this peer, within the cap for each peer.
-    pub(super) fn make_room_for(&mut self, peer: IpAddr, now: u64) -> Room {
+    pub(super) fn make_room_for(&mut self, peer: IpAddr, now: u64) -> AdmitResult {
         let full =
             |crowd: &Self| crowd.peers.get(&peer).is_some_and(|count| *count >= crowd.limits.connections_per_peer);
         if full(self) {
@@ -65,12 +65,12 @@ impl Crowd {
         }
         let mut sent_away = 0;
         if full(self) {
-            sent_away = self.send_away(Some(peer), (self.limits.connections_per_peer / 64).max(1), now);
+            sent_away = self.evict(Some(peer), (self.limits.connections_per_peer / 64).max(1), now);
         }
-        Room { is_there: !full(self), sent_away }
+        AdmitResult { is_there: !full(self), sent_away }
     }
 
-    pub(super) fn admit(&mut self, activity: Arc<Activity>) {
+    pub(super) fn admit(&mut self, activity: Arc<ConnectionActivity>) {
         *self.peers.entry(activity.peer).or_default() += 1;
         self.connections.push(activity);
     }
@@ -80,20 +80,20 @@ impl Crowd {
         self.forget_gone();
         let pressed = self.connections.len() > self.limits.connections / 4 * 3;
         for activity in &self.connections {
-            judge(activity, now, pressed, &self.limits);
+            connection_state(activity, now, pressed, &self.limits);
         }
     }
 
     /// Tells every connection to finish its request and then to close.
     pub(super) fn drain(&self) {
-        self.connections.iter().for_each(|activity| activity.tell_drain());
+        self.connections.iter().for_each(|activity| activity.signal_drain());
     }
 
     fn forget_gone(&mut self) {
-        self.forget(|activity| activity.phase() == Phase::Gone);
+        self.forget(|activity| activity.phase() == ConnectionPhase::Gone);
     }
 
-    fn forget(&mut self, which: impl Fn(&Activity) -> bool) {
+    fn forget(&mut self, which: impl Fn(&ConnectionActivity) -> bool) {
         let peers = &mut self.peers;
         self.connections.retain(|activity| {
             let goes = which(activity);
@@ -109,8 +109,8 @@ impl Crowd {
 
     /// Closes the connections that have been waiting longest, at most `count`, of one peer or of all. They are
     /// removed from the count at once; their tasks end when they run next.
-    pub(super) fn send_away(&mut self, peer: Option<IpAddr>, count: usize, now: u64) -> usize {
-        let mut waiting: Vec<(u64, &Arc<Activity>)> = self
+    pub(super) fn evict(&mut self, peer: Option<IpAddr>, count: usize, now: u64) -> usize {
+        let mut waiting: Vec<(u64, &Arc<ConnectionActivity>)> = self
             .connections
             .iter()
             .filter(|activity| peer.is_none_or(|peer| activity.peer == peer))
@@ -121,7 +121,7 @@ impl Crowd {
             waiting.truncate(count);
         }
         let sent = waiting.len();
-        waiting.into_iter().for_each(|(_, activity)| activity.tell_close());
+        waiting.into_iter().for_each(|(_, activity)| activity.signal_close());
         if sent > 0 {
             self.forget(|activity| activity.is_closing());
         }
@@ -130,14 +130,14 @@ impl Crowd {
 }
 
 /// The time since which this connection has been waiting, if it may be closed.
-fn waits(activity: &Activity, now: u64) -> Option<u64> {
+fn waits(activity: &ConnectionActivity, now: u64) -> Option<u64> {
     match activity.now() {
-        (Phase::Work | Phase::Gone, _) => None,
+        (ConnectionPhase::Work | ConnectionPhase::Gone, _) => None,
         (_, since) => (now.saturating_sub(since) >= GRACE_MS).then_some(since),
     }
 }
 
-fn judge(activity: &Activity, now: u64, pressed: bool, limits: &Limits) {
+fn connection_state(activity: &ConnectionActivity, now: u64, pressed: bool, limits: &ListenerLimits) {
     let (phase, since) = activity.now();
     let age = now.saturating_sub(since);
     let allowed = |limit: std::time::Duration| {
@@ -146,19 +146,19 @@ fn judge(activity: &Activity, now: u64, pressed: bool, limits: &Limits) {
     };
     let head = allowed(limits.header_timeout);
     match phase {
-        Phase::Fresh | Phase::Head if age > head => activity.tell_late(),
+        ConnectionPhase::Fresh | ConnectionPhase::Head if age > head => activity.signal_late(),
         // First the handler may answer with 408. A handler that does not read the body is aborted later.
-        Phase::Body if age > allowed(limits.body_timeout).saturating_mul(2) => activity.tell_close(),
-        Phase::Body if age > allowed(limits.body_timeout) => activity.tell_body_late(),
+        ConnectionPhase::Body if age > allowed(limits.body_timeout).saturating_mul(2) => activity.signal_close(),
+        ConnectionPhase::Body if age > allowed(limits.body_timeout) => activity.signal_body_late(),
         // Closes gracefully, because a request may be on its way.
-        Phase::Idle if age > allowed(limits.idle_timeout).saturating_add(head) => activity.tell_close(),
-        Phase::Idle if age > allowed(limits.idle_timeout) => activity.tell_drain(),
-        Phase::Linger if age > LINGER_MS => activity.tell_close(),
+        ConnectionPhase::Idle if age > allowed(limits.idle_timeout).saturating_add(head) => activity.signal_close(),
+        ConnectionPhase::Idle if age > allowed(limits.idle_timeout) => activity.signal_drain(),
+        ConnectionPhase::Linger if age > LINGER_MS => activity.signal_close(),
         _ => {}
     }
     let stalled = activity.stalled_since().map_or(0, |since| now.saturating_sub(since));
     if stalled > allowed(limits.write_timeout) {
-        activity.tell_close();
+        activity.signal_close();
     }
 }
 
@@ -167,17 +167,17 @@ mod tests {
     use std::{net::Ipv4Addr, time::Duration};
 
     use super::*;
-    use crate::http::activity::Ticks;
+    use crate::http::activity::SweepClock;
 
-    struct House {
-        ticks: Arc<Ticks>,
-        crowd: Crowd,
+    struct TableState {
+        ticks: Arc<SweepClock>,
+        crowd: ConnectionTable,
     }
 
-    impl House {
+    impl TableState {
         fn new(connections: usize, connections_per_peer: usize) -> Self {
-            let limits = Limits { connections, connections_per_peer, ..Limits::default() };
-            Self { ticks: Arc::default(), crowd: Crowd::new(limits) }
+            let limits = ListenerLimits { connections, connections_per_peer, ..ListenerLimits::default() };
+            Self { ticks: Arc::default(), crowd: ConnectionTable::new(limits) }
         }
 
         fn at(&mut self, ms: u64) -> &mut Self {
@@ -185,8 +185,9 @@ mod tests {
             self
         }
 
-        fn enters(&mut self, peer: u8) -> Arc<Activity> {
-            let activity = Arc::new(Activity::new(self.ticks.clone(), IpAddr::from(Ipv4Addr::new(192, 0, 2, peer))));
+        fn enters(&mut self, peer: u8) -> Arc<ConnectionActivity> {
+            let activity =
+                Arc::new(ConnectionActivity::new(self.ticks.clone(), IpAddr::from(Ipv4Addr::new(192, 0, 2, peer))));
             self.crowd.admit(activity.clone());
             activity
         }
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_new_connection_closes_the_longest_waiting_one_but_none_being_served() {
-        let mut house = House::new(3, 3);
+        let mut house = TableState::new(3, 3);
         let served = house.at(1).enters(1);
         served.begin(true);
         let (old, young) = (house.at(2).enters(1), house.at(3).enters(2));
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn there_is_no_room_while_all_connections_are_served_or_new() {
-        let mut house = House::new(2, 2);
+        let mut house = TableState::new(2, 2);
         let served = house.enters(1);
         served.begin(true);
         let young = house.at(950).enters(1);
@@ -214,13 +215,13 @@ mod tests {
         house.crowd.make_room(1_000);
         assert!(!young.is_closing() && !served.is_closing());
         assert!(house.crowd.has_room(1_050));
-        young.enter(Phase::Gone);
+        young.enter(ConnectionPhase::Gone);
         assert!(house.crowd.has_room(1_000));
     }
 
     #[test]
     fn a_peer_over_its_cap_closes_only_its_own_connections() {
-        let mut house = House::new(10, 2);
+        let mut house = TableState::new(10, 2);
         let other = house.at(1).enters(9);
         let (first, second) = (house.at(2).enters(1), house.at(3).enters(1));
         let room = house.crowd.make_room_for(first.peer, 1_000);
@@ -230,9 +231,9 @@ mod tests {
 
     #[test]
     fn each_phase_has_its_own_timeout() {
-        let mut house = House::new(100, 100);
+        let mut house = TableState::new(100, 100);
         let (fresh, idle, served, body) = (house.enters(1), house.enters(1), house.enters(1), house.enters(1));
-        idle.enter(Phase::Idle);
+        idle.enter(ConnectionPhase::Idle);
         served.begin(true);
         body.begin(false);
         house.at(10_001).crowd.sweep(10_001);
@@ -245,9 +246,9 @@ mod tests {
 
     #[test]
     fn timeouts_are_shorter_when_most_connections_are_in_use() {
-        let mut house = House::new(4, 4);
+        let mut house = TableState::new(4, 4);
         let crowd: Vec<_> = (0..4).map(|_| house.enters(1)).collect();
-        crowd.iter().for_each(|activity| activity.enter(Phase::Idle));
+        crowd.iter().for_each(|activity| activity.enter(ConnectionPhase::Idle));
         let patience = u64::try_from(Duration::from_millis(PRESSED_MS).as_millis()).expect("small");
         house.at(patience + 1).crowd.sweep(patience + 1);
         assert!(crowd.iter().all(|activity| activity.is_draining()));
@@ -255,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_reads_nothing_is_closed() {
-        let mut house = House::new(4, 4);
+        let mut house = TableState::new(4, 4);
         let reader = house.at(1).enters(1);
         reader.begin(true);
         reader.stalled();

@@ -8,39 +8,39 @@ use http::{
     header::{HOST, TRANSFER_ENCODING},
 };
 
-use super::reply::{Kind, Problem};
+use super::reply::{ErrorKind, ProblemDetails};
 use crate::telemetry::Refusal;
 
 /// The result of checking a head. `Err` contains the field and the reason.
-type Checked = Result<(), (&'static str, &'static str)>;
+type FramingResult = Result<(), (&'static str, &'static str)>;
 
 /// Returns the problem for a request that routes must not see, with the kind, the field and the reason for the log.
 /// `has_length`: the head had a `Content-Length`, which hyper drops if there is a `Transfer-Encoding`.
-pub(super) fn objection<B>(
+pub(super) fn framing_error<B>(
     request: &Request<B>,
     has_length: bool,
-) -> Option<(Refusal, &'static str, &'static str, Problem)> {
+) -> Option<(Refusal, &'static str, &'static str, ProblemDetails)> {
     let headers = request.headers();
     let head = target(request.method(), request.uri(), headers).and_then(|()| host(request.version(), headers));
     let (refusal, kind, (field, reason)) = match head {
-        Err(wrong) => (Refusal::bad_request, Kind::Malformed, wrong),
+        Err(wrong) => (Refusal::bad_request, ErrorKind::Malformed, wrong),
         Ok(()) if !headers.contains_key(TRANSFER_ENCODING) => return None,
         Ok(()) if !is_chunked_alone(headers) => {
             let wrong = ("Transfer-Encoding", "only one value, chunked, is supported");
-            (Refusal::transfer_coding, Kind::NotImplemented, wrong)
+            (Refusal::transfer_coding, ErrorKind::NotImplemented, wrong)
         }
         Ok(()) if has_length => {
             let wrong = ("Content-Length", "must not be combined with Transfer-Encoding");
-            (Refusal::bad_request, Kind::Malformed, wrong)
+            (Refusal::bad_request, ErrorKind::Malformed, wrong)
         }
         Ok(()) => return None,
     };
-    let problem = Problem::new(kind).detail(format!("{field}: {reason}")).close();
+    let problem = ProblemDetails::new(kind).detail(format!("{field}: {reason}")).close();
     Some((refusal, field, reason, problem))
 }
 
 /// Checks the target: a path, or a complete URL with the host that `Host` names; for `OPTIONS` also `*`.
-fn target(method: &Method, uri: &Uri, headers: &HeaderMap) -> Checked {
+fn target(method: &Method, uri: &Uri, headers: &HeaderMap) -> FramingResult {
     let wrong = |reason| Err(("target", reason));
     if method == Method::CONNECT {
         return wrong("CONNECT is not supported; this server is not a proxy");
@@ -62,7 +62,7 @@ fn target(method: &Method, uri: &Uri, headers: &HeaderMap) -> Checked {
 }
 
 /// Checks that there is exactly one valid `Host`. HTTP/1.0 requests may have none.
-fn host(version: Version, headers: &HeaderMap) -> Checked {
+fn host(version: Version, headers: &HeaderMap) -> FramingResult {
     let wrong = |reason| Err(("Host", reason));
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -95,7 +95,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        objection(&request.body(()).expect("a request"), false).map(|(_, field, ..)| field)
+        framing_error(&request.body(()).expect("a request"), false).map(|(_, field, ..)| field)
     }
 
     #[test]

@@ -20,10 +20,10 @@ use tokio::{
 use warp::{Filter, Reply};
 
 use super::{
-    access::{Access, counted_by},
-    activity::{Activity, Presence, Ticks},
-    connection::{self, House},
-    crowd::Crowd,
+    access::{AddressFilter, counted_by},
+    activity::{ConnectionActivity, ConnectionGuard, SweepClock},
+    connection::{self, ListenerShared},
+    crowd::ConnectionTable,
     tls::TlsConfig,
 };
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
 
 /// The limits of one listener.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct ListenerLimits {
     /// The maximum number of open connections. One more closes the connection that has been waiting longest, but never
     /// one whose request is being served.
     pub connections: usize,
@@ -54,13 +54,13 @@ pub struct Limits {
     pub max_header_bytes: usize,
 }
 
-impl Default for Limits {
+impl Default for ListenerLimits {
     fn default() -> Self {
         Self::of(4096)
     }
 }
 
-impl Limits {
+impl ListenerLimits {
     /// The default limits for this number of connections.
     pub fn of(connections: usize) -> Self {
         Self {
@@ -112,18 +112,18 @@ impl std::error::Error for ListenError {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    limits: Limits,
+    limits: ListenerLimits,
     tls: Option<TlsConfig>,
-    access: Access,
+    access: AddressFilter,
     refusals: Arc<Refusals>,
 }
 
 impl Listener {
     pub async fn bind(
         address: SocketAddr,
-        limits: Limits,
+        limits: ListenerLimits,
         tls: Option<TlsConfig>,
-        access: Access,
+        access: AddressFilter,
     ) -> Result<Self, ListenError> {
         let bound = || {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -134,7 +134,7 @@ impl Listener {
             Ok((socket, address))
         };
         let (socket, address) = bound().map_err(|cause| ListenError { address, cause })?;
-        let limits = Limits { connections: allowed_by_the_system(limits.connections), ..limits };
+        let limits = ListenerLimits { connections: file_limit(limits.connections), ..limits };
         let refusals = Arc::new(Refusals::new("public", Clock::default()));
         Ok(Self { socket, address, limits, tls, access, refusals })
     }
@@ -157,10 +157,10 @@ impl Listener {
         F::Extract: Reply,
     {
         let Self { socket, limits, tls, access, refusals, .. } = self;
-        let house = Arc::new(House::new(&limits, tls, access, refusals, warp::service(routes)));
-        let mut hall = Hall {
+        let house = Arc::new(ListenerShared::new(&limits, tls, access, refusals, warp::service(routes)));
+        let mut hall = AcceptLoop {
             house,
-            crowd: Crowd::new(limits.clone()),
+            crowd: ConnectionTable::new(limits.clone()),
             tasks: JoinSet::new(),
             ticks: Arc::default(),
             start: Instant::now(),
@@ -173,16 +173,16 @@ impl Listener {
 }
 
 /// The state of the accept loop. `S` is the routes as a service.
-struct Hall<S> {
-    house: Arc<House<S>>,
-    crowd: Crowd,
+struct AcceptLoop<S> {
+    house: Arc<ListenerShared<S>>,
+    crowd: ConnectionTable,
     tasks: JoinSet<()>,
-    ticks: Arc<Ticks>,
+    ticks: Arc<SweepClock>,
     start: Instant,
-    limits: Limits,
+    limits: ListenerLimits,
 }
 
-impl<S: connection::Routes> Hall<S> {
+impl<S: connection::Routes> AcceptLoop<S> {
     async fn receive(&mut self, socket: &TcpListener, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut sweeps = interval(self.limits.sweep_every());
@@ -194,46 +194,46 @@ impl<S: connection::Routes> Hall<S> {
                 () = &mut shutdown => return,
                 _ = sweeps.tick() => self.sweep(),
                 accepted = socket.accept(), if room => match accepted {
-                    Ok((stream, peer)) => self.welcome(stream, peer),
+                    Ok((stream, peer)) => self.admit(stream, peer),
                     Err(error) => self.cannot_accept(&error).await,
                 },
                 // No connection can be closed to make room. New connections wait in the system's queue.
-                () = sleep(Duration::from_millis(5)), if !room => self.look_at_the_clock(),
+                () = sleep(Duration::from_millis(5)), if !room => self.update_clock(),
             }
             room = self.crowd.has_room(self.ticks.now_ms());
         }
     }
 
-    fn look_at_the_clock(&self) {
+    fn update_clock(&self) {
         self.ticks.set_ms(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX >> 3));
     }
 
     fn sweep(&mut self) {
-        self.look_at_the_clock();
+        self.update_clock();
         self.crowd.sweep(self.ticks.now_ms());
         while self.tasks.try_join_next().is_some() {}
     }
 
-    fn welcome(&mut self, stream: TcpStream, peer: SocketAddr) {
-        self.look_at_the_clock();
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        self.update_clock();
         let (counted, now) = (counted_by(peer.ip()), self.ticks.now_ms());
         let mut sent_away = 0;
         if !self.house.access.is_many(peer.ip()) {
             let room = self.crowd.make_room_for(counted, now);
             sent_away += room.sent_away;
             if !room.is_there {
-                return self.crowded(sent_away + 1, "one address has too many connections");
+                return self.reject_full(sent_away + 1, "one address has too many connections");
             }
         }
         sent_away += self.crowd.make_room(now);
-        self.crowded(sent_away, "closed to make room for a new connection");
-        let activity = Arc::new(Activity::new(self.ticks.clone(), counted));
+        self.reject_full(sent_away, "closed to make room for a new connection");
+        let activity = Arc::new(ConnectionActivity::new(self.ticks.clone(), counted));
         self.crowd.admit(activity.clone());
-        let presence = Presence(activity);
+        let presence = ConnectionGuard(activity);
         self.tasks.spawn(connection::run(stream, peer, presence, self.house.clone()));
     }
 
-    fn crowded(&self, connections: usize, reason: &'static str) {
+    fn reject_full(&self, connections: usize, reason: &'static str) {
         if connections > 0 {
             self.house.refusals.note_many(Refusal::crowded, connections as u64, "connection", reason);
         }
@@ -244,9 +244,9 @@ impl<S: connection::Routes> Hall<S> {
         if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
             return;
         }
-        let sent_away = self.crowd.send_away(None, (self.crowd.len() / 16).max(1), self.ticks.now_ms());
+        let sent_away = self.crowd.evict(None, (self.crowd.len() / 16).max(1), self.ticks.now_ms());
         self.house.refusals.note(Refusal::no_descriptor, "accept", error);
-        self.crowded(sent_away, "the system accepts no more connections");
+        self.reject_full(sent_away, "the system accepts no more connections");
         sleep(Duration::from_millis(100)).await;
     }
 
@@ -271,7 +271,7 @@ impl<S: connection::Routes> Hall<S> {
 
 /// Returns the number of connections that the limit of open files allows. Raises the soft limit if necessary and
 /// possible.
-fn allowed_by_the_system(connections: usize) -> usize {
+fn file_limit(connections: usize) -> usize {
     /// Files that the rest of the process needs: store, logs, outgoing connections, a second listener.
     const RESERVED: u64 = 512;
     let wanted = (connections as u64).saturating_add(RESERVED);

@@ -18,9 +18,9 @@ mod tls;
 mod token;
 mod watched;
 
-pub use access::{Access, Peer};
+pub use access::{AddressFilter, Peer};
 pub use body::{BodyError, capped_body, read_capped};
-pub use listener::{Limits, ListenError, Listener};
-pub use reply::{Kind, Problem, answer, fixed_json, json, refused};
+pub use listener::{ListenError, Listener, ListenerLimits};
+pub use reply::{ErrorKind, ProblemDetails, answer, fixed_json, json, refused};
 pub use tls::{TlsConfig, TlsError};
-pub use token::{Hosts, Token};
+pub use token::{AdminToken, AllowedHosts};

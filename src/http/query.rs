@@ -5,14 +5,14 @@ use std::future::ready;
 use serde::de::DeserializeOwned;
 use warp::{Filter, Rejection};
 
-use super::reply::{Kind, Problem};
+use super::reply::{ErrorKind, ProblemDetails};
 
 /// Only use this after the token has been checked, because the error repeats names and values of the request.
 pub fn query<T: DeserializeOwned + Send>() -> impl Filter<Extract = (T,), Error = Rejection> + Copy {
     let none = || warp::any().map(String::new);
     let raw = warp::query::raw().or(none()).unify();
     raw.and_then(|raw: String| {
-        ready(read(&raw).map_err(|detail| Problem::new(Kind::Malformed).detail(detail).reject()))
+        ready(read(&raw).map_err(|detail| ProblemDetails::new(ErrorKind::Malformed).detail(detail).reject()))
     })
 }
 
@@ -37,22 +37,22 @@ mod tests {
 
     #[derive(Debug, Deserialize, PartialEq, Eq)]
     #[serde(deny_unknown_fields)]
-    struct Asked {
+    struct QueryPairs {
         customer: Option<String>,
         limit: Option<usize>,
     }
 
     #[test]
     fn the_error_names_the_part_that_is_invalid() {
-        let asked = Asked { customer: Some("C 1".into()), limit: Some(7) };
+        let asked = QueryPairs { customer: Some("C 1".into()), limit: Some(7) };
         assert_eq!(read("customer=C%201&limit=7"), Ok(asked));
-        assert_eq!(read(""), Ok(Asked { customer: None, limit: None }));
+        assert_eq!(read(""), Ok(QueryPairs { customer: None, limit: None }));
         for (raw, said) in [
             ("max=7", "unknown parameter `max`, expected `customer` or `limit`"),
             ("limit=many", "limit: invalid digit"),
             ("limit=1&limit=2", "duplicate parameter `limit`"),
         ] {
-            let why = read::<Asked>(raw).expect_err(raw);
+            let why = read::<QueryPairs>(raw).expect_err(raw);
             assert!(why.contains(said), "{raw}: {why}");
         }
     }

@@ -1,6 +1,6 @@
 //! All responses except pages: JSON, and problems in the format of RFC 9457.
 //!
-//! [`Kind`] is the only table that maps kinds of errors to status codes. No response names the program.
+//! [`ErrorKind`] is the only table that maps kinds of errors to status codes. No response names the program.
 
 use std::convert::Infallible;
 
@@ -15,11 +15,11 @@ macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $status:literal $slug:literal $title:literal),+ $(,)?) => {
         /// The kinds of problems, of the request or of the server.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Kind {
+        pub enum ErrorKind {
             $($(#[$doc])* $kind,)+
         }
 
-        impl Kind {
+        impl ErrorKind {
             /// The status code, the last part of the `type`, and the title.
             const fn row(self) -> (u16, &'static str, &'static str) {
                 match self {
@@ -53,7 +53,7 @@ kinds! {
     Unavailable = 503 "unavailable" "The request cannot be accepted at the moment",
 }
 
-impl Kind {
+impl ErrorKind {
     pub fn status(self) -> StatusCode {
         StatusCode::from_u16(self.row().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -61,8 +61,8 @@ impl Kind {
 
 /// One problem, to be sent as a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    kind: Kind,
+pub struct ProblemDetails {
+    kind: ErrorKind,
     detail: Option<String>,
     allow: Option<&'static str>,
     retry_after_s: Option<u32>,
@@ -71,7 +71,7 @@ pub struct Problem {
 }
 
 #[derive(Serialize)]
-struct Wire<'a> {
+struct ProblemBody<'a> {
     r#type: String,
     title: &'a str,
     status: u16,
@@ -82,9 +82,9 @@ struct Wire<'a> {
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-impl Problem {
-    pub fn new(kind: Kind) -> Self {
-        let retry_after_s = matches!(kind, Kind::Unavailable | Kind::TooMany).then_some(5);
+impl ProblemDetails {
+    pub fn new(kind: ErrorKind) -> Self {
+        let retry_after_s = matches!(kind, ErrorKind::Unavailable | ErrorKind::TooMany).then_some(5);
         Self { kind, detail: None, allow: None, retry_after_s, bearer: false, close: false }
     }
 
@@ -122,14 +122,14 @@ impl Problem {
         self
     }
 
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
     fn body(&self) -> Vec<u8> {
         let (status, slug, title) = self.kind.row();
         let r#type = format!("urn:kyc-rules:problem:{slug}");
-        let wire = Wire { r#type, title, status, detail: self.detail.as_deref() };
+        let wire = ProblemBody { r#type, title, status, detail: self.detail.as_deref() };
         serde_json::to_vec(&wire).unwrap_or_default()
     }
 
@@ -148,14 +148,14 @@ impl Problem {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         // The rest of such a request is not read.
-        if self.close || matches!(self.kind, Kind::Timeout | Kind::TooLarge | Kind::Forbidden) {
+        if self.close || matches!(self.kind, ErrorKind::Timeout | ErrorKind::TooLarge | ErrorKind::Forbidden) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
     /// The complete response as text, for a stream that is not served by hyper.
-    pub(super) fn on_the_wire(&self) -> String {
+    pub(super) fn raw_response(&self) -> String {
         let (status, body) = (self.kind.status(), self.body());
         format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
@@ -172,7 +172,7 @@ impl Problem {
 }
 
 #[derive(Debug)]
-struct Refusal(Problem);
+struct Refusal(ProblemDetails);
 
 impl reject::Reject for Refusal {}
 
@@ -182,30 +182,30 @@ pub fn answer(rejection: &Rejection, allow: &'static str) -> Response {
 }
 
 /// Like [`answer`], but returns the problem.
-pub(super) fn problem_of(rejection: &Rejection, allow: &'static str) -> Problem {
+pub(super) fn problem_of(rejection: &Rejection, allow: &'static str) -> ProblemDetails {
     if let Some(Refusal(problem)) = rejection.find() {
         return problem.clone();
     }
     let kind = if rejection.is_not_found() {
-        Kind::NotFound
+        ErrorKind::NotFound
     } else if rejection.find::<reject::MethodNotAllowed>().is_some() {
-        return Problem::new(Kind::MethodNotAllowed).allow(allow);
+        return ProblemDetails::new(ErrorKind::MethodNotAllowed).allow(allow);
     } else if rejection.find::<reject::PayloadTooLarge>().is_some() {
-        Kind::TooLarge
+        ErrorKind::TooLarge
     } else if rejection.find::<reject::UnsupportedMediaType>().is_some() {
-        Kind::UnsupportedMedia
+        ErrorKind::UnsupportedMedia
     } else if rejection.find::<reject::InvalidQuery>().is_some() {
         let detail = "the query cannot be read: it has an unknown parameter or an invalid value";
-        return Problem::new(Kind::Malformed).detail(detail);
+        return ProblemDetails::new(ErrorKind::Malformed).detail(detail);
     } else if rejection.find::<reject::InvalidHeader>().is_some()
         || rejection.find::<reject::MissingHeader>().is_some()
         || rejection.find::<reject::LengthRequired>().is_some()
     {
-        Kind::Malformed
+        ErrorKind::Malformed
     } else {
-        Kind::Internal
+        ErrorKind::Internal
     };
-    Problem::new(kind)
+    ProblemDetails::new(kind)
 }
 
 /// [`answer`] in the form that `Filter::recover` takes: `.recover(refused("POST"))`.
@@ -221,7 +221,7 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
         Ok(body) => with_type(status, Response::new(body.into()), JSON),
         Err(error) => {
             tracing::error!(%error, "a response could not be serialized as JSON");
-            Problem::new(Kind::Internal).response()
+            ProblemDetails::new(ErrorKind::Internal).response()
         }
     }
 }

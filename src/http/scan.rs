@@ -10,20 +10,20 @@ const LENGTH: &[u8] = b"content-length:";
 
 /// The facts found in the request so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct SeenRequest {
     pub has_length: bool,
     /// The sum of the announced chunk sizes, in bytes.
     pub announced: u64,
 }
 
 #[derive(Debug)]
-pub(super) struct Scan {
-    at: At,
-    seen: Seen,
+pub(super) struct HeadScan {
+    at: ScanState,
+    seen: SeenRequest,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum At {
+enum ScanState {
     /// In the request line, or in empty lines before it.
     Start { empty: bool },
     /// In a header line whose first `matched` bytes are those of [`LENGTH`].
@@ -40,39 +40,39 @@ enum At {
     End,
 }
 
-impl Default for Scan {
+impl Default for HeadScan {
     fn default() -> Self {
-        Self { at: At::Start { empty: true }, seen: Seen::default() }
+        Self { at: ScanState::Start { empty: true }, seen: SeenRequest::default() }
     }
 }
 
-impl Scan {
+impl HeadScan {
     /// Scans the next bytes. Returns the facts if they have changed.
-    pub(super) fn read(&mut self, mut bytes: &[u8]) -> Option<Seen> {
+    pub(super) fn read(&mut self, mut bytes: &[u8]) -> Option<SeenRequest> {
         let before = self.seen;
         while !bytes.is_empty() {
             bytes = match self.at {
-                At::End => break,
-                At::Start { .. } | At::Rest { .. } => self.skip_line(bytes),
-                At::Chunk(left) => {
+                ScanState::End => break,
+                ScanState::Start { .. } | ScanState::Rest { .. } => self.skip_line(bytes),
+                ScanState::Chunk(left) => {
                     let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     let left = left - here as u64;
-                    self.at = if left == 0 { At::Size(None) } else { At::Chunk(left) };
+                    self.at = if left == 0 { ScanState::Size(None) } else { ScanState::Chunk(left) };
                     &bytes[here..]
                 }
-                At::Header { matched } => {
+                ScanState::Header { matched } => {
                     self.header(bytes[0], matched);
                     &bytes[1..]
                 }
-                At::Size(size) => {
+                ScanState::Size(size) => {
                     self.size(bytes[0], size);
                     &bytes[1..]
                 }
-                At::Extension(size) => match bytes.iter().position(|byte| *byte == b'\n') {
+                ScanState::Extension(size) => match bytes.iter().position(|byte| *byte == b'\n') {
                     None => break,
                     Some(end) => {
                         self.seen.announced = self.seen.announced.saturating_add(size);
-                        self.at = if size == 0 { At::End } else { At::Chunk(size.saturating_add(2)) };
+                        self.at = if size == 0 { ScanState::End } else { ScanState::Chunk(size.saturating_add(2)) };
                         &bytes[end + 1..]
                     }
                 },
@@ -87,35 +87,37 @@ impl Scan {
         let here = &bytes[..end.unwrap_or(bytes.len())];
         let nothing = here.iter().all(|byte| *byte == b'\r');
         self.at = match (self.at, end) {
-            (At::Start { empty }, None) => At::Start { empty: empty && nothing },
+            (ScanState::Start { empty }, None) => ScanState::Start { empty: empty && nothing },
             // Empty lines before a request are skipped.
-            (At::Start { empty }, Some(_)) if empty && nothing => At::Start { empty },
-            (At::Rest { empty }, None) => At::Rest { empty: empty && nothing },
-            (At::Rest { empty }, Some(_)) if empty && nothing => At::Size(None),
-            _ => At::Header { matched: 0 },
+            (ScanState::Start { empty }, Some(_)) if empty && nothing => ScanState::Start { empty },
+            (ScanState::Rest { empty }, None) => ScanState::Rest { empty: empty && nothing },
+            (ScanState::Rest { empty }, Some(_)) if empty && nothing => ScanState::Size(None),
+            _ => ScanState::Header { matched: 0 },
         };
         end.map_or(&[], |end| &bytes[end + 1..])
     }
 
     fn header(&mut self, byte: u8, matched: usize) {
         self.at = match byte {
-            b'\n' if matched == 0 => At::Size(None),
-            b'\n' => At::Header { matched: 0 },
-            b'\r' if matched == 0 => At::Rest { empty: true },
+            b'\n' if matched == 0 => ScanState::Size(None),
+            b'\n' => ScanState::Header { matched: 0 },
+            b'\r' if matched == 0 => ScanState::Rest { empty: true },
             byte if LENGTH.get(matched) == Some(&byte.to_ascii_lowercase()) => {
                 self.seen.has_length |= matched + 1 == LENGTH.len();
-                At::Header { matched: matched + 1 }
+                ScanState::Header { matched: matched + 1 }
             }
-            _ => At::Rest { empty: false },
+            _ => ScanState::Rest { empty: false },
         };
     }
 
     fn size(&mut self, byte: u8, size: Option<u64>) {
         let digit = char::from(byte).to_digit(16).map(u64::from);
         self.at = match (digit, size) {
-            (Some(digit), size) => At::Size(Some(size.unwrap_or_default().saturating_mul(16).saturating_add(digit))),
-            (None, Some(size)) if matches!(byte, b';' | b' ' | b'\t' | b'\r') => At::Extension(size),
-            _ => At::End,
+            (Some(digit), size) => {
+                ScanState::Size(Some(size.unwrap_or_default().saturating_mul(16).saturating_add(digit)))
+            }
+            (None, Some(size)) if matches!(byte, b';' | b' ' | b'\t' | b'\r') => ScanState::Extension(size),
+            _ => ScanState::End,
         };
     }
 }
@@ -125,15 +127,15 @@ mod tests {
     use super::*;
 
     /// Returns the facts found in `text`, and checks that they do not depend on how the bytes are split.
-    fn seen(text: &str) -> Seen {
+    fn seen(text: &str) -> SeenRequest {
         let whole = {
-            let mut scan = Scan::default();
+            let mut scan = HeadScan::default();
             scan.read(text.as_bytes());
             scan.seen
         };
         for piece in [1, 2, 3, 7] {
-            let mut scan = Scan::default();
-            let mut last = Seen::default();
+            let mut scan = HeadScan::default();
+            let mut last = SeenRequest::default();
             for bytes in text.as_bytes().chunks(piece) {
                 last = scan.read(bytes).unwrap_or(last);
             }

@@ -20,15 +20,15 @@ const TOKEN_BYTES: usize = 32;
 
 /// The token of the admin side, stored as a digest, so that all compared values have the same length.
 #[derive(Clone)]
-pub struct Token([u8; 32]);
+pub struct AdminToken([u8; 32]);
 
-impl fmt::Debug for Token {
+impl fmt::Debug for AdminToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
     }
 }
 
-impl Token {
+impl AdminToken {
     pub fn new(token: &str) -> Self {
         Self(Sha256::digest(token.as_bytes()).into())
     }
@@ -89,12 +89,12 @@ fn create(path: &Path) -> io::Result<String> {
 
 /// The host names that requests to the admin side may use.
 #[derive(Clone, Debug)]
-pub struct Hosts {
+pub struct AllowedHosts {
     listen: SocketAddr,
     names: Vec<String>,
 }
 
-impl Hosts {
+impl AllowedHosts {
     /// Allows loopback in any spelling, the address of the listener, and the configured names. If the listener is bound
     /// to all addresses, allows any IP literal, because a web page of another site is reached by a name.
     pub fn new(listen: SocketAddr, names: &[String]) -> Self {
@@ -142,18 +142,18 @@ mod tests {
     fn the_token_is_created_once_and_only_readable_for_its_owner() {
         let dir = tempfile::tempdir().expect("directory");
         let path = dir.path().join("token");
-        let token = Token::load_or_create(&path).expect("made");
+        let token = AdminToken::load_or_create(&path).expect("made");
         assert_eq!(URL_SAFE_NO_PAD.decode(&token).expect("base64").len(), TOKEN_BYTES);
         assert_eq!(fs::metadata(&path).expect("file").permissions().mode() & 0o777, 0o600);
-        assert_eq!(Token::load_or_create(&path).expect("read"), token);
+        assert_eq!(AdminToken::load_or_create(&path).expect("read"), token);
         assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "no other file remains");
         fs::write(&path, "\n").expect("emptied");
-        assert!(Token::load_or_create(&path).expect_err("refused").to_string().contains("contains no token"));
+        assert!(AdminToken::load_or_create(&path).expect_err("refused").to_string().contains("contains no token"));
     }
 
     #[test]
     fn only_the_right_token_in_the_right_header_is_accepted() {
-        let token = Token::new("the-token");
+        let token = AdminToken::new("the-token");
         let passes = |value: &[u8]| {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, http::HeaderValue::from_bytes(value).expect("value"));
@@ -170,8 +170,9 @@ mod tests {
 
     #[test]
     fn a_host_name_of_another_site_is_refused() {
-        let hosts = |listen: &str| Hosts::new(listen.parse().expect("address"), &["Admin.Shop.example".to_owned()]);
-        let asked = |hosts: &Hosts, host: &str| {
+        let hosts =
+            |listen: &str| AllowedHosts::new(listen.parse().expect("address"), &["Admin.Shop.example".to_owned()]);
+        let asked = |hosts: &AllowedHosts, host: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, host.parse().expect("value"));
             hosts.allow(&Uri::from_static("/"), &headers)
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_host_of_an_absolute_target_is_checked() {
-        let hosts = Hosts::new("127.0.0.1:8081".parse().expect("address"), &[]);
+        let hosts = AllowedHosts::new("127.0.0.1:8081".parse().expect("address"), &[]);
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "127.0.0.1".parse().expect("value"));
         assert!(!hosts.allow(&Uri::from_static("http://evil.example/"), &headers));

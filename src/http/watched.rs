@@ -14,18 +14,18 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    activity::{Activity, Phase},
-    scan::Scan,
+    activity::{ConnectionActivity, ConnectionPhase},
+    scan::HeadScan,
 };
 
 /// The maximum number of bytes that a peer may still send after a response that did not wait for its request's end.
 const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// A stream that records reads and blocked writes, and that closes without losing the response.
-pub(super) struct Watched<T> {
+pub(super) struct TrackedIo<T> {
     io: T,
-    activity: Arc<Activity>,
-    scan: Scan,
+    activity: Arc<ConnectionActivity>,
+    scan: HeadScan,
     closing: Closing,
 }
 
@@ -35,29 +35,29 @@ enum Closing {
     Closed,
 }
 
-impl<T> Watched<T> {
-    pub(super) fn new(io: T, activity: Arc<Activity>) -> Self {
-        Self { io, activity, scan: Scan::default(), closing: Closing::Open }
+impl<T> TrackedIo<T> {
+    pub(super) fn new(io: T, activity: Arc<ConnectionActivity>) -> Self {
+        Self { io, activity, scan: HeadScan::default(), closing: Closing::Open }
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for TrackedIo<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
         if buf.filled().len() > before {
-            if self.activity.heard() {
-                self.scan = Scan::default();
+            if self.activity.bytes_read() {
+                self.scan = HeadScan::default();
             }
             if let Some(seen) = self.scan.read(&buf.filled()[before..]) {
-                self.activity.saw(seen);
+                self.activity.bytes_written(seen);
             }
         }
         polled
     }
 }
 
-impl<T> Watched<T> {
+impl<T> TrackedIo<T> {
     fn note<O>(&self, polled: Poll<O>) -> Poll<O> {
         match &polled {
             Poll::Pending => self.activity.stalled(),
@@ -67,7 +67,7 @@ impl<T> Watched<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Watched<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> TrackedIo<T> {
     /// Reads and discards data until the peer closes, `left` bytes have arrived, or the sweep ends the connection.
     /// Closing a socket with unread data would reset the connection, and the peer might never see the response.
     fn poll_linger(&mut self, cx: &mut Context<'_>, mut left: usize) -> Poll<()> {
@@ -87,7 +87,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watched<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write(cx, buf);
         self.note(polled)
@@ -114,9 +114,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if matches!(self.closing, Closing::Open) {
             ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-            let unread = self.activity.has_unread() || self.activity.phase() == Phase::Head;
+            let unread = self.activity.has_unread() || self.activity.phase() == ConnectionPhase::Head;
             self.closing = if unread { Closing::Lingering { left: LINGER_BYTES } } else { Closing::Closed };
-            self.activity.enter(Phase::Linger);
+            self.activity.enter(ConnectionPhase::Linger);
         }
         if let Closing::Lingering { left } = self.closing {
             ready!(self.poll_linger(cx, left));
@@ -127,33 +127,33 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 }
 
 /// The body of a request: records its end, and fails with [`Late`] if the listener says that it exceeded its timeout.
-pub(super) struct Inbound {
+pub(super) struct RequestBody {
     body: Incoming,
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionActivity>,
     ended: bool,
 }
 
 /// The body did not arrive in time.
 #[derive(Debug)]
-pub(super) struct Late;
+pub(super) struct BodyTimeout;
 
-impl std::fmt::Display for Late {
+impl std::fmt::Display for BodyTimeout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the body did not arrive in time")
     }
 }
 
-impl std::error::Error for Late {}
+impl std::error::Error for BodyTimeout {}
 
-impl Inbound {
-    pub(super) fn new(body: Incoming, activity: Arc<Activity>) -> Self {
+impl RequestBody {
+    pub(super) fn new(body: Incoming, activity: Arc<ConnectionActivity>) -> Self {
         let ended = body.is_end_stream();
         activity.begin(ended);
         Self { body, activity, ended }
     }
 }
 
-impl Body for Inbound {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -163,7 +163,7 @@ impl Body for Inbound {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let frame = match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => frame,
-            Poll::Pending if self.activity.is_body_late() => return Poll::Ready(Some(Err(Late.into()))),
+            Poll::Pending if self.activity.is_body_late() => return Poll::Ready(Some(Err(BodyTimeout.into()))),
             Poll::Pending => return Poll::Pending,
         };
         if !self.ended && (frame.is_none() || self.body.is_end_stream()) {
@@ -182,7 +182,7 @@ impl Body for Inbound {
     }
 }
 
-impl Drop for Inbound {
+impl Drop for RequestBody {
     fn drop(&mut self) {
         if !self.ended {
             self.activity.leave_unread();
@@ -193,9 +193,9 @@ impl Drop for Inbound {
 
 /// The sum of a body's announced chunk sizes; an extension of requests with a chunked body.
 #[derive(Clone)]
-pub(super) struct Announced(pub(super) Arc<Activity>);
+pub(super) struct ChunkSizes(pub(super) Arc<ConnectionActivity>);
 
-impl Announced {
+impl ChunkSizes {
     /// In bytes, as far as the chunk sizes are known.
     pub(super) fn bytes(&self) -> u64 {
         self.0.seen().map_or(0, |seen| seen.announced)
@@ -203,18 +203,18 @@ impl Announced {
 }
 
 /// The body of a response. When it is dropped, the connection becomes idle.
-pub(super) struct Outbound<B> {
+pub(super) struct ResponseBody<B> {
     body: B,
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionActivity>,
 }
 
-impl<B> Outbound<B> {
-    pub(super) fn new(body: B, activity: Arc<Activity>) -> Self {
+impl<B> ResponseBody<B> {
+    pub(super) fn new(body: B, activity: Arc<ConnectionActivity>) -> Self {
         Self { body, activity }
     }
 }
 
-impl<B: Body + Unpin> Body for Outbound<B> {
+impl<B: Body + Unpin> Body for ResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -234,8 +234,8 @@ impl<B: Body + Unpin> Body for Outbound<B> {
     }
 }
 
-impl<B> Drop for Outbound<B> {
+impl<B> Drop for ResponseBody<B> {
     fn drop(&mut self) {
-        self.activity.enter(Phase::Idle);
+        self.activity.enter(ConnectionPhase::Idle);
     }
 }

@@ -15,7 +15,7 @@ use serde::{
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Codes, Observation, Source, Status, claim::Doc, nesting, observation::clean_message};
+use super::{Codes, Observation, Source, Status, claim::ClaimDoc, nesting, observation::clean_message};
 use crate::untrusted;
 
 /// The maximum lengths of an error's code and message, in characters.
@@ -32,16 +32,16 @@ struct Body<'a> {
 
 #[derive(Deserialize)]
 struct Data<'a> {
-    #[serde(borrow, default, deserialize_with = "said")]
+    #[serde(borrow, default, deserialize_with = "present")]
     status: Option<Option<Cow<'a, str>>>,
-    #[serde(borrow, default, rename = "docsMissing", deserialize_with = "said")]
-    docs: Option<Option<Vec<Doc<'a>>>>,
-    #[serde(borrow, default, rename = "kycEndUserErrorMessage", deserialize_with = "said")]
+    #[serde(borrow, default, rename = "docsMissing", deserialize_with = "present")]
+    docs: Option<Option<Vec<ClaimDoc<'a>>>>,
+    #[serde(borrow, default, rename = "kycEndUserErrorMessage", deserialize_with = "present")]
     message: Option<Option<Cow<'a, str>>>,
 }
 
 /// Deserializes a field that is present, including `null`.
-fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 
@@ -82,7 +82,7 @@ pub fn read_answer(body: &[u8]) -> Result<Option<Observation>, String> {
     let Some(data) = body.data else { return Err("the answer has no `data`".to_owned()) };
     let Some(status) = data.status else { return Err("the answer has no `data.status`".to_owned()) };
     let Some(status) = status else { return Ok(None) };
-    let docs = data.docs.map(|docs| Codes::heard(docs.iter().flatten().map(|doc| &*doc.0)));
+    let docs = data.docs.map(|docs| Codes::from_untrusted(docs.iter().flatten().map(|doc| &*doc.0)));
     Ok(Some(Observation {
         source: Source::Api,
         status: Status::from_wire(Some(&status)).map_err(|error| format!("the answer's `data.status` {error}"))?,
@@ -142,7 +142,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kyc::{MESSAGE_CHARS, Received};
+    use crate::kyc::{MESSAGE_CHARS, ReceivedCallback};
 
     fn read(body: &str) -> Result<Option<Observation>, String> {
         read_answer(body.as_bytes())
@@ -266,7 +266,7 @@ mod tests {
             let callback = serde_json::json!({
                 "callbackType": "kyc", "customerId": "C", "status": "CREATED", "docsMissing": codes, "kycEndUserErrorMessage": message,
             });
-            if let Ok(Received::Kyc(claim)) = Received::read(callback.to_string().as_bytes()) {
+            if let Ok(ReceivedCallback::Kyc(claim)) = ReceivedCallback::read(callback.to_string().as_bytes()) {
                 prop_assert_eq!((claim.missing_docs, claim.message), (docs, said));
             }
         }

@@ -32,7 +32,7 @@ impl fmt::Debug for Claim {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Body<'a> {
+pub(super) struct ClaimBody<'a> {
     #[serde(rename = "callbackType", borrow)]
     pub(super) callback_type: Cow<'a, str>,
     #[serde(rename = "customerId", borrow)]
@@ -40,12 +40,12 @@ pub(super) struct Body<'a> {
     #[serde(borrow, default)]
     hash: Option<Cow<'a, str>>,
     /// `None`: absent, which means no information. The provider's `null` is a value.
-    #[serde(default, deserialize_with = "super::said::deserialize")]
+    #[serde(default, deserialize_with = "super::double_option::deserialize")]
     status: Option<Option<Cow<'a, str>>>,
     #[serde(rename = "kycProcessingStatus", borrow, default)]
     processing: Option<Cow<'a, str>>,
     #[serde(rename = "docsMissing", borrow, default)]
-    docs: Option<Vec<Doc<'a>>>,
+    docs: Option<Vec<ClaimDoc<'a>>>,
     #[serde(rename = "kycRejectLabel", borrow, default)]
     labels: Option<Cow<'a, str>>,
     #[serde(rename = "kycEndUserErrorMessage", borrow, default)]
@@ -53,25 +53,25 @@ pub(super) struct Body<'a> {
 }
 
 /// Accepts `"SELFIE"` or `{"docType": "SELFIE", …}`.
-pub(super) struct Doc<'a>(pub(super) Cow<'a, str>);
+pub(super) struct ClaimDoc<'a>(pub(super) Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Doc<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for ClaimDoc<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct DocVisitor;
 
         impl<'de> Visitor<'de> for DocVisitor {
-            type Value = Doc<'de>;
+            type Value = ClaimDoc<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a document type, or an object with docType")
             }
 
             fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Doc(Cow::Borrowed(text)))
+                Ok(ClaimDoc(Cow::Borrowed(text)))
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Doc(Cow::Owned(text.to_owned())))
+                Ok(ClaimDoc(Cow::Owned(text.to_owned())))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -83,7 +83,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Doc<'a> {
                         return Err(serde::de::Error::duplicate_field("docType"));
                     }
                 }
-                doc.map(Doc).ok_or_else(|| serde::de::Error::missing_field("docType"))
+                doc.map(ClaimDoc).ok_or_else(|| serde::de::Error::missing_field("docType"))
             }
 
             // Without this, a sequence is reported as "invalid type: sequence" without the accepted shapes.
@@ -106,7 +106,7 @@ impl Signed for Claim {
     }
 }
 
-impl Body<'_> {
+impl ClaimBody<'_> {
     /// Returns the claim if every field is within its limits.
     pub(super) fn bounded(self) -> Result<Claim, Malformed> {
         let customer = malformed::customer_id(&self.customer_id)?;
@@ -121,8 +121,8 @@ impl Body<'_> {
                 .map_err(|error| Malformed::new("status", name, format!("status {error}")))?,
             processing: Processing::from_wire(self.processing.as_deref())
                 .map_err(|error| Malformed::new("kycProcessingStatus", name, format!("kycProcessingStatus {error}")))?,
-            missing_docs: Codes::heard(self.docs.iter().flatten().map(|doc| &*doc.0)),
-            reject_labels: Codes::heard(self.labels.as_deref().unwrap_or_default().split(',')),
+            missing_docs: Codes::from_untrusted(self.docs.iter().flatten().map(|doc| &*doc.0)),
+            reject_labels: Codes::from_untrusted(self.labels.as_deref().unwrap_or_default().split(',')),
             message: clean_message(self.message.as_deref().unwrap_or_default()),
         })
     }
@@ -146,12 +146,12 @@ impl Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kyc::{MESSAGE_CHARS, Received, Unreadable};
+    use crate::kyc::{MESSAGE_CHARS, ReceivedCallback, Unreadable};
 
     fn read(body: &str) -> Result<Claim, Unreadable> {
-        match Received::read(body.as_bytes())? {
-            Received::Kyc(claim) => Ok(claim),
-            Received::Other(_) => panic!("another type: {body}"),
+        match ReceivedCallback::read(body.as_bytes())? {
+            ReceivedCallback::Kyc(claim) => Ok(claim),
+            ReceivedCallback::Other(_) => panic!("another type: {body}"),
         }
     }
 

@@ -98,7 +98,7 @@ impl Codes {
     /// Returns the set of these codes within its limits: control characters become spaces, long codes are cut, and
     /// codes above the limit are dropped. Codes are not rejected: the provider's labels may be free text, and a
     /// callback that is rejected because of a label would be lost.
-    pub fn heard<'a>(codes: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn from_untrusted<'a>(codes: impl IntoIterator<Item = &'a str>) -> Self {
         let mut all: Vec<Cow<'a, str>> = codes.into_iter().map(legible).filter(|code| !code.is_empty()).collect();
         // Sorting first makes the dropped codes independent of their order in the callback.
         all.sort_unstable();
@@ -184,17 +184,17 @@ mod tests {
 
     #[test]
     fn codes_from_outside_are_cut_to_the_limits() {
-        let heard = |code: &str| Codes::heard([code]).to_string();
+        let heard = |code: &str| Codes::from_untrusted([code]).to_string();
         assert_eq!(heard("Your selfie\r\nis blurred\u{7}"), "Your selfie  is blurred");
         assert_eq!(heard(&"é".repeat(40)), "é".repeat(32));
         assert_eq!(heard(&format!("{}é", "x".repeat(63))), "x".repeat(63), "characters are not split");
-        assert_eq!(Codes::heard(["\n", "", "B", "A", "B"]).to_string(), "A, B");
+        assert_eq!(Codes::from_untrusted(["\n", "", "B", "A", "B"]).to_string(), "A, B");
         let many: Vec<String> = (100..150).map(|n| format!("DOC_{n}")).collect();
-        let forwards = Codes::heard(many.iter().map(String::as_str));
+        let forwards = Codes::from_untrusted(many.iter().map(String::as_str));
         assert_eq!(forwards.len(), 32);
-        assert_eq!(forwards, Codes::heard(many.iter().rev().map(String::as_str)), "the order does not matter");
+        assert_eq!(forwards, Codes::from_untrusted(many.iter().rev().map(String::as_str)), "the order does not matter");
         let long: Vec<String> = (10..60).map(|n| format!("{n}{}", "\"".repeat(62))).collect();
-        let kept = Codes::heard(long.iter().map(String::as_str));
+        let kept = Codes::from_untrusted(long.iter().map(String::as_str));
         assert!(serde_json::to_string(&kept).expect("JSON").len() <= MAX_HEARD_BYTES + 2, "{kept:?}");
     }
 

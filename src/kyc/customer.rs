@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Codes, Observation, Processing, Source, Status, observation::said};
+use super::{Change, Codes, Observation, Processing, Source, Status, observation::double_option};
 use crate::clock::Timestamp;
 
 /// The maximum number of statuses per customer whose visits are counted; only forged callbacks come near it. Above it,
@@ -13,7 +13,7 @@ const MAX_VISITED: usize = 24;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Customer {
     pub status: Status,
-    #[serde(default, with = "said", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
     pub processing: Option<Processing>,
     #[serde(default, rename = "docs", skip_serializing_if = "Option::is_none")]
     pub missing_docs: Option<Codes>,
@@ -22,7 +22,7 @@ pub struct Customer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Box<str>>,
     /// The status before this one; `None`: there was no observation before.
-    #[serde(default, with = "said", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
     pub from: Option<Status>,
     /// When the stay in `status` began.
     #[serde(rename = "entered")]

@@ -30,7 +30,7 @@ pub enum Source {
 pub struct Observation {
     pub source: Source,
     pub status: Status,
-    #[serde(default, with = "said", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
     pub processing: Option<Processing>,
     #[serde(default, rename = "docs", skip_serializing_if = "Option::is_none")]
     pub missing_docs: Option<Codes>,
@@ -55,7 +55,7 @@ impl From<Verified<Claim>> for Observation {
 }
 
 /// Serialization in which a JSON `null` is a value (`none`) and only an absent field is `None`.
-pub mod said {
+pub mod double_option {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub fn serialize<T: Serialize, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {

@@ -131,11 +131,11 @@ fn text(field: &'static str, raw: &RawValue) -> Result<Box<str>, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kyc::{Received, Secret, Unreadable, Verified, hash_of_fields};
+    use crate::kyc::{ReceivedCallback, Secret, Unreadable, Verified, hash_of_fields};
 
     fn read(body: &str) -> Result<OtherClaim, Malformed> {
-        match Received::read(body.as_bytes()) {
-            Ok(Received::Other(claim)) => Ok(claim),
+        match ReceivedCallback::read(body.as_bytes()) {
+            Ok(ReceivedCallback::Other(claim)) => Ok(claim),
             Err(Unreadable::Malformed(problem)) => Err(problem),
             other => panic!("{body}: {other:?}"),
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{Claim, Malformed, OtherClaim, OtherType, claim::Body, nesting};
+use super::{Claim, Malformed, OtherClaim, OtherType, claim::ClaimBody, nesting};
 
 /// The maximum size of a body, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -13,7 +13,7 @@ const KYC: &str = "kyc";
 
 /// The body of a callback, well formed and within its limits. It is not verified.
 #[derive(Clone, Debug)]
-pub enum Received {
+pub enum ReceivedCallback {
     Kyc(Claim),
     Other(OtherClaim),
 }
@@ -39,7 +39,7 @@ struct TypeAlone<'a> {
     callback_type: Cow<'a, str>,
 }
 
-impl Received {
+impl ReceivedCallback {
     pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
         // The parser does not validate skipped values.
         let body = std::str::from_utf8(body)
@@ -52,7 +52,7 @@ impl Received {
             let detail = format!("lists and objects are nested more than {} deep", nesting::MAX_DEPTH);
             return Err(Malformed::new("body", "is nested too deep", detail).into());
         }
-        match serde_json::from_str::<Body<'_>>(body) {
+        match serde_json::from_str::<ClaimBody<'_>>(body) {
             Ok(fields) if fields.callback_type == KYC => Ok(Self::Kyc(fields.bounded()?)),
             Ok(fields) => Self::read_other(&fields.callback_type, body),
             // Callbacks of other types have other fields.
@@ -72,7 +72,7 @@ impl Received {
 /// Parses a rejected body again, to find the wrong field.
 fn wrong_with(body: &str) -> Malformed {
     let mut from = serde_json::Deserializer::from_str(body);
-    let again = serde_path_to_error::deserialize::<_, Body<'_>>(&mut from).map(|_| ()).map_err(Malformed::parsed);
+    let again = serde_path_to_error::deserialize::<_, ClaimBody<'_>>(&mut from).map(|_| ()).map_err(Malformed::parsed);
     // Otherwise the error is in text after the object.
     again.err().unwrap_or_else(|| Malformed::new("body", "is not JSON", "trailing characters follow the JSON object"))
 }
@@ -92,7 +92,7 @@ mod tests {
         ] {
             for wrong in [&b"\xff"[..], b"\xc3", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80"] {
                 let body = [before.as_bytes(), wrong, after.as_bytes()].concat();
-                match Received::read(&body) {
+                match ReceivedCallback::read(&body) {
                     Err(Unreadable::Malformed(problem)) => assert_eq!(problem.reason, "is not UTF-8", "{before}"),
                     other => panic!("{before}: {other:?}"),
                 }
@@ -120,7 +120,7 @@ mod tests {
             (r#"{"callbackType":"kyc","customer"#.to_owned(), "body", "ends too early"),
             (body(r#","status":null"#) + " {}", "body", "is not JSON"),
         ] {
-            match Received::read(body.as_bytes()) {
+            match ReceivedCallback::read(body.as_bytes()) {
                 Err(Unreadable::Malformed(said)) => assert_eq!((said.field, said.reason), (field, reason), "{body}"),
                 other => panic!("{body}: {other:?}"),
             }

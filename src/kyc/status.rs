@@ -34,7 +34,7 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
-fn keep(name: &str) -> Result<Box<str>, NameError> {
+fn checked(name: &str) -> Result<Box<str>, NameError> {
     if name.is_empty() {
         Err(NameError::Empty)
     } else if name.len() > MAX_NAME_BYTES {
@@ -77,13 +77,13 @@ macro_rules! names {
                 match name {
                     None => Ok(Self::None),
                     $(Some($wire $(| $alias)*) => Ok(Self::$variant),)+
-                    Some(other) => keep(other).map(Self::Other),
+                    Some(other) => checked(other).map(Self::Other),
                 }
             }
 
             /// Parses a name that an operator wrote: `none` is the provider's null. An unknown name is accepted,
             /// because the provider adds names; a name that resembles a documented one is rejected as a typing error.
-            pub fn told(name: &str) -> Result<Self, String> {
+            pub fn parse(name: &str) -> Result<Self, String> {
                 if name == "none" {
                     return Ok(Self::None);
                 }

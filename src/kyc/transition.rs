@@ -9,7 +9,7 @@ use super::{Customer, Observation, Processing, Status};
 /// The recorded result of a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum CallbackOutcome {
     /// The status changed.
     Moved,
     /// The same status with other details or another processing status.
@@ -26,7 +26,7 @@ pub enum Verdict {
     Imported,
 }
 
-impl Verdict {
+impl CallbackOutcome {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Moved => "moved",
@@ -40,7 +40,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for CallbackOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
@@ -180,13 +180,13 @@ impl Change {
         }
     }
 
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> CallbackOutcome {
         if self.status.is_some() {
-            Verdict::Moved
+            CallbackOutcome::Moved
         } else if self.details.is_empty() {
-            Verdict::Duplicate
+            CallbackOutcome::Duplicate
         } else {
-            Verdict::Updated
+            CallbackOutcome::Updated
         }
     }
 }

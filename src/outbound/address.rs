@@ -10,7 +10,7 @@ use std::{
 
 /// The reason why nothing is sent to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum ForbiddenAddress {
     Unspecified,
     Loopback,
     Private,
@@ -24,7 +24,7 @@ pub enum Unfit {
     Reserved,
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for ForbiddenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unspecified => "the unspecified address",
@@ -40,35 +40,35 @@ impl fmt::Display for Unfit {
 }
 
 /// Returns the reason why nothing is sent to the address; `None`: it is a public address.
-pub fn unfit(address: IpAddr) -> Option<Unfit> {
+pub fn forbidden_address(address: IpAddr) -> Option<ForbiddenAddress> {
     match address {
-        IpAddr::V4(address) => unfit_v4(address),
-        IpAddr::V6(address) => unfit_v6(address),
+        IpAddr::V4(address) => forbidden_v4(address),
+        IpAddr::V6(address) => forbidden_v6(address),
     }
 }
 
-fn unfit_v4(address: Ipv4Addr) -> Option<Unfit> {
+fn forbidden_v4(address: Ipv4Addr) -> Option<ForbiddenAddress> {
     let why = match address.octets() {
-        [0, 0, 0, 0] => Unfit::Unspecified,
-        [127, ..] => Unfit::Loopback,
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Unfit::Private,
-        [100, 64..=127, ..] => Unfit::Shared,
-        [169, 254, ..] => Unfit::LinkLocal,
-        [224..=239, ..] => Unfit::Multicast,
-        [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [198, 18..=19, ..] => Unfit::Documentation,
+        [0, 0, 0, 0] => ForbiddenAddress::Unspecified,
+        [127, ..] => ForbiddenAddress::Loopback,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => ForbiddenAddress::Private,
+        [100, 64..=127, ..] => ForbiddenAddress::Shared,
+        [169, 254, ..] => ForbiddenAddress::LinkLocal,
+        [224..=239, ..] => ForbiddenAddress::Multicast,
+        [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [198, 18..=19, ..] => ForbiddenAddress::Documentation,
         // "This network", protocol assignments, 6to4 relays, the former class E, and broadcast.
-        [0, ..] | [192, 0, 0, _] | [192, 88, 99, _] | [240..=255, ..] => Unfit::Reserved,
+        [0, ..] | [192, 0, 0, _] | [192, 88, 99, _] | [240..=255, ..] => ForbiddenAddress::Reserved,
         _ => return None,
     };
     Some(why)
 }
 
-fn unfit_v6(address: Ipv6Addr) -> Option<Unfit> {
+fn forbidden_v6(address: Ipv6Addr) -> Option<ForbiddenAddress> {
     if address.is_unspecified() {
-        return Some(Unfit::Unspecified);
+        return Some(ForbiddenAddress::Unspecified);
     }
     if address.is_loopback() {
-        return Some(Unfit::Loopback);
+        return Some(ForbiddenAddress::Loopback);
     }
     let [a, b, c, d, e, f, g, h] = address.segments();
     let [g1, g2] = g.to_be_bytes();
@@ -76,25 +76,25 @@ fn unfit_v6(address: Ipv6Addr) -> Option<Unfit> {
     let last = Ipv4Addr::new(g1, g2, h1, h2);
     match (a, b, c, d, e, f) {
         // ::ffff:a.b.c.d, ::ffff:0:a.b.c.d, and NAT64.
-        (0, 0, 0, 0, 0, 0xFFFF) | (0, 0, 0, 0, 0xFFFF, 0) | (0x64, 0xFF9B, 0, 0, 0, 0) => unfit_v4(last),
+        (0, 0, 0, 0, 0, 0xFFFF) | (0, 0, 0, 0, 0xFFFF, 0) | (0x64, 0xFF9B, 0, 0, 0, 0) => forbidden_v4(last),
         // 6to4.
         (0x2002, ..) => {
             let ([b1, b2], [c1, c2]) = (b.to_be_bytes(), c.to_be_bytes());
-            unfit_v4(Ipv4Addr::new(b1, b2, c1, c2))
+            forbidden_v4(Ipv4Addr::new(b1, b2, c1, c2))
         }
         // ISATAP, in any network.
-        (.., 0 | 0x200, 0x5EFE) if unfit_v4(last).is_some() => unfit_v4(last),
-        (0xFC00..=0xFDFF, ..) => Some(Unfit::Private),
-        (0xFE80..=0xFEBF, ..) => Some(Unfit::LinkLocal),
-        (0xFF00..=0xFFFF, ..) => Some(Unfit::Multicast),
-        (0x2001, 0xDB8, ..) | (0x3FFF, 0..=0xFFF, ..) | (0x2001, 2, 0, ..) => Some(Unfit::Documentation),
+        (.., 0 | 0x200, 0x5EFE) if forbidden_v4(last).is_some() => forbidden_v4(last),
+        (0xFC00..=0xFDFF, ..) => Some(ForbiddenAddress::Private),
+        (0xFE80..=0xFEBF, ..) => Some(ForbiddenAddress::LinkLocal),
+        (0xFF00..=0xFFFF, ..) => Some(ForbiddenAddress::Multicast),
+        (0x2001, 0xDB8, ..) | (0x3FFF, 0..=0xFFF, ..) | (0x2001, 2, 0, ..) => Some(ForbiddenAddress::Documentation),
         // Local-use NAT64 (RFC 8215).
-        (0x64, 0xFF9B, 1, ..) => Some(Unfit::Private),
+        (0x64, 0xFF9B, 1, ..) => Some(ForbiddenAddress::Private),
         // Protocol assignments, including Teredo, which embeds an address in its own encoding.
-        (0x2001, 0..=0x1FF, ..) => Some(Unfit::Reserved),
+        (0x2001, 0..=0x1FF, ..) => Some(ForbiddenAddress::Reserved),
         // Global unicast.
         (0x2000..=0x3FFF, ..) => None,
-        _ => Some(Unfit::Reserved),
+        _ => Some(ForbiddenAddress::Reserved),
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn only_public_addresses_are_fit() {
-        use Unfit::*;
+        use ForbiddenAddress::*;
         for (address, expected) in [
             ("0.0.0.0", Some(Unspecified)),
             ("0.1.2.3", Some(Reserved)),
@@ -169,7 +169,7 @@ mod tests {
             ("fec0::1", Some(Reserved)),
             ("ff02::1", Some(Multicast)),
         ] {
-            assert_eq!(unfit(address.parse().expect(address)), expected, "{address}");
+            assert_eq!(forbidden_address(address.parse().expect(address)), expected, "{address}");
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::{error::Error, fmt, io, time::Duration};
 
-use super::{Target, address::Unfit, resolver::AllUnfit, tls};
+use super::{TargetUrl, address::ForbiddenAddress, resolver::OnlyForbiddenAddresses, tls};
 use crate::untrusted::one_line;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureKind {
+pub enum HttpFailureKind {
     /// The URL contains an address to which nothing is sent, or its name resolves to such addresses only.
     Unfit,
     /// No connection, no response, no TLS, no DNS entry: may succeed later.
@@ -15,18 +15,18 @@ pub enum FailureKind {
 
 /// A request without a response. The text names the host, and nothing else of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    pub kind: FailureKind,
+pub struct HttpFailure {
+    pub kind: HttpFailureKind,
     pub text: String,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for HttpFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl Error for Failure {}
+impl Error for HttpFailure {}
 
 /// What to do if such an address is intended.
 const MEANT: &str = "if that is intended, set `private: true` there in the configuration";
@@ -36,17 +36,17 @@ const MEANT: &str = "if that is intended, set `private: true` there in the confi
 const SAID_CHARS: usize = 300;
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timeouts {
+pub(super) struct HttpTimeouts {
     pub connect: Duration,
     pub whole: Duration,
 }
 
-impl Failure {
-    pub(super) fn unfit(target: &Target, why: Unfit) -> Self {
-        Self { kind: FailureKind::Unfit, text: format!("{target} is {why}; {MEANT}") }
+impl HttpFailure {
+    pub(super) fn forbidden(target: &TargetUrl, why: ForbiddenAddress) -> Self {
+        Self { kind: HttpFailureKind::Unfit, text: format!("{target} is {why}; {MEANT}") }
     }
 
-    pub(super) fn of(target: &Target, error: &reqwest::Error, timeouts: Timeouts) -> Self {
+    pub(super) fn of(target: &TargetUrl, error: &reqwest::Error, timeouts: HttpTimeouts) -> Self {
         let what = match (cause(error), error.is_timeout()) {
             (Some(cause), _) => cause,
             (None, true) if error.is_connect() => format!("no connection within {:?}", timeouts.connect),
@@ -56,42 +56,42 @@ impl Failure {
         Self { kind: kind_of(error), text: format!("{target}: {}", one_line(&what, SAID_CHARS)) }
     }
 
-    pub(super) fn of_connecting(target: &Target, error: &(dyn Error + 'static)) -> Self {
+    pub(super) fn of_connecting(target: &TargetUrl, error: &(dyn Error + 'static)) -> Self {
         let what = cause(error).unwrap_or_else(|| innermost(error));
         Self { kind: kind_of(error), text: format!("{target}: {}", one_line(&what, SAID_CHARS)) }
     }
 
-    pub(super) fn no_tls(target: &Target, within: Duration) -> Self {
+    pub(super) fn no_tls(target: &TargetUrl, within: Duration) -> Self {
         let what = format!("connected, but no TLS within {within:?} (try http:// instead of https://)");
-        Self { kind: FailureKind::Unreachable, text: format!("{target}: {what}") }
+        Self { kind: HttpFailureKind::Unreachable, text: format!("{target}: {what}") }
     }
 
-    pub(super) fn no_connection(target: &Target, within: Duration) -> Self {
-        Self { kind: FailureKind::Unreachable, text: format!("{target}: no connection within {within:?}") }
+    pub(super) fn no_connection(target: &TargetUrl, within: Duration) -> Self {
+        Self { kind: HttpFailureKind::Unreachable, text: format!("{target}: no connection within {within:?}") }
     }
 }
 
-fn kind_of(error: &(dyn Error + 'static)) -> FailureKind {
+fn kind_of(error: &(dyn Error + 'static)) -> HttpFailureKind {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<AllUnfit>() || error.downcast_ref::<io::Error>().is_some_and(holds_unfit) {
-            return FailureKind::Unfit;
+        if error.is::<OnlyForbiddenAddresses>() || error.downcast_ref::<io::Error>().is_some_and(has_forbidden) {
+            return HttpFailureKind::Unfit;
         }
         next = error.source();
     }
-    FailureKind::Unreachable
+    HttpFailureKind::Unreachable
 }
 
 /// Whether the error wraps [`AllUnfit`]; `io::Error::source` skips its inner error.
-fn holds_unfit(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<AllUnfit>())
+fn has_forbidden(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<OnlyForbiddenAddresses>())
 }
 
 /// Describes the innermost error where that is clearer than the libraries' text.
 fn cause(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(unfit) = error.downcast_ref::<AllUnfit>() {
+        if let Some(unfit) = error.downcast_ref::<OnlyForbiddenAddresses>() {
             return Some(format!("{unfit}; {MEANT}"));
         }
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
@@ -124,7 +124,7 @@ fn of_tls(error: &rustls::Error) -> String {
         rustls::Error::InvalidMessage(_) => {
             "the server does not use TLS on this port (try http:// instead of https://)".to_owned()
         }
-        other => tls::why(other),
+        other => tls::explain(other),
     }
 }
 

@@ -22,11 +22,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::redirect::Policy;
 
-pub use address::{Unfit, unfit};
-pub use failure::{Failure, FailureKind};
-pub use resolver::{Looking, Lookup};
-use rotating::Rotating;
-pub use target::Target;
+pub use address::{ForbiddenAddress, forbidden_address};
+pub use failure::{HttpFailure, HttpFailureKind};
+pub use resolver::{AddressLookup, AddressesFuture};
+use rotating::RotatingClient;
+pub use target::TargetUrl;
 
 /// The maximum length of a body that is read; the rest is discarded.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -36,7 +36,7 @@ const USER_AGENT: &str = concat!("kyc-rules/", env!("CARGO_PKG_VERSION"));
 
 /// The permitted addresses of a client, and its timeouts.
 #[derive(Clone)]
-pub struct Reach {
+pub struct ClientOptions {
     /// Addresses of this machine and of private networks are permitted.
     pub private: bool,
     pub connect_timeout: Duration,
@@ -47,10 +47,10 @@ pub struct Reach {
     /// How long connections are reused.
     pub max_age: Duration,
     /// Resolves a name to its addresses; `None`: the system's resolver.
-    pub lookup: Option<Lookup>,
+    pub lookup: Option<AddressLookup>,
 }
 
-impl Default for Reach {
+impl Default for ClientOptions {
     fn default() -> Self {
         Self {
             private: false,
@@ -77,7 +77,7 @@ impl std::error::Error for ClientError {}
 
 /// A request without its target.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct HttpRequest {
     pub method: Method,
     pub headers: HeaderMap,
     pub body: Bytes,
@@ -85,48 +85,48 @@ pub struct Request {
 
 /// A response.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct HttpAnswer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     /// The beginning of the body if `end` is not [`End::Whole`].
     pub body: Vec<u8>,
-    pub end: End,
+    pub end: BodyEnd,
 }
 
 /// How the body of a response ended. A response with a status counts even if its body is incomplete.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum BodyEnd {
     Whole,
     /// The body was longer than [`MAX_ANSWER_BYTES`].
     TooLong,
     /// The body broke off.
-    Broken(Failure),
+    Broken(HttpFailure),
 }
 
 /// An HTTP client with its own connections, so that a target that hangs delays no other client.
 #[derive(Clone)]
-pub struct Client {
-    http: Arc<Rotating>,
-    names: resolver::Filtering,
+pub struct HttpClient {
+    http: Arc<RotatingClient>,
+    names: resolver::FilteringResolver,
     extra_roots: Vec<Vec<u8>>,
     private: bool,
-    timeouts: failure::Timeouts,
+    timeouts: failure::HttpTimeouts,
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("private", &self.private).finish_non_exhaustive()
     }
 }
 
-impl Client {
-    pub fn new(reach: Reach) -> Result<Self, ClientError> {
+impl HttpClient {
+    pub fn new(reach: ClientOptions) -> Result<Self, ClientError> {
         // The libraries look for a process-wide provider; an error means that one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let told = |error: &dyn std::error::Error| ClientError(format!("no HTTPS: {}", failure::innermost(error)));
-        let tls = tls::trusting(&reach.extra_roots).map_err(|error| told(&*error))?;
-        let names = resolver::Filtering::new(reach.private, reach.lookup);
-        let timeouts = failure::Timeouts { connect: reach.connect_timeout, whole: reach.timeout };
+        let tls = tls::verifier(&reach.extra_roots).map_err(|error| told(&*error))?;
+        let names = resolver::FilteringResolver::new(reach.private, reach.lookup);
+        let timeouts = failure::HttpTimeouts { connect: reach.connect_timeout, whole: reach.timeout };
         let resolving = names.clone();
         let build = move || {
             reqwest::Client::builder()
@@ -139,23 +139,23 @@ impl Client {
                 .dns_resolver(resolving.clone())
                 .build()
         };
-        let http = Rotating::new(reach.max_age, build).map_err(|error| told(&error))?;
+        let http = RotatingClient::new(reach.max_age, build).map_err(|error| told(&error))?;
         Ok(Self { http: Arc::new(http), names, extra_roots: reach.extra_roots, private: reach.private, timeouts })
     }
 
-    fn may_send_to(&self, target: &Target) -> Result<(), Failure> {
-        match target.address().filter(|_| !self.private).and_then(unfit) {
-            Some(why) => Err(Failure::unfit(target, why)),
+    fn may_send_to(&self, target: &TargetUrl) -> Result<(), HttpFailure> {
+        match target.address().filter(|_| !self.private).and_then(forbidden_address) {
+            Some(why) => Err(HttpFailure::forbidden(target, why)),
             None => Ok(()),
         }
     }
 
-    async fn has_waited_for_tls(&self, target: &Target, error: &reqwest::Error) -> bool {
+    async fn has_waited_for_tls(&self, target: &TargetUrl, error: &reqwest::Error) -> bool {
         error.is_connect() && error.is_timeout() && target.is_encrypted() && self.takes_connections(target).await
     }
 
     /// Sends one request. Dropping the future is safe: its connection is closed and not used again.
-    pub async fn send(&self, target: &Target, request: Request) -> Result<Answer, Failure> {
+    pub async fn send(&self, target: &TargetUrl, request: HttpRequest) -> Result<HttpAnswer, HttpFailure> {
         self.may_send_to(target)?;
         let sent = self
             .http
@@ -168,9 +168,9 @@ impl Client {
         let mut response = match sent {
             Ok(response) => response,
             Err(error) if self.has_waited_for_tls(target, &error).await => {
-                return Err(Failure::no_tls(target, self.timeouts.connect));
+                return Err(HttpFailure::no_tls(target, self.timeouts.connect));
             }
-            Err(error) => return Err(Failure::of(target, &error, self.timeouts)),
+            Err(error) => return Err(HttpFailure::of(target, &error, self.timeouts)),
         };
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
@@ -180,13 +180,13 @@ impl Client {
                     let room = MAX_ANSWER_BYTES - body.len();
                     body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                     if chunk.len() > room {
-                        break End::TooLong;
+                        break BodyEnd::TooLong;
                     }
                 }
-                Ok(None) => break End::Whole,
-                Err(error) => break End::Broken(Failure::of(target, &error, self.timeouts)),
+                Ok(None) => break BodyEnd::Whole,
+                Err(error) => break BodyEnd::Broken(HttpFailure::of(target, &error, self.timeouts)),
             }
         };
-        Ok(Answer { status, headers, body, end })
+        Ok(HttpAnswer { status, headers, body, end })
     }
 }

@@ -11,49 +11,49 @@ use std::{
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::address::{Unfit, unfit};
+use super::address::{ForbiddenAddress, forbidden_address};
 
 /// A running lookup of a name.
-pub type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+pub type AddressesFuture = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
 /// Resolves a name to its addresses.
-pub type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
+pub type AddressLookup = Arc<dyn Fn(String) -> AddressesFuture + Send + Sync>;
 
 #[derive(Clone)]
-pub(super) struct Filtering {
+pub(super) struct FilteringResolver {
     private: bool,
-    lookup: Lookup,
+    lookup: AddressLookup,
 }
 
 /// A name that resolves to addresses of which none is permitted.
 #[derive(Debug)]
-pub(super) struct AllUnfit {
+pub(super) struct OnlyForbiddenAddresses {
     pub address: IpAddr,
-    pub why: Unfit,
+    pub why: ForbiddenAddress,
 }
 
-impl fmt::Display for AllUnfit {
+impl fmt::Display for OnlyForbiddenAddresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the name resolves to {}, which is {}", self.address, self.why)
     }
 }
 
-impl std::error::Error for AllUnfit {}
+impl std::error::Error for OnlyForbiddenAddresses {}
 
-impl Filtering {
-    pub fn new(private: bool, lookup: Option<Lookup>) -> Self {
+impl FilteringResolver {
+    pub fn new(private: bool, lookup: Option<AddressLookup>) -> Self {
         Self { private, lookup: lookup.unwrap_or_else(|| Arc::new(ask_the_system)) }
     }
 }
 
-fn ask_the_system(name: String) -> Looking {
+fn ask_the_system(name: String) -> AddressesFuture {
     Box::pin(async move {
         let found = tokio::net::lookup_host((name, 0)).await?;
         Ok(found.map(|address| address.ip()).collect())
     })
 }
 
-impl Filtering {
+impl FilteringResolver {
     /// Returns the permitted addresses of a name.
     pub async fn addresses(
         &self,
@@ -61,18 +61,19 @@ impl Filtering {
         port: u16,
     ) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
         let found = (self.lookup)(name.to_owned()).await?;
-        let is_fit = |address: &IpAddr| self.private || unfit(*address).is_none();
+        let is_fit = |address: &IpAddr| self.private || forbidden_address(*address).is_none();
         let fit: Vec<SocketAddr> = found.iter().copied().filter(is_fit).map(|address| (address, port).into()).collect();
         if fit.is_empty()
-            && let Some((address, why)) = found.iter().find_map(|address| Some((*address, unfit(*address)?)))
+            && let Some((address, why)) =
+                found.iter().find_map(|address| Some((*address, forbidden_address(*address)?)))
         {
-            return Err(AllUnfit { address, why }.into());
+            return Err(OnlyForbiddenAddresses { address, why }.into());
         }
         Ok(fit)
     }
 }
 
-impl Resolve for Filtering {
+impl Resolve for FilteringResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let this = self.clone();
         Box::pin(async move {
@@ -89,11 +90,11 @@ mod tests {
 
     fn resolved(private: bool, addresses: &[&str]) -> Result<Vec<String>, String> {
         let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().expect("an address")).collect();
-        let lookup: Lookup = Arc::new(move |_| {
+        let lookup: AddressLookup = Arc::new(move |_| {
             let addresses = addresses.clone();
             Box::pin(async move { Ok(addresses) })
         });
-        let resolving = Filtering::new(private, Some(lookup)).resolve("shop.example".parse().expect("a name"));
+        let resolving = FilteringResolver::new(private, Some(lookup)).resolve("shop.example".parse().expect("a name"));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let found = runtime.block_on(resolving).map_err(|error| error.to_string())?;
         Ok(found.map(|address| address.ip().to_string()).collect())

@@ -11,15 +11,15 @@ use std::{
 
 use tokio::time::Instant;
 
-type Build = dyn Fn() -> reqwest::Result<reqwest::Client> + Send + Sync;
+type BuildClient = dyn Fn() -> reqwest::Result<reqwest::Client> + Send + Sync;
 
-pub(super) struct Rotating {
+pub(super) struct RotatingClient {
     max_age: Duration,
-    build: Box<Build>,
+    build: Box<BuildClient>,
     current: Mutex<(reqwest::Client, Instant)>,
 }
 
-impl Rotating {
+impl RotatingClient {
     pub fn new(
         max_age: Duration,
         build: impl Fn() -> reqwest::Result<reqwest::Client> + Send + Sync + 'static,

@@ -6,20 +6,20 @@ use reqwest::Url;
 
 /// A URL with a host. `Display` and `Debug` show neither path nor query, because they may be secrets.
 #[derive(Clone)]
-pub struct Target {
+pub struct TargetUrl {
     url: Url,
     /// The host, and the port if it is not the default.
     host: String,
     address: Option<IpAddr>,
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for TargetUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.host)
     }
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for TargetUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Target").field(&self.host).finish()
     }
@@ -28,7 +28,7 @@ impl fmt::Debug for Target {
 /// Parts of a URL from this length on are treated as secrets; shorter ones are words, as `hooks` or `services`.
 const SECRET_CHARS: usize = 8;
 
-impl Target {
+impl TargetUrl {
     /// Parses an `http` or `https` URL as browsers do: `0x7f.1` and `2130706433` are addresses, too.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url: Url = text.parse().map_err(|error| format!("this is not a URL: {error}"))?;
@@ -65,7 +65,7 @@ impl Target {
     }
 
     /// Removes the parts of the URL that a response may repeat.
-    pub fn blotted(&self, said: &str) -> String {
+    pub fn redacted(&self, said: &str) -> String {
         let query = self.url.query().unwrap_or_default();
         let parts = self.url.path().split('/').chain(query.split(['&', '=']));
         let whole = [self.url.path(), query].into_iter().filter(|part| part.len() > 1);
@@ -94,20 +94,20 @@ mod tests {
             ("http://１２７.0.0.1/", "127.0.0.1", true),
             ("http://localhost/", "localhost", false),
         ] {
-            let target = Target::parse(url).expect(url);
+            let target = TargetUrl::parse(url).expect(url);
             assert_eq!((target.to_string(), target.address().is_some()), (host.to_owned(), is_address), "{url}");
         }
         for wrong in ["", "shop.example", "ftp://shop.example", "https://", "mailto:a@b.example"] {
-            assert!(Target::parse(wrong).is_err(), "{wrong}");
+            assert!(TargetUrl::parse(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn a_target_shows_no_path_and_removes_it_from_responses() {
         let target =
-            Target::parse("https://hooks.chat.example/services/T0ABCDEF9/Zq81xYw0?token=abcdefgh12").expect("URL");
+            TargetUrl::parse("https://hooks.chat.example/services/T0ABCDEF9/Zq81xYw0?token=abcdefgh12").expect("URL");
         assert_eq!(format!("{target} {target:?}"), "hooks.chat.example Target(\"hooks.chat.example\")");
-        let said = target.blotted("no team T0ABCDEF9 at /services/T0ABCDEF9/Zq81xYw0 (token abcdefgh12)");
+        let said = target.redacted("no team T0ABCDEF9 at /services/T0ABCDEF9/Zq81xYw0 (token abcdefgh12)");
         assert_eq!(said, "no team … at … (token …)");
     }
 }

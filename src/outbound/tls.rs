@@ -16,18 +16,18 @@ use rustls_platform_verifier::Verifier;
 const TRUST: &str = "add it to the certificates that this machine trusts, or to the file in SSL_CERT_FILE";
 
 /// Returns a configuration that trusts the system's certificates and these, each in PEM.
-pub fn trusting(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, Box<dyn StdError + Send + Sync>> {
+pub fn verifier(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, Box<dyn StdError + Send + Sync>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots: Result<Vec<CertificateDer<'static>>, _> =
         extra_roots.iter().map(|pem| CertificateDer::from_pem_slice(pem)).collect();
     let roots = roots.map_err(|_| io::Error::other("an extra root certificate cannot be parsed"))?;
-    let verifier = Telling(Verifier::new_with_extra_roots(roots, Arc::clone(&provider))?);
+    let verifier = ExplainingVerifier(Verifier::new_with_extra_roots(roots, Arc::clone(&provider))?);
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
 /// Describes a TLS error, in the same words for every protocol.
-pub fn why(error: &Error) -> String {
+pub fn explain(error: &Error) -> String {
     let Error::InvalidCertificate(why) = error else { return format!("no TLS connection: {error}") };
     let why = match why {
         Why::Expired | Why::ExpiredContext { .. } => "it has expired".to_owned(),
@@ -49,7 +49,7 @@ pub fn why(error: &Error) -> String {
 }
 
 fn of_other(error: &(dyn StdError + Send + Sync + 'static)) -> String {
-    if error.is::<SignedByItself>() {
+    if error.is::<SelfSigned>() {
         return format!("it is self-signed and not trusted here; {TRUST}");
     }
     // The library's other errors have no public type.
@@ -69,20 +69,20 @@ fn of_other(error: &(dyn StdError + Send + Sync + 'static)) -> String {
 
 /// Verifies like the platform; also detects whether a certificate without a trusted issuer is self-signed.
 #[derive(Debug)]
-struct Telling(Verifier);
+struct ExplainingVerifier(Verifier);
 
 #[derive(Debug)]
-struct SignedByItself;
+struct SelfSigned;
 
-impl fmt::Display for SignedByItself {
+impl fmt::Display for SelfSigned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("self-signed")
     }
 }
 
-impl StdError for SignedByItself {}
+impl StdError for SelfSigned {}
 
-impl ServerCertVerifier for Telling {
+impl ServerCertVerifier for ExplainingVerifier {
     fn verify_server_cert(
         &self,
         shown: &CertificateDer<'_>,
@@ -93,7 +93,7 @@ impl ServerCertVerifier for Telling {
     ) -> Result<ServerCertVerified, Error> {
         self.0.verify_server_cert(shown, others, name, ocsp, now).map_err(|error| match error {
             Error::InvalidCertificate(Why::UnknownIssuer | Why::BadSignature) if names_itself(shown) == Some(true) => {
-                Error::InvalidCertificate(Why::Other(OtherError(Arc::new(SignedByItself))))
+                Error::InvalidCertificate(Why::Other(OtherError(Arc::new(SelfSigned))))
             }
             error => error,
         })

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum JobState {
     /// Waits for its due time.
     #[default]
     Queued,
@@ -21,8 +21,8 @@ pub enum State {
     Problem,
 }
 
-impl State {
-    pub const ALL: &[State] = &[Self::Queued, Self::Held, Self::Running, Self::Done, Self::Cancelled, Self::Problem];
+impl JobState {
+    pub const ALL: &[JobState] = &[Self::Queued, Self::Held, Self::Running, Self::Done, Self::Cancelled, Self::Problem];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl State {
 /// The kind of a problem; each kind needs a different remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Trouble {
+pub enum ProblemKind {
     /// The customer's address is not known; the job continues by itself when a contact arrives.
     NoContact,
     /// The other side has refused it permanently.
@@ -61,7 +61,7 @@ pub enum Trouble {
     Flood,
 }
 
-impl Trouble {
+impl ProblemKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NoContact => "no_contact",
@@ -75,9 +75,9 @@ impl Trouble {
 
 /// The progress of a job. It is replaced as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fate {
+pub struct JobStatus {
     #[serde(default, skip_serializing_if = "is_queued")]
-    pub state: State,
+    pub state: JobState,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: u32,
     /// The time at which it is due; meaningless in a final state.
@@ -94,20 +94,20 @@ pub struct Fate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<ProblemKind>,
     /// The time at which it reached a final state.
     #[serde(default, rename = "ended", skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
 }
 
-impl Fate {
+impl JobStatus {
     pub fn due_at(next_at: Timestamp) -> Self {
         Self { next_at, ..Self::default() }
     }
 
     pub fn cancelled(&self, now: Timestamp, reason: impl Into<Box<str>>) -> Self {
         Self {
-            state: State::Cancelled,
+            state: JobState::Cancelled,
             reason: Some(reason.into()),
             trouble: None,
             ended_at: Some(now),
@@ -115,8 +115,8 @@ impl Fate {
         }
     }
 
-    pub fn problem(&self, trouble: Trouble, reason: impl Into<Box<str>>) -> Self {
-        Self { state: State::Problem, trouble: Some(trouble), reason: Some(reason.into()), ..self.clone() }
+    pub fn problem(&self, trouble: ProblemKind, reason: impl Into<Box<str>>) -> Self {
+        Self { state: JobState::Problem, trouble: Some(trouble), reason: Some(reason.into()), ..self.clone() }
     }
 
     /// Extends the 24 hours for attempts by the time since the job was due, because it was held back during that time.
@@ -136,12 +136,12 @@ impl Fate {
     }
 
     pub fn queued(&self, next_at: Timestamp) -> Self {
-        Self { state: State::Queued, next_at, reason: None, trouble: None, held_since: None, ..self.clone() }
+        Self { state: JobState::Queued, next_at, reason: None, trouble: None, held_since: None, ..self.clone() }
     }
 }
 
-fn is_queued(state: &State) -> bool {
-    *state == State::Queued
+fn is_queued(state: &JobState) -> bool {
+    *state == JobState::Queued
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -150,7 +150,7 @@ fn is_zero(number: &u32) -> bool {
 
 /// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     Done,
     /// Can be retried; the other side may have given a delay.
     Retry {
@@ -164,7 +164,7 @@ pub enum Outcome {
     },
     /// A retry cannot help.
     Failed {
-        trouble: Trouble,
+        trouble: ProblemKind,
         error: String,
     },
 }

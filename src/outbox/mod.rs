@@ -12,15 +12,15 @@ mod order;
 use serde::{Deserialize, Serialize};
 
 pub use channel::Channel;
-pub use fate::{Fate, Outcome, State, TRYING_MS, Trouble, pause_after};
+pub use fate::{AttemptOutcome, JobState, JobStatus, ProblemKind, TRYING_MS, pause_after};
 pub use id::{JobId, JobKey};
-pub use order::{MAX_ORDERS, Order, ProcessingStay, Said, Told};
+pub use order::{MAX_ORDERS, Order, Payload, ProcessingStay, WebhookFacts};
 
 use crate::template;
 
 /// The content of a mail, fixed at its first attempt: repeated attempts send the same mail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Letter {
+pub struct MailSnapshot {
     /// The rule set that contains the template.
     pub set: Box<str>,
     pub address: Box<str>,
@@ -28,7 +28,7 @@ pub struct Letter {
     pub name: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Box<str>>,
-    pub facts: template::Facts,
+    pub facts: template::TemplateFacts,
 }
 
 /// One action that a rule has ordered for one customer.
@@ -37,9 +37,9 @@ pub struct Job {
     #[serde(flatten)]
     pub order: Order,
     #[serde(flatten)]
-    pub fate: Fate,
+    pub fate: JobStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub letter: Option<Box<Letter>>,
+    pub letter: Option<Box<MailSnapshot>>,
 }
 
 impl Job {
@@ -54,7 +54,7 @@ impl Job {
 
     /// Whether it is a problem because the customer's address is not known.
     pub fn lacks_contact(&self) -> bool {
-        self.fate.state == State::Problem && self.fate.trouble == Some(Trouble::NoContact)
+        self.fate.state == JobState::Problem && self.fate.trouble == Some(ProblemKind::NoContact)
     }
 
     /// Whether a decision about the customer sees the job: it is not final, and within the limit on open jobs.
@@ -64,7 +64,7 @@ impl Job {
 
     /// Whether it is a problem because the customer had too many open jobs.
     pub fn is_flood(&self) -> bool {
-        self.fate.state == State::Problem && self.fate.trouble == Some(Trouble::Flood)
+        self.fate.state == JobState::Problem && self.fate.trouble == Some(ProblemKind::Flood)
     }
 
     /// Whether it can be replaced, cancelled or changed, because nothing has been sent yet.

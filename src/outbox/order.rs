@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Channel, JobId};
 use crate::{
     clock::Timestamp,
-    kyc::{Codes, Details, Processing, Status, said},
+    kyc::{Codes, Details, Processing, Status, double_option},
     rules::{Action, RuleId},
     template::Phrase,
 };
@@ -39,7 +39,7 @@ pub struct Order {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processing_stay: Option<ProcessingStay>,
     /// `None`: there was no observation before.
-    #[serde(default, with = "crate::kyc::said", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::kyc::double_option", skip_serializing_if = "Option::is_none")]
     pub from: Option<Status>,
     pub to: Status,
     pub visit: u32,
@@ -49,22 +49,22 @@ pub struct Order {
     pub changed: Details,
     /// The content of a webhook or a chat. The content of a mail is fixed at its first attempt, in a [`Letter`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub said: Option<Box<Said>>,
+    pub said: Option<Box<Payload>>,
 }
 
 /// The content of a message, fixed by the decision: neither time nor new rules change it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Said {
+pub enum Payload {
     /// The facts for a webhook that are not in the order itself.
-    Facts(Told),
+    Facts(WebhookFacts),
     /// The text of a chat.
     Text(Phrase),
 }
 
 /// The facts about the customer when a webhook was ordered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct WebhookFacts {
     #[serde(default, rename = "docs", skip_serializing_if = "Codes::is_empty")]
     pub missing_docs: Codes,
     #[serde(default, rename = "labels", skip_serializing_if = "Codes::is_empty")]
@@ -72,7 +72,7 @@ pub struct Told {
     /// The provider's text for the customer; may be empty.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub message: Box<str>,
-    #[serde(default, with = "said", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
     pub processing: Option<Processing>,
     #[serde(default, skip_serializing_if = "Codes::is_empty")]
     pub tags: Codes,

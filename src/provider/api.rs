@@ -9,15 +9,15 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     decide,
     kyc::{ApiError, CustomerId, read_answer, read_error},
-    outbound::{Answer, Client, End, Failure, MAX_ANSWER_BYTES, Reach, Request, Target},
-    pace::{Trouble, asked_for_ms},
+    outbound::{BodyEnd, ClientOptions, HttpAnswer, HttpClient, HttpFailure, HttpRequest, MAX_ANSWER_BYTES, TargetUrl},
+    pace::{Outage, asked_for_ms},
 };
 
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The error of an answer, or the reason why there was none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cause {
+pub struct AnswerFailure {
     /// The text for the log: of the API's own texts it contains only the error code.
     pub text: String,
     /// The provider's error code.
@@ -26,7 +26,7 @@ pub struct Cause {
     pub message: Option<Box<str>>,
 }
 
-impl Cause {
+impl AnswerFailure {
     /// Returns the text with the provider's message, for operators.
     pub fn full(&self) -> String {
         match &self.message {
@@ -44,15 +44,15 @@ impl Cause {
     }
 }
 
-impl From<String> for Cause {
+impl From<String> for AnswerFailure {
     fn from(text: String) -> Self {
         Self { text, ..Self::default() }
     }
 }
 
 /// The last failure of the API, used as the cause while the API is paused.
-impl From<Trouble> for Cause {
-    fn from(Trouble { text, code, .. }: Trouble) -> Self {
+impl From<Outage> for AnswerFailure {
+    fn from(Outage { text, code, .. }: Outage) -> Self {
         Self { text, code, message: None }
     }
 }
@@ -61,17 +61,17 @@ impl From<Trouble> for Cause {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AskError {
     /// The API rejects the key or denies access: an operator must act.
-    Key(Cause),
+    Key(AnswerFailure),
     /// The API is unavailable or requests a delay, and may have given its length.
-    Later { cause: Cause, after_ms: Option<i64> },
+    Later { cause: AnswerFailure, after_ms: Option<i64> },
     /// The answer about this customer cannot be used; other customers may be unaffected.
-    Odd(Cause),
+    Odd(AnswerFailure),
     /// No request was sent: the API is paused after an earlier failure.
-    Resting(Cause),
+    Resting(AnswerFailure),
 }
 
 impl AskError {
-    pub const fn cause(&self) -> &Cause {
+    pub const fn cause(&self) -> &AnswerFailure {
         match self {
             Self::Key(cause) | Self::Later { cause, .. } | Self::Odd(cause) | Self::Resting(cause) => cause,
         }
@@ -88,14 +88,14 @@ impl fmt::Display for AskError {
 impl std::error::Error for AskError {}
 
 /// The provider's API.
-pub struct Api {
-    client: Client,
+pub struct ProviderApi {
+    client: HttpClient,
     /// The base URL, without a slash at the end.
     base: String,
     headers: HeaderMap,
 }
 
-impl Api {
+impl ProviderApi {
     /// Returns an error if the configuration cannot be used.
     pub fn new(base: String, key: &SecretString) -> Result<Self, String> {
         let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_| "`provider.api_key` cannot be sent")?;
@@ -103,25 +103,26 @@ impl Api {
         let headers = HeaderMap::from_iter([(KEY_HEADER, key)]);
         // Only the configuration sets the address: a private address is allowed, because a stand-in for the API may run
         // on this machine.
-        let client = Client::new(Reach { private: true, ..Reach::default() }).map_err(|error| error.to_string())?;
+        let client = HttpClient::new(ClientOptions { private: true, ..ClientOptions::default() })
+            .map_err(|error| error.to_string())?;
         Ok(Self { client, base, headers })
     }
 
     /// Asks about a customer.
-    pub async fn ask(&self, customer: &CustomerId) -> Result<decide::Answer, AskError> {
+    pub async fn ask(&self, customer: &CustomerId) -> Result<decide::ApiAnswer, AskError> {
         // Some ids cannot be part of a URL; the provider cannot know such a customer either.
-        let Some(id) = customer.in_url() else { return Ok(decide::Answer::Unknown) };
+        let Some(id) = customer.in_url() else { return Ok(decide::ApiAnswer::Unknown) };
         let url = format!("{}/api/v2/customer/{id}/bank-transfer/kyc", self.base);
-        let target = Target::parse(&url).map_err(|why| AskError::Odd(why.into()))?;
-        let request = Request { method: Method::GET, headers: self.headers.clone(), body: Bytes::new() };
+        let target = TargetUrl::parse(&url).map_err(|why| AskError::Odd(why.into()))?;
+        let request = HttpRequest { method: Method::GET, headers: self.headers.clone(), body: Bytes::new() };
         read(self.client.send(&target, request).await?, customer)
     }
 }
 
 /// Interprets an answer about this customer.
-fn read(answer: Answer, customer: &CustomerId) -> Result<decide::Answer, AskError> {
+fn read(answer: HttpAnswer, customer: &CustomerId) -> Result<decide::ApiAnswer, AskError> {
     let status = answer.status;
-    let cause = |text: String| Cause::new(text, without_id(read_error(&answer.body), customer));
+    let cause = |text: String| AnswerFailure::new(text, without_id(read_error(&answer.body), customer));
     let answers = |more: &str| cause(format!("the provider's API answers {status}{more}"));
     let later = |after_ms: Option<i64>| AskError::Later {
         cause: answers(""),
@@ -129,20 +130,22 @@ fn read(answer: Answer, customer: &CustomerId) -> Result<decide::Answer, AskErro
     };
     match status {
         StatusCode::OK => match answer.end {
-            End::Whole => match read_answer(&answer.body) {
-                Ok(Some(said)) => Ok(decide::Answer::Known(said)),
-                Ok(None) => Ok(decide::Answer::Unknown),
+            BodyEnd::Whole => match read_answer(&answer.body) {
+                Ok(Some(said)) => Ok(decide::ApiAnswer::Known(said)),
+                Ok(None) => Ok(decide::ApiAnswer::Unknown),
                 Err(why) => Err(AskError::Odd(cause(why))),
             },
-            End::TooLong => Err(AskError::Odd(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes").into())),
-            End::Broken(failure) => Err(failure.into()),
+            BodyEnd::TooLong => {
+                Err(AskError::Odd(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes").into()))
+            }
+            BodyEnd::Broken(failure) => Err(failure.into()),
         },
         // The API returns JSON; an HTML page with 404 comes from another server, and would make every callback
         // unconfirmed.
         StatusCode::NOT_FOUND if answer.body.trim_ascii_start().first() == Some(&b'<') => Err(AskError::Odd(answers(
             " with an HTML page: `provider.api` may name another server, or contain an extra path",
         ))),
-        StatusCode::NOT_FOUND => Ok(decide::Answer::Unknown),
+        StatusCode::NOT_FOUND => Ok(decide::ApiAnswer::Unknown),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Err(AskError::Key(answers(": it does not accept `provider.api_key`")))
         }
@@ -161,8 +164,8 @@ fn without_id(ApiError { code, message }: ApiError, customer: &CustomerId) -> Ap
     ApiError { code, message }
 }
 
-impl From<Failure> for AskError {
-    fn from(failure: Failure) -> Self {
+impl From<HttpFailure> for AskError {
+    fn from(failure: HttpFailure) -> Self {
         Self::Later { cause: format!("the provider's API gives no answer: {}", failure.text).into(), after_ms: None }
     }
 }
@@ -170,24 +173,24 @@ impl From<Failure> for AskError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{kyc::Status, outbound::FailureKind};
+    use crate::{kyc::Status, outbound::HttpFailureKind};
 
-    fn ask(status: u16, body: &[u8]) -> Result<decide::Answer, AskError> {
+    fn ask(status: u16, body: &[u8]) -> Result<decide::ApiAnswer, AskError> {
         let status = StatusCode::from_u16(status).expect("a status");
-        let answer = Answer { status, headers: HeaderMap::new(), body: body.to_vec(), end: End::Whole };
+        let answer = HttpAnswer { status, headers: HeaderMap::new(), body: body.to_vec(), end: BodyEnd::Whole };
         read(answer, &CustomerId::new("C-77").expect("id"))
     }
 
     #[test]
     fn null_and_404_mean_unknown_and_an_html_page_is_odd() {
-        assert_eq!(ask(200, br#"{"data":{"status":null}}"#), Ok(decide::Answer::Unknown));
+        assert_eq!(ask(200, br#"{"data":{"status":null}}"#), Ok(decide::ApiAnswer::Unknown));
         for body in ["", "{}", r#"{"errors":[{"code":"not_found","message":"no"}],"success":false}"#, "not found"] {
-            assert_eq!(ask(404, body.as_bytes()), Ok(decide::Answer::Unknown), "{body}");
+            assert_eq!(ask(404, body.as_bytes()), Ok(decide::ApiAnswer::Unknown), "{body}");
         }
         let Err(AskError::Odd(cause)) = ask(404, b" <html><h1>404</h1>") else { panic!("odd") };
         assert!(cause.text.contains("`provider.api`"), "{cause:?}");
         let known = ask(200, br#"{"data":{"id":"00000000-0000-0000-0000-000000000000","status":"KYC_FULL_USER"}}"#);
-        assert!(matches!(known, Ok(decide::Answer::Known(said)) if said.status == Status::FullUser));
+        assert!(matches!(known, Ok(decide::ApiAnswer::Known(said)) if said.status == Status::FullUser));
     }
 
     #[test]
@@ -210,9 +213,9 @@ mod tests {
         assert_eq!(error.to_string(), "the provider's API answers 400 Bad Request (no_customer_…)");
         for body in [&b"<html>"[..], b"", b"\xff\xfe", b"{\"errors\":[{\"code\":\"a"] {
             let Err(error) = ask(502, body) else { panic!("no answer") };
-            assert_eq!(error.cause(), &Cause::from("the provider's API answers 502 Bad Gateway".to_owned()));
+            assert_eq!(error.cause(), &AnswerFailure::from("the provider's API answers 502 Bad Gateway".to_owned()));
         }
-        let away: AskError = Failure { kind: FailureKind::Unreachable, text: "x: closed".to_owned() }.into();
+        let away: AskError = HttpFailure { kind: HttpFailureKind::Unreachable, text: "x: closed".to_owned() }.into();
         assert!(matches!(away, AskError::Later { .. }));
     }
 }

@@ -14,15 +14,15 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-use super::{Api, AskError, Cause, Round, last_errors::LastErrors, late_timers::LateTimers};
+use super::{AnswerFailure, AskError, ProviderApi, ReconcileRound, last_errors::LastErrors, late_timers::LateTimers};
 use crate::{
     clock::Clock,
-    decide::{Answer, Command, Memory, Receipt},
-    directory::Lookups,
+    decide::{ApiAnswer, Command, ImportedState, Receipt},
+    directory::ContactFetcher,
     kyc::CustomerId,
-    pace::{Failure, Pace, Trouble, Turn},
+    pace::{Outage, Permit, RequestFailure, RequestThrottle},
     store::{Refused, Store},
-    telemetry::{self, Metrics, Service, Throttle},
+    telemetry::{self, LogThrottle, Metrics, QuestionTarget},
 };
 
 /// The maximum number of concurrent requests, and the minimum time between two: 20 per second.
@@ -43,7 +43,7 @@ const ODD_AGAIN_MS: i64 = 60_000;
 
 /// The result of asking about one customer.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Asked {
+pub enum AskOutcome {
     Answered {
         receipt: Receipt,
         /// Whether the provider knows the customer.
@@ -58,28 +58,34 @@ pub enum Asked {
 }
 
 /// Sends requests to the API, and submits the answers to the store.
-pub struct Asker {
-    api: Api,
+pub struct ConfirmationWorker {
+    api: ProviderApi,
     store: Store,
     clock: Clock,
     metrics: Arc<Metrics>,
-    pace: Pace,
+    pace: RequestThrottle,
     /// Asked before the API, for questions that need the contact.
-    lookups: Option<Arc<Lookups>>,
+    lookups: Option<Arc<ContactFetcher>>,
     /// Customers with a running request: at most one for each.
     under_way: Mutex<HashSet<CustomerId>>,
     last_errors: LastErrors,
     /// Limits the log lines about unusable answers.
-    odd: Throttle,
+    odd: LogThrottle,
     /// Customers whose due timers wait for an answer.
     pub late_timers: LateTimers,
     /// The latest rounds of [`super::Reconcile`], by whether they covered final statuses.
-    rounds: Mutex<BTreeMap<bool, Round>>,
+    rounds: Mutex<BTreeMap<bool, ReconcileRound>>,
 }
 
-impl Asker {
-    pub fn new(api: Api, lookups: Option<Arc<Lookups>>, store: Store, clock: Clock, metrics: Arc<Metrics>) -> Self {
-        let pace = Pace::new("the provider's API", UNDER_WAY, BETWEEN);
+impl ConfirmationWorker {
+    pub fn new(
+        api: ProviderApi,
+        lookups: Option<Arc<ContactFetcher>>,
+        store: Store,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let pace = RequestThrottle::new("the provider's API", UNDER_WAY, BETWEEN);
         Self {
             api,
             lookups,
@@ -89,69 +95,69 @@ impl Asker {
             pace,
             under_way: Mutex::default(),
             last_errors: LastErrors::default(),
-            odd: Throttle::default(),
+            odd: LogThrottle::default(),
             late_timers: LateTimers::default(),
             rounds: Mutex::default(),
         }
     }
 
     /// Returns the present trouble of the API, if any.
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn trouble(&self) -> Option<Outage> {
         self.pace.trouble()
     }
 
     /// Returns why the API's last answer about this customer was unusable; `None`: no request since the start, or a
     /// usable answer.
-    pub fn last_error(&self, customer: &CustomerId) -> Option<Cause> {
+    pub fn last_error(&self, customer: &CustomerId) -> Option<AnswerFailure> {
         self.last_errors.of(customer)
     }
 
     /// Returns for how long the API is still paused, in milliseconds, after a failure or at its own request.
     pub fn rests_for_ms(&self) -> Option<i64> {
-        self.pace.rests_for_ms()
+        self.pace.paused_for_ms()
     }
 
     /// Returns the latest round of each kind.
-    pub fn rounds(&self) -> Vec<Round> {
+    pub fn rounds(&self) -> Vec<ReconcileRound> {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    pub(super) fn note_round(&self, round: Round) {
+    pub(super) fn note_round(&self, round: ReconcileRound) {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner).insert(round.settled, round);
     }
 
     /// Asks about one customer, in turn with all others. After an unusable answer, a customer is asked about again only
     /// after a delay, whether a callback, a timer or `provider.reconcile` causes the request.
-    pub async fn ask(&self, customer: &CustomerId) -> Asked {
+    pub async fn ask(&self, customer: &CustomerId) -> AskOutcome {
         let newest = self.newest_waiting(customer);
         if let Some((error, again_ms)) = self.last_errors.rests(customer, newest, self.clock.now()) {
-            return Asked::Failed { error, again_ms };
+            return AskOutcome::Failed { error, again_ms };
         }
-        self.ask_in_turn(customer).await
+        self.ask_paced(customer).await
     }
 
     /// Asks about one customer in turn with all others, without that delay: for an operator who asks about many.
-    pub async fn ask_in_turn(&self, customer: &CustomerId) -> Asked {
-        match self.turn(customer).await {
+    pub async fn ask_paced(&self, customer: &CustomerId) -> AskOutcome {
+        match self.permit(customer).await {
             Ok(turn) => self.ask_in(turn, customer).await,
             Err(resting) => resting,
         }
     }
 
     /// Asks about one customer for an operator who waits for the result.
-    pub async fn ask_at_once(&self, customer: &CustomerId) -> Asked {
-        self.ask_in(self.pace.turn_at_once(), customer).await
+    pub async fn ask_at_once(&self, customer: &CustomerId) -> AskOutcome {
+        self.ask_in(self.pace.try_acquire(), customer).await
     }
 
-    async fn ask_in(&self, turn: Turn<'_>, customer: &CustomerId) -> Asked {
+    async fn ask_in(&self, turn: Permit<'_>, customer: &CustomerId) -> AskOutcome {
         // Callbacks that arrive during the request cause another request.
         let up_to = match self.store.customer(customer) {
             Ok(case) => case.map_or(0, |case| case.last),
-            Err(_) => return Asked::Refused(Refused::NotReady),
+            Err(_) => return AskOutcome::Refused(Refused::NotReady),
         };
         match self.question(turn, customer).await {
             Ok(answer) => {
-                let known = answer != Answer::Unknown;
+                let known = answer != ApiAnswer::Unknown;
                 let command = Command::Answer { customer: customer.clone(), up_to, answer };
                 self.submitted(command, known).await
             }
@@ -161,24 +167,24 @@ impl Asker {
 
     /// Imports the API's status of a customer as memory if no observation exists, for going live. It returns at once
     /// while the API is paused: an import asks about many customers and reports the failure itself.
-    pub async fn import(&self, customer: &CustomerId) -> Asked {
+    pub async fn import(&self, customer: &CustomerId) -> AskOutcome {
         match self.store.customer(customer) {
             Ok(case) if case.as_ref().is_some_and(|case| case.customer.is_some()) => {
-                return Asked::Answered { receipt: Receipt::Unchanged, known: true };
+                return AskOutcome::Answered { receipt: Receipt::Unchanged, known: true };
             }
             Ok(_) => {}
-            Err(_) => return Asked::Refused(Refused::NotReady),
+            Err(_) => return AskOutcome::Refused(Refused::NotReady),
         }
-        if let Some(again_ms) = self.pace.rests_for_ms() {
-            return self.resting(again_ms);
+        if let Some(again_ms) = self.pace.paused_for_ms() {
+            return self.paused(again_ms);
         }
-        let turn = match self.turn(customer).await {
+        let turn = match self.permit(customer).await {
             Ok(turn) => turn,
             Err(resting) => return resting,
         };
         let answer = match self.question(turn, customer).await {
-            Ok(Answer::Known(said)) => Some(Box::new(Memory::from(said))),
-            Ok(Answer::Unknown) => None,
+            Ok(ApiAnswer::Known(said)) => Some(Box::new(ImportedState::from(said))),
+            Ok(ApiAnswer::Unknown) => None,
             Err(failed) => return failed,
         };
         let known = answer.is_some();
@@ -186,15 +192,15 @@ impl Asker {
         self.submitted(command, known).await
     }
 
-    async fn submitted(&self, command: Command, known: bool) -> Asked {
+    async fn submitted(&self, command: Command, known: bool) -> AskOutcome {
         let submitted = self.store.submit(command).await;
-        submitted.map_or_else(Asked::Refused, |receipt| Asked::Answered { receipt, known })
+        submitted.map_or_else(AskOutcome::Refused, |receipt| AskOutcome::Answered { receipt, known })
     }
 
-    async fn turn(&self, customer: &CustomerId) -> Result<Turn<'_>, Asked> {
-        self.pace.turn(customer.as_str()).await.map_err(|again_ms| {
-            let resting = self.resting(again_ms);
-            if let Asked::Failed { error, .. } = &resting {
+    async fn permit(&self, customer: &CustomerId) -> Result<Permit<'_>, AskOutcome> {
+        self.pace.acquire(customer.as_str()).await.map_err(|again_ms| {
+            let resting = self.paused(again_ms);
+            if let AskOutcome::Failed { error, .. } = &resting {
                 self.last_errors.note_resting(customer, error, self.clock.now());
             }
             resting
@@ -207,24 +213,24 @@ impl Asker {
         case.question.as_ref()?.waiting.last().map(|pending| pending.number)
     }
 
-    fn resting(&self, again_ms: i64) -> Asked {
-        let cause = self.trouble().map(Cause::from).unwrap_or_default();
-        Asked::Failed { error: AskError::Resting(cause), again_ms }
+    fn paused(&self, again_ms: i64) -> AskOutcome {
+        let cause = self.trouble().map(AnswerFailure::from).unwrap_or_default();
+        AskOutcome::Failed { error: AskError::Resting(cause), again_ms }
     }
 
-    async fn question(&self, turn: Turn<'_>, customer: &CustomerId) -> Result<Answer, Asked> {
+    async fn question(&self, turn: Permit<'_>, customer: &CustomerId) -> Result<ApiAnswer, AskOutcome> {
         let newest = self.newest_waiting(customer);
         let (answer, about) = (self.api.ask(customer).await, customer.as_str());
         let outcome = match &answer {
-            Ok(Answer::Known(_)) => telemetry::Asked::answered,
-            Ok(Answer::Unknown) => telemetry::Asked::unknown,
-            Err(AskError::Odd(_)) => telemetry::Asked::odd,
-            Err(AskError::Key(_) | AskError::Later { .. } | AskError::Resting(_)) => telemetry::Asked::failed,
+            Ok(ApiAnswer::Known(_)) => telemetry::QuestionResult::answered,
+            Ok(ApiAnswer::Unknown) => telemetry::QuestionResult::unknown,
+            Err(AskError::Odd(_)) => telemetry::QuestionResult::odd,
+            Err(AskError::Key(_) | AskError::Later { .. } | AskError::Resting(_)) => telemetry::QuestionResult::failed,
         };
-        self.metrics.asked(Service::provider, outcome);
+        self.metrics.asked(QuestionTarget::provider, outcome);
         let again_ms = match &answer {
             Ok(_) => {
-                turn.went_well(about);
+                turn.succeeded(about);
                 self.last_errors.forget(customer);
                 0
             }
@@ -236,7 +242,7 @@ impl Asker {
                         "the provider's API returned an answer about a customer that cannot be used"
                     );
                 }
-                turn.odd(about, &cause.text, cause.code.as_deref()).max(ODD_AGAIN_MS)
+                turn.unexpected(about, &cause.text, cause.code.as_deref()).max(ODD_AGAIN_MS)
             }
             Err(AskError::Key(cause)) => turn.failed(about, failure(cause, true, None)),
             Err(AskError::Later { cause, after_ms }) => turn.failed(about, failure(cause, false, *after_ms)),
@@ -245,7 +251,7 @@ impl Asker {
         if let Err(error) = &answer {
             self.last_errors.note(customer, error, newest, self.clock.now().plus_ms(again_ms));
         }
-        answer.map_err(|error| Asked::Failed { error, again_ms })
+        answer.map_err(|error| AskOutcome::Failed { error, again_ms })
     }
 
     /// Runs until `stop` is true.
@@ -254,16 +260,16 @@ impl Asker {
         let mut under_way = JoinSet::new();
         while !*stop.borrow() {
             changed.mark_unchanged();
-            for customer in self.store.take_asks(AT_ONCE.saturating_sub(under_way.len())) {
-                if !self.under_way().insert(customer.clone()) {
+            for customer in self.store.take_confirmations(AT_ONCE.saturating_sub(under_way.len())) {
+                if !self.in_progress().insert(customer.clone()) {
                     // A callback that arrived in the meantime is asked about after the running request.
-                    self.store.ask_again(&customer, MEANWHILE_MS);
+                    self.store.retry_confirmation(&customer, MEANWHILE_MS);
                     continue;
                 }
                 let this = Arc::clone(&self);
                 under_way.spawn(async move {
                     this.ask_for_callbacks(&customer).await;
-                    this.under_way().remove(&customer);
+                    this.in_progress().remove(&customer);
                 });
             }
             let busy = under_way.len() >= AT_ONCE;
@@ -279,7 +285,7 @@ impl Asker {
         under_way.shutdown().await;
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashSet<CustomerId>> {
+    fn in_progress(&self) -> MutexGuard<'_, HashSet<CustomerId>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -289,7 +295,7 @@ impl Asker {
             lookups.ask_for_callback(customer).await;
         }
         let again_ms = match self.ask(customer).await {
-            Asked::Answered { .. } => match self.store.customer(customer) {
+            AskOutcome::Answered { .. } => match self.store.customer(customer) {
                 Ok(case) => {
                     let next_at = case.and_then(|case| case.question.as_ref().map(|question| question.next_at));
                     // The record has already scheduled it, unless the answer came too early to count.
@@ -297,19 +303,19 @@ impl Asker {
                 }
                 Err(_) => AGAIN_MS,
             },
-            Asked::Failed { again_ms, .. } => again_ms,
-            Asked::Refused(_) => AGAIN_MS,
+            AskOutcome::Failed { again_ms, .. } => again_ms,
+            AskOutcome::Refused(_) => AGAIN_MS,
         };
-        self.store.ask_again(customer, again_ms);
+        self.store.retry_confirmation(customer, again_ms);
     }
 
     fn until_due(&self) -> Duration {
         let longest_ms = if self.clock.is_moved_by_hand() { 50 } else { 60_000 };
-        let due_ms = self.store.next_ask().map(|at| at.since_ms(self.clock.now()));
+        let due_ms = self.store.next_confirmation().map(|at| at.since_ms(self.clock.now()));
         Duration::from_millis(due_ms.unwrap_or(longest_ms).clamp(20, longest_ms).unsigned_abs())
     }
 }
 
-fn failure(cause: &Cause, lasting: bool, after_ms: Option<i64>) -> Failure {
-    Failure { text: cause.text.clone(), code: cause.code.clone(), lasting, after_ms }
+fn failure(cause: &AnswerFailure, lasting: bool, after_ms: Option<i64>) -> RequestFailure {
+    RequestFailure { text: cause.text.clone(), code: cause.code.clone(), lasting, after_ms }
 }

@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{AskError, Cause};
+use super::{AnswerFailure, AskError};
 use crate::{clock::Timestamp, kyc::CustomerId};
 
 /// The maximum number of customers; above it the table is cleared and fills again with the next answers.
@@ -57,7 +57,7 @@ impl LastErrors {
         self.table().remove(customer);
     }
 
-    pub fn of(&self, customer: &CustomerId) -> Option<Cause> {
+    pub fn of(&self, customer: &CustomerId) -> Option<AnswerFailure> {
         self.table().get(customer).map(|entry| entry.error.cause().clone())
     }
 
@@ -80,8 +80,8 @@ mod tests {
         CustomerId::new(&format!("C-{nth}")).expect("id")
     }
 
-    fn cause(text: &str) -> Cause {
-        Cause::from(text.to_owned())
+    fn cause(text: &str) -> AnswerFailure {
+        AnswerFailure::from(text.to_owned())
     }
 
     #[test]

@@ -13,8 +13,8 @@ mod patience;
 mod reconcile;
 mod waits;
 
-pub use api::{Api, AskError, Cause};
-pub use asker::{Asked, Asker};
-pub use patience::PatienceWatch;
-pub use reconcile::{Reconcile, Round};
+pub use api::{AnswerFailure, AskError, ProviderApi};
+pub use asker::{AskOutcome, ConfirmationWorker};
+pub use patience::UnansweredWatch;
+pub use reconcile::{ReconcileIntervals, ReconcileRound};
 pub use waits::cause;

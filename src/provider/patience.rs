@@ -11,10 +11,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Asker, cause};
+use super::{ConfirmationWorker, cause};
 use crate::{
     clock::{Clock, Timestamp},
-    directory::Lookups,
+    directory::ContactFetcher,
     kyc::CustomerId,
     store::Store,
 };
@@ -29,18 +29,18 @@ const AFTER_CHANGE: Duration = Duration::from_secs(1);
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// Watches for callbacks without a decision, and for timers that wait for the provider's API.
-pub struct PatienceWatch {
+pub struct UnansweredWatch {
     pub store: Store,
     pub clock: Clock,
     /// Supplies the last error; `None`: there is no key for the provider's API.
-    pub asker: Option<Arc<Asker>>,
-    pub lookups: Option<Arc<Lookups>>,
+    pub asker: Option<Arc<ConfirmationWorker>>,
+    pub lookups: Option<Arc<ContactFetcher>>,
     pub patience_ms: i64,
 }
 
 /// The number of customers that was last logged.
 #[derive(Debug, Default)]
-struct Told {
+struct LoggedCount {
     /// The number in the latest ERROR line; 0: no line, or the end was logged.
     count: u64,
     at: Option<Instant>,
@@ -48,37 +48,37 @@ struct Told {
 
 /// A line of the log.
 #[derive(Debug, PartialEq, Eq)]
-enum Line {
+enum LogLine {
     Error,
     Over,
 }
 
-impl Told {
+impl LoggedCount {
     /// Returns an ERROR line for the first customers, and again each time that their number has doubled.
-    fn line(&mut self, count: u64) -> Option<Line> {
+    fn line(&mut self, count: u64) -> Option<LogLine> {
         if count == 0 {
-            return (std::mem::take(&mut self.count) > 0).then_some(Line::Over);
+            return (std::mem::take(&mut self.count) > 0).then_some(LogLine::Over);
         }
         let is_due = self.at.is_none_or(|at| at.elapsed() >= BETWEEN_LINES);
         if self.count > 0 && (count < self.count.saturating_mul(2) || !is_due) {
             return None;
         }
         *self = Self { count, at: Some(Instant::now()) };
-        Some(Line::Error)
+        Some(LogLine::Error)
     }
 }
 
-impl PatienceWatch {
+impl UnansweredWatch {
     /// Runs until `stop` is true.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut changed = self.store.jobs_changed();
-        let (mut callbacks, mut timers) = (Told::default(), Told::default());
+        let (mut callbacks, mut timers) = (LoggedCount::default(), LoggedCount::default());
         while !*stop.borrow() {
             changed.mark_unchanged();
             let until = self.clock.now().plus_ms(-self.patience_ms);
             let count = self.store.count_waiting_since(until);
-            self.tell_of_callbacks(&mut callbacks, count);
-            self.tell_of_timers(&mut timers, until);
+            self.log_callbacks(&mut callbacks, count);
+            self.log_timers(&mut timers, until);
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
                 () = sleep(self.until_next_look(count)) => {}
@@ -97,9 +97,9 @@ impl PatienceWatch {
         Duration::from_millis(due_ms.clamp(20, longest_ms).unsigned_abs())
     }
 
-    fn tell_of_callbacks(&self, told: &mut Told, count: u64) {
+    fn log_callbacks(&self, told: &mut LoggedCount, count: u64) {
         match told.line(count) {
-            Some(Line::Error) => {
+            Some(LogLine::Error) => {
                 let oldest = self.store.waiting_since(Timestamp(i64::MAX), None, 1);
                 let error = oldest.first().map(|(_, customer)| self.why(customer)).unwrap_or_default();
                 tracing::error!(
@@ -108,22 +108,22 @@ impl PatienceWatch {
                     "callbacks have waited longer than `provider.patience` and are not decided: see `kyc-rules problems`"
                 );
             }
-            Some(Line::Over) => tracing::info!("no callback waits longer than `provider.patience` now"),
+            Some(LogLine::Over) => tracing::info!("no callback waits longer than `provider.patience` now"),
             None => {}
         }
     }
 
-    fn tell_of_timers(&self, told: &mut Told, until: Timestamp) {
+    fn log_timers(&self, told: &mut LoggedCount, until: Timestamp) {
         let late = self.asker.as_ref().and_then(|asker| asker.late_timers.since(until));
         match (told.line(late.as_ref().map_or(0, |(count, _)| *count)), late) {
-            (Some(Line::Error), Some((count, oldest))) => {
+            (Some(LogLine::Error), Some((count, oldest))) => {
                 tracing::error!(
                     customers = count,
                     error = self.why(&oldest),
                     "timers are due and wait longer than `provider.patience` for the provider's API: see `kyc-rules problems`"
                 );
             }
-            (Some(Line::Over), _) => tracing::info!("no timer waits longer than `provider.patience` now"),
+            (Some(LogLine::Over), _) => tracing::info!("no timer waits longer than `provider.patience` now"),
             _ => {}
         }
     }
@@ -141,16 +141,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_line_for_the_first_customer_and_for_each_doubling_of_their_number() {
-        let mut told = Told::default();
+        let mut told = LoggedCount::default();
         assert_eq!(told.line(0), None);
-        assert_eq!(told.line(1), Some(Line::Error));
+        assert_eq!(told.line(1), Some(LogLine::Error));
         assert_eq!(told.line(60), None, "immediately after the previous line");
         tokio::time::advance(BETWEEN_LINES).await;
-        assert_eq!(told.line(60), Some(Line::Error));
+        assert_eq!(told.line(60), Some(LogLine::Error));
         tokio::time::advance(BETWEEN_LINES).await;
         assert_eq!([told.line(60), told.line(119), told.line(10)], [None, None, None]);
-        assert_eq!(told.line(120), Some(Line::Error));
-        assert_eq!([told.line(0), told.line(0)], [Some(Line::Over), None]);
-        assert_eq!(told.line(1), Some(Line::Error));
+        assert_eq!(told.line(120), Some(LogLine::Error));
+        assert_eq!([told.line(0), told.line(0)], [Some(LogLine::Over), None]);
+        assert_eq!(told.line(1), Some(LogLine::Error));
     }
 }

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
 
-use super::{AskError, Asked, Asker};
+use super::{AskError, AskOutcome, ConfirmationWorker};
 use crate::{
     clock::{Clock, Timestamp},
     kyc::{CustomerId, Status},
@@ -22,7 +22,7 @@ const TRIES: usize = 5;
 
 /// The interval at which each customer is asked about; `None`: never.
 #[derive(Clone, Copy, Debug)]
-pub struct Reconcile {
+pub struct ReconcileIntervals {
     /// For customers whose status may still change.
     pub open: Option<Duration>,
     /// For customers who are verified or have failed for good.
@@ -31,7 +31,7 @@ pub struct Reconcile {
 
 /// The result of one round.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Round {
+pub struct ReconcileRound {
     /// The round covered the customers who are verified or have failed for good.
     pub settled: bool,
     pub ended_at: Timestamp,
@@ -44,15 +44,21 @@ pub struct Round {
 }
 
 /// The time of the next round of each kind.
-struct Rounds {
+struct NextRounds {
     next: HashMap<bool, Timestamp>,
 }
 
-impl Reconcile {
+impl ReconcileIntervals {
     /// Runs until `stop` is true. The first round begins one interval after the start: a restart alone causes no
     /// requests.
-    pub async fn run(self, asker: Arc<Asker>, store: Store, clock: Clock, mut stop: watch::Receiver<bool>) {
-        let mut rounds = Rounds { next: HashMap::new() };
+    pub async fn run(
+        self,
+        asker: Arc<ConfirmationWorker>,
+        store: Store,
+        clock: Clock,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut rounds = NextRounds { next: HashMap::new() };
         for settled in [false, true] {
             if let Some(pause) = self.pause_ms(settled) {
                 rounds.next.insert(settled, clock.now().plus_ms(pause));
@@ -67,8 +73,8 @@ impl Reconcile {
                     _ = stop.wait_for(|stop| *stop) => return,
                     asked = round(&asker, &store, settled) => match asked {
                         Ok(counts) => {
-                            let round = Round { ended_at: clock.now(), ..counts };
-                            let Round { answered, unknown, failed, .. } = round;
+                            let round = ReconcileRound { ended_at: clock.now(), ..counts };
+                            let ReconcileRound { answered, unknown, failed, .. } = round;
                             tracing::info!(answered, unknown, failed, settled, "reconciled all customers");
                             asker.note_round(round);
                         }
@@ -95,9 +101,9 @@ impl Reconcile {
 }
 
 /// Asks once about every customer of one kind.
-async fn round(asker: &Asker, store: &Store, settled: bool) -> Result<Round, StoreError> {
+async fn round(asker: &ConfirmationWorker, store: &Store, settled: bool) -> Result<ReconcileRound, StoreError> {
     let mut after: Option<CustomerId> = None;
-    let mut round = Round { settled, ended_at: Timestamp::default(), answered: 0, unknown: 0, failed: 0 };
+    let mut round = ReconcileRound { settled, ended_at: Timestamp::default(), answered: 0, unknown: 0, failed: 0 };
     loop {
         let page = store.customers(after.as_ref(), PAGE).await?;
         for id in page.rows {
@@ -111,19 +117,19 @@ async fn round(asker: &Asker, store: &Store, settled: bool) -> Result<Round, Sto
             round.failed += 1;
             for _ in 0..TRIES {
                 match asker.ask(&id).await {
-                    Asked::Answered { known, .. } => {
+                    AskOutcome::Answered { known, .. } => {
                         round.failed -= 1;
                         round.answered += 1;
                         round.unknown += u64::from(!known);
                         break;
                     }
                     // A repeated request would get the same answer for a while.
-                    Asked::Failed { error: AskError::Odd(_), .. } => break,
+                    AskOutcome::Failed { error: AskError::Odd(_), .. } => break,
                     // The full delay applies to requests for callbacks and timers; a round retries after at most 5 s.
-                    Asked::Failed { again_ms, .. } => {
+                    AskOutcome::Failed { again_ms, .. } => {
                         sleep(Duration::from_millis(again_ms.clamp(0, 5_000).unsigned_abs())).await
                     }
-                    Asked::Refused(_) => {}
+                    AskOutcome::Refused(_) => {}
                 }
             }
         }

@@ -1,18 +1,23 @@
 //! The reason why a customer's callbacks or timers wait for the provider's API: shown in `problems`, in `customers
 //! show` and in the log.
 
-use super::{Asker, Cause};
+use super::{AnswerFailure, ConfirmationWorker};
 use crate::{
-    decide::{Case, Question},
-    directory::Lookups,
+    decide::{Confirmation, CustomerState},
+    directory::ContactFetcher,
     kyc::CustomerId,
 };
 
 /// Returns the last error about this customer, or the trouble of a service, or the state of the open question.
-pub fn cause(asker: Option<&Asker>, lookups: Option<&Lookups>, customer: &CustomerId, case: Option<&Case>) -> Cause {
+pub fn cause(
+    asker: Option<&ConfirmationWorker>,
+    lookups: Option<&ContactFetcher>,
+    customer: &CustomerId,
+    case: Option<&CustomerState>,
+) -> AnswerFailure {
     let question = case.and_then(|case| case.question.as_ref());
     let said = asker.and_then(|asker| asker.last_error(customer));
-    let trouble = || asker.and_then(Asker::trouble).map(Cause::from);
+    let trouble = || asker.and_then(ConfirmationWorker::trouble).map(AnswerFailure::from);
     let contact = || {
         question.filter(|question| question.contact)?;
         lookups?.trouble().map(|trouble| format!("the shop's API: {}", trouble.text).into())
@@ -25,14 +30,14 @@ pub fn cause(asker: Option<&Asker>, lookups: Option<&Lookups>, customer: &Custom
 
 /// Returns the reason if no request has failed. `knows`: an earlier answer about this customer exists, and the API may
 /// be repeating it.
-fn undecided(question: Option<&Question>, knows: bool) -> String {
+fn undecided(question: Option<&Confirmation>, knows: bool) -> String {
     match question {
-        Some(Question { asked: 1.., next_at, .. }) if knows => {
+        Some(Confirmation { asked: 1.., next_at, .. }) if knows => {
             format!(
                 "the provider's API repeats the known status or does not know the customer; it is asked again at {next_at}"
             )
         }
-        Some(Question { asked: 1.., next_at, .. }) => {
+        Some(Confirmation { asked: 1.., next_at, .. }) => {
             format!("the provider's API does not know the customer; it is asked again at {next_at}")
         }
         _ => "there has been no answer since the service started".to_owned(),

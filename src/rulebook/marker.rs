@@ -24,21 +24,21 @@ const MAX_DEATHS: u32 = 2;
 
 /// The marker file and what the start found in it. Clones share one state.
 #[derive(Clone, Debug)]
-pub struct Marker {
+pub struct JudgingMarker {
     path: PathBuf,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<MarkerState>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    found: Option<Found>,
+struct MarkerState {
+    found: Option<UnfinishedJudgement>,
     is_judging: bool,
     is_stopped: bool,
 }
 
 /// A check that started and did not end.
 #[derive(Clone, Debug)]
-struct Found {
+struct UnfinishedJudgement {
     hash: String,
     /// Number of processes that ended during a check of this set.
     deaths: u32,
@@ -46,7 +46,7 @@ struct Found {
 
 /// The decision whether to check a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Admission {
+pub enum JudgingDecision {
     Judge,
     /// The set is the active one. It was valid when it was loaded.
     InForce,
@@ -56,7 +56,7 @@ pub enum Admission {
 
 /// A running check. Dropping it removes the file, also after a panic.
 #[must_use]
-pub struct Judging<'m>(&'m Marker);
+pub struct Judging<'m>(&'m JudgingMarker);
 
 impl Drop for Judging<'_> {
     fn drop(&mut self) {
@@ -66,7 +66,7 @@ impl Drop for Judging<'_> {
     }
 }
 
-impl Marker {
+impl JudgingMarker {
     /// Reads the marker file in the data directory. A file that cannot be read names no set.
     pub fn find(data: &Path) -> Self {
         let path = data.join(NAME);
@@ -76,12 +76,12 @@ impl Marker {
         let found = read.ok().and_then(|_| {
             let hash = words.next()?.to_owned();
             // The number counts started checks. Versions before 0.2 wrote no number.
-            Some(Found { hash, deaths: words.next().and_then(|count| count.parse().ok()).unwrap_or(1) })
+            Some(UnfinishedJudgement { hash, deaths: words.next().and_then(|count| count.parse().ok()).unwrap_or(1) })
         });
-        Self { path, state: Arc::new(Mutex::new(State { found, ..State::default() })) }
+        Self { path, state: Arc::new(Mutex::new(MarkerState { found, ..MarkerState::default() })) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MarkerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,21 +91,23 @@ impl Marker {
     }
 
     /// Decides whether to check this set. `in_force`: the hash of the active set, if there is one.
-    pub fn admit(&self, hash: &str, in_force: Option<&str>) -> Admission {
+    pub fn decide_judging(&self, hash: &str, in_force: Option<&str>) -> JudgingDecision {
         let mut state = self.state();
-        let Some(found) = state.found.as_ref().filter(|found| found.hash == hash) else { return Admission::Judge };
+        let Some(found) = state.found.as_ref().filter(|found| found.hash == hash) else {
+            return JudgingDecision::Judge;
+        };
         if in_force == Some(hash) {
             state.found = None;
             if !state.is_judging {
                 self.remove();
             }
-            return Admission::InForce;
+            return JudgingDecision::InForce;
         }
         if in_force.is_none() && found.deaths < MAX_DEATHS {
-            return Admission::Judge;
+            return JudgingDecision::Judge;
         }
         let path = self.path.display();
-        Admission::Refused(format!(
+        JudgingDecision::Refused(format!(
             "error[judging]: the process ended while it was checking these files (rule set {hash}), so they are not \
              checked again\nthe cause may be a very large or deeply nested file, or a power cut: change a file, or remove \
              {path} and restart\n"
@@ -171,7 +173,7 @@ mod tests {
     const OTHER: &str = "ba9876543210";
 
     /// Simulates a process that ends during a check.
-    fn die(marker: &Marker) {
+    fn die(marker: &JudgingMarker) {
         std::mem::forget(marker.begin(SET).expect("begun"));
     }
 
@@ -182,17 +184,19 @@ mod tests {
     #[test]
     fn the_next_start_refuses_only_the_set_that_was_being_checked() {
         let dir = tempfile::tempdir().expect("directory");
-        let first = Marker::find(dir.path());
-        assert_eq!(first.admit("", None), Admission::Judge);
+        let first = JudgingMarker::find(dir.path());
+        assert_eq!(first.decide_judging("", None), JudgingDecision::Judge);
         die(&first);
-        let next = Marker::find(dir.path());
+        let next = JudgingMarker::find(dir.path());
         assert!(next.names(SET) && !next.names(OTHER));
-        assert!(matches!(next.admit(SET, Some(OTHER)), Admission::Refused(why) if why.contains("change a file")));
-        assert_eq!(next.admit(OTHER, Some(SET)), Admission::Judge);
-        next.stop();
-        let next = Marker::find(dir.path());
         assert!(
-            matches!(next.admit(SET, Some(OTHER)), Admission::Refused(_)),
+            matches!(next.decide_judging(SET, Some(OTHER)), JudgingDecision::Refused(why) if why.contains("change a file"))
+        );
+        assert_eq!(next.decide_judging(OTHER, Some(SET)), JudgingDecision::Judge);
+        next.stop();
+        let next = JudgingMarker::find(dir.path());
+        assert!(
+            matches!(next.decide_judging(SET, Some(OTHER)), JudgingDecision::Refused(_)),
             "the set is refused until a file changes"
         );
         drop(next.begin(OTHER).expect("begun"));
@@ -202,13 +206,13 @@ mod tests {
     #[test]
     fn a_stop_and_a_panic_remove_the_file() {
         let dir = tempfile::tempdir().expect("directory");
-        let marker = Marker::find(dir.path());
+        let marker = JudgingMarker::find(dir.path());
         die(&marker);
         marker.stop();
         assert_eq!(files(&dir), 0, "a stop removes the file");
         die(&marker);
         assert_eq!(files(&dir), 0, "no file is written after the stop");
-        let marker = Marker::find(dir.path());
+        let marker = JudgingMarker::find(dir.path());
         let judge = std::panic::AssertUnwindSafe(|| {
             let _judging = marker.begin(SET).expect("begun");
             panic!("intended");
@@ -220,22 +224,22 @@ mod tests {
     #[test]
     fn the_active_set_is_not_refused() {
         let dir = tempfile::tempdir().expect("directory");
-        die(&Marker::find(dir.path()));
-        let next = Marker::find(dir.path());
-        assert_eq!(next.admit(SET, Some(SET)), Admission::InForce);
+        die(&JudgingMarker::find(dir.path()));
+        let next = JudgingMarker::find(dir.path());
+        assert_eq!(next.decide_judging(SET, Some(SET)), JudgingDecision::InForce);
         assert_eq!(files(&dir), 0);
-        assert_eq!(next.admit(SET, Some(OTHER)), Admission::Judge, "it is checked when it comes back");
+        assert_eq!(next.decide_judging(SET, Some(OTHER)), JudgingDecision::Judge, "it is checked when it comes back");
     }
 
     #[test]
     fn without_a_last_good_set_the_files_are_checked_twice_at_most() {
         let dir = tempfile::tempdir().expect("directory");
         for _ in 0..2 {
-            let start = Marker::find(dir.path());
-            assert_eq!(start.admit(SET, None), Admission::Judge);
+            let start = JudgingMarker::find(dir.path());
+            assert_eq!(start.decide_judging(SET, None), JudgingDecision::Judge);
             die(&start);
         }
-        assert!(matches!(Marker::find(dir.path()).admit(SET, None), Admission::Refused(_)));
-        assert_eq!(Marker::find(dir.path()).admit(OTHER, None), Admission::Judge);
+        assert!(matches!(JudgingMarker::find(dir.path()).decide_judging(SET, None), JudgingDecision::Refused(_)));
+        assert_eq!(JudgingMarker::find(dir.path()).decide_judging(OTHER, None), JudgingDecision::Judge);
     }
 }

@@ -4,17 +4,17 @@ use std::{ops::Range, str::FromStr, sync::Arc};
 
 use crate::{
     kyc::{MAX_TAG_BYTES, is_tag},
-    source::{Entry, Fields, Node, Report, Value, did_you_mean, one_of},
+    source::{MapEntry, MapFields, Node, Report, Value, did_you_mean, one_of},
 };
 
-use super::{Action, Limit, QuietHours, Recipient, context::Names};
+use super::{Action, Limit, QuietHours, Recipient, context::RuleNames};
 
 const MAX_ACTIONS: usize = 32;
 
 /// An action and its place in the file.
-pub(super) type Placed = (Action, Range<usize>);
+pub(super) type PlacedAction = (Action, Range<usize>);
 
-pub(super) fn read(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Vec<Placed>> {
+pub(super) fn read(node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Vec<PlacedAction>> {
     if let Value::Refused = node.value {
         return None;
     }
@@ -35,7 +35,7 @@ pub(super) fn read(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) 
     actions.into_iter().collect()
 }
 
-fn action(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Action> {
+fn action(node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Action> {
     let entries = match &node.value {
         Value::Text(text) if &**text == "record" => return Some(Action::Record),
         Value::Text(text) => {
@@ -82,7 +82,7 @@ fn action(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option
     }
 }
 
-fn several(node: &Node<'_>, entries: &[Entry<'_>], report: &mut Report<'_>) {
+fn several(node: &Node<'_>, entries: &[MapEntry<'_>], report: &mut Report<'_>) {
     let Some(second) = entries.get(1) else {
         report.error("action", node.span.clone(), "an action is missing here");
         return;
@@ -122,19 +122,19 @@ fn known<'n>(
     None
 }
 
-fn template(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Arc<str>> {
+fn template(node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Arc<str>> {
     let locale = if names.context.locale.is_empty() { "en" } else { &names.context.locale };
     let name = node.scalar().unwrap_or("NAME").chars().filter(|c| !c.is_control() && *c != '/').collect::<String>();
     let absent = format!("to add a template, create the file templates/{name}.{locale}.md");
     known(node, "`email`", "template", names.templates.iter().copied(), &absent, report)
 }
 
-fn email(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Action> {
+fn email(node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Action> {
     if !matches!(node.value, Value::Map(_)) {
         let template = template(node, names, report)?;
         return Some(Action::Email { template, to: Recipient::Customer, limit: None, settle: None, quiet_hours: None });
     }
-    let fields = Fields::of(node, "`email`", &["template", "to", "limit", "settle", "quiet_hours"], report)?;
+    let fields = MapFields::of(node, "`email`", &["template", "to", "limit", "settle", "quiet_hours"], report)?;
     let template = fields.need("template", report).and_then(|node| template(node, names, report));
     let to = fields.get("to").map(|node| recipient(node, report));
     let limit = fields.get("limit").map(|node| parsed::<Limit>(node, "`limit`", "limit", report));
@@ -203,14 +203,14 @@ fn parsed<T: FromStr<Err = String>>(
     }
 }
 
-fn webhook(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Action> {
+fn webhook(node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Action> {
     if node.scalar().is_some() {
         report
             .error("action", node.span.clone(), "a webhook needs a target and an event")
             .label("write, for example, `webhook: {to: shop, event: kyc.reversed}`");
         return None;
     }
-    let fields = Fields::of(node, "`webhook`", &["to", "event"], report)?;
+    let fields = MapFields::of(node, "`webhook`", &["to", "event"], report)?;
     let targets = names.context.webhooks.iter().map(String::as_str);
     let absent = "configure targets under `webhooks:`";
     let to = fields.need("to", report).and_then(|node| known(node, "`to`", "webhook", targets, absent, report));
@@ -227,14 +227,14 @@ fn webhook(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Optio
     Some(Action::Webhook { to: to?, event: event? })
 }
 
-fn chat(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Action> {
+fn chat(node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Action> {
     if node.scalar().is_some() {
         report
             .error("action", node.span.clone(), "a chat message needs a room and a text")
             .label("write, for example, `chat: {to: kyc-ops, text: \"{{ customer.id }} needs help\"}`");
         return None;
     }
-    let fields = Fields::of(node, "`chat`", &["to", "text", "limit"], report)?;
+    let fields = MapFields::of(node, "`chat`", &["to", "text", "limit"], report)?;
     let rooms = names.context.chats.iter().map(String::as_str);
     let absent = "configure rooms under `chats:`";
     let to = fields.need("to", report).and_then(|node| known(node, "`to`", "chat", rooms, absent, report));

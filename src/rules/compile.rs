@@ -7,20 +7,20 @@ use std::{
 
 use crate::{
     source::{Diagnostic, Document, Files, Node, Report, Severity, Value, bounded, conflicts},
-    stack::{caught, deep},
-    template::{Options, Templates},
+    stack::{catch_panic, with_deep_stack},
+    template::{TemplateOptions, Templates},
 };
 
 use super::{
-    Context, RuleId, RuleSet,
-    context::Names,
-    rule_reading::{self, Draft, Named},
+    Environment, RuleId, RuleSet,
+    context::RuleNames,
+    rule_reading::{self, NamedRule, RuleDraft},
     texts, warnings,
 };
 
 /// The result of compiling a rules directory.
 #[derive(Debug)]
-pub struct Compiled {
+pub struct CompiledRules {
     /// `None` if there is an error.
     pub set: Option<RuleSet>,
     /// Errors and warnings, in no particular order.
@@ -29,20 +29,20 @@ pub struct Compiled {
 
 impl RuleSet {
     /// Compiles all files. Pure: it reads nothing but its arguments. Accepts any text.
-    pub fn compile(files: &Files, context: &Context) -> Compiled {
-        deep(|| Self::compiled(files, context))
+    pub fn compile(files: &Files, context: &Environment) -> CompiledRules {
+        with_deep_stack(|| Self::compiled(files, context))
     }
 
-    fn compiled(files: &Files, context: &Context) -> Compiled {
+    fn compiled(files: &Files, context: &Environment) -> CompiledRules {
         let mut diagnostics = Vec::new();
         let labels = label_codes(files);
-        let names = Names::new(context, files, labels);
-        let mut drafts: Vec<Draft> = Vec::new();
+        let names = RuleNames::new(context, files, labels);
+        let mut drafts: Vec<RuleDraft> = Vec::new();
         let mut ids: HashMap<RuleId, (Arc<str>, u32)> = HashMap::new();
         for (path, text) in files.iter() {
             match kind(path) {
-                Kind::Rules => {}
-                Kind::Misnamed(right) => {
+                FileKind::Rules => {}
+                FileKind::Misnamed(right) => {
                     diagnostics.extend(conflicts(path, text));
                     diagnostics.push(
                         Diagnostic::error("file", path, "a file that ends in .yml is not read")
@@ -50,17 +50,17 @@ impl RuleSet {
                     );
                     continue;
                 }
-                Kind::Astray => {
+                FileKind::Astray => {
                     diagnostics.push(
                         Diagnostic::warning("file", path, "this file is not read")
                             .help("put rules files directly into the rules directory"),
                     );
                     continue;
                 }
-                Kind::Other => continue,
+                FileKind::Other => continue,
             }
             let mut report = Report::new(path, text);
-            let read = caught("reading", || rule_reading::read(&names, &mut report));
+            let read = catch_panic("reading", || rule_reading::read(&names, &mut report));
             diagnostics.extend(report.into_diagnostics());
             let read = match read {
                 Ok(read) => read,
@@ -75,7 +75,7 @@ impl RuleSet {
         groups_of_two_files(&drafts, &mut diagnostics);
         texts::without_channel(&drafts, context, &mut diagnostics);
         let options =
-            Options { brand: &context.brand, default_locale: &context.locale, attributes: &context.attributes };
+            TemplateOptions { brand: &context.brand, default_locale: &context.locale, attributes: &context.attributes };
         let (mut templates, mut wrong) = match Templates::compile(files, &options) {
             Ok(templates) => (templates, Vec::new()),
             // The texts in rules are checked even if a mail template has errors.
@@ -89,14 +89,14 @@ impl RuleSet {
         }
         bounded(&mut diagnostics);
         if errors {
-            return Compiled { set: None, diagnostics };
+            return CompiledRules { set: None, diagnostics };
         }
         let rules = drafts.into_iter().map(|draft| draft.rule).collect();
-        Compiled { set: Some(RuleSet::of(rules, templates, files)), diagnostics }
+        CompiledRules { set: Some(RuleSet::of(rules, templates, files)), diagnostics }
     }
 }
 
-enum Kind {
+enum FileKind {
     Rules,
     /// The path ends in `.yml`. Holds the correct name.
     Misnamed(String),
@@ -106,25 +106,25 @@ enum Kind {
     Other,
 }
 
-fn kind(path: &str) -> Kind {
+fn kind(path: &str) -> FileKind {
     // The templates module reports wrong names in `labels/`.
     if let Some(stem) = path.strip_suffix(".yml").filter(|stem| !stem.starts_with("labels/")) {
-        return Kind::Misnamed(format!("{stem}.yaml"));
+        return FileKind::Misnamed(format!("{stem}.yaml"));
     }
     if !path.ends_with(".yaml") {
-        return Kind::Other;
+        return FileKind::Other;
     }
     match path.split_once('/') {
-        None if path.ends_with(".test.yaml") => Kind::Other,
-        None => Kind::Rules,
-        Some(("templates" | "labels", _)) => Kind::Other,
-        Some(_) => Kind::Astray,
+        None if path.ends_with(".test.yaml") => FileKind::Other,
+        None => FileKind::Rules,
+        Some(("templates" | "labels", _)) => FileKind::Other,
+        Some(_) => FileKind::Astray,
     }
 }
 
 /// Whether the file at this path holds rules.
 pub(super) fn is_rules(path: &str) -> bool {
-    matches!(kind(path), Kind::Rules)
+    matches!(kind(path), FileKind::Rules)
 }
 
 /// Every code that `labels/` translates in at least one language. The templates module reports errors in these files.
@@ -148,12 +148,12 @@ pub(super) fn label_codes(files: &Files) -> BTreeSet<String> {
 
 fn repeated(
     path: &str,
-    named: Vec<Named>,
+    named: Vec<NamedRule>,
     ids: &mut HashMap<RuleId, (Arc<str>, u32)>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let file: Arc<str> = path.into();
-    for Named { id, at, line } in named {
+    for NamedRule { id, at, line } in named {
         if let Some((other, line)) = ids.get(&id) {
             diagnostics.push(
                 Diagnostic::error("duplicate", path, format!("a second rule has the id {id}"))
@@ -168,7 +168,7 @@ fn repeated(
 }
 
 /// Reports groups that span two files: the order of files must not decide which rule of a group acts.
-fn groups_of_two_files(drafts: &[Draft], diagnostics: &mut Vec<Diagnostic>) {
+fn groups_of_two_files(drafts: &[RuleDraft], diagnostics: &mut Vec<Diagnostic>) {
     let mut homes: HashMap<&str, &Arc<str>> = HashMap::new();
     let mut told: BTreeSet<(&str, &str)> = BTreeSet::new();
     for draft in drafts {

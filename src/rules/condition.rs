@@ -11,7 +11,7 @@ use super::line::LineTest;
 /// The input of a condition: one snapshot of one event. Before an attempt it is the current state, with `visit` and
 /// `changed` as ordered.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub struct ConditionFacts<'a> {
     /// State after the change.
     pub customer: &'a Customer,
     pub tags: &'a Codes,
@@ -23,15 +23,15 @@ pub struct Facts<'a> {
 
 /// Index of a top-level line in a condition, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Line(u16);
+pub struct LineNumber(u16);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holds {
+pub enum ConditionResult {
     Yes,
     /// Holds the first false line.
-    No(Line),
+    No(LineNumber),
     /// No line is false. Holds the first undecidable line.
-    Undecidable(Line),
+    Undecidable(LineNumber),
 }
 
 /// A list of lines which must all hold. An empty condition always holds.
@@ -45,21 +45,21 @@ impl Condition {
         self.lines.is_empty()
     }
 
-    pub fn check(&self, facts: &Facts<'_>) -> Holds {
+    pub fn check(&self, facts: &ConditionFacts<'_>) -> ConditionResult {
         let mut undecidable = None;
         for (nth, line) in self.lines.iter().enumerate() {
-            let this = Line(u16::try_from(nth).unwrap_or(u16::MAX));
+            let this = LineNumber(u16::try_from(nth).unwrap_or(u16::MAX));
             match line.check(facts) {
                 Some(true) => {}
-                Some(false) => return Holds::No(this),
+                Some(false) => return ConditionResult::No(this),
                 None => undecidable = undecidable.or(Some(this)),
             }
         }
-        undecidable.map_or(Holds::Yes, Holds::Undecidable)
+        undecidable.map_or(ConditionResult::Yes, ConditionResult::Undecidable)
     }
 
     /// The reason why this line does not hold, for example `visit >= 3: is 1` or `customer.locale is de: not known`.
-    pub fn why(&self, line: Line, facts: &Facts<'_>) -> String {
+    pub fn why(&self, line: LineNumber, facts: &ConditionFacts<'_>) -> String {
         self.lines.get(usize::from(line.0)).map_or_else(String::new, |line| line.why(facts))
     }
 

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use crate::{
     kyc::{Detail, is_known_doc, is_known_label, known_docs},
-    source::{Entry, Fields, Node, Report, Value, did_you_mean, one_of},
+    source::{MapEntry, MapFields, Node, Report, Value, did_you_mean, one_of},
 };
 
 use super::{
     Condition,
-    context::Names,
-    line::{Count, LineTest, Subject, Test},
+    context::RuleNames,
+    line::{CountRange, LineTest, Subject, ValueTest},
 };
 
 const LINES: &[&str] = &[
@@ -30,7 +30,7 @@ pub(super) const ATTRIBUTE: &str = "customer.attributes.";
 const MAX_VALUES: usize = 256;
 const TESTS: &[&str] = &["any_of", "all_of", "none_of", "only", "exists", "contains"];
 
-pub(super) fn read(node: &Node<'_>, what: &str, names: &Names<'_>, report: &mut Report<'_>) -> Option<Condition> {
+pub(super) fn read(node: &Node<'_>, what: &str, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Condition> {
     if let Value::List(_) = node.value {
         report
             .error("condition", node.span.clone(), format!("{what} must be a map, not a list"))
@@ -50,7 +50,7 @@ pub(super) fn read(node: &Node<'_>, what: &str, names: &Names<'_>, report: &mut 
     lines.map(|lines| Condition { lines })
 }
 
-fn line(entry: &Entry<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<LineTest> {
+fn line(entry: &MapEntry<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<LineTest> {
     let subject = match &*entry.key {
         "not" => return read(&entry.value, "`not`", names, report).map(LineTest::Not),
         "missing_docs" => Subject::MissingDocs,
@@ -73,7 +73,7 @@ fn line(entry: &Entry<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option
     tests(&subject, &entry.value, names, report).map(|tests| LineTest::Of(subject, tests))
 }
 
-fn attribute(name: &str, entry: &Entry<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Subject> {
+fn attribute(name: &str, entry: &MapEntry<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Subject> {
     let declared = &names.context.attributes;
     if declared.iter().any(|known| known == name) {
         return Some(Subject::Attribute(name.into()));
@@ -87,7 +87,7 @@ fn attribute(name: &str, entry: &Entry<'_>, names: &Names<'_>, report: &mut Repo
     None
 }
 
-fn unknown(entry: &Entry<'_>, names: &Names<'_>, report: &mut Report<'_>) {
+fn unknown(entry: &MapEntry<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) {
     let attributes: Vec<String> = names.context.attributes.iter().map(|name| format!("{ATTRIBUTE}{name}")).collect();
     let known = || LINES.iter().copied().chain(attributes.iter().map(String::as_str));
     let note = report.error("key", entry.key_span.clone(), format!("unknown condition `{}`", entry.key));
@@ -107,14 +107,14 @@ fn unknown(entry: &Entry<'_>, names: &Names<'_>, report: &mut Report<'_>) {
     };
 }
 
-fn tests(subject: &Subject, node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Vec<Test>> {
+fn tests(subject: &Subject, node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Vec<ValueTest>> {
     let name = subject.name();
     let what = format!("`{name}`");
     if !matches!(node.value, Value::Map(_)) {
         return any_of(subject, node, &what, names, report).map(|test| vec![test]);
     }
     let allowed: Vec<&str> = TESTS.iter().copied().filter(|test| suits(subject, test)).collect();
-    let fields = Fields::of(node, &what, &allowed, report)?;
+    let fields = MapFields::of(node, &what, &allowed, report)?;
     let mut found = Vec::new();
     let mut complete = true;
     for key in &allowed {
@@ -122,12 +122,12 @@ fn tests(subject: &Subject, node: &Node<'_>, names: &Names<'_>, report: &mut Rep
         let what = format!("`{name}: {key}`");
         let test = match *key {
             "any_of" => any_of(subject, value, &what, names, report),
-            "none_of" if *subject == Subject::Visit => counts(value, &what, report).map(Test::CountsNot),
-            "all_of" => values(subject, value, &what, names, report).map(Test::AllOf),
-            "none_of" => values(subject, value, &what, names, report).map(Test::NoneOf),
-            "only" => values(subject, value, &what, names, report).map(Test::Only),
-            "contains" => texts(value, &what, report).map(Test::Contains),
-            _ => value.bool(&what, report).map(Test::Exists),
+            "none_of" if *subject == Subject::Visit => counts(value, &what, report).map(ValueTest::CountsNot),
+            "all_of" => values(subject, value, &what, names, report).map(ValueTest::AllOf),
+            "none_of" => values(subject, value, &what, names, report).map(ValueTest::NoneOf),
+            "only" => values(subject, value, &what, names, report).map(ValueTest::Only),
+            "contains" => texts(value, &what, report).map(ValueTest::Contains),
+            _ => value.bool(&what, report).map(ValueTest::Exists),
         };
         match test {
             Some(test) => found.push(test),
@@ -154,11 +154,17 @@ fn suits(subject: &Subject, test: &str) -> bool {
     }
 }
 
-fn any_of(subject: &Subject, node: &Node<'_>, what: &str, names: &Names<'_>, report: &mut Report<'_>) -> Option<Test> {
+fn any_of(
+    subject: &Subject,
+    node: &Node<'_>,
+    what: &str,
+    names: &RuleNames<'_>,
+    report: &mut Report<'_>,
+) -> Option<ValueTest> {
     if *subject == Subject::Visit {
-        return counts(node, what, report).map(Test::Counts);
+        return counts(node, what, report).map(ValueTest::Counts);
     }
-    values(subject, node, what, names, report).map(Test::AnyOf)
+    values(subject, node, what, names, report).map(ValueTest::AnyOf)
 }
 
 fn texts(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Box<[Box<str>]>> {
@@ -169,7 +175,7 @@ fn values(
     subject: &Subject,
     node: &Node<'_>,
     what: &str,
-    names: &Names<'_>,
+    names: &RuleNames<'_>,
     report: &mut Report<'_>,
 ) -> Option<Box<[Box<str>]>> {
     let items = node.list(what, report)?;
@@ -189,7 +195,7 @@ fn value(
     subject: &Subject,
     node: &Node<'_>,
     what: &str,
-    names: &Names<'_>,
+    names: &RuleNames<'_>,
     report: &mut Report<'_>,
 ) -> Option<Box<str>> {
     let text: Cow<'_, str> = match (subject, &node.value) {
@@ -246,7 +252,7 @@ fn value(
     Some(text.into())
 }
 
-fn is_labelled(names: &Names<'_>, code: &str) -> bool {
+fn is_labelled(names: &RuleNames<'_>, code: &str) -> bool {
     names.labels.contains(code) || names.context.labels.iter().any(|known| known == code)
 }
 
@@ -267,7 +273,7 @@ fn is_locale(text: &str) -> bool {
 }
 
 /// Parses `3`, `">= 3"`, or a list of these.
-fn counts(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Box<[Count]>> {
+fn counts(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Box<[CountRange]>> {
     let items = node.list(what, report)?;
     let mut counts = Vec::with_capacity(items.len());
     for item in items {
@@ -276,16 +282,18 @@ fn counts(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Box<[C
     counts.into_iter().collect()
 }
 
-fn count(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<Count> {
+fn count(node: &Node<'_>, what: &str, report: &mut Report<'_>) -> Option<CountRange> {
     let text = node.text(what, report)?.trim();
     let digits = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
     let (sign, number) = text.split_at(digits);
     let count = number.parse::<u32>().ok().and_then(|number| match sign.trim() {
-        "" | "=" | "==" => Some(Count { least: number, most: number }),
-        ">=" => Some(Count { least: number, most: u32::MAX }),
-        ">" => Some(Count { least: number.saturating_add(1), most: u32::MAX }),
-        "<=" => Some(Count { least: 0, most: number }),
-        "<" => number.checked_sub(1).map(|most| Count { least: 0, most }).or(Some(Count { least: 1, most: 0 })),
+        "" | "=" | "==" => Some(CountRange { least: number, most: number }),
+        ">=" => Some(CountRange { least: number, most: u32::MAX }),
+        ">" => Some(CountRange { least: number.saturating_add(1), most: u32::MAX }),
+        "<=" => Some(CountRange { least: 0, most: number }),
+        "<" => {
+            number.checked_sub(1).map(|most| CountRange { least: 0, most }).or(Some(CountRange { least: 1, most: 0 }))
+        }
         _ => None,
     });
     if count.is_none() {

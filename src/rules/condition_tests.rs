@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, Facts, Holds, RuleSet};
+use super::{ConditionFacts, ConditionResult, Environment, RuleSet};
 use crate::{
     clock::Timestamp,
     kyc::{Change, Codes, Contact, Customer, Detail, Details, Observation, Processing, Source, Status},
@@ -44,7 +44,7 @@ fn condition(text: &str) -> super::Condition {
     )]
     .into_iter()
     .collect();
-    let context = Context { attributes: vec!["plan".to_owned(), "vip".to_owned()], ..Context::default() };
+    let context = Environment { attributes: vec!["plan".to_owned(), "vip".to_owned()], ..Environment::default() };
     let compiled = RuleSet::compile(&files, &context);
     let set = compiled.set.unwrap_or_else(|| panic!("{text}: {:?}", compiled.diagnostics));
     set.rules()[0].condition.clone()
@@ -54,11 +54,11 @@ fn condition(text: &str) -> super::Condition {
 fn verdict(text: &str, customer: &Customer, contact: Option<&Contact>) -> char {
     let tags = codes(&["needs-person"]);
     let changed = Details::default().with(Detail::MissingDocs, true).with(Detail::Message, true);
-    let facts = Facts { customer, tags: &tags, contact, visit: 2, changed };
+    let facts = ConditionFacts { customer, tags: &tags, contact, visit: 2, changed };
     match condition(text).check(&facts) {
-        Holds::Yes => 'y',
-        Holds::No(_) => 'n',
-        Holds::Undecidable(_) => 'u',
+        ConditionResult::Yes => 'y',
+        ConditionResult::No(_) => 'n',
+        ConditionResult::Undecidable(_) => 'u',
     }
 }
 
@@ -161,8 +161,11 @@ fn the_reason_names_the_deciding_line() {
         ("{customer.country: DE, visit: 1}", &said, "visit = 1: is 2"),
     ] {
         let condition = condition(text);
-        let facts = Facts { customer, tags: &Codes::EMPTY, contact: None, visit: 2, changed: Details::default() };
-        let (Holds::No(line) | Holds::Undecidable(line)) = condition.check(&facts) else { panic!("{text} holds") };
+        let facts =
+            ConditionFacts { customer, tags: &Codes::EMPTY, contact: None, visit: 2, changed: Details::default() };
+        let (ConditionResult::No(line) | ConditionResult::Undecidable(line)) = condition.check(&facts) else {
+            panic!("{text} holds")
+        };
         assert_eq!(condition.why(line, &facts), why, "{text}");
     }
 }
@@ -194,11 +197,19 @@ fn the_prefilter_skips_only_false_conditions() {
             customer.reject_labels = labels.map(|_| codes(&["BAD_SELFIE"]));
             for visit in (1..50).chain([1_000]) {
                 let tags = codes(&["vip"]);
-                let facts =
-                    Facts { customer: &customer, tags: &tags, contact: None, visit, changed: Details::default() };
+                let facts = ConditionFacts {
+                    customer: &customer,
+                    tags: &tags,
+                    contact: None,
+                    visit,
+                    changed: Details::default(),
+                };
                 if super::prefilter::is_impossible(&condition, &facts) {
                     passed_over += 1;
-                    assert!(matches!(condition.check(&facts), Holds::No(_)), "{text}, visit {visit}, {docs:?}");
+                    assert!(
+                        matches!(condition.check(&facts), ConditionResult::No(_)),
+                        "{text}, visit {visit}, {docs:?}"
+                    );
                 }
             }
         }

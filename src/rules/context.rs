@@ -10,7 +10,7 @@ use crate::{
 
 /// The part of the configuration that rules depend on.
 #[derive(Clone, Debug, Default)]
-pub struct Context {
+pub struct Environment {
     /// Path of the configuration file, for warnings about it.
     pub configuration: String,
     /// Status names beyond the documented ones.
@@ -38,14 +38,14 @@ pub struct Context {
 }
 
 /// Every name that a rule may use.
-pub(super) struct Names<'c> {
-    pub context: &'c Context,
+pub(super) struct RuleNames<'c> {
+    pub context: &'c Environment,
     pub templates: BTreeSet<&'c str>,
     pub labels: BTreeSet<String>,
 }
 
-impl<'c> Names<'c> {
-    pub fn new(context: &'c Context, files: &'c Files, labels: BTreeSet<String>) -> Self {
+impl<'c> RuleNames<'c> {
+    pub fn new(context: &'c Environment, files: &'c Files, labels: BTreeSet<String>) -> Self {
         Self { context, templates: templates(files), labels }
     }
 

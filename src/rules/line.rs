@@ -4,7 +4,7 @@
 
 use crate::kyc::{Codes, Detail, Details, Processing};
 
-use super::{Condition, Facts, Holds};
+use super::{Condition, ConditionFacts, ConditionResult};
 
 /// The value that a line tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum Subject {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Test {
+pub(super) enum ValueTest {
     AnyOf(Box<[Box<str>]>),
     AllOf(Box<[Box<str>]>),
     NoneOf(Box<[Box<str>]>),
@@ -33,14 +33,14 @@ pub(super) enum Test {
     /// One of these texts is a part of the value, ignoring case.
     Contains(Box<[Box<str>]>),
     /// For `visit`: one of these ranges contains it.
-    Counts(Box<[Count]>),
+    Counts(Box<[CountRange]>),
     /// For `visit`: none of these ranges contains it.
-    CountsNot(Box<[Count]>),
+    CountsNot(Box<[CountRange]>),
 }
 
 /// A range from `least` to `most`, both inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Count {
+pub(super) struct CountRange {
     pub least: u32,
     pub most: u32,
 }
@@ -51,13 +51,13 @@ type Truth = Option<bool>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LineTest {
     /// All of the tests must hold.
-    Of(Subject, Vec<Test>),
+    Of(Subject, Vec<ValueTest>),
     Not(Condition),
 }
 
 /// The current value of a subject.
 #[derive(Clone, Copy)]
-pub(super) enum Seen<'a> {
+pub(super) enum LineFacts<'a> {
     /// Not known.
     Missing,
     Set(&'a Codes),
@@ -74,19 +74,19 @@ impl Subject {
         matches!(self, Self::MissingDocs | Self::RejectLabels | Self::Tags | Self::Changed)
     }
 
-    pub fn seen<'a>(&self, facts: &Facts<'a>) -> Seen<'a> {
-        let text = |text: Option<&'a str>| text.map_or(Seen::Missing, Seen::Text);
+    pub fn seen<'a>(&self, facts: &ConditionFacts<'a>) -> LineFacts<'a> {
+        let text = |text: Option<&'a str>| text.map_or(LineFacts::Missing, LineFacts::Text);
         match self {
-            Self::MissingDocs => facts.customer.missing_docs.as_ref().map_or(Seen::Missing, Seen::Set),
-            Self::RejectLabels => facts.customer.reject_labels.as_ref().map_or(Seen::Missing, Seen::Set),
-            Self::Tags => Seen::Set(facts.tags),
+            Self::MissingDocs => facts.customer.missing_docs.as_ref().map_or(LineFacts::Missing, LineFacts::Set),
+            Self::RejectLabels => facts.customer.reject_labels.as_ref().map_or(LineFacts::Missing, LineFacts::Set),
+            Self::Tags => LineFacts::Set(facts.tags),
             Self::Message => text(facts.customer.message.as_deref()),
-            Self::Processing => facts.customer.processing.as_ref().map_or(Seen::Missing, Seen::Processing),
-            Self::Visit => Seen::Count(facts.visit),
-            Self::Changed => Seen::Changed(facts.changed),
+            Self::Processing => facts.customer.processing.as_ref().map_or(LineFacts::Missing, LineFacts::Processing),
+            Self::Visit => LineFacts::Count(facts.visit),
+            Self::Changed => LineFacts::Changed(facts.changed),
             Self::Locale => {
                 let locale = facts.contact.and_then(|contact| contact.locale.as_deref());
-                locale.map_or(Seen::Missing, Seen::Locale)
+                locale.map_or(LineFacts::Missing, LineFacts::Locale)
             }
             Self::Country => text(facts.contact.and_then(|contact| contact.country.as_deref())),
             Self::Attribute(name) => {
@@ -96,14 +96,14 @@ impl Subject {
     }
 }
 
-impl Seen<'_> {
+impl LineFacts<'_> {
     /// Whether the current value is `value`, or contains it as an element.
     fn has(self, value: &str) -> bool {
         match self {
             Self::Missing => false,
             Self::Set(codes) => codes.contains(value),
             Self::Text(text) => text == value,
-            Self::Locale(locale) => speaks(locale, value),
+            Self::Locale(locale) => is_stated(locale, value),
             Self::Processing(status) => match status.as_wire() {
                 None => value == "none",
                 Some(name) => name == value,
@@ -149,7 +149,7 @@ impl Seen<'_> {
 }
 
 /// Whether `locale` matches `wanted`: `de` matches `de` and `de-AT`; `de-AT` matches only `de-AT`.
-fn speaks(locale: &str, wanted: &str) -> bool {
+fn is_stated(locale: &str, wanted: &str) -> bool {
     let rest =
         locale.get(..wanted.len()).filter(|start| start.eq_ignore_ascii_case(wanted)).map(|_| &locale[wanted.len()..]);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
@@ -163,8 +163,8 @@ fn contains_folded(text: &str, part: &str) -> bool {
     text.to_lowercase().contains(&part.to_lowercase())
 }
 
-impl Count {
-    const fn holds(self, visit: u32) -> bool {
+impl CountRange {
+    const fn matches(self, visit: u32) -> bool {
         self.least <= visit && visit <= self.most
     }
 
@@ -174,16 +174,16 @@ impl Count {
     }
 }
 
-impl Test {
-    pub fn check(&self, seen: Seen<'_>) -> Truth {
+impl ValueTest {
+    pub fn check(&self, seen: LineFacts<'_>) -> Truth {
         if let Self::Exists(wanted) = self {
             return Some(seen.exists() == *wanted);
         }
-        if let Seen::Missing = seen {
+        if let LineFacts::Missing = seen {
             return None;
         }
-        let count = |counts: &[Count]| match seen {
-            Seen::Count(visit) => counts.iter().any(|count| count.holds(visit)),
+        let count = |counts: &[CountRange]| match seen {
+            LineFacts::Count(visit) => counts.iter().any(|count| count.matches(visit)),
             _ => false,
         };
         Some(match self {
@@ -200,7 +200,7 @@ impl Test {
 }
 
 impl LineTest {
-    pub fn check(&self, facts: &Facts<'_>) -> Truth {
+    pub fn check(&self, facts: &ConditionFacts<'_>) -> Truth {
         match self {
             Self::Of(subject, tests) => {
                 let seen = subject.seen(facts);
@@ -215,9 +215,9 @@ impl LineTest {
                 truth
             }
             Self::Not(inner) => match inner.check(facts) {
-                Holds::Yes => Some(false),
-                Holds::No(_) => Some(true),
-                Holds::Undecidable(_) => None,
+                ConditionResult::Yes => Some(false),
+                ConditionResult::No(_) => Some(true),
+                ConditionResult::Undecidable(_) => None,
             },
         }
     }
@@ -241,8 +241,8 @@ impl LineTest {
     }
 }
 
-impl Test {
-    pub fn excludes(&self, other: &Test, subject: &Subject) -> bool {
+impl ValueTest {
+    pub fn excludes(&self, other: &ValueTest, subject: &Subject) -> bool {
         let disjoint = |these: &[Box<str>], those: &[Box<str>]| these.iter().all(|this| !those.contains(this));
         let within = |these: &[Box<str>], those: &[Box<str>]| these.iter().all(|this| those.contains(this));
         match (self, other) {
@@ -259,7 +259,7 @@ impl Test {
             (Self::Only(these), Self::AnyOf(those) | Self::Only(those)) => disjoint(these, those),
             (Self::Only(these), Self::AllOf(those)) => !within(those, these),
             (Self::Counts(these), Self::Counts(those)) => {
-                let apart = |this: &Count, that: &Count| this.most < that.least || that.most < this.least;
+                let apart = |this: &CountRange, that: &CountRange| this.most < that.least || that.most < this.least;
                 these.iter().all(|this| those.iter().all(|that| apart(this, that)))
             }
             (Self::Counts(these), Self::CountsNot(those)) => these.iter().all(|this| those.contains(this)),

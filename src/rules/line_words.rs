@@ -3,9 +3,9 @@
 use std::{borrow::Cow, fmt};
 
 use super::{
-    Facts, Holds,
-    line::{Count, LineTest, Seen, Subject, Test},
-    trigger::Joined,
+    ConditionFacts, ConditionResult,
+    line::{CountRange, LineFacts, LineTest, Subject, ValueTest},
+    trigger::JoinedNames,
 };
 
 impl Subject {
@@ -28,19 +28,19 @@ impl Subject {
 
 impl LineTest {
     /// The reason why the line is false or undecidable.
-    pub fn why(&self, facts: &Facts<'_>) -> String {
+    pub fn why(&self, facts: &ConditionFacts<'_>) -> String {
         match self {
             Self::Of(subject, tests) => {
                 let seen = subject.seen(facts);
                 let undecided = || tests.iter().find(|test| test.check(seen).is_none());
                 let deciding = tests.iter().find(|test| test.check(seen) == Some(false)).or_else(undecided);
                 match (seen, deciding) {
-                    (Seen::Missing, _) | (_, None) => format!("{}: {}", subject.name(), seen.text()),
-                    (_, Some(test)) => format!("{} {}: {}", subject.name(), Shown(subject, test), seen.text()),
+                    (LineFacts::Missing, _) | (_, None) => format!("{}: {}", subject.name(), seen.text()),
+                    (_, Some(test)) => format!("{} {}: {}", subject.name(), TestWords(subject, test), seen.text()),
                 }
             }
             Self::Not(inner) => match (inner.check(facts), &inner.lines[..]) {
-                (Holds::Undecidable(line), _) => format!("not {}", inner.why(line, facts)),
+                (ConditionResult::Undecidable(line), _) => format!("not {}", inner.why(line, facts)),
                 (_, [Self::Of(subject, _)]) => format!("{}: {}", self.text(), subject.seen(facts).text()),
                 _ => format!("{}: all of it holds", self.text()),
             },
@@ -50,15 +50,15 @@ impl LineTest {
     pub fn text(&self) -> String {
         match self {
             Self::Of(subject, tests) => {
-                let tests: Vec<Shown<'_>> = tests.iter().map(|test| Shown(subject, test)).collect();
-                format!("{} {}", subject.name(), Joined(&tests, " and "))
+                let tests: Vec<TestWords<'_>> = tests.iter().map(|test| TestWords(subject, test)).collect();
+                format!("{} {}", subject.name(), JoinedNames(&tests, " and "))
             }
             Self::Not(inner) => format!("not ({})", inner.text()),
         }
     }
 }
 
-impl Seen<'_> {
+impl LineFacts<'_> {
     /// Returns, for example, "is 1", "are ID_CARD", "is empty" or "not known".
     fn text(self) -> String {
         const SHOWN: usize = 60;
@@ -79,7 +79,7 @@ impl Seen<'_> {
     }
 }
 
-impl fmt::Display for Count {
+impl fmt::Display for CountRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.least, self.most) {
             (least, most) if least == most => write!(f, "= {least}"),
@@ -91,22 +91,22 @@ impl fmt::Display for Count {
 }
 
 /// Writes a test in the wording that fits its subject.
-struct Shown<'a>(&'a Subject, &'a Test);
+struct TestWords<'a>(&'a Subject, &'a ValueTest);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for TestWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.1, self.0.is_set()) {
-            (Test::AnyOf(values), false) => write!(f, "is {}", Joined(values, " or ")),
-            (Test::NoneOf(values), false) => write!(f, "is not {}", Joined(values, " or ")),
-            (Test::AnyOf(values), true) => write!(f, "any of {}", Joined(values, ", ")),
-            (Test::NoneOf(values), true) => write!(f, "none of {}", Joined(values, ", ")),
-            (Test::AllOf(values), _) => write!(f, "all of {}", Joined(values, ", ")),
-            (Test::Only(values), _) => write!(f, "only {}", Joined(values, ", ")),
-            (Test::Exists(true), _) => f.write_str("exists"),
-            (Test::Exists(false), _) => f.write_str("does not exist"),
-            (Test::Contains(parts), _) => write!(f, "contains {}", Joined(parts, " or ")),
-            (Test::Counts(counts), _) => Joined(counts, " or ").fmt(f),
-            (Test::CountsNot(counts), _) => write!(f, "not {}", Joined(counts, " or ")),
+            (ValueTest::AnyOf(values), false) => write!(f, "is {}", JoinedNames(values, " or ")),
+            (ValueTest::NoneOf(values), false) => write!(f, "is not {}", JoinedNames(values, " or ")),
+            (ValueTest::AnyOf(values), true) => write!(f, "any of {}", JoinedNames(values, ", ")),
+            (ValueTest::NoneOf(values), true) => write!(f, "none of {}", JoinedNames(values, ", ")),
+            (ValueTest::AllOf(values), _) => write!(f, "all of {}", JoinedNames(values, ", ")),
+            (ValueTest::Only(values), _) => write!(f, "only {}", JoinedNames(values, ", ")),
+            (ValueTest::Exists(true), _) => f.write_str("exists"),
+            (ValueTest::Exists(false), _) => f.write_str("does not exist"),
+            (ValueTest::Contains(parts), _) => write!(f, "contains {}", JoinedNames(parts, " or ")),
+            (ValueTest::Counts(counts), _) => JoinedNames(counts, " or ").fmt(f),
+            (ValueTest::CountsNot(counts), _) => write!(f, "not {}", JoinedNames(counts, " or ")),
         }
     }
 }

@@ -8,35 +8,35 @@ use std::{collections::HashMap, hash::Hash};
 use crate::kyc::{Change, Processing, Status};
 
 use super::{
-    Left, ProcessingSide, Right, Rule, Signature, Trigger,
-    prefilter::{Listed, impossible},
+    EventSignature, LeftSide, ProcessingSide, RightSide, Rule, Trigger,
+    prefilter::{IndexedRule, impossible},
 };
 
 /// The maximum: four lists for the status edge (or one for `A -> A`) and four for the processing edge.
 const LISTS: usize = 8;
 
 #[derive(Debug, Default)]
-pub(super) struct Index {
-    moves: Edges<Status>,
-    same: HashMap<Status, Vec<Listed>>,
-    processing: Edges<Processing>,
+pub(super) struct RuleIndex {
+    moves: EdgeIndex<Status>,
+    same: HashMap<Status, Vec<IndexedRule>>,
+    processing: EdgeIndex<Processing>,
 }
 
 /// Rules by the two ends of an edge. `None` on the left: no observation before.
 #[derive(Debug)]
-struct Edges<T> {
+struct EdgeIndex<T> {
     /// A number for each name in the rules, so that a pair of names is a key without a copy.
     names: HashMap<T, u32>,
-    pairs: HashMap<(u32, u32), Vec<Listed>>,
-    from_any_to: HashMap<u32, Vec<Listed>>,
-    to_any_from: HashMap<u32, Vec<Listed>>,
-    any: Vec<Listed>,
+    pairs: HashMap<(u32, u32), Vec<IndexedRule>>,
+    from_any_to: HashMap<u32, Vec<IndexedRule>>,
+    to_any_from: HashMap<u32, Vec<IndexedRule>>,
+    any: Vec<IndexedRule>,
 }
 
 /// The number for "no observation before".
 const NEW: u32 = u32::MAX;
 
-impl<T> Default for Edges<T> {
+impl<T> Default for EdgeIndex<T> {
     fn default() -> Self {
         Self {
             names: HashMap::new(),
@@ -49,13 +49,13 @@ impl<T> Default for Edges<T> {
 }
 
 /// One end of an edge in a rule.
-enum End<'r, T> {
+enum EdgeEnd<'r, T> {
     Any,
     New,
     Is(&'r T),
 }
 
-impl<T: Clone + Eq + Hash> Edges<T> {
+impl<T: Clone + Eq + Hash> EdgeIndex<T> {
     fn number(&mut self, name: &T) -> u32 {
         if let Some(number) = self.names.get(name) {
             return *number;
@@ -65,15 +65,15 @@ impl<T: Clone + Eq + Hash> Edges<T> {
         number
     }
 
-    fn add(&mut self, from: &End<'_, T>, to: &End<'_, T>, rule: Listed) {
+    fn add(&mut self, from: &EdgeEnd<'_, T>, to: &EdgeEnd<'_, T>, rule: IndexedRule) {
         let from = match from {
-            End::Any => None,
-            End::New => Some(NEW),
-            End::Is(name) => Some(self.number(name)),
+            EdgeEnd::Any => None,
+            EdgeEnd::New => Some(NEW),
+            EdgeEnd::Is(name) => Some(self.number(name)),
         };
         let to = match to {
-            End::Is(name) => Some(self.number(name)),
-            End::Any | End::New => None,
+            EdgeEnd::Is(name) => Some(self.number(name)),
+            EdgeEnd::Any | EdgeEnd::New => None,
         };
         let list = match (from, to) {
             // A move from a status to itself does not exist.
@@ -86,7 +86,7 @@ impl<T: Clone + Eq + Hash> Edges<T> {
         push(list, rule);
     }
 
-    fn lists(&self, from: Option<&T>, to: &T) -> [Option<&Vec<Listed>>; 4] {
+    fn lists(&self, from: Option<&T>, to: &T) -> [Option<&Vec<IndexedRule>>; 4] {
         let from = match from {
             None => Some(NEW),
             Some(from) => self.names.get(from).copied(),
@@ -101,11 +101,11 @@ impl<T: Clone + Eq + Hash> Edges<T> {
     }
 }
 
-impl Index {
+impl RuleIndex {
     pub fn of(rules: &[Rule]) -> Self {
         let mut index = Self::default();
         for (number, rule) in (0..).zip(rules) {
-            let listed = Listed::new(number, &rule.condition);
+            let listed = IndexedRule::new(number, &rule.condition);
             for trigger in &rule.triggers {
                 index.add(trigger, listed);
             }
@@ -113,17 +113,17 @@ impl Index {
         index
     }
 
-    fn add(&mut self, trigger: &Trigger, rule: Listed) {
+    fn add(&mut self, trigger: &Trigger, rule: IndexedRule) {
         match trigger {
             Trigger::Move { from, to } => {
                 let left = |left| match left {
-                    &Left::Any => End::Any,
-                    &Left::New => End::New,
-                    Left::Status(status) => End::Is(status),
+                    &LeftSide::Any => EdgeEnd::Any,
+                    &LeftSide::New => EdgeEnd::New,
+                    LeftSide::Status(status) => EdgeEnd::Is(status),
                 };
                 let right = |right| match right {
-                    &Right::Any => End::Any,
-                    Right::Status(status) => End::Is(status),
+                    &RightSide::Any => EdgeEnd::Any,
+                    RightSide::Status(status) => EdgeEnd::Is(status),
                 };
                 for (from, to) in from.iter().flat_map(|from| to.iter().map(move |to| (from, to))) {
                     self.moves.add(&left(from), &right(to), rule);
@@ -131,8 +131,8 @@ impl Index {
             }
             Trigger::ProcessingMove { from, to } => {
                 let end = |side| match side {
-                    &ProcessingSide::Any => End::Any,
-                    ProcessingSide::Processing(status) => End::Is(status),
+                    &ProcessingSide::Any => EdgeEnd::Any,
+                    ProcessingSide::Processing(status) => EdgeEnd::Is(status),
                 };
                 for (from, to) in from.iter().flat_map(|from| to.iter().map(move |to| (from, to))) {
                     self.processing.add(&end(from), &end(to), rule);
@@ -150,19 +150,19 @@ impl Index {
     pub fn matching<'a>(&'a self, rules: &'a [Rule], change: &Change) -> Matches<'a> {
         let mut matches = Matches { rules, lists: [&[]; LISTS], used: 0 };
         if let Some(edge) = &change.status {
-            matches.look_in(self.moves.lists(edge.from.as_ref(), &edge.to));
+            matches.add_lists(self.moves.lists(edge.from.as_ref(), &edge.to));
         } else if change.details.beside_processing() {
-            matches.look_in([self.same.get(&change.at)]);
+            matches.add_lists([self.same.get(&change.at)]);
         }
         if let Some(edge) = &change.processing {
-            matches.look_in(self.processing.lists(edge.from.as_ref(), &edge.to));
+            matches.add_lists(self.processing.lists(edge.from.as_ref(), &edge.to));
         }
         matches
     }
 }
 
 /// Adds a rule to a list once, also if several of its triggers belong there.
-fn push(list: &mut Vec<Listed>, rule: Listed) {
+fn push(list: &mut Vec<IndexedRule>, rule: IndexedRule) {
     if list.last().is_none_or(|last| last.rule != rule.rule) {
         list.push(rule);
     }
@@ -173,12 +173,12 @@ fn push(list: &mut Vec<Listed>, rule: Listed) {
 pub struct Matches<'a> {
     rules: &'a [Rule],
     /// The first `used` lists are sorted and not empty.
-    lists: [&'a [Listed]; LISTS],
+    lists: [&'a [IndexedRule]; LISTS],
     used: usize,
 }
 
 impl<'a> Matches<'a> {
-    fn look_in<const N: usize>(&mut self, lists: [Option<&'a Vec<Listed>>; N]) {
+    fn add_lists<const N: usize>(&mut self, lists: [Option<&'a Vec<IndexedRule>>; N]) {
         for list in lists.into_iter().flatten().filter(|list| !list.is_empty()) {
             if let Some(place) = self.lists.get_mut(self.used) {
                 *place = list;
@@ -189,7 +189,7 @@ impl<'a> Matches<'a> {
 
     /// Skips rules whose condition is certainly false, up to the next rule that may hold. Returns the number of skipped
     /// entries; a rule in several lists may be counted in each.
-    pub fn pass_over(&mut self, signature: Signature) -> usize {
+    pub fn skip_impossible(&mut self, signature: EventSignature) -> usize {
         let mut passed = 0;
         for list in &mut self.lists[..self.used] {
             let count = impossible(list, signature);

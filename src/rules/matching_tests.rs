@@ -2,14 +2,14 @@
 
 use proptest::prelude::*;
 
-use super::{Context, Left, Mode, ProcessingSide, Right, Rule, RuleSet, Stay, Trigger};
+use super::{Environment, LeftSide, ProcessingSide, RightSide, Rule, RuleMode, RuleSet, TimerState, Trigger};
 use crate::{
     kyc::{Change, Detail, Details, Edge, Processing, Status},
     source::{Files, Severity},
 };
 
-fn context() -> Context {
-    Context { statuses: vec!["SUSPENDED".to_owned()], ..Context::default() }
+fn context() -> Environment {
+    Environment { statuses: vec!["SUSPENDED".to_owned()], ..Environment::default() }
 }
 
 fn set(rules: &str) -> RuleSet {
@@ -132,7 +132,7 @@ fn one_callback_can_move_both_and_each_rule_matches_once_in_file_order() {
     both.processing = Some(Edge { from: Some(Processing::None), to: Processing::VerificationInProgress });
     let ids: Vec<&str> = set.matching(&both).map(|rule| rule.id.as_str()).collect();
     assert_eq!(ids, ["a", "b", "d"]);
-    assert_eq!(set.rule("d").map(|rule| (rule.mode, rule.line)), Some((Mode::Paused, 7)));
+    assert_eq!(set.rule("d").map(|rule| (rule.mode, rule.line)), Some((RuleMode::Paused, 7)));
     assert!(set.rule("f").is_none());
 }
 
@@ -148,8 +148,8 @@ fn each_duration_in_each_status_is_a_timer() {
         .iter()
         .map(|timer| {
             let stay = match &timer.stay {
-                Stay::Status(status) => status.to_string(),
-                Stay::Processing(status) => format!("processing {status}"),
+                TimerState::Status(status) => status.to_string(),
+                TimerState::Processing(status) => format!("processing {status}"),
             };
             (format!("{} {stay}", timer.rule), timer.after.to_string(), timer.step)
         })
@@ -180,12 +180,12 @@ fn fires(rule: &Rule, change: &Change) -> bool {
     rule.triggers.iter().any(|trigger| match trigger {
         Trigger::Move { from, to } => change.status.as_ref().is_some_and(|edge| {
             from.iter().any(|left| match left {
-                Left::Any => true,
-                Left::New => edge.from.is_none(),
-                Left::Status(status) => edge.from.as_ref() == Some(status),
+                LeftSide::Any => true,
+                LeftSide::New => edge.from.is_none(),
+                LeftSide::Status(status) => edge.from.as_ref() == Some(status),
             }) && to.iter().any(|right| match right {
-                Right::Any => true,
-                Right::Status(status) => edge.to == *status,
+                RightSide::Any => true,
+                RightSide::Status(status) => edge.to == *status,
             })
         }),
         Trigger::Same { statuses } => {

@@ -2,7 +2,7 @@
 
 use crate::kyc::Status;
 
-use super::{Left, ProcessingSide, Right, Rule, Trigger};
+use super::{LeftSide, ProcessingSide, RightSide, Rule, Trigger};
 
 /// Whether one event can fire both rules, judged by their triggers alone.
 pub(super) fn rules_meet(one: &Rule, other: &Rule) -> bool {
@@ -45,12 +45,12 @@ fn within<T: PartialEq>(these: &[T], those: &[T]) -> bool {
     these.iter().all(|this| those.contains(this))
 }
 
-fn moves_meet(from: &[Left], to: &[Right], also_from: &[Left], also_to: &[Right]) -> bool {
-    let lefts = common(from, also_from, &Left::Any);
-    let rights = common(to, also_to, &Right::Any);
+fn moves_meet(from: &[LeftSide], to: &[RightSide], also_from: &[LeftSide], also_to: &[RightSide]) -> bool {
+    let lefts = common(from, also_from, &LeftSide::Any);
+    let rights = common(to, also_to, &RightSide::Any);
     lefts.iter().any(|left| {
         rights.iter().any(|right| match (left, right) {
-            (Left::Status(left), Right::Status(right)) => left != right,
+            (LeftSide::Status(left), RightSide::Status(right)) => left != right,
             _ => true,
         })
     })
@@ -81,8 +81,8 @@ fn common<'t, T: PartialEq>(these: &'t [T], those: &'t [T], any: &T) -> Vec<&'t 
 fn covers(one: &Trigger, other: &Trigger) -> bool {
     match (one, other) {
         (Trigger::Move { from, to }, Trigger::Move { from: other_from, to: other_to }) => {
-            (from.contains(&Left::Any) || within(other_from, from))
-                && (to.contains(&Right::Any) || within(other_to, to))
+            (from.contains(&LeftSide::Any) || within(other_from, from))
+                && (to.contains(&RightSide::Any) || within(other_to, to))
         }
         (Trigger::Same { statuses }, Trigger::Same { statuses: other }) => within(other, statuses),
         (Trigger::ProcessingMove { from, to }, Trigger::ProcessingMove { from: other_from, to: other_to }) => {
@@ -104,8 +104,8 @@ fn covers(one: &Trigger, other: &Trigger) -> bool {
 pub(super) fn reacts_to(trigger: &Trigger, status: &Status) -> bool {
     match trigger {
         Trigger::Move { from, to } => {
-            to.iter().any(|to| matches!(to, Right::Status(to) if to == status))
-                || (to.contains(&Right::Any) && from.contains(&Left::Any))
+            to.iter().any(|to| matches!(to, RightSide::Status(to) if to == status))
+                || (to.contains(&RightSide::Any) && from.contains(&LeftSide::Any))
         }
         Trigger::Same { statuses } | Trigger::Stay { statuses, .. } => statuses.contains(status),
         Trigger::ProcessingMove { .. } | Trigger::ProcessingStay { .. } => false,

@@ -9,24 +9,24 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::kyc::Codes;
 
 use super::{
-    Condition, Facts,
-    line::{Count, LineTest, Subject, Test},
+    Condition, ConditionFacts,
+    line::{CountRange, LineTest, Subject, ValueTest},
 };
 
 /// The bits for one kind of line. The lowest bit is set in every signature, and in the mask of each condition without
 /// such a line.
 #[derive(Clone, Copy)]
-struct Lane {
+struct BitLane {
     shift: u32,
     width: u32,
 }
 
-const VISIT: Lane = Lane { shift: 0, width: 20 };
-const DOCS: Lane = Lane { shift: 20, width: 22 };
-const LABELS: Lane = Lane { shift: 42, width: 22 };
-const LANES: [Lane; 3] = [VISIT, DOCS, LABELS];
+const VISIT: BitLane = BitLane { shift: 0, width: 20 };
+const DOCS: BitLane = BitLane { shift: 20, width: 22 };
+const LABELS: BitLane = BitLane { shift: 42, width: 22 };
+const LANES: [BitLane; 3] = [VISIT, DOCS, LABELS];
 
-impl Lane {
+impl BitLane {
     const fn all(self) -> u64 {
         ((1 << self.width) - 1) << self.shift
     }
@@ -61,10 +61,10 @@ fn visit_bit(visit: u32) -> u64 {
 
 /// The bits of an event.
 #[derive(Clone, Copy, Debug)]
-pub struct Signature(u64);
+pub struct EventSignature(u64);
 
-impl Signature {
-    pub fn of(facts: &Facts<'_>) -> Self {
+impl EventSignature {
+    pub fn of(facts: &ConditionFacts<'_>) -> Self {
         let customer = facts.customer;
         let visit = VISIT.always() | visit_bit(facts.visit);
         let docs = DOCS.codes(customer.missing_docs.as_ref());
@@ -74,9 +74,9 @@ impl Signature {
 
 /// The bits that a condition needs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Needs(u64);
+pub(super) struct ConditionMask(u64);
 
-impl Needs {
+impl ConditionMask {
     pub fn of(condition: &Condition) -> Self {
         let mut needs = LANES.iter().fold(0, |bits, lane| bits | lane.all());
         for line in &condition.lines {
@@ -103,39 +103,41 @@ impl Needs {
 }
 
 /// The bits of which at least one must be set for the test to hold; `None`: the test cannot be expressed in bits.
-fn bits_of(lane: Lane, test: &Test) -> Option<u64> {
+fn bits_of(lane: BitLane, test: &ValueTest) -> Option<u64> {
     match test {
-        Test::AnyOf(codes) | Test::Only(codes) => Some(codes.iter().fold(0, |bits, code| bits | lane.code(code))),
-        Test::AllOf(codes) => codes.first().map(|code| lane.code(code)),
-        Test::Exists(true) => Some(lane.all() & !lane.always()),
-        Test::Counts(counts) => Some(counts.iter().fold(0, |bits, count| bits | visits(*count))),
-        Test::Exists(false) | Test::NoneOf(_) | Test::Contains(_) | Test::CountsNot(_) => None,
+        ValueTest::AnyOf(codes) | ValueTest::Only(codes) => {
+            Some(codes.iter().fold(0, |bits, code| bits | lane.code(code)))
+        }
+        ValueTest::AllOf(codes) => codes.first().map(|code| lane.code(code)),
+        ValueTest::Exists(true) => Some(lane.all() & !lane.always()),
+        ValueTest::Counts(counts) => Some(counts.iter().fold(0, |bits, count| bits | visits(*count))),
+        ValueTest::Exists(false) | ValueTest::NoneOf(_) | ValueTest::Contains(_) | ValueTest::CountsNot(_) => None,
     }
 }
 
-fn visits(Count { least, most }: Count) -> u64 {
+fn visits(CountRange { least, most }: CountRange) -> u64 {
     (least.min(MANY)..=most.min(MANY)).fold(0, |bits, visit| bits | visit_bit(visit))
 }
 
 /// An entry of the index: a rule and the bits that its condition needs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Listed {
+pub(super) struct IndexedRule {
     pub rule: u32,
-    needs: Needs,
+    needs: ConditionMask,
 }
 
-impl Listed {
+impl IndexedRule {
     pub fn new(rule: u32, condition: &Condition) -> Self {
-        Self { rule, needs: Needs::of(condition) }
+        Self { rule, needs: ConditionMask::of(condition) }
     }
 }
 
 /// The number of leading entries whose condition is certainly false.
-pub(super) fn impossible(list: &[Listed], signature: Signature) -> usize {
+pub(super) fn impossible(list: &[IndexedRule], signature: EventSignature) -> usize {
     list.iter().position(|listed| listed.needs.met_by(signature.0)).unwrap_or(list.len())
 }
 
 #[cfg(test)]
-pub(super) fn is_impossible(condition: &Condition, facts: &Facts<'_>) -> bool {
-    impossible(&[Listed::new(0, condition)], Signature::of(facts)) == 1
+pub(super) fn is_impossible(condition: &Condition, facts: &ConditionFacts<'_>) -> bool {
+    impossible(&[IndexedRule::new(0, condition)], EventSignature::of(facts)) == 1
 }

@@ -41,7 +41,7 @@ impl std::borrow::Borrow<str> for RuleId {
 /// Whether a rule acts. Ordered by strictness: the stricter of the file's mode and the operator's mode applies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Mode {
+pub enum RuleMode {
     #[default]
     Live,
     /// The rule is evaluated and recorded, but does not act.
@@ -50,8 +50,8 @@ pub enum Mode {
     Paused,
 }
 
-impl Mode {
-    pub const ALL: &[(&'static str, Mode)] =
+impl RuleMode {
+    pub const ALL: &[(&'static str, RuleMode)] =
         &[("live", Self::Live), ("shadow", Self::Shadow), ("paused", Self::Paused)];
 
     pub const fn name(self) -> &'static str {
@@ -63,7 +63,7 @@ impl Mode {
     }
 }
 
-impl fmt::Display for Mode {
+impl fmt::Display for RuleMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
@@ -75,7 +75,7 @@ pub struct Rule {
     pub about: Option<String>,
     /// In a group only the first matching rule, in file order, acts. All rules of a group are in one file.
     pub group: Option<Arc<str>>,
-    pub mode: Mode,
+    pub mode: RuleMode,
     /// At least one trigger; all are of one kind.
     pub triggers: Vec<Trigger>,
     pub condition: Condition,

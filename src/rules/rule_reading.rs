@@ -4,16 +4,16 @@
 
 use std::{ops::Range, sync::Arc};
 
-use crate::source::{Document, Fields, Lines, Node, Report, Value, did_you_mean};
+use crate::source::{Document, LineIndex, MapFields, Node, Report, Value, did_you_mean};
 
 use super::{
-    Condition, Mode, Rule, RuleId, Trigger, action_reading, condition_reading, context::Names, trigger_grammar,
+    Condition, Rule, RuleId, RuleMode, Trigger, action_reading, condition_reading, context::RuleNames, trigger_grammar,
 };
 
 const RULE_KEYS: &[&str] = &["id", "about", "group", "mode", "when", "if", "do"];
 
 /// A rule with the byte ranges that later checks report.
-pub(super) struct Draft {
+pub(super) struct RuleDraft {
     pub rule: Rule,
     pub id_at: Range<usize>,
     pub group_at: Range<usize>,
@@ -24,7 +24,7 @@ pub(super) struct Draft {
 }
 
 /// A rule id and its place. Rules with errors have one, too.
-pub(super) struct Named {
+pub(super) struct NamedRule {
     pub id: RuleId,
     pub at: Range<usize>,
     pub line: u32,
@@ -32,11 +32,11 @@ pub(super) struct Named {
 
 #[derive(Default)]
 pub(super) struct RulesFile {
-    pub named: Vec<Named>,
-    pub drafts: Vec<Draft>,
+    pub named: Vec<NamedRule>,
+    pub drafts: Vec<RuleDraft>,
 }
 
-pub(super) fn read(names: &Names<'_>, report: &mut Report<'_>) -> RulesFile {
+pub(super) fn read(names: &RuleNames<'_>, report: &mut Report<'_>) -> RulesFile {
     let mut found = RulesFile::default();
     let Some(document) = Document::read(report) else { return found };
     let root = &document.root;
@@ -55,7 +55,7 @@ pub(super) fn read(names: &Names<'_>, report: &mut Report<'_>) -> RulesFile {
         }
         _ => {}
     }
-    let Some(fields) = Fields::of(root, "a file of rules", &["format", "rules"], report) else { return found };
+    let Some(fields) = MapFields::of(root, "a file of rules", &["format", "rules"], report) else { return found };
     fields.format(report);
     let Some(rules) = fields.need("rules", report) else { return found };
     if !matches!(rules.value, Value::List(_) | Value::Null) {
@@ -63,7 +63,7 @@ pub(super) fn read(names: &Names<'_>, report: &mut Report<'_>) -> RulesFile {
         return found;
     }
     let file: Arc<str> = report.file().into();
-    let lines = Lines::of(report.text());
+    let lines = LineIndex::of(report.text());
     for node in rules.items() {
         rule(node, &file, &lines, names, report, &mut found);
     }
@@ -73,17 +73,17 @@ pub(super) fn read(names: &Names<'_>, report: &mut Report<'_>) -> RulesFile {
 fn rule(
     node: &Node<'_>,
     file: &Arc<str>,
-    lines: &Lines,
-    names: &Names<'_>,
+    lines: &LineIndex,
+    names: &RuleNames<'_>,
     report: &mut Report<'_>,
     found: &mut RulesFile,
 ) {
-    let Some(fields) = Fields::of(node, "a rule", RULE_KEYS, report) else { return };
+    let Some(fields) = MapFields::of(node, "a rule", RULE_KEYS, report) else { return };
     let line = lines.line(node.span.start);
     let id = fields.need("id", report).and_then(|node| id(node, report));
     let id_at = fields.get("id").map_or(node.span.start..node.span.start, |node| node.span.clone());
     if let Some(id) = &id {
-        found.named.push(Named { id: id.clone(), at: id_at.clone(), line });
+        found.named.push(NamedRule { id: id.clone(), at: id_at.clone(), line });
     }
     let about = fields.get("about").map(|node| node.text("`about`", report).map(str::to_owned));
     let group = fields.get("group").map(|node| group(node, report));
@@ -114,7 +114,7 @@ fn rule(
         line,
     };
     let group_at = fields.get("group").map_or(id_at.clone(), |node| node.span.clone());
-    found.drafts.push(Draft { rule, id_at, group_at, triggers_at, actions_at });
+    found.drafts.push(RuleDraft { rule, id_at, group_at, triggers_at, actions_at });
 }
 
 fn id(node: &Node<'_>, report: &mut Report<'_>) -> Option<RuleId> {
@@ -147,12 +147,12 @@ fn group(node: &Node<'_>, report: &mut Report<'_>) -> Option<Arc<str>> {
     Some(text.into())
 }
 
-fn mode(node: &Node<'_>, report: &mut Report<'_>) -> Option<Mode> {
+fn mode(node: &Node<'_>, report: &mut Report<'_>) -> Option<RuleMode> {
     let text = node.text("`mode`", report)?;
-    let mode = Mode::ALL.iter().find(|(name, _)| *name == text).map(|(_, mode)| *mode);
+    let mode = RuleMode::ALL.iter().find(|(name, _)| *name == text).map(|(_, mode)| *mode);
     if mode.is_none() {
         let note = report.error("mode", node.span.clone(), format!("unknown mode {text}"));
-        match did_you_mean(text, Mode::ALL.iter().map(|(name, _)| *name)) {
+        match did_you_mean(text, RuleMode::ALL.iter().map(|(name, _)| *name)) {
             Some(meant) => note.label(format!("did you mean {meant}?")),
             None => note.label("write live, shadow or paused"),
         };
@@ -164,7 +164,11 @@ fn mode(node: &Node<'_>, report: &mut Report<'_>) -> Option<Mode> {
 const MAX_TRIGGERS: usize = 64;
 
 /// Parses one trigger, or a list of triggers of one kind.
-fn triggers(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<(Vec<Trigger>, Vec<Range<usize>>)> {
+fn triggers(
+    node: &Node<'_>,
+    names: &RuleNames<'_>,
+    report: &mut Report<'_>,
+) -> Option<(Vec<Trigger>, Vec<Range<usize>>)> {
     if let Value::Map(_) = node.value {
         node.wrong("`when`", "a trigger such as `A -> B`, or a list of triggers", report);
         return None;

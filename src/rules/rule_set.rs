@@ -9,7 +9,7 @@ use crate::{
     source::{Duration, Files},
 };
 
-use super::{Matches, Rule, RuleId, Trigger, matching::Index};
+use super::{Matches, Rule, RuleId, Trigger, matching::RuleIndex};
 use crate::template::Templates;
 
 /// All rules of one directory. Immutable.
@@ -17,12 +17,12 @@ use crate::template::Templates;
 pub struct RuleSet {
     rules: Vec<Rule>,
     by_id: HashMap<RuleId, usize>,
-    index: Index,
-    timers: Vec<Timer>,
+    index: RuleIndex,
+    timers: Vec<RuleTimer>,
     /// Indexes into `rules` of the rules whose conditions read the contact.
     reading_contact: Vec<usize>,
     /// Indexes into `timers`, shortest duration first.
-    by_stay: HashMap<Stay, Vec<usize>>,
+    by_stay: HashMap<TimerState, Vec<usize>>,
     templates: Arc<Templates>,
     files: Arc<Files>,
     hash: String,
@@ -31,13 +31,13 @@ pub struct RuleSet {
 /// The status or processing status in which a timer runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Stay {
+pub enum TimerState {
     Status(Status),
     Processing(Processing),
 }
 
 /// Writes `PENDING_KYC_DATA` or `processing VERIFICATION_IN_PROGRESS`.
-impl fmt::Display for Stay {
+impl fmt::Display for TimerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => status.fmt(f),
@@ -48,11 +48,11 @@ impl fmt::Display for Stay {
 
 /// One duration of a rule's `for` in one status.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timer {
+pub struct RuleTimer {
     pub rule: RuleId,
     /// Index of the rule in [`RuleSet::rules`].
     pub index: usize,
-    pub stay: Stay,
+    pub stay: TimerState,
     pub after: Duration,
     /// Position among the rule's durations in this status, from 1.
     pub step: u32,
@@ -83,7 +83,7 @@ impl RuleSet {
         let timers = timers(&rules);
         Self {
             by_id: rules.iter().enumerate().map(|(at, rule)| (rule.id.clone(), at)).collect(),
-            index: Index::of(&rules),
+            index: RuleIndex::of(&rules),
             reading_contact: (0..rules.len()).filter(|at| rules[*at].condition.reads_contact()).collect(),
             by_stay: by_stay(&timers),
             timers,
@@ -128,18 +128,18 @@ impl RuleSet {
     }
 
     /// Every (rule, status, duration) that can come due, in file order, shortest duration first.
-    pub fn timers(&self) -> &[Timer] {
+    pub fn timers(&self) -> &[RuleTimer] {
         &self.timers
     }
 
     /// The timers of this stay, shortest duration first; equal durations in file order.
-    pub fn timers_of<'a>(&'a self, stay: &Stay) -> impl Iterator<Item = &'a Timer> + use<'a> {
+    pub fn timers_of<'a>(&'a self, stay: &TimerState) -> impl Iterator<Item = &'a RuleTimer> + use<'a> {
         self.by_stay.get(stay).into_iter().flatten().filter_map(|at| self.timers.get(*at))
     }
 }
 
-fn by_stay(timers: &[Timer]) -> HashMap<Stay, Vec<usize>> {
-    let mut by_stay: HashMap<Stay, Vec<usize>> = HashMap::new();
+fn by_stay(timers: &[RuleTimer]) -> HashMap<TimerState, Vec<usize>> {
+    let mut by_stay: HashMap<TimerState, Vec<usize>> = HashMap::new();
     for (at, timer) in timers.iter().enumerate() {
         by_stay.entry(timer.stay.clone()).or_default().push(at);
     }
@@ -149,20 +149,22 @@ fn by_stay(timers: &[Timer]) -> HashMap<Stay, Vec<usize>> {
     by_stay
 }
 
-fn timers(rules: &[Rule]) -> Vec<Timer> {
+fn timers(rules: &[Rule]) -> Vec<RuleTimer> {
     let mut timers = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
-        let mut due: Vec<(Stay, &Duration)> = Vec::new();
+        let mut due: Vec<(TimerState, &Duration)> = Vec::new();
         for trigger in &rule.triggers {
             match trigger {
                 Trigger::Stay { statuses, after } => {
                     due.extend(
-                        statuses.iter().flat_map(|s| after.iter().map(|after| (Stay::Status(s.clone()), after))),
+                        statuses.iter().flat_map(|s| after.iter().map(|after| (TimerState::Status(s.clone()), after))),
                     );
                 }
                 Trigger::ProcessingStay { statuses, after } => {
                     due.extend(
-                        statuses.iter().flat_map(|s| after.iter().map(|after| (Stay::Processing(s.clone()), after))),
+                        statuses
+                            .iter()
+                            .flat_map(|s| after.iter().map(|after| (TimerState::Processing(s.clone()), after))),
                     );
                 }
                 Trigger::Move { .. } | Trigger::Same { .. } | Trigger::ProcessingMove { .. } => {}
@@ -171,11 +173,11 @@ fn timers(rules: &[Rule]) -> Vec<Timer> {
         due.sort();
         due.dedup();
         let mut step = 0;
-        let mut before: Option<Stay> = None;
+        let mut before: Option<TimerState> = None;
         for (stay, after) in due {
             step = if before.as_ref() == Some(&stay) { step + 1 } else { 1 };
             before = Some(stay.clone());
-            timers.push(Timer { rule: rule.id.clone(), index, stay, after: after.clone(), step });
+            timers.push(RuleTimer { rule: rule.id.clone(), index, stay, after: after.clone(), step });
         }
     }
     timers

@@ -9,13 +9,13 @@ use crate::{
     template::Templates,
 };
 
-use super::{Action, Context, rule_reading::Draft};
+use super::{Action, Environment, rule_reading::RuleDraft};
 
 /// Maximum total size of the distinct texts of one set. Each is rendered for several customers before a set is loaded.
 const MAX_BYTES: usize = 4 << 20;
 
 /// Reports mails if no mail transport is configured.
-pub(super) fn without_channel(drafts: &[Draft], context: &Context, into: &mut Vec<Diagnostic>) {
+pub(super) fn without_channel(drafts: &[RuleDraft], context: &Environment, into: &mut Vec<Diagnostic>) {
     if context.email {
         return;
     }
@@ -36,9 +36,9 @@ pub(super) fn without_channel(drafts: &[Draft], context: &Context, into: &mut Ve
 
 /// Adds the texts in rules to the templates.
 pub(super) fn add(
-    drafts: &[Draft],
+    drafts: &[RuleDraft],
     files: &Files,
-    context: &Context,
+    context: &Environment,
     templates: &mut Templates,
     into: &mut Vec<Diagnostic>,
 ) {
@@ -75,7 +75,7 @@ pub(super) fn add(
     }
 }
 
-fn ordered(drafts: &[Draft]) -> impl Iterator<Item = (&Draft, &Action, &Range<usize>)> {
+fn ordered(drafts: &[RuleDraft]) -> impl Iterator<Item = (&RuleDraft, &Action, &Range<usize>)> {
     drafts
         .iter()
         .flat_map(|draft| draft.rule.actions.iter().zip(&draft.actions_at).map(move |(action, at)| (draft, action, at)))

@@ -11,7 +11,7 @@ use crate::{
 pub enum Trigger {
     /// `A | B -> C`: the customer moved from one of `from` to one of `to`. `any` and `new` include the first
     /// observation. Pairs of equal names do not match.
-    Move { from: Vec<Left>, to: Vec<Right> },
+    Move { from: Vec<LeftSide>, to: Vec<RightSide> },
     /// `A -> A`: the status is the same; documents, labels or message changed.
     Same { statuses: Vec<Status> },
     /// `processing A -> B`. For a new customer, the previous processing status is `none`.
@@ -23,7 +23,7 @@ pub enum Trigger {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum LeftSide {
     /// Every other status, also `none`, unknown statuses and `new`. No other name is beside it.
     Any,
     /// The customer had no observation.
@@ -32,7 +32,7 @@ pub enum Left {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Right {
+pub enum RightSide {
     /// Every other status. No other name is beside it.
     Any,
     Status(Status),
@@ -63,7 +63,7 @@ impl Trigger {
     }
 }
 
-impl fmt::Display for Left {
+impl fmt::Display for LeftSide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("any"),
@@ -73,7 +73,7 @@ impl fmt::Display for Left {
     }
 }
 
-impl fmt::Display for Right {
+impl fmt::Display for RightSide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("any"),
@@ -95,23 +95,27 @@ impl fmt::Display for ProcessingSide {
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Move { from, to } => write!(f, "{} -> {}", Joined(from, " | "), Joined(to, " | ")),
-            Self::Same { statuses } => write!(f, "{} -> {}", Joined(statuses, " | "), Joined(statuses, " | ")),
-            Self::ProcessingMove { from, to } => {
-                write!(f, "processing {} -> {}", Joined(from, " | "), Joined(to, " | "))
+            Self::Move { from, to } => write!(f, "{} -> {}", JoinedNames(from, " | "), JoinedNames(to, " | ")),
+            Self::Same { statuses } => {
+                write!(f, "{} -> {}", JoinedNames(statuses, " | "), JoinedNames(statuses, " | "))
             }
-            Self::Stay { statuses, after } => write!(f, "{} for {}", Joined(statuses, " | "), Joined(after, ", ")),
+            Self::ProcessingMove { from, to } => {
+                write!(f, "processing {} -> {}", JoinedNames(from, " | "), JoinedNames(to, " | "))
+            }
+            Self::Stay { statuses, after } => {
+                write!(f, "{} for {}", JoinedNames(statuses, " | "), JoinedNames(after, ", "))
+            }
             Self::ProcessingStay { statuses, after } => {
-                write!(f, "processing {} for {}", Joined(statuses, " | "), Joined(after, ", "))
+                write!(f, "processing {} for {}", JoinedNames(statuses, " | "), JoinedNames(after, ", "))
             }
         }
     }
 }
 
 /// Writes the items with a separator between them.
-pub(super) struct Joined<'a, T>(pub &'a [T], pub &'static str);
+pub(super) struct JoinedNames<'a, T>(pub &'a [T], pub &'static str);
 
-impl<T: fmt::Display> fmt::Display for Joined<'_, T> {
+impl<T: fmt::Display> fmt::Display for JoinedNames<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (nth, item) in self.0.iter().enumerate() {
             if nth > 0 {

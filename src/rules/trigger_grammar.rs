@@ -11,9 +11,9 @@ use crate::{
 };
 
 use super::{
-    Left, ProcessingSide, Right, Trigger,
-    context::Names,
-    trigger_words::{Spot, Token, tokens},
+    LeftSide, ProcessingSide, RightSide, Trigger,
+    context::RuleNames,
+    trigger_words::{ByteSpan, TriggerToken, tokens},
 };
 
 const MAX_BYTES: usize = 4096;
@@ -23,7 +23,7 @@ const MAX_STEPS: usize = 16;
 
 /// A name in a trigger, before the parser knows its side.
 #[derive(Clone, Debug, PartialEq)]
-enum Name<T> {
+enum SideName<T> {
     Any,
     New,
     Is(T),
@@ -32,55 +32,55 @@ enum Name<T> {
 }
 
 /// Parses one trigger; adds its errors to the report.
-pub(super) fn read(node: &Node<'_>, names: &Names<'_>, report: &mut Report<'_>) -> Option<Trigger> {
+pub(super) fn read(node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Trigger> {
     let text = node.text("`when`", report)?;
     if text.len() > MAX_BYTES {
         report.error("trigger", node.span.clone(), format!("a trigger has at most {MAX_BYTES} bytes"));
         return None;
     }
-    Grammar { tokens: tokens(text), at: 0, node, names, report, end: text.len() }.trigger()
+    TriggerGrammar { tokens: tokens(text), at: 0, node, names, report, end: text.len() }.trigger()
 }
 
-pub(super) struct Grammar<'g, 't, 'r> {
-    tokens: Vec<(Token<'g>, Spot)>,
+pub(super) struct TriggerGrammar<'g, 't, 'r> {
+    tokens: Vec<(TriggerToken<'g>, ByteSpan)>,
     at: usize,
     pub node: &'g Node<'t>,
-    pub names: &'g Names<'g>,
+    pub names: &'g RuleNames<'g>,
     pub report: &'g mut Report<'r>,
     /// Length of the trigger's text, in bytes.
     pub end: usize,
 }
 
-impl<'g> Grammar<'g, '_, '_> {
+impl<'g> TriggerGrammar<'g, '_, '_> {
     fn trigger(mut self) -> Option<Trigger> {
         if self.word() == Some("processing")
-            && matches!(self.tokens.get(1), Some((Token::Word(word), _)) if *word != "for")
+            && matches!(self.tokens.get(1), Some((TriggerToken::Word(word), _)) if *word != "for")
         {
             self.at += 1;
             return self.processing();
         }
-        let left = self.side(Names::status, "status")?;
+        let left = self.side(RuleNames::status, "status")?;
         match self.next() {
-            Some((Token::Arrow, _)) => {
-                let right = self.side(Names::status, "status")?;
+            Some((TriggerToken::Arrow, _)) => {
+                let right = self.side(RuleNames::status, "status")?;
                 self.ended()?;
                 self.moves(left, right)
             }
-            Some((Token::Word("for"), _)) => {
+            Some((TriggerToken::Word("for"), _)) => {
                 let after = self.durations()?;
                 let statuses = self.stays(left)?;
                 Some(Trigger::Stay { statuses, after })
             }
             None if !is_known(&left) => None,
-            other => self.neither(other),
+            other => self.neither_status_nor_processing(other),
         }
     }
 
     fn processing(mut self) -> Option<Trigger> {
-        let left = self.side(Names::processing_status, "processing status")?;
+        let left = self.side(RuleNames::processing_status, "processing status")?;
         match self.next() {
-            Some((Token::Arrow, _)) => {
-                let right = self.side(Names::processing_status, "processing status")?;
+            Some((TriggerToken::Arrow, _)) => {
+                let right = self.side(RuleNames::processing_status, "processing status")?;
                 self.ended()?;
                 let [from, to] = [left, right].map(|side| self.processing_side(side));
                 let (from, to) = (from?, to?);
@@ -93,54 +93,58 @@ impl<'g> Grammar<'g, '_, '_> {
                 }
                 Some(Trigger::ProcessingMove { from, to })
             }
-            Some((Token::Word("for"), _)) => {
+            Some((TriggerToken::Word("for"), _)) => {
                 let after = self.durations()?;
                 let statuses = self.stays(left)?;
                 Some(Trigger::ProcessingStay { statuses, after })
             }
             None if !is_known(&left) => None,
-            other => self.neither(other),
+            other => self.neither_status_nor_processing(other),
         }
     }
 
-    fn moves(&mut self, left: Vec<(Name<Status>, Spot)>, right: Vec<(Name<Status>, Spot)>) -> Option<Trigger> {
+    fn moves(
+        &mut self,
+        left: Vec<(SideName<Status>, ByteSpan)>,
+        right: Vec<(SideName<Status>, ByteSpan)>,
+    ) -> Option<Trigger> {
         let mut from = Vec::new();
         for (name, _) in left {
             from.push(match name {
-                Name::Any => Left::Any,
-                Name::New => Left::New,
-                Name::Is(status) => Left::Status(status),
-                Name::Unknown => return None,
+                SideName::Any => LeftSide::Any,
+                SideName::New => LeftSide::New,
+                SideName::Is(status) => LeftSide::Status(status),
+                SideName::Unknown => return None,
             });
         }
         let mut to = Vec::new();
         for (name, spot) in right {
             to.push(match name {
-                Name::Any => Right::Any,
-                Name::Is(status) => Right::Status(status),
-                Name::Unknown => return None,
-                Name::New => {
+                SideName::Any => RightSide::Any,
+                SideName::Is(status) => RightSide::Status(status),
+                SideName::Unknown => return None,
+                SideName::New => {
                     self.error(spot, "`new` is allowed only left of the arrow: no customer becomes new again", None);
                     return None;
                 }
             });
         }
         Some(match (&from[..], &to[..]) {
-            ([Left::Status(one)], [Right::Status(other)]) if one == other => {
+            ([LeftSide::Status(one)], [RightSide::Status(other)]) if one == other => {
                 Trigger::Same { statuses: vec![one.clone()] }
             }
             _ => Trigger::Move { from, to },
         })
     }
 
-    fn processing_side(&mut self, side: Vec<(Name<Processing>, Spot)>) -> Option<Vec<ProcessingSide>> {
+    fn processing_side(&mut self, side: Vec<(SideName<Processing>, ByteSpan)>) -> Option<Vec<ProcessingSide>> {
         let mut sides = Vec::new();
         for (name, spot) in side {
             sides.push(match name {
-                Name::Any => ProcessingSide::Any,
-                Name::Is(status) => ProcessingSide::Processing(status),
-                Name::Unknown => return None,
-                Name::New => {
+                SideName::Any => ProcessingSide::Any,
+                SideName::Is(status) => ProcessingSide::Processing(status),
+                SideName::Unknown => return None,
+                SideName::New => {
                     self.error(
                         spot,
                         "`new` is not a processing status",
@@ -153,13 +157,13 @@ impl<'g> Grammar<'g, '_, '_> {
         Some(sides)
     }
 
-    fn stays<T>(&mut self, side: Vec<(Name<T>, Spot)>) -> Option<Vec<T>> {
+    fn stays<T>(&mut self, side: Vec<(SideName<T>, ByteSpan)>) -> Option<Vec<T>> {
         let mut statuses = Vec::new();
         for (name, spot) in side {
             match name {
-                Name::Is(status) => statuses.push(status),
-                Name::Unknown => return None,
-                Name::Any | Name::New => {
+                SideName::Is(status) => statuses.push(status),
+                SideName::Unknown => return None,
+                SideName::Any | SideName::New => {
                     let message = "`for` needs the names of statuses, not `any` or `new`";
                     self.error(spot, message, Some("write, for example, `A | B for 48h`".to_owned()));
                     return None;
@@ -172,13 +176,13 @@ impl<'g> Grammar<'g, '_, '_> {
     /// Parses names separated by `|`. `any` replaces the other names; a repeated name counts once.
     fn side<T: Clone + PartialEq>(
         &mut self,
-        known: impl Fn(&Names<'g>, &str) -> Option<T>,
+        known: impl Fn(&RuleNames<'g>, &str) -> Option<T>,
         what: &'static str,
-    ) -> Option<Vec<(Name<T>, Spot)>> {
-        let mut side: Vec<(Name<T>, Spot)> = Vec::new();
+    ) -> Option<Vec<(SideName<T>, ByteSpan)>> {
+        let mut side: Vec<(SideName<T>, ByteSpan)> = Vec::new();
         loop {
             let (word, spot) = match self.next() {
-                Some((Token::Word(word), spot)) if word != "for" => (word, spot),
+                Some((TriggerToken::Word(word), spot)) if word != "for" => (word, spot),
                 other => {
                     let spot = other.map_or(self.end..self.end, |(_, spot)| spot);
                     self.error(spot, format!("a {what} is missing here"), Some("write a name, or `any`".to_owned()));
@@ -186,34 +190,34 @@ impl<'g> Grammar<'g, '_, '_> {
                 }
             };
             match word {
-                "any" => side.push((Name::Any, spot)),
-                "new" => side.push((Name::New, spot)),
+                "any" => side.push((SideName::Any, spot)),
+                "new" => side.push((SideName::New, spot)),
                 _ => match known(self.names, word) {
-                    Some(status) => side.push((Name::Is(status), spot)),
+                    Some(status) => side.push((SideName::Is(status), spot)),
                     None => {
                         self.unknown(word, spot.clone(), what);
                         // A lone duration has no other side to check.
                         if word.parse::<Duration>().is_ok() {
                             return None;
                         }
-                        side.push((Name::Unknown, spot));
+                        side.push((SideName::Unknown, spot));
                     }
                 },
             }
             match self.tokens.get(self.at) {
-                Some((Token::Bar, _)) => self.at += 1,
+                Some((TriggerToken::Bar, _)) => self.at += 1,
                 _ => break,
             }
         }
-        if let Some((_, spot)) = side.iter().find(|(name, _)| *name == Name::Any).cloned()
+        if let Some((_, spot)) = side.iter().find(|(name, _)| *name == SideName::Any).cloned()
             && side.len() > 1
             && is_known(&side)
         {
             let place = self.node.part(spot.clone(), self.report);
             self.report.warning("trigger", place, "`any` already includes the other names").label("write `any` alone");
-            return Some(vec![(Name::Any, spot)]);
+            return Some(vec![(SideName::Any, spot)]);
         }
-        let mut once: Vec<(Name<T>, Spot)> = Vec::new();
+        let mut once: Vec<(SideName<T>, ByteSpan)> = Vec::new();
         for (name, spot) in side {
             if !once.iter().any(|(have, _)| *have == name) {
                 once.push((name, spot));
@@ -226,7 +230,7 @@ impl<'g> Grammar<'g, '_, '_> {
         let mut after: Vec<Duration> = Vec::new();
         loop {
             let (text, spot) = match self.next() {
-                Some((Token::Word(word), spot)) => (word, spot),
+                Some((TriggerToken::Word(word), spot)) => (word, spot),
                 other => {
                     let spot = other.map_or(self.end..self.end, |(_, spot)| spot);
                     self.error(
@@ -258,7 +262,7 @@ impl<'g> Grammar<'g, '_, '_> {
                     self.error(0..self.end, format!("a trigger has at most {MAX_STEPS} durations"), None);
                     return None;
                 }
-                Some((Token::Comma, _)) => {}
+                Some((TriggerToken::Comma, _)) => {}
                 Some((_, spot)) => {
                     self.error(
                         spot,
@@ -271,7 +275,7 @@ impl<'g> Grammar<'g, '_, '_> {
         }
     }
 
-    pub fn next(&mut self) -> Option<(Token<'g>, Spot)> {
+    pub fn next(&mut self) -> Option<(TriggerToken<'g>, ByteSpan)> {
         let token = self.tokens.get(self.at).cloned();
         self.at += 1;
         token
@@ -279,13 +283,13 @@ impl<'g> Grammar<'g, '_, '_> {
 
     fn word(&self) -> Option<&'g str> {
         match self.tokens.get(self.at) {
-            Some((Token::Word(word), _)) => Some(word),
+            Some((TriggerToken::Word(word), _)) => Some(word),
             _ => None,
         }
     }
 }
 
 /// Whether all names are known. Unknown names have been reported already.
-fn is_known<T: PartialEq>(side: &[(Name<T>, Spot)]) -> bool {
-    side.iter().all(|(name, _)| *name != Name::Unknown)
+fn is_known<T: PartialEq>(side: &[(SideName<T>, ByteSpan)]) -> bool {
+    side.iter().all(|(name, _)| *name != SideName::Unknown)
 }

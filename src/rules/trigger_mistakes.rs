@@ -5,18 +5,20 @@ use std::ops::Range;
 use crate::source::{Duration, did_you_mean, one_of};
 
 use super::{
-    trigger_grammar::Grammar,
-    trigger_words::{Spot, Token},
+    trigger_grammar::TriggerGrammar,
+    trigger_words::{ByteSpan, TriggerToken},
 };
 
-impl<'g> Grammar<'g, '_, '_> {
+impl<'g> TriggerGrammar<'g, '_, '_> {
     /// Reports that neither an arrow nor `for` follows the names.
-    pub fn neither<T>(&mut self, found: Option<(Token<'g>, Spot)>) -> Option<T> {
+    pub fn neither_status_nor_processing<T>(&mut self, found: Option<(TriggerToken<'g>, ByteSpan)>) -> Option<T> {
         let written =
             |range: Range<usize>| self.node.scalar().and_then(|text| text.get(range)).unwrap_or_default().trim();
         match found {
-            Some((Token::OddArrow, spot)) => self.error(spot, "this is not an arrow", Some("write `->`".to_owned())),
-            Some((Token::Comma, spot)) => {
+            Some((TriggerToken::OddArrow, spot)) => {
+                self.error(spot, "this is not an arrow", Some("write `->`".to_owned()))
+            }
+            Some((TriggerToken::Comma, spot)) => {
                 self.error(
                     spot,
                     "`|` separates the names, not a comma",
@@ -35,7 +37,7 @@ impl<'g> Grammar<'g, '_, '_> {
         None
     }
 
-    pub fn unknown(&mut self, word: &str, spot: Spot, what: &'static str) {
+    pub fn unknown(&mut self, word: &str, spot: ByteSpan, what: &'static str) {
         if word == "*" {
             self.error(spot, "`*` is not a status name", Some("write `any`".to_owned()));
             return;
@@ -70,7 +72,7 @@ impl<'g> Grammar<'g, '_, '_> {
     pub fn ended(&mut self) -> Option<()> {
         match self.next() {
             None => Some(()),
-            Some((Token::Word("for"), spot)) => {
+            Some((TriggerToken::Word("for"), spot)) => {
                 self.error(
                     spot,
                     "`for` cannot follow `A -> B`: only a stay has a duration",
@@ -78,12 +80,12 @@ impl<'g> Grammar<'g, '_, '_> {
                 );
                 None
             }
-            Some((Token::Arrow | Token::OddArrow, spot)) => {
+            Some((TriggerToken::Arrow | TriggerToken::OddArrow, spot)) => {
                 let help = "write a rule for each change, or a list: `when: [A -> B, B -> C]`";
                 self.error(spot, "a trigger has only one arrow", Some(help.to_owned()));
                 None
             }
-            Some((Token::Comma, spot)) => {
+            Some((TriggerToken::Comma, spot)) => {
                 self.error(
                     spot,
                     "`|` separates the names, not a comma",
@@ -98,7 +100,7 @@ impl<'g> Grammar<'g, '_, '_> {
         }
     }
 
-    pub fn error(&mut self, spot: Spot, message: impl Into<String>, label: Option<String>) {
+    pub fn error(&mut self, spot: ByteSpan, message: impl Into<String>, label: Option<String>) {
         let place = self.node.part(spot, self.report);
         self.report.error("trigger", place, message).maybe_label(label);
     }

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 /// A byte range in the trigger's text.
-pub(super) type Spot = Range<usize>;
+pub(super) type ByteSpan = Range<usize>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Token<'w> {
+pub(super) enum TriggerToken<'w> {
     Word(&'w str),
     Arrow,
     Bar,
@@ -15,14 +15,14 @@ pub(super) enum Token<'w> {
     OddArrow,
 }
 
-pub(super) fn tokens(text: &str) -> Vec<(Token<'_>, Spot)> {
-    const SIGNS: &[(&str, Token<'static>)] = &[
-        ("->", Token::Arrow),
-        ("|", Token::Bar),
-        (",", Token::Comma),
-        ("=>", Token::OddArrow),
-        ("→", Token::OddArrow),
-        ("-->", Token::OddArrow),
+pub(super) fn tokens(text: &str) -> Vec<(TriggerToken<'_>, ByteSpan)> {
+    const SIGNS: &[(&str, TriggerToken<'static>)] = &[
+        ("->", TriggerToken::Arrow),
+        ("|", TriggerToken::Bar),
+        (",", TriggerToken::Comma),
+        ("=>", TriggerToken::OddArrow),
+        ("→", TriggerToken::OddArrow),
+        ("-->", TriggerToken::OddArrow),
     ];
     let sign = |rest: &str| SIGNS.iter().find(|(sign, _)| rest.starts_with(sign));
     let mut found = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn tokens(text: &str) -> Vec<(Token<'_>, Spot)> {
         } else {
             let ends = |(n, c): &(usize, char)| c.is_whitespace() || sign(&text[at + n..]).is_some();
             let end = text[at..].char_indices().find(ends).map_or(text.len(), |(n, _)| at + n);
-            found.push((Token::Word(&text[at..end]), at..end));
+            found.push((TriggerToken::Word(&text[at..end]), at..end));
             at = end;
         }
     }

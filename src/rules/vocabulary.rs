@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::source::{Document, Files, Node, Report, Value};
 
-use super::{Context, compile, condition_reading::ATTRIBUTE, context};
+use super::{Environment, compile, condition_reading::ATTRIBUTE, context};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vocabulary {
@@ -63,7 +63,7 @@ impl Vocabulary {
     }
 }
 
-impl Context {
+impl Environment {
     /// The context for rules without a configuration. It assumes that the configuration is complete and declares every
     /// target, room and attribute that these rules name.
     pub fn assumed_by(files: &Files) -> Self {

@@ -11,11 +11,11 @@ use crate::{
 };
 
 use super::{
-    Left, Mode, Right, Rule, Trigger,
-    context::Names,
-    line::{LineTest, Subject, Test},
+    LeftSide, RightSide, Rule, RuleMode, Trigger,
+    context::RuleNames,
+    line::{LineTest, Subject, ValueTest},
     overlap::{reacts_to, rule_covers, rules_meet},
-    rule_reading::Draft,
+    rule_reading::RuleDraft,
 };
 
 /// Maximum number of warnings of one kind.
@@ -24,7 +24,7 @@ const TOLD: usize = 50;
 /// Maximum number of rules that one rule is compared with.
 const COMPARED: usize = 64;
 
-pub(super) fn find(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>) {
+pub(super) fn find(drafts: &[RuleDraft], names: &RuleNames<'_>, into: &mut Vec<Diagnostic>) {
     if drafts.is_empty() {
         let help = "put files that end in .yaml directly into the rules directory";
         into.push(Diagnostic::warning("rules", "", "there are no rules").help(help));
@@ -40,8 +40,8 @@ pub(super) fn find(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnosti
 }
 
 /// The rules of each group, in file order.
-fn groups(drafts: &[Draft]) -> BTreeMap<&str, Vec<&Draft>> {
-    let mut groups: BTreeMap<&str, Vec<&Draft>> = BTreeMap::new();
+fn groups(drafts: &[RuleDraft]) -> BTreeMap<&str, Vec<&RuleDraft>> {
+    let mut groups: BTreeMap<&str, Vec<&RuleDraft>> = BTreeMap::new();
     for draft in drafts {
         if let Some(group) = &draft.rule.group {
             groups.entry(group).or_default().push(draft);
@@ -50,15 +50,15 @@ fn groups(drafts: &[Draft]) -> BTreeMap<&str, Vec<&Draft>> {
     groups
 }
 
-fn warning(draft: &Draft, code: &'static str, at: &std::ops::Range<usize>, message: String) -> Diagnostic {
+fn warning(draft: &RuleDraft, code: &'static str, at: &std::ops::Range<usize>, message: String) -> Diagnostic {
     Diagnostic::warning(code, &*draft.rule.file, message).at(at.clone())
 }
 
 /// Warns about a rule whose every event is taken by an earlier live rule of its group.
-fn shadowed<'d>(group: &'d [&'d Draft]) -> impl Iterator<Item = Diagnostic> + 'd {
+fn shadowed<'d>(group: &'d [&'d RuleDraft]) -> impl Iterator<Item = Diagnostic> + 'd {
     group.iter().enumerate().filter_map(|(nth, draft)| {
         let rule = &draft.rule;
-        let before = group[..nth].iter().filter(|earlier| earlier.rule.mode == Mode::Live).take(COMPARED);
+        let before = group[..nth].iter().filter(|earlier| earlier.rule.mode == RuleMode::Live).take(COMPARED);
         let winner = before
             .map(|earlier| &earlier.rule)
             .find(|earlier| rule_covers(earlier, rule) && earlier.condition.is_part_of(&rule.condition))?;
@@ -69,7 +69,7 @@ fn shadowed<'d>(group: &'d [&'d Draft]) -> impl Iterator<Item = Diagnostic> + 'd
 }
 
 /// Warns about a group of which no two rules can match the same event.
-fn apart<'d>(groups: &'d BTreeMap<&'d str, Vec<&'d Draft>>) -> impl Iterator<Item = Diagnostic> + 'd {
+fn apart<'d>(groups: &'d BTreeMap<&'d str, Vec<&'d RuleDraft>>) -> impl Iterator<Item = Diagnostic> + 'd {
     groups.iter().filter_map(|(name, group)| {
         let first = group.first()?;
         if group.len() == 1 {
@@ -92,19 +92,21 @@ fn apart<'d>(groups: &'d BTreeMap<&'d str, Vec<&'d Draft>>) -> impl Iterator<Ite
 }
 
 /// Warns about a condition that can never hold when the rule's triggers fire.
-fn impossible(draft: &Draft) -> Option<Diagnostic> {
+fn impossible(draft: &RuleDraft) -> Option<Diagnostic> {
     let rule = &draft.rule;
     let place = draft.triggers_at.first()?;
     let new_only =
-        rule.triggers.iter().all(|trigger| matches!(trigger, Trigger::Move { from, .. } if *from == [Left::New]));
+        rule.triggers.iter().all(|trigger| matches!(trigger, Trigger::Move { from, .. } if *from == [LeftSide::New]));
     let stays = rule.triggers.iter().all(Trigger::is_stay);
     for line in &rule.condition.lines {
         let LineTest::Of(subject, tests) = line else { continue };
-        let later = |test: &Test| matches!(test, Test::Counts(counts) if counts.iter().all(|count| count.least > 1));
+        let later =
+            |test: &ValueTest| matches!(test, ValueTest::Counts(counts) if counts.iter().all(|count| count.least > 1));
         let why = match subject {
             Subject::Visit if new_only && tests.iter().any(later) => "a new customer's visit is always 1",
             Subject::Changed
-                if stays && !tests.iter().all(|test| matches!(test, Test::NoneOf(_) | Test::Exists(false))) =>
+                if stays
+                    && !tests.iter().all(|test| matches!(test, ValueTest::NoneOf(_) | ValueTest::Exists(false))) =>
             {
                 "a timer changes nothing, so `changed` is empty"
             }
@@ -116,40 +118,40 @@ fn impossible(draft: &Draft) -> Option<Diagnostic> {
     None
 }
 
-fn contradicts(subject: &Subject, tests: &[Test]) -> bool {
+fn contradicts(subject: &Subject, tests: &[ValueTest]) -> bool {
     tests.iter().any(|this| tests.iter().any(|that| this.excludes(that, subject)))
 }
 
 /// Warns that `KYC_PENDING -> X` misses customers whose callback for KYC_PENDING was lost.
-fn narrow(draft: &Draft) -> Option<Diagnostic> {
+fn narrow(draft: &RuleDraft) -> Option<Diagnostic> {
     const PASSING: &[Status] = &[Status::Created, Status::KycNeeded, Status::PendingKycData, Status::KycPending];
-    if draft.rule.mode == Mode::Paused {
+    if draft.rule.mode == RuleMode::Paused {
         return None;
     }
-    let passing = |left: &Left| matches!(left, Left::Status(status) if PASSING.contains(status));
+    let passing = |left: &LeftSide| matches!(left, LeftSide::Status(status) if PASSING.contains(status));
     let (trigger, place) = draft.rule.triggers.iter().zip(&draft.triggers_at).find(|(trigger, _)| match trigger {
         Trigger::Move { from, to } => {
             // Only moves to a final status: for a move to a passing status, the previous status may matter.
-            let end = |right: &Right| matches!(right, Right::Status(status) if !PASSING.contains(status));
+            let end = |right: &RightSide| matches!(right, RightSide::Status(status) if !PASSING.contains(status));
             from.iter().all(passing) && to.iter().all(end)
         }
         _ => false,
     })?;
     let Trigger::Move { from, to } = trigger else { return None };
-    let right = super::trigger::Joined(to, " | ");
-    let left = super::trigger::Joined(from, " | ");
+    let right = super::trigger::JoinedNames(to, " | ");
+    let left = super::trigger::JoinedNames(from, " | ");
     let message = format!("{trigger} misses customers whose callback for {left} was lost");
     Some(warning(draft, "narrow", place, message).label(format!("`any -> {right}` would catch them too")))
 }
 
 /// Warns about two live rules that mail the customer on the same move and are not in one group.
-fn double_mails(drafts: &[Draft], into: &mut Vec<Diagnostic>) {
+fn double_mails(drafts: &[RuleDraft], into: &mut Vec<Diagnostic>) {
     let mut told = 0;
-    let mut earlier: BTreeMap<Option<&Status>, Vec<&Draft>> = BTreeMap::new();
-    for draft in drafts.iter().filter(|draft| draft.rule.mode == Mode::Live && draft.rule.mails_customer()) {
+    let mut earlier: BTreeMap<Option<&Status>, Vec<&RuleDraft>> = BTreeMap::new();
+    for draft in drafts.iter().filter(|draft| draft.rule.mode == RuleMode::Live && draft.rule.mails_customer()) {
         let ends = ends(&draft.rule);
         let everywhere = ends.contains(&None);
-        let rivals: Vec<&Draft> = if everywhere {
+        let rivals: Vec<&RuleDraft> = if everywhere {
             earlier.values().flatten().take(COMPARED).copied().collect()
         } else {
             let lists = ends.iter().copied().chain([None]).filter_map(|end| earlier.get(&end));
@@ -180,8 +182,8 @@ fn ends(rule: &Rule) -> Vec<Option<&Status>> {
     for trigger in &rule.triggers {
         match trigger {
             Trigger::Move { to, .. } => ends.extend(to.iter().map(|to| match to {
-                Right::Any => None,
-                Right::Status(status) => Some(status),
+                RightSide::Any => None,
+                RightSide::Status(status) => Some(status),
             })),
             Trigger::Same { statuses } => ends.extend(statuses.iter().map(Some)),
             Trigger::ProcessingMove { .. } | Trigger::Stay { .. } | Trigger::ProcessingStay { .. } => {}
@@ -202,8 +204,8 @@ fn collide(one: &Rule, other: &Rule) -> bool {
 }
 
 /// Warns about statuses to which no live rule reacts.
-fn unanswered(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>) {
-    let live = || drafts.iter().filter(|draft| draft.rule.mode == Mode::Live);
+fn unanswered(drafts: &[RuleDraft], names: &RuleNames<'_>, into: &mut Vec<Diagnostic>) {
+    let live = || drafts.iter().filter(|draft| draft.rule.mode == RuleMode::Live);
     let Some(first) = drafts.first() else { return };
     let silent: Vec<&str> = names
         .statuses()
@@ -222,7 +224,7 @@ fn unanswered(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>) {
 }
 
 /// Warns about what these rules need and the configuration lacks.
-fn surroundings(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>) {
+fn surroundings(drafts: &[RuleDraft], names: &RuleNames<'_>, into: &mut Vec<Diagnostic>) {
     let context = names.context;
     let mailing = drafts.iter().find(|draft| draft.rule.mails_customer());
     if let Some(draft) = mailing
@@ -250,7 +252,7 @@ fn surroundings(drafts: &[Draft], names: &Names<'_>, into: &mut Vec<Diagnostic>)
 #[cfg(test)]
 mod tests {
     use crate::{
-        rules::{Context, RuleSet},
+        rules::{Environment, RuleSet},
         source::{Files, Severity},
     };
 
@@ -262,8 +264,13 @@ mod tests {
         ]
         .into_iter()
         .collect();
-        let context =
-            Context { locale: "en".to_owned(), email: true, directory: true, api_key: true, ..Context::default() };
+        let context = Environment {
+            locale: "en".to_owned(),
+            email: true,
+            directory: true,
+            api_key: true,
+            ..Environment::default()
+        };
         let compiled = RuleSet::compile(&files, &context);
         assert!(
             compiled.diagnostics.iter().all(|found| found.severity == Severity::Warning),

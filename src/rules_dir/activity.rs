@@ -25,46 +25,46 @@ pub(super) const LONG_QUIET: Duration = Duration::from_secs(1);
 const MAX_OPEN: usize = 10_000;
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Handles {
+struct HandleCount {
     open: u32,
     is_changed: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Activity {
-    files: HashMap<PathBuf, Handles>,
+pub(super) struct OpenHandles {
+    files: HashMap<PathBuf, HandleCount>,
     last: Instant,
     /// Whether the end of a change since the last rest cannot be seen.
     is_unsure: bool,
     /// The event number and the state of the file that was last renamed away.
-    moved: Option<(usize, Handles)>,
+    moved: Option<(usize, HandleCount)>,
 }
 
-impl Activity {
+impl OpenHandles {
     pub fn new(now: Instant) -> Self {
         Self { files: HashMap::new(), last: now.checked_sub(LONG_QUIET).unwrap_or(now), is_unsure: false, moved: None }
     }
 
     /// Records a change without an event, or that events were lost.
-    pub fn unseen(&mut self, now: Instant) {
+    pub fn without_handles(&mut self, now: Instant) {
         self.last = now;
         self.is_unsure = true;
     }
 
     /// Forgets all open files, because the directory was replaced.
-    pub fn begin_anew(&mut self, now: Instant) {
+    pub fn reset(&mut self, now: Instant) {
         self.files.clear();
-        self.unseen(now);
+        self.without_handles(now);
     }
 
     /// Records an event. Returns whether it may mean a change.
     pub fn take(&mut self, event: &notify::Result<Event>, now: Instant) -> bool {
         let Ok(event) = event else {
-            self.unseen(now);
+            self.without_handles(now);
             return true;
         };
         if event.need_rescan() {
-            self.begin_anew(now);
+            self.reset(now);
             return true;
         }
         let is_git = |path: &PathBuf| path.components().any(|part| part.as_os_str() == ".git");
@@ -99,7 +99,7 @@ impl Activity {
             }
             EventKind::Create(CreateKind::File) => file.is_changed = true,
             EventKind::Modify(ModifyKind::Data(_)) => file.is_changed = true,
-            EventKind::Remove(RemoveKind::File) => *file = Handles::default(),
+            EventKind::Remove(RemoveKind::File) => *file = HandleCount::default(),
             EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
                 let handles = self.files.remove(path).unwrap_or_default();
                 self.moved = event.tracker().map(|number| (number, handles));
@@ -120,13 +120,13 @@ impl Activity {
 
     /// Returns a file that is open for writing, if any.
     pub fn held(&self) -> Option<&Path> {
-        let counts = |path: &Path| path.file_name().is_some_and(|name| !super::is_left_alone(&name.to_string_lossy()));
+        let counts = |path: &Path| path.file_name().is_some_and(|name| !super::is_ignored(&name.to_string_lossy()));
         let open = self.files.iter().filter(|(path, file)| file.open > 0 && file.is_changed && counts(path));
         open.map(|(path, _)| path.as_path()).min()
     }
 
     /// Remaining time without events until the files are at rest.
-    pub fn noise(&self, now: Instant) -> Duration {
+    pub fn unrelated(&self, now: Instant) -> Duration {
         // A changed file that is not open: its open event was not seen, so its close event will not be seen either.
         let is_unsure = self.is_unsure || self.files.values().any(|file| file.is_changed && file.open == 0);
         let quiet = if is_unsure { LONG_QUIET } else { QUIET };
@@ -134,7 +134,7 @@ impl Activity {
     }
 
     /// Records that the files are at rest, so that the next change is judged independently.
-    pub fn rests(&mut self) {
+    pub fn is_quiet(&mut self) {
         self.is_unsure = false;
         // Files that changed without an open event have no close event to wait for.
         self.files.retain(|_, file| file.open > 0);
@@ -152,7 +152,7 @@ mod tests {
     const WRITTEN: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
     const DATA: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
 
-    fn told(activity: &mut Activity, kinds: &[EventKind], path: &str, now: Instant) {
+    fn told(activity: &mut OpenHandles, kinds: &[EventKind], path: &str, now: Instant) {
         for kind in kinds {
             activity.take(&Ok(Event::new(*kind).add_path(path.into())), now);
         }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_file_is_held_from_its_first_change_to_its_closing() {
         let now = Instant::now();
-        let mut activity = Activity::new(now);
+        let mut activity = OpenHandles::new(now);
         told(&mut activity, &[OPEN, DATA], "rules/kyc.yaml", now);
         assert_eq!(activity.held(), Some(Path::new("rules/kyc.yaml")));
         // A reader opens and closes the file.
@@ -169,8 +169,8 @@ mod tests {
         assert!(activity.held().is_some());
         told(&mut activity, &[DATA, WRITTEN], "rules/kyc.yaml", now);
         assert_eq!(activity.held(), None);
-        assert_eq!(activity.noise(now), QUIET);
-        assert_eq!(activity.noise(now + QUIET), Duration::ZERO);
+        assert_eq!(activity.unrelated(now), QUIET);
+        assert_eq!(activity.unrelated(now + QUIET), Duration::ZERO);
         // An editor keeps its swap file open.
         told(&mut activity, &[OPEN, DATA], "rules/.kyc.yaml.swp", now);
         assert_eq!(activity.held(), None);
@@ -183,13 +183,13 @@ mod tests {
     #[test]
     fn the_quiet_time_is_longer_if_the_end_of_a_change_is_not_seen() {
         let now = Instant::now();
-        let mut activity = Activity::new(now);
-        assert_eq!(activity.noise(now), Duration::ZERO);
+        let mut activity = OpenHandles::new(now);
+        assert_eq!(activity.unrelated(now), Duration::ZERO);
         told(&mut activity, &[DATA], "rules/kyc.yaml", now);
-        assert_eq!((activity.held(), activity.noise(now)), (None, LONG_QUIET));
-        activity.rests();
+        assert_eq!((activity.held(), activity.unrelated(now)), (None, LONG_QUIET));
+        activity.is_quiet();
         told(&mut activity, &[EventKind::Create(CreateKind::File), OPEN, DATA, WRITTEN], "rules/kyc.yaml", now);
-        assert_eq!(activity.noise(now), QUIET);
+        assert_eq!(activity.unrelated(now), QUIET);
         let moved = |mode, number| {
             Ok(Event::new(EventKind::Modify(ModifyKind::Name(mode)))
                 .set_tracker(number)
@@ -200,12 +200,12 @@ mod tests {
         activity.take(&moved(RenameMode::To, 1), now);
         assert!(activity.held().is_some(), "it is open under its new name");
         told(&mut activity, &[WRITTEN], "rules/a.yaml", now);
-        assert_eq!((activity.held(), activity.noise(now)), (None, QUIET));
+        assert_eq!((activity.held(), activity.unrelated(now)), (None, QUIET));
         activity.take(&moved(RenameMode::To, 2), now);
-        assert_eq!(activity.noise(now), LONG_QUIET);
+        assert_eq!(activity.unrelated(now), LONG_QUIET);
         let lost = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
         assert!(activity.take(&Ok(lost), now));
-        assert_eq!(activity.noise(now), LONG_QUIET);
+        assert_eq!(activity.unrelated(now), LONG_QUIET);
         assert!(!activity.take(&Ok(Event::new(DATA).add_path("rules/.git/index".into())), now));
     }
 }

@@ -4,10 +4,10 @@ use std::{fs, path::Path};
 
 /// Name, size, times and inode of each file that the program reads, and of each other file with a git conflict.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Identity(Vec<(String, u64, i128, i128, u64)>);
+pub(super) struct FileIdentity(Vec<(String, u64, i128, i128, u64)>);
 
 /// Computes the fingerprint. `None`: the directory cannot be listed.
-pub(super) fn of(dir: &Path) -> Option<Identity> {
+pub(super) fn of(dir: &Path) -> Option<FileIdentity> {
     use std::os::unix::fs::MetadataExt;
     let ns = |seconds: i64, ns: i64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
     let mut seen = Vec::new();
@@ -23,5 +23,5 @@ pub(super) fn of(dir: &Path) -> Option<Identity> {
         let changed = ns(metadata.ctime(), metadata.ctime_nsec());
         seen.push((name, metadata.len(), modified, changed, metadata.ino()));
     }
-    Some(Identity(seen))
+    Some(FileIdentity(seen))
 }

@@ -60,7 +60,7 @@ fn entries(dir: &Path) -> Vec<(String, bool)> {
     let mut found: Vec<(String, bool)> = entries
         .flatten()
         .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path().is_dir()))
-        .filter(|(name, _)| !super::is_left_alone(name))
+        .filter(|(name, _)| !super::is_ignored(name))
         .collect();
     found.sort_unstable();
     found

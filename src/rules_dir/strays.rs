@@ -7,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{is_left_alone, is_ours, reading};
-use crate::source::{Diagnostic, Lines, MAX_FILE_BYTES, conflicts};
+use super::{is_ignored, is_rules_file, reading};
+use crate::source::{Diagnostic, LineIndex, MAX_FILE_BYTES, conflicts};
 
 /// Maximum number of files that are searched.
 const MAX_FILES: usize = 200;
@@ -22,7 +22,7 @@ fn list(dir: &Path) -> Vec<(String, PathBuf)> {
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = format!("{prefix}{name}");
             let is_small = entry.metadata().is_ok_and(|file| file.is_file() && file.len() <= MAX_FILE_BYTES as u64);
-            if is_small && !is_left_alone(&name) && !is_ours(&path) && found.len() < MAX_FILES {
+            if is_small && !is_ignored(&name) && !is_rules_file(&path) && found.len() < MAX_FILES {
                 found.push((path, entry.path()));
             }
         }
@@ -38,7 +38,7 @@ pub(super) fn in_conflict(dir: &Path, shown: &str) -> Vec<(String, PathBuf, Diag
         let shown = format!("{shown}/{name}");
         let text = reading::text(&path, &shown).ok()?;
         let first = conflicts(&shown, &text).into_iter().next()?;
-        let line = first.span.as_ref().map_or(1, |span| Lines::of(&text).line(span.start));
+        let line = first.span.as_ref().map_or(1, |span| LineIndex::of(&text).line(span.start));
         // The set does not hold this file's text, so the message gives the line.
         let error = Diagnostic::error(first.code, shown, format!("line {line}: {}", first.message));
         let help =

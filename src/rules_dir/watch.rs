@@ -18,8 +18,8 @@ use tokio::{
 };
 
 use super::{
-    activity::Activity,
-    identity::{self, Identity},
+    activity::OpenHandles,
+    identity::{self, FileIdentity},
     lock,
 };
 
@@ -36,36 +36,36 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const DELIVERY: Duration = Duration::from_millis(50);
 
 /// Watches the directory for changes.
-pub struct Watch {
-    rest: Rest,
+pub struct DirectoryWatch {
+    rest: QuietPeriod,
     /// Stops when dropped. `None`: the system cannot watch the directory, so only the regular check finds changes.
     watcher: Option<RecommendedWatcher>,
     /// The watched directories, with symbolic links resolved.
     watched: Vec<PathBuf>,
-    seen: Option<Identity>,
+    seen: Option<FileIdentity>,
 }
 
 /// Tells whether the files are at rest, for callers that read them without waiting for a change.
 #[derive(Clone)]
-pub struct Rest {
+pub struct QuietPeriod {
     dir: PathBuf,
-    shared: Arc<Shared>,
+    shared: Arc<WatchShared>,
 }
 
-struct Shared {
-    activity: Mutex<Activity>,
+struct WatchShared {
+    activity: Mutex<OpenHandles>,
     changed: Notify,
 }
 
-impl Shared {
-    fn activity(&self) -> MutexGuard<'_, Activity> {
+impl WatchShared {
+    fn activity(&self) -> MutexGuard<'_, OpenHandles> {
         self.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Rest {
+impl QuietPeriod {
     fn new(dir: &Path) -> Self {
-        let shared = Shared { activity: Mutex::new(Activity::new(Instant::now())), changed: Notify::new() };
+        let shared = WatchShared { activity: Mutex::new(OpenHandles::new(Instant::now())), changed: Notify::new() };
         Self { dir: dir.to_owned(), shared: Arc::new(shared) }
     }
 
@@ -95,14 +95,15 @@ impl Rest {
     }
 }
 
-impl Watch {
+impl DirectoryWatch {
     pub fn new(dir: &Path) -> Self {
-        let mut watch = Self { rest: Rest::new(dir), watcher: None, watched: Vec::new(), seen: identity::of(dir) };
+        let mut watch =
+            Self { rest: QuietPeriod::new(dir), watcher: None, watched: Vec::new(), seen: identity::of(dir) };
         watch.begin();
         watch
     }
 
-    pub fn rest(&self) -> Rest {
+    pub fn rest(&self) -> QuietPeriod {
         self.rest.clone()
     }
 
@@ -137,9 +138,9 @@ impl Watch {
             // The watch is on a directory, and its path may now lead to another one.
             if folders(self.dir()) != self.watched || self.watcher.is_none() && now != self.seen {
                 self.begin();
-                self.rest.shared.activity().begin_anew(Instant::now());
+                self.rest.shared.activity().reset(Instant::now());
             } else if !told && now != self.seen {
-                self.rest.shared.activity().unseen(Instant::now());
+                self.rest.shared.activity().without_handles(Instant::now());
             }
             if now == self.seen {
                 continue;
@@ -153,21 +154,21 @@ impl Watch {
     }
 
     /// Waits until the files are at rest. Returns their fingerprint.
-    async fn at_rest(&self, mut now: Option<Identity>) -> Option<Identity> {
+    async fn at_rest(&self, mut now: Option<FileIdentity>) -> Option<FileIdentity> {
         let began = Instant::now();
         let mut told = 0;
         loop {
-            let noise = self.rest.shared.activity().noise(Instant::now());
+            let noise = self.rest.shared.activity().unrelated(Instant::now());
             let held = self.rest.held();
             if noise.is_zero() && held.is_none() {
                 let later = identity::of(self.dir());
                 if later == now {
-                    self.rest.shared.activity().rests();
+                    self.rest.shared.activity().is_quiet();
                     return later;
                 }
                 // The event is late, or there was none.
                 now = later;
-                self.rest.shared.activity().unseen(Instant::now());
+                self.rest.shared.activity().without_handles(Instant::now());
                 continue;
             }
             if began.elapsed() >= PATIENCE * (told + 1) {
@@ -203,7 +204,7 @@ mod tests {
         }
         let link = dir.path().join("rules");
         std::os::unix::fs::symlink(dir.path().join("one"), &link).expect("linked");
-        let mut watch = Watch::new(&link);
+        let mut watch = DirectoryWatch::new(&link);
         fs::write(link.join("kyc.yaml.new"), "three").expect("written");
         fs::rename(link.join("kyc.yaml.new"), link.join("kyc.yaml")).expect("renamed");
         watch.changed().await;
@@ -220,14 +221,14 @@ mod tests {
         dir
     }
 
-    async fn stays_silent(watch: &mut Watch, so_long: Duration) -> bool {
+    async fn stays_silent(watch: &mut DirectoryWatch, so_long: Duration) -> bool {
         timeout(so_long, watch.changed()).await.is_err()
     }
 
     #[tokio::test]
     async fn a_change_waits_for_a_file_that_is_open_for_writing() {
         let dir = directory();
-        let mut watch = Watch::new(dir.path());
+        let mut watch = DirectoryWatch::new(dir.path());
         let rest = watch.rest();
         let mut file = fs::File::create(dir.path().join("kyc.yaml")).expect("opened");
         file.write_all(b"ha").expect("written");
@@ -247,7 +248,7 @@ mod tests {
         let dir = directory();
         fs::create_dir(dir.path().join(".git")).expect("made");
         let lock = dir.path().join(".git/index.lock");
-        let mut watch = Watch::new(dir.path());
+        let mut watch = DirectoryWatch::new(dir.path());
         fs::write(&lock, "").expect("written");
         fs::remove_file(dir.path().join("kyc.yaml")).expect("removed");
         assert!(stays_silent(&mut watch, Duration::from_millis(2_500)).await, "half a checkout was read");
@@ -260,7 +261,7 @@ mod tests {
     #[tokio::test]
     async fn files_that_are_unchanged_when_at_rest_are_no_change() {
         let dir = directory();
-        let mut watch = Watch::new(dir.path());
+        let mut watch = DirectoryWatch::new(dir.path());
         for nth in 0..10 {
             fs::write(dir.path().join("more.yaml"), format!("{nth}")).expect("written");
             sleep(Duration::from_millis(100)).await;

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{
-    Names, forms,
+    SchemaNames, forms,
     shape::{any, defined, form, key, map, one_of, or_number, text, usually, with},
 };
 
 /// A map of one action.
-pub(super) fn action(names: &Names) -> Value {
+pub(super) fn action(names: &SchemaNames) -> Value {
     let actions = [
         key("email", email(names)),
         key("webhook", webhook(names)),
@@ -32,7 +32,7 @@ pub(super) fn actions() -> Value {
     )
 }
 
-fn email(names: &Names) -> Value {
+fn email(names: &SchemaNames) -> Value {
     let template = || forms::given("The template: `templates/NAME.LOCALE.md`.", &names.templates, names);
     let to = with(
         form("An address", forms::ADDRESS, "write `customer`, or an address such as ops@shop.example"),
@@ -62,7 +62,7 @@ fn email(names: &Names) -> Value {
     )
 }
 
-fn webhook(names: &Names) -> Value {
+fn webhook(names: &SchemaNames) -> Value {
     let event = form(
         "The name of the event, for example kyc.reversed.",
         "[!-~]{1,128}",
@@ -75,7 +75,7 @@ fn webhook(names: &Names) -> Value {
     map("Sends a signed POST request with JSON to a configured target.", &["to", "event"], keys)
 }
 
-fn chat(names: &Names) -> Value {
+fn chat(names: &SchemaNames) -> Value {
     let keys = [
         key("to", forms::given("The room, configured under `chats:`.", &names.chats, names)),
         key(

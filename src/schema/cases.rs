@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Names, forms, rules,
-    shape::{self, Key, any, defined, form, key, list, map, named, one_of, text, usually, with, word, yes},
+    SchemaNames, forms, rules,
+    shape::{self, SchemaKey, any, defined, form, key, list, map, named, one_of, text, usually, with, word, yes},
 };
 use crate::kyc::{known_docs, known_labels};
 
@@ -16,7 +16,7 @@ const ZONE: &str = r"(?:[Zz]|[+\-][0-9]{2}(?::?[0-9]{2})?)?(?:\[[^\]\s]+\])?";
 /// The kinds of actions that a test can expect.
 const KINDS: [&str; 5] = ["email", "webhook", "chat", "tag", "untag"];
 
-pub(super) fn file(names: &Names) -> Value {
+pub(super) fn file(names: &SchemaNames) -> Value {
     let tests = json!({
         "description": "The tests. Each test has its own customer and its own clock.",
         "type": "array",
@@ -35,7 +35,7 @@ pub(super) fn file(names: &Names) -> Value {
     shape::file(root, definitions)
 }
 
-fn test(names: &Names) -> Value {
+fn test(names: &SchemaNames) -> Value {
     let start = form(
         "The start time of the test, with a time zone. All times of the test are in this zone.",
         &format!("{TIME}{ZONE}"),
@@ -56,7 +56,7 @@ fn test(names: &Names) -> Value {
     )
 }
 
-fn step(names: &Names) -> Value {
+fn step(names: &SchemaNames) -> Value {
     let nothing = json!({"description": "Nothing was sent and no tag was changed.", "const": "nothing"});
     let expect = any(
         "Everything that was sent or tagged since the last `expect`, in any order: `nothing`, or a list.",
@@ -76,7 +76,7 @@ fn step(names: &Names) -> Value {
 }
 
 /// A callback with the provider's field names.
-fn callback(names: &Names) -> Value {
+fn callback(names: &SchemaNames) -> Value {
     let status = |about: &str, known: &[String]| {
         let null = json!({"description": "No status, like `none`.", "type": "null"});
         any(about, [word("A known status name.", known), text("`none`, or an unknown status name."), null])
@@ -110,7 +110,7 @@ fn callback(names: &Names) -> Value {
 }
 
 /// The customer of a test.
-fn customer(names: &Names) -> Value {
+fn customer(names: &SchemaNames) -> Value {
     let nobody = word("The address is not known.", &["none"]);
     let email = any("The address. Without this key, the customer has an address.", [nobody, address()]);
     let keys = [key("id", text("The customer's id at the provider.")), key("email", email)];
@@ -118,7 +118,7 @@ fn customer(names: &Names) -> Value {
     map(about, &[], keys.into_iter().chain(details(names)))
 }
 
-fn contact(names: &Names) -> Value {
+fn contact(names: &SchemaNames) -> Value {
     let keys = std::iter::once(key("email", address())).chain(details(names));
     map("The contact of the customer from now on. Details that are left out stay unchanged.", &[], keys)
 }
@@ -127,7 +127,7 @@ fn address() -> Value {
     form("The customer's address.", forms::ADDRESS, "write, for example, ada@customer.example")
 }
 
-fn details(names: &Names) -> [Key; 5] {
+fn details(names: &SchemaNames) -> [SchemaKey; 5] {
     let value = with(text("The attribute's value."), "type", json!(["string", "number", "boolean"]));
     let about = "Attributes that `directory.attributes` declares.";
     let attributes = if names.attributes.is_empty() || names.growing {
@@ -151,11 +151,11 @@ fn details(names: &Names) -> [Key; 5] {
     ]
 }
 
-fn rule(names: &Names) -> Value {
+fn rule(names: &SchemaNames) -> Value {
     forms::given("The id of the rule.", &names.rules, names)
 }
 
-fn expected(names: &Names) -> Value {
+fn expected(names: &SchemaNames) -> Value {
     let at = form(
         "The time when it was sent. Without a zone, the zone of `start` applies.",
         &format!("{TIME}{ZONE}"),

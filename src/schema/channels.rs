@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     filled::{default, duration, form, off_or, pause, some, url, whole, word},
-    shape::{Key, examples, key, map, named, text, yes},
+    shape::{SchemaKey, examples, key, map, named, text, yes},
 };
 
 const NAME: &str = r"[A-Za-z0-9_\-]{1,64}";
@@ -75,14 +75,14 @@ fn count_per() -> String {
 }
 
 /// The brake of a target or a room.
-fn own_brake() -> Key {
+fn own_brake() -> SchemaKey {
     key(
         "brake",
         brake("Maximum number of orders in a period. One more pauses it until an operator resumes it. Default: none."),
     )
 }
 
-fn private() -> Key {
+fn private() -> SchemaKey {
     key("private", yes("Allows addresses in private networks."))
 }
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Names, forms,
-    shape::{Key, any, described, form, key, list, map, number, one_or_more, text, usually, with, word, yes},
+    SchemaNames, forms,
+    shape::{SchemaKey, any, described, form, key, list, map, number, one_or_more, text, usually, with, word, yes},
 };
 use crate::kyc::{Detail, known_docs, known_labels};
 
@@ -12,18 +12,18 @@ const MAX_VALUES: usize = 256;
 
 /// The tests of a line, in addition to `any_of` and `none_of`.
 #[derive(Clone, Copy)]
-struct Asks {
+struct LineForms {
     /// The subject has several values: `all_of` and `only` are valid.
     set: bool,
     exists: bool,
     contains: bool,
 }
 
-const SET: Asks = Asks { set: true, exists: true, contains: true };
-const ONE: Asks = Asks { set: false, exists: true, contains: true };
+const SET: LineForms = LineForms { set: true, exists: true, contains: true };
+const ONE: LineForms = LineForms { set: false, exists: true, contains: true };
 
 /// The lines of a condition.
-pub(super) fn condition(names: &Names) -> Value {
+pub(super) fn condition(names: &SchemaNames) -> Value {
     let details: Vec<&str> = Detail::ALL.iter().map(|(name, _)| *name).collect();
     let mut processing = forms::processing(names);
     processing.push("none".to_owned());
@@ -31,7 +31,7 @@ pub(super) fn condition(names: &Names) -> Value {
     let locale = form("A language, for example `de` or `de-AT`.", forms::LOCALE, "write, for example, de or de-AT");
     let country = form("A country code of two letters.", "[A-Z]{2}", "write two capital letters, such as DE");
     let tag = usually("A tag.", &names.tags, text("A tag that no rule adds."));
-    let changed = Asks { contains: false, ..SET };
+    let changed = LineForms { contains: false, ..SET };
     let mut lines = vec![
         key("missing_docs", line("The missing documents: any of these.", code(names, known_docs()), SET)),
         key(
@@ -61,19 +61,19 @@ pub(super) fn condition(names: &Names) -> Value {
     with(condition, "minProperties", json!(1))
 }
 
-fn code(names: &Names, documented: &[&str]) -> Value {
+fn code(names: &SchemaNames, documented: &[&str]) -> Value {
     let mut known: Vec<&str> = documented.to_vec();
     known.extend(names.codes.iter().map(String::as_str).filter(|code| !documented.contains(code)));
     usually("A code.", &known, text("A code without words in labels/."))
 }
 
 /// A line: one value, a list, or a map of tests.
-fn line(about: &str, value: Value, asks: Asks) -> Value {
+fn line(about: &str, value: Value, asks: LineForms) -> Value {
     let some = |about: &str| {
         let several = with(list("Several values.", value.clone()), "maxItems", json!(MAX_VALUES));
         any(about, [value.clone(), several])
     };
-    let mut tests: Vec<Key> =
+    let mut tests: Vec<SchemaKey> =
         vec![key("any_of", some("At least one of these.")), key("none_of", some("None of these."))];
     if asks.set {
         tests.push(key("all_of", some("All of these. Others may be present, too.")));
@@ -106,6 +106,6 @@ fn visit() -> Value {
             ),
         ],
     );
-    let asks = Asks { set: false, exists: false, contains: false };
+    let asks = LineForms { set: false, exists: false, contains: false };
     line("How often this customer has entered this status: a number, or \">= 3\".", count, asks)
 }

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Names, shape};
+use super::{SchemaNames, shape};
 use crate::kyc::{Processing, Status};
 
 pub(super) const DURATION: &str = r"0*[1-9][0-9]*\s*(?:ms|s|m|h|d)";
@@ -40,13 +40,13 @@ pub(super) fn id(about: &str) -> Value {
     shape::or_number(shape::form(about, ID, wrong))
 }
 
-pub(super) fn tag(about: &str, names: &Names) -> Value {
+pub(super) fn tag(about: &str, names: &SchemaNames) -> Value {
     let tag = shape::form("A tag that no rule adds yet.", TAG, "use at most 64 bytes, without commas");
     shape::usually(about, &names.tags, shape::or_number(tag))
 }
 
 /// A name that another file defines. Any name is valid if the names are not known.
-pub(super) fn given(about: &str, known: &[String], names: &Names) -> Value {
+pub(super) fn given(about: &str, known: &[String], names: &SchemaNames) -> Value {
     if known.is_empty() || names.growing {
         shape::usually(about, known, shape::text("A name that was added later"))
     } else {
@@ -54,11 +54,11 @@ pub(super) fn given(about: &str, known: &[String], names: &Names) -> Value {
     }
 }
 
-pub(super) fn statuses(names: &Names) -> Vec<String> {
+pub(super) fn statuses(names: &SchemaNames) -> Vec<String> {
     known(Status::KNOWN, &names.statuses)
 }
 
-pub(super) fn processing(names: &Names) -> Vec<String> {
+pub(super) fn processing(names: &SchemaNames) -> Vec<String> {
     known(Processing::KNOWN, &names.processing)
 }
 
@@ -67,7 +67,7 @@ fn known(documented: &[&str], declared: &[String]) -> Vec<String> {
 }
 
 /// One trigger of `when`.
-pub(super) fn trigger(names: &Names) -> Value {
+pub(super) fn trigger(names: &SchemaNames) -> Value {
     let (statuses, processing) = (statuses(names), processing(names));
     let status = alternatives(&statuses);
     let stage = alternatives(&processing);

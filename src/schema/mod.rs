@@ -19,7 +19,7 @@ use serde_json::Value;
 
 /// The names that a file may use. If a list is empty, its names are not known and any name is valid.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
+pub struct SchemaNames {
     /// Status names beyond the documented ones.
     pub statuses: Vec<String>,
     /// Processing status names beyond the documented ones.
@@ -40,12 +40,12 @@ pub struct Names {
 }
 
 /// Returns the schema of `rules/*.yaml`.
-pub fn rules(names: &Names) -> Value {
+pub fn rules(names: &SchemaNames) -> Value {
     rules::file(names)
 }
 
 /// Returns the schema of `rules/*.test.yaml`.
-pub fn tests(names: &Names) -> Value {
+pub fn tests(names: &SchemaNames) -> Value {
     cases::file(names)
 }
 
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn every_key_has_a_description_and_no_map_allows_other_keys() {
         for (what, schema) in
-            [("rules", rules(&Names::default())), ("tests", tests(&Names::default())), ("config", config())]
+            [("rules", rules(&SchemaNames::default())), ("tests", tests(&SchemaNames::default())), ("config", config())]
         {
             let mut found = Vec::new();
             keys(&schema, what, &mut found);
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn only_known_names_are_valid_unless_names_may_grow() {
-        let mut names = Names { templates: vec!["reminder".to_owned()], ..Names::default() };
+        let mut names = SchemaNames { templates: vec!["reminder".to_owned()], ..SchemaNames::default() };
         names.statuses = vec!["SUS.PENDED".to_owned()];
         let strict = rules(&names).to_string();
         assert!(strict.contains(r#""enum":["reminder"]"#) && strict.contains(r"SUS\\.PENDED"), "{strict}");

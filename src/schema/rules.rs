@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{
-    Names, action, condition, forms,
+    SchemaNames, action, condition, forms,
     shape::{self, any, defined, described, key, map, text, with, word},
 };
-use crate::rules::Mode;
+use crate::rules::RuleMode;
 
-pub(super) fn file(names: &Names) -> Value {
+pub(super) fn file(names: &SchemaNames) -> Value {
     let rules = json!({
         "description": "The rules. Their order matters inside a `group`.",
         "type": ["array", "null"],
@@ -33,7 +33,7 @@ pub(super) fn format(about: &str) -> Value {
 }
 
 fn rule() -> Value {
-    let modes: Vec<&str> = Mode::ALL.iter().map(|(name, _)| *name).collect();
+    let modes: Vec<&str> = RuleMode::ALL.iter().map(|(name, _)| *name).collect();
     let mode = word(
         "`live` (default): the rule acts. `shadow`: it is recorded, but does not act. `paused`: it is not evaluated.",
         &modes,

@@ -6,14 +6,14 @@ use serde_json::{Map, Value, json};
 const FILLED: &str = r"\S";
 
 /// A key and the schema of its value.
-pub(super) type Key = (String, Value);
+pub(super) type SchemaKey = (String, Value);
 
-pub(super) fn key(name: &str, schema: Value) -> Key {
+pub(super) fn key(name: &str, schema: Value) -> SchemaKey {
     (name.to_owned(), schema)
 }
 
 /// A map with these keys and no others.
-pub(super) fn map(about: &str, required: &[&str], keys: impl IntoIterator<Item = Key>) -> Value {
+pub(super) fn map(about: &str, required: &[&str], keys: impl IntoIterator<Item = SchemaKey>) -> Value {
     let keys: Map<String, Value> = keys.into_iter().collect();
     let mut schema = json!({"description": about, "type": "object", "properties": keys, "additionalProperties": false});
     if !required.is_empty() {
@@ -23,7 +23,7 @@ pub(super) fn map(about: &str, required: &[&str], keys: impl IntoIterator<Item =
 }
 
 /// A map with exactly one of these keys.
-pub(super) fn one_of(about: &str, keys: impl IntoIterator<Item = Key>) -> Value {
+pub(super) fn one_of(about: &str, keys: impl IntoIterator<Item = SchemaKey>) -> Value {
     let schema = map(about, &[], keys);
     with(with(schema, "minProperties", json!(1)), "maxProperties", json!(1))
 }
@@ -112,7 +112,7 @@ pub(super) fn described(about: &str, name: &str) -> Value {
 }
 
 /// Returns the whole schema of a file.
-pub(super) fn file(root: Value, definitions: impl IntoIterator<Item = Key>) -> Value {
+pub(super) fn file(root: Value, definitions: impl IntoIterator<Item = SchemaKey>) -> Value {
     let definitions: Map<String, Value> = definitions.into_iter().collect();
     let mut schema = with(root, "$schema", json!("http://json-schema.org/draft-07/schema#"));
     if !definitions.is_empty() {

@@ -5,17 +5,17 @@
 
 use std::ops::Range;
 
-use super::{Entry, Node, Report, Value, did_you_mean, one_of};
+use super::{MapEntry, Node, Report, Value, did_you_mean, one_of};
 
-pub struct Fields<'n, 't> {
-    entries: &'n [Entry<'t>],
+pub struct MapFields<'n, 't> {
+    entries: &'n [MapEntry<'t>],
     /// The unknown keys of the map.
     unknown: Vec<&'n str>,
     what: &'n str,
     span: Range<usize>,
 }
 
-impl<'n, 't> Fields<'n, 't> {
+impl<'n, 't> MapFields<'n, 't> {
     /// The fields of a map that may have these keys; `what` names the map in messages, for example "a rule" or
     /// "`callback`".
     pub fn of(node: &'n Node<'t>, what: &'n str, keys: &[&str], report: &mut Report<'_>) -> Option<Self> {
@@ -32,7 +32,7 @@ impl<'n, 't> Fields<'n, 't> {
         Some(Self { entries, unknown, what, span: node.span.clone() })
     }
 
-    pub fn entry(&self, key: &str) -> Option<&'n Entry<'t>> {
+    pub fn entry(&self, key: &str) -> Option<&'n MapEntry<'t>> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
@@ -84,7 +84,7 @@ mod tests {
     fn found(text: &str) -> Vec<String> {
         let mut report = Report::new("a.yaml", text);
         let document = Document::read(&mut report).expect("YAML");
-        if let Some(fields) = Fields::of(&document.root, "a rule", &["id", "if"], &mut report) {
+        if let Some(fields) = MapFields::of(&document.root, "a rule", &["id", "if"], &mut report) {
             fields.need("id", &mut report);
         }
         report.into_diagnostics().into_iter().map(|found| found.message).collect()

@@ -2,9 +2,9 @@
 
 /// An index of the line breaks of a text, for looking up line numbers.
 #[derive(Debug)]
-pub struct Lines(Vec<usize>);
+pub struct LineIndex(Vec<usize>);
 
-impl Lines {
+impl LineIndex {
     pub fn of(text: &str) -> Self {
         Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
     }
@@ -33,10 +33,10 @@ mod tests {
 
     #[test]
     fn a_line_ends_with_its_line_break() {
-        let lines = Lines::of("a\nb\n\nc");
+        let lines = LineIndex::of("a\nb\n\nc");
         assert_eq!([0, 1, 2, 3, 4, 5, 99].map(|at| lines.line(at)), [1, 1, 2, 2, 3, 4, 4]);
         let text = "a\n  b \n\nc";
-        let spans = [0, 1, 2, 3, 4, 5].map(|line| Lines::of(text).span(text, line).map(|span| &text[span]));
+        let spans = [0, 1, 2, 3, 4, 5].map(|line| LineIndex::of(text).span(text, line).map(|span| &text[span]));
         assert_eq!(spans, [None, Some("a"), Some("b"), Some(""), Some("c"), None]);
     }
 }

@@ -26,13 +26,13 @@ pub enum Value<'t> {
     Text(Cow<'t, str>),
     List(Vec<Node<'t>>),
     /// In the order of the file, without duplicate keys.
-    Map(Vec<Entry<'t>>),
+    Map(Vec<MapEntry<'t>>),
     /// A value that has been reported already; no more errors are reported about it.
     Refused,
 }
 
 #[derive(Clone, Debug)]
-pub struct Entry<'t> {
+pub struct MapEntry<'t> {
     pub key: Cow<'t, str>,
     pub key_span: Range<usize>,
     pub value: Node<'t>,
@@ -187,7 +187,7 @@ impl<'t> Node<'t> {
     }
 
     /// The entries of a map with any keys.
-    pub fn entries(&self, what: &str, report: &mut Report<'_>) -> Option<&[Entry<'t>]> {
+    pub fn entries(&self, what: &str, report: &mut Report<'_>) -> Option<&[MapEntry<'t>]> {
         match &self.value {
             Value::Map(entries) => Some(entries),
             Value::Null => {

@@ -109,7 +109,7 @@ fn floor(text: &str, at: usize) -> usize {
 
 /// A diagnostic in JSON; lines and columns count from 1, the end is exclusive.
 #[derive(Serialize)]
-struct Shown<'d> {
+struct JsonDiagnostic<'d> {
     severity: &'static str,
     code: &'static str,
     message: &'d str,
@@ -122,7 +122,7 @@ struct Shown<'d> {
     help: Option<&'d str>,
 }
 
-impl<'d> Shown<'d> {
+impl<'d> JsonDiagnostic<'d> {
     fn new(diagnostic: &'d Diagnostic, sources: &'d Sources<'_>) -> Self {
         let (file, text) = sources.of(diagnostic);
         let start = diagnostic.span.as_ref().map(|span| line_column(text, span.start));
@@ -148,7 +148,7 @@ impl<'d> Shown<'d> {
 /// Returns one JSON object for each diagnostic.
 pub fn json(diagnostics: &[Diagnostic], sources: &Sources<'_>) -> Vec<serde_json::Value> {
     let sorted = sources.sorted(diagnostics);
-    sorted.into_iter().filter_map(|found| serde_json::to_value(Shown::new(found, sources)).ok()).collect()
+    sorted.into_iter().filter_map(|found| serde_json::to_value(JsonDiagnostic::new(found, sources)).ok()).collect()
 }
 
 /// Returns one workflow command for each diagnostic, from which GitHub Actions makes an annotation.
@@ -157,7 +157,7 @@ pub fn github(diagnostics: &[Diagnostic], sources: &Sources<'_>) -> String {
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
     let mut commands = String::new();
     for diagnostic in sources.sorted(diagnostics) {
-        let shown = Shown::new(diagnostic, sources);
+        let shown = JsonDiagnostic::new(diagnostic, sources);
         let mut place = format!("file={}", property(shown.file));
         if let (Some(line), Some(column)) = (shown.line, shown.column) {
             place.push_str(&format!(",line={line},col={column}"));

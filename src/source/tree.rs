@@ -7,14 +7,14 @@ use std::{borrow::Cow, collections::HashSet, ops::Range};
 
 use saphyr_parser::{Event, ScalarStyle, Span};
 
-use super::{Entry, Node, Report, Value, syntax};
+use super::{MapEntry, Node, Report, Value, syntax};
 
 const MAX_DEPTH: usize = 32;
 
 /// Converts character offsets to byte offsets.
-pub(super) struct Offsets(Option<Vec<u32>>, usize);
+pub(super) struct ByteOffsets(Option<Vec<u32>>, usize);
 
-impl Offsets {
+impl ByteOffsets {
     fn of(text: &str) -> Self {
         let table = || text.char_indices().filter_map(|(at, _)| u32::try_from(at).ok()).collect();
         Self((!text.is_ascii()).then(table), text.len())
@@ -34,14 +34,14 @@ impl Offsets {
 }
 
 /// A list or map whose end has not been read yet.
-enum Open<'t> {
+enum OpenNode<'t> {
     List(Vec<Node<'t>>, usize),
     Map(OpenMap<'t>),
 }
 
 #[derive(Default)]
 struct OpenMap<'t> {
-    entries: Vec<Entry<'t>>,
+    entries: Vec<MapEntry<'t>>,
     start: usize,
     /// The key whose value has not been read yet.
     waiting: Option<Key<'t>>,
@@ -54,14 +54,14 @@ type Key<'t> = (Option<Cow<'t, str>>, Range<usize>);
 
 pub(super) struct Tree<'r, 't> {
     pub(super) report: &'r mut Report<'t>,
-    pub(super) offsets: Offsets,
-    open: Vec<Open<'t>>,
+    pub(super) offsets: ByteOffsets,
+    open: Vec<OpenNode<'t>>,
     root: Option<Node<'t>>,
 }
 
 impl<'r, 't> Tree<'r, 't> {
     pub(super) fn new(report: &'r mut Report<'t>) -> Self {
-        Self { offsets: Offsets::of(report.text()), report, open: Vec::new(), root: None }
+        Self { offsets: ByteOffsets::of(report.text()), report, open: Vec::new(), root: None }
     }
 
     /// The whole tree; a text without a value gives null.
@@ -74,17 +74,17 @@ impl<'r, 't> Tree<'r, 't> {
         self.report.cut();
         while let Some(open) = self.open.pop() {
             let (value, start) = match open {
-                Open::List(items, start) => (Value::List(items), start),
-                Open::Map(map) if self.open.is_empty() && !map.refused => (Value::Map(map.entries), map.start),
-                Open::Map(map) => (Value::Refused, map.start),
+                OpenNode::List(items, start) => (Value::List(items), start),
+                OpenNode::Map(map) if self.open.is_empty() && !map.refused => (Value::Map(map.entries), map.start),
+                OpenNode::Map(map) => (Value::Refused, map.start),
             };
             let node = Node { value, span: start..start, plain: true };
             match self.open.last_mut() {
                 None => self.root = Some(node),
-                Some(Open::List(items, _)) => items.push(node),
-                Some(Open::Map(map)) => {
+                Some(OpenNode::List(items, _)) => items.push(node),
+                Some(OpenNode::Map(map)) => {
                     if let Some((Some(key), key_span)) = map.waiting.take() {
-                        map.entries.push(Entry { key, key_span, value: node });
+                        map.entries.push(MapEntry { key, key_span, value: node });
                     }
                 }
             }
@@ -105,19 +105,19 @@ impl<'r, 't> Tree<'r, 't> {
             }
             Event::SequenceStart(anchor, tag) => {
                 let span = self.refuse(anchor != 0, tag.is_some(), span);
-                self.open(Open::List(Vec::new(), span.start), span)?;
+                self.open(OpenNode::List(Vec::new(), span.start), span)?;
             }
             Event::MappingStart(anchor, tag) => {
                 let span = self.refuse(anchor != 0, tag.is_some(), span);
-                self.open(Open::Map(OpenMap { start: span.start, ..OpenMap::default() }), span)?;
+                self.open(OpenNode::Map(OpenMap { start: span.start, ..OpenMap::default() }), span)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let (value, start, last) = match self.open.pop()? {
-                    Open::List(items, start) => {
+                    OpenNode::List(items, start) => {
                         let last = items.last().map_or(start, |item| item.span.end);
                         (Value::List(items), start, last)
                     }
-                    Open::Map(OpenMap { mut entries, start, refused, .. }) => {
+                    OpenNode::Map(OpenMap { mut entries, start, refused, .. }) => {
                         drop_repeated(&mut entries, self.report);
                         let last = entries.last().map_or(start, |entry| entry.value.span.end.max(entry.key_span.end));
                         (if refused { Value::Refused } else { Value::Map(entries) }, start, last)
@@ -137,7 +137,7 @@ impl<'r, 't> Tree<'r, 't> {
         Some(())
     }
 
-    fn open(&mut self, open: Open<'t>, span: Range<usize>) -> Option<()> {
+    fn open(&mut self, open: OpenNode<'t>, span: Range<usize>) -> Option<()> {
         if self.open.len() == MAX_DEPTH {
             syntax::too_deep(span.start, self.report);
             return None;
@@ -186,9 +186,9 @@ impl<'r, 't> Tree<'r, 't> {
     fn put(&mut self, node: Node<'t>) {
         match self.open.last_mut() {
             None => self.root = Some(node),
-            Some(Open::List(items, _)) => items.push(node),
-            Some(Open::Map(map)) => match map.waiting.take() {
-                Some((Some(key), key_span)) => map.entries.push(Entry { key, key_span, value: node }),
+            Some(OpenNode::List(items, _)) => items.push(node),
+            Some(OpenNode::Map(map)) => match map.waiting.take() {
+                Some((Some(key), key_span)) => map.entries.push(MapEntry { key, key_span, value: node }),
                 Some((None, _)) => map.refused = true,
                 None => map.waiting = Some(key(node, self.report)),
             },
@@ -219,7 +219,7 @@ fn key<'t>(node: Node<'t>, report: &mut Report<'t>) -> Key<'t> {
 }
 
 /// Reports duplicate keys and keeps the first of them.
-fn drop_repeated<'t>(entries: &mut Vec<Entry<'t>>, report: &mut Report<'t>) {
+fn drop_repeated<'t>(entries: &mut Vec<MapEntry<'t>>, report: &mut Report<'t>) {
     const FEW: usize = 12;
     let none =
         entries.len() <= FEW && entries.iter().enumerate().all(|(n, e)| entries[..n].iter().all(|o| o.key != e.key));

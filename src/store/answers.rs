@@ -52,7 +52,7 @@ pub struct Page<T, C> {
 
 /// Figures for `status` and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct StoreFigures {
     pub customers: u64,
     /// The size on the disk, in bytes; 0 in memory.
     pub bytes: u64,

@@ -7,11 +7,14 @@ use std::{
     sync::Arc,
 };
 
-use super::{Options, hot::Touched, record::Header, stays};
+use super::{StoreOptions, hot::CustomerDelta, record::RecordHeader, stays};
 use crate::{
     clock::{Clock, Timestamp},
-    decide::{self, Act, Brakes, Case, Command, Effects, Given, Kind, Policy, REPEAT_MS, Receipt, Standing},
-    kyc::{CustomerId, Verdict},
+    decide::{
+        self, Brakes, Changes, Command, Control, CustomerState, DecisionContext, GlobalState, Policy, REPEAT_MS,
+        Receipt, RecordKind,
+    },
+    kyc::{CallbackOutcome, CustomerId},
     outbox::{JobKey, Order},
     rules::RuleSet,
 };
@@ -20,7 +23,7 @@ use crate::{
 const MAX_REPEATING: usize = 100_000;
 
 /// A customer of whom a duplicate was recorded less than a minute ago.
-struct Repeating {
+struct RepeatedDuplicate {
     recorded_at: Timestamp,
     unrecorded: u32,
 }
@@ -33,25 +36,25 @@ pub struct Decided {
 
 /// A record that must be made durable, and the state that applies after it.
 pub struct Written {
-    pub header: Header,
-    pub effects: Effects,
+    pub header: RecordHeader,
+    pub effects: Changes,
     /// `None`: the record concerns no customer.
-    pub touched: Option<(CustomerId, Touched)>,
+    pub touched: Option<(CustomerId, CustomerDelta)>,
 }
 
 pub struct Decider {
     rules: Arc<RuleSet>,
-    standing: Arc<Standing>,
+    standing: Arc<GlobalState>,
     policy: Policy,
     key: JobKey,
     clock: Clock,
     next: u64,
     brakes: Brakes,
-    repeating: HashMap<CustomerId, Repeating>,
+    repeating: HashMap<CustomerId, RepeatedDuplicate>,
 }
 
 impl Decider {
-    pub fn new(options: &Options, key: JobKey, next: u64, standing: Arc<Standing>) -> Self {
+    pub fn new(options: &StoreOptions, key: JobKey, next: u64, standing: Arc<GlobalState>) -> Self {
         Self {
             rules: Arc::new(RuleSet::empty()),
             standing,
@@ -74,10 +77,10 @@ impl Decider {
     }
 
     /// Decides one command about one customer. `None`: the decision panicked, and nothing has changed.
-    pub fn decide(&mut self, command: &Command, case: &Arc<Case>, durable: u64) -> Option<Decided> {
+    pub fn decide(&mut self, command: &Command, case: &Arc<CustomerState>, durable: u64) -> Option<Decided> {
         let now = self.now();
         let who = command.customer();
-        let given = Given {
+        let given = DecisionContext {
             now,
             number: self.next,
             rules: &self.rules,
@@ -90,7 +93,7 @@ impl Decider {
         let decision = catch_unwind(AssertUnwindSafe(|| decide::decide(case, command, given))).ok()?;
         let written = match decision.effects {
             None => {
-                if decision.receipt == Receipt::Seen(Verdict::Duplicate)
+                if decision.receipt == Receipt::Seen(CallbackOutcome::Duplicate)
                     && let Some(repeating) = self.repeating.get_mut(who)
                 {
                     repeating.unrecorded = repeating.unrecorded.saturating_add(1);
@@ -130,19 +133,21 @@ impl Decider {
             }
             if let Some(braked) = self.brakes.count(&channel, &job.order.rule, written.header.at) {
                 let advice = braked.advice(&channel, Some(&job.order.rule));
-                let act = Act::Brake(channel, braked);
+                let act = Control::Brake(channel, braked);
                 tracing::error!("{act}; {advice}");
-                pauses.extend(self.govern(&act, durable));
+                pauses.extend(self.control(&act, durable));
             }
         }
         pauses
     }
 
     /// How many duplicates of this customer were not recorded before this record.
-    fn repeated(&mut self, who: &CustomerId, verdict: Option<Verdict>, now: Timestamp) -> u32 {
+    fn repeated(&mut self, who: &CustomerId, verdict: Option<CallbackOutcome>, now: Timestamp) -> u32 {
         let Some(verdict) = verdict else { return 0 };
         let before = match verdict {
-            Verdict::Duplicate => self.repeating.insert(who.clone(), Repeating { recorded_at: now, unrecorded: 0 }),
+            CallbackOutcome::Duplicate => {
+                self.repeating.insert(who.clone(), RepeatedDuplicate { recorded_at: now, unrecorded: 0 })
+            }
             _ => self.repeating.remove(who),
         };
         before.map_or(0, |repeating| repeating.unrecorded)
@@ -163,8 +168,8 @@ impl Decider {
         over
     }
 
-    pub fn repeats(&mut self, who: &CustomerId, count: u32, case: &Arc<Case>, durable: u64) -> Written {
-        let effects = Effects { repeats: count, ..Effects::of(Kind::Repeats, who) };
+    pub fn repeats(&mut self, who: &CustomerId, count: u32, case: &Arc<CustomerState>, durable: u64) -> Written {
+        let effects = Changes { repeats: count, ..Changes::of(RecordKind::Repeats, who) };
         let now = self.now();
         self.write(effects, Some((who, case)), now, durable)
     }
@@ -173,7 +178,7 @@ impl Decider {
     pub fn activate(&mut self, rules: Arc<RuleSet>, durable: u64) -> Written {
         let standing = Arc::new(self.standing.with_rules(&rules, self.now()));
         let set = Some(rules.hash().into());
-        let effects = Effects { set, standing: Some(Arc::clone(&standing)), ..Effects::mark(Kind::Rules) };
+        let effects = Changes { set, standing: Some(Arc::clone(&standing)), ..Changes::mark(RecordKind::Rules) };
         (self.rules, self.standing) = (rules, standing);
         self.mark(effects, durable)
     }
@@ -181,7 +186,8 @@ impl Decider {
     /// The record of a change in the trust in the clock; `None`: nothing has changed.
     pub fn clock(&mut self, durable: u64) -> Option<Written> {
         let note = Some(self.take_clock()?.into());
-        let effects = Effects { standing: Some(Arc::clone(&self.standing)), note, ..Effects::mark(Kind::Operator) };
+        let effects =
+            Changes { standing: Some(Arc::clone(&self.standing)), note, ..Changes::mark(RecordKind::Operator) };
         Some(self.mark(effects, durable))
     }
 
@@ -189,7 +195,7 @@ impl Decider {
     pub fn opened(&mut self, process: &str, durable: u64) -> Written {
         let has_changed = self.take_clock().is_some();
         let standing = has_changed.then(|| Arc::clone(&self.standing));
-        let effects = Effects { standing, note: Some(process.into()), ..Effects::mark(Kind::Opened) };
+        let effects = Changes { standing, note: Some(process.into()), ..Changes::mark(RecordKind::Opened) };
         self.mark(effects, durable)
     }
 
@@ -208,53 +214,53 @@ impl Decider {
     }
 
     /// Applies an operator's act on rules, channels or the clock. `None`: the act changes nothing.
-    pub fn govern(&mut self, act: &Act, durable: u64) -> Option<Written> {
-        if *act == Act::AcceptClock {
+    pub fn control(&mut self, act: &Control, durable: u64) -> Option<Written> {
+        if *act == Control::AcceptClock {
             if !self.clock.is_in_doubt() {
                 return None;
             }
             self.clock.trust();
             self.standing = Arc::new(self.standing.with_clock(self.clock.trusted()));
             let (standing, note) = (Some(Arc::clone(&self.standing)), Some(act.to_string().into()));
-            return Some(self.mark(Effects { standing, note, ..Effects::mark(Kind::Operator) }, durable));
+            return Some(self.mark(Changes { standing, note, ..Changes::mark(RecordKind::Operator) }, durable));
         }
         let standing = Arc::new(self.standing.after(act, &self.rules, self.now())?);
         self.standing = Arc::clone(&standing);
-        if let Act::ResumeChannel(channel) = act {
-            self.brakes.begin_anew(channel);
+        if let Control::ResumeChannel(channel) = act {
+            self.brakes.reset(channel);
         }
         let note = Some(act.to_string().into());
-        Some(self.mark(Effects { standing: Some(standing), note, ..Effects::mark(Kind::Operator) }, durable))
+        Some(self.mark(Changes { standing: Some(standing), note, ..Changes::mark(RecordKind::Operator) }, durable))
     }
 
     /// A record that concerns no customer.
-    pub fn mark(&mut self, effects: Effects, durable: u64) -> Written {
+    pub fn mark(&mut self, effects: Changes, durable: u64) -> Written {
         let now = self.now();
         self.write(effects, None, now, durable)
     }
 
     fn write(
         &mut self,
-        effects: Effects,
-        about: Option<(&CustomerId, &Arc<Case>)>,
+        effects: Changes,
+        about: Option<(&CustomerId, &Arc<CustomerState>)>,
         at: Timestamp,
         durable: u64,
     ) -> Written {
         let number = self.next;
         self.next += 1;
-        let header = Header { n: number, d: durable, p: about.map_or(0, |(_, case)| case.last), at };
-        let touched = about.map(|(who, case)| (who.clone(), touch(case, number, at, &effects)));
+        let header = RecordHeader { n: number, d: durable, p: about.map_or(0, |(_, case)| case.last), at };
+        let touched = about.map(|(who, case)| (who.clone(), mark_changed(case, number, at, &effects)));
         Written { header, effects, touched }
     }
 }
 
 /// Applies a record to a customer. Replaying a record does exactly the same.
-pub fn touch(case: &Case, number: u64, at: Timestamp, effects: &Effects) -> Touched {
+pub fn mark_changed(case: &CustomerState, number: u64, at: Timestamp, effects: &Changes) -> CustomerDelta {
     let mut after = case.clone();
     let jobs = after.apply(number, at, effects);
     let (new, contact) = (after.first == number, effects.contact.is_some());
     let waiting = case.question.iter().flat_map(|question| &question.waiting);
-    Touched {
+    CustomerDelta {
         new,
         contact,
         jobs,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::{
     clock::Timestamp,
     kyc::CustomerId,
-    outbox::{Channel, Fate, Job, State},
+    outbox::{Channel, Job, JobState, JobStatus},
     rules::RuleId,
     source::Duration,
 };
@@ -13,7 +13,7 @@ use crate::{
 /// A job must match all given fields.
 #[derive(Clone, Debug, Default)]
 pub struct JobFilter {
-    pub state: Option<State>,
+    pub state: Option<JobState>,
     pub customer: Option<CustomerId>,
     /// The rule may no longer exist.
     pub rule: Option<RuleId>,
@@ -62,7 +62,7 @@ impl FromStr for Since {
     }
 }
 
-fn says(fate: &Fate, part: &str) -> bool {
+fn says(fate: &JobStatus, part: &str) -> bool {
     let part = part.to_lowercase();
     let said = [fate.reason.as_deref(), fate.last_error.as_deref(), fate.trouble.map(|trouble| trouble.name())];
     said.into_iter().flatten().any(|said| said.to_lowercase().contains(&part))
@@ -71,7 +71,7 @@ fn says(fate: &Fate, part: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbox::Trouble;
+    use crate::outbox::ProblemKind;
 
     #[test]
     fn a_time_range_begins_at_a_duration_before_now_or_at_a_moment() {
@@ -86,8 +86,9 @@ mod tests {
 
     #[test]
     fn the_error_filter_is_case_insensitive() {
-        let fate = Fate { last_error: Some("mail.shop.example:465 said: 450 Greylisted".into()), ..Fate::default() };
-        let fate = fate.problem(Trouble::Exhausted, "gave up");
+        let fate =
+            JobStatus { last_error: Some("mail.shop.example:465 said: 450 Greylisted".into()), ..JobStatus::default() };
+        let fate = fate.problem(ProblemKind::Exhausted, "gave up");
         for (part, expected) in
             [("greylisted", true), ("450", true), ("GAVE UP", true), ("exhausted", true), ("550", false), ("", true)]
         {

@@ -11,17 +11,17 @@ use std::{
 
 use crate::{
     clock::Timestamp,
-    decide::Case,
+    decide::CustomerState,
     kyc::CustomerId,
-    outbox::{Channel, Job, JobId, State},
+    outbox::{Channel, Job, JobId, JobState},
 };
 
-use super::{stays::StayRow, view::Place};
+use super::{stays::StayRow, view::JobPosition};
 
 /// The changes of a customer since the view was last written.
 #[derive(Clone, Debug)]
-pub struct Touched {
-    pub case: Arc<Case>,
+pub struct CustomerDelta {
+    pub case: Arc<CustomerState>,
     /// The customer had no record before.
     pub new: bool,
     /// The contact has changed.
@@ -34,7 +34,7 @@ pub struct Touched {
     pub waiting_before: Vec<u64>,
 }
 
-impl Touched {
+impl CustomerDelta {
     /// The approximate size in memory. Measured: 1.5 KB with one new open job.
     fn bytes(&self) -> usize {
         const CUSTOMER: usize = 800;
@@ -49,7 +49,7 @@ impl Touched {
     }
 
     /// Adds later changes.
-    fn merge(&mut self, later: Touched) {
+    fn merge(&mut self, later: CustomerDelta) {
         self.case = later.case;
         self.new |= later.new;
         self.contact |= later.contact;
@@ -64,7 +64,7 @@ impl Touched {
 
 /// The state up to which the view is complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct AppliedUpTo {
     /// The number of the latest record in the view; all earlier ones are in it too.
     pub applied: u64,
     pub customers: u64,
@@ -76,69 +76,69 @@ pub struct Mark {
 
 /// A job that is not final.
 #[derive(Clone, Debug)]
-struct Open {
+struct OpenJob {
     customer: CustomerId,
     channel: Channel,
-    state: State,
+    state: JobState,
     due_at: Timestamp,
-    place: Place,
+    place: JobPosition,
 }
 
-impl Open {
-    fn due(&self, id: JobId) -> Due {
+impl OpenJob {
+    fn due(&self, id: JobId) -> DueJobs {
         (self.channel.clone(), self.due_at, self.place, id)
     }
 }
 
 /// The callbacks of one customer that wait for a decision.
 #[derive(Clone, Copy, Debug)]
-struct Ask {
+struct WaitingCallbacks {
     next_at: Timestamp,
     /// The arrival of the oldest of them.
     since: Timestamp,
 }
 
 /// Jobs that are due at the same time are ordered by their place.
-type Due = (Channel, Timestamp, Place, JobId);
+type DueJobs = (Channel, Timestamp, JobPosition, JobId);
 
 /// The bounds before and behind all jobs that are due at this time.
-fn from(channel: &Channel, at: Timestamp) -> Due {
+fn from(channel: &Channel, at: Timestamp) -> DueJobs {
     (channel.clone(), at, (0, 0), JobId::from_bytes([0; 16]))
 }
 
-fn up_to(channel: &Channel, at: Timestamp) -> Due {
+fn up_to(channel: &Channel, at: Timestamp) -> DueJobs {
     (channel.clone(), at, (u64::MAX, u32::MAX), JobId::from_bytes([0xFF; 16]))
 }
 
 #[derive(Default)]
-pub struct Hot {
+pub struct Overlay {
     /// Changed since the last flush began.
-    dirty: HashMap<CustomerId, Touched>,
+    dirty: HashMap<CustomerId, CustomerDelta>,
     /// The approximate size of `dirty`.
     dirty_bytes: usize,
     /// Being written to the view.
-    flushing: Arc<HashMap<CustomerId, Touched>>,
-    open: HashMap<JobId, Open>,
+    flushing: Arc<HashMap<CustomerId, CustomerDelta>>,
+    open: HashMap<JobId, OpenJob>,
     /// Jobs that wait for their due time, by channel.
-    due: BTreeSet<Due>,
+    due: BTreeSet<DueJobs>,
     /// Customers with an open question to the provider's API.
-    asks: HashMap<CustomerId, Ask>,
+    asks: HashMap<CustomerId, WaitingCallbacks>,
     asks_due: BTreeSet<(Timestamp, CustomerId)>,
     /// The same customers, by the arrival of their oldest waiting callback.
     asks_since: BTreeSet<(Timestamp, CustomerId)>,
     /// Customers to look up in the merchant's directory. Not durable: the next attempt of the waiting job adds the
     /// customer again.
     wanted: BTreeSet<CustomerId>,
-    counts: [u64; State::ALL.len()],
+    counts: [u64; JobState::ALL.len()],
     customers: u64,
     durable: u64,
     active_set: Option<String>,
     standing: u64,
 }
 
-impl Hot {
+impl Overlay {
     /// A customer's state that is not in the view yet.
-    pub fn case(&self, id: &CustomerId) -> Option<&Arc<Case>> {
+    pub fn case(&self, id: &CustomerId) -> Option<&Arc<CustomerState>> {
         self.dirty.get(id).or_else(|| self.flushing.get(id)).map(|touched| &touched.case)
     }
 
@@ -149,7 +149,7 @@ impl Hot {
     }
 
     /// Adds the result of one decision, which must be durable.
-    pub fn publish(&mut self, id: &CustomerId, touched: Touched) {
+    pub fn publish(&mut self, id: &CustomerId, touched: CustomerDelta) {
         for job in &touched.jobs {
             self.index(id, job);
         }
@@ -181,14 +181,14 @@ impl Hot {
         if state.is_final() {
             return;
         }
-        let open = Open {
+        let open = OpenJob {
             customer: id.clone(),
             channel: job.order.channel(),
             state,
             due_at: job.fate.next_at,
             place: job.place(),
         };
-        if matches!(state, State::Queued | State::Held) {
+        if matches!(state, JobState::Queued | JobState::Held) {
             self.due.insert(open.due(job.id()));
         }
         self.counts[state as usize] += 1;
@@ -196,13 +196,13 @@ impl Hot {
     }
 
     /// Updates the index of questions for a customer.
-    pub fn index_question(&mut self, id: &CustomerId, case: &Case) {
+    pub fn index_question(&mut self, id: &CustomerId, case: &CustomerState) {
         if let Some(before) = self.asks.remove(id) {
             self.asks_due.remove(&(before.next_at, id.clone()));
             self.asks_since.remove(&(before.since, id.clone()));
         }
         if let Some(question) = &case.question {
-            let ask = Ask { next_at: question.next_at, since: question.since() };
+            let ask = WaitingCallbacks { next_at: question.next_at, since: question.since() };
             self.asks.insert(id.clone(), ask);
             self.asks_due.insert((ask.next_at, id.clone()));
             self.asks_since.insert((ask.since, id.clone()));
@@ -211,7 +211,7 @@ impl Hot {
 
     /// Takes up to `max` customers about whom the API must be asked now, so that no other task takes them. The next
     /// record about a customer, or `ask_again`, makes the customer due again.
-    pub fn take_asks(&mut self, now: Timestamp, max: usize) -> Vec<CustomerId> {
+    pub fn take_confirmations(&mut self, now: Timestamp, max: usize) -> Vec<CustomerId> {
         let due: Vec<_> = self.asks_due.iter().take_while(|(at, _)| *at <= now).take(max).cloned().collect();
         for ask in &due {
             self.asks_due.remove(ask);
@@ -220,7 +220,7 @@ impl Hot {
     }
 
     /// Makes a taken customer due again at `at`, unless a record has done so already.
-    pub fn ask_again(&mut self, id: &CustomerId, at: Timestamp) {
+    pub fn retry_confirmation(&mut self, id: &CustomerId, at: Timestamp) {
         if let Some(ask) = self.asks.get_mut(id)
             && !self.asks_due.contains(&(ask.next_at, id.clone()))
         {
@@ -230,7 +230,7 @@ impl Hot {
     }
 
     /// The time of the next question to the API.
-    pub fn next_ask(&self) -> Option<Timestamp> {
+    pub fn next_confirmation(&self) -> Option<Timestamp> {
         self.asks_due.first().map(|(at, _)| *at)
     }
 
@@ -306,7 +306,7 @@ impl Hot {
     /// Makes a job due at `to` that was due at `from`. Returns false if the job no longer waits, or has another due
     /// time.
     pub fn bring_forward(&mut self, id: JobId, from: Timestamp, to: Timestamp) -> bool {
-        let waits = |open: &&Open| open.due_at <= from && matches!(open.state, State::Queued | State::Held);
+        let waits = |open: &&OpenJob| open.due_at <= from && matches!(open.state, JobState::Queued | JobState::Held);
         let Some(due_at) = self.open.get(&id).filter(waits).map(|open| open.due_at) else { return false };
         if due_at == from && to < from {
             self.look_at(id, to);
@@ -316,7 +316,7 @@ impl Hot {
 
     fn look_at(&mut self, id: JobId, at: Timestamp) {
         if let Some(open) = self.open.get_mut(&id)
-            && matches!(open.state, State::Queued | State::Held)
+            && matches!(open.state, JobState::Queued | JobState::Held)
         {
             self.due.remove(&open.due(id));
             open.due_at = at;
@@ -325,8 +325,8 @@ impl Hot {
     }
 
     /// When a webhook is no longer under way, makes the webhooks queued behind it due at their own times.
-    fn look_behind(&mut self, case: &Case, job: &Job) {
-        let is_under_way = matches!(job.fate.state, State::Queued | State::Held | State::Running);
+    fn look_behind(&mut self, case: &CustomerState, job: &Job) {
+        let is_under_way = matches!(job.fate.state, JobState::Queued | JobState::Held | JobState::Running);
         let channel = job.order.channel();
         if is_under_way || !matches!(channel, Channel::Webhook(_)) {
             return;
@@ -341,7 +341,7 @@ impl Hot {
     /// Makes all held jobs due now, after a change of rules or pauses.
     pub fn look_at_held(&mut self, now: Timestamp) {
         let held: Vec<JobId> =
-            self.open.iter().filter(|(_, open)| open.state == State::Held).map(|(id, _)| *id).collect();
+            self.open.iter().filter(|(_, open)| open.state == JobState::Held).map(|(id, _)| *id).collect();
         for id in held {
             self.look_at(id, now);
         }
@@ -355,11 +355,11 @@ impl Hot {
 
     /// Jobs whose attempt has begun and not ended.
     pub fn running(&self) -> Vec<(CustomerId, JobId)> {
-        let running = self.open.iter().filter(|(_, open)| open.state == State::Running);
+        let running = self.open.iter().filter(|(_, open)| open.state == JobState::Running);
         running.map(|(id, open)| (open.customer.clone(), *id)).collect()
     }
 
-    pub const fn count(&self, state: State) -> u64 {
+    pub const fn count(&self, state: JobState) -> u64 {
         self.counts[state as usize]
     }
 
@@ -388,11 +388,11 @@ impl Hot {
     }
 
     /// The number of the record with the state that applies to all customers.
-    pub const fn standing(&self) -> u64 {
+    pub const fn global_state(&self) -> u64 {
         self.standing
     }
 
-    pub fn set_standing(&mut self, number: u64) {
+    pub fn set_global_state(&mut self, number: u64) {
         self.standing = number;
     }
 
@@ -406,12 +406,12 @@ impl Hot {
         self.dirty_bytes
     }
 
-    pub fn dirty(&self) -> &HashMap<CustomerId, Touched> {
+    pub fn dirty(&self) -> &HashMap<CustomerId, CustomerDelta> {
         &self.dirty
     }
 
     /// Returns the changes to write to the view now, and the mark that the view has after them.
-    pub fn begin_flush(&mut self) -> (Arc<HashMap<CustomerId, Touched>>, Mark) {
+    pub fn begin_flush(&mut self) -> (Arc<HashMap<CustomerId, CustomerDelta>>, AppliedUpTo) {
         let later = std::mem::take(&mut self.dirty);
         self.dirty_bytes = 0;
         // The changes of an earlier flush that failed are written again.
@@ -428,7 +428,7 @@ impl Hot {
                 }
             }
         }
-        let mark = Mark {
+        let mark = AppliedUpTo {
             applied: self.durable,
             customers: self.customers,
             active_set: self.active_set.clone(),

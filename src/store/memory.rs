@@ -8,41 +8,41 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Figures, JobFilter, Options, Overdue, Page, Place, Refused, StayPlace,
+    JobFilter, JobPosition, Overdue, Page, Refused, StayPlace, StoreFigures, StoreOptions,
     decider::{Decider, Written},
-    hot::Hot,
+    hot::Overlay,
     record::Record,
     stays,
 };
 use crate::{
     clock::Timestamp,
-    decide::{Act, Case, Command, Receipt, Standing},
+    decide::{Command, Control, CustomerState, GlobalState, Receipt},
     kyc::CustomerId,
-    outbox::{Channel, Job, JobId, JobKey, State},
-    rules::{RuleSet, Stay},
+    outbox::{Channel, Job, JobId, JobKey, JobState},
+    rules::{RuleSet, TimerState},
     source::Files,
 };
 
 /// The whole store behind one lock.
-pub struct Memory {
+pub struct MemoryStore {
     inner: Mutex<Inner>,
     jobs: watch::Sender<u64>,
-    standing: watch::Sender<Arc<Standing>>,
+    standing: watch::Sender<Arc<GlobalState>>,
 }
 
 struct Inner {
     decider: Decider,
-    hot: Hot,
+    hot: Overlay,
     records: Vec<Record>,
-    jobs: BTreeMap<Place, (CustomerId, Job)>,
+    jobs: BTreeMap<JobPosition, (CustomerId, Job)>,
     sets: HashMap<String, Files>,
 }
 
-impl Memory {
-    pub fn new(options: &Options) -> Self {
+impl MemoryStore {
+    pub fn new(options: &StoreOptions) -> Self {
         let inner = Inner {
             decider: Decider::new(options, JobKey::new(&[0; 32]), 1, Arc::default()),
-            hot: Hot::default(),
+            hot: Overlay::default(),
             records: Vec::new(),
             jobs: BTreeMap::new(),
             sets: HashMap::new(),
@@ -68,7 +68,7 @@ impl Memory {
             let pauses = inner.decider.brake(&written, durable);
             inner.keep(written);
             for pause in pauses {
-                self.govern_all(&mut inner, pause);
+                self.control_all(&mut inner, pause);
             }
             self.jobs.send_modify(|count| *count = count.wrapping_add(1));
         }
@@ -82,24 +82,24 @@ impl Memory {
         let durable = inner.hot.durable();
         let written = inner.decider.activate(rules, durable);
         inner.hot.set_active(&hash);
-        self.govern_all(&mut inner, written);
+        self.control_all(&mut inner, written);
         Ok(())
     }
 
-    pub fn govern(&self, act: &Act) -> Receipt {
+    pub fn control(&self, act: &Control) -> Receipt {
         let mut inner = self.lock();
         let durable = inner.hot.durable();
-        match inner.decider.govern(act, durable) {
+        match inner.decider.control(act, durable) {
             None => Receipt::Unchanged,
             Some(written) => {
-                self.govern_all(&mut inner, written);
+                self.control_all(&mut inner, written);
                 Receipt::Recorded
             }
         }
     }
 
     /// Stores a record that applies to all customers.
-    fn govern_all(&self, inner: &mut Inner, written: Written) {
+    fn control_all(&self, inner: &mut Inner, written: Written) {
         if let Some(standing) = &written.effects.standing {
             self.standing.send_replace(Arc::clone(standing));
         }
@@ -109,7 +109,7 @@ impl Memory {
         self.jobs.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    pub fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+    pub fn global_state(&self) -> watch::Receiver<Arc<GlobalState>> {
         self.standing.subscribe()
     }
 
@@ -125,7 +125,7 @@ impl Memory {
         found
     }
 
-    pub fn next_stay(&self, stay: &Stay, after: Timestamp) -> Option<Timestamp> {
+    pub fn next_stay(&self, stay: &TimerState, after: Timestamp) -> Option<Timestamp> {
         let inner = self.lock();
         let rows = inner.hot.dirty().values().flat_map(|touched| stays::rows(&touched.case));
         rows.filter(|row| row.stay == *stay && row.entered_at > after).map(|row| row.entered_at).min()
@@ -153,20 +153,20 @@ impl Memory {
         self.lock().hot.next_due(channel)
     }
 
-    pub fn take_asks(&self, max: usize) -> Vec<CustomerId> {
+    pub fn take_confirmations(&self, max: usize) -> Vec<CustomerId> {
         let mut inner = self.lock();
         let now = inner.decider.now();
-        inner.hot.take_asks(now, max)
+        inner.hot.take_confirmations(now, max)
     }
 
-    pub fn ask_again(&self, customer: &CustomerId, after_ms: i64) {
+    pub fn retry_confirmation(&self, customer: &CustomerId, after_ms: i64) {
         let mut inner = self.lock();
         let at = inner.decider.now().plus_ms(after_ms);
-        inner.hot.ask_again(customer, at);
+        inner.hot.retry_confirmation(customer, at);
     }
 
-    pub fn next_ask(&self) -> Option<Timestamp> {
-        self.lock().hot.next_ask()
+    pub fn next_confirmation(&self) -> Option<Timestamp> {
+        self.lock().hot.next_confirmation()
     }
 
     pub fn waiting_since(
@@ -199,7 +199,7 @@ impl Memory {
         self.jobs.subscribe()
     }
 
-    pub fn case(&self, id: &CustomerId) -> Option<Arc<Case>> {
+    pub fn state(&self, id: &CustomerId) -> Option<Arc<CustomerState>> {
         self.lock().hot.case(id).cloned()
     }
 
@@ -217,7 +217,12 @@ impl Memory {
         self.lock().jobs.values().find(|(_, job)| job.id() == id).cloned()
     }
 
-    pub fn jobs(&self, filter: &JobFilter, before: Option<Place>, max: usize) -> Page<(CustomerId, Job), Place> {
+    pub fn jobs(
+        &self,
+        filter: &JobFilter,
+        before: Option<JobPosition>,
+        max: usize,
+    ) -> Page<(CustomerId, Job), JobPosition> {
         let inner = self.lock();
         let rows = inner.jobs.range(..before.unwrap_or((u64::MAX, u32::MAX))).rev().map(|(_, row)| row.clone());
         page(rows.filter(|(who, job)| filter.takes(who, job)), max)
@@ -241,7 +246,7 @@ impl Memory {
         self.lock().sets.get(hash).cloned()
     }
 
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self) -> StoreFigures {
         self.lock().hot.figures(0)
     }
 }
@@ -261,7 +266,7 @@ impl Inner {
 }
 
 /// The first `max` rows, and the place before which the next page begins.
-pub(super) fn page(rows: impl Iterator<Item = (CustomerId, Job)>, max: usize) -> Page<(CustomerId, Job), Place> {
+pub(super) fn page(rows: impl Iterator<Item = (CustomerId, Job)>, max: usize) -> Page<(CustomerId, Job), JobPosition> {
     let mut rows: Vec<_> = rows.take(max.saturating_add(1)).collect();
     let more = rows.len() > max;
     rows.truncate(max);
@@ -269,15 +274,15 @@ pub(super) fn page(rows: impl Iterator<Item = (CustomerId, Job)>, max: usize) ->
     Page { rows, next }
 }
 
-impl Hot {
-    pub(super) fn figures(&self, bytes: u64) -> Figures {
-        Figures {
+impl Overlay {
+    pub(super) fn figures(&self, bytes: u64) -> StoreFigures {
+        StoreFigures {
             customers: self.customers(),
             bytes,
-            queued: self.count(State::Queued),
-            held: self.count(State::Held),
-            running: self.count(State::Running),
-            problem: self.count(State::Problem),
+            queued: self.count(JobState::Queued),
+            held: self.count(JobState::Held),
+            running: self.count(JobState::Running),
+            problem: self.count(JobState::Problem),
             asked_about: self.asked_about(),
             unanswered: 0,
             durable: self.durable(),

@@ -21,43 +21,47 @@ use std::{
     sync::Arc,
 };
 
-pub use answers::{Figures, Page, Refused, StoreError};
+pub use answers::{Page, Refused, StoreError, StoreFigures};
 pub use filter::{JobFilter, Since};
 pub use journal::{
-    Damage, Disk, DiskObserver, Journal, OpenError, Operation, Progress, SegmentSizes, Snapshot, Step, free_bytes,
-    is_in_use, make_private_dir,
+    CommitStep, Damage, Disk, DiskObserver, DiskOperation, Journal, OpenError, OpenProgress, SegmentSizes, Snapshot,
+    free_bytes, is_in_use, make_private_dir,
 };
-pub use memory::Memory;
-pub use options::{Interrupt, Options, Recorder};
+pub use memory::MemoryStore;
+pub use options::{FaultHook, Recorder, StoreOptions};
 pub use stays::{Overdue, StayPlace};
-pub use timeline::{Entry, settled, timeline_entry};
-pub use view::Place;
+pub use timeline::{TimelineEntry, settled, timeline_entry};
+pub use view::JobPosition;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use crate::{
     clock::Timestamp,
-    decide::{Act, Attempt, Case, Command, Receipt, Standing},
+    decide::{Command, Control, CustomerState, GlobalState, Receipt, StartedAttempt},
     kyc::CustomerId,
-    outbox::{Channel, Job, JobId, Outcome},
-    rules::{RuleSet, Stay},
+    outbox::{AttemptOutcome, Channel, Job, JobId},
+    rules::{RuleSet, TimerState},
     source::Files,
 };
 
 /// A caller's own reason to delay a due job: returns the time until which the job must wait, or `None`.
-pub type NotBefore<'a> = dyn Fn(&Case, &Job) -> Option<Timestamp> + Sync + 'a;
+pub type NotBefore<'a> = dyn Fn(&CustomerState, &Job) -> Option<Timestamp> + Sync + 'a;
 
 #[derive(Clone)]
 pub enum Store {
     Journal(Arc<Journal>),
-    Memory(Arc<Memory>),
+    Memory(Arc<MemoryStore>),
 }
 
 impl Store {
     /// Opens a data directory, or creates one. Also returns the number of attempts that had begun and not ended; they
     /// are repeated.
-    pub async fn open(path: &Path, options: &Options, progress: Arc<Progress>) -> Result<(Self, usize), OpenError> {
+    pub async fn open(
+        path: &Path,
+        options: &StoreOptions,
+        progress: Arc<OpenProgress>,
+    ) -> Result<(Self, usize), OpenError> {
         let (path, options) = (path.to_owned(), options.clone());
         let opened = tokio::task::spawn_blocking(move || Journal::open(&path, &options, &progress)).await;
         let journal = opened.map_err(|error| OpenError::View(error.to_string()))??;
@@ -71,8 +75,8 @@ impl Store {
     }
 
     /// An empty store in memory.
-    pub fn memory(options: &Options) -> Self {
-        Self::Memory(Arc::new(Memory::new(options)))
+    pub fn memory(options: &StoreOptions) -> Self {
+        Self::Memory(Arc::new(MemoryStore::new(options)))
     }
 
     pub const fn engine(&self) -> &'static str {
@@ -100,18 +104,18 @@ impl Store {
     }
 
     /// Applies an operator's act to a rule, a channel or the clock, for example a pause or a resume.
-    pub async fn govern(&self, act: Act) -> Result<Receipt, Refused> {
+    pub async fn control(&self, act: Control) -> Result<Receipt, Refused> {
         match self {
-            Self::Journal(journal) => journal.govern(act).await,
-            Self::Memory(memory) => Ok(memory.govern(&act)),
+            Self::Journal(journal) => journal.control(act).await,
+            Self::Memory(memory) => Ok(memory.control(&act)),
         }
     }
 
     /// The state that applies to all customers, now and after each change.
-    pub fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+    pub fn global_state(&self) -> watch::Receiver<Arc<GlobalState>> {
         match self {
-            Self::Journal(journal) => journal.standing(),
-            Self::Memory(memory) => memory.standing(),
+            Self::Journal(journal) => journal.global_state(),
+            Self::Memory(memory) => memory.global_state(),
         }
     }
 
@@ -129,7 +133,7 @@ impl Store {
     }
 
     /// The start time of the first stay of this kind that began after `after`.
-    pub async fn next_stay(&self, stay: &Stay, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn next_stay(&self, stay: &TimerState, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         match self {
             Self::Journal(journal) => journal.next_stay(stay, after).await,
             Self::Memory(memory) => Ok(memory.next_stay(stay, after)),
@@ -137,7 +141,7 @@ impl Store {
     }
 
     /// Begins attempts for up to `max` due jobs of a channel. Each attempt is durable before it is returned.
-    pub async fn claim(&self, channel: &Channel, max: usize) -> Result<Vec<Attempt>, Refused> {
+    pub async fn claim(&self, channel: &Channel, max: usize) -> Result<Vec<StartedAttempt>, Refused> {
         self.claim_when(channel, max, None).await
     }
 
@@ -147,7 +151,7 @@ impl Store {
         channel: &Channel,
         max: usize,
         not_before: Option<&NotBefore<'_>>,
-    ) -> Result<Vec<Attempt>, Refused> {
+    ) -> Result<Vec<StartedAttempt>, Refused> {
         if self.is_paused(channel) {
             return Ok(Vec::new());
         }
@@ -202,7 +206,7 @@ impl Store {
     }
 
     /// Records how an attempt ended. Returns [`Receipt::Gone`] if another command has changed the job meanwhile.
-    pub async fn finish(&self, attempt: &Attempt, outcome: Outcome) -> Result<Receipt, Refused> {
+    pub async fn finish(&self, attempt: &StartedAttempt, outcome: AttemptOutcome) -> Result<Receipt, Refused> {
         let command = Command::Finish {
             customer: attempt.customer.clone(),
             job: attempt.job.id(),
@@ -243,7 +247,7 @@ impl Store {
     }
 
     fn is_paused(&self, channel: &Channel) -> bool {
-        self.standing().borrow().is_paused(channel)
+        self.global_state().borrow().is_paused(channel)
     }
 
     /// The time at which the next job of a channel is due; `None` if no job waits or the channel is paused.
@@ -259,25 +263,25 @@ impl Store {
 
     /// Takes up to `max` customers about whom the provider's API must be asked now. A taken customer is not returned
     /// again before the next record about them or a call of `ask_again`.
-    pub fn take_asks(&self, max: usize) -> Vec<CustomerId> {
+    pub fn take_confirmations(&self, max: usize) -> Vec<CustomerId> {
         match self {
-            Self::Journal(journal) => journal.take_asks(max),
-            Self::Memory(memory) => memory.take_asks(max),
+            Self::Journal(journal) => journal.take_confirmations(max),
+            Self::Memory(memory) => memory.take_confirmations(max),
         }
     }
 
-    pub fn ask_again(&self, customer: &CustomerId, after_ms: i64) {
+    pub fn retry_confirmation(&self, customer: &CustomerId, after_ms: i64) {
         match self {
-            Self::Journal(journal) => journal.ask_again(customer, after_ms),
-            Self::Memory(memory) => memory.ask_again(customer, after_ms),
+            Self::Journal(journal) => journal.retry_confirmation(customer, after_ms),
+            Self::Memory(memory) => memory.retry_confirmation(customer, after_ms),
         }
     }
 
     /// The time of the next question to the provider's API.
-    pub fn next_ask(&self) -> Option<Timestamp> {
+    pub fn next_confirmation(&self) -> Option<Timestamp> {
         match self {
-            Self::Journal(journal) => journal.next_ask(),
-            Self::Memory(memory) => memory.next_ask(),
+            Self::Journal(journal) => journal.next_confirmation(),
+            Self::Memory(memory) => memory.next_confirmation(),
         }
     }
 
@@ -336,15 +340,20 @@ impl Store {
     }
 
     /// The state of a customer; `None` if the customer is not known.
-    pub fn customer(&self, id: &CustomerId) -> Result<Option<Arc<Case>>, StoreError> {
+    pub fn customer(&self, id: &CustomerId) -> Result<Option<Arc<CustomerState>>, StoreError> {
         match self {
-            Self::Journal(journal) => journal.case(id),
-            Self::Memory(memory) => Ok(memory.case(id)),
+            Self::Journal(journal) => journal.state(id),
+            Self::Memory(memory) => Ok(memory.state(id)),
         }
     }
 
     /// A customer's records, newest first, before the number `before`.
-    pub fn timeline(&self, id: &CustomerId, before: Option<u64>, max: usize) -> Result<Page<Entry, u64>, StoreError> {
+    pub fn timeline(
+        &self,
+        id: &CustomerId,
+        before: Option<u64>,
+        max: usize,
+    ) -> Result<Page<TimelineEntry, u64>, StoreError> {
         let last = match before {
             Some(number) => number,
             None => self.customer(id)?.map_or(0, |case| case.last),
@@ -361,7 +370,7 @@ impl Store {
 
     /// Records of all customers by number, from `first` (or from the oldest record there is) on. Empty: there are no
     /// more.
-    pub async fn records(&self, first: u64, max: usize) -> Result<Vec<Entry>, StoreError> {
+    pub async fn records(&self, first: u64, max: usize) -> Result<Vec<TimelineEntry>, StoreError> {
         let records = match self {
             Self::Journal(journal) => journal.records(first, max).await?,
             Self::Memory(memory) => memory.records(first, max),
@@ -374,9 +383,9 @@ impl Store {
     pub async fn jobs(
         &self,
         filter: &JobFilter,
-        before: Option<Place>,
+        before: Option<JobPosition>,
         max: usize,
-    ) -> Result<Page<(CustomerId, Job), Place>, StoreError> {
+    ) -> Result<Page<(CustomerId, Job), JobPosition>, StoreError> {
         if let Some(customer) = &filter.customer {
             let jobs = self.jobs_of(customer)?;
             let before = before.unwrap_or((u64::MAX, u32::MAX));
@@ -448,12 +457,12 @@ impl Store {
         }
     }
 
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self) -> StoreFigures {
         let figures = match self {
             Self::Journal(journal) => journal.figures(),
             Self::Memory(memory) => memory.figures(),
         };
-        Figures { braked: self.standing().borrow().braked_channels().count() as u64, ..figures }
+        StoreFigures { braked: self.global_state().borrow().braked_channels().count() as u64, ..figures }
     }
 
     /// Accepts no more commands, writes the waiting ones, and releases the directory's lock.

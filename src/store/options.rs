@@ -2,16 +2,16 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Disk, SegmentSizes, Step, record};
+use super::{CommitStep, Disk, SegmentSizes, record};
 use crate::{
     clock::Clock,
-    decide::{Brake, Effects, Policy},
+    decide::{Brake, Changes, Policy},
     outbox::Channel,
 };
 
 /// The options of a store.
 #[derive(Clone)]
-pub struct Options {
+pub struct StoreOptions {
     pub clock: Clock,
     pub policy: Policy,
     /// The brake of each channel that has one.
@@ -27,18 +27,18 @@ pub struct Options {
     /// The disk that the journal writes to. A test can record every operation, and make any of them fail.
     pub disk: Disk,
     /// Called between the steps of a commit. For tests that stop or fail there.
-    pub interrupt: Option<Interrupt>,
+    pub interrupt: Option<FaultHook>,
     /// Called for each durable record, in order, on the thread that writes; it must return quickly.
     pub recorder: Option<Recorder>,
 }
 
 /// A function that is called with each durable record.
-pub type Recorder = Arc<dyn Fn(&record::Header, &Effects) + Send + Sync>;
+pub type Recorder = Arc<dyn Fn(&record::RecordHeader, &Changes) + Send + Sync>;
 
 /// A function of a test that runs at each step; `Err` simulates an error of the disk.
-pub type Interrupt = Arc<dyn Fn(Step) -> std::io::Result<()> + Send + Sync>;
+pub type FaultHook = Arc<dyn Fn(CommitStep) -> std::io::Result<()> + Send + Sync>;
 
-impl Default for Options {
+impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             clock: Clock::default(),
@@ -55,7 +55,7 @@ impl Default for Options {
     }
 }
 
-impl fmt::Debug for Options {
+impl fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options").field("min_free_bytes", &self.min_free_bytes).finish_non_exhaustive()
     }

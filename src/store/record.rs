@@ -8,7 +8,7 @@ use std::io::Write;
 
 use serde::Deserialize;
 
-use crate::{clock::Timestamp, decide::Effects};
+use crate::{clock::Timestamp, decide::Changes};
 
 /// The first bytes of every line.
 pub const BEGIN: &[u8] = b"{\"c\":\"";
@@ -18,7 +18,7 @@ const PREFIX_BYTES: usize = 16;
 
 /// The fields before the effects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Header {
+pub struct RecordHeader {
     pub n: u64,
     pub d: u64,
     #[serde(default)]
@@ -28,13 +28,13 @@ pub struct Header {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    pub header: Header,
-    pub effects: Effects,
+    pub header: RecordHeader,
+    pub effects: Changes,
 }
 
 /// The reason why a line is not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
+pub enum RecordError {
     /// The checksum does not match.
     Checksum,
     /// The checksum matches, but this program cannot read the content.
@@ -42,10 +42,10 @@ pub enum Broken {
 }
 
 /// Appends one line, with its newline.
-pub fn encode(into: &mut Vec<u8>, header: Header, effects: &Effects) -> serde_json::Result<()> {
+pub fn encode(into: &mut Vec<u8>, header: RecordHeader, effects: &Changes) -> serde_json::Result<()> {
     let start = into.len();
     into.extend_from_slice(b"{\"c\":\"00000000\",");
-    let Header { n, d, p, at } = header;
+    let RecordHeader { n, d, p, at } = header;
     let io = |error: std::io::Error| serde_json::Error::io(error);
     write!(into, "\"n\":{n},\"d\":{d},").map_err(io)?;
     if p != 0 {
@@ -82,16 +82,16 @@ pub fn is_whole(line: &[u8]) -> bool {
 }
 
 /// Returns the header of a line (without its newline) whose checksum matches.
-pub fn verify(line: &[u8]) -> Result<Header, Broken> {
+pub fn verify(line: &[u8]) -> Result<RecordHeader, RecordError> {
     if !is_whole(line) {
-        return Err(Broken::Checksum);
+        return Err(RecordError::Checksum);
     }
-    header(line).ok_or(Broken::Unreadable)
+    header(line).ok_or(RecordError::Unreadable)
 }
 
-pub fn decode(line: &[u8]) -> Result<Record, Broken> {
+pub fn decode(line: &[u8]) -> Result<Record, RecordError> {
     let header = verify(line)?;
-    let effects = serde_json::from_slice(line).map_err(|_| Broken::Unreadable)?;
+    let effects = serde_json::from_slice(line).map_err(|_| RecordError::Unreadable)?;
     Ok(Record { header, effects })
 }
 
@@ -108,7 +108,7 @@ fn claimed_sum(line: &[u8]) -> Option<u32> {
 }
 
 /// The numbers at the front of a line, in the order in which `encode` writes them.
-fn header(line: &[u8]) -> Option<Header> {
+fn header(line: &[u8]) -> Option<RecordHeader> {
     let mut rest = &line[PREFIX_BYTES..];
     let mut field = |key: &[u8]| -> Option<i64> {
         let digits = rest.strip_prefix(key)?;
@@ -123,7 +123,7 @@ fn header(line: &[u8]) -> Option<Header> {
         Some(p) => u64::try_from(p).ok()?,
         None => 0,
     };
-    Some(Header { n, d, p, at: Timestamp(field(b"\"at\":")?) })
+    Some(RecordHeader { n, d, p, at: Timestamp(field(b"\"at\":")?) })
 }
 
 /// Whether this line ends a segment. Its number is that of the first record of the next segment.
@@ -145,12 +145,13 @@ fn header_number(rest: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{decide::Kind, kyc::CustomerId};
+    use crate::{decide::RecordKind, kyc::CustomerId};
 
     fn line() -> Vec<u8> {
         let mut line = Vec::new();
-        let effects = Effects::of(Kind::Callback, &CustomerId::new("müller-漢字").expect("id"));
-        encode(&mut line, Header { n: 12, d: 10, p: 7, at: Timestamp(1_795_419_000_123) }, &effects).expect("encodes");
+        let effects = Changes::of(RecordKind::Callback, &CustomerId::new("müller-漢字").expect("id"));
+        encode(&mut line, RecordHeader { n: 12, d: 10, p: 7, at: Timestamp(1_795_419_000_123) }, &effects)
+            .expect("encodes");
         line
     }
 
@@ -160,7 +161,7 @@ mod tests {
         let (newline, line) = line.split_last().expect("not empty");
         assert_eq!(*newline, b'\n');
         let record = decode(line).expect("whole");
-        assert_eq!(record.header, Header { n: 12, d: 10, p: 7, at: Timestamp(1_795_419_000_123) });
+        assert_eq!(record.header, RecordHeader { n: 12, d: 10, p: 7, at: Timestamp(1_795_419_000_123) });
         assert_eq!(record.effects.who.expect("who").as_str(), "müller-漢字");
         assert_eq!(number(line), Some(12));
         assert!(serde_json::from_slice::<serde_json::Value>(line).is_ok(), "readable with any JSON tool");

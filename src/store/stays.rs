@@ -5,22 +5,22 @@
 
 use crate::{
     clock::Timestamp,
-    decide::{Case, stays},
+    decide::{CustomerState, stays},
     kyc::CustomerId,
-    rules::Stay,
+    rules::TimerState,
 };
 
 /// One stay of one customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StayRow {
-    pub stay: Stay,
+    pub stay: TimerState,
     pub entered_at: Timestamp,
     /// All durations up to this one have been decided, in milliseconds.
     pub decided_ms: i64,
 }
 
 /// The stays that a customer is in.
-pub fn rows(case: &Case) -> Vec<StayRow> {
+pub fn rows(case: &CustomerState) -> Vec<StayRow> {
     let of = |(stay, entered_at)| {
         let decided_ms = case.timers.decided_ms(&stay);
         StayRow { stay, entered_at, decided_ms }
@@ -31,7 +31,7 @@ pub fn rows(case: &Case) -> Vec<StayRow> {
 /// A query for stays that have reached a duration and were not decided for it.
 #[derive(Clone, Debug)]
 pub struct Overdue {
-    pub stay: Stay,
+    pub stay: TimerState,
     pub after_ms: i64,
     /// Only stays that began after this time …
     pub entered_after: Timestamp,

@@ -3,25 +3,25 @@
 use super::{Page, StoreError, record::Record};
 use crate::{
     clock::Timestamp,
-    decide::{Effects, Kind, Ruling},
-    kyc::{Status, Verdict},
+    decide::{Changes, RecordKind, RuleResult},
+    kyc::{CallbackOutcome, Status},
     outbox::Job,
 };
 
 /// One record of a customer's history.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct TimelineEntry {
     pub number: u64,
     pub at: Timestamp,
-    pub kind: Kind,
-    pub effects: Effects,
+    pub kind: RecordKind,
+    pub effects: Changes,
     /// The number of the record with the provider's answer that decided this callback.
     pub answered_by: Option<u64>,
 }
 
-impl Entry {
+impl TimelineEntry {
     /// The verdict on the observation; `None` if the record is about something else.
-    pub const fn verdict(&self) -> Option<Verdict> {
+    pub const fn verdict(&self) -> Option<CallbackOutcome> {
         self.effects.verdict
     }
 
@@ -29,7 +29,7 @@ impl Entry {
     pub fn edge(&self) -> Option<(Option<&Status>, &Status)> {
         let now = self.effects.now.as_ref()?;
         match self.effects.verdict? {
-            Verdict::Moved => Some((now.from.as_ref(), &now.status)),
+            CallbackOutcome::Moved => Some((now.from.as_ref(), &now.status)),
             _ => Some((Some(&now.status), &now.status)),
         }
     }
@@ -39,21 +39,21 @@ impl Entry {
         job.order.number == self.number || self.answered_by == Some(job.order.number)
     }
 
-    pub fn rules(&self) -> &[Ruling] {
+    pub fn rules(&self) -> &[RuleResult] {
         &self.effects.rules
     }
 }
 
-pub fn timeline_entry(record: Record) -> Entry {
+pub fn timeline_entry(record: Record) -> TimelineEntry {
     let Record { header, effects } = record;
-    Entry { number: header.n, at: header.at, kind: effects.kind, effects, answered_by: None }
+    TimelineEntry { number: header.n, at: header.at, kind: effects.kind, effects, answered_by: None }
 }
 
 /// A page of a timeline in which each confirmed callback has its own verdict; the callback that counted also has the
 /// change and the outcomes of the rules. An answer keeps an entry of its own if it changed something by itself.
-pub fn settled(page: Page<Entry, u64>) -> Page<Entry, u64> {
+pub fn settled(page: Page<TimelineEntry, u64>) -> Page<TimelineEntry, u64> {
     let mut rows = page.rows;
-    let answers: Vec<Entry> = rows.iter().filter(|entry| !entry.effects.settled.is_empty()).cloned().collect();
+    let answers: Vec<TimelineEntry> = rows.iter().filter(|entry| !entry.effects.settled.is_empty()).cloned().collect();
     for answer in answers {
         let change = answer.effects.verdict;
         let mut told = false;
@@ -63,7 +63,7 @@ pub fn settled(page: Page<Entry, u64>) -> Page<Entry, u64> {
             callback.answered_by = Some(answer.number);
             if Some(*verdict) == change {
                 told = true;
-                let Effects { now, rules, more_rules, set, note, .. } = &answer.effects;
+                let Changes { now, rules, more_rules, set, note, .. } = &answer.effects;
                 callback.effects.now.clone_from(now);
                 callback.effects.rules.clone_from(rules);
                 callback.effects.set.clone_from(set);
@@ -79,7 +79,7 @@ pub fn settled(page: Page<Entry, u64>) -> Page<Entry, u64> {
 }
 
 /// The jobs that these entries (newest first) ordered, in their latest state.
-pub fn jobs(entries: &[Entry]) -> Vec<Job> {
+pub fn jobs(entries: &[TimelineEntry]) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::new();
     for entry in entries.iter().rev() {
         jobs.extend(entry.effects.ordered(entry.number, entry.at));
@@ -100,7 +100,7 @@ pub fn walk(
     read: impl Fn(u64) -> Result<Option<Record>, StoreError>,
     last: u64,
     max: usize,
-) -> Result<Page<Entry, u64>, StoreError> {
+) -> Result<Page<TimelineEntry, u64>, StoreError> {
     let mut rows = Vec::new();
     let mut number = last;
     while number != 0 && rows.len() < max {

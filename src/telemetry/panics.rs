@@ -11,13 +11,13 @@ use std::{
     thread,
 };
 
-use super::Throttle;
+use super::LogThrottle;
 use crate::stack::literal;
 
 /// From then on, panics are logged.
 pub fn log_panics() {
     // At most one entry for each location in the source that panics.
-    let places: Mutex<HashMap<(String, u32, u32), Throttle>> = Mutex::default();
+    let places: Mutex<HashMap<(String, u32, u32), LogThrottle>> = Mutex::default();
     set_hook(Box::new(move |panic| {
         let place = panic.location().map_or((String::new(), 0, 0), |at| (at.file().to_owned(), at.line(), at.column()));
         let passed = {
@@ -25,12 +25,12 @@ pub fn log_panics() {
             places.entry(place.clone()).or_default().pass()
         };
         if let Some(left_out) = passed {
-            say(panic, &place, left_out);
+            log(panic, &place, left_out);
         }
     }));
 }
 
-fn say(panic: &PanicHookInfo<'_>, (file, line, column): &(String, u32, u32), left_out: u64) {
+fn log(panic: &PanicHookInfo<'_>, (file, line, column): &(String, u32, u32), left_out: u64) {
     let message = literal(panic.payload());
     let thread = thread::current();
     let thread = thread.name().unwrap_or("unnamed");

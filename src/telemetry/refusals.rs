@@ -14,7 +14,7 @@ use std::{
 
 use tracing::Level;
 
-use super::Throttle;
+use super::LogThrottle;
 use crate::clock::{Clock, Timestamp};
 
 macro_rules! refusals {
@@ -88,7 +88,7 @@ refusals! {
 
 /// The number of refusals of one kind, and the time of the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Count {
+pub struct RefusalCount {
     pub kind: Refusal,
     pub count: u64,
     pub last_at: Timestamp,
@@ -98,7 +98,7 @@ pub struct Count {
 struct Kept {
     count: AtomicU64,
     last_ms: AtomicI64,
-    line: Throttle,
+    line: LogThrottle,
 }
 
 /// The refusals of one listener.
@@ -148,8 +148,8 @@ impl Refusals {
     }
 
     /// Returns the kinds that were counted at least once.
-    pub fn counts(&self) -> Vec<Count> {
-        let counted = Refusal::ALL.iter().zip(&self.kinds).map(|(kind, kept)| Count {
+    pub fn counts(&self) -> Vec<RefusalCount> {
+        let counted = Refusal::ALL.iter().zip(&self.kinds).map(|(kind, kept)| RefusalCount {
             kind: *kind,
             count: kept.count.load(Relaxed),
             last_at: Timestamp(kept.last_ms.load(Relaxed)),
@@ -185,7 +185,7 @@ mod tests {
         clock.advance_ms(500);
         refusals.note(Refusal::wrong_hash, "hash", "is wrong");
         refusals.note_many(Refusal::crowded, 7, "connection", "too many");
-        let count = |kind, count| Count { kind, count, last_at: Timestamp(1_500) };
+        let count = |kind, count| RefusalCount { kind, count, last_at: Timestamp(1_500) };
         assert_eq!(refusals.counts(), [count(Refusal::wrong_hash, 2), count(Refusal::crowded, 7)]);
     }
 

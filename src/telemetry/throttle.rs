@@ -11,7 +11,7 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// Lets the first line pass at once, then one line per interval, and counts the lines in between. Uses no lock and no
 /// allocation.
 #[derive(Debug)]
-pub struct Throttle {
+pub struct LogThrottle {
     start: Instant,
     interval_ms: u64,
     /// The time from which the next line may pass, in milliseconds after `start`.
@@ -19,13 +19,13 @@ pub struct Throttle {
     left_out: AtomicU64,
 }
 
-impl Default for Throttle {
+impl Default for LogThrottle {
     fn default() -> Self {
         Self::every(INTERVAL)
     }
 }
 
-impl Throttle {
+impl LogThrottle {
     pub fn every(interval: Duration) -> Self {
         let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
         Self { start: Instant::now(), interval_ms, next_ms: AtomicU64::new(0), left_out: AtomicU64::new(0) }
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn the_first_line_passes_and_then_one_per_interval_with_a_count() {
-        let throttle = Throttle::every(Duration::from_secs(60));
+        let throttle = LogThrottle::every(Duration::from_secs(60));
         assert_eq!(throttle.pass_at(0), Some(0));
         for ms in [0, 1, 30_000, 59_999] {
             assert_eq!(throttle.pass_at(ms), None);
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn only_one_of_many_threads_writes_and_the_others_are_counted() {
-        let throttle = Throttle::default();
+        let throttle = LogThrottle::default();
         let passed: Vec<u64> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8)
                 .map(|_| scope.spawn(|| (0..1_000).filter_map(|_| throttle.pass_at(7)).collect::<Vec<_>>()))

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::tokens::{Block, Kind, Token};
+use super::tokens::{TemplateBlock, TemplateToken, TokenKind};
 
 /// Maximum depth of nested brackets.
 const MAX_BRACKETS: usize = 32;
@@ -19,7 +19,7 @@ const MAX_BRANCHES: usize = 100;
 const MAX_TOKENS: usize = 20_000;
 
 /// The first place at which the template is too deep or too large, with the message.
-pub(super) fn excess(blocks: &[Block<'_>]) -> Option<(Range<usize>, String)> {
+pub(super) fn excess(blocks: &[TemplateBlock<'_>]) -> Option<(Range<usize>, String)> {
     let mut tokens = 0;
     let mut open: Vec<usize> = Vec::new();
     for block in blocks {
@@ -62,21 +62,21 @@ struct Level {
     most: usize,
 }
 
-fn too_deep(tokens: &[Token<'_>]) -> Option<(Range<usize>, String)> {
+fn too_deep(tokens: &[TemplateToken<'_>]) -> Option<(Range<usize>, String)> {
     let mut levels = vec![Level::default()];
     let mut total = 0;
     for token in tokens {
         let adds = match (token.kind, token.text) {
-            (Kind::Name, "and" | "or" | "not" | "in" | "if" | "else" | "is") => 1,
-            (Kind::Name | Kind::Literal, _) => 0,
-            (Kind::Sign, "," | ":" | "=" | ")" | "]" | "}") => 0,
-            (Kind::Sign, _) => 1,
+            (TokenKind::Name, "and" | "or" | "not" | "in" | "if" | "else" | "is") => 1,
+            (TokenKind::Name | TokenKind::Literal, _) => 0,
+            (TokenKind::Sign, "," | ":" | "=" | ")" | "]" | "}") => 0,
+            (TokenKind::Sign, _) => 1,
         };
         let level = levels.last_mut()?;
         level.here += adds;
         total += adds;
         match token.text {
-            "(" | "[" | "{" if token.kind == Kind::Sign => levels.push(Level::default()),
+            "(" | "[" | "{" if token.kind == TokenKind::Sign => levels.push(Level::default()),
             "," => {
                 level.most = level.most.max(level.here);
                 total -= level.here;

@@ -8,26 +8,26 @@ use std::{collections::BTreeMap, ops::Range};
 use minijinja::{Environment, Error, ErrorKind, Value};
 
 use super::{
-    Rendered,
+    MarkedText,
     engine::{FILTERS, FUNCTIONS, TAGS, TESTS},
     facts::{MAY_BE_MISSING, NAMES},
-    file::{CODE, Part},
+    file::{CODE, TemplatePart},
     guard,
     markdown::Fault,
     operands,
-    scan::{Kind, words},
+    scan::{ScanKind, words},
     tokens::blocks,
 };
 use crate::source::Diagnostic;
 
 /// The names that a template can use, and the fields of each. The fields of `customer.attributes` are listed
 /// separately.
-pub(super) struct Names<'a> {
+pub(super) struct TemplateNames<'a> {
     top: &'a [(&'a str, &'a [&'a str])],
     attributes: &'a [String],
 }
 
-impl<'a> Names<'a> {
+impl<'a> TemplateNames<'a> {
     pub fn of_mails(attributes: &'a [String]) -> Self {
         Self { top: NAMES, attributes }
     }
@@ -86,7 +86,12 @@ fn did_you_mean(diagnostic: Diagnostic, near: Option<String>) -> Diagnostic {
 }
 
 /// Finds names, filters, tests and statements that do not exist.
-pub(super) fn names(part: &Part<'_>, env: &Environment<'_>, id: &str, names: &Names<'_>) -> Vec<Diagnostic> {
+pub(super) fn names(
+    part: &TemplatePart<'_>,
+    env: &Environment<'_>,
+    id: &str,
+    names: &TemplateNames<'_>,
+) -> Vec<Diagnostic> {
     let mut wrong = Vec::new();
     let undeclared = env.get_template(id).map(|template| template.undeclared_variables(true)).unwrap_or_default();
     for word in words(part.source) {
@@ -95,9 +100,9 @@ pub(super) fn names(part: &Part<'_>, env: &Environment<'_>, id: &str, names: &Na
             did_you_mean(error, nearest(word.text, known.iter().copied()))
         };
         let error = match word.kind {
-            Kind::Filter if !FILTERS.contains(&word.text) => unknown("filter", FILTERS),
-            Kind::Test if !TESTS.contains(&word.text) => unknown("test", TESTS),
-            Kind::Tag if !TAGS.contains(&word.text) => match word.text {
+            ScanKind::Filter if !FILTERS.contains(&word.text) => unknown("filter", FILTERS),
+            ScanKind::Test if !TESTS.contains(&word.text) => unknown("test", TESTS),
+            ScanKind::Tag if !TAGS.contains(&word.text) => match word.text {
                 "include" | "import" | "from" | "extends" | "block" | "endblock" => Diagnostic::error(
                     CODE,
                     part.path,
@@ -110,7 +115,7 @@ pub(super) fn names(part: &Part<'_>, env: &Environment<'_>, id: &str, names: &Na
                 ),
                 _ => unknown("statement", TAGS),
             },
-            Kind::Path if undeclared.iter().any(|name| is_within(word.text, name)) => {
+            ScanKind::Path if undeclared.iter().any(|name| is_within(word.text, name)) => {
                 let Some((length, message, near)) = names.fault(word.text) else { continue };
                 if FUNCTIONS.contains(&word.text) {
                     continue;
@@ -134,15 +139,15 @@ fn is_within(path: &str, name: &str) -> bool {
 
 /// Renders a template for every sample and returns each distinct problem once.
 pub(super) fn tried(
-    part: &Part<'_>,
+    part: &TemplatePart<'_>,
     samples: &[Value],
-    render: impl Fn(&Value) -> Result<Rendered, Error>,
+    render: impl Fn(&Value) -> Result<MarkedText, Error>,
 ) -> Vec<Diagnostic> {
     let mut wrong: Vec<Diagnostic> = Vec::new();
     for sample in samples {
         let found = match render(sample) {
             Ok(rendered) => found_in(part, &rendered),
-            Err(error) => vec![complaint(part, &error)],
+            Err(error) => vec![report(part, &error)],
         };
         for diagnostic in found {
             if !wrong.contains(&diagnostic) {
@@ -153,7 +158,7 @@ pub(super) fn tried(
     wrong
 }
 
-fn found_in(part: &Part<'_>, rendered: &Rendered) -> Vec<Diagnostic> {
+fn found_in(part: &TemplatePart<'_>, rendered: &MarkedText) -> Vec<Diagnostic> {
     if rendered.is_blank() {
         return vec![
             Diagnostic::error(CODE, part.path, "the text is empty for one of the sample customers")
@@ -178,7 +183,7 @@ fn found_in(part: &Part<'_>, rendered: &Rendered) -> Vec<Diagnostic> {
 }
 
 /// Turns an error of minijinja into a diagnostic with the merchant's terms and the place in the merchant's file.
-pub(super) fn complaint(part: &Part<'_>, error: &Error) -> Diagnostic {
+pub(super) fn report(part: &TemplatePart<'_>, error: &Error) -> Diagnostic {
     let span = place(part, error);
     let diagnostic = |message: String| Diagnostic::error(CODE, part.path, message).at(span.clone());
     match error.kind() {
@@ -220,25 +225,25 @@ pub(super) fn complaint(part: &Part<'_>, error: &Error) -> Diagnostic {
 
 /// The name that can be missing, in the block that failed: the last one before the end of the span that minijinja
 /// reports.
-fn missing_at<'t>(part: &Part<'t>, failed: &Range<usize>) -> Option<(&'t str, Range<usize>)> {
+fn missing_at<'t>(part: &TemplatePart<'t>, failed: &Range<usize>) -> Option<(&'t str, Range<usize>)> {
     let before = part.file.get(part.offset..failed.start)?;
     let block = part.offset + before.rfind("{{").max(before.rfind("{%"))?;
     words(part.source)
         .into_iter()
         .map(|word| (word.kind, word.text, part.offset + word.span.start..part.offset + word.span.end))
         .filter(|(kind, text, _)| {
-            *kind == Kind::Path && (MAY_BE_MISSING.contains(text) || text.starts_with("customer.attributes."))
+            *kind == ScanKind::Path && (MAY_BE_MISSING.contains(text) || text.starts_with("customer.attributes."))
         })
         .rfind(|(_, _, span)| span.start >= block && span.end <= failed.end)
         .map(|(_, text, span)| (text, span))
 }
 
-fn place(part: &Part<'_>, error: &Error) -> Range<usize> {
+fn place(part: &TemplatePart<'_>, error: &Error) -> Range<usize> {
     let (start, end) = (part.offset, part.offset + part.source.len());
     if let Some(range) = error.range() {
         // The range is in the text with the guard filters inserted.
         let guards = operands::places(&blocks(part.source));
-        let range = guard::unguarded(range.start, &guards)..guard::unguarded(range.end, &guards);
+        let range = guard::unbounded(range.start, &guards)..guard::unbounded(range.end, &guards);
         let range = (start + range.start).min(end)..(start + range.end).min(end);
         let trimmed = part.file.get(range.clone()).map_or(0, |code| code.len() - code.trim_end().len());
         if range.start < range.end && part.file.is_char_boundary(range.start) && part.file.is_char_boundary(range.end) {

@@ -9,7 +9,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 
 use super::{
     dates,
-    file::Part,
+    file::TemplatePart,
     guard,
     labels::{Labels, joined},
     values,
@@ -212,7 +212,7 @@ fn words(labels: &Labels, state: &State<'_, '_>, value: &Value) -> Result<String
 
 /// The text of a template for minijinja. A line break after a line that contains only a statement is moved into the
 /// statement, so that `{% for … %}` on a line of its own leaves no blank line, which would end a list in Markdown.
-pub(super) fn prepared(part: &Part<'_>) -> String {
+pub(super) fn prepared(part: &TemplatePart<'_>) -> String {
     let mut prepared = String::with_capacity(part.source.len());
     for line in part.source.split_inclusive('\n') {
         match alone(line) {

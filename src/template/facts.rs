@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use minijinja::Value;
 use serde::{Deserialize, Serialize};
 
-use super::values::Address;
+use super::values::AllowedAddress;
 
 /// The merchant, as the configuration describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct Brand {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
+pub struct TemplateFacts {
     pub customer: CustomerFacts,
     /// The status before: `none` for the provider's null; `None` for a new customer.
     pub from: Option<String>,
@@ -35,7 +35,7 @@ pub struct Facts {
     pub visit: u32,
     /// The number of the timer's duration, from 1; 0 if no timer triggered the rule.
     pub step: u32,
-    pub stay: Stay,
+    pub stay: StayFacts,
     pub tags: Vec<String>,
     pub rule: String,
     /// RFC 3339, in the customer's time zone.
@@ -53,7 +53,7 @@ pub struct CustomerFacts {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stay {
+pub struct StayFacts {
     /// RFC 3339, in the customer's time zone.
     pub entered_at: String,
     /// Whole days since `entered_at`.
@@ -84,7 +84,7 @@ pub(super) const MAY_BE_MISSING: &[&str] = &["customer.name", "customer.locale",
 
 type Fields = BTreeMap<&'static str, Value>;
 
-impl Facts {
+impl TemplateFacts {
     pub(super) fn context(&self, brand: &Value) -> Value {
         let texts = |list: &[String]| Value::from_iter(list.iter().map(String::as_str));
         let stay = Fields::from([
@@ -130,26 +130,26 @@ impl Brand {
         let fields = Fields::from([
             ("name", Value::from(&*self.name)),
             ("support", Value::from(&*self.support)),
-            ("url", Value::from_object(Address(self.url.trim_end_matches('/').to_owned()))),
+            ("url", Value::from_object(AllowedAddress(self.url.trim_end_matches('/').to_owned()))),
         ]);
         Value::from(fields)
     }
 }
 
 /// The customers with which every template is checked: one with only an id, one with every field, and three in between.
-pub(super) fn samples(attributes: &[String]) -> Vec<Facts> {
+pub(super) fn samples(attributes: &[String]) -> Vec<TemplateFacts> {
     let lacking: BTreeMap<String, Option<String>> = attributes.iter().map(|name| (name.clone(), None)).collect();
     let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    let bare = Facts {
+    let bare = TemplateFacts {
         customer: CustomerFacts { id: "C-1042".into(), attributes: lacking.clone(), ..CustomerFacts::default() },
         to: "CREATED".into(),
         visit: 1,
-        stay: Stay { entered_at: "2026-03-03T21:30:00Z".into(), days: 0, hours: 0 },
+        stay: StayFacts { entered_at: "2026-03-03T21:30:00Z".into(), days: 0, hours: 0 },
         rule: "sample".into(),
         now: "2026-03-03T21:30:00Z".into(),
-        ..Facts::default()
+        ..TemplateFacts::default()
     };
-    let full = Facts {
+    let full = TemplateFacts {
         customer: CustomerFacts {
             id: "C-1043".into(),
             name: Some("Ada Lovelace".into()),
@@ -164,12 +164,12 @@ pub(super) fn samples(attributes: &[String]) -> Vec<Facts> {
         message: "Enter your date of birth exactly as it is on your identity document.".into(),
         visit: 3,
         step: 2,
-        stay: Stay { entered_at: "2026-03-03T21:30:00+01:00[Europe/Vienna]".into(), days: 5, hours: 121 },
+        stay: StayFacts { entered_at: "2026-03-03T21:30:00+01:00[Europe/Vienna]".into(), days: 5, hours: 121 },
         tags: texts(&["needs-person"]),
         rule: "sample".into(),
         now: "2026-03-08T22:30:00+01:00[Europe/Vienna]".into(),
     };
-    let one_doc = Facts {
+    let one_doc = TemplateFacts {
         missing_docs: texts(&["SELFIE"]),
         message: String::new(),
         reject_labels: Vec::new(),
@@ -179,13 +179,13 @@ pub(super) fn samples(attributes: &[String]) -> Vec<Facts> {
         from: Some("none".into()),
         ..full.clone()
     };
-    let labels_only = Facts {
+    let labels_only = TemplateFacts {
         missing_docs: Vec::new(),
         message: String::new(),
         reject_labels: texts(&["BAD_SELFIE"]),
         step: 0,
         ..full.clone()
     };
-    let message_only = Facts { message: full.message.clone(), to: full.to.clone(), ..bare.clone() };
+    let message_only = TemplateFacts { message: full.message.clone(), to: full.to.clone(), ..bare.clone() };
     vec![bare, full, one_doc, labels_only, message_only]
 }

@@ -10,17 +10,17 @@ pub(super) const LAYOUT: &str = "templates/layout.html";
 const MAX_BYTES: usize = 256 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct File<'t> {
+pub(super) struct TemplateFile<'t> {
     pub path: &'t str,
     pub name: &'t str,
     pub locale: String,
-    pub subject: Part<'t>,
-    pub body: Part<'t>,
+    pub subject: TemplatePart<'t>,
+    pub body: TemplatePart<'t>,
 }
 
 /// A part of a file that is a template by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Part<'t> {
+pub(super) struct TemplatePart<'t> {
     pub path: &'t str,
     /// The text of the whole file.
     pub file: &'t str,
@@ -29,7 +29,7 @@ pub(super) struct Part<'t> {
     pub source: &'t str,
 }
 
-impl Part<'_> {
+impl TemplatePart<'_> {
     /// The span of this part in the file, without the white space around it.
     pub fn whole(&self) -> Range<usize> {
         let start = self.offset + self.source.len() - self.source.trim_start().len();
@@ -44,7 +44,7 @@ pub(super) fn is_mail(path: &str) -> bool {
 }
 
 /// Parses a mail template; `None` if the path is not one.
-pub(super) fn read<'t>(path: &'t str, text: &'t str) -> Result<Option<File<'t>>, Box<Diagnostic>> {
+pub(super) fn read<'t>(path: &'t str, text: &'t str) -> Result<Option<TemplateFile<'t>>, Box<Diagnostic>> {
     let Some(file_name) = path.strip_prefix("templates/").filter(|_| is_mail(path)) else { return Ok(None) };
     let wrong = |message: String| Box::new(Diagnostic::error(CODE, path, message));
     let Some((name, locale)) = name_of(file_name) else {
@@ -61,7 +61,7 @@ pub(super) fn read<'t>(path: &'t str, text: &'t str) -> Result<Option<File<'t>>,
         return Err(Box::new(wrong(message).at(at..at + c.len_utf8())));
     }
     let (subject, body) = split(path, text)?;
-    Ok(Some(File { path, name, locale, subject, body }))
+    Ok(Some(TemplateFile { path, name, locale, subject, body }))
 }
 
 pub(super) fn name_of(file_name: &str) -> Option<(&str, String)> {
@@ -71,7 +71,7 @@ pub(super) fn name_of(file_name: &str) -> Option<(&str, String)> {
     Some((name, locale::canonical(tag)?))
 }
 
-fn split<'t>(path: &'t str, file: &'t str) -> Result<(Part<'t>, Part<'t>), Box<Diagnostic>> {
+fn split<'t>(path: &'t str, file: &'t str) -> Result<(TemplatePart<'t>, TemplatePart<'t>), Box<Diagnostic>> {
     let start = if file.starts_with('\u{FEFF}') { '\u{FEFF}'.len_utf8() } else { 0 };
     let end = file[start..].find('\n').map_or(file.len(), |at| start + at);
     let line = file[start..end].trim_end();
@@ -99,8 +99,8 @@ fn split<'t>(path: &'t str, file: &'t str) -> Result<(Part<'t>, Part<'t>), Box<D
     }
     let offset = span.end - subject.len();
     let lead = subject.len() - subject.trim_start().len();
-    let subject = Part { path, file, offset: offset + lead, source: subject.trim_start() };
-    Ok((subject, Part { path, file, offset: end + 1, source: body }))
+    let subject = TemplatePart { path, file, offset: offset + lead, source: subject.trim_start() };
+    Ok((subject, TemplatePart { path, file, offset: end + 1, source: body }))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use minijinja::{Error, ErrorKind, State, Value, value::ValueKind};
 
-use super::{operands::places, tokens::Block};
+use super::{operands::places, tokens::TemplateBlock};
 
 /// A merchant cannot write this name: `check.rs` rejects it.
 pub(super) const FILTER: &str = "__w";
@@ -25,7 +25,7 @@ pub(super) const TOO_LARGE: &str =
 pub(super) const TOO_DEEP: &str = "lists and maps are nested more than 8 deep";
 
 /// The text with the filter after each operand that may be large.
-pub(super) fn guarded<'t>(text: &'t str, blocks: &[Block<'_>]) -> Cow<'t, str> {
+pub(super) fn bounded<'t>(text: &'t str, blocks: &[TemplateBlock<'_>]) -> Cow<'t, str> {
     let places = places(blocks);
     if places.is_empty() {
         return Cow::Borrowed(text);
@@ -42,7 +42,7 @@ pub(super) fn guarded<'t>(text: &'t str, blocks: &[Block<'_>]) -> Cow<'t, str> {
 }
 
 /// Converts an offset in the guarded text to the offset in the original text.
-pub(super) fn unguarded(at: usize, places: &[usize]) -> usize {
+pub(super) fn unbounded(at: usize, places: &[usize]) -> usize {
     let mut removed = 0;
     for place in places {
         let begins = place + removed;

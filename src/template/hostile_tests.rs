@@ -8,7 +8,7 @@ fn compiled(body: &str, layout: &str) -> Result<Templates, Vec<Diagnostic>> {
     let text = format!("Subject: x\n\n{body}\n");
     let files = [("templates/a.en.md", text.as_str()), ("templates/layout.html", layout)];
     let files: Files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
-    Templates::compile(&files, &Options { brand: &Brand::default(), default_locale: "en", attributes: &[] })
+    Templates::compile(&files, &TemplateOptions { brand: &Brand::default(), default_locale: "en", attributes: &[] })
 }
 
 /// The distinct error messages for a body.
@@ -190,7 +190,7 @@ fn guards_do_not_change_usual_templates() {
             continue;
         }
         let templates = compiled(body, "{{ content }}").unwrap_or_else(|wrong| panic!("{body}: {wrong:?}"));
-        let mail = templates.render_mail("a", None, &Facts::default()).expect("renders");
+        let mail = templates.render_mail("a", None, &TemplateFacts::default()).expect("renders");
         assert_eq!(mail.html, format!("<p>{html}</p>\n"), "{body}");
     }
 }
@@ -201,8 +201,8 @@ fn a_panic_of_the_engine_is_an_error_of_the_template() {
     const LEAST: &str = "{{ [1, 2, 3][::-9223372036854775807 - visit] | length }}";
     let when = "{% if message == 'boom' %}{{ [1, 2, 3][::-9223372036854775807 - visit] | length }}{% endif %}x";
     let templates = compiled(when, "{{ content }}").expect("no sample has the message boom");
-    let facts = Facts { message: "boom".into(), visit: 1, ..Facts::default() };
-    assert!(templates.render_mail("a", None, &Facts::default()).is_ok());
+    let facts = TemplateFacts { message: "boom".into(), visit: 1, ..TemplateFacts::default() };
+    assert!(templates.render_mail("a", None, &TemplateFacts::default()).is_ok());
     if cfg!(debug_assertions) {
         let error = templates.render_mail("a", None, &facts).expect_err("panicked").to_string();
         assert!(error.contains("rendering panicked"), "{error}");
@@ -239,7 +239,7 @@ fn each_depth_limit_is_as_documented_and_named_in_its_message() {
 fn templates_that_are_too_large_together_are_rejected() {
     let text = format!("Subject: x\n\n{}\n", "word ".repeat(50_000));
     let many: Files = (0..17).map(|nth| (format!("templates/t{nth}.en.md"), text.clone())).collect();
-    let options = Options { brand: &Brand::default(), default_locale: "en", attributes: &[] };
+    let options = TemplateOptions { brand: &Brand::default(), default_locale: "en", attributes: &[] };
     let wrong = Templates::compile(&many, &options).expect_err("too large");
     assert_eq!(wrong.len(), 1);
     assert_eq!(wrong[0].message, "the templates together have more than 4 MB");

@@ -71,7 +71,7 @@ pub(super) fn joined(tag: &str, words: &[String]) -> String {
     let and = match locale::language(tag) {
         "de" => "und",
         "fr" => "et",
-        "es" if sounds_like_i(last) => "e",
+        "es" if joins_with_i(last) => "e",
         "es" => "y",
         "it" if last.to_lowercase().starts_with('e') => "ed",
         "it" | "pt" => "e",
@@ -84,7 +84,7 @@ pub(super) fn joined(tag: &str, words: &[String]) -> String {
     format!("{} {and} {last}", rest.join(", "))
 }
 
-fn sounds_like_i(word: &str) -> bool {
+fn joins_with_i(word: &str) -> bool {
     let word = word.to_lowercase();
     let word = word.strip_prefix('h').unwrap_or(&word);
     word.starts_with(['i', 'í']) && !["ia", "ie", "io"].iter().any(|vowels| word.starts_with(vowels))

@@ -5,7 +5,7 @@ use minijinja::Environment;
 
 use super::{
     bounds, check,
-    file::{CODE, Part},
+    file::{CODE, TemplatePart},
     guard,
     tokens::blocks,
     unpanicked,
@@ -16,7 +16,7 @@ use crate::source::Diagnostic;
 pub(super) fn load(
     env: &mut Environment<'static>,
     id: String,
-    part: &Part<'_>,
+    part: &TemplatePart<'_>,
     prepared: &str,
 ) -> Result<(), Box<Diagnostic>> {
     let blocks = blocks(prepared);
@@ -24,6 +24,6 @@ pub(super) fn load(
         let error = Diagnostic::error(CODE, part.path, why).at(part.offset + span.start..part.offset + span.end);
         return Err(Box::new(error.help("assign parts of it to names with `{% set name = … %}`, or split it")));
     }
-    let guarded = guard::guarded(prepared, &blocks).into_owned();
-    unpanicked(|| env.add_template_owned(id, guarded)).map_err(|error| Box::new(check::complaint(part, &error)))
+    let guarded = guard::bounded(prepared, &blocks).into_owned();
+    unpanicked(|| env.add_template_owned(id, guarded)).map_err(|error| Box::new(check::report(part, &error)))
 }

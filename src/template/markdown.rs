@@ -5,12 +5,12 @@
 
 use pulldown_cmark::{CowStr, Event, LinkType, Parser, Tag, TagEnd};
 
-use super::values::Values;
+use super::values::PrintedValues;
 
 const CODE_INDENT: &str = "    ";
 const RULE: &str = "────────";
 
-fn events<'t>(markdown: &'t str, values: &'t Values) -> impl Iterator<Item = Event<'t>> {
+fn events<'t>(markdown: &'t str, values: &'t PrintedValues) -> impl Iterator<Item = Event<'t>> {
     let text = |t: CowStr<'t>| CowStr::from(values.in_text(&t).into_owned());
     let address = |t: CowStr<'t>| CowStr::from(values.in_address(&t).into_owned());
     Parser::new(markdown).map(move |event| match event {
@@ -34,14 +34,14 @@ fn events<'t>(markdown: &'t str, values: &'t Values) -> impl Iterator<Item = Eve
 }
 
 /// The HTML part, without the layout around it.
-pub(super) fn html(markdown: &str, values: &Values) -> String {
+pub(super) fn html(markdown: &str, values: &PrintedValues) -> String {
     let mut html = String::with_capacity(markdown.len() * 2);
     pulldown_cmark::html::push_html(&mut html, events(markdown, values));
     html
 }
 
 /// The plain text part, without Markdown marks.
-pub(super) fn text(markdown: &str, values: &Values) -> String {
+pub(super) fn text(markdown: &str, values: &PrintedValues) -> String {
     let mut writer = Writer { blocks: vec![Block::new(Shape::Plain)], links: Vec::new() };
     for event in events(markdown, values) {
         writer.take(event);
@@ -71,7 +71,7 @@ pub(super) fn is_too_deep(markdown: &str) -> bool {
 }
 
 /// Finds what is not allowed in the Markdown of a mail: the piece of text, and the kind of fault.
-pub(super) fn faults(markdown: &str, values: &Values) -> Vec<(String, Fault)> {
+pub(super) fn faults(markdown: &str, values: &PrintedValues) -> Vec<(String, Fault)> {
     if is_too_deep(markdown) {
         return vec![(String::new(), Fault::Depth)];
     }
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     fn plain(markdown: &str) -> String {
-        text(markdown, &Values::default())
+        text(markdown, &PrintedValues::default())
     }
 
     #[test]
@@ -280,10 +280,10 @@ mod tests {
     #[test]
     fn html_in_a_template_stays_text_and_is_reported() {
         let markdown = "<div>\n<b>x</b>\n</div>\n\na <script>alert(1)</script>";
-        let page = html(markdown, &Values::default());
+        let page = html(markdown, &PrintedValues::default());
         assert!(!page.contains("<div") && !page.contains("<script"), "{page}");
         assert!(page.contains("&lt;script&gt;"), "{page}");
-        let faults = faults(markdown, &Values::default());
+        let faults = faults(markdown, &PrintedValues::default());
         assert!(faults.iter().all(|(_, fault)| *fault == Fault::Html) && !faults.is_empty());
     }
 
@@ -296,7 +296,7 @@ mod tests {
             ("[a](mailto:x@y.example)", false),
             ("<https://x.example>", false),
         ] {
-            assert_eq!(!faults(markdown, &Values::default()).is_empty(), wrong, "{markdown}");
+            assert_eq!(!faults(markdown, &PrintedValues::default()).is_empty(), wrong, "{markdown}");
         }
     }
 }

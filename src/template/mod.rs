@@ -36,23 +36,23 @@ use std::{
 
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-pub use facts::{Brand, CustomerFacts, Facts, Stay};
+pub use facts::{Brand, CustomerFacts, StayFacts, TemplateFacts};
 pub use phrase::Phrase;
 
 use self::{
-    file::{CODE, File, LAYOUT, Part},
+    file::{CODE, LAYOUT, TemplateFile, TemplatePart},
     labels::Labels,
     markdown::Fault,
-    values::Values,
+    values::PrintedValues,
 };
 use crate::{
     source::{Diagnostic, Files, conflicts},
-    stack::{caught, deep},
+    stack::{catch_panic, with_deep_stack},
 };
 
 /// The settings of the configuration that templates need.
 #[derive(Clone, Copy, Debug)]
-pub struct Options<'a> {
+pub struct TemplateOptions<'a> {
     pub brand: &'a Brand,
     /// The language of customers whose language is not known, for example `en`.
     pub default_locale: &'a str,
@@ -62,7 +62,7 @@ pub struct Options<'a> {
 
 /// A rendered mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mail {
+pub struct RenderedMail {
     pub subject: String,
     pub text: String,
     pub html: String,
@@ -111,12 +111,12 @@ impl fmt::Debug for Templates {
 }
 
 /// The output of minijinja: the text, with a mark in place of each value, and the values.
-struct Rendered {
+struct MarkedText {
     text: String,
-    values: Values,
+    values: PrintedValues,
 }
 
-impl Rendered {
+impl MarkedText {
     fn is_blank(&self) -> bool {
         self.values.in_text(&self.text).trim().is_empty()
     }
@@ -145,11 +145,11 @@ impl Templates {
     }
 
     /// Compiles the templates, labels and layout among these files; or returns every error in them.
-    pub fn compile(files: &Files, options: &Options<'_>) -> Result<Self, Vec<Diagnostic>> {
-        deep(|| Self::compiled(files, options))
+    pub fn compile(files: &Files, options: &TemplateOptions<'_>) -> Result<Self, Vec<Diagnostic>> {
+        with_deep_stack(|| Self::compiled(files, options))
     }
 
-    fn compiled(files: &Files, options: &Options<'_>) -> Result<Self, Vec<Diagnostic>> {
+    fn compiled(files: &Files, options: &TemplateOptions<'_>) -> Result<Self, Vec<Diagnostic>> {
         if let Some(error) = too_large(files) {
             return Err(vec![error]);
         }
@@ -158,9 +158,9 @@ impl Templates {
         let mut templates = Self::empty(labels, options.brand, options.default_locale);
         let samples: Vec<Value> =
             facts::samples(options.attributes).iter().map(|facts| facts.context(&templates.brand)).collect();
-        let added = caught(RENDERING, || templates.add_layout(files, &mut wrong));
+        let added = catch_panic(RENDERING, || templates.add_layout(files, &mut wrong));
         wrong.extend(added.err().map(|panic| Diagnostic::error(CODE, LAYOUT, panic)));
-        let names = check::Names::of_mails(options.attributes);
+        let names = check::TemplateNames::of_mails(options.attributes);
         let mut by_name: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
         for (path, text) in files.iter() {
             let conflicts = if file::is_mail(path) { conflicts(path, text) } else { Vec::new() };
@@ -171,7 +171,7 @@ impl Templates {
                     add_name(path, &mut by_name);
                 }
                 Ok(Some(file)) => {
-                    let added = caught(RENDERING, || templates.add(&file, &names, &samples, &mut wrong));
+                    let added = catch_panic(RENDERING, || templates.add(&file, &names, &samples, &mut wrong));
                     wrong.extend(added.err().map(|panic| Diagnostic::error(CODE, path, panic)));
                     by_name.entry(file.name.to_owned()).or_default().push((file.locale, path.to_owned()));
                 }
@@ -209,12 +209,17 @@ impl Templates {
     }
 
     /// Renders the mail in the customer's language, or in the nearest language in which the template exists.
-    pub fn render_mail(&self, template: &str, locale: Option<&str>, facts: &Facts) -> Result<Mail, RenderError> {
-        caught(RENDERING, || self.mail(template, locale, facts))
+    pub fn render_mail(
+        &self,
+        template: &str,
+        locale: Option<&str>,
+        facts: &TemplateFacts,
+    ) -> Result<RenderedMail, RenderError> {
+        catch_panic(RENDERING, || self.mail(template, locale, facts))
             .unwrap_or_else(|text| Err(RenderError { template: template.to_owned(), text }))
     }
 
-    fn mail(&self, template: &str, locale: Option<&str>, facts: &Facts) -> Result<Mail, RenderError> {
+    fn mail(&self, template: &str, locale: Option<&str>, facts: &TemplateFacts) -> Result<RenderedMail, RenderError> {
         let failed = |text: String| RenderError { template: template.to_owned(), text };
         let locales = self.names.get(template).ok_or_else(|| failed("there is no such template".into()))?;
         let locale = locale::chain(locale, &self.default_locale)
@@ -231,7 +236,7 @@ impl Templates {
         }
         let content = markdown::html(&body.text, &body.values);
         let html = self.page(&subject, &locale, content).map_err(error)?;
-        Ok(Mail { subject, text: markdown::text(&body.text, &body.values), html, locale })
+        Ok(RenderedMail { subject, text: markdown::text(&body.text, &body.values), html, locale })
     }
 
     fn page(&self, subject: &str, locale: &str, content: String) -> Result<String, Error> {
@@ -244,7 +249,13 @@ impl Templates {
         unpanicked(|| self.layout.get_template(LAYOUT)?.render(Value::from(fields)))
     }
 
-    fn add(&mut self, file: &File<'_>, names: &check::Names<'_>, samples: &[Value], wrong: &mut Vec<Diagnostic>) {
+    fn add(
+        &mut self,
+        file: &TemplateFile<'_>,
+        names: &check::TemplateNames<'_>,
+        samples: &[Value],
+        wrong: &mut Vec<Diagnostic>,
+    ) {
         let locales = self.names.entry(file.name.to_owned()).or_default();
         if !locales.insert(file.locale.clone()) {
             let message = format!("the template {} exists here for the second time in {}", file.name, file.locale);
@@ -267,7 +278,7 @@ impl Templates {
 
     fn add_layout(&mut self, files: &Files, wrong: &mut Vec<Diagnostic>) {
         let text = files.get(LAYOUT).unwrap_or(include_str!("default_layout.html"));
-        let part = Part { path: LAYOUT, file: text, offset: 0, source: text };
+        let part = TemplatePart { path: LAYOUT, file: text, offset: 0, source: text };
         let conflicts = conflicts(LAYOUT, text);
         if !conflicts.is_empty() {
             return wrong.extend(conflicts);
@@ -275,11 +286,11 @@ impl Templates {
         if let Err(error) = load::load(&mut self.layout, LAYOUT.to_owned(), &part, text) {
             return wrong.push(*error);
         }
-        let unknown = check::names(&part, &self.layout, LAYOUT, &check::Names::of_layout());
+        let unknown = check::names(&part, &self.layout, LAYOUT, &check::TemplateNames::of_layout());
         if unknown.is_empty() {
             const CONTENT: &str = "<p>the mail's own text</p>";
             match self.page("A subject", &self.default_locale, CONTENT.to_owned()) {
-                Err(error) => wrong.push(check::complaint(&part, &error)),
+                Err(error) => wrong.push(check::report(&part, &error)),
                 Ok(page) if !page.contains(CONTENT) => wrong.push(
                     Diagnostic::error(CODE, LAYOUT, "the layout does not include the mail's text")
                         .help("write `{{ content }}` where the text of a mail belongs"),
@@ -312,19 +323,19 @@ fn add_name(path: &str, by_name: &mut BTreeMap<String, Vec<(String, String)>>) {
 
 /// Runs code of minijinja and turns a panic into an error of the template.
 fn unpanicked<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
-    caught(RENDERING, work).unwrap_or_else(|text| Err(Error::new(ErrorKind::InvalidOperation, text)))
+    catch_panic(RENDERING, work).unwrap_or_else(|text| Err(Error::new(ErrorKind::InvalidOperation, text)))
 }
 
-fn render(mails: &Environment<'_>, id: &str, context: &Value) -> Result<Rendered, Error> {
+fn render(mails: &Environment<'_>, id: &str, context: &Value) -> Result<MarkedText, Error> {
     let (text, values) = unpanicked(|| {
         let captured = mails.get_template(id)?.render_captured(context.clone())?;
-        let values = captured.state().get_extension::<Values>().cloned().unwrap_or_default();
+        let values = captured.state().get_extension::<PrintedValues>().cloned().unwrap_or_default();
         Ok((captured.into_output(), values))
     })?;
     if values.length_of(&text) > values::MAX_BYTES {
         return Err(values::too_long());
     }
-    Ok(Rendered { text, values })
+    Ok(MarkedText { text, values })
 }
 
 /// The id of a template in minijinja. The locale is its last part, because the filters read it from there.

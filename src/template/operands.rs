@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::tokens::{Block, Kind, Token};
+use super::tokens::{TemplateBlock, TemplateToken, TokenKind};
 
 /// The names that every rendering has; none of their values is large.
 const GIVEN: &[&str] = &[
@@ -52,13 +52,13 @@ const SCALAR_FILTERS: &[&str] = &[
 ];
 
 /// The ends of these operands, in ascending order.
-pub(super) fn places(blocks: &[Block<'_>]) -> Vec<usize> {
+pub(super) fn places(blocks: &[TemplateBlock<'_>]) -> Vec<usize> {
     const BINDING: &[&str] = &["set", "for", "with", "macro", "call"];
     // A block may only read some of these names. Guarding a small value as well costs little.
     let bound = blocks.iter().filter(|block| block.tag().is_some_and(|tag| BINDING.contains(&tag)));
     let bound: BTreeSet<&str> = bound
         .flat_map(|block| &block.tokens)
-        .filter(|token| token.kind == Kind::Name)
+        .filter(|token| token.kind == TokenKind::Name)
         .map(|token| token.text)
         .collect();
     let mut places = Vec::new();
@@ -102,7 +102,7 @@ struct Scan<'s, 't> {
 }
 
 impl Scan<'_, '_> {
-    fn block(mut self, block: &Block<'_>) {
+    fn block(mut self, block: &TemplateBlock<'_>) {
         let tokens = &*block.tokens;
         let mut skip = 0;
         let tag = block.tag();
@@ -155,41 +155,41 @@ impl Scan<'_, '_> {
         }
     }
 
-    fn take(&mut self, token: &Token<'_>, tag: Option<&str>) {
+    fn take(&mut self, token: &TemplateToken<'_>, tag: Option<&str>) {
         if self.top().binds {
             return self.bind(token, tag);
         }
         match (std::mem::replace(&mut self.next, Next::Any), token.kind) {
-            (Next::FilterName, Kind::Name) => return self.operand(!SCALAR_FILTERS.contains(&token.text), token),
-            (Next::TestName, Kind::Name) if token.text == "not" => {
+            (Next::FilterName, TokenKind::Name) => return self.operand(!SCALAR_FILTERS.contains(&token.text), token),
+            (Next::TestName, TokenKind::Name) if token.text == "not" => {
                 self.next = Next::TestName;
                 return;
             }
-            (Next::TestName, Kind::Name) => return self.operand(false, token),
-            (Next::Item, Kind::Name | Kind::Literal) => {
+            (Next::TestName, TokenKind::Name) => return self.operand(false, token),
+            (Next::Item, TokenKind::Name | TokenKind::Literal) => {
                 self.top().end = token.end();
                 return;
             }
             _ => {}
         }
         match token.kind {
-            Kind::Name => self.name(token, tag),
-            Kind::Literal => {
+            TokenKind::Name => self.name(token, tag),
+            TokenKind::Literal => {
                 // Adjacent strings are one operand.
                 let is_large = self.top().operand.unwrap_or(false);
                 self.operand(is_large, token);
             }
-            Kind::Sign => self.sign(token),
+            TokenKind::Sign => self.sign(token),
         }
     }
 
-    fn operand(&mut self, is_large: bool, token: &Token<'_>) {
+    fn operand(&mut self, is_large: bool, token: &TemplateToken<'_>) {
         let level = self.top();
         level.operand = Some(is_large);
         level.end = token.end();
     }
 
-    fn bind(&mut self, token: &Token<'_>, tag: Option<&str>) {
+    fn bind(&mut self, token: &TemplateToken<'_>, tag: Option<&str>) {
         let is_outside = self.levels.len() == 1;
         match token.text {
             "=" => self.top().binds = false,
@@ -204,7 +204,7 @@ impl Scan<'_, '_> {
         }
     }
 
-    fn name(&mut self, token: &Token<'_>, tag: Option<&str>) {
+    fn name(&mut self, token: &TemplateToken<'_>, tag: Option<&str>) {
         match token.text {
             "and" | "or" | "not" | "in" | "if" | "else" => self.finish(),
             "recursive" if tag == Some("for") && self.top().operand.is_some() => self.finish(),
@@ -220,7 +220,7 @@ impl Scan<'_, '_> {
         }
     }
 
-    fn sign(&mut self, token: &Token<'_>) {
+    fn sign(&mut self, token: &TemplateToken<'_>) {
         match token.text {
             "(" | "[" | "{" => {
                 // After a small operand, the brackets are its arguments or its item. Otherwise they are a group, a list
@@ -248,7 +248,7 @@ impl Scan<'_, '_> {
         }
     }
 
-    fn close(&mut self, token: &Token<'_>, is_operand: bool) {
+    fn close(&mut self, token: &TemplateToken<'_>, is_operand: bool) {
         if self.levels.len() > 1
             && let Some(inner) = self.levels.pop()
             && is_operand

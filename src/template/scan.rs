@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ScanKind {
     /// `customer.name`
     Path,
     /// `words` in `| words`
@@ -18,8 +18,8 @@ pub(super) enum Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word<'t> {
-    pub kind: Kind,
+pub(super) struct ScanWord<'t> {
+    pub kind: ScanKind,
     /// Without spaces around a dot.
     pub text: &'t str,
     /// In bytes of the scanned text.
@@ -27,7 +27,7 @@ pub(super) struct Word<'t> {
 }
 
 /// Returns every word of every expression and statement, in order.
-pub(super) fn words(text: &str) -> Vec<Word<'_>> {
+pub(super) fn words(text: &str) -> Vec<ScanWord<'_>> {
     let mut words = Vec::new();
     let mut at = 0;
     let mut raw = false;
@@ -39,7 +39,7 @@ pub(super) fn words(text: &str) -> Vec<Word<'_>> {
         if close != "#}" {
             let before = words.len();
             scan(text, open + 2..end, close == "%}", &mut words);
-            let tag = words.get(before).filter(|word| word.kind == Kind::Tag).map(|word| word.text);
+            let tag = words.get(before).filter(|word| word.kind == ScanKind::Tag).map(|word| word.text);
             match tag {
                 Some("endraw") => raw = false,
                 _ if raw => words.truncate(before),
@@ -83,41 +83,41 @@ fn end_of_code(text: &str, from: usize, close: &str) -> usize {
     text.len()
 }
 
-fn scan<'t>(text: &'t str, block: Range<usize>, statement: bool, words: &mut Vec<Word<'t>>) {
+fn scan<'t>(text: &'t str, block: Range<usize>, statement: bool, words: &mut Vec<ScanWord<'t>>) {
     let code = &text[block.clone()];
     let is_word = |c: char| c == '_' || c.is_alphanumeric();
-    let mut next = if statement { Kind::Tag } else { Kind::Path };
+    let mut next = if statement { ScanKind::Tag } else { ScanKind::Path };
     let mut at = 0;
     while let Some(c) = code[at..].chars().next() {
         let start = at;
         if c == '"' || c == '\'' {
             at = end_of_string(code, at, c);
-            next = Kind::Path;
+            next = ScanKind::Path;
         } else if c.is_ascii_digit() {
             at += code[at..].find(|c: char| !(is_word(c) || c == '.')).unwrap_or(code.len() - at);
-            next = Kind::Path;
+            next = ScanKind::Path;
         } else if is_word(c) {
-            let dotted = next == Kind::Path;
+            let dotted = next == ScanKind::Path;
             at += code[at..].find(|c: char| !(is_word(c) || dotted && c == '.')).unwrap_or(code.len() - at);
             let text = code[start..at].trim_end_matches('.');
             match (next, text) {
-                (Kind::Test, "not") => continue,
-                (Kind::Path, "is") => next = Kind::Test,
-                (Kind::Path, "and" | "or" | "not" | "in" | "if" | "else") => {}
+                (ScanKind::Test, "not") => continue,
+                (ScanKind::Path, "is") => next = ScanKind::Test,
+                (ScanKind::Path, "and" | "or" | "not" | "in" | "if" | "else") => {}
                 (kind, text) => {
                     let start = block.start + start;
-                    words.push(Word { kind, text, span: start..start + text.len() });
-                    next = if kind == Kind::Tag && text == "filter" { Kind::Filter } else { Kind::Path };
+                    words.push(ScanWord { kind, text, span: start..start + text.len() });
+                    next = if kind == ScanKind::Tag && text == "filter" { ScanKind::Filter } else { ScanKind::Path };
                 }
             }
         } else {
             at += c.len_utf8();
             match c {
-                '|' => next = Kind::Filter,
+                '|' => next = ScanKind::Filter,
                 // `a["b"].c` and `f(x).c`: the name after the dot belongs to a value that has no name.
                 '.' => at += code[at..].find(|c: char| !is_word(c)).unwrap_or(code.len() - at),
-                ' ' | '\t' | '\n' | '\r' | '-' | '+' if start == 0 || next != Kind::Path => {}
-                _ => next = Kind::Path,
+                ' ' | '\t' | '\n' | '\r' | '-' | '+' if start == 0 || next != ScanKind::Path => {}
+                _ => next = ScanKind::Path,
             }
         }
     }
@@ -147,14 +147,14 @@ mod tests {
         assert_eq!(
             found,
             [
-                (Kind::Path, "customer.name"),
-                (Kind::Filter, "upper"),
-                (Kind::Tag, "if"),
-                (Kind::Path, "step"),
-                (Kind::Test, "odd"),
-                (Kind::Path, "x"),
-                (Kind::Filter, "length"),
-                (Kind::Tag, "endif"),
+                (ScanKind::Path, "customer.name"),
+                (ScanKind::Filter, "upper"),
+                (ScanKind::Tag, "if"),
+                (ScanKind::Path, "step"),
+                (ScanKind::Test, "odd"),
+                (ScanKind::Path, "x"),
+                (ScanKind::Filter, "length"),
+                (ScanKind::Tag, "endif"),
             ]
         );
         for word in words(text) {

@@ -12,10 +12,13 @@ fn files(pairs: &[(&str, &str)]) -> Files {
 
 fn compiled(pairs: &[(&str, &str)]) -> Result<Templates, Vec<Diagnostic>> {
     let attributes = ["plan".to_owned()];
-    Templates::compile(&files(pairs), &Options { brand: &brand(), default_locale: "en", attributes: &attributes })
+    Templates::compile(
+        &files(pairs),
+        &TemplateOptions { brand: &brand(), default_locale: "en", attributes: &attributes },
+    )
 }
 
-fn mail(text: &str, facts: &Facts) -> Mail {
+fn mail(text: &str, facts: &TemplateFacts) -> RenderedMail {
     let templates = compiled(&[
         ("templates/a.en.md", text),
         ("templates/layout.html", "{{ content }}"),
@@ -25,8 +28,8 @@ fn mail(text: &str, facts: &Facts) -> Mail {
     templates.render_mail("a", None, facts).expect("renders")
 }
 
-fn saying(message: &str) -> Facts {
-    Facts { message: message.into(), to: "SOFT_KYC_FAILED".into(), ..Facts::default() }
+fn saying(message: &str) -> TemplateFacts {
+    TemplateFacts { message: message.into(), to: "SOFT_KYC_FAILED".into(), ..TemplateFacts::default() }
 }
 
 #[test]
@@ -327,7 +330,7 @@ fn templates_can_be_shared_by_threads() {
 fn facts_can_be_stored_and_read_again() {
     let facts = saying("Grüße");
     let json = serde_json::to_string(&facts).expect("JSON");
-    assert_eq!(serde_json::from_str::<Facts>(&json).expect("facts"), facts);
+    assert_eq!(serde_json::from_str::<TemplateFacts>(&json).expect("facts"), facts);
 }
 
 proptest::proptest! {

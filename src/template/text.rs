@@ -3,26 +3,26 @@
 use minijinja::Value;
 
 use super::{
-    Facts, Phrase, RENDERING, RenderError, Templates, check, facts,
-    file::{CODE, Part},
+    Phrase, RENDERING, RenderError, TemplateFacts, Templates, check, facts,
+    file::{CODE, TemplatePart},
     id, load, render,
 };
-use crate::{source::Diagnostic, stack::caught};
+use crate::{source::Diagnostic, stack::catch_panic};
 
 impl Templates {
     /// Adds a text, or returns its errors. The spans are offsets in the text, and the file name is empty.
     pub fn add_text(&mut self, text: &str, attributes: &[String]) -> Vec<Diagnostic> {
-        caught(RENDERING, || self.text_added(text, attributes))
+        catch_panic(RENDERING, || self.text_added(text, attributes))
             .unwrap_or_else(|panic| vec![Diagnostic::error(CODE, "", panic)])
     }
 
     fn text_added(&mut self, text: &str, attributes: &[String]) -> Vec<Diagnostic> {
-        let part = Part { path: "", file: text, offset: 0, source: text };
+        let part = TemplatePart { path: "", file: text, offset: 0, source: text };
         let id = self.id_of_text(text);
         if let Err(error) = load::load(&mut self.mails, id.clone(), &part, text) {
             return vec![*error];
         }
-        let unknown = check::names(&part, &self.mails, &id, &check::Names::of_mails(attributes));
+        let unknown = check::names(&part, &self.mails, &id, &check::TemplateNames::of_mails(attributes));
         if !unknown.is_empty() {
             return unknown;
         }
@@ -34,7 +34,7 @@ impl Templates {
                     Diagnostic::error(CODE, "", "the text is empty for one of the sample customers").at(part.whole())
                 }
                 Ok(_) => continue,
-                Err(error) => check::complaint(&part, &error),
+                Err(error) => check::report(&part, &error),
             };
             if !wrong.contains(&complaint) {
                 wrong.push(complaint);
@@ -44,9 +44,10 @@ impl Templates {
     }
 
     /// Renders a text in the default language.
-    pub fn render_text(&self, text: &str, facts: &Facts) -> Result<Phrase, RenderError> {
+    pub fn render_text(&self, text: &str, facts: &TemplateFacts) -> Result<Phrase, RenderError> {
         let failed = |text: String| RenderError { template: "text".to_owned(), text };
-        let rendered = caught(RENDERING, || render(&self.mails, &self.id_of_text(text), &facts.context(&self.brand)));
+        let rendered =
+            catch_panic(RENDERING, || render(&self.mails, &self.id_of_text(text), &facts.context(&self.brand)));
         let rendered = rendered.map_err(failed)?.map_err(|error| failed(error.to_string()))?;
         match rendered.is_blank() {
             true => Err(failed("the text is empty".to_owned())),

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     Name,
     /// A string or a number.
     Literal,
@@ -14,14 +14,14 @@ pub(super) enum Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Token<'t> {
-    pub kind: Kind,
+pub(super) struct TemplateToken<'t> {
+    pub kind: TokenKind,
     pub text: &'t str,
     /// Offset in bytes of the template.
     pub at: usize,
 }
 
-impl Token<'_> {
+impl TemplateToken<'_> {
     pub fn end(&self) -> usize {
         self.at + self.text.len()
     }
@@ -33,20 +33,20 @@ impl Token<'_> {
 
 /// `{{ … }}` or `{% … %}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Block<'t> {
+pub(super) struct TemplateBlock<'t> {
     pub is_statement: bool,
-    pub tokens: Vec<Token<'t>>,
+    pub tokens: Vec<TemplateToken<'t>>,
 }
 
-impl Block<'_> {
+impl TemplateBlock<'_> {
     /// The keyword after `{%`.
     pub fn tag(&self) -> Option<&str> {
-        self.tokens.first().filter(|token| self.is_statement && token.kind == Kind::Name).map(|token| token.text)
+        self.tokens.first().filter(|token| self.is_statement && token.kind == TokenKind::Name).map(|token| token.text)
     }
 }
 
 /// Returns every block in order, without comments and without the content of `raw`.
-pub(super) fn blocks(text: &str) -> Vec<Block<'_>> {
+pub(super) fn blocks(text: &str) -> Vec<TemplateBlock<'_>> {
     let mut lexer = Lexer { text, at: 0, open: 0 };
     let mut blocks = Vec::new();
     while let Some(marker) = lexer.next_marker() {
@@ -58,7 +58,7 @@ pub(super) fn blocks(text: &str) -> Vec<Block<'_>> {
             b'%' if lexer.skip_raw() => {}
             marker => {
                 let (tokens, is_whole) = lexer.block(if marker == b'%' { "%}" } else { "}}" });
-                blocks.push(Block { is_statement: marker == b'%', tokens });
+                blocks.push(TemplateBlock { is_statement: marker == b'%', tokens });
                 if !is_whole {
                     break;
                 }
@@ -114,7 +114,7 @@ impl<'t> Lexer<'t> {
     }
 
     /// Returns the tokens up to the block's end, and whether the end was found.
-    fn block(&mut self, close: &str) -> (Vec<Token<'t>>, bool) {
+    fn block(&mut self, close: &str) -> (Vec<TemplateToken<'t>>, bool) {
         let mut tokens = Vec::new();
         loop {
             let rest = self.rest();
@@ -132,13 +132,13 @@ impl<'t> Lexer<'t> {
             }
             let (kind, length) = match first {
                 '"' | '\'' => match string(rest, first) {
-                    Some(length) => (Kind::Literal, length),
+                    Some(length) => (TokenKind::Literal, length),
                     None => return (tokens, false),
                 },
-                '0'..='9' => (Kind::Literal, number(rest, self.text.as_bytes()[..self.at].last() == Some(&b'.'))),
-                'a'..='z' | 'A'..='Z' | '_' => (Kind::Name, name(rest)),
+                '0'..='9' => (TokenKind::Literal, number(rest, self.text.as_bytes()[..self.at].last() == Some(&b'.'))),
+                'a'..='z' | 'A'..='Z' | '_' => (TokenKind::Name, name(rest)),
                 _ => match sign(rest) {
-                    Some(length) => (Kind::Sign, length),
+                    Some(length) => (TokenKind::Sign, length),
                     None => return (tokens, false),
                 },
             };
@@ -147,7 +147,7 @@ impl<'t> Lexer<'t> {
                 ')' | ']' | '}' => -1,
                 _ => 0,
             };
-            tokens.push(Token { kind, text: &rest[..length], at: self.at });
+            tokens.push(TemplateToken { kind, text: &rest[..length], at: self.at });
             self.at += length;
         }
     }
@@ -183,7 +183,7 @@ fn string(text: &str, quote: char) -> Option<usize> {
 /// Accepts integers with a radix, fractions and exponents; after a dot only an index.
 fn number(text: &str, is_index: bool) -> usize {
     #[derive(Clone, Copy)]
-    enum Part {
+    enum TextPart {
         Radix,
         Whole,
         Fraction,
@@ -192,26 +192,26 @@ fn number(text: &str, is_index: bool) -> usize {
     }
     let bytes = text.as_bytes();
     let (mut part, mut at, is_hex) = match bytes.get(..2) {
-        Some(b"0x" | b"0X") => (Part::Radix, 2, true),
-        Some(b"0b" | b"0B" | b"0o" | b"0O") => (Part::Radix, 2, false),
-        _ => (Part::Whole, 0, false),
+        Some(b"0x" | b"0X") => (TextPart::Radix, 2, true),
+        Some(b"0b" | b"0B" | b"0o" | b"0O") => (TextPart::Radix, 2, false),
+        _ => (TextPart::Whole, 0, false),
     };
     while let Some(byte) = bytes.get(at) {
         part = match (byte, part) {
-            (b'0'..=b'9', Part::Exponent) => Part::ExponentDigits,
+            (b'0'..=b'9', TextPart::Exponent) => TextPart::ExponentDigits,
             (b'0'..=b'9' | b'_', part) => part,
-            (b'a'..=b'f' | b'A'..=b'F', Part::Radix) if is_hex => part,
-            (b'.', Part::Whole) if !is_index => {
+            (b'a'..=b'f' | b'A'..=b'F', TextPart::Radix) if is_hex => part,
+            (b'.', TextPart::Whole) if !is_index => {
                 let is_exponent = matches!(bytes.get(at + 1), Some(b'e' | b'E'))
                     && matches!(bytes.get(at + 2), Some(b'+' | b'-' | b'0'..=b'9'));
                 let is_name = matches!(bytes.get(at + 1), Some(b'a'..=b'z' | b'A'..=b'Z' | b'_'));
                 if is_name && !is_exponent {
                     break;
                 }
-                Part::Fraction
+                TextPart::Fraction
             }
-            (b'e' | b'E', Part::Whole | Part::Fraction) => Part::Exponent,
-            (b'+' | b'-', Part::Exponent) => Part::ExponentDigits,
+            (b'e' | b'E', TextPart::Whole | TextPart::Fraction) => TextPart::Exponent,
+            (b'+' | b'-', TextPart::Exponent) => TextPart::ExponentDigits,
             _ => break,
         };
         at += 1;

@@ -32,9 +32,9 @@ pub(super) fn is_mark(c: char) -> bool {
 
 /// An address from the merchant's configuration: a link may begin with it.
 #[derive(Debug)]
-pub(super) struct Address(pub String);
+pub(super) struct AllowedAddress(pub String);
 
-impl Object for Address {
+impl Object for AllowedAddress {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Plain
     }
@@ -50,7 +50,7 @@ impl Object for Address {
 
 /// The values that one rendering has printed, in the order of their marks.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Values(Vec<Printed>);
+pub(super) struct PrintedValues(Vec<Printed>);
 
 #[derive(Clone, Debug)]
 struct Printed {
@@ -58,7 +58,7 @@ struct Printed {
     is_address: bool,
 }
 
-impl Values {
+impl PrintedValues {
     fn mark(&mut self, text: String, is_address: bool) -> Result<char, Error> {
         let code = u32::try_from(self.0.len()).ok().filter(|_| self.0.len() < MAX).map(|nth| FIRST + nth);
         let mark = code
@@ -156,7 +156,7 @@ pub(super) fn printable(value: &Value) -> Result<(), Error> {
     let wrong = |text: &'static str| Err(Error::new(ErrorKind::InvalidOperation, text));
     match value.kind() {
         ValueKind::String | ValueKind::Number | ValueKind::Undefined => Ok(()),
-        ValueKind::Plain if value.downcast_object_ref::<Address>().is_some() => Ok(()),
+        ValueKind::Plain if value.downcast_object_ref::<AllowedAddress>().is_some() => Ok(()),
         ValueKind::None => wrong("`none` is printed"),
         ValueKind::Bool => wrong("true or false is printed, which a customer cannot understand"),
         ValueKind::Seq | ValueKind::Iterable => wrong("a list is printed without a filter"),
@@ -170,8 +170,8 @@ pub(super) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Val
     if let Some(text) = value.as_str().filter(|_| value.is_safe()) {
         return Ok(out.write_str(text)?);
     }
-    let is_address = value.downcast_object_ref::<Address>().is_some();
-    let values = state.get_or_insert_extension(Values::default());
+    let is_address = value.downcast_object_ref::<AllowedAddress>().is_some();
+    let values = state.get_or_insert_extension(PrintedValues::default());
     let text = value.to_string();
     if values.length_of(&text) > MAX_BYTES {
         return Err(too_long());

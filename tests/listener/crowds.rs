@@ -1,12 +1,12 @@
 //! More connections than the limit allows.
 
-use kyc_rules::http::Limits;
+use kyc_rules::http::ListenerLimits;
 
 use super::peer::{Server, ms, patient};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_are_answered_despite_many_silent_connections() {
-    let server = Server::start(Limits { connections: 1000, ..patient() }).await;
+    let server = Server::start(ListenerLimits { connections: 1000, ..patient() }).await;
     let mut crowd = Vec::new();
     for n in 0..1500 {
         crowd.push(server.connect().await);
@@ -22,7 +22,7 @@ async fn requests_are_answered_despite_many_silent_connections() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_slow_heads_and_bodies_do_not_block_other_requests() {
-    let server = Server::start(Limits { connections: 100, ..patient() }).await;
+    let server = Server::start(ListenerLimits { connections: 100, ..patient() }).await;
     let mut crowd = Vec::new();
     for n in 0..300 {
         let mut peer = server.connect().await;
@@ -37,7 +37,7 @@ async fn many_slow_heads_and_bodies_do_not_block_other_requests() {
 
 #[tokio::test]
 async fn a_connection_that_is_being_served_is_not_closed() {
-    let server = Server::start(Limits { connections: 4, ..patient() }).await;
+    let server = Server::start(ListenerLimits { connections: 4, ..patient() }).await;
     let mut served = server.connect().await;
     served.say("GET /slow/500 HTTP/1.1\r\nhost: x\r\n\r\n").await;
     tokio::time::sleep(ms(50)).await;
@@ -50,7 +50,7 @@ async fn a_connection_that_is_being_served_is_not_closed() {
 
 #[tokio::test]
 async fn new_connections_wait_while_all_others_are_being_served() {
-    let server = Server::start(Limits { connections: 2, ..patient() }).await;
+    let server = Server::start(ListenerLimits { connections: 2, ..patient() }).await;
     let mut peers = Vec::new();
     for _ in 0..6 {
         let mut peer = server.connect().await;
@@ -64,7 +64,7 @@ async fn new_connections_wait_while_all_others_are_being_served() {
 
 #[tokio::test]
 async fn idle_connections_are_closed_sooner_near_the_limit() {
-    let server = Server::start(Limits { connections: 4, ..patient() }).await;
+    let server = Server::start(ListenerLimits { connections: 4, ..patient() }).await;
     let mut crowd = Vec::new();
     for _ in 0..4 {
         let mut peer = server.connect().await;

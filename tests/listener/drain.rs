@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kyc_rules::http::Limits;
+use kyc_rules::http::ListenerLimits;
 use tokio::{net::TcpStream, time::sleep};
 
 use super::peer::{Server, ms, patient};
@@ -28,7 +28,7 @@ async fn a_running_request_finishes_and_no_new_connection_is_accepted() {
 
 #[tokio::test]
 async fn a_connection_that_hangs_is_closed_at_the_deadline() {
-    let server = Server::start(Limits { drain: ms(300), ..patient() }).await;
+    let server = Server::start(ListenerLimits { drain: ms(300), ..patient() }).await;
     let mut hung = server.connect().await;
     hung.say("GET /slow/3600000 HTTP/1.1\r\nhost: x\r\n\r\n").await;
     sleep(ms(100)).await;

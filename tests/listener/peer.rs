@@ -5,7 +5,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use http::StatusCode;
 use kyc_rules::{
     clock::Clock,
-    http::{Access, Limits, Listener, Peer as PeerOf, TlsConfig, capped_body, fixed_json, json, refused},
+    http::{
+        AddressFilter, Listener, ListenerLimits, Peer as PeerOf, TlsConfig, capped_body, fixed_json, json, refused,
+    },
     telemetry::{Refusal, Refusals},
 };
 use tokio::{
@@ -26,13 +28,13 @@ pub fn ms(ms: u64) -> Duration {
 }
 
 /// Limits that close no connection during a test.
-pub fn patient() -> Limits {
-    Limits {
+pub fn patient() -> ListenerLimits {
+    ListenerLimits {
         header_timeout: ms(60_000),
         body_timeout: ms(60_000),
         idle_timeout: ms(60_000),
         drain: ms(5_000),
-        ..Limits::default()
+        ..ListenerLimits::default()
     }
 }
 
@@ -44,11 +46,11 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start(limits: Limits) -> Self {
-        Self::with(limits, None, Access::default()).await
+    pub async fn start(limits: ListenerLimits) -> Self {
+        Self::with(limits, None, AddressFilter::default()).await
     }
 
-    pub async fn with(limits: Limits, tls: Option<TlsConfig>, access: Access) -> Self {
+    pub async fn with(limits: ListenerLimits, tls: Option<TlsConfig>, access: AddressFilter) -> Self {
         let listener =
             Listener::bind("127.0.0.1:0".parse().expect("address"), limits, tls, access).await.expect("bound");
         let refusals = Arc::new(Refusals::new("public", Clock::default()));

@@ -1,6 +1,6 @@
 //! Valid and invalid requests of all forms.
 
-use kyc_rules::http::Access;
+use kyc_rules::http::AddressFilter;
 
 use super::peer::{CAP, Server, patient};
 
@@ -152,11 +152,11 @@ async fn broken_chunks_are_malformed() {
 #[tokio::test]
 async fn addresses_that_are_not_allowed_are_refused() {
     let nets = |text: &str| vec![text.parse().expect("net")];
-    let access = Access { allow_from: nets("203.0.113.0/24"), trusted_proxies: vec![] };
+    let access = AddressFilter { allow_from: nets("203.0.113.0/24"), trusted_proxies: vec![] };
     let server = Server::with(patient(), None, access.clone()).await;
     server.connect().await.get("/who").await.is_problem(403);
 
-    let server = Server::with(patient(), None, Access { trusted_proxies: nets("127.0.0.0/8"), ..access }).await;
+    let server = Server::with(patient(), None, AddressFilter { trusted_proxies: nets("127.0.0.0/8"), ..access }).await;
     for (forwarded, status) in [("203.0.113.9", 200), ("203.0.113.9, 198.51.100.1", 403), ("nobody", 403)] {
         let mut peer = server.connect().await;
         peer.say(&format!("GET /who HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {forwarded}\r\n\r\n")).await;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use kyc_rules::http::{Access, Limits, TlsConfig};
+use kyc_rules::http::{AddressFilter, ListenerLimits, TlsConfig};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::peer::{Peer, Server, ms, patient};
 
-async fn secure(limits: Limits) -> (Server, TlsConnector) {
+async fn secure(limits: ListenerLimits) -> (Server, TlsConnector) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("certificate");
     let dir = tempfile::tempdir().expect("directory");
     let (certificate, key) = (dir.path().join("c.pem"), dir.path().join("k.pem"));
@@ -25,7 +25,7 @@ async fn secure(limits: Limits) -> (Server, TlsConnector) {
         .with_root_certificates(roots)
         .with_no_client_auth();
     client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    (Server::with(limits, Some(tls), Access::default()).await, TlsConnector::from(Arc::new(client)))
+    (Server::with(limits, Some(tls), AddressFilter::default()).await, TlsConnector::from(Arc::new(client)))
 }
 
 async fn connect(server: &Server, connector: &TlsConnector) -> Peer<TlsStream<TcpStream>> {
@@ -55,7 +55,7 @@ async fn plain_http_on_a_tls_port_is_answered_with_a_hint() {
 
 #[tokio::test]
 async fn a_stalled_handshake_is_closed() {
-    let (server, connector) = secure(Limits { header_timeout: ms(300), ..patient() }).await;
+    let (server, connector) = secure(ListenerLimits { header_timeout: ms(300), ..patient() }).await;
     let mut silent = server.connect().await;
     let mut begun = server.connect().await;
     begun.say("\u{16}\u{3}\u{1}").await;

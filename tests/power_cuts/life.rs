@@ -10,8 +10,8 @@ use futures_util::future::join_all;
 use kyc_rules::{
     clock::{Clock, Timestamp},
     decide::{Command, Receipt},
-    kyc::{CustomerId, Observation, Source, Status, Verdict},
-    store::{self, OpenError, Options, Progress, Refused, SegmentSizes, Store},
+    kyc::{CallbackOutcome, CustomerId, Observation, Source, Status},
+    store::{self, OpenError, OpenProgress, Refused, SegmentSizes, Store, StoreOptions},
 };
 use proptest::{
     prelude::{Rng, RngExt},
@@ -153,7 +153,8 @@ impl Disk {
         let mut found = Vec::new();
         for customer in 0..CUSTOMERS {
             let rows = store.timeline(&id(customer), None, 100_000).map_err(unreadable)?.rows;
-            let moves: Vec<_> = rows.iter().rev().filter(|entry| entry.verdict() == Some(Verdict::Moved)).collect();
+            let moves: Vec<_> =
+                rows.iter().rev().filter(|entry| entry.verdict() == Some(CallbackOutcome::Moved)).collect();
             let count = moves.len() as u64;
             let (least, most) = (self.least[customer], self.most[customer]);
             if count < least || count > most {
@@ -200,15 +201,15 @@ impl Disk {
 }
 
 async fn try_open(data: &Path, recorder: &Arc<Recorder>) -> Result<Store, OpenError> {
-    let options = Options {
+    let options = StoreOptions {
         clock: Clock::manual(Timestamp(1_795_419_000_000)),
         min_free_bytes: 0,
         view_cache_bytes: 1 << 20,
         segments: SegmentSizes { smallest: 2 << 10, largest: 8 << 10 },
         disk: store::Disk::observed(Arc::clone(recorder) as Arc<dyn store::DiskObserver>),
-        ..Options::default()
+        ..StoreOptions::default()
     };
-    Store::open(data, &options, Arc::new(Progress::default())).await.map(|(store, _)| store)
+    Store::open(data, &options, Arc::new(OpenProgress::default())).await.map(|(store, _)| store)
 }
 
 /// Submits observations of all customers concurrently, until `steps` are done or the store is closed.
@@ -219,7 +220,7 @@ async fn load(store: &Store, recorder: &Recorder, found: Vec<u64>, steps: u64) -
             let began = Instant::now();
             loop {
                 match store.submit(observe(customer, nth)).await {
-                    Ok(Receipt::Seen(Verdict::Moved)) => break recorder.note(Event::Answered(customer, nth)),
+                    Ok(Receipt::Seen(CallbackOutcome::Moved)) => break recorder.note(Event::Answered(customer, nth)),
                     Ok(other) => return Err(format!("{}: observation {nth} is {other:?}", id(customer))),
                     Err(Refused::Closed) => return Ok(()),
                     Err(refused) if began.elapsed() > PATIENCE => {

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use kyc_rules::store::{DiskObserver, Operation};
+use kyc_rules::store::{DiskObserver, DiskOperation};
 
 use super::model::Done;
 
@@ -74,12 +74,15 @@ impl Recorder {
 }
 
 impl DiskObserver for Recorder {
-    fn before(&self, operation: Operation<'_>) -> io::Result<()> {
+    fn before(&self, operation: DiskOperation<'_>) -> io::Result<()> {
         let mut state = self.lock();
         state.operations += 1;
         let needs_room = matches!(
             operation,
-            Operation::MakeDir { .. } | Operation::Create { .. } | Operation::Write { .. } | Operation::Rename { .. }
+            DiskOperation::MakeDir { .. }
+                | DiskOperation::Create { .. }
+                | DiskOperation::Write { .. }
+                | DiskOperation::Rename { .. }
         );
         let fails = self.fault.filter(|fault| {
             let full = fault.kind == io::ErrorKind::StorageFull;
@@ -87,18 +90,18 @@ impl DiskObserver for Recorder {
         });
         let failed = fails.is_some();
         let done = match operation {
-            Operation::SyncDir { path } => self.below(path).map(|path| Done::SyncDir { path, failed }),
-            Operation::Sync { file } => Some(Done::Sync { file, failed }),
+            DiskOperation::SyncDir { path } => self.below(path).map(|path| Done::SyncDir { path, failed }),
+            DiskOperation::Sync { file } => Some(Done::Sync { file, failed }),
             _ if failed => None,
-            Operation::MakeDir { path } => self.below(path).map(Done::MakeDir),
-            Operation::Create { path, file } => self.below(path).map(|path| Done::Create { path, file }),
-            Operation::Open { path, file } => self.below(path).map(|path| Done::Open { path, file }),
-            Operation::Write { file, offset, bytes } => Some(Done::Write { file, offset, bytes: bytes.into() }),
-            Operation::Rename { from, to } => {
+            DiskOperation::MakeDir { path } => self.below(path).map(Done::MakeDir),
+            DiskOperation::Create { path, file } => self.below(path).map(|path| Done::Create { path, file }),
+            DiskOperation::Open { path, file } => self.below(path).map(|path| Done::Open { path, file }),
+            DiskOperation::Write { file, offset, bytes } => Some(Done::Write { file, offset, bytes: bytes.into() }),
+            DiskOperation::Rename { from, to } => {
                 self.below(from).zip(self.below(to)).map(|(from, to)| Done::Rename { from, to })
             }
-            Operation::Remove { path } => self.below(path).map(Done::Remove),
-            Operation::Read { .. } | Operation::OpenView | Operation::ApplyView => None,
+            DiskOperation::Remove { path } => self.below(path).map(Done::Remove),
+            DiskOperation::Read { .. } | DiskOperation::OpenView | DiskOperation::ApplyView => None,
         };
         state.events.extend(done.map(Event::Done));
         match fails {

@@ -1,6 +1,6 @@
 //! The schema of rule tests: every step, and one mistake in each.
 
-use kyc_rules::cases::Tests;
+use kyc_rules::cases::RuleTests;
 
 use super::*;
 use crate::rules::everything;
@@ -92,21 +92,21 @@ const TESTED: &str = "format: 1\nrules:\n  - {id: first, when: any -> any, do: [
 
 pub fn tests_schema(rules: &[&str], templates: BTreeSet<String>) -> jsonschema::Validator {
     let context = context();
-    let names = Names {
+    let names = SchemaNames {
         statuses: context.statuses,
         webhooks: context.webhooks,
         chats: context.chats,
         attributes: context.attributes,
         templates: templates.into_iter().collect(),
         rules: names(rules),
-        ..Names::default()
+        ..SchemaNames::default()
     };
     validator(&schema::tests(&names))
 }
 
 pub fn tests_are_refused(files: &Files, path: &str) -> bool {
     let set = RuleSet::compile(files, &context()).set;
-    let (_, found) = Tests::read(files, set.as_ref(), &context());
+    let (_, found) = RuleTests::read(files, set.as_ref(), &context());
     found.iter().any(|one| one.file == path && one.severity == Severity::Error)
 }
 

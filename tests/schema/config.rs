@@ -1,6 +1,6 @@
 //! The schema of the configuration: every key, and one mistake in each.
 
-use kyc_rules::config::{Config, Unfilled};
+use kyc_rules::config::{Config, OnMissing};
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn variable(name: &str) -> Option<String> {
 
 fn config_is_refused(text: &str) -> bool {
     let directory = repository("tests/cases/config");
-    Config::read(text, "kyc-rules.yaml", &directory, &variable, Unfilled::Allow).config.is_none()
+    Config::read(text, "kyc-rules.yaml", &directory, &variable, OnMissing::Allow).config.is_none()
 }
 
 fn config_case(name: &str) -> String {

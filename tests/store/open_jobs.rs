@@ -10,11 +10,11 @@ fn webhook_rules() -> Arc<RuleSet> {
     let rules = "format: 1\nrules:\n  - {id: told, when: any -> any, do: [{webhook: {to: shop, event: kyc.moved}}]}\n  \
                  - {id: shown, when: any -> any, do: [{chat: {to: ops, text: moved, limit: 100 per 24h}}]}\n";
     let files: Files = [("kyc.yaml".to_owned(), rules.to_owned())].into_iter().collect();
-    let context = Context {
+    let context = Environment {
         webhooks: vec!["shop".to_owned()],
         chats: vec!["ops".to_owned()],
         locale: "en".to_owned(),
-        ..Context::default()
+        ..Environment::default()
     };
     let compiled = RuleSet::compile(&files, &context);
     Arc::new(compiled.set.unwrap_or_else(|| panic!("{:#?}", compiled.diagnostics)))
@@ -29,7 +29,7 @@ async fn flood(store: &Store) {
 }
 
 async fn floods(store: &Store) -> Vec<kyc_rules::outbox::Job> {
-    let filter = JobFilter { state: Some(State::Problem), ..JobFilter::default() };
+    let filter = JobFilter { state: Some(JobState::Problem), ..JobFilter::default() };
     let rows = store.jobs(&filter, None, 100).await.expect("readable").rows;
     rows.into_iter().map(|(_, job)| job).collect()
 }
@@ -56,7 +56,7 @@ async fn one_for_one(store: &Store) {
     let state = |job| async move { store.job(job).await.expect("readable").expect("known").1.fate.state };
     assert_eq!(
         (state(first).await, state(second).await, state(third).await),
-        (State::Queued, State::Problem, State::Cancelled)
+        (JobState::Queued, JobState::Problem, JobState::Cancelled)
     );
     assert_eq!(open_jobs(store), MAX_OPEN_JOBS);
 }
@@ -105,12 +105,12 @@ async fn a_kill_in_a_batch_of_retries_loses_no_acknowledged_retry() {
     let job = floods(&store).await[0].id();
     store.submit(Command::Drop { customer: id("C-1"), job: oldest }).await.expect("accepted");
     store.close().await;
-    let store = open(dir.path(), &stop_at(Step::Answered, 3)).await;
+    let store = open(dir.path(), &stop_at(CommitStep::Answered, 3)).await;
     assert_eq!(store.submit(Command::Retry { customer: id("C-1"), job }).await, Ok(Receipt::Recorded));
     while store.submit(callback("C-2", "CREATED")).await.is_ok() {}
     store.close().await;
     let store = open(dir.path(), &calm).await;
     let (_, job) = store.job(job).await.expect("readable").expect("known");
-    assert_eq!(job.fate.state, State::Queued);
+    assert_eq!(job.fate.state, JobState::Queued);
     store.close().await;
 }

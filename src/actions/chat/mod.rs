@@ -10,10 +10,10 @@ mod payload;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 
-use super::answer::{Ended, ended, put_off};
+use super::answer::{AttemptEnd, attempt_end, deferred};
 use crate::{
     clock::Timestamp,
-    outbound::{Answer, Client, Request, Target},
+    outbound::{HttpAnswer, HttpClient, HttpRequest, TargetUrl},
     template::Phrase,
 };
 
@@ -21,7 +21,7 @@ pub use payload::payload;
 
 /// The kind of chat service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ChatKind {
     Slack,
     Mattermost,
     Teams,
@@ -29,36 +29,36 @@ pub enum Kind {
 }
 
 /// One configured chat room.
-pub struct Chat {
-    pub kind: Kind,
-    pub client: Client,
-    pub target: Target,
+pub struct ChatRoom {
+    pub kind: ChatKind,
+    pub client: HttpClient,
+    pub target: TargetUrl,
 }
 
-impl Chat {
+impl ChatRoom {
     /// Runs one attempt.
-    pub async fn send(&self, text: &Phrase, now: Timestamp) -> Ended {
+    pub async fn send(&self, text: &Phrase, now: Timestamp) -> AttemptEnd {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = Bytes::from(payload(self.kind, text).to_string());
-        let answer = self.client.send(&self.target, Request { method: Method::POST, headers, body }).await;
+        let answer = self.client.send(&self.target, HttpRequest { method: Method::POST, headers, body }).await;
         match (self.kind, &answer) {
-            (Kind::Teams, Ok(answer)) if is_put_off_by_teams(answer) => put_off(&self.target, answer),
-            (Kind::Discord, Ok(said)) if said.status == StatusCode::TOO_MANY_REQUESTS => {
-                ended(&self.target, &answer, now).not_before(discord_wait_ms(said))
+            (ChatKind::Teams, Ok(answer)) if is_teams_throttling(answer) => deferred(&self.target, answer),
+            (ChatKind::Discord, Ok(said)) if said.status == StatusCode::TOO_MANY_REQUESTS => {
+                attempt_end(&self.target, &answer, now).not_before(discord_wait_ms(said))
             }
-            _ => ended(&self.target, &answer, now),
+            _ => attempt_end(&self.target, &answer, now),
         }
     }
 }
 
 /// Teams answers 200 and reports a temporary failure in the text of the body.
-fn is_put_off_by_teams(answer: &Answer) -> bool {
+fn is_teams_throttling(answer: &HttpAnswer) -> bool {
     answer.status.is_success() && answer.body.starts_with(b"Webhook message delivery failed")
 }
 
 /// Discord gives the delay in JSON, to the millisecond; its header has whole seconds.
-fn discord_wait_ms(answer: &Answer) -> Option<i64> {
+fn discord_wait_ms(answer: &HttpAnswer) -> Option<i64> {
     let body: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
     let seconds = body.get("retry_after")?.as_f64().filter(|seconds| seconds.is_finite())?;
     // A cast from float to integer saturates.
@@ -68,11 +68,11 @@ fn discord_wait_ms(answer: &Answer) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbound::End;
+    use crate::outbound::BodyEnd;
 
-    fn answer(status: u16, body: &str) -> Answer {
+    fn answer(status: u16, body: &str) -> HttpAnswer {
         let status = StatusCode::from_u16(status).expect("a status");
-        Answer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec(), end: End::Whole }
+        HttpAnswer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec(), end: BodyEnd::Whole }
     }
 
     #[test]
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_deferral_by_teams_has_status_200() {
         let later = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";
-        assert!(is_put_off_by_teams(&answer(200, later)));
-        assert!(!is_put_off_by_teams(&answer(200, "1")) && !is_put_off_by_teams(&answer(202, "")));
+        assert!(is_teams_throttling(&answer(200, later)));
+        assert!(!is_teams_throttling(&answer(200, "1")) && !is_teams_throttling(&answer(202, "")));
     }
 }

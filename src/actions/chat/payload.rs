@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Kind,
+    ChatKind,
     escape::{markdown, slack},
 };
 use crate::template::Phrase;
@@ -15,11 +15,11 @@ const DISCORD_CHARS: usize = 2_000;
 const SUPPRESS_EMBEDS: u32 = 1 << 2;
 
 /// The body of the request.
-pub fn payload(kind: Kind, text: &Phrase) -> Value {
+pub fn payload(kind: ChatKind, text: &Phrase) -> Value {
     match kind {
-        Kind::Slack => json!({"text": text.with(slack), "unfurl_links": false, "unfurl_media": false}),
-        Kind::Mattermost => json!({"text": text.with(markdown)}),
-        Kind::Teams => json!({
+        ChatKind::Slack => json!({"text": text.with(slack), "unfurl_links": false, "unfurl_media": false}),
+        ChatKind::Mattermost => json!({"text": text.with(markdown)}),
+        ChatKind::Teams => json!({
             "type": "message",
             "attachments": [{
                 "contentType": "application/vnd.microsoft.card.adaptive",
@@ -32,7 +32,7 @@ pub fn payload(kind: Kind, text: &Phrase) -> Value {
                 },
             }],
         }),
-        Kind::Discord => json!({
+        ChatKind::Discord => json!({
             "content": cut(&text.with(markdown), DISCORD_CHARS),
             "allowed_mentions": {"parse": []},
             "flags": SUPPRESS_EMBEDS,
@@ -62,21 +62,21 @@ mod tests {
     #[test]
     fn the_merchants_text_is_markup_and_text_from_outside_is_escaped() {
         let text = phrase("*now*: ", "<!channel> *me*");
-        assert_eq!(payload(Kind::Slack, &text)["text"], "*now*: &lt;!channel&gt; *me*");
+        assert_eq!(payload(ChatKind::Slack, &text)["text"], "*now*: &lt;!channel&gt; *me*");
         for (kind, at) in [
-            (Kind::Mattermost, "/text"),
-            (Kind::Teams, "/attachments/0/content/body/0/text"),
-            (Kind::Discord, "/content"),
+            (ChatKind::Mattermost, "/text"),
+            (ChatKind::Teams, "/attachments/0/content/body/0/text"),
+            (ChatKind::Discord, "/content"),
         ] {
             let said = payload(kind, &text);
             assert_eq!(said.pointer(at), Some(&json!("*now*: \\<!channel\\> \\*me\\*")), "{kind:?}");
         }
-        assert_eq!(payload(Kind::Discord, &text)["allowed_mentions"], json!({"parse": []}));
+        assert_eq!(payload(ChatKind::Discord, &text)["allowed_mentions"], json!({"parse": []}));
     }
 
     #[test]
     fn a_message_to_discord_is_cut_to_its_limit() {
-        let said = payload(Kind::Discord, &phrase("", &"*".repeat(1_500)));
+        let said = payload(ChatKind::Discord, &phrase("", &"*".repeat(1_500)));
         let content = said["content"].as_str().expect("a text");
         assert_eq!(content.chars().count(), 1_999, "a cut at 2,000 would split an escape");
         assert!(content.ends_with("\\*…"));

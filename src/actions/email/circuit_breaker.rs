@@ -20,10 +20,10 @@ use tokio::{
 };
 
 use super::{
-    Cause, Class, SendError,
-    trials::{Rank, Trials},
+    FailureClass, RelayCause, SendError,
+    trials::{TrialOrder, TrialRank},
 };
-use crate::{clock::Timestamp, outbox::JobId, telemetry::Throttle};
+use crate::{clock::Timestamp, outbox::JobId, telemetry::LogThrottle};
 
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 60_000;
@@ -36,8 +36,8 @@ const SAME_OUTAGE: Duration = Duration::from_secs(60);
 
 /// The present outage and its start. It contains no text of the relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outage {
-    pub cause: Cause,
+pub struct RelayOutage {
+    pub cause: RelayCause,
     /// The relay, the step, and the code of its reply.
     pub said: String,
     pub since: Timestamp,
@@ -45,7 +45,7 @@ pub struct Outage {
     pub again_in_s: u64,
 }
 
-impl Outage {
+impl RelayOutage {
     pub fn reason(&self) -> String {
         format!("{}; {}", self.said, self.cause.advice())
     }
@@ -53,48 +53,48 @@ impl Outage {
 
 /// What may start now.
 #[derive(Debug)]
-pub enum Admission {
+pub enum BreakerDecision {
     /// As many mails as there are free workers.
     Mails,
     /// A connection without a mail.
-    Connection(Permit),
+    Connection(TrialPermit),
     /// One mail.
-    OneMail(Permit),
+    OneMail(TrialPermit),
     /// One mail that the outage was not tried with.
-    NewMail(Permit),
+    NewMail(TrialPermit),
     Nothing,
 }
 
 #[derive(Debug, Default)]
 pub struct CircuitBreaker {
-    state: Mutex<State>,
+    state: Mutex<BreakerState>,
     changed: Notify,
-    refuses: Throttle,
-    takes_none: Throttle,
+    refuses: LogThrottle,
+    takes_none: LogThrottle,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    outage: Option<Open>,
+struct BreakerState {
+    outage: Option<OpenBreaker>,
     /// The number of counted failures. Failures of attempts that ran at the same time count as one.
     failures: u32,
     /// The number of mails that the relay has accepted.
     taken: u64,
     /// The mails that the present or the previous outage was tried with.
-    trials: Trials,
+    trials: TrialOrder,
     /// The start and the end of the last outage.
     last: Option<(Timestamp, Instant)>,
 }
 
-impl State {
+impl BreakerState {
     fn last_since(&self) -> Option<Timestamp> {
         self.last.filter(|(_, ended_at)| ended_at.elapsed() < SAME_OUTAGE).map(|(since, _)| since)
     }
 }
 
 #[derive(Debug)]
-struct Open {
-    outage: Outage,
+struct OpenBreaker {
+    outage: RelayOutage,
     /// The common text of the refusals, if the cause is [`Cause::Everyone`].
     fingerprint: Option<String>,
     /// Only a trial with a mail can show that the outage is over.
@@ -115,7 +115,7 @@ struct Open {
 
 /// The right to try the relay once. A permit that is dropped without a result does not change the breaker.
 #[derive(Debug)]
-pub struct Permit {
+pub struct TrialPermit {
     breaker: Arc<CircuitBreaker>,
     failures: u32,
     /// A trial in an outage; no other permit exists.
@@ -123,34 +123,34 @@ pub struct Permit {
 }
 
 impl CircuitBreaker {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BreakerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn admit(self: &Arc<Self>) -> Admission {
+    pub fn admit(self: &Arc<Self>) -> BreakerDecision {
         let mut state = self.state();
         let failures = state.failures;
-        let Some(open) = &mut state.outage else { return Admission::Mails };
+        let Some(open) = &mut state.outage else { return BreakerDecision::Mails };
         let is_resting = Instant::now() < open.until;
         if open.is_tried || (is_resting && !open.takes_new()) {
-            return Admission::Nothing;
+            return BreakerDecision::Nothing;
         }
         open.is_tried = true;
-        let permit = Permit { breaker: Arc::clone(self), failures, is_trial: true };
+        let permit = TrialPermit { breaker: Arc::clone(self), failures, is_trial: true };
         match open.needs_mail {
-            _ if is_resting => Admission::NewMail(permit),
-            true => Admission::OneMail(permit),
-            false => Admission::Connection(permit),
+            _ if is_resting => BreakerDecision::NewMail(permit),
+            true => BreakerDecision::OneMail(permit),
+            false => BreakerDecision::Connection(permit),
         }
     }
 
     /// Returns a permit for one of the mails that [`Admission::Mails`] admitted.
-    pub fn permit(self: &Arc<Self>) -> Permit {
-        Permit { breaker: Arc::clone(self), failures: self.state().failures, is_trial: false }
+    pub fn permit(self: &Arc<Self>) -> TrialPermit {
+        TrialPermit { breaker: Arc::clone(self), failures: self.state().failures, is_trial: false }
     }
 
     /// The time for which nothing may start; `None` while mails may.
-    pub fn rests_for(&self) -> Option<Duration> {
+    pub fn paused_for_ms(&self) -> Option<Duration> {
         let state = self.state();
         let open = state.outage.as_ref()?;
         let now = Instant::now();
@@ -170,15 +170,15 @@ impl CircuitBreaker {
     }
 
     /// How well a mail is suited as the next trial.
-    pub fn rank(&self, job: JobId, recipient: Option<&str>) -> Rank {
+    pub fn rank(&self, job: JobId, recipient: Option<&str>) -> TrialRank {
         self.state().trials.rank(job, recipient)
     }
 
-    pub fn outage(&self) -> Option<Outage> {
+    pub fn outage(&self) -> Option<RelayOutage> {
         let state = self.state();
         let open = state.outage.as_ref()?;
         let left = open.until.saturating_duration_since(Instant::now());
-        Some(Outage { again_in_s: left.as_secs(), ..open.outage.clone() })
+        Some(RelayOutage { again_in_s: left.as_secs(), ..open.outage.clone() })
     }
 
     /// Makes the next trial due now, at an operator's request. Returns whether there is an outage.
@@ -202,18 +202,18 @@ impl CircuitBreaker {
     }
 
     /// The number of mails that the relay has accepted.
-    pub fn taken(&self) -> u64 {
+    pub fn mail_accepted(&self) -> u64 {
         self.state().taken
     }
 }
 
-impl Open {
+impl OpenBreaker {
     fn takes_new(&self) -> bool {
         self.new_from.is_some_and(|at| at <= Instant::now())
     }
 }
 
-impl Permit {
+impl TrialPermit {
     /// Whether this permit is for a trial in an outage.
     pub fn is_trial(&self) -> bool {
         self.is_trial
@@ -222,11 +222,11 @@ impl Permit {
     /// Reports that the relay accepted a mail.
     pub fn taken(self) {
         self.breaker.state().taken += 1;
-        self.reached();
+        self.relay_reached();
     }
 
     /// Reports that a trial without a mail succeeded.
-    pub fn reached(self) {
+    pub fn relay_reached(self) {
         let mut state = self.breaker.state();
         if let Some(open) = state.outage.take() {
             state.last = Some((open.outage.since, Instant::now()));
@@ -239,9 +239,9 @@ impl Permit {
     }
 
     /// Reports a failure that is about every mail. `mail`: the job and its recipient, if the attempt was a mail.
-    pub fn failed(
+    pub fn trial_failed(
         self,
-        cause: Cause,
+        cause: RelayCause,
         error: &SendError,
         fingerprint: Option<String>,
         mail: Option<(JobId, &str)>,
@@ -250,7 +250,7 @@ impl Permit {
         let mut state = self.breaker.state();
         let last_since = state.last_since();
         if state.outage.is_none() && last_since.is_none() {
-            state.trials = Trials::default();
+            state.trials = TrialOrder::default();
         }
         let is_new = mail.is_some_and(|(job, recipient)| state.trials.refused(job, recipient));
         if self.failures != state.failures {
@@ -266,8 +266,8 @@ impl Permit {
         }
         let pause_ms = (FIRST_PAUSE_MS << pauses.min(16)).min(LONGEST_PAUSE_MS);
         let since = before.as_ref().map(|open| open.outage.since).or(last_since).unwrap_or(now);
-        let refuses = error.class == Class::Permanent;
-        let outage = Outage { cause, said: error.coded_log(), since, again_in_s: 0 };
+        let refuses = error.class == FailureClass::Permanent;
+        let outage = RelayOutage { cause, said: error.coded_log(), since, again_in_s: 0 };
         let (mut is_logged, mut is_refusal_logged) =
             before.as_ref().map_or((false, false), |open| (open.is_logged, open.is_refusal_logged));
         if refuses && !is_refusal_logged {
@@ -280,7 +280,7 @@ impl Permit {
             tracing::warn!(error = outage.said, left_out, "the mail relay accepts no mails; they stay queued");
             is_logged = true;
         }
-        state.outage = Some(Open {
+        state.outage = Some(OpenBreaker {
             outage,
             fingerprint,
             needs_mail: !error.is_before_mails(),
@@ -295,7 +295,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for TrialPermit {
     fn drop(&mut self) {
         if self.is_trial
             && let Some(open) = &mut self.breaker.state().outage
@@ -308,25 +308,25 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actions::email::Scope;
+    use crate::actions::email::FailureScope;
 
     const NOW: Timestamp = Timestamp(1_000_000);
 
-    fn mail(breaker: &Arc<CircuitBreaker>) -> Permit {
+    fn mail(breaker: &Arc<CircuitBreaker>) -> TrialPermit {
         match breaker.admit() {
-            Admission::Mails => breaker.permit(),
-            Admission::OneMail(permit) => permit,
+            BreakerDecision::Mails => breaker.permit(),
+            BreakerDecision::OneMail(permit) => permit,
             other => panic!("{other:?}"),
         }
     }
 
     fn refused() -> SendError {
         let said = "relay:25 replied to RCPT TO: 554";
-        SendError::made_up(Class::Permanent, Scope::Relay(Cause::Client), None, said)
+        SendError::for_test(FailureClass::Permanent, FailureScope::Relay(RelayCause::Client), None, said)
     }
 
     fn rests(breaker: &Arc<CircuitBreaker>) -> bool {
-        matches!(breaker.admit(), Admission::Nothing)
+        matches!(breaker.admit(), BreakerDecision::Nothing)
     }
 
     #[tokio::test(start_paused = true)]
@@ -334,47 +334,53 @@ mod tests {
         let breaker = Arc::new(CircuitBreaker::default());
         let together = [mail(&breaker), mail(&breaker), mail(&breaker)];
         for permit in together {
-            permit.failed(Cause::Client, &refused(), None, None, NOW);
+            permit.trial_failed(RelayCause::Client, &refused(), None, None, NOW);
         }
         for pause_ms in [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000] {
-            assert_eq!(breaker.rests_for(), Some(Duration::from_millis(pause_ms)));
+            assert_eq!(breaker.paused_for_ms(), Some(Duration::from_millis(pause_ms)));
             tokio::time::sleep(Duration::from_millis(pause_ms - 1)).await;
             assert!(rests(&breaker));
             tokio::time::sleep(Duration::from_millis(1)).await;
-            assert_eq!(breaker.rests_for(), None);
+            assert_eq!(breaker.paused_for_ms(), None);
             drop(mail(&breaker));
             let trial = mail(&breaker);
             assert!(rests(&breaker), "one trial at a time; after a dropped trial the next one starts at once");
-            trial.failed(Cause::Client, &refused(), None, None, NOW.plus_ms(5));
+            trial.trial_failed(RelayCause::Client, &refused(), None, None, NOW.plus_ms(5));
         }
         assert_eq!(breaker.outage().map(|outage| (outage.since, outage.again_in_s)), Some((NOW, 60)));
         assert!(breaker.try_now());
         assert!(!rests(&breaker), "an operator does not wait");
         tokio::time::timeout(Duration::from_secs(1), breaker.changed()).await.expect("the dispatcher is woken");
         mail(&breaker).taken();
-        assert!(breaker.outage().is_none() && !breaker.try_now() && breaker.rests_for().is_none());
-        mail(&breaker).failed(Cause::Client, &refused(), None, None, NOW);
-        assert_eq!(breaker.rests_for(), Some(Duration::from_secs(1)), "the first pause is one second again");
+        assert!(breaker.outage().is_none() && !breaker.try_now() && breaker.paused_for_ms().is_none());
+        mail(&breaker).trial_failed(RelayCause::Client, &refused(), None, None, NOW);
+        assert_eq!(breaker.paused_for_ms(), Some(Duration::from_secs(1)), "the first pause is one second again");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_unreachable_relay_is_tried_without_a_mail() {
-        for cause in [Cause::Unreachable, Cause::Login] {
+        for cause in [RelayCause::Unreachable, RelayCause::Login] {
             let breaker = Arc::new(CircuitBreaker::default());
-            mail(&breaker).failed(cause, &SendError::retry("relay:25: nothing answers on this port"), None, None, NOW);
+            mail(&breaker).trial_failed(
+                cause,
+                &SendError::retry("relay:25: nothing answers on this port"),
+                None,
+                None,
+                NOW,
+            );
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let Admission::Connection(permit) = breaker.admit() else { panic!("a connection") };
+            let BreakerDecision::Connection(permit) = breaker.admit() else { panic!("a connection") };
             assert!(rests(&breaker));
-            permit.reached();
-            assert!(matches!(breaker.admit(), Admission::Mails));
-            assert_eq!(breaker.taken(), 0);
+            permit.relay_reached();
+            assert!(matches!(breaker.admit(), BreakerDecision::Mails));
+            assert_eq!(breaker.mail_accepted(), 0);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_common_refusal_is_known_during_the_outage() {
         let breaker = Arc::new(CircuitBreaker::default());
-        mail(&breaker).failed(Cause::Everyone, &refused(), Some("554 no".to_owned()), None, NOW);
+        mail(&breaker).trial_failed(RelayCause::Everyone, &refused(), Some("554 no".to_owned()), None, NOW);
         assert!(breaker.is_known("554 no") && !breaker.is_known("554 never"));
         tokio::time::sleep(Duration::from_secs(1)).await;
         mail(&breaker).taken();
@@ -387,30 +393,30 @@ mod tests {
         let job = JobId::from_bytes([7; 16]);
         for nth in 0..MAX_NEW_RECIPIENTS {
             let to = format!("c{nth}@customer.example");
-            mail(&breaker).failed(Cause::Everyone, &refused(), None, Some((job, &to)), NOW);
-            assert_eq!(breaker.rests_for(), Some(Duration::from_secs(1)), "{nth}");
+            mail(&breaker).trial_failed(RelayCause::Everyone, &refused(), None, Some((job, &to)), NOW);
+            assert_eq!(breaker.paused_for_ms(), Some(Duration::from_secs(1)), "{nth}");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        mail(&breaker).failed(Cause::Everyone, &refused(), None, Some((job, "more@customer.example")), NOW);
-        assert_eq!(breaker.rests_for(), Some(Duration::from_secs(2)), "after 40 recipients it is the relay");
+        mail(&breaker).trial_failed(RelayCause::Everyone, &refused(), None, Some((job, "more@customer.example")), NOW);
+        assert_eq!(breaker.paused_for_ms(), Some(Duration::from_secs(2)), "after 40 recipients it is the relay");
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(rests(&breaker));
 
         let breaker = Arc::new(CircuitBreaker::default());
         for pause_s in [1, 2, 4, 8] {
-            mail(&breaker).failed(Cause::Client, &refused(), None, Some((job, "a@customer.example")), NOW);
+            mail(&breaker).trial_failed(RelayCause::Client, &refused(), None, Some((job, "a@customer.example")), NOW);
             tokio::time::sleep(Duration::from_millis(999)).await;
             assert!(rests(&breaker), "one per second");
-            assert_eq!(breaker.rests_for(), Some(Duration::from_millis(1)));
+            assert_eq!(breaker.paused_for_ms(), Some(Duration::from_millis(1)));
             tokio::time::sleep(Duration::from_millis(1)).await;
-            let (Admission::NewMail(permit) | Admission::OneMail(permit)) = breaker.admit() else {
+            let (BreakerDecision::NewMail(permit) | BreakerDecision::OneMail(permit)) = breaker.admit() else {
                 panic!("{pause_s}")
             };
             assert!(rests(&breaker), "one at a time");
             drop(permit);
             tokio::time::sleep(Duration::from_secs(pause_s - 1)).await;
         }
-        assert_eq!(breaker.rank(job, None), Rank::Tried(4));
+        assert_eq!(breaker.rank(job, None), TrialRank::Tried(4));
         mail(&breaker).taken();
         assert!(breaker.outage().is_none());
     }
@@ -419,18 +425,18 @@ mod tests {
     async fn an_outage_that_returns_within_a_minute_is_the_same() {
         let breaker = Arc::new(CircuitBreaker::default());
         let since = || breaker.outage().map(|outage| outage.since);
-        mail(&breaker).failed(Cause::Client, &refused(), None, None, NOW);
+        mail(&breaker).trial_failed(RelayCause::Client, &refused(), None, None, NOW);
         for nth in 1..4 {
             tokio::time::sleep(Duration::from_secs(1)).await;
             mail(&breaker).taken();
             tokio::time::sleep(Duration::from_secs(59)).await;
-            mail(&breaker).failed(Cause::Client, &refused(), None, None, NOW.plus_ms(60_000 * nth));
+            mail(&breaker).trial_failed(RelayCause::Client, &refused(), None, None, NOW.plus_ms(60_000 * nth));
             assert_eq!(since(), Some(NOW));
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
         mail(&breaker).taken();
         tokio::time::sleep(Duration::from_secs(60)).await;
-        mail(&breaker).failed(Cause::Client, &refused(), None, None, NOW.plus_ms(300_000));
+        mail(&breaker).trial_failed(RelayCause::Client, &refused(), None, None, NOW.plus_ms(300_000));
         assert_eq!(since(), Some(NOW.plus_ms(300_000)));
     }
 }

@@ -12,16 +12,16 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Envelope, MailerError, SendError, Sent};
+use super::{AcceptedMail, MailerError, OutgoingMail, SendError};
 
 const MAX_ID_CHARS: usize = 80;
 
 #[derive(Clone, Debug)]
-pub(super) struct Directory {
+pub(super) struct EmlDirectory {
     path: PathBuf,
 }
 
-impl Directory {
+impl EmlDirectory {
     pub fn new(path: PathBuf) -> Result<Self, MailerError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
         made.map_err(|error| MailerError(format!("the directory {} cannot be created: {error}", path.display())))?;
@@ -36,12 +36,12 @@ impl Directory {
         Ok(format!("mails are written to files in {path} and not sent"))
     }
 
-    pub async fn write(&self, envelope: &Envelope, content: Vec<u8>) -> Result<Sent, SendError> {
+    pub async fn write(&self, envelope: &OutgoingMail, content: Vec<u8>) -> Result<AcceptedMail, SendError> {
         let (path, id) = (self.path.clone(), file_id(&envelope.message_id));
         let time = envelope.date.to_jiff().strftime("%Y%m%dT%H%M%SZ").to_string();
         let written = tokio::task::spawn_blocking(move || write(&path, &time, &id, &content)).await;
         match written {
-            Ok(Ok(answer)) => Ok(Sent { answer }),
+            Ok(Ok(answer)) => Ok(AcceptedMail { answer }),
             Ok(Err(error)) => {
                 Err(SendError::retry(format!("the mail cannot be written to {}: {error}", self.path.display())))
             }

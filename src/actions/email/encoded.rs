@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 const WORD_BYTES: usize = 39;
 
 /// Whether a mail program could read an encoded word in this text.
-pub(super) fn is_mistakable(text: &str) -> bool {
+pub(super) fn looks_encoded(text: &str) -> bool {
     text.contains("=?")
 }
 
@@ -69,6 +69,6 @@ pub(super) mod tests {
                 "{encoded}"
             );
         }
-        assert!(is_mistakable("a=?b") && !is_mistakable("a = ? b"));
+        assert!(looks_encoded("a=?b") && !looks_encoded("a = ? b"));
     }
 }

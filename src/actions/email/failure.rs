@@ -3,10 +3,10 @@
 use std::{fmt, io, time::Duration};
 
 use super::{
-    Cause, Party, ReplyCode, Scope, Security,
-    conversation::{Broken, Reply},
+    FailureScope, MailAddress, RelayCause, ReplyCode, TlsMode,
+    conversation::{NoReply, SmtpReply},
     scope::scope_of,
-    steps::{Step, Steps},
+    steps::{SmtpStep, SmtpSteps},
     streak::fingerprint,
 };
 use crate::{actions::one_line, outbound::tls};
@@ -14,7 +14,7 @@ use crate::{actions::one_line, outbound::tls};
 const MAX_CHARS: usize = 400;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum FailureClass {
     /// May succeed later: 4xx, no connection, no reply, TLS.
     Retry,
     /// Retries do not help: 5xx, or a mail that cannot be built.
@@ -24,20 +24,20 @@ pub enum Class {
 /// A failed attempt. The text names the host and quotes its reply, without mail addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendError {
-    pub class: Class,
+    pub class: FailureClass,
     pub text: String,
     /// The same without the text of the server's reply: a reply may repeat subjects, names and addresses, and more
     /// people read the log.
     pub log: String,
     /// Whether it is about this mail or about every mail.
-    pub scope: Scope,
+    pub scope: FailureScope,
     /// The code of the relay's refusal.
     pub code: Option<ReplyCode>,
     /// Equal for two mails that were refused for the same reason. Empty without a refusal.
     pub fingerprint: String,
     /// The mail may have arrived.
     pub is_in_doubt: bool,
-    pub(super) step: Option<Step>,
+    pub(super) step: Option<SmtpStep>,
     /// The server has replied, and the conversation may continue.
     pub(super) is_answer: bool,
     /// The connection had ended, or was about to end, before any text of the mail was sent.
@@ -61,13 +61,13 @@ const CLOSED: &str = "the connection was closed during the conversation";
 const EXPECTS_TLS: &str = "try smtps:// instead of smtp://: port 465 usually expects it";
 
 impl SendError {
-    pub(super) fn new(class: Class, text: impl Into<String>) -> Self {
+    pub(super) fn new(class: FailureClass, text: impl Into<String>) -> Self {
         let text = text.into();
         Self {
             class,
             log: text.clone(),
             text,
-            scope: Scope::Message,
+            scope: FailureScope::Message,
             code: None,
             fingerprint: String::new(),
             is_in_doubt: false,
@@ -78,80 +78,80 @@ impl SendError {
     }
 
     pub(super) fn retry(text: impl Into<String>) -> Self {
-        Self::new(Class::Retry, text)
+        Self::new(FailureClass::Retry, text)
     }
 
     /// No reply was received, or none that could be parsed.
-    fn unanswered(steps: &Steps, step: Step, what: &str) -> Self {
+    fn unanswered(steps: &SmtpSteps, step: SmtpStep, what: &str) -> Self {
         let hint = match (step, steps.security) {
-            (Step::Greeting, Security::StartTls) => format!(" ({EXPECTS_TLS})"),
+            (SmtpStep::Greeting, TlsMode::StartTls) => format!(" ({EXPECTS_TLS})"),
             _ => String::new(),
         };
-        let is_in_doubt = step == Step::Content;
+        let is_in_doubt = step == SmtpStep::Content;
         let doubt = if is_in_doubt { format!("; {IN_DOUBT}") } else { String::new() };
         let text = one_line(&format!("{}: {what}{hint}{doubt}", steps.server), MAX_CHARS);
         // All commands up to the sender are the same for every mail.
         let scope = match step {
-            Step::Sender => Scope::Relay(Cause::Unavailable),
-            step if step < Step::Sender => Scope::Relay(Cause::Unreachable),
-            _ => Scope::Message,
+            SmtpStep::Sender => FailureScope::Relay(RelayCause::Unavailable),
+            step if step < SmtpStep::Sender => FailureScope::Relay(RelayCause::Unreachable),
+            _ => FailureScope::Message,
         };
         Self { scope, is_in_doubt, step: Some(step), ..Self::retry(text) }
     }
 
-    pub(super) fn timed_out(steps: &Steps, step: Step, after: Duration) -> Self {
+    pub(super) fn timed_out(steps: &SmtpSteps, step: SmtpStep, after: Duration) -> Self {
         let what = match step {
-            Step::Connect => format!("no connection within {after:?}"),
-            Step::Tls => {
+            SmtpStep::Connect => format!("no connection within {after:?}"),
+            SmtpStep::Tls => {
                 format!("connected, but no TLS within {after:?} (try smtp:// instead of smtps://)")
             }
-            Step::Greeting => format!("connected, but received no greeting within {after:?}"),
-            Step::Upgrade => format!("the server accepted STARTTLS, but there was no TLS within {after:?}"),
+            SmtpStep::Greeting => format!("connected, but received no greeting within {after:?}"),
+            SmtpStep::Upgrade => format!("the server accepted STARTTLS, but there was no TLS within {after:?}"),
             step => format!("no reply {} within {after:?}", step.to_what()),
         };
         Self::unanswered(steps, step, &what)
     }
 
-    pub(super) fn broken(steps: &Steps, step: Step, broken: &Broken) -> Self {
+    pub(super) fn connection_lost(steps: &SmtpSteps, step: SmtpStep, broken: &NoReply) -> Self {
         let what = match broken {
-            Broken::Io(error) if step == Step::Connect && error.kind() == io::ErrorKind::TimedOut => {
+            NoReply::Io(error) if step == SmtpStep::Connect && error.kind() == io::ErrorKind::TimedOut => {
                 return Self::timed_out(steps, step, steps.patience);
             }
-            Broken::Io(error) => cause(step, error),
-            Broken::NoSmtp => format!("the reply {} was not SMTP", step.to_what()),
-            Broken::Unasked if step == Step::Upgrade => {
+            NoReply::Io(error) => cause(step, error),
+            NoReply::NoSmtp => format!("the reply {} was not SMTP", step.to_what()),
+            NoReply::Unasked if step == SmtpStep::Upgrade => {
                 "the server sent more than its reply to STARTTLS: a machine on the path may be injecting data"
                     .to_owned()
             }
             // Both are detected before anything more is sent, so that no mail can have arrived.
-            Broken::Unasked | Broken::HungUp if step == Step::Content => {
-                return Self::broken(steps, Step::Announce, broken);
+            NoReply::Unasked | NoReply::HungUp if step == SmtpStep::Content => {
+                return Self::connection_lost(steps, SmtpStep::Announce, broken);
             }
-            Broken::Unasked => "the server sent data that was not requested".to_owned(),
-            Broken::HungUp => CLOSED.to_owned(),
+            NoReply::Unasked => "the server sent data that was not requested".to_owned(),
+            NoReply::HungUp => CLOSED.to_owned(),
         };
         Self { is_stale: step.is_before_content(), ..Self::unanswered(steps, step, &what) }
     }
 
-    pub(super) fn lacking(steps: &Steps, what: &str, cause: Cause) -> Self {
-        Self { scope: Scope::Relay(cause), ..Self::retry(format!("{}: {what}", steps.server)) }
+    pub(super) fn missing_capability(steps: &SmtpSteps, what: &str, cause: RelayCause) -> Self {
+        Self { scope: FailureScope::Relay(cause), ..Self::retry(format!("{}: {what}", steps.server)) }
     }
 
     /// A reply that is not the one with which the step continues.
-    pub(super) fn said(steps: &Steps, step: Step, reply: &Reply) -> Self {
+    pub(super) fn from_reply(steps: &SmtpSteps, step: SmtpStep, reply: &SmtpReply) -> Self {
         let code = reply.code;
         let log = format!("{} replied {}: {code}", steps.server, step.to_what());
-        let text = one_line(&format!("{log} {}", steps.told(reply)), MAX_CHARS);
+        let text = one_line(&format!("{log} {}", steps.describe(reply)), MAX_CHARS);
         let scope = scope_of(step, reply);
         // After such a reply the connection ends, or its replies are out of step.
         let is_stale = step.is_before_content() && (code == 421 || !(400..600).contains(&code));
         if !(400..600).contains(&code) {
-            let is_in_doubt = step == Step::Content;
+            let is_in_doubt = step == SmtpStep::Content;
             let doubt = if is_in_doubt { format!("; {IN_DOUBT}") } else { String::new() };
             let odd = |said: &str| format!("{said}, which is not a valid reply there{doubt}");
             return Self { log: odd(&log), scope, is_in_doubt, is_stale, step: Some(step), ..Self::retry(odd(&text)) };
         }
-        let class = if code >= 500 { Class::Permanent } else { Class::Retry };
+        let class = if code >= 500 { FailureClass::Permanent } else { FailureClass::Retry };
         let code = Some(ReplyCode::of(reply));
         // After 421 the server closes the connection.
         Self { log, scope, code, is_stale, step: Some(step), is_answer: reply.code != 421, ..Self::new(class, text) }
@@ -159,12 +159,12 @@ impl SendError {
 
     /// The attempt failed before the mail, so that a connection without a mail shows whether the outage is over.
     pub fn is_before_mails(&self) -> bool {
-        self.step.is_none_or(|step| step < Step::Sender)
+        self.step.is_none_or(|step| step < SmtpStep::Sender)
     }
 
     /// The relay had accepted the sender.
     pub fn is_after_sender(&self) -> bool {
-        self.step.is_some_and(|step| step > Step::Sender)
+        self.step.is_some_and(|step| step > SmtpStep::Sender)
     }
 
     /// The relay sent no reply, or no valid one.
@@ -174,9 +174,9 @@ impl SendError {
 
     /// For tests: a failure at the recipient.
     #[cfg(test)]
-    pub fn made_up(class: Class, scope: Scope, code: Option<ReplyCode>, text: &str) -> Self {
+    pub fn for_test(class: FailureClass, scope: FailureScope, code: Option<ReplyCode>, text: &str) -> Self {
         let fingerprint = text.to_owned();
-        Self { scope, code, fingerprint, step: Some(Step::Recipient), ..Self::new(class, text) }
+        Self { scope, code, fingerprint, step: Some(SmtpStep::Recipient), ..Self::new(class, text) }
     }
 
     /// The text for the log and the pages, with the enhanced code.
@@ -188,7 +188,7 @@ impl SendError {
     }
 
     /// Removes mail addresses, which servers often repeat.
-    pub(super) fn without(mut self, from: &Party, to: &Party) -> Self {
+    pub(super) fn without(mut self, from: &MailAddress, to: &MailAddress) -> Self {
         for (address, instead) in [(&to.email, "the recipient"), (&from.email, "the sender")] {
             let lower = self.text.to_ascii_lowercase();
             let address = address.to_ascii_lowercase();
@@ -215,15 +215,15 @@ impl SendError {
 }
 
 /// Describes the innermost error where that is clearer than the libraries' text.
-fn cause(step: Step, error: &io::Error) -> String {
+fn cause(step: SmtpStep, error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidMessage(_)) if step == Step::Upgrade => {
+        Some(rustls::Error::InvalidMessage(_)) if step == SmtpStep::Upgrade => {
             return "the server accepted STARTTLS, but what followed was not TLS".to_owned();
         }
-        Some(rustls::Error::InvalidMessage(_)) if step == Step::Tls => {
+        Some(rustls::Error::InvalidMessage(_)) if step == SmtpStep::Tls => {
             return "the server does not use TLS on this port (try smtp:// instead of smtps://)".to_owned();
         }
-        Some(tls) => return tls::why(tls),
+        Some(tls) => return tls::explain(tls),
         None => {}
     }
     match error.kind() {

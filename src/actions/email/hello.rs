@@ -20,9 +20,9 @@ const AI_CANONNAME: i32 = 2;
 
 /// A host name from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hello(ClientId);
+pub struct EhloName(ClientId);
 
-impl Hello {
+impl EhloName {
     /// Parses `kyc.shop.example`, `[192.0.2.1]` or `[IPv6:2001:db8::1]`.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(literal) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -46,19 +46,19 @@ impl Hello {
 
 /// Chooses the name in EHLO for each connection.
 #[derive(Debug)]
-pub(super) struct Names {
-    configured: Option<Hello>,
+pub(super) struct EhloNames {
+    configured: Option<EhloName>,
     machine: OnceCell<Option<String>>,
 }
 
-impl Names {
-    pub fn new(configured: Option<Hello>) -> Self {
+impl EhloNames {
+    pub fn new(configured: Option<EhloName>) -> Self {
         Self { configured, machine: OnceCell::new() }
     }
 
     /// The name for a connection with this local end.
-    pub async fn hello(&self, local: SocketAddr) -> ClientId {
-        if let Some(Hello(name)) = &self.configured {
+    pub async fn ehlo_name(&self, local: SocketAddr) -> ClientId {
+        if let Some(EhloName(name)) = &self.configured {
             return name.clone();
         }
         let found = self.machine.get_or_try_init(|| async {
@@ -125,28 +125,29 @@ mod tests {
             ("[192.0.2.1]", "[192.0.2.1]"),
             ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
         ] {
-            assert_eq!(Hello::parse(text).map(|Hello(name)| name.to_string()).as_deref(), Ok(said));
+            assert_eq!(EhloName::parse(text).map(|EhloName(name)| name.to_string()).as_deref(), Ok(said));
         }
         let long = format!("{}.example", "x".repeat(64));
         for text in ["vm", "", "a b.example", "shop..example", "-a.example", "192.0.2.1", "[192.0.2]", "[::1]", &long] {
-            assert!(Hello::parse(text).is_err(), "{text}");
+            assert!(EhloName::parse(text).is_err(), "{text}");
         }
     }
 
     #[tokio::test]
     async fn a_machine_without_a_full_name_sends_its_address() {
-        let names = Names { configured: None, machine: OnceCell::new_with(Some(None)) };
+        let names = EhloNames { configured: None, machine: OnceCell::new_with(Some(None)) };
         for (local, said) in [
             ("192.0.2.1:5", "[192.0.2.1]"),
             ("[2001:db8::1]:5", "[IPv6:2001:db8::1]"),
             ("[::ffff:192.0.2.1]:5", "[192.0.2.1]"),
         ] {
-            assert_eq!(names.hello(local.parse().expect("an address")).await.to_string(), said);
+            assert_eq!(names.ehlo_name(local.parse().expect("an address")).await.to_string(), said);
         }
-        let names = Names { configured: None, machine: OnceCell::new_with(Some(Some("vm.shop.example".to_owned()))) };
-        assert_eq!(names.hello("192.0.2.1:5".parse().expect("an address")).await.to_string(), "vm.shop.example");
-        let configured = Some(Hello::parse("kyc.shop.example").expect("a name"));
-        let hello = Names::new(configured).hello("192.0.2.1:5".parse().expect("an address")).await;
+        let names =
+            EhloNames { configured: None, machine: OnceCell::new_with(Some(Some("vm.shop.example".to_owned()))) };
+        assert_eq!(names.ehlo_name("192.0.2.1:5".parse().expect("an address")).await.to_string(), "vm.shop.example");
+        let configured = Some(EhloName::parse("kyc.shop.example").expect("a name"));
+        let hello = EhloNames::new(configured).ehlo_name("192.0.2.1:5".parse().expect("an address")).await;
         assert_eq!(hello.to_string(), "kyc.shop.example");
         assert!(is_local("localhost.localdomain") && is_local("vm.localdomain") && !is_local("vm.shop.example"));
     }

@@ -23,29 +23,29 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
 /// More data was received than was requested.
 #[derive(Debug)]
-pub(super) struct Unasked;
+pub(super) struct UnsolicitedData;
 
-impl fmt::Display for Unasked {
+impl fmt::Display for UnsolicitedData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the server sent data that was not requested")
     }
 }
 
-impl std::error::Error for Unasked {}
+impl std::error::Error for UnsolicitedData {}
 
 /// The other side has closed the connection.
 #[derive(Debug)]
-pub(super) struct HungUp;
+pub(super) struct ConnectionClosed;
 
-impl fmt::Display for HungUp {
+impl fmt::Display for ConnectionClosed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the connection is closed")
     }
 }
 
-impl std::error::Error for HungUp {}
+impl std::error::Error for ConnectionClosed {}
 
-pub(super) struct Lines {
+pub(super) struct ReplyLines {
     stream: BufReader<Box<dyn Stream>>,
     /// The beginning of a line without its end, and whether all of its bytes were kept.
     begun: Vec<u8>,
@@ -59,13 +59,13 @@ pub(super) struct Lines {
     is_welcome: bool,
 }
 
-impl fmt::Debug for Lines {
+impl fmt::Debug for ReplyLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lines").finish_non_exhaustive()
     }
 }
 
-impl Lines {
+impl ReplyLines {
     /// Starts with a line that stands for the greeting, which has been read already.
     pub fn after(first: &str, stream: Box<dyn Stream>) -> Self {
         Self { line: format!("{first}\r\n").into_bytes(), is_welcome: true, ..Self::new(stream) }
@@ -79,7 +79,7 @@ impl Lines {
 
     /// Returns the stream, to continue over it with TLS or lettre; fails if unread data is left.
     pub fn into_stream(self) -> io::Result<Box<dyn Stream>> {
-        if self.is_quiet() { Ok(self.stream.into_inner()) } else { Err(io::Error::other(Unasked)) }
+        if self.is_quiet() { Ok(self.stream.into_inner()) } else { Err(io::Error::other(UnsolicitedData)) }
     }
 
     fn is_quiet(&self) -> bool {
@@ -100,10 +100,10 @@ impl Lines {
             self.is_whole &= kept == length;
             Pin::new(&mut self.stream).consume(length);
             if end.is_some() {
-                self.line = format!("{}\r\n", tidy(&self.begun, self.is_whole)).into_bytes();
+                self.line = format!("{}\r\n", printable_ascii(&self.begun, self.is_whole)).into_bytes();
                 self.begun.clear();
                 (self.at, self.is_whole, self.has_answered) = (0, true, true);
-                if std::mem::take(&mut self.is_welcome) && !self.line.starts_with(b"2") && !is_no(&self.line) {
+                if std::mem::take(&mut self.is_welcome) && !self.line.starts_with(b"2") && !is_rejection(&self.line) {
                     return Poll::Ready(Err(io::Error::other("the reply to EHLO is not valid")));
                 }
             }
@@ -112,7 +112,7 @@ impl Lines {
     }
 }
 
-impl AsyncRead for Lines {
+impl AsyncRead for ReplyLines {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_line(cx))?;
         let length = into.remaining().min(self.line.len() - self.at);
@@ -122,18 +122,18 @@ impl AsyncRead for Lines {
     }
 }
 
-impl AsyncWrite for Lines {
+impl AsyncWrite for ReplyLines {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, said: &[u8]) -> Poll<io::Result<usize>> {
         // A server may refuse in the middle of a mail, but nothing may follow its reply. A kept connection may have
         // been idle since then: a goodbye or the end of the stream that came meanwhile is detected here.
         if std::mem::take(&mut self.has_answered) {
             if !self.is_quiet() {
-                return Poll::Ready(Err(io::Error::other(Unasked)));
+                return Poll::Ready(Err(io::Error::other(UnsolicitedData)));
             }
             match Pin::new(&mut self.stream).poll_fill_buf(cx) {
                 Poll::Pending => {}
-                Poll::Ready(Ok([])) => return Poll::Ready(Err(io::Error::other(HungUp))),
-                Poll::Ready(Ok(_)) => return Poll::Ready(Err(io::Error::other(Unasked))),
+                Poll::Ready(Ok([])) => return Poll::Ready(Err(io::Error::other(ConnectionClosed))),
+                Poll::Ready(Ok(_)) => return Poll::Ready(Err(io::Error::other(UnsolicitedData))),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }
         }
@@ -149,19 +149,19 @@ impl AsyncWrite for Lines {
     }
 }
 
-impl AsyncTokioStream for Lines {
+impl AsyncTokioStream for ReplyLines {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
 
-fn is_no(line: &[u8]) -> bool {
+fn is_rejection(line: &[u8]) -> bool {
     line.starts_with(b"4") || line.starts_with(b"5")
 }
 
 /// Makes a line printable; a code without a text gets a space behind it. A truncated line loses its last word,
 /// because a part of a secret is not recognised as one.
-fn tidy(line: &[u8], is_whole: bool) -> String {
+fn printable_ascii(line: &[u8], is_whole: bool) -> String {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let shown = |byte: &u8| match byte {
@@ -203,7 +203,7 @@ mod tests {
                 let said = said.to_vec();
                 tokio::spawn(async move { server.write_all(&said).await });
                 let mut read = String::new();
-                Lines::new(Box::new(client)).read_to_string(&mut read).await.expect("text");
+                ReplyLines::new(Box::new(client)).read_to_string(&mut read).await.expect("text");
                 assert_eq!(read, lines, "{at_a_time}");
             }
         }
@@ -213,12 +213,12 @@ mod tests {
     async fn data_received_before_a_command_is_no_reply_to_it() {
         let (mut server, client) = duplex(1_000);
         server.write_all(b"220 hello\r\n250 ok\r\n").await.expect("written");
-        let mut lines = Lines::new(Box::new(client));
+        let mut lines = ReplyLines::new(Box::new(client));
         let mut heard = [0; 100];
         let length = lines.read(&mut heard).await.expect("a line");
         assert_eq!(&heard[..length], b"220 hello\r\n", "one line at a time");
         let error = lines.write_all(b"EHLO x\r\n").await.expect_err("nothing is sent");
-        assert!(error.get_ref().is_some_and(|error| error.is::<Unasked>()));
+        assert!(error.get_ref().is_some_and(|error| error.is::<UnsolicitedData>()));
         assert!(lines.into_stream().is_err());
         let mut said = Vec::new();
         server.read_to_end(&mut said).await.expect("closed");
@@ -230,7 +230,7 @@ mod tests {
         for said in [Some(b"221 bye\r\n".as_slice()), Some(b"250 ok\r\n"), None] {
             let (mut server, client) = duplex(1_000);
             server.write_all(b"250 ok\r\n").await.expect("written");
-            let mut lines = Lines::new(Box::new(client));
+            let mut lines = ReplyLines::new(Box::new(client));
             let mut heard = [0; 100];
             let length = lines.read(&mut heard).await.expect("a line");
             assert_eq!(&heard[..length], b"250 ok\r\n");
@@ -240,7 +240,10 @@ mod tests {
             }
             let error = lines.write_all(b"MAIL\r\n").await.expect_err("nothing is sent");
             let inner = error.get_ref().expect("a cause");
-            assert!(if said.is_some() { inner.is::<Unasked>() } else { inner.is::<HungUp>() }, "{said:?}: {error}");
+            assert!(
+                if said.is_some() { inner.is::<UnsolicitedData>() } else { inner.is::<ConnectionClosed>() },
+                "{said:?}: {error}"
+            );
         }
     }
 
@@ -249,6 +252,6 @@ mod tests {
         let mut line = b"535 you sent".to_vec();
         line.resize(MAX_LINE_BYTES - 4, b' ');
         line.extend_from_slice(b"AHVz");
-        assert_eq!(tidy(&line, false).trim_end(), "535 you sent");
+        assert_eq!(printable_ascii(&line, false).trim_end(), "535 you sent");
     }
 }

@@ -15,22 +15,22 @@ use lettre::{
     },
 };
 
-use super::{Class, SendError, encoded};
+use super::{FailureClass, SendError, encoded};
 use crate::{clock::Timestamp, kyc::mail_address};
 
 /// A sender or a recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Party {
+pub struct MailAddress {
     pub name: Option<String>,
     pub email: String,
 }
 
 /// The contents of a mail, its sender and its recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Envelope {
-    pub from: Party,
-    pub to: Party,
-    pub reply_to: Option<Party>,
+pub struct OutgoingMail {
+    pub from: MailAddress,
+    pub to: MailAddress,
+    pub reply_to: Option<MailAddress>,
     pub subject: String,
     pub text: String,
     pub html: String,
@@ -40,23 +40,23 @@ pub struct Envelope {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartyError(String);
+pub struct MailAddressError(String);
 
-impl fmt::Display for PartyError {
+impl fmt::Display for MailAddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for PartyError {}
+impl std::error::Error for MailAddressError {}
 
-impl Party {
+impl MailAddress {
     pub fn new(name: Option<&str>, email: &str) -> Self {
         Self { name: name.map(str::to_owned), email: email.to_owned() }
     }
 
     /// Parses `kyc@shop.example` or `Example Shop <kyc@shop.example>`.
-    pub fn parse(text: &str) -> Result<Self, PartyError> {
+    pub fn parse(text: &str) -> Result<Self, MailAddressError> {
         let text = text.trim();
         let mut party = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
             Some((name, email)) => {
@@ -65,8 +65,8 @@ impl Party {
             }
             None => Self::new(None, text),
         };
-        party.email = mail_address(&party.email).map_err(|error| PartyError(error.problem))?;
-        party.mailbox().map_err(PartyError)?;
+        party.email = mail_address(&party.email).map_err(|error| MailAddressError(error.problem))?;
+        party.mailbox().map_err(MailAddressError)?;
         Ok(party)
     }
 
@@ -97,15 +97,15 @@ fn message_id(text: &str) -> Option<String> {
 /// Returns the header of a mailbox whose name could be read as an encoded word. lettre puts such a name into quotes,
 /// but some mail programs decode words inside quotes.
 fn literal_mailbox(header: &'static str, mailbox: &Mailbox) -> Option<HeaderValue> {
-    let name = mailbox.name.as_deref().filter(|name| encoded::is_mistakable(name))?;
+    let name = mailbox.name.as_deref().filter(|name| encoded::looks_encoded(name))?;
     let literal = format!("{}\r\n <{}>", encoded::encode(name), mailbox.email);
     let header = HeaderName::new_from_ascii_str(header);
     Some(HeaderValue::dangerous_new_pre_encoded(header, mailbox.to_string(), literal))
 }
 
-pub(super) fn build(envelope: &Envelope) -> Result<Message, SendError> {
-    let wrong = |what: &str, why: &str| SendError::new(Class::Permanent, format!("{what}: {why}"));
-    let party = |what: &str, party: &Party| party.mailbox().map_err(|why| wrong(what, &why));
+pub(super) fn build(envelope: &OutgoingMail) -> Result<Message, SendError> {
+    let wrong = |what: &str, why: &str| SendError::new(FailureClass::Permanent, format!("{what}: {why}"));
+    let party = |what: &str, party: &MailAddress| party.mailbox().map_err(|why| wrong(what, &why));
     let id = message_id(&envelope.message_id).ok_or_else(|| wrong("message id", "is not of the form id@host"))?;
     if envelope.subject.chars().any(char::is_control) {
         return Err(wrong("subject", "has control characters (a line break, perhaps)"));
@@ -129,7 +129,7 @@ pub(super) fn build(envelope: &Envelope) -> Result<Message, SendError> {
         };
         message = literal.into_iter().fold(message, MessageBuilder::raw_header);
     }
-    if encoded::is_mistakable(&envelope.subject) {
+    if encoded::looks_encoded(&envelope.subject) {
         let (name, text) = (HeaderName::new_from_ascii_str("Subject"), envelope.subject.clone());
         let literal = encoded::encode(&text);
         message = message.raw_header(HeaderValue::dangerous_new_pre_encoded(name, text, literal));
@@ -142,11 +142,11 @@ pub(super) fn build(envelope: &Envelope) -> Result<Message, SendError> {
 pub(super) mod tests {
     use super::*;
 
-    pub fn envelope() -> Envelope {
-        Envelope {
-            from: Party::new(Some("Example Shop"), "kyc@shop.example"),
-            to: Party::new(Some("Ädä Lövelace, Ph.D."), "ada@example.com"),
-            reply_to: Some(Party::new(None, "support@shop.example")),
+    pub fn envelope() -> OutgoingMail {
+        OutgoingMail {
+            from: MailAddress::new(Some("Example Shop"), "kyc@shop.example"),
+            to: MailAddress::new(Some("Ädä Lövelace, Ph.D."), "ada@example.com"),
+            reply_to: Some(MailAddress::new(None, "support@shop.example")),
             subject: "Prüfung: bitte Reisepass hochladen".into(),
             text: "Grüße\n".into(),
             html: "<p>Grüße</p>\n".into(),
@@ -178,8 +178,8 @@ pub(super) mod tests {
     #[test]
     fn a_text_that_looks_encoded_is_shown_literally() {
         let (subject, name) = ("Prüfung =?utf-8?q?You=20won?= today ", "=?utf-8?q?Your_bank?= Ada");
-        let to = Party::new(Some(name), "ada@example.com");
-        let built = build(&Envelope { subject: subject.into(), to, ..envelope() }).expect("right");
+        let to = MailAddress::new(Some(name), "ada@example.com");
+        let built = build(&OutgoingMail { subject: subject.into(), to, ..envelope() }).expect("right");
         assert_eq!(built.envelope().to()[0].to_string(), "ada@example.com");
         let message = String::from_utf8(built.formatted()).expect("ASCII").replace("\r\n ", " ");
         let header = |name: &str| {
@@ -194,22 +194,22 @@ pub(super) mod tests {
 
     #[test]
     fn a_line_break_is_an_error_and_never_a_header() {
-        type Harm = fn(&mut Envelope);
-        let cases: [(&str, Harm); 7] = [
+        type Injection = fn(&mut OutgoingMail);
+        let cases: [(&str, Injection); 7] = [
             ("recipient: the name", |e| e.to.name = Some("Ada\r\nBcc: eve@evil.example".into())),
             ("recipient: the address", |e| e.to.email = "ada@example.com\r\nBcc: eve@evil.example".into()),
             ("recipient: the address is not", |e| e.to.email = "ada".into()),
             ("sender: the name", |e| e.from.name = Some("Shop\n".into())),
             ("subject:", |e| e.subject = "Hi\r\nBcc: eve@evil.example".into()),
             ("message id:", |e| e.message_id = "a@b>\r\nBcc: <eve@evil.example".into()),
-            ("reply address:", |e| e.reply_to = Some(Party::new(None, "a b@c.example"))),
+            ("reply address:", |e| e.reply_to = Some(MailAddress::new(None, "a b@c.example"))),
         ];
         for (said, change) in cases {
             let mut envelope = envelope();
             change(&mut envelope);
             let error = build(&envelope).expect_err(said);
             assert!(error.text.starts_with(said), "{said}: {}", error.text);
-            assert_eq!(error.class, Class::Permanent);
+            assert_eq!(error.class, FailureClass::Permanent);
             assert!(!error.text.contains("evil"), "{}", error.text);
         }
     }
@@ -223,12 +223,12 @@ pub(super) mod tests {
             ("<kyc@shop.example>", None, "kyc@shop.example"),
             ("Bücher <kyc@bücher.example>", Some("Bücher"), "kyc@xn--bcher-kva.example"),
         ] {
-            assert_eq!(Party::parse(text), Ok(Party::new(name, email)), "{text}");
+            assert_eq!(MailAddress::parse(text), Ok(MailAddress::new(name, email)), "{text}");
         }
         for text in
             ["", "shop", "Shop <kyc>", "jörg@shop.example", "Jörg ‹kyc@shop.example>", "Sh\nop <kyc@shop.example>"]
         {
-            assert!(Party::parse(text).is_err(), "{text}");
+            assert!(MailAddress::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -25,16 +25,16 @@ mod trials;
 
 use std::{fmt, time::Duration};
 
-pub use circuit_breaker::{Admission, CircuitBreaker, Outage, Permit};
+pub use circuit_breaker::{BreakerDecision, CircuitBreaker, RelayOutage, TrialPermit};
 use connection::Connector;
-pub use failure::{Class, SendError};
-pub use hello::Hello;
-pub use message::{Envelope, Party, PartyError};
-use pool::Lifetimes;
-pub use scope::{Cause, ReplyCode, Scope};
-pub use streak::Streak;
-pub use transport::{Security, Smtp, Transport, TransportError};
-pub use trials::Rank;
+pub use failure::{FailureClass, SendError};
+pub use hello::EhloName;
+pub use message::{MailAddress, MailAddressError, OutgoingMail};
+use pool::ConnectionLimits;
+pub use scope::{FailureScope, RelayCause, ReplyCode};
+pub use streak::RefusalStreak;
+pub use transport::{SmtpSettings, TlsMode, Transport, TransportError};
+pub use trials::TrialRank;
 
 const KEPT_FOR: Duration = Duration::from_secs(30);
 const MAX_AGE: Duration = Duration::from_mins(2);
@@ -53,7 +53,7 @@ pub struct MailerConfig {
     /// How many mails go over one connection.
     pub max_mails: u32,
     /// The name in EHLO; `None`: this machine's full name, or else the connection's local address.
-    pub hello: Option<Hello>,
+    pub hello: Option<EhloName>,
     /// PEM certificates to trust in addition to the system's: for a relay with a certificate of a private authority.
     pub extra_roots: Vec<Vec<u8>>,
 }
@@ -86,17 +86,17 @@ impl std::error::Error for MailerError {}
 
 /// An accepted mail: the server's reply, or the name of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
+pub struct AcceptedMail {
     pub answer: String,
 }
 
 #[derive(Debug)]
-pub struct Mailer(Way);
+pub struct Mailer(Backend);
 
 #[derive(Debug)]
-enum Way {
+enum Backend {
     Smtp(Box<smtp::Relay>),
-    Eml(eml::Directory),
+    Eml(eml::EmlDirectory),
 }
 
 impl Mailer {
@@ -104,10 +104,11 @@ impl Mailer {
         let way = match config.transport {
             Transport::Smtp(server) => {
                 let connector = Connector::new(&server, &config.extra_roots, config.hello)?;
-                let lifetimes = Lifetimes { idle: config.kept_for, age: config.max_age, mails: config.max_mails };
-                Way::Smtp(Box::new(smtp::Relay::new(server, connector, config.step_timeout, lifetimes)))
+                let lifetimes =
+                    ConnectionLimits { idle: config.kept_for, age: config.max_age, mails: config.max_mails };
+                Backend::Smtp(Box::new(smtp::Relay::new(server, connector, config.step_timeout, lifetimes)))
             }
-            Transport::File(path) => Way::Eml(eml::Directory::new(path)?),
+            Transport::File(path) => Backend::Eml(eml::EmlDirectory::new(path)?),
         };
         Ok(Self(way))
     }
@@ -116,31 +117,31 @@ impl Mailer {
     /// operator.
     pub async fn probe(&self) -> Result<String, SendError> {
         match &self.0 {
-            Way::Smtp(relay) => relay.probe(None).await,
-            Way::Eml(directory) => directory.probe(),
+            Backend::Smtp(relay) => relay.probe(None).await,
+            Backend::Eml(directory) => directory.probe(),
         }
     }
 
     /// Starts a mail from this sender to itself and stops before its text, so that no mail is sent. Returns the
     /// result for the operator.
-    pub async fn probe_sender(&self, sender: &Party) -> Result<String, SendError> {
+    pub async fn probe_sender(&self, sender: &MailAddress) -> Result<String, SendError> {
         match &self.0 {
-            Way::Smtp(relay) => relay.probe(Some(sender)).await.map_err(|error| error.without(sender, sender)),
-            Way::Eml(directory) => directory.probe(),
+            Backend::Smtp(relay) => relay.probe(Some(sender)).await.map_err(|error| error.without(sender, sender)),
+            Backend::Eml(directory) => directory.probe(),
         }
     }
 
     /// Opens a connection, logs in, and keeps it for the next mail.
     pub async fn connect(&self) -> Result<(), SendError> {
         match &self.0 {
-            Way::Smtp(relay) => relay.connect_ahead().await,
-            Way::Eml(directory) => directory.probe().map(|_| ()),
+            Backend::Smtp(relay) => relay.connect_ahead().await,
+            Backend::Eml(directory) => directory.probe().map(|_| ()),
         }
     }
 
     /// Closes all idle connections: a server process that has rejected every mail may continue to do so.
     pub fn close_kept(&self) {
-        if let Way::Smtp(relay) = &self.0 {
+        if let Backend::Smtp(relay) = &self.0 {
             relay.close_kept();
         }
     }
@@ -148,17 +149,19 @@ impl Mailer {
     /// Closes expired connections. Returns the time until the next one expires, unless a mail uses it.
     pub fn close_idle(&self) -> Option<Duration> {
         match &self.0 {
-            Way::Smtp(relay) => relay.close_idle(),
-            Way::Eml(_) => None,
+            Backend::Smtp(relay) => relay.close_idle(),
+            Backend::Eml(_) => None,
         }
     }
 
     /// Makes one attempt. Dropping the future is safe: its connection is closed and not used again.
-    pub async fn send(&self, envelope: &Envelope) -> Result<Sent, SendError> {
+    pub async fn send(&self, envelope: &OutgoingMail) -> Result<AcceptedMail, SendError> {
         let message = message::build(envelope)?;
         match &self.0 {
-            Way::Smtp(relay) => relay.send(&message).await.map_err(|error| error.without(&envelope.from, &envelope.to)),
-            Way::Eml(directory) => directory.write(envelope, message.formatted()).await,
+            Backend::Smtp(relay) => {
+                relay.send(&message).await.map_err(|error| error.without(&envelope.from, &envelope.to))
+            }
+            Backend::Eml(directory) => directory.write(envelope, message.formatted()).await,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::scope::{Cause, ReplyCode};
+use super::scope::{RelayCause, ReplyCode};
 
 const HELLO: &[&str] = &["helo command rejected", "ehlo command rejected", "invalid helo", "bad helo", "helo/ehlo"];
 
@@ -101,37 +101,43 @@ const TOO_MUCH: &[&str] = &[
 
 /// Whether the text says that the recipient does not exist.
 pub(super) fn names_unknown_recipient(text: &str) -> bool {
-    says(text, NO_RECIPIENT)
+    contains_phrase(text, NO_RECIPIENT)
 }
 
 /// Whether the code or the text is about the content of the mail.
 pub(super) fn is_about_content(code: ReplyCode, text: &str) -> bool {
-    code.detail().0 == 6 || (says(text, CONTENT) && (says_limit(text) || says(text, BLOCK_LISTS)))
+    code.detail().0 == 6 || (contains_phrase(text, CONTENT) && (is_limit(text) || contains_phrase(text, BLOCK_LISTS)))
 }
 
-pub(super) fn by_text(code: ReplyCode, text: &str) -> Option<Cause> {
-    let known =
-        [(HELLO, Cause::Hello), (LOGIN_MISSING, Cause::LoginMissing), (SENDER, Cause::Sender), (CLIENT, Cause::Client)];
-    if let Some((_, cause)) = known.iter().find(|(phrases, _)| says(text, phrases)) {
+pub(super) fn by_text(code: ReplyCode, text: &str) -> Option<RelayCause> {
+    let known = [
+        (HELLO, RelayCause::Hello),
+        (LOGIN_MISSING, RelayCause::LoginMissing),
+        (SENDER, RelayCause::Sender),
+        (CLIENT, RelayCause::Client),
+    ];
+    if let Some((_, cause)) = known.iter().find(|(phrases, _)| contains_phrase(text, phrases)) {
         return Some(*cause);
     }
-    if text.contains("your account") && says(text, &["suspended", "disabled", "locked", "blocked", "closed"]) {
-        return Some(Cause::Login);
+    if text.contains("your account") && contains_phrase(text, &["suspended", "disabled", "locked", "blocked", "closed"])
+    {
+        return Some(RelayCause::Login);
     }
-    if says(text, BLOCK_LISTS) && names_address(text) {
-        return Some(Cause::Client);
+    if contains_phrase(text, BLOCK_LISTS) && names_address(text) {
+        return Some(RelayCause::Client);
     }
-    let is_other = code.basic == 552 || matches!(code.detail(), (2, _) | (3, 4) | (5, 3)) || says(text, OTHER_LIMITS);
-    ((says_limit(text) || says(text, TOO_MUCH)) && !is_other).then_some(Cause::Limit)
+    let is_other =
+        code.basic == 552 || matches!(code.detail(), (2, _) | (3, 4) | (5, 3)) || contains_phrase(text, OTHER_LIMITS);
+    ((is_limit(text) || contains_phrase(text, TOO_MUCH)) && !is_other).then_some(RelayCause::Limit)
 }
 
-fn says(text: &str, phrases: &[&str]) -> bool {
+fn contains_phrase(text: &str, phrases: &[&str]) -> bool {
     phrases.iter().any(|phrase| text.contains(phrase))
 }
 
-fn says_limit(text: &str) -> bool {
-    says(text, &["limit", "quota", "credit", "per minute", "per hour", "per day"])
-        && says(text, &["exceed", "reached", "out of", "no more"])
+fn is_limit(text: &str) -> bool {
+    contains_phrase(text, &["limit", "quota", "credit", "per minute", "per hour", "per day"])
+        && contains_phrase(text, &["exceed", "reached", "out of", "no more"])
 }
 
 /// Whether the text contains an IP address.

@@ -9,25 +9,25 @@
 use std::fmt;
 
 use super::{
-    conversation::Reply,
+    conversation::SmtpReply,
     phrases::{by_text, is_about_content, names_unknown_recipient},
-    steps::Step,
+    steps::SmtpStep,
 };
 
 /// What a failed attempt is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum FailureScope {
     /// This mail, or a reply that does not show what it is about.
     Message,
     /// The recipient: the address does not exist or accepts no mail.
     Recipient,
     /// Every mail through this relay.
-    Relay(Cause),
+    Relay(RelayCause),
 }
 
 /// The reason a relay accepts no mail at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum RelayCause {
     /// No connection, no TLS, no greeting, or no reply.
     Unreachable,
     /// A temporary failure for every client: 421, or no storage.
@@ -48,7 +48,7 @@ pub enum Cause {
     Everyone,
 }
 
-impl Cause {
+impl RelayCause {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",
@@ -100,7 +100,7 @@ impl fmt::Display for ReplyCode {
 }
 
 impl ReplyCode {
-    pub(super) fn of(reply: &Reply) -> Self {
+    pub(super) fn of(reply: &SmtpReply) -> Self {
         let mut words = reply.text.split_whitespace();
         let first = words.next().and_then(enhanced);
         // qmail and its derivatives end the text with `(#5.7.1)`.
@@ -124,45 +124,45 @@ pub(super) fn enhanced(word: &str) -> Option<(u16, u16, u16)> {
 }
 
 /// What a refusal at this step is about.
-pub(super) fn scope_of(step: Step, reply: &Reply) -> Scope {
+pub(super) fn scope_of(step: SmtpStep, reply: &SmtpReply) -> FailureScope {
     let is_temporary = reply.code < 500;
     match step {
-        Step::Connect | Step::Tls | Step::Greeting => {
-            Scope::Relay(if is_temporary { Cause::Unavailable } else { Cause::Client })
+        SmtpStep::Connect | SmtpStep::Tls | SmtpStep::Greeting => {
+            FailureScope::Relay(if is_temporary { RelayCause::Unavailable } else { RelayCause::Client })
         }
-        Step::Hello | Step::StartTls | Step::Upgrade => {
-            Scope::Relay(if is_temporary { Cause::Unavailable } else { Cause::Hello })
+        SmtpStep::Hello | SmtpStep::StartTls | SmtpStep::Upgrade => {
+            FailureScope::Relay(if is_temporary { RelayCause::Unavailable } else { RelayCause::Hello })
         }
-        Step::LogIn => Scope::Relay(Cause::Login),
-        Step::Sender | Step::Recipient | Step::Announce | Step::Content => in_a_mail(step, reply),
+        SmtpStep::LogIn => FailureScope::Relay(RelayCause::Login),
+        SmtpStep::Sender | SmtpStep::Recipient | SmtpStep::Announce | SmtpStep::Content => in_a_mail(step, reply),
     }
 }
 
-fn in_a_mail(step: Step, reply: &Reply) -> Scope {
+fn in_a_mail(step: SmtpStep, reply: &SmtpReply) -> FailureScope {
     let (code, text) = (ReplyCode::of(reply), reply.text.to_ascii_lowercase());
     if !(400..600).contains(&code.basic) {
-        return Scope::Message;
+        return FailureScope::Message;
     }
     // The sender is the same in every mail.
-    if step == Step::Sender {
-        return Scope::Relay(by_code(code).or_else(|| by_text(code, &text)).unwrap_or(Cause::Sender));
+    if step == SmtpStep::Sender {
+        return FailureScope::Relay(by_code(code).or_else(|| by_text(code, &text)).unwrap_or(RelayCause::Sender));
     }
     if is_about_recipient(code) {
-        return Scope::Recipient;
+        return FailureScope::Recipient;
     }
     if text.contains("recipient address rejected") {
-        return Scope::Message;
+        return FailureScope::Message;
     }
     if let Some(cause) = by_code(code) {
-        return Scope::Relay(cause);
+        return FailureScope::Relay(cause);
     }
     if is_about_content(code, &text) {
-        return Scope::Message;
+        return FailureScope::Message;
     }
     match by_text(code, &text) {
-        Some(cause) => Scope::Relay(cause),
-        None if code.detail() == (0, 0) && names_unknown_recipient(&text) => Scope::Recipient,
-        None => Scope::Message,
+        Some(cause) => FailureScope::Relay(cause),
+        None if code.detail() == (0, 0) && names_unknown_recipient(&text) => FailureScope::Recipient,
+        None => FailureScope::Message,
     }
 }
 
@@ -172,17 +172,17 @@ const fn is_about_recipient(code: ReplyCode) -> bool {
     matches!(code.enhanced, Some((_, 1, 1 | 2 | 3 | 6 | 10) | (_, 2, 1) | (_, 7, 124 | 129 | 133..=136)))
 }
 
-fn by_code(code: ReplyCode) -> Option<Cause> {
+fn by_code(code: ReplyCode) -> Option<RelayCause> {
     Some(match (code.basic, code.detail()) {
-        (421, _) | (_, (3, 1 | 2)) => Cause::Unavailable,
-        (504, _) => Cause::Hello,
-        (523 | 530 | 538, _) | (_, (7, 10 | 11 | 57)) => Cause::LoginMissing,
-        (534 | 535, _) | (_, (7, 8 | 9 | 13 | 139)) => Cause::Login,
+        (421, _) | (_, (3, 1 | 2)) => RelayCause::Unavailable,
+        (504, _) => RelayCause::Hello,
+        (523 | 530 | 538, _) | (_, (7, 10 | 11 | 57)) => RelayCause::LoginMissing,
+        (534 | 535, _) | (_, (7, 8 | 9 | 13 | 139)) => RelayCause::Login,
         // Google; Microsoft's limits of an account.
-        (_, (4, 5) | (1, 90) | (7, 705)) => Cause::Limit,
-        (_, (1, 7 | 8) | (7, 20..=24 | 26 | 27 | 60)) => Cause::Sender,
+        (_, (4, 5) | (1, 90) | (7, 705)) => RelayCause::Limit,
+        (_, (1, 7 | 8) | (7, 20..=24 | 26 | 27 | 60)) => RelayCause::Sender,
         // The address has no host name, or is on a block list of Microsoft.
-        (_, (7, 25 | 501..=503 | 511 | 606..=649 | 708 | 750)) => Cause::Client,
+        (_, (7, 25 | 501..=503 | 511 | 606..=649 | 708 | 750)) => RelayCause::Client,
         _ => return None,
     })
 }
@@ -191,65 +191,65 @@ fn by_code(code: ReplyCode) -> Option<Cause> {
 mod tests {
     use super::*;
 
-    fn scope(step: Step, said: &str) -> Scope {
+    fn scope(step: SmtpStep, said: &str) -> FailureScope {
         let (code, text) = said.split_at(3);
-        scope_of(step, &Reply { code: code.parse().expect("a code"), text: text.trim().to_owned() })
+        scope_of(step, &SmtpReply { code: code.parse().expect("a code"), text: text.trim().to_owned() })
     }
 
     #[test]
     fn a_reply_to_every_client_is_distinguished_from_one_about_a_mail() {
-        use Cause::{Client, Hello, Limit, Login, LoginMissing, Sender, Unavailable};
+        use RelayCause::{Client, Hello, Limit, Login, LoginMissing, Sender, Unavailable};
         for (step, said, cause) in [
-            (Step::Greeting, "554 5.7.1 no SMTP service here", Client),
-            (Step::Greeting, "421 4.7.0 host Error: too many connections from 192.0.2.1", Unavailable),
-            (Step::Hello, "550 5.7.1 who are you", Hello),
-            (Step::LogIn, "535 5.7.8 no", Login),
-            (Step::Sender, "550 5.7.1 no", Sender),
-            (Step::Sender, "450 4.7.1 Error: too much mail from 192.0.2.1", Limit),
-            (Step::Sender, "530 5.7.0 Must issue a STARTTLS command first", LoginMissing),
-            (Step::Recipient, "554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied", Client),
-            (Step::Recipient, "450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.1]", Client),
+            (SmtpStep::Greeting, "554 5.7.1 no SMTP service here", Client),
+            (SmtpStep::Greeting, "421 4.7.0 host Error: too many connections from 192.0.2.1", Unavailable),
+            (SmtpStep::Hello, "550 5.7.1 who are you", Hello),
+            (SmtpStep::LogIn, "535 5.7.8 no", Login),
+            (SmtpStep::Sender, "550 5.7.1 no", Sender),
+            (SmtpStep::Sender, "450 4.7.1 Error: too much mail from 192.0.2.1", Limit),
+            (SmtpStep::Sender, "530 5.7.0 Must issue a STARTTLS command first", LoginMissing),
+            (SmtpStep::Recipient, "554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied", Client),
+            (SmtpStep::Recipient, "450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.1]", Client),
             (
-                Step::Recipient,
+                SmtpStep::Recipient,
                 "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.example",
                 Client,
             ),
-            (Step::Recipient, "554 5.7.1 <ada@customer.example>: Relay access denied", Client),
-            (Step::Recipient, "550 5.7.1 <ada@customer.example>... Relaying denied", Client),
-            (Step::Recipient, "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname", Hello),
-            (Step::Recipient, "450 4.7.1 <vm>: Helo command rejected: Host not found", Hello),
-            (Step::Recipient, "530 5.7.0 Authentication required", LoginMissing),
-            (Step::Recipient, "553 5.7.1 <kyc@shop.example>: Sender address rejected: not logged in", Sender),
-            (Step::Recipient, "450 4.1.8 <kyc@shop.example>: domain not found", Sender),
-            (Step::Recipient, "450 4.7.1 Error: too many recipients from 192.0.2.1", Limit),
-            (Step::Recipient, "550 5.4.5 Daily user sending limit exceeded. For more information", Limit),
-            (Step::Content, "554 5.7.0 Your sending quota for today is exceeded", Limit),
-            (Step::Content, "454 Throttling failure: Daily message quota exceeded.", Limit),
-            (Step::Announce, "451 4.3.1 Insufficient system storage", Unavailable),
-            (Step::Recipient, "421 4.7.0 host Error: too many errors", Unavailable),
+            (SmtpStep::Recipient, "554 5.7.1 <ada@customer.example>: Relay access denied", Client),
+            (SmtpStep::Recipient, "550 5.7.1 <ada@customer.example>... Relaying denied", Client),
+            (SmtpStep::Recipient, "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname", Hello),
+            (SmtpStep::Recipient, "450 4.7.1 <vm>: Helo command rejected: Host not found", Hello),
+            (SmtpStep::Recipient, "530 5.7.0 Authentication required", LoginMissing),
+            (SmtpStep::Recipient, "553 5.7.1 <kyc@shop.example>: Sender address rejected: not logged in", Sender),
+            (SmtpStep::Recipient, "450 4.1.8 <kyc@shop.example>: domain not found", Sender),
+            (SmtpStep::Recipient, "450 4.7.1 Error: too many recipients from 192.0.2.1", Limit),
+            (SmtpStep::Recipient, "550 5.4.5 Daily user sending limit exceeded. For more information", Limit),
+            (SmtpStep::Content, "554 5.7.0 Your sending quota for today is exceeded", Limit),
+            (SmtpStep::Content, "454 Throttling failure: Daily message quota exceeded.", Limit),
+            (SmtpStep::Announce, "451 4.3.1 Insufficient system storage", Unavailable),
+            (SmtpStep::Recipient, "421 4.7.0 host Error: too many errors", Unavailable),
             (
-                Step::Content,
+                SmtpStep::Content,
                 "550 Domain shop.example has exceeded the max emails per hour (150/150 (100%)) allowed. Message discarded.",
                 Limit,
             ),
-            (Step::Recipient, "550 SMTP AUTH is required for message submission on port 587", LoginMissing),
-            (Step::Recipient, "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", Client),
-            (Step::Recipient, "554 5.7.1 Access denied - IP 192.0.2.1 is blacklisted", Client),
+            (SmtpStep::Recipient, "550 SMTP AUTH is required for message submission on port 587", LoginMissing),
+            (SmtpStep::Recipient, "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", Client),
+            (SmtpStep::Recipient, "554 5.7.1 Access denied - IP 192.0.2.1 is blacklisted", Client),
             (
-                Step::Sender,
+                SmtpStep::Sender,
                 "550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent. Please contact your Internet service \
                  provider since part of their network is on our block list (S3150).",
                 Client,
             ),
-            (Step::Content, "554 5.7.1 Connection from 2001:db8::1 refused: listed in a DNSBL", Client),
-            (Step::Content, "554 Message rejected: Sending paused for this account", Limit),
-            (Step::Sender, "550 5.7.10 Encryption needed", LoginMissing),
-            (Step::Sender, "550 5.7.0 Your account is suspended", Login),
-            (Step::Recipient, "550 5.7.0 Your account has been disabled", Login),
-            (Step::Recipient, "550 unknown user, and relaying denied", Client),
-            (Step::Content, "550 5.7.26 unauthenticated mail from shop.example is not accepted", Sender),
+            (SmtpStep::Content, "554 5.7.1 Connection from 2001:db8::1 refused: listed in a DNSBL", Client),
+            (SmtpStep::Content, "554 Message rejected: Sending paused for this account", Limit),
+            (SmtpStep::Sender, "550 5.7.10 Encryption needed", LoginMissing),
+            (SmtpStep::Sender, "550 5.7.0 Your account is suspended", Login),
+            (SmtpStep::Recipient, "550 5.7.0 Your account has been disabled", Login),
+            (SmtpStep::Recipient, "550 unknown user, and relaying denied", Client),
+            (SmtpStep::Content, "550 5.7.26 unauthenticated mail from shop.example is not accepted", Sender),
         ] {
-            assert_eq!(scope(step, said), Scope::Relay(cause), "{step:?} {said}");
+            assert_eq!(scope(step, said), FailureScope::Relay(cause), "{step:?} {said}");
         }
         for said in [
             "550 5.1.1 <ada@customer.example>: Recipient address rejected: User unknown in local recipient table",
@@ -267,23 +267,23 @@ mod tests {
             "550 sorry, no mailbox here by that name (#5.1.1)",
             "550 5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; authentication required",
         ] {
-            assert_eq!(scope(Step::Recipient, said), Scope::Recipient, "{said}");
+            assert_eq!(scope(SmtpStep::Recipient, said), FailureScope::Recipient, "{said}");
         }
         for (step, said) in [
-            (Step::Recipient, "554 5.7.1 <ada@customer.example>: Recipient address rejected: Access denied"),
-            (Step::Recipient, "504 5.5.2 <ada>: Recipient address rejected: need fully-qualified address"),
-            (Step::Recipient, "552 5.2.2 mailbox quota exceeded"),
-            (Step::Recipient, "452 4.2.2 The recipient's inbox is out of storage space and over quota"),
-            (Step::Recipient, "450 4.2.0 greylisted"),
-            (Step::Recipient, "451 4.3.0 come back later"),
-            (Step::Content, "552 5.3.4 Message size exceeds fixed limit"),
-            (Step::Content, "550 5.7.1 spam"),
-            (Step::Content, "554 5.6.0 Message contains too many URLs, limit exceeded"),
-            (Step::Content, "554 too many links in the message, limit exceeded"),
-            (Step::Content, "554 5.7.1 The message contains a URL of 192.0.2.1, which is on a block list"),
-            (Step::Content, "354 go on"),
+            (SmtpStep::Recipient, "554 5.7.1 <ada@customer.example>: Recipient address rejected: Access denied"),
+            (SmtpStep::Recipient, "504 5.5.2 <ada>: Recipient address rejected: need fully-qualified address"),
+            (SmtpStep::Recipient, "552 5.2.2 mailbox quota exceeded"),
+            (SmtpStep::Recipient, "452 4.2.2 The recipient's inbox is out of storage space and over quota"),
+            (SmtpStep::Recipient, "450 4.2.0 greylisted"),
+            (SmtpStep::Recipient, "451 4.3.0 come back later"),
+            (SmtpStep::Content, "552 5.3.4 Message size exceeds fixed limit"),
+            (SmtpStep::Content, "550 5.7.1 spam"),
+            (SmtpStep::Content, "554 5.6.0 Message contains too many URLs, limit exceeded"),
+            (SmtpStep::Content, "554 too many links in the message, limit exceeded"),
+            (SmtpStep::Content, "554 5.7.1 The message contains a URL of 192.0.2.1, which is on a block list"),
+            (SmtpStep::Content, "354 go on"),
         ] {
-            assert_eq!(scope(step, said), Scope::Message, "{said}");
+            assert_eq!(scope(step, said), FailureScope::Message, "{said}");
         }
     }
 
@@ -301,7 +301,7 @@ mod tests {
         ] {
             assert_eq!(enhanced(word), code, "{word}");
         }
-        let reply = Reply { code: 554, text: "5.7.1 no".to_owned() };
+        let reply = SmtpReply { code: 554, text: "5.7.1 no".to_owned() };
         assert_eq!(ReplyCode::of(&reply).to_string(), "554 5.7.1");
     }
 }

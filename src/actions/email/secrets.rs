@@ -5,9 +5,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// The texts that must not be shown: the password, and its forms on the wire.
 #[derive(Default)]
-pub(super) struct Secrets(Vec<SecretString>);
+pub(super) struct RedactedSecrets(Vec<SecretString>);
 
-impl Secrets {
+impl RedactedSecrets {
     pub fn of(login: Option<&(String, SecretString)>) -> Self {
         let Some((user, password)) = login else { return Self::default() };
         let password = password.expose_secret();
@@ -25,7 +25,7 @@ impl Secrets {
         Self(forms.into_iter().map(SecretString::from).collect())
     }
 
-    pub fn blotted(&self, said: &str) -> String {
+    pub fn redacted(&self, said: &str) -> String {
         self.0.iter().fold(said.to_owned(), |said, secret| said.replace(secret.expose_secret(), "…"))
     }
 }
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn a_login_is_removed_in_all_its_forms() {
         for password in ["p", "pass", "pässword", "aGVsbG8", "a long one, with spaces = and more"] {
-            let secrets = Secrets::of(Some(&("user".to_owned(), SecretString::from(password))));
+            let secrets = RedactedSecrets::of(Some(&("user".to_owned(), SecretString::from(password))));
             for form in [
                 password.to_owned(),
                 BASE64_STANDARD.encode(format!("\0user\0{password}")),
@@ -52,11 +52,11 @@ mod tests {
                 BASE64_STANDARD.encode(password),
                 ascii(password),
             ] {
-                let said = secrets.blotted(&format!("550: {form}."));
+                let said = secrets.redacted(&format!("550: {form}."));
                 assert!(!said.contains(form.trim_end_matches('=')), "{said}");
                 assert!(said.starts_with("550: …"), "{said}");
             }
         }
-        assert_eq!(Secrets::of(None).blotted("as it is"), "as it is");
+        assert_eq!(RedactedSecrets::of(None).redacted("as it is"), "as it is");
     }
 }

@@ -17,12 +17,12 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
 use super::{
-    Cause, Party, Scope, Security, SendError, Sent, Smtp,
+    AcceptedMail, FailureScope, MailAddress, RelayCause, SendError, SmtpSettings, TlsMode,
     connection::Connector,
-    conversation::{Conversation, Reply},
-    pool::{Connection, Lifetimes, Pool},
-    secrets::Secrets,
-    steps::{Step, Steps},
+    conversation::{SmtpReply, SmtpSession},
+    pool::{ConnectionLimits, ConnectionPool, PooledConnection},
+    secrets::RedactedSecrets,
+    steps::{SmtpStep, SmtpSteps},
 };
 
 /// The limit for testing a kept connection, and for the `QUIT` of a finished one.
@@ -31,8 +31,8 @@ const COURTESY: Duration = Duration::from_secs(5);
 pub(super) struct Relay {
     login: Option<(String, SecretString)>,
     connector: Connector,
-    steps: Steps,
-    pool: Pool,
+    steps: SmtpSteps,
+    pool: ConnectionPool,
 }
 
 impl fmt::Debug for Relay {
@@ -42,74 +42,78 @@ impl fmt::Debug for Relay {
 }
 
 impl Relay {
-    pub fn new(server: Smtp, connector: Connector, patience: Duration, lifetimes: Lifetimes) -> Self {
-        let steps = Steps {
+    pub fn new(server: SmtpSettings, connector: Connector, patience: Duration, lifetimes: ConnectionLimits) -> Self {
+        let steps = SmtpSteps {
             server: format!("{}:{}", server.host, server.port),
             security: server.security,
             patience,
-            secrets: Secrets::of(server.login.as_ref()),
+            secrets: RedactedSecrets::of(server.login.as_ref()),
         };
-        Self { login: server.login, connector, steps, pool: Pool::new(lifetimes) }
+        Self { login: server.login, connector, steps, pool: ConnectionPool::new(lifetimes) }
     }
 
-    pub async fn send(&self, message: &Message) -> Result<Sent, SendError> {
-        if let Some(mut kept) = self.kept().await {
-            match self.talk(&mut kept.conversation, message).await {
+    pub async fn send(&self, message: &Message) -> Result<AcceptedMail, SendError> {
+        if let Some(mut kept) = self.pooled().await {
+            match self.deliver(&mut kept.conversation, message).await {
                 Err(error) if error.is_stale => drop(kept),
                 sent => return self.after(kept, sent).await,
             }
         }
-        let mut connection = Connection::new(self.connect().await?);
-        let sent = self.talk(&mut connection.conversation, message).await;
+        let mut connection = PooledConnection::new(self.connect().await?);
+        let sent = self.deliver(&mut connection.conversation, message).await;
         self.after(connection, sent).await
     }
 
-    async fn talk(&self, conversation: &mut Conversation, message: &Message) -> Result<Sent, SendError> {
+    async fn deliver(&self, conversation: &mut SmtpSession, message: &Message) -> Result<AcceptedMail, SendError> {
         let (steps, envelope) = (&self.steps, message.envelope());
         let from = Mail::new(envelope.from().cloned(), Vec::new());
-        steps.answered(Step::Sender, conversation.say(from)).await?;
+        steps.after_reply(SmtpStep::Sender, conversation.say(from)).await?;
         for to in envelope.to() {
-            steps.answered(Step::Recipient, conversation.say(Rcpt::new(to.clone(), Vec::new()))).await?;
+            steps.after_reply(SmtpStep::Recipient, conversation.say(Rcpt::new(to.clone(), Vec::new()))).await?;
         }
-        steps.answered(Step::Announce, conversation.say(Data)).await?;
-        let reply = steps.answered(Step::Content, conversation.say_content(&message.formatted())).await?;
-        Ok(Sent { answer: format!("{} {}", reply.code, steps.told(&reply)) })
+        steps.after_reply(SmtpStep::Announce, conversation.say(Data)).await?;
+        let reply = steps.after_reply(SmtpStep::Content, conversation.send_content(&message.formatted())).await?;
+        Ok(AcceptedMail { answer: format!("{} {}", reply.code, steps.describe(&reply)) })
     }
 
     /// Keeps or closes a connection, depending on the outcome of its mail.
-    async fn after(&self, mut connection: Connection, sent: Result<Sent, SendError>) -> Result<Sent, SendError> {
+    async fn after(
+        &self,
+        mut connection: PooledConnection,
+        sent: Result<AcceptedMail, SendError>,
+    ) -> Result<AcceptedMail, SendError> {
         let goes_on = match &sent {
             Ok(_) => true,
             // After the relay's settings are corrected, a server process with an old connection may continue to
             // refuse.
-            Err(error) if matches!(error.scope, Scope::Relay(_)) => {
+            Err(error) if matches!(error.scope, FailureScope::Relay(_)) => {
                 self.pool.clear();
                 if error.is_answer {
-                    self.leave(connection.conversation).await;
+                    self.quit(connection.conversation).await;
                 }
                 return sent;
             }
             // The server has refused this mail and accepts the next one.
-            Err(error) => error.is_answer && self.says_ok(connection.conversation.say(Rset)).await,
+            Err(error) => error.is_answer && self.is_alive(connection.conversation.say(Rset)).await,
         };
         if goes_on && let Some(finished) = self.pool.keep(connection) {
-            self.leave(finished.conversation).await;
+            self.quit(finished.conversation).await;
         }
         sent
     }
 
     /// Opens a connection and keeps it for the next mail.
     pub async fn connect_ahead(&self) -> Result<(), SendError> {
-        let connection = Connection::new(self.connect().await?);
+        let connection = PooledConnection::new(self.connect().await?);
         if let Some(finished) = self.pool.keep(connection) {
-            self.leave(finished.conversation).await;
+            self.quit(finished.conversation).await;
         }
         Ok(())
     }
 
     /// Connects as for a mail, with a sender and a recipient if `sender` is given, and sends no mail. Returns a text
     /// for the operator.
-    pub async fn probe(&self, sender: Option<&Party>) -> Result<String, SendError> {
+    pub async fn probe(&self, sender: Option<&MailAddress>) -> Result<String, SendError> {
         let mut conversation = self.connect().await?;
         let accepted = match sender {
             Some(sender) => {
@@ -118,36 +122,36 @@ impl Relay {
             None => Ok(""),
         };
         let hello = conversation.hello.clone();
-        self.leave(conversation).await;
+        self.quit(conversation).await;
         let tls = match self.steps.security {
-            Security::Implicit => "TLS",
-            Security::StartTls => "STARTTLS",
-            Security::Loopback => "no TLS, on this machine",
+            TlsMode::Implicit => "TLS",
+            TlsMode::StartTls => "STARTTLS",
+            TlsMode::Loopback => "no TLS, on this machine",
         };
         let login = if self.login.is_some() { "logged in" } else { "no login configured" };
         Ok(format!("{}: {}EHLO {hello}; connected, {tls}, {login}", self.steps.server, accepted?))
     }
 
     /// Starts a mail from this address to itself and stops before its text.
-    async fn announce(&self, conversation: &mut Conversation, sender: &Party) -> Result<(), SendError> {
+    async fn announce(&self, conversation: &mut SmtpSession, sender: &MailAddress) -> Result<(), SendError> {
         let address: Address = sender.mailbox().map_err(SendError::retry)?.email;
         let from = Mail::new(Some(address.clone()), Vec::new());
-        self.steps.answered(Step::Sender, conversation.say(from)).await?;
-        self.steps.answered(Step::Recipient, conversation.say(Rcpt::new(address, Vec::new()))).await?;
-        self.says_ok(conversation.say(Rset)).await;
+        self.steps.after_reply(SmtpStep::Sender, conversation.say(from)).await?;
+        self.steps.after_reply(SmtpStep::Recipient, conversation.say(Rcpt::new(address, Vec::new()))).await?;
+        self.is_alive(conversation.say(Rset)).await;
         Ok(())
     }
 
-    async fn connect(&self) -> Result<Conversation, SendError> {
+    async fn connect(&self) -> Result<SmtpSession, SendError> {
         let mut conversation = self.connector.connect(&self.steps).await?;
         if let Some((user, password)) = &self.login {
             let logging_in = conversation.log_in(user, password.expose_secret());
-            match self.steps.within(Step::LogIn, logging_in).await? {
-                Some(reply) => self.steps.answered(Step::LogIn, async { Ok(reply) }).await?,
+            match self.steps.within(SmtpStep::LogIn, logging_in).await? {
+                Some(reply) => self.steps.after_reply(SmtpStep::LogIn, async { Ok(reply) }).await?,
                 None => {
-                    return Err(self.steps.lacks(
+                    return Err(self.steps.missing(
                         "the server offers no supported way to log in (PLAIN, LOGIN); it may require TLS",
-                        Cause::Login,
+                        RelayCause::Login,
                     ));
                 }
             };
@@ -156,12 +160,12 @@ impl Relay {
     }
 
     /// Returns a kept connection that still replies. Data that was not requested is detected when a command is sent.
-    async fn kept(&self) -> Option<Connection> {
+    async fn pooled(&self) -> Option<PooledConnection> {
         loop {
             let mut connection = self.pool.take()?;
             let limit = self.steps.patience.min(COURTESY);
             match timeout(limit, connection.conversation.say(Noop)).await {
-                Ok(Ok(Reply { code: 250, .. })) => return Some(connection),
+                Ok(Ok(SmtpReply { code: 250, .. })) => return Some(connection),
                 Ok(_) => {}
                 // No reply: the other connections are as old, and each test would take as long again.
                 Err(_) => self.pool.clear(),
@@ -169,12 +173,12 @@ impl Relay {
         }
     }
 
-    async fn says_ok(&self, saying: impl Future<Output = Result<Reply, super::conversation::Broken>>) -> bool {
-        matches!(timeout(self.steps.patience, saying).await, Ok(Ok(Reply { code: 200..300, .. })))
+    async fn is_alive(&self, saying: impl Future<Output = Result<SmtpReply, super::conversation::NoReply>>) -> bool {
+        matches!(timeout(self.steps.patience, saying).await, Ok(Ok(SmtpReply { code: 200..300, .. })))
     }
 
     /// Sends `QUIT`. No mail depends on the reply.
-    async fn leave(&self, mut conversation: Conversation) {
+    async fn quit(&self, mut conversation: SmtpSession) {
         let _ = timeout(self.steps.patience.min(COURTESY), conversation.say(Quit)).await;
     }
 

@@ -12,13 +12,13 @@ use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    Cause, Security, SendError,
-    conversation::{Broken, Reply},
-    secrets::Secrets,
+    RelayCause, SendError, TlsMode,
+    conversation::{NoReply, SmtpReply},
+    secrets::RedactedSecrets,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Step {
+pub(super) enum SmtpStep {
     Connect,
     /// TLS from the first byte.
     Tls,
@@ -34,7 +34,7 @@ pub(super) enum Step {
     Content,
 }
 
-impl Step {
+impl SmtpStep {
     /// As in "replied to RCPT TO".
     pub fn to_what(self) -> &'static str {
         match self {
@@ -62,43 +62,47 @@ impl Step {
 }
 
 /// The server of the steps, their time limit, and the secrets to hide.
-pub(super) struct Steps {
+pub(super) struct SmtpSteps {
     /// The server's name in messages.
     pub server: String,
-    pub security: Security,
+    pub security: TlsMode,
     pub patience: Duration,
-    pub secrets: Secrets,
+    pub secrets: RedactedSecrets,
 }
 
-impl Steps {
+impl SmtpSteps {
     /// Runs one step within its time limit. After an error the connection is not used again, unless the error is a
     /// refusal.
-    pub async fn within<T>(&self, step: Step, doing: impl Future<Output = Result<T, Broken>>) -> Result<T, SendError> {
-        let limit = if step == Step::Content { self.patience * 4 } else { self.patience };
+    pub async fn within<T>(
+        &self,
+        step: SmtpStep,
+        doing: impl Future<Output = Result<T, NoReply>>,
+    ) -> Result<T, SendError> {
+        let limit = if step == SmtpStep::Content { self.patience * 4 } else { self.patience };
         match timeout(limit, doing).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(broken)) => Err(SendError::broken(self, step, &broken)),
+            Ok(Err(broken)) => Err(SendError::connection_lost(self, step, &broken)),
             Err(_) => Err(SendError::timed_out(self, step, limit)),
         }
     }
 
     /// Runs one step, and checks that the reply is the expected one.
-    pub async fn answered(
+    pub async fn after_reply(
         &self,
-        step: Step,
-        asking: impl Future<Output = Result<Reply, Broken>>,
-    ) -> Result<Reply, SendError> {
+        step: SmtpStep,
+        asking: impl Future<Output = Result<SmtpReply, NoReply>>,
+    ) -> Result<SmtpReply, SendError> {
         let reply = self.within(step, asking).await?;
-        if step.goes_on_with(reply.code) { Ok(reply) } else { Err(SendError::said(self, step, &reply)) }
+        if step.goes_on_with(reply.code) { Ok(reply) } else { Err(SendError::from_reply(self, step, &reply)) }
     }
 
     /// The error for a server that does not offer what is needed.
-    pub fn lacks(&self, what: &str, cause: Cause) -> SendError {
-        SendError::lacking(self, what, cause)
+    pub fn missing(&self, what: &str, cause: RelayCause) -> SendError {
+        SendError::missing_capability(self, what, cause)
     }
 
     /// The text of a reply, without the login that it may repeat.
-    pub fn told(&self, reply: &Reply) -> String {
-        self.secrets.blotted(&reply.text)
+    pub fn describe(&self, reply: &SmtpReply) -> String {
+        self.secrets.redacted(&reply.text)
     }
 }

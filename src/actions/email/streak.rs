@@ -13,20 +13,20 @@ const STREAK: usize = 5;
 
 /// A streak; `J` identifies a refused job.
 #[derive(Debug)]
-pub struct Streak<J> {
+pub struct RefusalStreak<J> {
     fingerprint: String,
     recipients: HashSet<String>,
     /// The jobs whose refusal is recorded.
     problems: Vec<J>,
 }
 
-impl<J> Default for Streak<J> {
+impl<J> Default for RefusalStreak<J> {
     fn default() -> Self {
         Self { fingerprint: String::new(), recipients: HashSet::new(), problems: Vec::new() }
     }
 }
 
-impl<J> Streak<J> {
+impl<J> RefusalStreak<J> {
     /// Counts a refusal. Returns whether the streak is complete.
     pub fn refused(&mut self, fingerprint: &str, recipient: &str) -> bool {
         if self.fingerprint != fingerprint {
@@ -47,7 +47,7 @@ impl<J> Streak<J> {
     }
 
     /// The jobs that became problems in a complete streak. Each is returned once.
-    pub fn recalled(&mut self) -> Vec<J> {
+    pub fn removed(&mut self) -> Vec<J> {
         if self.is_complete() { std::mem::take(&mut self.problems) } else { Vec::new() }
     }
 
@@ -84,26 +84,26 @@ mod tests {
 
     #[test]
     fn five_different_recipients_in_a_row_make_a_streak_and_each_job_is_returned_once() {
-        let mut streak = Streak::default();
+        let mut streak = RefusalStreak::default();
         for (nth, recipient) in ["a@x", "b@x", "A@X", "c@x", "d@x"].iter().enumerate() {
             assert!(!streak.refused("no", recipient), "{recipient}");
             streak.recorded("no", nth);
         }
-        assert_eq!(streak.recalled(), Vec::<usize>::new());
+        assert_eq!(streak.removed(), Vec::<usize>::new());
         assert!(streak.refused("no", "e@x"));
-        assert_eq!(streak.recalled(), [0, 1, 2, 3, 4]);
+        assert_eq!(streak.removed(), [0, 1, 2, 3, 4]);
         // The refusal of an attempt that started before the fifth one.
         assert!(streak.refused("no", "f@x"));
         streak.recorded("no", 5);
         streak.recorded("another text", 6);
-        assert_eq!(streak.recalled(), [5]);
+        assert_eq!(streak.removed(), [5]);
         streak.end();
         assert!(!streak.refused("no", "g@x"));
     }
 
     #[test]
     fn another_text_begins_a_new_streak() {
-        let mut streak = Streak::<usize>::default();
+        let mut streak = RefusalStreak::<usize>::default();
         for recipient in ["a", "b", "c", "d"] {
             assert!(!streak.refused("no", recipient));
         }

@@ -7,22 +7,22 @@ use secrecy::SecretString;
 
 #[derive(Clone, Debug)]
 pub enum Transport {
-    Smtp(Smtp),
+    Smtp(SmtpSettings),
     /// A directory that gets one `.eml` file for each mail.
     File(PathBuf),
 }
 
 #[derive(Clone, Debug)]
-pub struct Smtp {
+pub struct SmtpSettings {
     /// A name, or an IP address without brackets.
     pub host: String,
     pub port: u16,
-    pub security: Security,
+    pub security: TlsMode,
     pub login: Option<(String, SecretString)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
+pub enum TlsMode {
     /// TLS from the first byte.
     Implicit,
     /// STARTTLS; without it nothing is sent.
@@ -64,8 +64,8 @@ impl Transport {
             return wrong("the transport must begin with smtps://, smtp:// or file:");
         };
         let (security, port) = match scheme {
-            "smtps" => (Security::Implicit, 465),
-            "smtp" => (Security::StartTls, 587),
+            "smtps" => (TlsMode::Implicit, 465),
+            "smtp" => (TlsMode::StartTls, 587),
             _ => return wrong(format!("mails cannot be sent by {scheme}://; write smtps://, smtp:// or file:")),
         };
         let (login, server) = match rest.rsplit_once('@') {
@@ -77,7 +77,7 @@ impl Transport {
         let security = match options {
             "" => security,
             "tls=none" if scheme == "smtps" => return wrong("smtps:// always uses TLS; `tls=none` goes with smtp://"),
-            "tls=none" if is_loopback(&host) => Security::Loopback,
+            "tls=none" if is_loopback(&host) => TlsMode::Loopback,
             "tls=none" => {
                 return wrong(format!(
                     "`tls=none` is only for this machine (localhost, 127.0.0.1, ::1): to {host} it would send in plain text"
@@ -85,7 +85,7 @@ impl Transport {
             }
             _ => return wrong("the only option of a transport is `?tls=none`"),
         };
-        Ok(Self::Smtp(Smtp { host, port, security, login }))
+        Ok(Self::Smtp(SmtpSettings { host, port, security, login }))
     }
 }
 
@@ -143,14 +143,14 @@ mod tests {
     #[test]
     fn transports_are_parsed_with_their_default_ports() {
         for (text, host, port, security, login) in [
-            ("smtps://mail.example", "mail.example", 465, Security::Implicit, None),
-            ("smtp://mail.example:2525", "mail.example", 2525, Security::StartTls, None),
-            ("smtps://u:p@mail.example/", "mail.example", 465, Security::Implicit, Some(("u", "p"))),
-            ("smtps://u%40x:p%3A%2F@mail.example", "mail.example", 465, Security::Implicit, Some(("u@x", "p:/"))),
-            ("smtps://u:p@ss/w?rd@mail.example", "mail.example", 465, Security::Implicit, Some(("u", "p@ss/w?rd"))),
-            ("smtp://[::1]:25?tls=none", "::1", 25, Security::Loopback, None),
-            ("smtp://127.0.0.1:25?tls=none", "127.0.0.1", 25, Security::Loopback, None),
-            ("smtp://localhost?tls=none", "localhost", 587, Security::Loopback, None),
+            ("smtps://mail.example", "mail.example", 465, TlsMode::Implicit, None),
+            ("smtp://mail.example:2525", "mail.example", 2525, TlsMode::StartTls, None),
+            ("smtps://u:p@mail.example/", "mail.example", 465, TlsMode::Implicit, Some(("u", "p"))),
+            ("smtps://u%40x:p%3A%2F@mail.example", "mail.example", 465, TlsMode::Implicit, Some(("u@x", "p:/"))),
+            ("smtps://u:p@ss/w?rd@mail.example", "mail.example", 465, TlsMode::Implicit, Some(("u", "p@ss/w?rd"))),
+            ("smtp://[::1]:25?tls=none", "::1", 25, TlsMode::Loopback, None),
+            ("smtp://127.0.0.1:25?tls=none", "127.0.0.1", 25, TlsMode::Loopback, None),
+            ("smtp://localhost?tls=none", "localhost", 587, TlsMode::Loopback, None),
         ] {
             let Ok(Transport::Smtp(smtp)) = Transport::parse(text) else { panic!("{text}") };
             assert_eq!((&*smtp.host, smtp.port, smtp.security), (host, port, security), "{text}");

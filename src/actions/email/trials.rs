@@ -12,7 +12,7 @@ const MAX_TRIED: usize = 10_000;
 
 /// How well a mail is suited as the next trial; the least rank is the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rank {
+pub enum TrialRank {
     NewDomain,
     NewRecipient,
     /// The job or its recipient was refused; the number of trials before that.
@@ -20,14 +20,14 @@ pub enum Rank {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Trials {
+pub(super) struct TrialOrder {
     next: u64,
     jobs: HashMap<JobId, u64>,
     recipients: HashMap<String, u64>,
     domains: HashSet<String>,
 }
 
-impl Trials {
+impl TrialOrder {
     /// Records that a mail was refused. Returns whether its recipient had not been refused before.
     pub fn refused(&mut self, job: JobId, recipient: &str) -> bool {
         if self.jobs.len().max(self.recipients.len()) >= MAX_TRIED {
@@ -41,13 +41,13 @@ impl Trials {
     }
 
     /// `recipient`: `None` if it is not known yet.
-    pub fn rank(&self, job: JobId, recipient: Option<&str>) -> Rank {
+    pub fn rank(&self, job: JobId, recipient: Option<&str>) -> TrialRank {
         let recipient = recipient.map(str::to_ascii_lowercase).unwrap_or_default();
         let tried = self.jobs.get(&job).max(self.recipients.get(&recipient));
         match tried {
-            Some(nth) => Rank::Tried(*nth),
-            None if self.domains.contains(domain(&recipient)) => Rank::NewRecipient,
-            None => Rank::NewDomain,
+            Some(nth) => TrialRank::Tried(*nth),
+            None if self.domains.contains(domain(&recipient)) => TrialRank::NewRecipient,
+            None => TrialRank::NewDomain,
         }
     }
 }
@@ -63,16 +63,16 @@ mod tests {
     #[test]
     fn a_mail_to_another_domain_ranks_best_and_tried_mails_rank_in_their_order() {
         let job = |nth| JobId::from_bytes([nth; 16]);
-        let mut trials = Trials::default();
+        let mut trials = TrialOrder::default();
         assert!(trials.refused(job(1), "ada@a.example"));
         assert!(trials.refused(job(2), "bob@a.example"));
         assert!(!trials.refused(job(3), "ADA@A.example"));
         let rank = |nth, recipient| trials.rank(job(nth), Some(recipient));
-        assert_eq!(rank(9, "eve@b.example"), Rank::NewDomain);
-        assert_eq!(rank(9, "eve@A.example"), Rank::NewRecipient);
-        assert_eq!(rank(9, "Ada@a.example"), Rank::Tried(3));
-        assert_eq!(rank(2, "eve@b.example"), Rank::Tried(2));
-        assert_eq!(trials.rank(job(9), None), Rank::NewDomain);
-        assert!(Rank::NewDomain < Rank::NewRecipient && Rank::NewRecipient < Rank::Tried(1));
+        assert_eq!(rank(9, "eve@b.example"), TrialRank::NewDomain);
+        assert_eq!(rank(9, "eve@A.example"), TrialRank::NewRecipient);
+        assert_eq!(rank(9, "Ada@a.example"), TrialRank::Tried(3));
+        assert_eq!(rank(2, "eve@b.example"), TrialRank::Tried(2));
+        assert_eq!(trials.rank(job(9), None), TrialRank::NewDomain);
+        assert!(TrialRank::NewDomain < TrialRank::NewRecipient && TrialRank::NewRecipient < TrialRank::Tried(1));
     }
 }

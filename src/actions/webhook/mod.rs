@@ -9,35 +9,35 @@ mod signature;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 
-use super::answer::{Ended, ended};
+use super::answer::{AttemptEnd, attempt_end};
 use crate::{
     clock::Timestamp,
     kyc::CustomerId,
-    outbound::{Client, Request, Target},
-    outbox::{Job, Trouble},
+    outbound::{HttpClient, HttpRequest, TargetUrl},
+    outbox::{Job, ProblemKind},
 };
 
 pub use payload::payload;
-pub use signature::{Key, Keys};
+pub use signature::{SigningKey, SigningKeys};
 
 /// One configured target.
-pub struct Webhook {
-    pub client: Client,
-    pub target: Target,
-    pub keys: Keys,
+pub struct WebhookTarget {
+    pub client: HttpClient,
+    pub target: TargetUrl,
+    pub keys: SigningKeys,
 }
 
-impl Webhook {
+impl WebhookTarget {
     /// Runs one attempt.
-    pub async fn send(&self, customer: &CustomerId, job: &Job, now: Timestamp) -> Ended {
+    pub async fn send(&self, customer: &CustomerId, job: &Job, now: Timestamp) -> AttemptEnd {
         let Some(body) = payload(customer, job) else {
-            return Ended::failed(Trouble::Unrenderable, "the facts for its body are missing");
+            return AttemptEnd::failed(ProblemKind::Unrenderable, "the facts for its body are missing");
         };
         let Some(headers) = self.headers(&job.id().to_string(), &body, now) else {
-            return Ended::failed(Trouble::Unrenderable, "its headers cannot be encoded");
+            return AttemptEnd::failed(ProblemKind::Unrenderable, "its headers cannot be encoded");
         };
-        let request = Request { method: Method::POST, headers, body: Bytes::from(body) };
-        ended(&self.target, &self.client.send(&self.target, request).await, now)
+        let request = HttpRequest { method: Method::POST, headers, body: Bytes::from(body) };
+        attempt_end(&self.target, &self.client.send(&self.target, request).await, now)
     }
 
     fn headers(&self, id: &str, body: &[u8], now: Timestamp) -> Option<HeaderMap> {

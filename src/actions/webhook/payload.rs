@@ -5,12 +5,12 @@ use serde::Serialize;
 use crate::{
     clock::Timestamp,
     kyc::{Codes, CustomerId, Detail},
-    outbox::{Job, MAX_ORDERS, Said},
+    outbox::{Job, MAX_ORDERS, Payload},
     rules::Action,
 };
 
 #[derive(Serialize)]
-struct Payload<'a> {
+struct WebhookBody<'a> {
     r#type: &'a str,
     timestamp: String,
     data: Data<'a>,
@@ -24,7 +24,7 @@ struct Data<'a> {
     /// webhooks.
     sequence: u64,
     decided_at: String,
-    customer: Customer<'a>,
+    customer: BodyCustomer<'a>,
     /// `"new"`: the customer had no status before. `null` is the provider's null.
     from: Option<&'a str>,
     to: Option<&'a str>,
@@ -37,19 +37,19 @@ struct Data<'a> {
     changed: Vec<&'static str>,
     /// 1, 2, … for the durations of a timer, else 0.
     step: u32,
-    stay: Stay<'a>,
+    stay: BodyStay<'a>,
     rule: &'a str,
     rule_set: &'a str,
 }
 
 #[derive(Serialize)]
-struct Customer<'a> {
+struct BodyCustomer<'a> {
     id: &'a str,
 }
 
 /// The stay in the status, or in the processing status if the rule is about that.
 #[derive(Serialize)]
-struct Stay<'a> {
+struct BodyStay<'a> {
     of: &'static str,
     name: Option<&'a str>,
     entered_at: String,
@@ -61,7 +61,7 @@ struct Stay<'a> {
 /// Returns the body; `None` if the job is no webhook.
 pub fn payload(customer: &CustomerId, job: &Job) -> Option<Vec<u8>> {
     let order = &job.order;
-    let (Action::Webhook { event, .. }, Some(Said::Facts(told))) = (&order.action, order.said.as_deref()) else {
+    let (Action::Webhook { event, .. }, Some(Payload::Facts(told))) = (&order.action, order.said.as_deref()) else {
         return None;
     };
     let (of, name, entered_at) = match &order.processing_stay {
@@ -74,7 +74,7 @@ pub fn payload(customer: &CustomerId, job: &Job) -> Option<Vec<u8>> {
         id: order.id.to_string(),
         sequence: order.number.saturating_mul(MAX_ORDERS as u64).saturating_add(order.index.into()),
         decided_at: moment(order.at),
-        customer: Customer { id: customer.as_str() },
+        customer: BodyCustomer { id: customer.as_str() },
         from: order.from.as_ref().map_or(Some("new"), |status| status.as_wire()),
         to: order.to.as_wire(),
         visit: order.visit,
@@ -89,7 +89,7 @@ pub fn payload(customer: &CustomerId, job: &Job) -> Option<Vec<u8>> {
             .map(|(name, _)| *name)
             .collect(),
         step: order.step,
-        stay: Stay {
+        stay: BodyStay {
             of,
             name,
             entered_at: moment(entered_at),
@@ -99,5 +99,5 @@ pub fn payload(customer: &CustomerId, job: &Job) -> Option<Vec<u8>> {
         rule: order.rule.as_str(),
         rule_set: &told.set,
     };
-    serde_json::to_vec(&Payload { r#type: event, timestamp: moment(order.at), data }).ok()
+    serde_json::to_vec(&WebhookBody { r#type: event, timestamp: moment(order.at), data }).ok()
 }

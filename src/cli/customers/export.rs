@@ -10,38 +10,38 @@ use std::{
 use clap::Args;
 use serde_json::json;
 
-use super::Format;
+use super::TableFormat;
 use crate::{
-    cli::{Exit, Failure, Output, check::counted, history::History, settings},
+    cli::{CommandError, Exit, Output, check::counted, history::HistoryCommand, settings},
     contacts,
 };
 
 #[derive(Debug, Args)]
-pub struct Export {
+pub struct ExportArgs {
     /// The file to write. Default: standard output.
     file: Option<PathBuf>,
 
     /// Format of the file. Default: by the file name, else CSV, or NDJSON on standard output with --json.
     #[arg(long, value_enum)]
-    format: Option<Format>,
+    format: Option<TableFormat>,
 }
 
-impl Export {
-    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+impl ExportArgs {
+    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         let config = settings::load_without_secrets(given)?;
         let (entries, nothing) = settings::block_on(async {
-            let history = History::find(&config).await?;
+            let history = HistoryCommand::find(&config).await?;
             Ok((history.contacts().await?, history.nothing_there()))
         })?;
         if let Some(nothing) = nothing {
             output.note(nothing);
         }
         let format = match (&self.file, self.format) {
-            (None, None) if output.is_json() => contacts::Format::Ndjson,
-            (file, said) => Format::of(said, file.as_deref().unwrap_or(Path::new(""))),
+            (None, None) if output.is_json() => contacts::ContactsFormat::Ndjson,
+            (file, said) => TableFormat::of(said, file.as_deref().unwrap_or(Path::new(""))),
         };
         let text = contacts::write(&entries, format, &config.directory.attributes)
-            .map_err(|error| Failure::new(Exit::Failed, error))?;
+            .map_err(|error| CommandError::new(Exit::Failed, error))?;
         match &self.file {
             None => output.raw(text.as_bytes()),
             Some(file) => {
@@ -58,8 +58,8 @@ impl Export {
 }
 
 /// Writes the file atomically, with access for its owner only.
-fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    let doing = || Failure::io(format!("writing {}", file.display()));
+fn write(file: &Path, text: &str) -> Result<(), CommandError> {
+    let doing = || CommandError::io(format!("writing {}", file.display()));
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut temporary = tempfile::NamedTempFile::new_in(dir).map_err(doing())?;
     temporary.write_all(text.as_bytes()).map_err(doing())?;

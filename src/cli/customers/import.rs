@@ -11,18 +11,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{
-    Format,
-    way::{CHUNK, Way},
+    TableFormat,
+    way::{CHUNK, CustomersBackend},
 };
 use crate::{
     cli::{
-        Exit, Failure, Output,
+        CommandError, Exit, Output,
         check::counted,
-        client::{Client, part},
+        client::{AdminClient, part},
         settings,
     },
     clock::Clock,
-    contacts::{self, Entry, Terms},
+    contacts::{self, ContactEntry, ImportChecks},
 };
 
 /// The maximum number of bad lines that are printed. Only the number of the others is printed.
@@ -37,7 +37,7 @@ const LONGEST_WAIT_MS: u64 = 120_000;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Args)]
-pub struct Import {
+pub struct ImportArgs {
     /// CSV with column names in the first line (id, email, name, locale, timezone, country and declared attributes), or
     /// NDJSON. `-` is standard input. The columns status, since and tags set the state of customers without callbacks.
     file: PathBuf,
@@ -49,26 +49,29 @@ pub struct Import {
 
     /// Format of the file. Default: by the file name.
     #[arg(long, value_enum)]
-    format: Option<Format>,
+    format: Option<TableFormat>,
 }
 
-impl Import {
-    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+impl ImportArgs {
+    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         let config = settings::load_without_secrets(given)?;
         let text = self.text()?;
-        let format = Format::of(self.format, &self.file);
-        let terms =
-            Terms { attributes: &config.directory.attributes, statuses: &config.statuses, now: Clock::default().now() };
+        let format = TableFormat::of(self.format, &self.file);
+        let terms = ImportChecks {
+            attributes: &config.directory.attributes,
+            statuses: &config.statuses,
+            now: Clock::default().now(),
+        };
         let entries = contacts::read(&text, format, terms).map_err(|bad| self.refused(&bad))?;
         let (changed, direct, asked) = settings::block_on(async {
-            let way = Way::find(&config).await?;
-            let direct = matches!(way, Way::Store(_));
+            let way = CustomersBackend::find(&config).await?;
+            let direct = matches!(way, CustomersBackend::Store(_));
             let taken = self.take(&way, &entries, output).await;
             way.close().await;
             taken.map(|(changed, asked)| (changed, direct, asked))
         })?;
         let where_to = if direct { "into the data directory, since no server runs" } else { "by the running server" };
-        output.either(
+        output.json_or_text(
             &json!({
                 "contacts": entries.len(), "changed": changed, "unchanged": entries.len() - changed,
                 "from_provider": asked.as_ref().map(|asked| asked.known), "unknown": asked.as_ref().map(|asked| asked.unknown),
@@ -97,14 +100,19 @@ impl Import {
     }
 
     /// Returns the number of new or changed contacts, and the provider's answers if its API was queried.
-    async fn take(&self, way: &Way, entries: &[Entry], output: &Output) -> Result<(usize, Option<Asked>), Failure> {
+    async fn take(
+        &self,
+        way: &CustomersBackend,
+        entries: &[ContactEntry],
+        output: &Output,
+    ) -> Result<(usize, Option<ApiProgress>), CommandError> {
         let client = match (way, self.from_provider) {
             (_, false) => None,
-            (Way::Server(client), true) => Some(client),
-            (Way::Store(_), true) => {
+            (CustomersBackend::Server(client), true) => Some(client),
+            (CustomersBackend::Store(_), true) => {
                 let text = "--from-provider needs the running server, which limits the rate of requests to the API; start \
                             `kyc-rules serve`";
-                return Err(Failure::new(Exit::Unavailable, text));
+                return Err(CommandError::new(Exit::Unavailable, text));
             }
         };
         let changed = send(way, entries, output).await?;
@@ -112,31 +120,31 @@ impl Import {
         ask(client, entries, output).await.map(|asked| (changed, Some(asked)))
     }
 
-    fn text(&self) -> Result<String, Failure> {
+    fn text(&self) -> Result<String, CommandError> {
         let name = self.file.display();
         let mut bytes = Vec::new();
         if self.file == Path::new("-") {
-            std::io::stdin().read_to_end(&mut bytes).map_err(Failure::io("reading standard input"))?;
+            std::io::stdin().read_to_end(&mut bytes).map_err(CommandError::io("reading standard input"))?;
         } else {
-            bytes = std::fs::read(&self.file).map_err(Failure::io(format!("reading {name}")))?;
+            bytes = std::fs::read(&self.file).map_err(CommandError::io(format!("reading {name}")))?;
         }
         String::from_utf8(bytes).map_err(|error| {
             let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
-            Failure::new(Exit::Failed, format!("{name}, line {line}: is not UTF-8; nothing was imported"))
+            CommandError::new(Exit::Failed, format!("{name}, line {line}: is not UTF-8; nothing was imported"))
         })
     }
 
-    fn refused(&self, bad: &[contacts::BadLine]) -> Failure {
+    fn refused(&self, bad: &[contacts::BadLine]) -> CommandError {
         let mut lines: Vec<String> = bad.iter().take(SHOWN).map(|bad| format!("  {bad}")).collect();
         if bad.len() > SHOWN {
             lines.push(format!("  and {} more", bad.len() - SHOWN));
         }
         let text = format!("{} has errors; nothing was imported:\n{}", self.file.display(), lines.join("\n"));
-        Failure::new(Exit::Failed, text)
+        CommandError::new(Exit::Failed, text)
     }
 }
 
-fn unanswered(failed: &[String], all: usize) -> Failure {
+fn unanswered(failed: &[String], all: usize) -> CommandError {
     let mut lines: Vec<String> = failed.iter().take(SHOWN).map(|one| format!("  {one}")).collect();
     if failed.len() > SHOWN {
         lines.push(format!("  and {} more", failed.len() - SHOWN));
@@ -146,12 +154,12 @@ fn unanswered(failed: &[String], all: usize) -> Failure {
         failed.len(),
         lines.join("\n")
     );
-    Failure::new(Exit::Failed, text)
+    CommandError::new(Exit::Failed, text)
 }
 
 /// The answers of the provider's API, counted.
 #[derive(Default)]
-struct Asked {
+struct ApiProgress {
     /// Customers with a new status.
     known: usize,
     /// Customers that the API does not know: 404, or a `null` status.
@@ -162,21 +170,21 @@ struct Asked {
 
 /// Queries the provider's API about each customer through the server. Customers without an answer are retried at the
 /// end, so that they do not delay the others.
-async fn ask(client: &Client, entries: &[Entry], output: &Output) -> Result<Asked, Failure> {
+async fn ask(client: &AdminClient, entries: &[ContactEntry], output: &Output) -> Result<ApiProgress, CommandError> {
     let bar = bar(entries.len(), "customers", output);
-    let mut asked = Asked::default();
-    let mut left: Vec<(&Entry, String)> = entries.iter().map(|entry| (entry, String::new())).collect();
+    let mut asked = ApiProgress::default();
+    let mut left: Vec<(&ContactEntry, String)> = entries.iter().map(|entry| (entry, String::new())).collect();
     let mut answered_at = Instant::now();
     for nth in 0..TRIES {
         let mut unanswered = Vec::new();
         for (entry, _) in left {
             match ask_about(client, entry, &bar).await? {
-                Said::Known => asked.known += 1,
-                Said::Unknown => asked.unknown += 1,
-                Said::Nothing => {}
-                Said::Odd(error) => asked.failed.push(format!("{}: {error}", entry.id)),
-                Said::Later(error) if answered_at.elapsed() > PATIENCE => return Err(given_up(&error)),
-                Said::Later(error) => {
+                ApiStatus::Known => asked.known += 1,
+                ApiStatus::Unknown => asked.unknown += 1,
+                ApiStatus::Nothing => {}
+                ApiStatus::Odd(error) => asked.failed.push(format!("{}: {error}", entry.id)),
+                ApiStatus::Later(error) if answered_at.elapsed() > PATIENCE => return Err(given_up(&error)),
+                ApiStatus::Later(error) => {
                     unanswered.push((entry, error));
                     continue;
                 }
@@ -195,13 +203,13 @@ async fn ask(client: &Client, entries: &[Entry], output: &Output) -> Result<Aske
     Ok(asked)
 }
 
-fn given_up(error: &str) -> Failure {
+fn given_up(error: &str) -> CommandError {
     let text =
         format!("{error}\nthe contacts are imported; run the command again, and it skips customers with a status");
-    Failure::new(Exit::Unavailable, text)
+    CommandError::new(Exit::Unavailable, text)
 }
 
-enum Said {
+enum ApiStatus {
     Known,
     /// The API does not know this customer, or has no profile yet.
     Unknown,
@@ -214,7 +222,7 @@ enum Said {
 
 /// Queries the API about one customer. While the API is backed off, waits and shows the reason in the progress bar, for
 /// at most [`LONGEST_WAIT_MS`].
-async fn ask_about(client: &Client, entry: &Entry, bar: &ProgressBar) -> Result<Said, Failure> {
+async fn ask_about(client: &AdminClient, entry: &ContactEntry, bar: &ProgressBar) -> Result<ApiStatus, CommandError> {
     let path = format!("customers/{}/refresh", part(entry.id.as_str()));
     let mut waited_ms = 0;
     loop {
@@ -222,21 +230,21 @@ async fn ask_about(client: &Client, entry: &Entry, bar: &ProgressBar) -> Result<
         let failed = &answer["failed"];
         if failed.is_null() {
             return Ok(match answer["verdict"].as_str() {
-                Some("imported") => Said::Known,
-                _ if answer["provider_knows"] == false => Said::Unknown,
-                _ => Said::Nothing,
+                Some("imported") => ApiStatus::Known,
+                _ if answer["provider_knows"] == false => ApiStatus::Unknown,
+                _ => ApiStatus::Nothing,
             });
         }
         let error = failed["error"].as_str().unwrap_or("no answer").to_owned();
         if failed["lasting"] == true {
-            return Ok(Said::Odd(error));
+            return Ok(ApiStatus::Odd(error));
         }
         let again_ms = failed["again_ms"].as_u64().unwrap_or_default().max(100);
         if failed["everybody"] == true || waited_ms + again_ms > LONGEST_WAIT_MS {
             return Err(given_up(&error));
         }
         if failed["asked"] == true {
-            return Ok(Said::Later(error));
+            return Ok(ApiStatus::Later(error));
         }
         bar.set_message(format!("waiting: {error}"));
         tokio::time::sleep(Duration::from_millis(again_ms)).await;
@@ -258,7 +266,7 @@ fn bar(length: usize, what: &str, output: &Output) -> ProgressBar {
     bar
 }
 
-async fn send(way: &Way, entries: &[Entry], output: &Output) -> Result<usize, Failure> {
+async fn send(way: &CustomersBackend, entries: &[ContactEntry], output: &Output) -> Result<usize, CommandError> {
     let bar = bar(entries.len(), "contacts", output);
     let (mut taken, mut changed) = (0, 0);
     for chunk in entries.chunks(CHUNK) {
@@ -268,7 +276,7 @@ async fn send(way: &Way, entries: &[Entry], output: &Output) -> Result<usize, Fa
                 failure.text,
                 entries.len()
             );
-            Failure::new(failure.exit, text)
+            CommandError::new(failure.exit, text)
         })?;
         taken += chunk.len();
         bar.set_position(taken as u64);

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     cli::{
-        Exit, Failure, Output,
+        CommandError, Exit, Output,
         client::{customer_path, part},
         legible::in_one_line,
         settings,
@@ -16,25 +16,25 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct Show {
+pub struct ShowArgs {
     /// Id of the customer.
     id: String,
 }
 
 #[derive(Debug, Args)]
-pub struct Mark {
+pub struct TagArgs {
     /// Id of the customer.
     id: String,
     /// The tag.
     name: String,
 }
 
-impl Mark {
-    pub fn run(self, given: Option<&Path>, add: bool, output: &mut Output) -> Result<(), Failure> {
+impl TagArgs {
+    pub fn run(self, given: Option<&Path>, add: bool, output: &mut Output) -> Result<(), CommandError> {
         customer(&self.id)?;
         if [&self.id, &self.name].iter().any(|text| matches!(&***text, "" | "." | "..")) {
             let text = "this id or tag cannot be part of a URL; let a rule set the tag";
-            return Err(Failure::new(Exit::Usage, text));
+            return Err(CommandError::new(Exit::Usage, text));
         }
         let path = format!("customers/{}/tags/{}", part(&self.id), part(&self.name));
         let answer = settings::block_on(async {
@@ -43,13 +43,13 @@ impl Mark {
         })?;
         let now = if add { "has" } else { "does not have" };
         let before = if answer["changed"] == true { "" } else { " (no change)" };
-        output.either(&answer, format_args!("{} {now} the tag {}{before}", self.id, self.name));
+        output.json_or_text(&answer, format_args!("{} {now} the tag {}{before}", self.id, self.name));
         Ok(())
     }
 }
 
-impl Show {
-    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+impl ShowArgs {
+    pub fn run(self, given: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         let path = customer_path(&customer(&self.id)?);
         let customer = settings::block_on(async {
             let client = settings::client(given)?;
@@ -64,8 +64,8 @@ impl Show {
     }
 }
 
-fn customer(id: &str) -> Result<CustomerId, Failure> {
-    CustomerId::new(id).map_err(|error| Failure::new(Exit::Usage, error))
+fn customer(id: &str) -> Result<CustomerId, CommandError> {
+    CustomerId::new(id).map_err(|error| CommandError::new(Exit::Usage, error))
 }
 
 /// Formats a JSON value in one line.

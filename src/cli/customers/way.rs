@@ -7,41 +7,41 @@ use serde_json::json;
 
 use crate::{
     app,
-    cli::{Exit, Failure, client::Client, serve, settings},
+    cli::{CommandError, Exit, client::AdminClient, serve, settings},
     config::Config,
-    contacts::Entry,
+    contacts::ContactEntry,
     decide::{Policy, Receipt},
-    store::{OpenError, Options, Progress, Store},
+    store::{OpenError, OpenProgress, Store, StoreOptions},
 };
 
 /// The number of contacts per request. The contacts of a request share the syncs of the store.
 pub const CHUNK: usize = 500;
 
-pub enum Way {
-    Server(Client),
+pub enum CustomersBackend {
+    Server(AdminClient),
     Store(Store),
 }
 
-impl Way {
+impl CustomersBackend {
     /// Opens the store, or returns a client for the server if the server holds the store.
-    pub async fn find(config: &Config) -> Result<Self, Failure> {
-        let data = app::data_dir(config).map_err(|error| Failure::new(Exit::Config, error))?.to_owned();
+    pub async fn find(config: &Config) -> Result<Self, CommandError> {
+        let data = app::data_dir(config).map_err(|error| CommandError::new(Exit::Config, error))?.to_owned();
         serve::private_files();
-        let options = Options {
+        let options = StoreOptions {
             policy: Policy::of(config),
             min_free_bytes: config.store.min_free_bytes,
             view_cache_bytes: config.store.view_cache_bytes,
-            ..Options::default()
+            ..StoreOptions::default()
         };
-        match Store::open(&data, &options, Arc::new(Progress::default())).await {
+        match Store::open(&data, &options, Arc::new(OpenProgress::default())).await {
             Ok((store, _)) => Ok(Self::Store(store)),
             Err(OpenError::Locked(_)) => Ok(Self::Server(settings::client_of(config)?)),
-            Err(error) => Err(Failure::new(Exit::Io, error)),
+            Err(error) => Err(CommandError::new(Exit::Io, error)),
         }
     }
 
     /// Imports these contacts. Returns the number of new or changed contacts.
-    pub async fn put(&self, entries: &[Entry]) -> Result<usize, Failure> {
+    pub async fn put(&self, entries: &[ContactEntry]) -> Result<usize, CommandError> {
         match self {
             Self::Server(client) => {
                 let answer = client.post_json("customers/import", &json!({"contacts": entries})).await?;
@@ -50,7 +50,7 @@ impl Way {
             Self::Store(store) => {
                 let mut changed = 0;
                 for answer in join_all(entries.iter().map(|entry| store.submit(entry.command()))).await {
-                    let receipt = answer.map_err(|refused| Failure::new(Exit::Unavailable, refused))?;
+                    let receipt = answer.map_err(|refused| CommandError::new(Exit::Unavailable, refused))?;
                     changed += usize::from(receipt != Receipt::Unchanged);
                 }
                 Ok(changed)

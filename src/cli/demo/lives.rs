@@ -1,22 +1,22 @@
 //! The customers that the demo simulates, and the callbacks that the provider sends about each, in order.
 
 /// One simulated customer, with the steps to play.
-pub struct Life {
+pub struct DemoCustomer {
     pub title: &'static str,
     pub id: &'static str,
     /// Name, mail address and locale. `None`: no contact is known.
     pub contact: Option<(&'static str, &'static str, &'static str)>,
-    pub steps: Vec<Step>,
+    pub steps: Vec<DemoStep>,
 }
 
 /// One step of a simulated customer.
-pub enum Step {
+pub enum DemoStep {
     /// The provider sends a callback.
-    Callback(Said),
+    Callback(DemoCallback),
     /// The last callback is sent again this many times, as a retry or a replay attack does.
     Again(usize),
     /// A callback with a wrong hash.
-    Forged(Said),
+    Forged(DemoCallback),
     /// A callback of a type that the provider does not document.
     UnknownType,
     /// This many minutes pass.
@@ -27,7 +27,7 @@ pub enum Step {
 
 /// The content of a callback.
 #[derive(Clone, Copy, Default)]
-pub struct Said {
+pub struct DemoCallback {
     /// `None` is the provider's null.
     pub status: Option<&'static str>,
     pub processing: Option<&'static str>,
@@ -36,27 +36,33 @@ pub struct Said {
     pub message: Option<&'static str>,
 }
 
-fn says(status: &'static str) -> Step {
-    Step::Callback(Said { status: Some(status), ..Said::default() })
+fn says(status: &'static str) -> DemoStep {
+    DemoStep::Callback(DemoCallback { status: Some(status), ..DemoCallback::default() })
 }
 
 /// A callback with a processing status.
-fn checks(status: &'static str, processing: &'static str) -> Step {
-    Step::Callback(Said { status: Some(status), processing: Some(processing), ..Said::default() })
+fn checks(status: &'static str, processing: &'static str) -> DemoStep {
+    DemoStep::Callback(DemoCallback { status: Some(status), processing: Some(processing), ..DemoCallback::default() })
 }
 
-fn fails(docs: &'static [&'static str], labels: &'static str, message: Option<&'static str>) -> Step {
-    Step::Callback(Said { status: Some("SOFT_KYC_FAILED"), docs, labels, message, ..Said::default() })
+fn fails(docs: &'static [&'static str], labels: &'static str, message: Option<&'static str>) -> DemoStep {
+    DemoStep::Callback(DemoCallback {
+        status: Some("SOFT_KYC_FAILED"),
+        docs,
+        labels,
+        message,
+        ..DemoCallback::default()
+    })
 }
 
 /// Longer than the `settle` of every shipped mail.
-const A_WHILE: Step = Step::Minutes(5);
-const A_DAY: Step = Step::Minutes(25 * 60);
+const A_WHILE: DemoStep = DemoStep::Minutes(5);
+const A_DAY: DemoStep = DemoStep::Minutes(25 * 60);
 
-pub fn all() -> Vec<Life> {
-    use Step::{Again, Callback, Contact, Forged, UnknownType};
+pub fn all() -> Vec<DemoCustomer> {
+    use DemoStep::{Again, Callback, Contact, Forged, UnknownType};
     vec![
-        Life {
+        DemoCustomer {
             title: "verified at the first attempt",
             id: "ada",
             contact: Some(("Ada", "ada@customer.example", "en")),
@@ -72,7 +78,7 @@ pub fn all() -> Vec<Life> {
                 A_WHILE,
             ],
         },
-        Life {
+        DemoCustomer {
             title: "a bad selfie, then verified",
             id: "bruno",
             contact: Some(("Bruno", "bruno@customer.example", "de")),
@@ -86,7 +92,7 @@ pub fn all() -> Vec<Life> {
                 A_WHILE,
             ],
         },
-        Life {
+        DemoCustomer {
             title: "rejected for the third time",
             id: "chloe",
             contact: Some(("Chloé", "chloe@customer.example", "fr")),
@@ -101,66 +107,66 @@ pub fn all() -> Vec<Life> {
                 A_WHILE,
             ],
         },
-        Life {
+        DemoCustomer {
             title: "rejected for good",
             id: "dmitri",
             contact: Some(("Dmitri", "dmitri@customer.example", "es")),
             steps: vec![says("KYC_PENDING"), says("HARD_KYC_FAILED"), A_WHILE],
         },
-        Life {
+        DemoCustomer {
             title: "verified, then revoked",
             id: "elena",
             contact: Some(("Elena", "elena@customer.example", "it")),
             steps: vec![
                 says("FULL_USER"),
                 A_DAY,
-                Callback(Said {
+                Callback(DemoCallback {
                     status: Some("PENDING_KYC_DATA"),
                     docs: &["RESIDENCE_PERMIT"],
                     message: Some("The document has expired."),
-                    ..Said::default()
+                    ..DemoCallback::default()
                 }),
                 A_WHILE,
             ],
         },
-        Life {
+        DemoCustomer {
             title: "the provider retries a callback three times",
             id: "finn",
             contact: Some(("Finn", "finn@customer.example", "de-AT")),
             steps: vec![says("PENDING_KYC_DATA"), Again(3), A_WHILE],
         },
-        Life {
+        DemoCustomer {
             title: "rejected, but in review again before the mail is sent",
             id: "greta",
             contact: Some(("Greta", "greta@customer.example", "en")),
             steps: vec![
                 fails(&["PASSPORT"], "BAD_PASSPORT", None),
-                Step::Minutes(1),
+                DemoStep::Minutes(1),
                 checks("KYC_PENDING", "VERIFICATION_IN_PROGRESS"),
                 A_WHILE,
             ],
         },
-        Life {
+        DemoCustomer {
             title: "an unknown status",
             id: "hana",
             contact: Some(("Hana", "hana@customer.example", "en")),
             steps: vec![
-                Callback(Said { processing: Some("USER_CREATION_IN_PROGRESS"), ..Said::default() }),
+                Callback(DemoCallback { processing: Some("USER_CREATION_IN_PROGRESS"), ..DemoCallback::default() }),
                 says("SUSPENDED"),
                 A_WHILE,
             ],
         },
-        Life {
+        DemoCustomer {
             title: "no mail address, until the shop stores one",
             id: "ivan",
             contact: None,
             steps: vec![says("KYC_NEEDED"), A_WHILE, Contact("Ivan", "ivan@customer.example", "en"), A_WHILE],
         },
-        Life {
+        DemoCustomer {
             title: "a forged callback, and one of an unknown type",
             id: "mallory",
             contact: None,
-            steps: vec![Forged(Said { status: Some("FULL_USER"), ..Said::default() }), UnknownType],
+            steps: vec![Forged(DemoCallback { status: Some("FULL_USER"), ..DemoCallback::default() }), UnknownType],
         },
     ]
 }

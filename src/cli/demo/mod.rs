@@ -17,10 +17,10 @@ use std::{
 use clap::Args;
 use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
 
-use self::{narrator::Narrator, provider::Provider};
-use super::{Exit, Failure, Output, client::Client, serve, settings};
+use self::{narrator::Narrator, provider::DemoProvider};
+use super::{CommandError, Exit, Output, client::AdminClient, serve, settings};
 use crate::{
-    app::{App, AppError, Settings},
+    app::{App, AppError, AppOptions},
     clock::Clock,
     config::Config,
     kyc::Secret,
@@ -36,7 +36,7 @@ const PORTS: (u16, u16) = (8080, 8081);
 const SPEED: u32 = 60;
 
 #[derive(Debug, Args)]
-pub struct Demo {
+pub struct DemoArgs {
     /// Exit after the last simulated customer.
     #[arg(long)]
     once: bool,
@@ -48,17 +48,17 @@ pub struct Demo {
 }
 
 /// The running service, with what the demo needs to use it.
-pub struct Stage {
+pub struct DemoService {
     pub dir: PathBuf,
     pub callbacks: String,
     pub secret: Secret,
     pub secret_text: String,
     pub clock: Clock,
-    pub client: Client,
+    pub client: AdminClient,
 }
 
-impl Demo {
-    pub fn run(self, output: &mut Output) -> Result<(), Failure> {
+impl DemoArgs {
+    pub fn run(self, output: &mut Output) -> Result<(), CommandError> {
         let dir = self.directory()?;
         telemetry::start_log(LogFormat::Text, "error");
         serve::private_files();
@@ -66,26 +66,26 @@ impl Demo {
         settings::runtime(2)?.block_on(self.play(&dir, output))
     }
 
-    fn directory(&self) -> Result<PathBuf, Failure> {
+    fn directory(&self) -> Result<PathBuf, CommandError> {
         let Some(dir) = &self.dir else {
             let made = tempfile::Builder::new().prefix("kyc-rules-demo-").tempdir();
-            return Ok(made.map_err(Failure::io("creating a temporary directory"))?.keep());
+            return Ok(made.map_err(CommandError::io("creating a temporary directory"))?.keep());
         };
-        std::fs::create_dir_all(dir).map_err(Failure::io(format!("creating {}", dir.display())))?;
-        let mut entries = std::fs::read_dir(dir).map_err(Failure::io(format!("reading {}", dir.display())))?;
+        std::fs::create_dir_all(dir).map_err(CommandError::io(format!("creating {}", dir.display())))?;
+        let mut entries = std::fs::read_dir(dir).map_err(CommandError::io(format!("reading {}", dir.display())))?;
         if entries.next().is_some() {
-            return Err(Failure::new(Exit::Usage, format!("{} is not empty", dir.display())));
+            return Err(CommandError::new(Exit::Usage, format!("{} is not empty", dir.display())));
         }
         Ok(dir.clone())
     }
 
-    async fn play(&self, dir: &Path, output: &mut Output) -> Result<(), Failure> {
+    async fn play(&self, dir: &Path, output: &mut Output) -> Result<(), CommandError> {
         let (stage, server) = start(dir).await?;
-        let provider = Provider::new(&stage)?;
+        let provider = DemoProvider::new(&stage)?;
         let mut narrator = Narrator::new(&stage, output);
         narrator.opening();
         for life in lives::all() {
-            narrator.tell(&life, &provider).await?;
+            narrator.paragraph(&life, &provider).await?;
         }
         narrator.summary().await?;
         if !self.once {
@@ -103,10 +103,10 @@ impl Demo {
     }
 }
 
-fn write_rules(dir: &Path) -> Result<(), Failure> {
+fn write_rules(dir: &Path) -> Result<(), CommandError> {
     for (path, text) in shipped::files().iter() {
         let path = dir.join(path);
-        let doing = || Failure::io(format!("writing {}", path.display()));
+        let doing = || CommandError::io(format!("writing {}", path.display()));
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(doing())?;
         }
@@ -116,27 +116,29 @@ fn write_rules(dir: &Path) -> Result<(), Failure> {
 }
 
 /// The running server, with a channel to stop it.
-struct Server {
+struct DemoServer {
     stop: oneshot::Sender<()>,
     done: JoinHandle<Result<(), AppError>>,
 }
 
-impl Server {
-    async fn stop(self) -> Result<(), Failure> {
+impl DemoServer {
+    async fn stop(self) -> Result<(), CommandError> {
         // If the server has already ended, the error is reported below.
         let _ = self.stop.send(());
-        let ended =
-            self.done.await.map_err(|error| Failure::new(Exit::Failed, format!("the server panicked: {error}")))?;
+        let ended = self
+            .done
+            .await
+            .map_err(|error| CommandError::new(Exit::Failed, format!("the server panicked: {error}")))?;
         ended.map_err(serve::failure)
     }
 }
 
-async fn start(dir: &Path) -> Result<(Stage, Server), Failure> {
+async fn start(dir: &Path) -> Result<(DemoService, DemoServer), CommandError> {
     let secret_text = random_secret()?;
     let secret = Secret::new(secret_text.as_str());
     let clock = Clock::ahead();
     let app = bind(&Config::demo(dir, secret.clone()), &clock).await?;
-    let client = Client::new(format!("http://{}", app.admin_addr()), app.token().to_owned())?;
+    let client = AdminClient::new(format!("http://{}", app.admin_addr()), app.token().to_owned())?;
     let callbacks = format!("http://{}/callbacks/kyc", app.public_addr());
     let house = app.house();
     let (stop, stopped) = oneshot::channel();
@@ -144,36 +146,37 @@ async fn start(dir: &Path) -> Result<(Stage, Server), Failure> {
         // The server stops when the sender sends or is dropped.
         let _ = stopped.await;
     }));
-    let server = Server { stop, done };
+    let server = DemoServer { stop, done };
     while house.not_ready().is_some() {
         if server.done.is_finished() {
             server.stop().await?;
-            return Err(Failure::new(Exit::Failed, "the server ended before it was ready"));
+            return Err(CommandError::new(Exit::Failed, "the server ended before it was ready"));
         }
         sleep(Duration::from_millis(5)).await;
     }
-    Ok((Stage { dir: dir.to_owned(), callbacks, secret, secret_text, clock, client }, server))
+    Ok((DemoService { dir: dir.to_owned(), callbacks, secret, secret_text, clock, client }, server))
 }
 
 /// Binds to the preferred ports, or to free ports if those are in use.
-async fn bind(config: &Config, clock: &Clock) -> Result<App, Failure> {
+async fn bind(config: &Config, clock: &Clock) -> Result<App, CommandError> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     for (public, admin) in [PORTS, (0, 0)] {
         let mut config = config.clone();
         config.callback.listen = at(public);
         config.admin.listen = at(admin);
-        let settings = Settings { clock: clock.clone(), ..Settings::default() };
+        let settings = AppOptions { clock: clock.clone(), ..AppOptions::default() };
         match App::bind(config, settings).await {
             Err(AppError::Listen(_)) if public != 0 => {}
             bound => return bound.map_err(serve::failure),
         }
     }
-    Err(Failure::new(Exit::Unavailable, "no free port on loopback"))
+    Err(CommandError::new(Exit::Unavailable, "no free port on loopback"))
 }
 
-fn random_secret() -> Result<String, Failure> {
+fn random_secret() -> Result<String, CommandError> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::new(Exit::Failed, format!("no random bytes: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| CommandError::new(Exit::Failed, format!("no random bytes: {error}")))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

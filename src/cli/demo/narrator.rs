@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    Stage,
-    lives::{Life, Said, Step},
-    provider::Provider,
+    DemoService,
+    lives::{DemoCallback, DemoCustomer, DemoStep},
+    provider::DemoProvider,
 };
-use crate::cli::{Exit, Failure, Output};
+use crate::cli::{CommandError, Exit, Output};
 
 /// The longest time that the demo waits for the server to finish due jobs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Narrator<'a> {
-    stage: &'a Stage,
+    stage: &'a DemoService,
     output: &'a mut Output,
     callbacks: u32,
     /// Number of callbacks by verdict.
@@ -33,7 +33,7 @@ pub struct Narrator<'a> {
 }
 
 impl<'a> Narrator<'a> {
-    pub fn new(stage: &'a Stage, output: &'a mut Output) -> Self {
+    pub fn new(stage: &'a DemoService, output: &'a mut Output) -> Self {
         Self {
             stage,
             output,
@@ -47,8 +47,8 @@ impl<'a> Narrator<'a> {
     }
 
     /// Prints a line of text, or an event with `--json`.
-    fn say(&mut self, event: Value, text: impl std::fmt::Display) {
-        self.output.either(&event, text);
+    fn print(&mut self, event: Value, text: impl std::fmt::Display) {
+        self.output.json_or_text(&event, text);
     }
 
     pub fn opening(&mut self) {
@@ -60,12 +60,12 @@ impl<'a> Narrator<'a> {
             dir.join("mail").display(),
             dir.join("data").display()
         );
-        self.say(json!({"event": "started", "dir": dir, "callbacks": callbacks}), text);
+        self.print(json!({"event": "started", "dir": dir, "callbacks": callbacks}), text);
     }
 
     /// Plays the steps of one customer, and prints the results.
-    pub async fn tell(&mut self, life: &Life, provider: &Provider) -> Result<(), Failure> {
-        self.say(
+    pub async fn paragraph(&mut self, life: &DemoCustomer, provider: &DemoProvider) -> Result<(), CommandError> {
+        self.print(
             json!({"event": "life", "customer": life.id, "title": life.title}),
             format!("\n{}: {}", life.id, life.title),
         );
@@ -75,25 +75,28 @@ impl<'a> Narrator<'a> {
         let mut last = Value::Null;
         for step in &life.steps {
             match step {
-                Step::Callback(said) => {
+                DemoStep::Callback(said) => {
                     last = provider.callback(life.id, said);
                     self.callback(life.id, said, &last, provider).await?;
                 }
-                Step::Again(times) => {
+                DemoStep::Again(times) => {
                     for nth in 0..*times {
                         let (status, text) = provider.send(&last).await?;
                         self.count(&text);
                         let event =
                             json!({"event": "repeated", "customer": life.id, "status": status, "outcome": text});
-                        self.say(event, format!("  the same callback again, {} of {times}: {status} {text}", nth + 1));
+                        self.print(
+                            event,
+                            format!("  the same callback again, {} of {times}: {status} {text}", nth + 1),
+                        );
                     }
                 }
-                Step::Forged(said) => {
+                DemoStep::Forged(said) => {
                     let mut body = provider.callback(life.id, said);
                     body["hash"] = json!(crate::kyc::hash_of(life.id, &crate::kyc::Secret::new("guessed")));
                     self.refused(life.id, "a forged FULL_USER", provider.send(&body).await?);
                 }
-                Step::UnknownType => {
+                DemoStep::UnknownType => {
                     let body = json!({"callbackType": "card_payment", "customerId": life.id});
                     self.refused(
                         life.id,
@@ -101,18 +104,18 @@ impl<'a> Narrator<'a> {
                         provider.send(&body).await?,
                     );
                 }
-                Step::Minutes(minutes) => self.wait(life.id, *minutes).await?,
-                Step::Contact(name, email, locale) => {
+                DemoStep::Minutes(minutes) => self.wait(life.id, *minutes).await?,
+                DemoStep::Contact(name, email, locale) => {
                     self.contact(life.id, name, email, locale).await?;
                     let event = json!({"event": "contact", "customer": life.id});
-                    self.say(event, format!("  the shop stores the mail address: {email}"));
+                    self.print(event, format!("  the shop stores the mail address: {email}"));
                 }
             }
         }
         Ok(())
     }
 
-    async fn contact(&self, id: &str, name: &str, email: &str, locale: &str) -> Result<(), Failure> {
+    async fn contact(&self, id: &str, name: &str, email: &str, locale: &str) -> Result<(), CommandError> {
         let body = json!({"name": name, "email": email, "locale": locale});
         self.stage.client.put(&format!("customers/{id}/contact"), &body).await.map(|_| ())
     }
@@ -124,13 +127,19 @@ impl<'a> Narrator<'a> {
 
     fn refused(&mut self, id: &str, what: &str, (status, text): (u16, String)) {
         self.count(&format!("refused with {status}"));
-        self.say(
+        self.print(
             json!({"event": "refused", "customer": id, "status": status, "detail": text}),
             format!("  {what}: {status} {text}"),
         );
     }
 
-    async fn callback(&mut self, id: &str, said: &Said, body: &Value, provider: &Provider) -> Result<(), Failure> {
+    async fn callback(
+        &mut self,
+        id: &str,
+        said: &DemoCallback,
+        body: &Value,
+        provider: &DemoProvider,
+    ) -> Result<(), CommandError> {
         let (status, text) = provider.send(body).await?;
         if status != 200 {
             self.refused(id, "a callback", (status, text));
@@ -142,7 +151,7 @@ impl<'a> Narrator<'a> {
         let verdict = name("verdict");
         self.count(&verdict);
         let edge = if verdict == "moved" { format!("{} -> {}", name("from"), name("to")) } else { name("to") };
-        self.say(
+        self.print(
             json!({"event": "callback", "customer": id, "entry": entry}),
             format!("  {edge}{}  ({verdict})", details(said)),
         );
@@ -171,10 +180,10 @@ impl<'a> Narrator<'a> {
     }
 
     /// Advances the clock, waits until the due jobs have ended, and prints them.
-    async fn wait(&mut self, id: &str, minutes: i64) -> Result<(), Failure> {
+    async fn wait(&mut self, id: &str, minutes: i64) -> Result<(), CommandError> {
         self.stage.clock.advance_ms(minutes * 60_000);
         let passed = if minutes >= 120 { format!("{} hours", minutes / 60) } else { format!("{minutes} min") };
-        self.say(json!({"event": "time", "minutes": minutes}), format!("  … {passed} pass"));
+        self.print(json!({"event": "time", "minutes": minutes}), format!("  … {passed} pass"));
         let began = std::time::Instant::now();
         loop {
             let customer = self.stage.client.get(&format!("customers/{id}")).await?;
@@ -189,14 +198,14 @@ impl<'a> Narrator<'a> {
             }
             if began.elapsed() > PATIENCE {
                 let text = format!("the jobs of {id} have not ended in {} seconds", PATIENCE.as_secs());
-                return Err(Failure::new(Exit::Failed, text));
+                return Err(CommandError::new(Exit::Failed, text));
             }
             sleep(Duration::from_millis(10)).await;
         }
     }
 
     /// Prints the jobs that are done, cancelled or problems, each once.
-    async fn ends(&mut self, customer: &Value) -> Result<(), Failure> {
+    async fn ends(&mut self, customer: &Value) -> Result<(), CommandError> {
         let jobs = customer["jobs"].as_array().cloned().unwrap_or_default();
         for job in jobs.iter().rev() {
             let text = |key: &str| job[key].as_str().unwrap_or_default().to_owned();
@@ -211,31 +220,33 @@ impl<'a> Narrator<'a> {
                 "done" => {
                     self.mails += 1;
                     let (subject, path) = self.mail(&text("id"))?;
-                    self.say(event, format!("  mail {name}: \"{subject}\"\n      {}", path.display()));
+                    self.print(event, format!("  mail {name}: \"{subject}\"\n      {}", path.display()));
                 }
                 "cancelled" => {
                     self.cancelled += 1;
-                    self.say(event, format!("  mail {name} is cancelled: {}", text("reason")));
+                    self.print(event, format!("  mail {name} is cancelled: {}", text("reason")));
                 }
-                _ => self.say(event, format!("  mail {name} is a problem: {}", text("reason"))),
+                _ => self.print(event, format!("  mail {name} is a problem: {}", text("reason"))),
             }
         }
         Ok(())
     }
 
     /// Returns the subject and the path of a job's mail.
-    fn mail(&self, job: &str) -> Result<(String, PathBuf), Failure> {
+    fn mail(&self, job: &str) -> Result<(String, PathBuf), CommandError> {
         let dir = self.stage.dir.join("mail");
-        let entries = std::fs::read_dir(&dir).map_err(Failure::io(format!("reading {}", dir.display())))?;
+        let entries = std::fs::read_dir(&dir).map_err(CommandError::io(format!("reading {}", dir.display())))?;
         let named = format!("Message-ID: <{job}@");
         let found = entries.filter_map(Result::ok).map(|entry| entry.path()).find_map(|path| {
             let text = std::fs::read_to_string(&path).ok()?;
             text.contains(&named).then(|| (subject(&text), path))
         });
-        found.ok_or_else(|| Failure::new(Exit::Failed, format!("the mail of job {job} is not in {}", dir.display())))
+        found.ok_or_else(|| {
+            CommandError::new(Exit::Failed, format!("the mail of job {job} is not in {}", dir.display()))
+        })
     }
 
-    pub async fn summary(&mut self) -> Result<(), Failure> {
+    pub async fn summary(&mut self) -> Result<(), CommandError> {
         let status = self.stage.client.get("status").await?;
         let counted = |counts: &BTreeMap<String, u32>| -> String {
             counts.iter().map(|(what, count)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
@@ -255,14 +266,19 @@ impl<'a> Narrator<'a> {
             "event": "summary", "callbacks": self.callbacks, "verdicts": self.verdicts, "fired": self.fired,
             "mails": self.mails, "cancelled": self.cancelled, "status": status,
         });
-        self.say(event, text);
+        self.print(event, text);
         Ok(())
     }
 
     /// Prints how to send callbacks by hand.
-    pub async fn invitation(&mut self, provider: &Provider) -> Result<(), Failure> {
+    pub async fn invitation(&mut self, provider: &DemoProvider) -> Result<(), CommandError> {
         self.contact("you", "You", "you@customer.example", "en").await?;
-        let said = Said { status: Some("SOFT_KYC_FAILED"), docs: &["SELFIE"], labels: "BAD_SELFIE", ..Said::default() };
+        let said = DemoCallback {
+            status: Some("SOFT_KYC_FAILED"),
+            docs: &["SELFIE"],
+            labels: "BAD_SELFIE",
+            ..DemoCallback::default()
+        };
         let body = provider.callback("you", &said);
         let (url, secret, dir) = (&self.stage.callbacks, &self.stage.secret_text, self.stage.dir.clone());
         let text = format!(
@@ -274,12 +290,12 @@ impl<'a> Narrator<'a> {
             dir.join("mail").display(),
             dir.join("rules/kyc.yaml").display()
         );
-        self.say(json!({"event": "serving", "curl_body": body, "callbacks": url}), text);
+        self.print(json!({"event": "serving", "curl_body": body, "callbacks": url}), text);
         self.output.flush()
     }
 }
 
-fn details(said: &Said) -> String {
+fn details(said: &DemoCallback) -> String {
     let parts = [
         said.processing.map(|processing| format!("processing {processing}")),
         (!said.docs.is_empty()).then(|| format!("missing {}", said.docs.join(", "))),

@@ -2,29 +2,29 @@
 
 use serde_json::{Value, json};
 
-use super::{Stage, lives::Said};
+use super::{DemoService, lives::DemoCallback};
 use crate::{
-    cli::{Exit, Failure},
+    cli::{CommandError, Exit},
     kyc::{Secret, hash_of},
 };
 
-pub struct Provider {
+pub struct DemoProvider {
     http: reqwest::Client,
     url: String,
     secret: Secret,
 }
 
-impl Provider {
-    pub fn new(stage: &Stage) -> Result<Self, Failure> {
+impl DemoProvider {
+    pub fn new(stage: &DemoService) -> Result<Self, CommandError> {
         let http = reqwest::Client::builder()
             .no_proxy()
             .build()
-            .map_err(|error| Failure::new(Exit::Failed, format!("the HTTP client cannot be created: {error}")))?;
+            .map_err(|error| CommandError::new(Exit::Failed, format!("the HTTP client cannot be created: {error}")))?;
         Ok(Self { http, url: stage.callbacks.clone(), secret: stage.secret.clone() })
     }
 
     /// Returns the body of a callback with the right hash.
-    pub fn callback(&self, customer: &str, said: &Said) -> Value {
+    pub fn callback(&self, customer: &str, said: &DemoCallback) -> Value {
         let docs: Vec<Value> = said.docs.iter().map(|doc| json!({"docType": doc})).collect();
         json!({
             "callbackType": "kyc",
@@ -39,9 +39,10 @@ impl Provider {
     }
 
     /// Sends a body. Returns the status and the text of the response.
-    pub async fn send(&self, body: &Value) -> Result<(u16, String), Failure> {
-        let failed =
-            |error: reqwest::Error| Failure::new(Exit::Unavailable, format!("the callback could not be sent: {error}"));
+    pub async fn send(&self, body: &Value) -> Result<(u16, String), CommandError> {
+        let failed = |error: reqwest::Error| {
+            CommandError::new(Exit::Unavailable, format!("the callback could not be sent: {error}"))
+        };
         let answer = self.http.post(&self.url).json(body).send().await.map_err(failed)?;
         let status = answer.status().as_u16();
         let said: Value = serde_json::from_slice(&answer.bytes().await.map_err(failed)?).unwrap_or_default();

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Found, callbacks};
+use super::{CheckResult, callbacks};
 use crate::{
     app,
-    cases::Results,
-    cli::{Failure, check::counted, offline::Offline, settings},
+    cases::TestResults,
+    cli::{CommandError, check::counted, offline::Workspace, settings},
     clock::Clock,
     config::Config,
     http::TlsConfig,
@@ -16,69 +16,78 @@ use crate::{
     store,
 };
 
-pub fn configuration(path: &Path, warnings: usize) -> Found {
+pub fn configuration(path: &Path, warnings: usize) -> CheckResult {
     let path = path.display();
     match warnings {
-        0 => Found::ok("config", path.to_string()),
-        some => {
-            Found::warn("config", format!("{path}: {}; run `kyc-rules check` for details", counted(some, "warning")))
-        }
+        0 => CheckResult::ok("config", path.to_string()),
+        some => CheckResult::warn(
+            "config",
+            format!("{path}: {}; run `kyc-rules check` for details", counted(some, "warning")),
+        ),
     }
 }
 
-pub fn rules(given: Option<&Path>) -> Result<Found, Failure> {
-    let offline = Offline::judged(given, None)?;
+pub fn rules(given: Option<&Path>) -> Result<CheckResult, CommandError> {
+    let offline = Workspace::judged(given, None)?;
     let (dir, errors) = (offline.dir(), offline.count(Severity::Error));
-    let failing = offline.results.as_ref().map_or(0, Results::failed);
+    let failing = offline.results.as_ref().map_or(0, TestResults::failed);
     Ok(match &offline.rules {
         Some(_) if errors == 0 && failing > 0 => {
             let text = format!("{dir}: {}; run `kyc-rules test` for details", counted(failing, "failing test"));
-            Found::warn("rules", text)
+            CheckResult::warn("rules", text)
         }
-        Some(rules) if errors == 0 => Found::ok("rules", format!("{dir}: {}", counted(rules.rules().len(), "rule"))),
-        _ => Found::fail("rules", format!("{dir}: {}; run `kyc-rules check` for details", counted(errors, "error"))),
+        Some(rules) if errors == 0 => {
+            CheckResult::ok("rules", format!("{dir}: {}", counted(rules.rules().len(), "rule")))
+        }
+        _ => CheckResult::fail(
+            "rules",
+            format!("{dir}: {}; run `kyc-rules check` for details", counted(errors, "error")),
+        ),
     })
 }
 
 /// Checks the certificate of the public listener, if it has one.
-pub fn certificate(config: &Config) -> Option<Found> {
+pub fn certificate(config: &Config) -> Option<CheckResult> {
     let files = config.callback.tls.as_ref()?;
     Some(match TlsConfig::load(&files.certificate, &files.key) {
-        Ok(_) => Found::ok("callback.tls", files.certificate.display().to_string()),
-        Err(error) => Found::fail("callback.tls", error.to_string()),
+        Ok(_) => CheckResult::ok("callback.tls", files.certificate.display().to_string()),
+        Err(error) => CheckResult::fail("callback.tls", error.to_string()),
     })
 }
 
 /// Checks that the data directory is writable and has free space.
-pub fn disk(config: &Config) -> Found {
+pub fn disk(config: &Config) -> CheckResult {
     let data = match app::data_dir(config) {
         Ok(data) => data,
-        Err(error) => return Found::fail("disk", error.to_string()),
+        Err(error) => return CheckResult::fail("disk", error.to_string()),
     };
     // Before the first start the directory does not exist; then the check uses the nearest directory above it.
     let Some(there) =
         std::path::absolute(data).ok().and_then(|path| path.ancestors().find(|path| path.exists()).map(Path::to_owned))
     else {
-        return Found::fail("disk", format!("{} cannot be checked", data.display()));
+        return CheckResult::fail("disk", format!("{} cannot be checked", data.display()));
     };
     let shown = data.display();
     if !there.is_dir() {
-        return Found::fail("disk", format!("{}: is not a directory, but `data` needs one there", there.display()));
+        return CheckResult::fail(
+            "disk",
+            format!("{}: is not a directory, but `data` needs one there", there.display()),
+        );
     }
     if let Err(error) = rustix::fs::access(&there, rustix::fs::Access::WRITE_OK) {
-        return Found::fail("disk", format!("{}: this user cannot write there: {error}", there.display()));
+        return CheckResult::fail("disk", format!("{}: this user cannot write there: {error}", there.display()));
     }
     let free = match rustix::fs::statvfs(&there) {
         Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize),
-        Err(error) => return Found::fail("disk", format!("{shown}: {error}")),
+        Err(error) => return CheckResult::fail("disk", format!("{shown}: {error}")),
     };
     let (least, said) = (config.store.min_free_bytes, format!("{shown}: {} free", megabytes(free)));
     if free < least {
-        Found::fail("disk", format!("{said}; callbacks are refused below {}", megabytes(least)))
+        CheckResult::fail("disk", format!("{said}; callbacks are refused below {}", megabytes(least)))
     } else if free < least.saturating_mul(4) {
-        Found::warn("disk", format!("{said}; callbacks are refused below {}", megabytes(least)))
+        CheckResult::warn("disk", format!("{said}; callbacks are refused below {}", megabytes(least)))
     } else {
-        Found::ok("disk", said)
+        CheckResult::ok("disk", said)
     }
 }
 
@@ -90,7 +99,7 @@ fn megabytes(bytes: u64) -> String {
 }
 
 /// Checks the state of the running server, and the callbacks that it has rejected.
-pub async fn server(config: &Config) -> Vec<Found> {
+pub async fn server(config: &Config) -> Vec<CheckResult> {
     match status(config).await {
         Ok(status) => {
             let callbacks = callbacks::look(&status, Clock::default().now());
@@ -101,39 +110,41 @@ pub async fn server(config: &Config) -> Vec<Found> {
 }
 
 /// Returns the server's status, or a result that says why there is none.
-async fn status(config: &Config) -> Result<Value, Found> {
+async fn status(config: &Config) -> Result<Value, CheckResult> {
     let listen = config.admin.listen;
     let client = match settings::client_of(config) {
         Ok(client) => client,
         // A missing token means that the server has not been started yet.
-        Err(failure) => return Err(Found::warn("server", failure.text)),
+        Err(failure) => return Err(CheckResult::warn("server", failure.text)),
     };
     client.get("status").await.map_err(|failure| match failure {
         failure if failure.exit == crate::cli::Exit::Unavailable => match app::data_dir(config) {
-            Ok(data) if store::is_in_use(data) => Found::fail(
+            Ok(data) if store::is_in_use(data) => CheckResult::fail(
                 "server",
                 format!(
                     "no server answers at {listen}, but a process holds {}: it runs with another `admin.listen`",
                     data.display()
                 ),
             ),
-            _ => Found::warn("server", format!("no server answers at {listen}: `kyc-rules serve` is not running")),
+            _ => {
+                CheckResult::warn("server", format!("no server answers at {listen}: `kyc-rules serve` is not running"))
+            }
         },
-        failure => Found::fail("server", format!("{listen}: {}", failure.text)),
+        failure => CheckResult::fail("server", format!("{listen}: {}", failure.text)),
     })
 }
 
-fn judged(status: &Value) -> Found {
+fn judged(status: &Value) -> CheckResult {
     let running = format!("version {} runs", status["version"].as_str().unwrap_or("?"));
     if status["ready"] == false {
-        return Found::fail("server", format!("{running}, but does not accept callbacks: see `/readyz`"));
+        return CheckResult::fail("server", format!("{running}, but does not accept callbacks: see `/readyz`"));
     }
     if status["clock_in_doubt"] == true {
-        return Found::fail("server", format!("{running}; its clock has jumped: `kyc-rules resume --clock`"));
+        return CheckResult::fail("server", format!("{running}; its clock has jumped: `kyc-rules resume --clock`"));
     }
     if let Some(error) = status["rules"]["error"]["text"].as_str() {
         let first = error.lines().next().unwrap_or_default();
-        return Found::fail(
+        return CheckResult::fail(
             "server",
             format!("{running}; the rules on the disk are rejected (see `kyc-rules status`): {first}"),
         );
@@ -177,7 +188,7 @@ fn judged(status: &Value) -> Found {
         odd.push("the configuration has changed since the start".to_owned());
     }
     match odd.is_empty() {
-        true => Found::ok("server", running),
-        false => Found::warn("server", format!("{running}; {}", odd.join("; "))),
+        true => CheckResult::ok("server", running),
+        false => CheckResult::warn("server", format!("{running}; {}", odd.join("; "))),
     }
 }

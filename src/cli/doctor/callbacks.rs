@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Found, Health};
+use super::{CheckResult, CheckStatus};
 use crate::{
-    cli::traffic::{Refused, refused, taken},
+    cli::traffic::{RefusalRow, refused, taken},
     clock::Timestamp,
 };
 
@@ -12,89 +12,93 @@ use crate::{
 const RECENT_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// The meaning of some kinds of rejected requests.
-struct Meaning {
+struct RefusalMeaning {
     kinds: &'static [&'static str],
-    health: Health,
+    health: CheckStatus,
     /// A later accepted callback shows that the fault is over, or that the request was not from the provider.
     is_over_when_accepted: bool,
     said: &'static str,
 }
 
-const fn meaning(kinds: &'static [&'static str], health: Health, said: &'static str) -> Meaning {
-    Meaning { kinds, health, is_over_when_accepted: true, said }
+const fn meaning(kinds: &'static [&'static str], health: CheckStatus, said: &'static str) -> RefusalMeaning {
+    RefusalMeaning { kinds, health, is_over_when_accepted: true, said }
 }
 
 /// The most severe first.
-const MEANINGS: &[Meaning] = &[
-    Meaning {
+const MEANINGS: &[RefusalMeaning] = &[
+    RefusalMeaning {
         is_over_when_accepted: false,
         ..meaning(
             &["malformed_signed", "unknown_type_signed"],
-            Health::Fail,
+            CheckStatus::Fail,
             "callbacks with a right hash were refused, because the provider has changed their format: look for a newer version \
              of kyc-rules, and for these callbacks in the provider's back office",
         )
     },
     meaning(
         &["wrong_hash", "no_hash"],
-        Health::Fail,
+        CheckStatus::Fail,
         "callbacks had a wrong hash or none: compare `callback.secrets` with the secret in the provider's back office",
     ),
     meaning(
         &["forbidden"],
-        Health::Warn,
+        CheckStatus::Warn,
         "requests from addresses that are not in `callback.allow_from`: compare it with the provider's addresses",
     ),
     meaning(
         &["wrong_path", "wrong_method"],
-        Health::Warn,
+        CheckStatus::Warn,
         "requests to another path, or not a POST: compare `callback.path` with the URL in the provider's back office",
     ),
     meaning(
         &["tls", "no_tls"],
-        Health::Warn,
+        CheckStatus::Warn,
         "TLS handshakes failed: compare `callback.tls` with the URL in the provider's back office",
     ),
     meaning(
         &["malformed", "unknown_type", "transfer_coding"],
-        Health::Warn,
+        CheckStatus::Warn,
         "requests that are not callbacks of the provider",
     ),
     meaning(
         &["too_large", "body_timeout", "body_broken"],
-        Health::Warn,
+        CheckStatus::Warn,
         "request bodies were too large, too slow or incomplete",
     ),
-    meaning(&["unavailable", "failed", "panic"], Health::Warn, "callbacks could not be stored: the log has the reason"),
+    meaning(
+        &["unavailable", "failed", "panic"],
+        CheckStatus::Warn,
+        "callbacks could not be stored: the log has the reason",
+    ),
     meaning(
         &["crowded", "no_descriptor"],
-        Health::Warn,
+        CheckStatus::Warn,
         "there were too many connections: raise `callback.connections` and the limit of open files",
     ),
 ];
 
 /// Returns `None` if no request has been rejected.
-pub fn look(status: &Value, now: Timestamp) -> Option<Found> {
+pub fn look(status: &Value, now: Timestamp) -> Option<CheckResult> {
     let callbacks = &status["callbacks"];
     let refused = refused(callbacks);
     if refused.is_empty() {
         return None;
     }
     let taken_at = callbacks["last_at"].as_str().and_then(moment);
-    let counts: Vec<String> = refused.iter().map(Refused::shown).collect();
+    let counts: Vec<String> = refused.iter().map(RefusalRow::shown).collect();
     let said = format!("{}; refused since the start: {}", taken(callbacks), counts.join(", "));
     let Some(meaning) = MEANINGS.iter().find(|meaning| meaning.holds(&refused, taken_at, now)) else {
-        return Some(Found::ok("callbacks", said));
+        return Some(CheckResult::ok("callbacks", said));
     };
     // If callbacks have been accepted before, a wrong hash may come from another sender than the provider.
     let may_be_a_stranger = meaning.is_over_when_accepted && taken_at.is_some();
-    let health = if may_be_a_stranger { Health::Warn } else { meaning.health };
-    Some(Found::new("callbacks", health, format!("{} ({said})", meaning.said)))
+    let health = if may_be_a_stranger { CheckStatus::Warn } else { meaning.health };
+    Some(CheckResult::new("callbacks", health, format!("{} ({said})", meaning.said)))
 }
 
-impl Meaning {
+impl RefusalMeaning {
     /// Returns `true` if any of these requests is of the last 24 hours and the fault is not over.
-    fn holds(&self, refused: &[Refused], taken_at: Option<Timestamp>, now: Timestamp) -> bool {
+    fn holds(&self, refused: &[RefusalRow], taken_at: Option<Timestamp>, now: Timestamp) -> bool {
         let mut kinds = refused.iter().filter(|one| self.kinds.contains(&&*one.kind));
         kinds.any(|one| {
             moment(&one.last_at).is_some_and(|at| {
@@ -117,7 +121,7 @@ mod tests {
 
     const NOW: &str = "2026-03-03T20:30:00Z";
 
-    fn looked(last_at: Option<&str>, refused: &[(&str, &str)]) -> Option<(Health, String)> {
+    fn looked(last_at: Option<&str>, refused: &[(&str, &str)]) -> Option<(CheckStatus, String)> {
         let refused: Vec<Value> = refused
             .iter()
             .map(|(kind, at)| json!({"kind": kind, "answer": 401, "count": 3, "last_at": at, "about": ""}))
@@ -129,7 +133,7 @@ mod tests {
     #[test]
     fn a_wrong_secret_without_an_accepted_callback_fails_with_advice() {
         let (health, said) = looked(None, &[("wrong_hash", "2026-03-03T20:29:58Z")]).expect("found");
-        assert_eq!(health, Health::Fail);
+        assert_eq!(health, CheckStatus::Fail);
         for part in ["compare `callback.secrets`", "3 wrong_hash (401, the last at 2026-03-03T20:29:58Z)", "0 accepted"]
         {
             assert!(said.contains(part), "{said}");
@@ -140,12 +144,12 @@ mod tests {
     fn a_fault_is_over_after_an_accepted_callback() {
         let health = |taken, kind, at| looked(taken, &[(kind, at)]).expect("found").0;
         let (before, after) = ("2026-03-03T20:00:00Z", "2026-03-03T20:20:00Z");
-        assert_eq!(health(Some(after), "wrong_hash", before), Health::Ok);
-        assert_eq!(health(Some(before), "wrong_hash", after), Health::Warn);
-        assert_eq!(health(Some(after), "malformed_signed", before), Health::Fail);
-        assert_eq!(health(None, "wrong_path", after), Health::Warn);
-        assert_eq!(health(None, "wrong_hash", "2026-03-02T20:00:00Z"), Health::Ok, "more than a day ago");
-        assert_eq!(health(None, "not_found", after), Health::Ok, "such requests are common on the Internet");
+        assert_eq!(health(Some(after), "wrong_hash", before), CheckStatus::Ok);
+        assert_eq!(health(Some(before), "wrong_hash", after), CheckStatus::Warn);
+        assert_eq!(health(Some(after), "malformed_signed", before), CheckStatus::Fail);
+        assert_eq!(health(None, "wrong_path", after), CheckStatus::Warn);
+        assert_eq!(health(None, "wrong_hash", "2026-03-02T20:00:00Z"), CheckStatus::Ok, "more than a day ago");
+        assert_eq!(health(None, "not_found", after), CheckStatus::Ok, "such requests are common on the Internet");
         assert_eq!(looked(None, &[]), None);
     }
 

@@ -16,17 +16,17 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 const ATTEMPTS: usize = 2;
 const PORT: u16 = 53;
 
-pub struct Dns(TokioResolver);
+pub struct DnsClient(TokioResolver);
 
 /// The answer of a name server for a name.
-pub enum Texts {
+pub enum TxtRecords {
     /// The name exists. These are its TXT records, each joined from its parts.
     Of(Vec<String>),
     /// The name does not exist.
     NoName,
 }
 
-impl Dns {
+impl DnsClient {
     /// Uses this name server, or those of the system.
     pub fn new(server: Option<SocketAddr>) -> Result<Self, String> {
         let mut builder = match server {
@@ -46,12 +46,14 @@ impl Dns {
         builder.build().map(Self).map_err(|error| error.to_string())
     }
 
-    pub async fn texts(&self, name: &str) -> Result<Texts, String> {
+    pub async fn texts(&self, name: &str) -> Result<TxtRecords, String> {
         // The dot at the end makes the name absolute, so that the resolver appends no search domain of this machine.
         match self.0.txt_lookup(format!("{}.", name.trim_end_matches('.'))).await {
-            Ok(found) => Ok(Texts::Of(found.answers().iter().filter_map(|record| text_of(&record.data)).collect())),
-            Err(error) if error.is_nx_domain() => Ok(Texts::NoName),
-            Err(error) if error.is_no_records_found() => Ok(Texts::Of(Vec::new())),
+            Ok(found) => {
+                Ok(TxtRecords::Of(found.answers().iter().filter_map(|record| text_of(&record.data)).collect()))
+            }
+            Err(error) if error.is_nx_domain() => Ok(TxtRecords::NoName),
+            Err(error) if error.is_no_records_found() => Ok(TxtRecords::Of(Vec::new())),
             Err(NetError::Timeout) => Err("timed out".to_owned()),
             Err(error) => Err(error.to_string()),
         }

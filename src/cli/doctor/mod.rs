@@ -13,14 +13,14 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
 
-use super::{Exit, Failure, Output, legible::in_one_line, settings};
-use crate::config::{Config, Unfilled};
+use super::{CommandError, Exit, Output, legible::in_one_line, settings};
+use crate::config::{Config, OnMissing};
 
 /// Timeout of one check.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
-pub struct Doctor {
+pub struct DoctorArgs {
     /// Name server for the checks of the sender's domain, instead of those of this system. Servers inside a private
     /// network may return other records than public ones.
     #[arg(long, value_name = "IP[:PORT]", value_parser = dns::server)]
@@ -29,13 +29,13 @@ pub struct Doctor {
 
 /// Result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Health {
+enum CheckStatus {
     Ok,
     Warn,
     Fail,
 }
 
-impl Health {
+impl CheckStatus {
     const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -47,54 +47,55 @@ impl Health {
 
 /// Name, result and text of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Found {
+struct CheckResult {
     what: String,
-    health: Health,
+    health: CheckStatus,
     said: String,
 }
 
-impl Found {
-    fn new(what: impl Into<String>, health: Health, said: impl Into<String>) -> Self {
+impl CheckResult {
+    fn new(what: impl Into<String>, health: CheckStatus, said: impl Into<String>) -> Self {
         Self { what: what.into(), health, said: said.into() }
     }
 
     fn ok(what: impl Into<String>, said: impl Into<String>) -> Self {
-        Self::new(what, Health::Ok, said)
+        Self::new(what, CheckStatus::Ok, said)
     }
 
     fn warn(what: impl Into<String>, said: impl Into<String>) -> Self {
-        Self::new(what, Health::Warn, said)
+        Self::new(what, CheckStatus::Warn, said)
     }
 
     fn fail(what: impl Into<String>, said: impl Into<String>) -> Self {
-        Self::new(what, Health::Fail, said)
+        Self::new(what, CheckStatus::Fail, said)
     }
 }
 
-impl Doctor {
-    pub fn run(&self, given: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+impl DoctorArgs {
+    pub fn run(&self, given: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         let path = settings::find(given)?;
         let config = settings::load(given)?;
-        let warnings = settings::read(&path, Unfilled::Error)?.diagnostics.len();
+        let warnings = settings::read(&path, OnMissing::Error)?.diagnostics.len();
         let mut found = vec![around::configuration(&path, warnings), around::rules(given)?];
         found.extend(around::certificate(&config));
         found.push(around::disk(&config));
         found.extend(settings::block_on(async { Ok(look_outside(&config, self.dns).await) })?);
-        let failed = found.iter().filter(|one| one.health == Health::Fail).count();
-        let shape = |one: &Found| json!({"check": one.what, "result": one.health.name(), "said": one.said});
+        let failed = found.iter().filter(|one| one.health == CheckStatus::Fail).count();
+        let shape = |one: &CheckResult| json!({"check": one.what, "result": one.health.name(), "said": one.said});
         let width = found.iter().map(|one| one.what.chars().count()).max().unwrap_or_default();
-        let line = |one: &Found| format!("{:<4}  {:<width$}  {}", one.health.name(), one.what, in_one_line(&one.said));
+        let line =
+            |one: &CheckResult| format!("{:<4}  {:<width$}  {}", one.health.name(), one.what, in_one_line(&one.said));
         let lines: Vec<String> = found.iter().map(line).collect();
         let checks: Vec<_> = found.iter().map(shape).collect();
-        output.either(&json!({"checks": checks, "failed": failed}), lines.join("\n"));
-        if failed > 0 { Err(Failure::new(Exit::Unavailable, "")) } else { Ok(()) }
+        output.json_or_text(&json!({"checks": checks, "failed": failed}), lines.join("\n"));
+        if failed > 0 { Err(CommandError::new(Exit::Unavailable, "")) } else { Ok(()) }
     }
 }
 
 /// Runs all checks that need a connection, concurrently.
-async fn look_outside(config: &Config, name_server: Option<SocketAddr>) -> Vec<Found> {
+async fn look_outside(config: &Config, name_server: Option<SocketAddr>) -> Vec<CheckResult> {
     let sender = sender::domain(config);
-    let mut looks: Vec<(String, BoxFuture<'_, Found>)> = vec![
+    let mut looks: Vec<(String, BoxFuture<'_, CheckResult>)> = vec![
         ("clock".to_owned(), Box::pin(outside::clock(config))),
         ("mail".to_owned(), Box::pin(outside::mail(config))),
     ];
@@ -110,12 +111,12 @@ async fn look_outside(config: &Config, name_server: Option<SocketAddr>) -> Vec<F
         looks.push((name.clone(), Box::pin(outside::target(name, url, private))));
     }
     let bounded = looks.into_iter().map(|(what, look)| async move {
-        let late = |_| Found::fail(what, format!("timed out after {} seconds", PATIENCE.as_secs()));
+        let late = |_| CheckResult::fail(what, format!("timed out after {} seconds", PATIENCE.as_secs()));
         tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(late)
     });
     let server = tokio::time::timeout(PATIENCE, around::server(config));
     let (server, others) = futures_util::future::join(server, join_all(bounded)).await;
-    let late = |_| vec![Found::fail("server", format!("timed out after {} seconds", PATIENCE.as_secs()))];
+    let late = |_| vec![CheckResult::fail("server", format!("timed out after {} seconds", PATIENCE.as_secs()))];
     let mut found = server.unwrap_or_else(late);
     found.extend(others);
     found

@@ -7,8 +7,8 @@
 use std::net::SocketAddr;
 
 use super::{
-    Found, Health,
-    dns::{Dns, Texts},
+    CheckResult, CheckStatus,
+    dns::{DnsClient, TxtRecords},
 };
 use crate::{actions::email::Transport, config::Config};
 
@@ -26,22 +26,23 @@ pub fn domain(config: &Config) -> Option<String> {
     idna::domain_to_ascii(domain).ok()
 }
 
-pub async fn spf(domain: &str, server: Option<SocketAddr>) -> Found {
-    let texts = async { Dns::new(server)?.texts(domain).await };
+pub async fn spf(domain: &str, server: Option<SocketAddr>) -> CheckResult {
+    let texts = async { DnsClient::new(server)?.texts(domain).await };
     match texts.await {
-        Ok(Texts::Of(texts)) => judged_spf(domain, &texts),
-        Ok(Texts::NoName) => {
-            Found::fail("spf", format!("the domain {domain} does not exist in DNS: receivers refuse mails from it"))
-        }
+        Ok(TxtRecords::Of(texts)) => judged_spf(domain, &texts),
+        Ok(TxtRecords::NoName) => CheckResult::fail(
+            "spf",
+            format!("the domain {domain} does not exist in DNS: receivers refuse mails from it"),
+        ),
         Err(error) => unanswered("spf", &error),
     }
 }
 
-pub async fn dmarc(domain: &str, server: Option<SocketAddr>) -> Found {
+pub async fn dmarc(domain: &str, server: Option<SocketAddr>) -> CheckResult {
     let looked = async {
-        let dns = Dns::new(server)?;
+        let dns = DnsClient::new(server)?;
         for at in upwards(domain) {
-            if let Texts::Of(texts) = dns.texts(&format!("_dmarc.{at}")).await?
+            if let TxtRecords::Of(texts) = dns.texts(&format!("_dmarc.{at}")).await?
                 && let Some(found) = judged_dmarc(domain, at, &texts)
             {
                 return Ok(found);
@@ -58,21 +59,21 @@ fn upwards(domain: &str) -> impl Iterator<Item = &str> {
     parents.enumerate().filter(|(nth, at)| *nth == 0 || at.contains('.')).map(|(_, at)| at).take(DOMAINS)
 }
 
-fn unanswered(what: &str, error: &str) -> Found {
-    Found::warn(what, format!("DNS does not answer, so this cannot be checked: {error}"))
+fn unanswered(what: &str, error: &str) -> CheckResult {
+    CheckResult::warn(what, format!("DNS does not answer, so this cannot be checked: {error}"))
 }
 
-fn judged_spf(domain: &str, texts: &[String]) -> Found {
+fn judged_spf(domain: &str, texts: &[String]) -> CheckResult {
     let records: Vec<&String> = texts.iter().filter(|text| is_spf(text)).collect();
     let record = match *records {
         [] => {
             let said = format!("{domain} has no SPF record (TXT, `v=spf1 …`): many receivers treat its mails as spam");
-            return Found::warn("spf", said);
+            return CheckResult::warn("spf", said);
         }
         [record] => record.to_ascii_lowercase(),
         _ => {
             let said = format!("{domain} has {} SPF records, but receivers accept only one: join them", records.len());
-            return Found::fail("spf", said);
+            return CheckResult::fail("spf", said);
         }
     };
     let shown = shown(&record);
@@ -80,17 +81,21 @@ fn judged_spf(domain: &str, texts: &[String]) -> Found {
     let all = terms.iter().position(|term| term.trim_start_matches(['+', '-', '~', '?']) == "all");
     let redirected = terms.iter().any(|term| term.starts_with("redirect="));
     let (health, said) = match all.map(|at| (at, terms[at])) {
-        Some((_, "all" | "+all")) => (Health::Fail, format!("every server may send in the name of {domain}: {shown}")),
-        Some((0, "-all" | "~all")) => (Health::Fail, format!("no server may send in the name of {domain}: {shown}")),
-        Some((_, "-all" | "~all")) => (Health::Ok, format!("{domain}: {shown}")),
-        None if redirected => (Health::Ok, format!("{domain}: {shown}")),
+        Some((_, "all" | "+all")) => {
+            (CheckStatus::Fail, format!("every server may send in the name of {domain}: {shown}"))
+        }
+        Some((0, "-all" | "~all")) => {
+            (CheckStatus::Fail, format!("no server may send in the name of {domain}: {shown}"))
+        }
+        Some((_, "-all" | "~all")) => (CheckStatus::Ok, format!("{domain}: {shown}")),
+        None if redirected => (CheckStatus::Ok, format!("{domain}: {shown}")),
         Some(_) | None => {
             let said =
                 format!("{domain} does not exclude other servers; end the SPF record with `~all` or `-all`: {shown}");
-            (Health::Warn, said)
+            (CheckStatus::Warn, said)
         }
     };
-    Found::new("spf", health, said)
+    CheckResult::new("spf", health, said)
 }
 
 /// Returns `true` if the first term of the record is `v=spf1`.
@@ -100,31 +105,31 @@ fn is_spf(text: &str) -> bool {
 }
 
 /// Checks the DMARC records at domain `at` for mails of `domain`. Returns `None` if there are none.
-fn judged_dmarc(domain: &str, at: &str, texts: &[String]) -> Option<Found> {
+fn judged_dmarc(domain: &str, at: &str, texts: &[String]) -> Option<CheckResult> {
     let records: Vec<&String> = texts.iter().filter(|text| tag(text, "v").is_some_and(|v| v == "DMARC1")).collect();
     let record = match *records {
         [] => return None,
         [record] => record,
         _ => {
             let said = format!("_dmarc.{at} has {} records, so receivers ignore all of them: join them", records.len());
-            return Some(Found::fail("dmarc", said));
+            return Some(CheckResult::fail("dmarc", said));
         }
     };
     let shown = shown(record);
     let policy = tag(record, "p").map(str::to_ascii_lowercase);
     if !matches!(policy.as_deref(), Some("none" | "quarantine" | "reject")) {
         let said = format!("the record at _dmarc.{at} has no `p=none`, `p=quarantine` or `p=reject`: {shown}");
-        return Some(Found::warn("dmarc", said));
+        return Some(CheckResult::warn("dmarc", said));
     }
     let from_above = if at == domain { "" } else { ", which has no record of its own" };
-    Some(Found::ok("dmarc", format!("{domain}{from_above}: _dmarc.{at} has {shown}")))
+    Some(CheckResult::ok("dmarc", format!("{domain}{from_above}: _dmarc.{at} has {shown}")))
 }
 
-fn no_dmarc(domain: &str) -> Found {
+fn no_dmarc(domain: &str) -> CheckResult {
     let said = format!(
         "{domain} has no DMARC record (TXT at _dmarc.{domain}): large receivers require one; `v=DMARC1; p=none` is the minimum"
     );
-    Found::warn("dmarc", said)
+    CheckResult::warn("dmarc", said)
 }
 
 /// Returns a tag's value from `v=DMARC1; p=none; …`. The version must be the first tag.
@@ -155,18 +160,18 @@ mod tests {
     #[test]
     fn an_spf_record_allows_some_servers_but_not_all() {
         for (records, health, word) in [
-            (&["v=spf1 include:mail.example -all"][..], Health::Ok, "include:mail.example"),
-            (&["google-site-verification=x", "V=SPF1 mx ~ALL"], Health::Ok, "mx ~all"),
-            (&["v=spf1 redirect=_spf.mail.example"], Health::Ok, "redirect"),
-            (&["v=spf1 mx"], Health::Warn, "does not exclude"),
-            (&["v=spf1 mx ?all"], Health::Warn, "does not exclude"),
-            (&["v=spf1"], Health::Warn, "does not exclude"),
-            (&["v=spf1 mx +all"], Health::Fail, "every server"),
-            (&["v=spf1 all"], Health::Fail, "every server"),
-            (&["v=spf1 -all"], Health::Fail, "no server"),
-            (&["v=spf1 mx -all", "v=spf1 a -all"], Health::Fail, "2 SPF records"),
-            (&["v=spf10 mx -all", " v=spf1 mx -all", "spf1"], Health::Warn, "no SPF record"),
-            (&[], Health::Warn, "no SPF record"),
+            (&["v=spf1 include:mail.example -all"][..], CheckStatus::Ok, "include:mail.example"),
+            (&["google-site-verification=x", "V=SPF1 mx ~ALL"], CheckStatus::Ok, "mx ~all"),
+            (&["v=spf1 redirect=_spf.mail.example"], CheckStatus::Ok, "redirect"),
+            (&["v=spf1 mx"], CheckStatus::Warn, "does not exclude"),
+            (&["v=spf1 mx ?all"], CheckStatus::Warn, "does not exclude"),
+            (&["v=spf1"], CheckStatus::Warn, "does not exclude"),
+            (&["v=spf1 mx +all"], CheckStatus::Fail, "every server"),
+            (&["v=spf1 all"], CheckStatus::Fail, "every server"),
+            (&["v=spf1 -all"], CheckStatus::Fail, "no server"),
+            (&["v=spf1 mx -all", "v=spf1 a -all"], CheckStatus::Fail, "2 SPF records"),
+            (&["v=spf10 mx -all", " v=spf1 mx -all", "spf1"], CheckStatus::Warn, "no SPF record"),
+            (&[], CheckStatus::Warn, "no SPF record"),
         ] {
             let found = judged_spf("shop.example", &texts(records));
             assert_eq!(found.health, health, "{records:?}: {}", found.said);
@@ -178,11 +183,11 @@ mod tests {
     fn a_dmarc_record_must_have_a_policy() {
         let judged = |records: &[&str]| judged_dmarc("shop.example", "shop.example", &texts(records));
         for (records, health, word) in [
-            (&["v=DMARC1; p=none"][..], Health::Ok, "p=none"),
-            (&["other", "v = DMARC1 ;P = Reject; rua=mailto:x@shop.example"], Health::Ok, "Reject"),
-            (&["v=DMARC1; rua=mailto:x@shop.example"], Health::Warn, "has no `p=none`"),
-            (&["v=DMARC1; p=all"], Health::Warn, "has no `p=none`"),
-            (&["v=DMARC1; p=none", "v=DMARC1; p=reject"], Health::Fail, "2 records"),
+            (&["v=DMARC1; p=none"][..], CheckStatus::Ok, "p=none"),
+            (&["other", "v = DMARC1 ;P = Reject; rua=mailto:x@shop.example"], CheckStatus::Ok, "Reject"),
+            (&["v=DMARC1; rua=mailto:x@shop.example"], CheckStatus::Warn, "has no `p=none`"),
+            (&["v=DMARC1; p=all"], CheckStatus::Warn, "has no `p=none`"),
+            (&["v=DMARC1; p=none", "v=DMARC1; p=reject"], CheckStatus::Fail, "2 records"),
         ] {
             let found = judged(records).expect("a record");
             assert_eq!(found.health, health, "{records:?}: {}", found.said);

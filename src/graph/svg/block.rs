@@ -4,8 +4,8 @@
 //! are those for customers who stay, leave, or come from certain statuses.
 
 use super::{
-    super::{Diagram, Edge, Graph, Kind, Place},
-    card::Card,
+    super::{Diagram, Edge, Kind, Place, RuleGraph},
+    card::RuleCard,
     style::Tone,
 };
 
@@ -13,8 +13,8 @@ use super::{
 const APART: f64 = 7.0;
 
 /// A card and its position.
-pub(super) struct Placed<'g> {
-    pub card: Card<'g>,
+pub(super) struct PlacedCard<'g> {
+    pub card: RuleCard<'g>,
     pub y: f64,
     pub height: f64,
     /// Indexes of the source blocks, each with the y position of its port; only for [`Tone::From`].
@@ -24,7 +24,7 @@ pub(super) struct Placed<'g> {
 }
 
 /// A status with its cards.
-pub(super) struct Block<'g> {
+pub(super) struct StatusBlock<'g> {
     pub name: String,
     /// Whether an edge starts here whose card belongs to another block.
     pub is_source: bool,
@@ -32,11 +32,11 @@ pub(super) struct Block<'g> {
     pub is_anywhere: bool,
     pub y: f64,
     pub height: f64,
-    pub left: Vec<Placed<'g>>,
-    pub right: Vec<Placed<'g>>,
+    pub left: Vec<PlacedCard<'g>>,
+    pub right: Vec<PlacedCard<'g>>,
 }
 
-impl Placed<'_> {
+impl PlacedCard<'_> {
     pub fn middle(&self) -> f64 {
         self.y + self.height / 2.0
     }
@@ -51,10 +51,10 @@ impl Placed<'_> {
 }
 
 /// Returns a block for each node. If an edge leads to any status, the first block stands for any status.
-pub(super) fn blocks<'g>(graph: &'g Graph, diagram: &'g Diagram) -> Vec<Block<'g>> {
+pub(super) fn blocks<'g>(graph: &'g RuleGraph, diagram: &'g Diagram) -> Vec<StatusBlock<'g>> {
     let anywhere = diagram.edges.iter().any(is_everywhere);
     let shift = usize::from(anywhere);
-    let block = |name: &str, is_anywhere| Block {
+    let block = |name: &str, is_anywhere| StatusBlock {
         name: name.to_owned(),
         is_source: false,
         is_anywhere,
@@ -63,7 +63,7 @@ pub(super) fn blocks<'g>(graph: &'g Graph, diagram: &'g Diagram) -> Vec<Block<'g
         left: Vec::new(),
         right: Vec::new(),
     };
-    let mut blocks: Vec<Block<'g>> = anywhere.then(|| block("any status", true)).into_iter().collect();
+    let mut blocks: Vec<StatusBlock<'g>> = anywhere.then(|| block("any status", true)).into_iter().collect();
     blocks.extend(diagram.nodes.iter().map(|name| block(name, false)));
     for edge in &diagram.edges {
         let (to_left, home, tone) = home(edge, shift);
@@ -86,8 +86,8 @@ pub(super) fn blocks<'g>(graph: &'g Graph, diagram: &'g Diagram) -> Vec<Block<'g
             twin.sources.extend(sources);
             continue;
         }
-        let card = Card::new(graph, &edge.rules, tone, caption);
-        side.push(Placed { card, y: 0.0, height: 0.0, sources, track_x: 0.0 });
+        let card = RuleCard::new(graph, &edge.rules, tone, caption);
+        side.push(PlacedCard { card, y: 0.0, height: 0.0, sources, track_x: 0.0 });
     }
     blocks.iter_mut().for_each(|block| block.right.sort_by_key(|placed| placed.card.tone));
     blocks

@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use super::{
     super::{
-        Graph, Label,
+        Label, RuleGraph,
         text::{fitted, mono_width, shortened, width, xml},
     },
     style::Tone,
 };
-use crate::rules::Mode;
+use crate::rules::RuleMode;
 
 const ID_SIZE: f64 = 12.5;
 const LINE_SIZE: f64 = 11.0;
@@ -22,7 +22,7 @@ const MOST_WIDTH: f64 = 340.0;
 /// Maximum number of lines for a rule's actions.
 const MOST_LINES: usize = 3;
 
-pub(super) struct Card<'g> {
+pub(super) struct RuleCard<'g> {
     pub tone: Tone,
     /// For example `from any other status` or `after 48h, 5d`.
     pub caption: String,
@@ -40,13 +40,13 @@ struct Row<'c> {
     lines: Vec<String>,
 }
 
-impl<'g> Card<'g> {
-    pub fn new(graph: &'g Graph, rules: &'g [usize], tone: Tone, caption: String) -> Self {
+impl<'g> RuleCard<'g> {
+    pub fn new(graph: &'g RuleGraph, rules: &'g [usize], tone: Tone, caption: String) -> Self {
         Self { tone, caption, idle: graph.is_idle(rules), labels: graph.labelled(rules).collect() }
     }
 
     /// Whether the card shows exactly these rules.
-    pub fn is_of(&self, graph: &'g Graph, rules: &'g [usize]) -> bool {
+    pub fn is_of(&self, graph: &'g RuleGraph, rules: &'g [usize]) -> bool {
         self.labels.iter().copied().eq(graph.labelled(rules))
     }
 
@@ -123,7 +123,7 @@ impl Row<'_> {
 
     fn draw(&self, x: f64, y: f64, width: f64, out: &mut String) {
         let label = self.label;
-        let idle = if label.mode == Mode::Live { "" } else { " idle" };
+        let idle = if label.mode == RuleMode::Live { "" } else { " idle" };
         let _ = writeln!(out, r#"<g class="rule{idle}"><title>{}</title>"#, xml(&told(label)));
         if label.group.is_some() {
             let from = if self.opens_group { y + 5.0 } else { y };
@@ -168,7 +168,7 @@ fn lines_height(lines: usize) -> f64 {
 }
 
 fn pill(label: &Label) -> Option<&'static str> {
-    (label.mode != Mode::Live).then(|| label.mode.name())
+    (label.mode != RuleMode::Live).then(|| label.mode.name())
 }
 
 fn pill_width(name: &str) -> f64 {

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::{
     super::text::xml,
-    block::{Block, Placed},
-    layout::{Layout, PLACE_HEIGHT, PLACE_WIDTH},
+    block::{PlacedCard, StatusBlock},
+    layout::{GraphLayout, PLACE_HEIGHT, PLACE_WIDTH},
     style::Tone,
 };
 
@@ -13,7 +13,7 @@ type Point = (f64, f64);
 
 const CORNER: f64 = 9.0;
 
-pub(super) fn diagram(layout: &Layout<'_>, out: &mut String) {
+pub(super) fn diagram(layout: &GraphLayout<'_>, out: &mut String) {
     let node_end = layout.node_x + layout.node_width;
     for placed in layout.blocks.iter().flat_map(|block| &block.right) {
         for (_, port_y) in &placed.sources {
@@ -45,8 +45,8 @@ pub(super) fn diagram(layout: &Layout<'_>, out: &mut String) {
 }
 
 /// Draws the edges from `any` or `new`: one vertical line with a branch to each card.
-fn trunk(layout: &Layout<'_>, x: f64, tone: Tone, out: &mut String) {
-    let cards: Vec<&Placed<'_>> =
+fn trunk(layout: &GraphLayout<'_>, x: f64, tone: Tone, out: &mut String) {
+    let cards: Vec<&PlacedCard<'_>> =
         layout.blocks.iter().flat_map(|block| &block.left).filter(|placed| placed.card.tone == tone).collect();
     let (Some(first), Some(last)) = (layout.blocks.first(), cards.last()) else { return };
     let top = first.y - 18.0 - PLACE_HEIGHT;
@@ -68,7 +68,7 @@ fn trunk(layout: &Layout<'_>, x: f64, tone: Tone, out: &mut String) {
 }
 
 /// Draws the lines of a card on the right side of its status.
-fn right(layout: &Layout<'_>, placed: &Placed<'_>, out: &mut String) {
+fn right(layout: &GraphLayout<'_>, placed: &PlacedCard<'_>, out: &mut String) {
     let node_end = layout.node_x + layout.node_width;
     let y = placed.middle();
     let (y_in, y_out) = placed.in_and_out();
@@ -88,13 +88,13 @@ fn right(layout: &Layout<'_>, placed: &Placed<'_>, out: &mut String) {
     }
 }
 
-fn classes(placed: &Placed<'_>) -> String {
+fn classes(placed: &PlacedCard<'_>) -> String {
     let idle = if placed.card.idle { " idle" } else { "" };
     format!("{}{idle}", placed.card.tone.class())
 }
 
 /// Draws a line through these points, with round corners. `over`: lines that its last part crosses appear below it.
-fn line(points: &[Point], placed: &Placed<'_>, over: bool, out: &mut String) {
+fn line(points: &[Point], placed: &PlacedCard<'_>, over: bool, out: &mut String) {
     if over && let [.., from, to] = points {
         // The halo ends before the ends of the line, so that it does not cut shapes that the line touches.
         let inward = 6.0_f64.copysign(to.0 - from.0);
@@ -104,7 +104,7 @@ fn line(points: &[Point], placed: &Placed<'_>, over: bool, out: &mut String) {
 }
 
 /// Draws a horizontal line with an arrowhead.
-fn arrow(points: &[Point; 2], placed: &Placed<'_>, out: &mut String) {
+fn arrow(points: &[Point; 2], placed: &PlacedCard<'_>, out: &mut String) {
     let [start, (x, y)] = *points;
     let back = if start.0 < x { -1.0 } else { 1.0 };
     line(&[start, (x + back * 7.0, y)], placed, true, out);
@@ -144,14 +144,14 @@ fn toward(from: Point, to: Point) -> Point {
     (from.0 + across * part, from.1 + down * part)
 }
 
-fn node(layout: &Layout<'_>, block: &Block<'_>, out: &mut String) {
+fn node(layout: &GraphLayout<'_>, block: &StatusBlock<'_>, out: &mut String) {
     let still = block.left.is_empty() && block.right.is_empty() && !block.is_source;
     let class = match (block.is_anywhere, still) {
         (true, _) => "place",
         (false, true) => "node still",
         (false, false) => "node",
     };
-    let Layout { node_x, node_width, .. } = layout;
+    let GraphLayout { node_x, node_width, .. } = layout;
     let _ = writeln!(
         out,
         r#"<rect class="{class}" x="{node_x:.1}" y="{:.1}" width="{node_width:.1}" height="{:.1}" rx="10"/>"#,

@@ -4,8 +4,8 @@
 //! vertical track that no other edge uses at the same height.
 
 use super::{
-    super::{Diagram, Graph, text::mono_width},
-    block::{Block, Placed, blocks},
+    super::{Diagram, RuleGraph, text::mono_width},
+    block::{PlacedCard, StatusBlock, blocks},
     style::Tone,
 };
 
@@ -20,8 +20,8 @@ const AISLE: f64 = 52.0;
 pub(super) const PLACE_WIDTH: f64 = 84.0;
 pub(super) const PLACE_HEIGHT: f64 = 26.0;
 
-pub(super) struct Layout<'g> {
-    pub blocks: Vec<Block<'g>>,
+pub(super) struct GraphLayout<'g> {
+    pub blocks: Vec<StatusBlock<'g>>,
     /// The x position of the vertical line for edges from `any`. `new_x` is the same for `new`.
     pub any_x: Option<f64>,
     pub new_x: Option<f64>,
@@ -37,8 +37,8 @@ pub(super) struct Layout<'g> {
     pub bottom: f64,
 }
 
-impl<'g> Layout<'g> {
-    pub fn of(graph: &'g Graph, diagram: &'g Diagram, left: f64, top: f64) -> Self {
+impl<'g> GraphLayout<'g> {
+    pub fn of(graph: &'g RuleGraph, diagram: &'g Diagram, left: f64, top: f64) -> Self {
         let mut blocks = blocks(graph, diagram);
         let left_width = widest(blocks.iter().flat_map(|block| &block.left));
         let right_width = widest(blocks.iter().flat_map(|block| &block.right));
@@ -80,12 +80,12 @@ impl<'g> Layout<'g> {
     }
 }
 
-fn widest<'p, 'g: 'p>(cards: impl Iterator<Item = &'p Placed<'g>>) -> f64 {
+fn widest<'p, 'g: 'p>(cards: impl Iterator<Item = &'p PlacedCard<'g>>) -> f64 {
     cards.map(|placed| placed.card.natural_width()).fold(0.0, f64::max)
 }
 
 /// Stacks the blocks and centres the cards in each. Returns the bottom of the last block.
-fn stack(blocks: &mut [Block<'_>], top: f64) -> f64 {
+fn stack(blocks: &mut [StatusBlock<'_>], top: f64) -> f64 {
     let mut ports: Vec<(usize, usize)> = vec![(0, 0); blocks.len()];
     let targets: Vec<(usize, usize)> = blocks
         .iter()
@@ -99,7 +99,7 @@ fn stack(blocks: &mut [Block<'_>], top: f64) -> f64 {
     }
     let mut y = top;
     for (block, (up, down)) in blocks.iter_mut().zip(&ports) {
-        let tall = |cards: &[Placed<'_>]| {
+        let tall = |cards: &[PlacedCard<'_>]| {
             cards.iter().map(|placed| placed.height + GAP).sum::<f64>() - if cards.is_empty() { 0.0 } else { GAP }
         };
         let (above, below) = (PORT * count(*up), PORT * count(*down));
@@ -123,7 +123,7 @@ fn stack(blocks: &mut [Block<'_>], top: f64) -> f64 {
 }
 
 /// Places the ports: edges that go up leave a status above its cards, edges that go down below them.
-fn ports_of(blocks: &mut [Block<'_>], ports: &[(usize, usize)]) {
+fn ports_of(blocks: &mut [StatusBlock<'_>], ports: &[(usize, usize)]) {
     let edges: Vec<(f64, f64)> = blocks
         .iter()
         .zip(ports)
@@ -151,15 +151,15 @@ fn count(number: usize) -> f64 {
 }
 
 /// Gives each edge the free track nearest to the nodes, short edges first. Returns the number of tracks.
-fn tracks(blocks: &mut [Block<'_>], first_x: f64) -> f64 {
-    let mut ways: Vec<&mut Placed<'_>> =
+fn tracks(blocks: &mut [StatusBlock<'_>], first_x: f64) -> f64 {
+    let mut ways: Vec<&mut PlacedCard<'_>> =
         blocks.iter_mut().flat_map(|block| &mut block.right).filter(|placed| !placed.sources.is_empty()).collect();
-    let extent = |placed: &Placed<'_>| {
+    let extent = |placed: &PlacedCard<'_>| {
         let ends = placed.sources.iter().map(|(_, y)| *y).chain([placed.middle()]);
         ends.fold((f64::MAX, f64::MIN), |(least, most), y| (least.min(y), most.max(y)))
     };
     ways.sort_by(|one, other| {
-        let length = |placed: &Placed<'_>| extent(placed).1 - extent(placed).0;
+        let length = |placed: &PlacedCard<'_>| extent(placed).1 - extent(placed).0;
         length(one).total_cmp(&length(other))
     });
     let mut taken: Vec<Vec<(f64, f64)>> = Vec::new();
@@ -184,7 +184,7 @@ mod tests {
 
     type Area = (f64, f64, f64, f64);
 
-    fn areas(layout: &Layout<'_>) -> Vec<Area> {
+    fn areas(layout: &GraphLayout<'_>) -> Vec<Area> {
         let mut areas = Vec::new();
         for block in &layout.blocks {
             areas.push((layout.node_x, block.y, layout.node_width, block.height));
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn shapes_do_not_overlap() {
         let graph = graph(&many());
-        let layout = Layout::of(&graph, &graph.statuses, 10.0, 10.0);
+        let layout = GraphLayout::of(&graph, &graph.statuses, 10.0, 10.0);
         let areas = areas(&layout);
         assert!(areas.len() > 40);
         for (nth, (x, y, width, height)) in areas.iter().enumerate() {
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn every_edge_starts_at_its_status_and_has_its_own_track() {
         let graph = graph(&many());
-        let layout = Layout::of(&graph, &graph.statuses, 10.0, 10.0);
+        let layout = GraphLayout::of(&graph, &graph.statuses, 10.0, 10.0);
         let mut seen: Vec<(f64, f64, f64)> = Vec::new();
         for placed in layout.blocks.iter().flat_map(|block| &block.right) {
             for (from, y) in &placed.sources {

@@ -8,19 +8,19 @@ mod style;
 
 use std::fmt::Write;
 
-use super::{Graph, text::xml};
-use crate::rules::Mode;
-use layout::Layout;
+use super::{RuleGraph, text::xml};
+use crate::rules::RuleMode;
+use layout::GraphLayout;
 
 const MARGIN: f64 = 32.0;
 const HEADER: f64 = 88.0;
 
 /// Returns an SVG document.
-pub fn svg(graph: &Graph) -> String {
-    let main = Layout::of(graph, &graph.statuses, MARGIN, HEADER);
+pub fn svg(graph: &RuleGraph) -> String {
+    let main = GraphLayout::of(graph, &graph.statuses, MARGIN, HEADER);
     let box_top = main.bottom + 36.0;
     let beside = (!graph.processing.edges.is_empty())
-        .then(|| Layout::of(graph, &graph.processing, MARGIN + 20.0, box_top + 50.0));
+        .then(|| GraphLayout::of(graph, &graph.processing, MARGIN + 20.0, box_top + 50.0));
     let mut right = main.right_end.max(560.0);
     let mut bottom = main.bottom;
     if let Some(beside) = &beside {
@@ -61,9 +61,9 @@ pub fn svg(graph: &Graph) -> String {
 
 const TITLE: &str = "What happens when a customer’s status changes";
 
-fn summary(graph: &Graph) -> String {
+fn summary(graph: &RuleGraph) -> String {
     let count = |mode| graph.labels.iter().filter(|label| label.mode == mode).count();
-    let (shadow, paused) = (count(Mode::Shadow), count(Mode::Paused));
+    let (shadow, paused) = (count(RuleMode::Shadow), count(RuleMode::Paused));
     let rules = graph.labels.len();
     let mut text = if rules == 1 { "1 rule".to_owned() } else { format!("{rules} rules") };
     for (number, mode) in [(shadow, "in shadow"), (paused, "paused")] {

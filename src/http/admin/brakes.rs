@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Admin;
+use super::AdminContext;
 use crate::{
     clock::Timestamp,
-    decide::{Braked, Standing},
-    http::reply::Problem,
+    decide::{BrakeReason, GlobalState},
+    http::reply::ProblemDetails,
     outbox::Channel,
     rules::RuleId,
 };
@@ -20,9 +20,9 @@ const LOOKED_AT: usize = 2_000;
 /// For each channel paused by its brake: the rule with the most waiting jobs.
 pub type MostWaiting = BTreeMap<Channel, RuleId>;
 
-impl Admin {
-    pub(super) async fn most_waiting(&self) -> Result<MostWaiting, Problem> {
-        let standing = self.standing()?;
+impl AdminContext {
+    pub(super) async fn most_waiting(&self) -> Result<MostWaiting, ProblemDetails> {
+        let standing = self.global_state()?;
         let mut most = MostWaiting::new();
         for (channel, ..) in standing.braked_channels() {
             let waiting = self.waiting_in(channel, LOOKED_AT).await?;
@@ -36,13 +36,13 @@ impl Admin {
 
 /// A channel that its brake has paused until an operator resumes it.
 #[derive(Serialize)]
-pub struct BrakeShape {
+pub struct BrakeStatus {
     channel: String,
     since: String,
     /// As configured: `1000 per 1h`.
     brake: String,
     /// The number of orders of each rule, largest first.
-    orders: Vec<OrdersShape>,
+    orders: Vec<OrderCount>,
     /// All of the above in one line.
     said: String,
     /// The next steps for the operator.
@@ -50,12 +50,12 @@ pub struct BrakeShape {
 }
 
 #[derive(Serialize)]
-struct OrdersShape {
+struct OrderCount {
     rule: String,
     count: u32,
 }
 
-impl BrakeShape {
+impl BrakeStatus {
     pub fn is_of(&self, channel: &Channel) -> bool {
         self.channel == channel.to_string()
     }
@@ -64,8 +64,8 @@ impl BrakeShape {
         &self.said
     }
 
-    pub fn all(standing: &Standing, waiting: &MostWaiting) -> Vec<Self> {
-        let shape = |(channel, since, braked): (&Channel, Timestamp, &Braked)| Self {
+    pub fn all(standing: &GlobalState, waiting: &MostWaiting) -> Vec<Self> {
+        let shape = |(channel, since, braked): (&Channel, Timestamp, &BrakeReason)| Self {
             channel: channel.to_string(),
             since: since.to_string(),
             brake: braked.brake.to_string(),
@@ -74,7 +74,7 @@ impl BrakeShape {
             orders: braked
                 .orders
                 .iter()
-                .map(|(rule, count)| OrdersShape { rule: rule.to_string(), count: *count })
+                .map(|(rule, count)| OrderCount { rule: rule.to_string(), count: *count })
                 .collect(),
         };
         standing.braked_channels().map(shape).collect()

@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 use warp::{Filter, Rejection, reply::Response};
 
 use super::{
-    Admin, Answered, MAX_PAGE, Part,
-    brakes::BrakeShape,
+    AdminContext, AdminResult, MAX_PAGE, PathPart,
+    brakes::BrakeStatus,
     jobs::{self, JobsQuery},
     malformed, refused, unprocessable, unreadable,
 };
 use crate::{
-    decide::{Act, Command, Receipt},
+    decide::{Command, Control, Receipt},
     http::{
         query::query,
-        reply::{Kind, Problem, json as answer},
+        reply::{ErrorKind, ProblemDetails, json as answer},
     },
-    outbox::{Channel, State},
+    outbox::{Channel, JobState},
     rules::RuleId,
     source::did_you_mean,
-    store::{JobFilter, Place},
+    store::{JobFilter, JobPosition},
 };
 
 #[derive(Deserialize)]
@@ -40,25 +40,25 @@ struct ResumeQuery {
 
 /// What resuming a channel would do.
 #[derive(Serialize)]
-struct ResumeShape {
+struct ResumeResponse {
     channel: Channel,
     paused: bool,
     /// The brake that has paused it; `None` if no brake has.
-    brake: Option<BrakeShape>,
+    brake: Option<BrakeStatus>,
     /// The number of waiting jobs of each rule.
-    waiting: Vec<WaitingShape>,
+    waiting: Vec<WaitingJobs>,
     drops: u64,
     releases: u64,
 }
 
 #[derive(Serialize)]
-struct WaitingShape {
+struct WaitingJobs {
     rule: RuleId,
     count: u64,
     drop: bool,
 }
 
-impl ResumeShape {
+impl ResumeResponse {
     fn text(&self) -> String {
         let rules: Vec<String> =
             self.waiting.iter().filter(|of| !of.drop).map(|of| format!("{} {}", of.rule, of.count)).collect();
@@ -68,14 +68,14 @@ impl ResumeShape {
     }
 }
 
-pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
-    let pause = warp::path!("channels" / Part / "pause")
+pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+    let pause = warp::path!("channels" / PathPart / "pause")
         .and(warp::post())
-        .then(answered!(admin, |this, name: Part| this.pause_channel(name)));
-    let resume = warp::path!("channels" / Part / "resume")
+        .then(answered!(admin, |this, name: PathPart| this.pause_channel(name)));
+    let resume = warp::path!("channels" / PathPart / "resume")
         .and(warp::post())
         .and(query())
-        .then(answered!(admin, |this, name: Part, query: ResumeQuery| this.resume_channel(name, query)));
+        .then(answered!(admin, |this, name: PathPart, query: ResumeQuery| this.resume_channel(name, query)));
     let problems = warp::path!("problems")
         .and(warp::get())
         .and(query())
@@ -83,22 +83,23 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
     pause.or(resume).unify().or(problems).unify()
 }
 
-impl Admin {
-    fn channel(&self, name: &str) -> Result<Channel, Problem> {
+impl AdminContext {
+    fn channel(&self, name: &str) -> Result<Channel, ProblemDetails> {
         Channel::parse(name).filter(|channel| self.channels.contains(channel)).ok_or_else(|| {
             let known: Vec<String> = self.channels.iter().map(Channel::to_string).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            Problem::new(Kind::NotFound).detail(format!("there is no channel {name:?}; configured channels: {known}"))
+            ProblemDetails::new(ErrorKind::NotFound)
+                .detail(format!("there is no channel {name:?}; configured channels: {known}"))
         })
     }
 
-    async fn pause_channel(&self, Part(name): Part) -> Answered {
+    async fn pause_channel(&self, PathPart(name): PathPart) -> AdminResult {
         let channel = self.channel(&name)?;
-        Ok(answer(StatusCode::OK, &self.govern(Act::PauseChannel(channel)).await?))
+        Ok(answer(StatusCode::OK, &self.post_control(Control::PauseChannel(channel)).await?))
     }
 
     /// Resumes a channel. If its brake has paused it, the caller must confirm the number of jobs to release.
-    async fn resume_channel(&self, Part(name): Part, query: ResumeQuery) -> Answered {
+    async fn resume_channel(&self, PathPart(name): PathPart, query: ResumeQuery) -> AdminResult {
         let channel = self.channel(&name)?;
         let rule = query.drop_rule.as_deref().map(jobs::rule).transpose()?;
         let would = self.would_resume(&channel, rule.as_ref()).await?;
@@ -115,30 +116,30 @@ impl Admin {
             None => 0,
         };
         let waiting = self.waiting_in(&channel, usize::MAX).await?;
-        let mut said = self.govern(Act::ResumeChannel(channel.clone())).await?;
+        let mut said = self.post_control(Control::ResumeChannel(channel.clone())).await?;
         said["relay_tried"] = json!(self.try_relay(&channel));
         said["dropped"] = json!(dropped);
         said["released"] = json!(waiting.values().sum::<u64>());
         Ok(answer(StatusCode::OK, &said))
     }
 
-    async fn would_resume(&self, channel: &Channel, drop: Option<&RuleId>) -> Result<ResumeShape, Problem> {
-        let (standing, most_waiting) = (self.standing()?, self.most_waiting().await?);
+    async fn would_resume(&self, channel: &Channel, drop: Option<&RuleId>) -> Result<ResumeResponse, ProblemDetails> {
+        let (standing, most_waiting) = (self.global_state()?, self.most_waiting().await?);
         let waiting = self.waiting_in(channel, usize::MAX).await?.into_iter();
-        let waiting: Vec<WaitingShape> =
-            waiting.map(|(rule, count)| WaitingShape { drop: Some(&rule) == drop, rule, count }).collect();
+        let waiting: Vec<WaitingJobs> =
+            waiting.map(|(rule, count)| WaitingJobs { drop: Some(&rule) == drop, rule, count }).collect();
         let count = |drop: bool| waiting.iter().filter(|of| of.drop == drop).map(|of| of.count).sum();
-        Ok(ResumeShape {
+        Ok(ResumeResponse {
             channel: channel.clone(),
             paused: standing.is_paused(channel),
-            brake: BrakeShape::all(&standing, &most_waiting).into_iter().find(|brake| brake.is_of(channel)),
+            brake: BrakeStatus::all(&standing, &most_waiting).into_iter().find(|brake| brake.is_of(channel)),
             drops: count(true),
             releases: count(false),
             waiting,
         })
     }
 
-    async fn nothing_of(&self, channel: &Channel, rule: &str) -> Result<String, Problem> {
+    async fn nothing_of(&self, channel: &Channel, rule: &str) -> Result<String, ProblemDetails> {
         let waiting = self.waiting_in(channel, usize::MAX).await?;
         let names = waiting.iter().map(|(rule, count)| format!("{rule} ({count})")).collect::<Vec<_>>().join(", ");
         let names = if names.is_empty() { "none".to_owned() } else { names };
@@ -150,12 +151,16 @@ impl Admin {
     }
 
     /// Returns the number of waiting jobs of each rule. Counts the newest first and stops after about `at_most`.
-    pub(super) async fn waiting_in(&self, channel: &Channel, at_most: usize) -> Result<BTreeMap<RuleId, u64>, Problem> {
+    pub(super) async fn waiting_in(
+        &self,
+        channel: &Channel,
+        at_most: usize,
+    ) -> Result<BTreeMap<RuleId, u64>, ProblemDetails> {
         let store = self.store()?;
         let (mut waiting, mut looked_at) = (BTreeMap::new(), 0);
-        for state in [State::Queued, State::Held] {
+        for state in [JobState::Queued, JobState::Held] {
             let filter = JobFilter { state: Some(state), channel: Some(channel.clone()), ..JobFilter::default() };
-            let mut before: Option<Place> = None;
+            let mut before: Option<JobPosition> = None;
             loop {
                 let page = store.jobs(&filter, before, MAX_PAGE).await.map_err(unreadable)?;
                 looked_at += page.rows.len();
@@ -172,17 +177,17 @@ impl Admin {
     }
 
     /// Drops the jobs of a rule in a channel that have not been sent yet. Returns how many.
-    async fn drop_of_rule(&self, channel: &Channel, rule: &RuleId) -> Result<u64, Problem> {
+    async fn drop_of_rule(&self, channel: &Channel, rule: &RuleId) -> Result<u64, ProblemDetails> {
         let store = self.store()?;
         let mut dropped = 0;
-        for state in [State::Queued, State::Held] {
+        for state in [JobState::Queued, JobState::Held] {
             let filter = JobFilter {
                 state: Some(state),
                 rule: Some(rule.clone()),
                 channel: Some(channel.clone()),
                 ..JobFilter::default()
             };
-            let mut before: Option<Place> = None;
+            let mut before: Option<JobPosition> = None;
             loop {
                 let page = store.jobs(&filter, before, MAX_PAGE).await.map_err(unreadable)?;
                 let rows = page.rows.into_iter();
@@ -201,7 +206,7 @@ impl Admin {
     }
 
     /// Returns the problems for an operator that are not about a job.
-    fn of_the_service(&self) -> Result<Vec<Value>, Problem> {
+    fn of_the_service(&self) -> Result<Vec<Value>, ProblemDetails> {
         let gone = self.store()?.channels_waited_for().into_iter().filter(|channel| !self.channels.contains(channel));
         let gone = gone.map(|channel| {
             let reason = format!(
@@ -221,19 +226,19 @@ impl Admin {
         Ok(key.into_iter().chain(self.relay_problems()).chain(unanswered).chain(clock).chain(gone).collect())
     }
 
-    async fn problems(&self, query: JobsQuery) -> Answered {
+    async fn problems(&self, query: JobsQuery) -> AdminResult {
         let unanswered = self.unanswered(&query)?;
         let mut problems: Value = self.list(query.of_problems()).await?;
         problems["unanswered"] = json!(unanswered);
-        let standing = self.standing()?;
-        problems["brakes"] = json!(BrakeShape::all(&standing, &self.most_waiting().await?));
+        let standing = self.global_state()?;
+        problems["brakes"] = json!(BrakeStatus::all(&standing, &self.most_waiting().await?));
         problems["service"] = json!(self.of_the_service()?);
         Ok(answer(StatusCode::OK, &problems))
     }
 }
 
 /// Checks that the caller has confirmed the number of jobs that a braked channel would release.
-fn confirmed(would: &ResumeShape, confirm: Option<&str>) -> Result<(), Problem> {
+fn confirmed(would: &ResumeResponse, confirm: Option<&str>) -> Result<(), ProblemDetails> {
     let Some(brake) = &would.brake else { return Ok(()) };
     let (channel, releases) = (&would.channel, would.releases);
     let missing = match confirm {
@@ -249,5 +254,5 @@ fn confirmed(would: &ResumeShape, confirm: Option<&str>) -> Result<(), Problem> 
         }
     };
     let text = format!("{missing}; {}. Repeat with `confirm={releases}`, or `confirm=all`", would.text());
-    Err(Problem::new(Kind::Conflict).detail(text))
+    Err(ProblemDetails::new(ErrorKind::Conflict).detail(text))
 }

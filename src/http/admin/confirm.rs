@@ -8,15 +8,15 @@ use serde::Deserialize;
 use serde_json::json;
 use warp::{Filter, Rejection, reply::Response};
 
-use super::{Admin, Answered, MAX_BODY_BYTES, Part, customer_id, malformed, refused, unreadable};
+use super::{AdminContext, AdminResult, MAX_BODY_BYTES, PathPart, customer_id, malformed, refused, unreadable};
 use crate::{
     decide::{Command, Receipt},
     http::{
         body::capped_body,
-        reply::{Kind, Problem, json as answer},
+        reply::{ErrorKind, ProblemDetails, json as answer},
     },
-    kyc::{CustomerId, Verdict},
-    provider::{AskError, Asked, Asker},
+    kyc::{CallbackOutcome, CustomerId},
+    provider::{AskError, AskOutcome, ConfirmationWorker},
 };
 
 /// The body of a refresh request. An empty body asks the API.
@@ -31,15 +31,15 @@ struct Refresh {
     import: bool,
 }
 
-pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
-    warp::path!("customers" / Part / "refresh")
+pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+    warp::path!("customers" / PathPart / "refresh")
         .and(warp::post())
         .and(capped_body(MAX_BODY_BYTES))
-        .then(answered!(admin, |this, id: Part, body: Bytes| this.refresh(id, body)))
+        .then(answered!(admin, |this, id: PathPart, body: Bytes| this.refresh(id, body)))
 }
 
-impl Admin {
-    async fn refresh(&self, Part(id): Part, body: Bytes) -> Answered {
+impl AdminContext {
+    async fn refresh(&self, PathPart(id): PathPart, body: Bytes) -> AdminResult {
         let how: Refresh = match body.is_empty() {
             true => Refresh::default(),
             false => serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?,
@@ -51,7 +51,7 @@ impl Admin {
         } else if how.import {
             match asker(self.house.asker())?.import(&customer).await {
                 // An import of many customers continues after a failure.
-                Asked::Failed { error, again_ms } => {
+                AskOutcome::Failed { error, again_ms } => {
                     let trouble = self.house.asker().and_then(|asker| asker.trouble());
                     let everybody = trouble.is_some_and(|trouble| trouble.lasting);
                     return Ok(failed(&customer, &error, again_ms, everybody));
@@ -64,9 +64,10 @@ impl Admin {
         let verdict = match receipt {
             Receipt::Seen(verdict) => Some(verdict.name()),
             Receipt::Unchanged if how.believe => {
-                return Err(Problem::new(Kind::Conflict).detail("no callback of this customer waits for confirmation"));
+                return Err(ProblemDetails::new(ErrorKind::Conflict)
+                    .detail("no callback of this customer waits for confirmation"));
             }
-            Receipt::Unchanged => Some(Verdict::Duplicate.name()),
+            Receipt::Unchanged => Some(CallbackOutcome::Duplicate.name()),
             _ => None,
         };
         let case = store.customer(&customer).map_err(unreadable)?;
@@ -79,17 +80,19 @@ impl Admin {
     }
 }
 
-pub(super) fn asker(asker: Option<&Arc<Asker>>) -> Result<&Arc<Asker>, Problem> {
+pub(super) fn asker(asker: Option<&Arc<ConfirmationWorker>>) -> Result<&Arc<ConfirmationWorker>, ProblemDetails> {
     let no_key = "the provider's API cannot be used: `provider.api_key` is not configured";
-    asker.ok_or_else(|| Problem::new(Kind::Conflict).detail(no_key))
+    asker.ok_or_else(|| ProblemDetails::new(ErrorKind::Conflict).detail(no_key))
 }
 
 /// Returns the receipt, and whether the provider knows the customer.
-fn answered(asked: Asked) -> Result<(Receipt, Option<bool>), Problem> {
+fn answered(asked: AskOutcome) -> Result<(Receipt, Option<bool>), ProblemDetails> {
     match asked {
-        Asked::Answered { receipt, known } => Ok((receipt, Some(known))),
-        Asked::Failed { error, .. } => Err(Problem::new(Kind::Unavailable).detail(error.cause().full())),
-        Asked::Refused(why) => Err(refused(why)),
+        AskOutcome::Answered { receipt, known } => Ok((receipt, Some(known))),
+        AskOutcome::Failed { error, .. } => {
+            Err(ProblemDetails::new(ErrorKind::Unavailable).detail(error.cause().full()))
+        }
+        AskOutcome::Refused(why) => Err(refused(why)),
     }
 }
 

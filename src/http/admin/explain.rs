@@ -10,38 +10,38 @@ use serde_json::json;
 use warp::{Filter, Rejection, reply::Response};
 
 use super::{
-    Admin, Answered, ExplainQuery, MAX_BODY_BYTES, PAGE, customer_id, malformed, shape::JobShape, unprocessable,
-    unreadable,
+    AdminContext, AdminResult, ExplainQuery, MAX_BODY_BYTES, PAGE, customer_id, malformed, shape::JobResponse,
+    unprocessable, unreadable,
 };
 use crate::{
-    explain::{Asked, Explained, ask, event_in_words, of_event},
+    explain::{EventInput, RuleExplanation, ask, event_in_words, of_event},
     http::{
         body::capped_body,
         query::query,
-        reply::{Kind, Problem, json as answer},
+        reply::{ErrorKind, ProblemDetails, json as answer},
     },
-    kyc::{Customer, Verdict},
-    store::{Entry, settled},
+    kyc::{CallbackOutcome, Customer},
+    store::{TimelineEntry, settled},
 };
 
 /// One event of a customer's history.
 #[derive(Serialize)]
-struct EventShape {
+struct EventInfo {
     number: u64,
     at: String,
     source: &'static str,
-    verdict: Option<Verdict>,
+    verdict: Option<CallbackOutcome>,
     /// In the syntax of rules: `KYC_PENDING -> SOFT_KYC_FAILED`, `PENDING_KYC_DATA for 48h`.
     event: String,
     /// What an operator did: `believed by hand`.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
     rule_set: Option<String>,
-    rules: Vec<Explained>,
-    jobs: Vec<JobShape>,
+    rules: Vec<RuleExplanation>,
+    jobs: Vec<JobResponse>,
 }
 
-pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let customer = warp::path!("explain")
         .and(warp::get())
         .and(query())
@@ -53,11 +53,11 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
     customer.or(made_up).unify()
 }
 
-impl Admin {
-    async fn explain_customer(&self, query: ExplainQuery) -> Answered {
+impl AdminContext {
+    async fn explain_customer(&self, query: ExplainQuery) -> AdminResult {
         let (store, id) = (self.store()?, customer_id(&query.customer)?);
         if store.customer(&id).map_err(unreadable)?.is_none() {
-            return Err(Problem::new(Kind::NotFound).detail("this customer is unknown"));
+            return Err(ProblemDetails::new(ErrorKind::NotFound).detail("this customer is unknown"));
         }
         let page = settled(store.timeline(&id, query.before, PAGE).map_err(unreadable)?);
         let jobs = store.jobs_of(&id).map_err(unreadable)?;
@@ -73,7 +73,12 @@ impl Admin {
         Ok(answer(StatusCode::OK, &json!({"customer": id, "events": events, "next": page.next})))
     }
 
-    fn explained(&self, entry: &Entry, before: Option<&Customer>, jobs: Vec<JobShape>) -> Result<EventShape, Problem> {
+    fn explained(
+        &self,
+        entry: &TimelineEntry,
+        before: Option<&Customer>,
+        jobs: Vec<JobResponse>,
+    ) -> Result<EventInfo, ProblemDetails> {
         let event = event_in_words(&entry.effects);
         let set = match entry.effects.set.as_deref() {
             Some(hash) => self.rulebook()?.set(hash).map_err(unreadable)?,
@@ -82,7 +87,7 @@ impl Admin {
         // The record contains which rules were paused, in shadow mode or over their limit at that time. Their present
         // state does not count.
         let rules = set.map(|set| of_event(&set, &entry.effects, before));
-        Ok(EventShape {
+        Ok(EventInfo {
             number: entry.number,
             at: entry.at.to_string(),
             source: entry.kind.name(),
@@ -95,11 +100,11 @@ impl Admin {
         })
     }
 
-    async fn explain_event(&self, body: Bytes) -> Answered {
-        let asked: Asked = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+    async fn explain_event(&self, body: Bytes) -> AdminResult {
+        let asked: EventInput = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
         let question = asked.question().map_err(unprocessable)?;
         let set = self.rulebook()?.current();
-        let standing = self.standing()?;
+        let standing = self.global_state()?;
         let said = ask(&set, &self.policy, &standing, self.clock.now(), &question).map_err(unprocessable)?;
         let jobs: Vec<String> = said.jobs.iter().map(|job| job.order.action.to_string()).collect();
         let shape = json!({"event": said.event, "rules": said.rules, "orders": jobs, "tags": said.tags, "rule_set": set.hash()});

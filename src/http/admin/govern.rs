@@ -7,14 +7,14 @@ use serde::Serialize;
 use serde_json::Value;
 use warp::{Filter, Rejection, reply::Response};
 
-use super::{Admin, Answered, Part, malformed, names::no_rule, refused, unreadable};
+use super::{AdminContext, AdminResult, PathPart, malformed, names::no_rule, refused, unreadable};
 use crate::{
     clock::Timestamp,
-    decide::{Act, Command, Receipt, Standing, backlog_of},
-    http::reply::{Kind, Problem, json},
+    decide::{Command, Control, GlobalState, Receipt, backlog_of},
+    http::reply::{ErrorKind, ProblemDetails, json},
     kyc::CustomerId,
     outbox::Channel,
-    rules::{Rule, RuleId, RuleSet, Stay},
+    rules::{Rule, RuleId, RuleSet, TimerState},
     store::{Overdue, StayPlace, Store},
 };
 
@@ -25,7 +25,7 @@ const PAGE: usize = 500;
 const NAMED: usize = 1_000;
 
 #[derive(Serialize)]
-struct RuleShape {
+struct RuleResponse {
     id: String,
     about: Option<String>,
     group: Option<String>,
@@ -42,75 +42,75 @@ struct RuleShape {
 
 /// One customer in a rule's backlog.
 #[derive(Serialize)]
-struct Left {
+struct BacklogEntry {
     customer: CustomerId,
     status: String,
     after: String,
     due_at: String,
 }
 
-pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let rules = warp::path!("rules").and(warp::get()).then(answered!(admin, |this| this.rules()));
-    let backlog = warp::path!("rules" / Part / "backlog")
+    let backlog = warp::path!("rules" / PathPart / "backlog")
         .and(warp::get())
-        .then(answered!(admin, |this, id: Part| this.backlog(id, false)));
-    let send = warp::path!("rules" / Part / "backlog")
+        .then(answered!(admin, |this, id: PathPart| this.backlog(id, false)));
+    let send = warp::path!("rules" / PathPart / "backlog")
         .and(warp::post())
-        .then(answered!(admin, |this, id: Part| this.backlog(id, true)));
-    let pause_rule = warp::path!("rules" / Part / "pause")
+        .then(answered!(admin, |this, id: PathPart| this.backlog(id, true)));
+    let pause_rule = warp::path!("rules" / PathPart / "pause")
         .and(warp::post())
-        .then(answered!(admin, |this, id: Part| this.pause_rule(id)));
-    let resume_rule = warp::path!("rules" / Part / "resume")
+        .then(answered!(admin, |this, id: PathPart| this.pause_rule(id)));
+    let resume_rule = warp::path!("rules" / PathPart / "resume")
         .and(warp::post())
-        .then(answered!(admin, |this, id: Part| this.resume_rule(id)));
+        .then(answered!(admin, |this, id: PathPart| this.resume_rule(id)));
     let clock = warp::path!("clock" / "accept").and(warp::post()).then(answered!(admin, |this| this.accept_clock()));
     rules.or(backlog).unify().or(send).unify().or(pause_rule).unify().or(resume_rule).unify().or(clock).unify()
 }
 
-impl Admin {
-    async fn rules(&self) -> Answered {
-        let (set, standing) = (self.rulebook()?.current(), self.standing()?);
-        let rules: Vec<RuleShape> = set.rules().iter().map(|rule| RuleShape::new(rule, &standing)).collect();
+impl AdminContext {
+    async fn rules(&self) -> AdminResult {
+        let (set, standing) = (self.rulebook()?.current(), self.global_state()?);
+        let rules: Vec<RuleResponse> = set.rules().iter().map(|rule| RuleResponse::new(rule, &standing)).collect();
         Ok(json(StatusCode::OK, &serde_json::json!({"hash": set.hash(), "rules": rules})))
     }
 
-    pub(super) fn standing(&self) -> Result<Arc<Standing>, Problem> {
-        Ok(self.store()?.standing().borrow().clone())
+    pub(super) fn global_state(&self) -> Result<Arc<GlobalState>, ProblemDetails> {
+        Ok(self.store()?.global_state().borrow().clone())
     }
 
-    async fn pause_rule(&self, Part(id): Part) -> Answered {
+    async fn pause_rule(&self, PathPart(id): PathPart) -> AdminResult {
         let set = self.rulebook()?.current();
         let rule = known(&set, &id)?;
-        Ok(json(StatusCode::OK, &self.govern(Act::PauseRule(rule.id.clone())).await?))
+        Ok(json(StatusCode::OK, &self.post_control(Control::PauseRule(rule.id.clone())).await?))
     }
 
     /// Also accepts a rule that no longer exists, so that an operator can resume it before it is added again.
-    async fn resume_rule(&self, Part(id): Part) -> Answered {
+    async fn resume_rule(&self, PathPart(id): PathPart) -> AdminResult {
         let rule = RuleId::new(&id).ok_or_else(|| malformed(format!("{id:?} is not a valid rule id")))?;
-        let is_paused = self.standing()?.paused_rules().any(|(paused, _)| *paused == rule);
+        let is_paused = self.global_state()?.paused_rules().any(|(paused, _)| *paused == rule);
         if !is_paused {
             known(&self.rulebook()?.current(), &id)?;
         }
-        Ok(json(StatusCode::OK, &self.govern(Act::ResumeRule(rule)).await?))
+        Ok(json(StatusCode::OK, &self.post_control(Control::ResumeRule(rule)).await?))
     }
 
-    pub(super) async fn govern(&self, act: Act) -> Result<Value, Problem> {
+    pub(super) async fn post_control(&self, act: Control) -> Result<Value, ProblemDetails> {
         let said = act.to_string();
-        let receipt = self.store()?.govern(act).await.map_err(refused)?;
+        let receipt = self.store()?.control(act).await.map_err(refused)?;
         if receipt == Receipt::Recorded {
             tracing::info!("{said}");
         }
         Ok(serde_json::json!({"changed": receipt == Receipt::Recorded, "said": said}))
     }
 
-    async fn accept_clock(&self) -> Answered {
-        let mut answer = self.govern(Act::AcceptClock).await?;
+    async fn accept_clock(&self) -> AdminResult {
+        let mut answer = self.post_control(Control::AcceptClock).await?;
         answer["now"] = self.clock.now().to_string().into();
         Ok(json(StatusCode::OK, &answer))
     }
 
-    async fn backlog(&self, Part(id): Part, send: bool) -> Answered {
-        let (store, set, standing) = (self.store()?, self.rulebook()?.current(), self.standing()?);
+    async fn backlog(&self, PathPart(id): PathPart, send: bool) -> AdminResult {
+        let (store, set, standing) = (self.store()?, self.rulebook()?.current(), self.global_state()?);
         let known = known(&set, &id)?;
         let (rule, channels) = (known.id.clone(), channels_of(known));
         let (mut count, mut sent, mut named) = (0_u64, 0_u64, Vec::new());
@@ -143,7 +143,7 @@ impl Admin {
                 }
             }
         }
-        let (standing, most_waiting) = (self.standing()?, self.most_waiting().await?);
+        let (standing, most_waiting) = (self.global_state()?, self.most_waiting().await?);
         let braked = standing.braked_channels().filter(|(channel, ..)| channels.contains(channel));
         let brakes: Vec<Value> = braked
             .map(|(channel, _, braked)| {
@@ -164,8 +164,8 @@ fn channels_of(rule: &Rule) -> Vec<Channel> {
 }
 
 /// Returns the stays that the rule waits in, each with its shortest duration in milliseconds.
-fn shortest(set: &RuleSet, rule: &RuleId) -> Vec<(Stay, i64)> {
-    let mut shortest: Vec<(Stay, i64)> = Vec::new();
+fn shortest(set: &RuleSet, rule: &RuleId) -> Vec<(TimerState, i64)> {
+    let mut shortest: Vec<(TimerState, i64)> = Vec::new();
     // Timers of one stay are adjacent, the shortest first.
     for timer in set.timers().iter().filter(|timer| timer.rule == *rule) {
         if shortest.last().is_none_or(|(stay, _)| *stay != timer.stay) {
@@ -180,12 +180,12 @@ fn left(
     customer: &CustomerId,
     rule: &RuleId,
     set: &RuleSet,
-    standing: &Standing,
+    standing: &GlobalState,
     now: Timestamp,
-) -> Result<Option<Left>, Problem> {
+) -> Result<Option<BacklogEntry>, ProblemDetails> {
     let Some(case) = store.customer(customer).map_err(unreadable)? else { return Ok(None) };
     let found = backlog_of(&case, rule, set, standing, now);
-    Ok(found.map(|(timer, due_at)| Left {
+    Ok(found.map(|(timer, due_at)| BacklogEntry {
         customer: customer.clone(),
         status: timer.stay.to_string(),
         after: timer.after.to_string(),
@@ -193,12 +193,12 @@ fn left(
     }))
 }
 
-fn known<'s>(set: &'s RuleSet, id: &str) -> Result<&'s Rule, Problem> {
-    set.rule(id).ok_or_else(|| Problem::new(Kind::NotFound).detail(no_rule(set, id)))
+fn known<'s>(set: &'s RuleSet, id: &str) -> Result<&'s Rule, ProblemDetails> {
+    set.rule(id).ok_or_else(|| ProblemDetails::new(ErrorKind::NotFound).detail(no_rule(set, id)))
 }
 
-impl RuleShape {
-    fn new(rule: &Rule, standing: &Standing) -> Self {
+impl RuleResponse {
+    fn new(rule: &Rule, standing: &GlobalState) -> Self {
         let paused = standing.paused_rules().find(|(paused, _)| **paused == rule.id);
         Self {
             id: rule.id.to_string(),

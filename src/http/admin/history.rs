@@ -8,14 +8,14 @@ use serde::Deserialize;
 use serde_json::json;
 use warp::{Filter, Rejection, reply::Response};
 
-use super::{Admin, Answered, MAX_PAGE, Part, RecordsQuery, malformed, unprocessable, unreadable};
+use super::{AdminContext, AdminResult, MAX_PAGE, PathPart, RecordsQuery, malformed, unprocessable, unreadable};
 use crate::{
-    backtest::{Backtest, Recorded, Report, Side},
-    decide::Standing,
+    backtest::{Backtest, BacktestReport, BacktestSide, HistoryRecord},
+    decide::GlobalState,
     http::{
         body::capped_body,
         query::query,
-        reply::{Kind, Problem, json as answer},
+        reply::{ErrorKind, ProblemDetails, json as answer},
     },
     rules::RuleSet,
     source::{Duration, Files},
@@ -46,13 +46,14 @@ struct Edited {
     since: String,
 }
 
-pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let records = warp::path!("records")
         .and(warp::get())
         .and(query())
         .then(answered!(admin, |this, query: RecordsQuery| this.records(query)));
-    let set =
-        warp::path!("rule-sets" / Part).and(warp::get()).then(answered!(admin, |this, hash: Part| this.rule_set(hash)));
+    let set = warp::path!("rule-sets" / PathPart)
+        .and(warp::get())
+        .then(answered!(admin, |this, hash: PathPart| this.rule_set(hash)));
     let backtest = warp::path!("backtest")
         .and(warp::post())
         .and(capped_body(MAX_RULES_BYTES))
@@ -64,26 +65,27 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
     records.or(set).unify().or(backtest).unify().or(impact).unify()
 }
 
-impl Admin {
+impl AdminContext {
     /// Returns records in the order of the journal.
-    async fn records(&self, query: RecordsQuery) -> Answered {
+    async fn records(&self, query: RecordsQuery) -> AdminResult {
         let max = query.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
         let entries = self.store()?.records(query.from.unwrap_or(1), max).await.map_err(unreadable)?;
         let next = entries.last().map(|entry| entry.number + 1);
-        let record = |entry: &crate::store::Entry| json!({"n": entry.number, "at": entry.at, "effects": entry.effects});
+        let record =
+            |entry: &crate::store::TimelineEntry| json!({"n": entry.number, "at": entry.at, "effects": entry.effects});
         let records: Vec<_> = entries.iter().map(record).collect();
         Ok(answer(StatusCode::OK, &json!({"records": records, "next": next})))
     }
 
-    async fn rule_set(&self, Part(hash): Part) -> Answered {
+    async fn rule_set(&self, PathPart(hash): PathPart) -> AdminResult {
         match self.store()?.rule_set(&hash).map_err(unreadable)? {
             Some(files) => Ok(answer(StatusCode::OK, &json!({"hash": hash, "files": files}))),
-            None => Err(Problem::new(Kind::NotFound).detail("no record refers to this rule set")),
+            None => Err(ProblemDetails::new(ErrorKind::NotFound).detail("no record refers to this rule set")),
         }
     }
 
     /// Returns what saving these rules would change.
-    async fn impact(&self, body: Bytes) -> Answered {
+    async fn impact(&self, body: Bytes) -> AdminResult {
         let Saved { rules } = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
         let rulebook = self.rulebook()?;
         let edited = rulebook.edited(rules, true).await.map_err(unprocessable)?;
@@ -96,15 +98,15 @@ impl Admin {
         ))
     }
 
-    async fn backtest(&self, body: Bytes) -> Answered {
+    async fn backtest(&self, body: Bytes) -> AdminResult {
         let Edited { rules, since } = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
         let length: Duration = since.parse().map_err(|why| unprocessable(format!("since: `{since}` {why}")))?;
         let (store, rulebook) = (self.store()?, self.rulebook()?);
         let edited: Arc<RuleSet> = rulebook.edited(rules, false).await.map_err(unprocessable)?;
         let (in_force, policy, until) = (rulebook.current(), self.policy.clone(), self.clock.now());
         let since = until.plus_ms(-length.ms());
-        let standings = [&in_force, &edited].map(|rules| Standing::since(rules, since));
-        let sides = [Side::new(&in_force, &standings[0]), Side::new(&edited, &standings[1])];
+        let standings = [&in_force, &edited].map(|rules| GlobalState::since(rules, since));
+        let sides = [BacktestSide::new(&in_force, &standings[0]), BacktestSide::new(&edited, &standings[1])];
         let [now, edited] = sides;
         let mut backtest = Backtest::new(now, edited, &policy, since);
         let mut from = 1;
@@ -113,12 +115,12 @@ impl Admin {
             let Some(last) = entries.last() else { break };
             from = last.number + 1;
             for entry in entries {
-                backtest.live(&Recorded { number: entry.number, at: entry.at, effects: entry.effects });
+                backtest.live(&HistoryRecord { number: entry.number, at: entry.at, effects: entry.effects });
             }
             // Lets other tasks of this thread run.
             tokio::task::yield_now().await;
         }
-        let paused = self.standing()?.paused_rules().map(|(rule, _)| rule.to_string()).collect();
-        Ok(answer(StatusCode::OK, &Report { paused, ..backtest.end(until) }))
+        let paused = self.global_state()?.paused_rules().map(|(rule, _)| rule.to_string()).collect();
+        Ok(answer(StatusCode::OK, &BacktestReport { paused, ..backtest.end(until) }))
     }
 }

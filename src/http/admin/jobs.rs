@@ -10,8 +10,8 @@ use serde_json::Value;
 use warp::{Filter, Rejection, reply::Response};
 
 use super::{
-    Admin, Answered, MAX_BODY_BYTES, MAX_PAGE, PAGE, Part, customer_id, malformed, object, place, refused,
-    shape::JobShape, unprocessable, unreadable,
+    AdminContext, AdminResult, MAX_BODY_BYTES, MAX_PAGE, PAGE, PathPart, customer_id, malformed, object, place,
+    refused, shape::JobResponse, unprocessable, unreadable,
 };
 use crate::{
     clock::Timestamp,
@@ -19,10 +19,10 @@ use crate::{
     http::{
         body::capped_body,
         query::query,
-        reply::{Kind, Problem, json},
+        reply::{ErrorKind, ProblemDetails, json},
     },
     kyc::CustomerId,
-    outbox::{Channel, JobId, State},
+    outbox::{Channel, JobId, JobState},
     rules::RuleId,
     store::{JobFilter, Page, Since, Store},
 };
@@ -47,7 +47,7 @@ pub(super) struct JobsQuery {
 impl JobsQuery {
     /// Returns the requested customer and the number of rows; `None` if the query filters by rule or channel, or
     /// continues a list.
-    pub(super) fn of_customers(&self) -> Result<Option<(Option<CustomerId>, usize)>, Problem> {
+    pub(super) fn of_customers(&self) -> Result<Option<(Option<CustomerId>, usize)>, ProblemDetails> {
         if self.rule.is_some() || self.channel.is_some() || self.cursor.is_some() {
             return Ok(None);
         }
@@ -56,14 +56,14 @@ impl JobsQuery {
     }
 
     pub(super) fn of_problems(self) -> Self {
-        Self { state: Some(State::Problem.name().to_owned()), ..self }
+        Self { state: Some(JobState::Problem.name().to_owned()), ..self }
     }
 }
 
 /// Which problems are selected, and whether they are only counted.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Chosen {
+struct ProblemSelection {
     rule: Option<String>,
     channel: Option<String>,
     error: Option<String>,
@@ -73,23 +73,23 @@ struct Chosen {
     dry: bool,
 }
 
-type Act = fn(CustomerId, JobId) -> Command;
+type JobAction = fn(CustomerId, JobId) -> Command;
 
-const RETRY: Act = |customer, job| Command::Retry { customer, job };
+const RETRY: JobAction = |customer, job| Command::Retry { customer, job };
 const RETRIED: &str = "retried";
-const DROP: Act = |customer, job| Command::Drop { customer, job };
+const DROP: JobAction = |customer, job| Command::Drop { customer, job };
 
-pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let list = warp::path!("jobs")
         .and(warp::get())
         .and(query())
         .then(answered!(admin, |this, query: JobsQuery| this.jobs(query)));
-    let retry = warp::path!("jobs" / Part / "retry")
+    let retry = warp::path!("jobs" / PathPart / "retry")
         .and(warp::post())
-        .then(answered!(admin, |this, id: Part| this.act_on_job(id, RETRY)));
-    let drop = warp::path!("jobs" / Part / "drop")
+        .then(answered!(admin, |this, id: PathPart| this.act_on_job(id, RETRY)));
+    let drop = warp::path!("jobs" / PathPart / "drop")
         .and(warp::post())
-        .then(answered!(admin, |this, id: Part| this.act_on_job(id, DROP)));
+        .then(answered!(admin, |this, id: PathPart| this.act_on_job(id, DROP)));
     let retry_all = warp::path!("jobs" / "retry")
         .and(warp::post())
         .and(capped_body(MAX_BODY_BYTES))
@@ -101,12 +101,12 @@ pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = 
     list.or(retry).unify().or(drop).unify().or(retry_all).unify().or(drop_all).unify()
 }
 
-impl Admin {
-    async fn jobs(&self, query: JobsQuery) -> Answered {
+impl AdminContext {
+    async fn jobs(&self, query: JobsQuery) -> AdminResult {
         Ok(json(StatusCode::OK, &self.list(query).await?))
     }
 
-    pub(super) async fn list(&self, query: JobsQuery) -> Result<Value, Problem> {
+    pub(super) async fn list(&self, query: JobsQuery) -> Result<Value, ProblemDetails> {
         let filter = JobFilter {
             state: query.state.as_deref().map(state).transpose()?,
             customer: query.customer.as_deref().map(customer_id).transpose()?,
@@ -119,30 +119,30 @@ impl Admin {
         let max = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
         let Page { rows, next } = self.store()?.jobs(&filter, before, max).await.map_err(unreadable)?;
         let waiting = self.waiting().await?;
-        let jobs: Vec<JobShape> = rows.iter().map(|(who, job)| waiting.shape(who, job)).collect();
+        let jobs: Vec<JobResponse> = rows.iter().map(|(who, job)| waiting.shape(who, job)).collect();
         let next = next.map(|(number, index)| format!("{number}.{index}"));
         let mut shape = serde_json::json!({"jobs": jobs, "next": next});
-        if let Some(hint) = if jobs.is_empty() && is_first { self.hint(&filter)? } else { None } {
+        if let Some(hint) = if jobs.is_empty() && is_first { self.did_you_mean(&filter)? } else { None } {
             shape["hint"] = hint.into();
         }
         Ok(shape)
     }
 
-    async fn act_on_job(&self, Part(id): Part, command: Act) -> Answered {
-        let gone = |detail: &str| Problem::new(Kind::NotFound).detail(detail);
+    async fn act_on_job(&self, PathPart(id): PathPart, command: JobAction) -> AdminResult {
+        let gone = |detail: &str| ProblemDetails::new(ErrorKind::NotFound).detail(detail);
         let id = JobId::parse(&id).ok_or_else(|| gone("no such job"))?;
         let store = self.store()?;
         let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("no such job"))?;
         let command = command(customer.clone(), id);
         let is_retry = matches!(command, Command::Retry { .. });
         match store.submit(command).await.map_err(refused)? {
-            Receipt::Gone => Err(Problem::new(Kind::Conflict).detail("the job has already ended")),
+            Receipt::Gone => Err(ProblemDetails::new(ErrorKind::Conflict).detail("the job has already ended")),
             Receipt::NotNow if job.is_flood() => {
                 let detail =
                     format!("the customer still has {MAX_OPEN_JOBS} open jobs; retry this job when some have ended");
-                Err(Problem::new(Kind::Conflict).detail(detail))
+                Err(ProblemDetails::new(ErrorKind::Conflict).detail(detail))
             }
-            Receipt::NotNow => Err(Problem::new(Kind::Conflict).detail("an attempt is running")),
+            Receipt::NotNow => Err(ProblemDetails::new(ErrorKind::Conflict).detail("an attempt is running")),
             _ => {
                 let (customer, job) = store.job(id).await.map_err(unreadable)?.ok_or_else(|| gone("no such job"))?;
                 if is_retry {
@@ -154,8 +154,8 @@ impl Admin {
     }
 
     /// Acts on all problems that match. Problems that arise meanwhile are not included.
-    async fn act_on_problems(&self, body: Bytes, done: &'static str, command: Act) -> Answered {
-        let chosen: Chosen = object(&body, r#"{"channel": "email", "since": "2h", "dry": true}"#)?;
+    async fn act_on_problems(&self, body: Bytes, done: &'static str, command: JobAction) -> AdminResult {
+        let chosen: ProblemSelection = object(&body, r#"{"channel": "email", "since": "2h", "dry": true}"#)?;
         let filter = chosen.filter(self.clock.now())?;
         let store = self.store()?;
         let (mut count, mut acted, mut examples, mut before) = (0, 0, Vec::new(), None);
@@ -163,7 +163,7 @@ impl Admin {
             let Page { rows, next } = store.jobs(&filter, before, AT_ONCE).await.map_err(unreadable)?;
             count += rows.len();
             let shown = EXAMPLES.saturating_sub(examples.len());
-            examples.extend(rows.iter().take(shown).map(|(who, job)| JobShape::new(who, job)));
+            examples.extend(rows.iter().take(shown).map(|(who, job)| JobResponse::new(who, job)));
             if !chosen.dry {
                 acted += act(store, rows.into_iter().map(|(who, job)| command(who, job.id()))).await?;
             }
@@ -181,14 +181,14 @@ impl Admin {
             tracing::info!(jobs = acted, "problems {done} by an operator");
         }
         let mut shape = serde_json::json!({"count": count, "done": acted, "dry": chosen.dry, "examples": examples});
-        if let Some(hint) = if count == 0 { self.hint(&filter)? } else { None } {
+        if let Some(hint) = if count == 0 { self.did_you_mean(&filter)? } else { None } {
             shape["hint"] = hint.into();
         }
         Ok(json(StatusCode::OK, &shape))
     }
 }
 
-async fn act(store: &Store, commands: impl Iterator<Item = Command>) -> Result<usize, Problem> {
+async fn act(store: &Store, commands: impl Iterator<Item = Command>) -> Result<usize, ProblemDetails> {
     let mut acted = 0;
     for answer in join_all(commands.map(|command| store.submit(command))).await {
         acted += usize::from(answer.map_err(refused)? == Receipt::Recorded);
@@ -196,8 +196,8 @@ async fn act(store: &Store, commands: impl Iterator<Item = Command>) -> Result<u
     Ok(acted)
 }
 
-impl Chosen {
-    fn filter(&self, now: Timestamp) -> Result<JobFilter, Problem> {
+impl ProblemSelection {
+    fn filter(&self, now: Timestamp) -> Result<JobFilter, ProblemDetails> {
         if [&self.rule, &self.channel, &self.error, &self.since].into_iter().all(Option::is_none) {
             return Err(unprocessable("select problems by rule, channel, error or since".to_owned()));
         }
@@ -205,7 +205,7 @@ impl Chosen {
             return Err(unprocessable("error: is empty and would match every problem".to_owned()));
         }
         Ok(JobFilter {
-            state: Some(State::Problem),
+            state: Some(JobState::Problem),
             customer: None,
             rule: self.rule.as_deref().map(rule).transpose()?,
             channel: self.channel.as_deref().map(channel).transpose()?,
@@ -215,22 +215,22 @@ impl Chosen {
     }
 }
 
-fn state(name: &str) -> Result<State, Problem> {
-    let known = || State::ALL.iter().map(|state| state.name()).collect::<Vec<_>>().join(", ");
-    State::parse(name).ok_or_else(|| malformed(format!("there is no state {name:?}; the states are {}", known())))
+fn state(name: &str) -> Result<JobState, ProblemDetails> {
+    let known = || JobState::ALL.iter().map(|state| state.name()).collect::<Vec<_>>().join(", ");
+    JobState::parse(name).ok_or_else(|| malformed(format!("there is no state {name:?}; the states are {}", known())))
 }
 
 /// Also accepts the id of a rule that no longer exists.
-pub(super) fn rule(id: &str) -> Result<RuleId, Problem> {
+pub(super) fn rule(id: &str) -> Result<RuleId, ProblemDetails> {
     RuleId::new(id).ok_or_else(|| malformed(format!("{id:?} is not a valid rule id")))
 }
 
 /// Also accepts a channel that is no longer configured.
-fn channel(name: &str) -> Result<Channel, Problem> {
+fn channel(name: &str) -> Result<Channel, ProblemDetails> {
     let form = || malformed(format!("there is no channel {name:?}; write email, webhook:NAME or chat:NAME"));
     Channel::parse(name).ok_or_else(form)
 }
 
-fn since(text: &str) -> Result<Since, Problem> {
+fn since(text: &str) -> Result<Since, ProblemDetails> {
     text.parse().map_err(|why| malformed(format!("since: {why}")))
 }

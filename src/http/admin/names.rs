@@ -1,12 +1,12 @@
 //! Hints for names of rules or channels that do not exist, with suggestions.
 
-use super::{Admin, Problem};
+use super::{AdminContext, ProblemDetails};
 use crate::{outbox::Channel, rules::RuleSet, source::did_you_mean, store::JobFilter};
 
-impl Admin {
+impl AdminContext {
     /// Returns what may be wrong with a filter that matches no job. An unknown name alone is not an error, because a
     /// deleted rule or channel may still have jobs.
-    pub(super) fn hint(&self, filter: &JobFilter) -> Result<Option<String>, Problem> {
+    pub(super) fn did_you_mean(&self, filter: &JobFilter) -> Result<Option<String>, ProblemDetails> {
         let set = self.rulebook()?.current();
         let rule = filter.rule.as_ref().filter(|rule| set.rule(rule.as_str()).is_none());
         let rule = rule.map(|rule| no_rule(&set, rule.as_str()));

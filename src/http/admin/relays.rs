@@ -3,12 +3,12 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Admin;
-use crate::{actions::email::Outage, outbox::Channel};
+use super::AdminContext;
+use crate::{actions::email::RelayOutage, outbox::Channel};
 
 /// A channel whose mails wait for its relay. Contains no text of the relay, which may repeat addresses.
 #[derive(Serialize)]
-pub(super) struct RelayShape {
+pub(super) struct RelayStatus {
     channel: String,
     since: String,
     /// `unreachable`, `login`, `client`, and so on.
@@ -18,8 +18,8 @@ pub(super) struct RelayShape {
     again_in_s: u64,
 }
 
-impl RelayShape {
-    fn new(channel: &Channel, outage: &Outage) -> Self {
+impl RelayStatus {
+    fn new(channel: &Channel, outage: &RelayOutage) -> Self {
         Self {
             channel: channel.to_string(),
             since: outage.since.to_string(),
@@ -30,19 +30,19 @@ impl RelayShape {
     }
 }
 
-impl Admin {
-    pub(super) fn outage(&self, channel: &Channel) -> Option<Outage> {
+impl AdminContext {
+    pub(super) fn outage(&self, channel: &Channel) -> Option<RelayOutage> {
         self.relays.iter().find(|(of, _)| of == channel).and_then(|(_, breaker)| breaker.outage())
     }
 
-    pub(super) fn relays_down(&self) -> Vec<RelayShape> {
+    pub(super) fn relays_down(&self) -> Vec<RelayStatus> {
         let down = self.relays.iter().filter_map(|(channel, breaker)| Some((channel, breaker.outage()?)));
-        down.map(|(channel, outage)| RelayShape::new(channel, &outage)).collect()
+        down.map(|(channel, outage)| RelayStatus::new(channel, &outage)).collect()
     }
 
     /// Returns the outages as problems of the service, one for each channel.
     pub(super) fn relay_problems(&self) -> impl Iterator<Item = Value> {
-        self.relays_down().into_iter().map(|RelayShape { channel, since, cause, reason, .. }| {
+        self.relays_down().into_iter().map(|RelayStatus { channel, since, cause, reason, .. }| {
             let reason = format!(
                 "no {channel} has been sent since {since}: {reason}; waiting mails are sent once the relay recovers, \
                  and `kyc-rules resume --channel {channel}` retries at once"

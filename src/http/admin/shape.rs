@@ -6,21 +6,21 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Admin,
-    brakes::{BrakeShape, MostWaiting},
-    relays::RelayShape,
-    traffic::{CallbacksShape, RefusedShape},
+    AdminContext,
+    brakes::{BrakeStatus, MostWaiting},
+    relays::RelayStatus,
+    traffic::{CallbackCounts, RefusalInfo},
 };
 use crate::{
     clock::Timestamp,
-    decide::{CameDue, Case, Ruled, Ruling, Standing},
-    kyc::{Codes, Contact, Customer, CustomerId, Observation, Processing, Status, Verdict},
+    decide::{CustomerState, DueTimer, GlobalState, RuleOutcome, RuleResult},
+    kyc::{CallbackOutcome, Codes, Contact, Customer, CustomerId, Observation, Processing, Status},
     outbox::Job,
-    provider::Round,
-    rulebook::Loaded,
-    rules::Stay,
+    provider::ReconcileRound,
+    rulebook::LoadedRules,
+    rules::TimerState,
     source::Duration,
-    store::{Entry, Figures, Page, Store, settled},
+    store::{Page, Store, StoreFigures, TimelineEntry, settled},
 };
 
 /// Formats a time as RFC 3339 in UTC.
@@ -29,21 +29,21 @@ fn moment(at: Timestamp) -> String {
 }
 
 #[derive(Serialize)]
-pub struct StatusShape {
+pub struct StatusResponse {
     version: &'static str,
     uptime_s: i64,
-    rules: RulesShape,
-    store: StoreShape,
-    jobs: JobsShape,
-    callbacks: CallbacksShape,
-    admin: AdminShape,
-    provider: ProviderShape,
-    directory: DirectoryShape,
-    paused: PausedShape,
+    rules: RulesStatus,
+    store: StoreStatus,
+    jobs: JobCounts,
+    callbacks: CallbackCounts,
+    admin: AdminStatus,
+    provider: ProviderStatus,
+    directory: DirectoryStatus,
+    paused: PauseInfo,
     /// The channels that are paused by their brakes.
-    brakes: Vec<BrakeShape>,
+    brakes: Vec<BrakeStatus>,
     /// The channels whose mail relays are down or refuse every mail.
-    relays: Vec<RelayShape>,
+    relays: Vec<RelayStatus>,
     /// The clock has jumped, and timers and limits wait until an operator accepts it.
     clock_in_doubt: bool,
     /// The configuration file has changed since it was read; a restart applies it.
@@ -52,21 +52,21 @@ pub struct StatusShape {
 }
 
 #[derive(Serialize)]
-struct RulesShape {
+struct RulesStatus {
     hash: String,
     loaded_at: String,
     count: usize,
-    error: Option<ErrorShape>,
+    error: Option<ReloadError>,
 }
 
 #[derive(Serialize)]
-struct ErrorShape {
+struct ReloadError {
     at: String,
     text: String,
 }
 
 #[derive(Serialize)]
-struct StoreShape {
+struct StoreStatus {
     engine: &'static str,
     customers: u64,
     bytes: u64,
@@ -75,7 +75,7 @@ struct StoreShape {
 }
 
 #[derive(Serialize)]
-struct JobsShape {
+struct JobCounts {
     queued: u64,
     held: u64,
     running: u64,
@@ -84,19 +84,19 @@ struct JobsShape {
 
 /// The requests that the admin side has refused.
 #[derive(Serialize)]
-struct AdminShape {
-    refused: Vec<RefusedShape>,
+struct AdminStatus {
+    refused: Vec<RefusalInfo>,
 }
 
 /// The rules and channels that operators have paused, and since when.
 #[derive(Serialize)]
-struct PausedShape {
+struct PauseInfo {
     rules: BTreeMap<String, String>,
     channels: BTreeMap<String, String>,
 }
 
-impl PausedShape {
-    fn new(standing: &Standing) -> Self {
+impl PauseInfo {
+    fn new(standing: &GlobalState) -> Self {
         Self {
             rules: standing.paused_rules().map(|(rule, since)| (rule.to_string(), moment(since))).collect(),
             channels: standing.paused_channels().map(|(channel, since)| (channel.to_string(), moment(since))).collect(),
@@ -105,7 +105,7 @@ impl PausedShape {
 }
 
 #[derive(Serialize)]
-struct ProviderShape {
+struct ProviderStatus {
     confirm: bool,
     /// The number of customers about whom the API is to be asked.
     questions: u64,
@@ -117,7 +117,7 @@ struct ProviderShape {
     /// As configured: `1h`.
     patience: String,
     /// The latest rounds that asked about every customer.
-    reconcile: Vec<RoundShape>,
+    reconcile: Vec<RoundInfo>,
     /// The error of the provider's API; `again_in_s` is the number of seconds until the next request.
     error: Option<String>,
     /// The provider's error code of that error.
@@ -128,7 +128,7 @@ struct ProviderShape {
 
 /// One round that asked about every customer.
 #[derive(Serialize)]
-struct RoundShape {
+struct RoundInfo {
     /// Whether the round was about the customers with a final status, or about the others.
     r#final: bool,
     at: String,
@@ -138,14 +138,14 @@ struct RoundShape {
     failed: u64,
 }
 
-impl RoundShape {
-    fn new(Round { settled, ended_at, answered, unknown, failed }: Round) -> Self {
+impl RoundInfo {
+    fn new(ReconcileRound { settled, ended_at, answered, unknown, failed }: ReconcileRound) -> Self {
         Self { r#final: settled, at: moment(ended_at), answered, unknown, failed }
     }
 }
 
 #[derive(Serialize)]
-struct DirectoryShape {
+struct DirectoryStatus {
     /// Whether the shop's API is asked for contacts.
     lookup: bool,
     /// The error of the shop's API; `again_in_s` is the number of seconds until the next request.
@@ -154,45 +154,45 @@ struct DirectoryShape {
     again_in_s: Option<u64>,
 }
 
-impl StatusShape {
-    pub fn new(admin: &Admin, store: &Store, loaded: &Loaded, most_waiting: &MostWaiting) -> Self {
-        let Figures { customers, bytes, queued, held, running, problem, durable, behind, asked_about, .. } =
+impl StatusResponse {
+    pub fn new(admin: &AdminContext, store: &Store, loaded: &LoadedRules, most_waiting: &MostWaiting) -> Self {
+        let StoreFigures { customers, bytes, queued, held, running, problem, durable, behind, asked_about, .. } =
             store.figures();
         let provider = admin.house.asker().and_then(|asker| asker.trouble());
         let rounds = admin.house.asker().map(|asker| asker.rounds()).unwrap_or_default();
         let directory = admin.house.lookups().and_then(|lookups| lookups.trouble());
-        let error = loaded.error.as_ref().map(|(at, text)| ErrorShape { at: moment(*at), text: text.clone() });
+        let error = loaded.error.as_ref().map(|(at, text)| ReloadError { at: moment(*at), text: text.clone() });
         Self {
             version: env!("CARGO_PKG_VERSION"),
             uptime_s: admin.clock.now().since_ms(admin.started_at) / 1000,
-            rules: RulesShape {
+            rules: RulesStatus {
                 hash: loaded.hash.clone(),
                 loaded_at: moment(loaded.loaded_at),
                 count: loaded.count,
                 error,
             },
-            store: StoreShape { engine: store.engine(), customers, bytes, records: durable, view_behind: behind },
-            jobs: JobsShape { queued, held, running, problem },
-            callbacks: CallbacksShape::new(&admin.metrics, &admin.refused.public),
-            admin: AdminShape { refused: RefusedShape::all(&admin.refused.admin) },
-            provider: ProviderShape {
+            store: StoreStatus { engine: store.engine(), customers, bytes, records: durable, view_behind: behind },
+            jobs: JobCounts { queued, held, running, problem },
+            callbacks: CallbackCounts::new(&admin.metrics, &admin.refused.public),
+            admin: AdminStatus { refused: RefusalInfo::all(&admin.refused.admin) },
+            provider: ProviderStatus {
                 confirm: admin.policy.confirms,
                 questions: asked_about,
                 unanswered: admin.count_unanswered(store),
                 unanswered_timers: admin.count_late_timers(),
                 patience: Duration::text_of(admin.patience_ms),
-                reconcile: rounds.into_iter().map(RoundShape::new).collect(),
+                reconcile: rounds.into_iter().map(RoundInfo::new).collect(),
                 again_in_s: provider.as_ref().map(|trouble| trouble.again_in_s),
                 code: provider.as_ref().and_then(|trouble| trouble.code.clone()),
                 error: provider.map(|trouble| trouble.text),
             },
-            directory: DirectoryShape {
+            directory: DirectoryStatus {
                 lookup: admin.house.lookups().is_some(),
                 again_in_s: directory.as_ref().map(|trouble| trouble.again_in_s),
                 error: directory.map(|trouble| trouble.text),
             },
-            paused: PausedShape::new(&store.standing().borrow()),
-            brakes: BrakeShape::all(&store.standing().borrow(), most_waiting),
+            paused: PauseInfo::new(&store.global_state().borrow()),
+            brakes: BrakeStatus::all(&store.global_state().borrow(), most_waiting),
             relays: admin.relays_down(),
             clock_in_doubt: admin.clock.is_in_doubt(),
             config_changed: (admin.config_changed)(),
@@ -202,7 +202,7 @@ impl StatusShape {
 }
 
 #[derive(Serialize)]
-pub struct CustomerShape {
+pub struct CustomerResponse {
     id: CustomerId,
     status: Option<Status>,
     processing: Option<Processing>,
@@ -217,18 +217,18 @@ pub struct CustomerShape {
     contact: Option<Contact>,
     /// Since when callbacks wait for a decision, how many, and why.
     pending: Option<Value>,
-    timeline: Vec<EntryShape>,
+    timeline: Vec<EntryResponse>,
     /// The number for requesting older entries, as `?before=`.
     next: Option<u64>,
-    jobs: Vec<JobShape>,
+    jobs: Vec<JobResponse>,
 }
 
 #[derive(Serialize)]
-struct EntryShape {
+struct EntryResponse {
     number: u64,
     at: String,
     source: &'static str,
-    verdict: Option<Verdict>,
+    verdict: Option<CallbackOutcome>,
     /// `"new"` if there was no observation before; `null` for the provider's null.
     from: Option<String>,
     to: Option<String>,
@@ -239,21 +239,21 @@ struct EntryShape {
     /// An operator has sent it from the backlog, after its due time.
     backlog: bool,
     rule_set: Option<String>,
-    rules: Vec<RulingShape>,
+    rules: Vec<RuleResultResponse>,
     /// Rules whose trigger matched and that were paused. Separate from `rules`, because scripts rely on the closed list
     /// of its outcomes.
-    paused: Vec<PausedRuleShape>,
+    paused: Vec<PausedRule>,
     repeats: u32,
     /// What an operator did: `believed by hand`.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
     /// The content of a callback that has not changed the customer so far.
     #[serde(skip_serializing_if = "Option::is_none")]
-    said: Option<SaidShape>,
+    said: Option<ClaimResponse>,
 }
 
 #[derive(Serialize)]
-struct SaidShape {
+struct ClaimResponse {
     status: Status,
     processing: Option<Processing>,
     missing_docs: Codes,
@@ -261,7 +261,7 @@ struct SaidShape {
     message: Option<String>,
 }
 
-impl SaidShape {
+impl ClaimResponse {
     fn new(saw: Observation) -> Self {
         let Observation { status, processing, missing_docs, reject_labels, message, .. } = saw;
         Self {
@@ -285,32 +285,32 @@ fn unsaid(customer: &Customer) -> Vec<&'static str> {
 }
 
 #[derive(Serialize)]
-struct RulingShape {
+struct RuleResultResponse {
     id: String,
     outcome: &'static str,
     why: Option<String>,
 }
 
 #[derive(Serialize)]
-struct PausedRuleShape {
+struct PausedRule {
     id: String,
     /// Whether an operator or the file has paused it, and since when.
     why: Option<String>,
 }
 
-impl RulingShape {
-    fn new(ruling: Ruling) -> Self {
+impl RuleResultResponse {
+    fn new(ruling: RuleResult) -> Self {
         Self { id: ruling.id.to_string(), outcome: ruling.outcome.name(), why: ruling.reason() }
     }
 }
 
-impl CustomerShape {
+impl CustomerResponse {
     pub fn new(
         id: &CustomerId,
-        case: &Case,
+        case: &CustomerState,
         pending: Option<Value>,
-        timeline: Page<Entry, u64>,
-        jobs: Vec<JobShape>,
+        timeline: Page<TimelineEntry, u64>,
+        jobs: Vec<JobResponse>,
     ) -> Self {
         let customer = case.customer.as_ref();
         let timeline = settled(timeline);
@@ -332,15 +332,15 @@ impl CustomerShape {
             tags: case.tags.clone(),
             contact: case.contact.clone(),
             pending,
-            timeline: events.map(EntryShape::new).collect(),
+            timeline: events.map(EntryResponse::new).collect(),
             next: timeline.next,
             jobs,
         }
     }
 }
 
-impl EntryShape {
-    fn new(entry: Entry) -> Self {
+impl EntryResponse {
+    fn new(entry: TimelineEntry) -> Self {
         let wire = |status: &Status| status.as_wire().map(str::to_owned);
         let due = entry.effects.came_due.as_ref();
         let (from, to) = match entry.edge().or(due.map(|due| (due.from.as_ref(), &due.to))) {
@@ -348,37 +348,40 @@ impl EntryShape {
             None => (None, None),
         };
         let processing = due.and_then(|due| match &due.stay {
-            Stay::Processing(processing) => Some(processing.to_string()),
-            Stay::Status(_) => None,
+            TimerState::Processing(processing) => Some(processing.to_string()),
+            TimerState::Status(_) => None,
         });
-        let (paused, ruled): (Vec<Ruling>, Vec<Ruling>) =
-            entry.effects.rules.iter().cloned().partition(|ruling| ruling.outcome == Ruled::Paused);
-        let claims = matches!(entry.verdict(), Some(Verdict::Pending | Verdict::Stale | Verdict::Unconfirmed));
+        let (paused, ruled): (Vec<RuleResult>, Vec<RuleResult>) =
+            entry.effects.rules.iter().cloned().partition(|ruling| ruling.outcome == RuleOutcome::Paused);
+        let claims = matches!(
+            entry.verdict(),
+            Some(CallbackOutcome::Pending | CallbackOutcome::Stale | CallbackOutcome::Unconfirmed)
+        );
         Self {
-            said: entry.effects.saw.clone().filter(|_| claims).map(SaidShape::new),
+            said: entry.effects.saw.clone().filter(|_| claims).map(ClaimResponse::new),
             number: entry.number,
             at: moment(entry.at),
             source: entry.kind.name(),
             verdict: entry.verdict(),
             from,
             to,
-            after: due.map(CameDue::after),
+            after: due.map(DueTimer::after),
             processing,
             backlog: due.is_some_and(|due| due.backlog),
             rule_set: entry.effects.set.as_deref().map(str::to_owned),
             repeats: entry.effects.repeats,
             note: entry.effects.note.as_deref().map(str::to_owned),
-            rules: ruled.into_iter().map(RulingShape::new).collect(),
+            rules: ruled.into_iter().map(RuleResultResponse::new).collect(),
             paused: paused
                 .iter()
-                .map(|ruling| PausedRuleShape { id: ruling.id.to_string(), why: ruling.reason() })
+                .map(|ruling| PausedRule { id: ruling.id.to_string(), why: ruling.reason() })
                 .collect(),
         }
     }
 }
 
 #[derive(Serialize)]
-pub struct JobShape {
+pub struct JobResponse {
     id: String,
     customer: CustomerId,
     rule: String,
@@ -398,7 +401,7 @@ pub struct JobShape {
     ended_at: Option<String>,
 }
 
-impl JobShape {
+impl JobResponse {
     pub fn new(customer: &CustomerId, job: &Job) -> Self {
         let (order, fate) = (&job.order, &job.fate);
         let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
@@ -421,7 +424,7 @@ impl JobShape {
     }
 }
 
-impl JobShape {
+impl JobResponse {
     /// Sets this reason if the job has none of its own.
     pub fn or_because(mut self, reason: impl FnOnce() -> Option<String>) -> Self {
         self.reason = self.reason.or_else(reason);
@@ -431,15 +434,15 @@ impl JobShape {
 
 /// A customer in a list.
 #[derive(Serialize)]
-pub struct RowShape {
+pub struct CustomerRow {
     id: CustomerId,
     status: Option<Status>,
     tags: Codes,
     contact: Option<Contact>,
 }
 
-impl RowShape {
-    pub fn new(id: CustomerId, case: &Case) -> Self {
+impl CustomerRow {
+    pub fn new(id: CustomerId, case: &CustomerState) -> Self {
         let status = case.customer.as_ref().map(|customer| customer.status.clone());
         Self { id, status, tags: case.tags.clone(), contact: case.contact.clone() }
     }

@@ -5,23 +5,23 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::telemetry::{Count, Metrics, Refusals, Taken};
+use crate::telemetry::{AcceptedCallbacks, Metrics, RefusalCount, Refusals};
 
 /// The counts since the start.
 #[derive(Serialize)]
-pub struct CallbacksShape {
+pub struct CallbackCounts {
     accepted: u64,
     duplicate: u64,
     /// Verified callbacks that are not about KYC, by type.
     ignored: BTreeMap<&'static str, u64>,
     /// The time of the last callback that was answered with 200.
     last_at: Option<String>,
-    refused: Vec<RefusedShape>,
+    refused: Vec<RefusalInfo>,
 }
 
 /// One kind of refusal.
 #[derive(Serialize)]
-pub struct RefusedShape {
+pub struct RefusalInfo {
     kind: &'static str,
     /// The status code of the response; `null` if the connection was closed without a response.
     answer: Option<u16>,
@@ -31,22 +31,22 @@ pub struct RefusedShape {
     about: &'static str,
 }
 
-impl CallbacksShape {
+impl CallbackCounts {
     pub fn new(metrics: &Metrics, refusals: &Refusals) -> Self {
-        let Taken { accepted, duplicate, ignored, last_at } = metrics.callbacks_taken();
+        let AcceptedCallbacks { accepted, duplicate, ignored, last_at } = metrics.callbacks_taken();
         Self {
             accepted,
             duplicate,
             ignored: ignored.into_iter().collect(),
             last_at: last_at.map(|at| at.to_string()),
-            refused: RefusedShape::all(refusals),
+            refused: RefusalInfo::all(refusals),
         }
     }
 }
 
-impl RefusedShape {
+impl RefusalInfo {
     pub fn all(refusals: &Refusals) -> Vec<Self> {
-        let shape = |Count { kind, count, last_at }| Self {
+        let shape = |RefusalCount { kind, count, last_at }| Self {
             kind: kind.name(),
             answer: kind.answer(),
             count,

@@ -15,16 +15,18 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 use warp::{Filter, Rejection, reply::Response};
 
-use super::{Admin, Answered, MAX_BODY_BYTES, confirm::asker, customer_id, jobs::JobsQuery, malformed, object};
+use super::{
+    AdminContext, AdminResult, MAX_BODY_BYTES, confirm::asker, customer_id, jobs::JobsQuery, malformed, object,
+};
 use crate::{
     clock::Timestamp,
-    decide::{Case, Command, Receipt},
+    decide::{Command, CustomerState, Receipt},
     http::{
         body::capped_body,
-        reply::{Problem, json as answer},
+        reply::{ProblemDetails, json as answer},
     },
     kyc::CustomerId,
-    provider::{self, Asked, Asker, Cause},
+    provider::{self, AnswerFailure, AskOutcome, ConfirmationWorker},
     source,
     store::Store,
 };
@@ -41,7 +43,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// One customer whose callbacks are not decided.
 #[derive(Debug, Serialize)]
-pub(super) struct UnansweredShape {
+pub(super) struct UnansweredCustomer {
     problem: &'static str,
     customer: CustomerId,
     /// The time at which the oldest of the callbacks arrived.
@@ -70,23 +72,23 @@ struct RefreshAll {
 }
 
 /// The outcome for one customer.
-enum Acted {
+enum RefreshOutcome {
     Decided,
     /// The callbacks were decided in the meantime, because the service itself also retries.
     Meanwhile,
-    Waits(CustomerId, Cause),
+    Waits(CustomerId, AnswerFailure),
     /// Not tried, because requests to the API are paused.
-    Stopped(Cause),
+    Stopped(AnswerFailure),
 }
 
-pub fn routes(admin: &Arc<Admin>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     warp::path!("customers" / "refresh")
         .and(warp::post())
         .and(capped_body(MAX_BODY_BYTES))
         .then(answered!(admin, |this, body: Bytes| this.refresh_all(body)))
 }
 
-impl Admin {
+impl AdminContext {
     /// Callbacks that arrived at this time or earlier have waited too long.
     fn impatient_at(&self) -> Timestamp {
         self.clock.now().plus_ms(-self.patience_ms)
@@ -104,7 +106,7 @@ impl Admin {
     }
 
     /// Returns the unanswered customers that a query for problems selects.
-    pub(super) fn unanswered(&self, query: &JobsQuery) -> Result<Vec<UnansweredShape>, Problem> {
+    pub(super) fn unanswered(&self, query: &JobsQuery) -> Result<Vec<UnansweredCustomer>, ProblemDetails> {
         let Some((customer, max)) = query.of_customers()? else { return Ok(Vec::new()) };
         let (store, until) = (self.store()?, self.impatient_at());
         let Some(customer) = customer else { return Ok(self.shapes(store, until, max)) };
@@ -115,7 +117,7 @@ impl Admin {
     }
 
     /// Returns one problem that summarizes all unanswered customers, if there are any.
-    pub(super) fn unanswered_in_all(&self) -> Result<Option<Value>, Problem> {
+    pub(super) fn unanswered_in_all(&self) -> Result<Option<Value>, ProblemDetails> {
         let store = self.store()?;
         let count = self.count_unanswered(store);
         let Some(oldest) = self.shapes(store, self.impatient_at(), 1).pop() else { return Ok(None) };
@@ -146,7 +148,7 @@ impl Admin {
     }
 
     /// Returns what a customer's callbacks wait for, if any callback waits.
-    pub(super) fn pending(&self, customer: &CustomerId, case: &Case) -> Option<Value> {
+    pub(super) fn pending(&self, customer: &CustomerId, case: &CustomerState) -> Option<Value> {
         let question = case.question.as_ref()?;
         let cause = self.cause(customer, Some(case));
         Some(json!({
@@ -155,17 +157,17 @@ impl Admin {
         }))
     }
 
-    fn shapes(&self, store: &Store, until: Timestamp, max: usize) -> Vec<UnansweredShape> {
+    fn shapes(&self, store: &Store, until: Timestamp, max: usize) -> Vec<UnansweredCustomer> {
         let rows = store.waiting_since(until, None, max).into_iter();
         rows.map(|(since, customer)| self.shape(store, since, customer)).collect()
     }
 
-    fn shape(&self, store: &Store, since: Timestamp, customer: CustomerId) -> UnansweredShape {
+    fn shape(&self, store: &Store, since: Timestamp, customer: CustomerId) -> UnansweredCustomer {
         let case = store.customer(&customer).ok().flatten();
         let waiting =
             case.as_ref().and_then(|case| case.question.as_ref()).map_or(0, |question| question.waiting.len());
         let cause = self.cause(&customer, case.as_deref());
-        UnansweredShape {
+        UnansweredCustomer {
             problem: "unanswered",
             customer,
             since: since.to_string(),
@@ -176,11 +178,11 @@ impl Admin {
     }
 
     /// Returns the reason why a customer's callbacks wait.
-    fn cause(&self, customer: &CustomerId, case: Option<&Case>) -> Cause {
+    fn cause(&self, customer: &CustomerId, case: Option<&CustomerState>) -> AnswerFailure {
         provider::cause(self.house.asker().map(Arc::as_ref), self.house.lookups().map(Arc::as_ref), customer, case)
     }
 
-    async fn refresh_all(&self, body: Bytes) -> Answered {
+    async fn refresh_all(&self, body: Bytes) -> AdminResult {
         let how: RefreshAll = object(&body, r#"{"believe": false, "dry": true}"#)?;
         let store = self.store()?;
         if !how.believe {
@@ -202,13 +204,13 @@ impl Admin {
         let (mut done, mut meanwhile, mut examples, mut stopped) = (0, 0, Vec::new(), None);
         for one in acted {
             match one {
-                Acted::Decided => done += 1,
-                Acted::Meanwhile => meanwhile += 1,
-                Acted::Waits(customer, cause) if examples.len() < EXAMPLES => {
+                RefreshOutcome::Decided => done += 1,
+                RefreshOutcome::Meanwhile => meanwhile += 1,
+                RefreshOutcome::Waits(customer, cause) if examples.len() < EXAMPLES => {
                     examples.push(json!({"customer": customer, "reason": cause.full(), "code": cause.code}));
                 }
-                Acted::Waits(..) => {}
-                Acted::Stopped(cause) => stopped = Some(cause.full()),
+                RefreshOutcome::Waits(..) => {}
+                RefreshOutcome::Stopped(cause) => stopped = Some(cause.full()),
             }
         }
         if done > 0 {
@@ -229,7 +231,7 @@ impl Admin {
         believe: bool,
         until: Timestamp,
         is_first: bool,
-    ) -> Result<Vec<Acted>, Problem> {
+    ) -> Result<Vec<RefreshOutcome>, ProblemDetails> {
         let mut customers = page.into_iter().map(|(_, customer)| customer);
         let mut acted = Vec::new();
         if is_first
@@ -245,17 +247,17 @@ impl Admin {
             if believe {
                 let believed = store.submit(Command::Believe { customer: customer.clone() }).await;
                 return match believed {
-                    Ok(Receipt::Seen(_)) => Acted::Decided,
-                    Ok(Receipt::Unchanged) => Acted::Meanwhile,
+                    Ok(Receipt::Seen(_)) => RefreshOutcome::Decided,
+                    Ok(Receipt::Unchanged) => RefreshOutcome::Meanwhile,
                     Ok(_) => self.outcome(store, customer, None, until),
-                    Err(refused) => Acted::Stopped(refused.to_string().into()),
+                    Err(refused) => RefreshOutcome::Stopped(refused.to_string().into()),
                 };
             }
             let Some(asker) = self.house.asker() else { return self.outcome(store, customer, None, until) };
             if asker.rests_for_ms().is_some() {
-                return Acted::Stopped(resting(asker));
+                return RefreshOutcome::Stopped(resting(asker));
             }
-            let asked = timeout(LONGEST, asker.ask_in_turn(&customer)).await.ok();
+            let asked = timeout(LONGEST, asker.ask_paced(&customer)).await.ok();
             self.outcome(store, customer, asked, until)
         });
         acted.extend(rest.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
@@ -263,31 +265,37 @@ impl Admin {
     }
 
     /// Returns whether the callbacks are decided, and if not, why.
-    fn outcome(&self, store: &Store, customer: CustomerId, asked: Option<Asked>, until: Timestamp) -> Acted {
+    fn outcome(
+        &self,
+        store: &Store,
+        customer: CustomerId,
+        asked: Option<AskOutcome>,
+        until: Timestamp,
+    ) -> RefreshOutcome {
         let case = store.customer(&customer).ok().flatten();
         let waits =
             case.as_ref().and_then(|case| case.question.as_ref()).is_some_and(|question| question.since() <= until);
         let cause = match asked {
-            Some(Asked::Failed { error, .. }) => error.cause().clone(),
-            Some(Asked::Refused(refused)) => refused.to_string().into(),
+            Some(AskOutcome::Failed { error, .. }) => error.cause().clone(),
+            Some(AskOutcome::Refused(refused)) => refused.to_string().into(),
             _ if waits => self.cause(&customer, case.as_deref()),
-            _ => return Acted::Decided,
+            _ => return RefreshOutcome::Decided,
         };
-        if waits { Acted::Waits(customer, cause) } else { Acted::Meanwhile }
+        if waits { RefreshOutcome::Waits(customer, cause) } else { RefreshOutcome::Meanwhile }
     }
 }
 
 /// Returns why requests to the API are paused.
-fn resting(asker: &Asker) -> Cause {
-    asker.trouble().map_or_else(|| "requests to the provider's API are paused".to_owned().into(), Cause::from)
+fn resting(asker: &ConfirmationWorker) -> AnswerFailure {
+    asker.trouble().map_or_else(|| "requests to the provider's API are paused".to_owned().into(), AnswerFailure::from)
 }
 
-fn moment(text: &str) -> Result<Timestamp, Problem> {
+fn moment(text: &str) -> Result<Timestamp, ProblemDetails> {
     let moment = text.parse::<jiff::Timestamp>().map(Timestamp::from);
     moment.map_err(|_| malformed(format!("until: {text:?} is not a time; write it as 2026-03-03T21:30:00Z")))
 }
 
-fn place(cursor: &str) -> Result<(Timestamp, CustomerId), Problem> {
+fn place(cursor: &str) -> Result<(Timestamp, CustomerId), ProblemDetails> {
     let unknown = || malformed("the cursor is invalid".to_owned());
     let (since, customer) = cursor.split_once('.').ok_or_else(unknown)?;
     Ok((Timestamp(since.parse().map_err(|_| unknown())?), customer_id(customer)?))

@@ -3,47 +3,47 @@
 
 use std::sync::Arc;
 
-use super::{Admin, Problem, brakes::MostWaiting, shape::JobShape};
+use super::{AdminContext, ProblemDetails, brakes::MostWaiting, shape::JobResponse};
 use crate::{
     clock::Timestamp,
-    decide::{Given, Standing, Wait, wait},
+    decide::{DecisionContext, GlobalState, JobWait, wait},
     kyc::CustomerId,
-    outbox::{Job, JobKey, State},
-    pace::Trouble,
+    outbox::{Job, JobKey, JobState},
+    pace::Outage,
     rules::RuleSet,
     store::Store,
 };
 
-pub struct Waiting<'a> {
-    admin: &'a Admin,
+pub struct HeldJobs<'a> {
+    admin: &'a AdminContext,
     store: &'a Store,
     rules: Arc<RuleSet>,
-    standing: Arc<Standing>,
+    standing: Arc<GlobalState>,
     most_waiting: MostWaiting,
     now: Timestamp,
 }
 
-impl Admin {
-    pub(super) async fn waiting(&self) -> Result<Waiting<'_>, Problem> {
-        Ok(Waiting {
+impl AdminContext {
+    pub(super) async fn waiting(&self) -> Result<HeldJobs<'_>, ProblemDetails> {
+        Ok(HeldJobs {
             admin: self,
             store: self.store()?,
             rules: self.rulebook()?.current(),
-            standing: self.standing()?,
+            standing: self.global_state()?,
             most_waiting: self.most_waiting().await?,
             now: self.clock.now(),
         })
     }
 }
 
-impl Waiting<'_> {
+impl HeldJobs<'_> {
     /// Returns the job in the format of the API.
-    pub fn shape(&self, who: &CustomerId, job: &Job) -> JobShape {
-        JobShape::new(who, job).or_because(|| self.why(who, job))
+    pub fn shape(&self, who: &CustomerId, job: &Job) -> JobResponse {
+        JobResponse::new(who, job).or_because(|| self.why(who, job))
     }
 
     fn why(&self, who: &CustomerId, job: &Job) -> Option<String> {
-        if job.fate.state != State::Queued {
+        if job.fate.state != JobState::Queued {
             return None;
         }
         let channel = job.order.channel();
@@ -51,7 +51,7 @@ impl Waiting<'_> {
             return Some(format!("{channel} is not configured"));
         }
         let case = self.store.customer(who).ok()??;
-        let given = Given {
+        let given = DecisionContext {
             now: self.now,
             number: 0,
             rules: &self.rules,
@@ -68,7 +68,7 @@ impl Waiting<'_> {
             return Some(format!("{channel} waits for its relay since {}: {}", outage.since, outage.reason()));
         };
         Some(match wait {
-            Wait::Channel => match self.standing.braked(&channel) {
+            JobWait::Channel => match self.standing.with_brake(&channel) {
                 Some(braked) => {
                     format!(
                         "channel {channel} is paused by its brake: {braked}; {}",
@@ -77,16 +77,16 @@ impl Waiting<'_> {
                 }
                 None => format!("channel {channel} is paused; resume it with `kyc-rules resume --channel {channel}`"),
             },
-            Wait::Turn(until) => {
+            JobWait::Turn(until) => {
                 format!("an earlier job to the same target has not ended; this one waits until {until} at most")
             }
-            Wait::Rule(why) => format!("{why}: the job will be held"),
-            Wait::QuietHours(end) => format!("quiet hours until {end}"),
-            Wait::Question => {
+            JobWait::Rule(why) => format!("{why}: the job will be held"),
+            JobWait::QuietHours(end) => format!("quiet hours until {end}"),
+            JobWait::Question => {
                 let trouble = house.asker().and_then(|asker| asker.trouble());
                 with("the provider's API is queried about this customer first", trouble)
             }
-            Wait::LookUp => {
+            JobWait::LookUp => {
                 let trouble = house.lookups().and_then(|lookups| lookups.trouble());
                 with("the shop is queried for this customer's contact first", trouble)
             }
@@ -94,6 +94,6 @@ impl Waiting<'_> {
     }
 }
 
-fn with(what: &str, trouble: Option<Trouble>) -> String {
+fn with(what: &str, trouble: Option<Outage>) -> String {
     trouble.map_or_else(|| what.to_owned(), |trouble| format!("{what}, but the last request failed: {}", trouble.text))
 }

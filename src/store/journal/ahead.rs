@@ -21,18 +21,18 @@ const NAMES: [&str; 2] = ["next-0.tmp", "next-1.tmp"];
 /// The interval between checks of the free space.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-pub struct Ahead {
+pub struct Preallocator {
     disk: Disk,
     dir: PathBuf,
     min_free_bytes: u64,
-    slot: Mutex<Slot>,
+    slot: Mutex<PreparedSlot>,
     changed: Condvar,
     no_space: AtomicBool,
     /// Whether the writer itself waits for space.
     writer_waits: AtomicBool,
 }
 
-struct Slot {
+struct PreparedSlot {
     wanted_bytes: u64,
     ready: Option<Prepared>,
     /// The store is being closed: nothing waits for space any more.
@@ -40,20 +40,20 @@ struct Slot {
     closed: bool,
 }
 
-impl Ahead {
+impl Preallocator {
     pub fn new(disk: &Disk, dir: &Path, min_free_bytes: u64, first_bytes: u64) -> Self {
         Self {
             disk: disk.clone(),
             dir: dir.to_owned(),
             min_free_bytes,
-            slot: Mutex::new(Slot { wanted_bytes: first_bytes, ready: None, closing: false, closed: false }),
+            slot: Mutex::new(PreparedSlot { wanted_bytes: first_bytes, ready: None, closing: false, closed: false }),
             changed: Condvar::new(),
             no_space: AtomicBool::new(false),
             writer_waits: AtomicBool::new(false),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slot> {
+    fn lock(&self) -> MutexGuard<'_, PreparedSlot> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -64,7 +64,7 @@ impl Ahead {
 
     /// Repeats work that the writer cannot continue without, while the disk has no space for it; callbacks are refused
     /// meanwhile. Returns any other error, and the last one when the store is closed.
-    pub fn repeat_until_there_is_room(&self, mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    pub fn prepare_until_space(&self, mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
         loop {
             match work() {
                 Err(error) if is_no_room(&error) => {
@@ -136,7 +136,7 @@ impl Ahead {
     /// Returns the prepared segment, and orders the next one with a size of `next_bytes`. Waits until a segment is
     /// ready; while the store is being closed, does not wait for free space.
     pub fn take(&self, next_bytes: u64) -> io::Result<Prepared> {
-        let waits = |slot: &mut Slot| {
+        let waits = |slot: &mut PreparedSlot| {
             slot.ready.is_none() && !slot.closed && !(slot.closing && self.no_space.load(Ordering::Relaxed))
         };
         let mut slot = self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{disk::Operation, replay::ReplayError, shared::Shared};
+use super::{disk::DiskOperation, replay::ReplayError, shared::JournalShared};
 use crate::store::view::ViewError;
 
 /// Changes within this time are written to the view together.
@@ -23,7 +23,7 @@ const FAR_BEHIND_BYTES: usize = MAX_WAITING_BYTES / 2;
 
 /// The signals from the writer and the readers to the thread.
 #[derive(Default)]
-pub struct Signals {
+pub struct ApplierSignals {
     inner: Mutex<Inner>,
     changed: Condvar,
 }
@@ -39,12 +39,12 @@ struct Inner {
     dead: bool,
 }
 
-impl Signals {
+impl ApplierSignals {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn behind(&self) {
+    pub fn lag_ms(&self) {
         let mut inner = self.lock();
         if !inner.behind {
             inner.behind = true;
@@ -53,7 +53,7 @@ impl Signals {
         }
     }
 
-    pub fn hurry(&self) {
+    pub fn apply_now(&self) {
         self.lock().hurry = true;
         self.changed.notify_all();
     }
@@ -84,7 +84,7 @@ impl Signals {
 
     /// Under a load of callbacks, pauses 12 times as long as the work took, at most 100 ms, unless a caller waits for
     /// the view or the store is closing.
-    fn give_way(&self, worked: Duration, busy: bool) {
+    fn yield_to_commits(&self, worked: Duration, busy: bool) {
         const REST: u32 = 12;
         if busy {
             let rest = (worked * REST).min(Duration::from_millis(100));
@@ -105,7 +105,7 @@ impl Signals {
 }
 
 /// Runs until the store is closed. Then it closes the view too, which makes sled write once more.
-pub fn run(shared: &Arc<Shared>) {
+pub fn run(shared: &Arc<JournalShared>) {
     apply(shared);
     if !shared.signals.lock().dead {
         let _closes = shared.watchdog.works();
@@ -114,7 +114,7 @@ pub fn run(shared: &Arc<Shared>) {
     shared.watchdog.close();
 }
 
-fn apply(shared: &Arc<Shared>) {
+fn apply(shared: &Arc<JournalShared>) {
     while shared.signals.wait() {
         if let Err(ViewError(error)) = flush(shared) {
             tracing::error!(error, "the view has failed; it is deleted and rebuilt from the journal");
@@ -131,24 +131,24 @@ fn apply(shared: &Arc<Shared>) {
                 }
                 shared.signals.pause(AGAIN);
             }
-            shared.signals.behind();
+            shared.signals.lag_ms();
         }
     }
 }
 
-fn flush(shared: &Shared) -> Result<(), ViewError> {
+fn flush(shared: &JournalShared) -> Result<(), ViewError> {
     let view = shared.view().ok_or_else(|| ViewError("there is no view".to_owned()))?;
-    let (touched, mark) = shared.hot_mut().begin_flush();
+    let (touched, mark) = shared.overlay_mut().begin_flush();
     let works = shared.watchdog.works();
-    shared.disk.before(Operation::ApplyView).map_err(|error| ViewError(error.to_string()))?;
+    shared.disk.before(DiskOperation::ApplyView).map_err(|error| ViewError(error.to_string()))?;
     view.apply(touched.iter(), &mark, &|worked| {
         shared.watchdog.goes_on();
-        let gives_way = shared.is_busy() && shared.hot().waiting_bytes() < FAR_BEHIND_BYTES;
-        shared.signals.give_way(worked, gives_way);
+        let gives_way = shared.is_busy() && shared.overlay().waiting_bytes() < FAR_BEHIND_BYTES;
+        shared.signals.yield_to_commits(worked, gives_way);
     })?;
     drop(works);
     drop(touched);
-    shared.hot_mut().end_flush();
+    shared.overlay_mut().end_flush();
     shared.signals.lock().hurry = false;
     shared.applied.send_replace(mark.applied);
     shared.made_room();

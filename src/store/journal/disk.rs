@@ -20,7 +20,7 @@ use std::{
 
 /// One operation on the disk. A file that is open for writing has a number, which a rename does not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation<'a> {
+pub enum DiskOperation<'a> {
     MakeDir {
         path: &'a Path,
     },
@@ -64,7 +64,7 @@ pub enum Operation<'a> {
 /// Called before each operation, on the thread that performs it.
 pub trait DiskObserver: Send + Sync {
     /// `Err`: the operation is not performed and returns this error.
-    fn before(&self, operation: Operation<'_>) -> io::Result<()>;
+    fn before(&self, operation: DiskOperation<'_>) -> io::Result<()>;
 }
 
 /// The disk that the journal is written to.
@@ -91,7 +91,7 @@ impl Disk {
     }
 
     /// For operations outside this module: [`Operation::OpenView`] and [`Operation::ApplyView`].
-    pub fn before(&self, operation: Operation<'_>) -> io::Result<()> {
+    pub fn before(&self, operation: DiskOperation<'_>) -> io::Result<()> {
         match &self.observer {
             Some(observer) => observer.before(operation),
             None => Ok(()),
@@ -100,7 +100,7 @@ impl Disk {
 
     /// Creates a private directory. Its name is durable only after its parent has been synced.
     fn make_dir(&self, path: &Path) -> io::Result<()> {
-        self.before(Operation::MakeDir { path })?;
+        self.before(DiskOperation::MakeDir { path })?;
         fs::DirBuilder::new().mode(0o700).create(path)
     }
 
@@ -137,19 +137,19 @@ impl Disk {
 
     /// Makes renames and new files in a directory durable.
     pub fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.before(Operation::SyncDir { path })?;
+        self.before(DiskOperation::SyncDir { path })?;
         File::open(path)?.sync_all()
     }
 
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.before(Operation::Read { path })?;
+        self.before(DiskOperation::Read { path })?;
         fs::read(path)
     }
 
     /// Creates a private file, or truncates it.
     pub fn create(&self, path: &Path) -> io::Result<DiskFile> {
         let id = self.next_file();
-        self.before(Operation::Create { path, file: id })?;
+        self.before(DiskOperation::Create { path, file: id })?;
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
         Ok(DiskFile { file, id, disk: self.clone() })
     }
@@ -157,7 +157,7 @@ impl Disk {
     /// Opens an existing file for writing.
     pub fn open(&self, path: &Path) -> io::Result<DiskFile> {
         let id = self.next_file();
-        self.before(Operation::Open { path, file: id })?;
+        self.before(DiskOperation::Open { path, file: id })?;
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Ok(DiskFile { file, id, disk: self.clone() })
     }
@@ -167,12 +167,12 @@ impl Disk {
     }
 
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.before(Operation::Rename { from, to })?;
+        self.before(DiskOperation::Rename { from, to })?;
         fs::rename(from, to)
     }
 
     pub fn remove(&self, path: &Path) -> io::Result<()> {
-        self.before(Operation::Remove { path })?;
+        self.before(DiskOperation::Remove { path })?;
         fs::remove_file(path)
     }
 
@@ -212,13 +212,13 @@ pub struct DiskFile {
 
 impl DiskFile {
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.disk.before(Operation::Write { file: self.id, offset, bytes })?;
+        self.disk.before(DiskOperation::Write { file: self.id, offset, bytes })?;
         self.file.write_all_at(bytes, offset)
     }
 
     /// Makes content and length durable. The name is durable only after the directory has been synced.
     pub fn sync(&self) -> io::Result<()> {
-        self.disk.before(Operation::Sync { file: self.id })?;
+        self.disk.before(DiskOperation::Sync { file: self.id })?;
         self.file.sync_data()
     }
 

@@ -39,33 +39,33 @@ use tokio::sync::{oneshot, watch};
 
 pub use self::{
     ahead::free_bytes,
-    disk::{Disk, DiskObserver, Operation, make_private_dir},
-    open::{Progress, is_in_use},
+    disk::{Disk, DiskObserver, DiskOperation, make_private_dir},
+    open::{OpenProgress, is_in_use},
     open_error::OpenError,
     scan::Damage,
     segment::SegmentSizes,
     snapshot::Snapshot,
-    writer::Step,
+    writer::CommitStep,
 };
-use self::{disk::is_no_room, shared::Shared, writer::Item};
+use self::{disk::is_no_room, shared::JournalShared, writer::QueueItem};
 use super::{
-    Figures, JobFilter, Overdue, Page, Place, Refused, StayPlace, StoreError,
+    JobFilter, JobPosition, Overdue, Page, Refused, StayPlace, StoreError, StoreFigures,
     memory::page,
     record::Record,
     view::{View, ViewError},
 };
 use crate::{
     clock::Timestamp,
-    decide::{Act, Case, Command, Receipt, Standing},
+    decide::{Command, Control, CustomerState, GlobalState, Receipt},
     kyc::CustomerId,
     outbox::{Channel, Job, JobId},
-    rules::{RuleSet, Stay},
+    rules::{RuleSet, TimerState},
     source::Files,
 };
 
 /// An open journal.
 pub struct Journal {
-    shared: Arc<Shared>,
+    shared: Arc<JournalShared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The lock on the data directory, held until the store is closed.
     lock: Mutex<Option<File>>,
@@ -77,7 +77,7 @@ impl Journal {
         if needs_room && let Some(refused) = self.trouble() {
             return Err(if self.shared.queue.is_closed() { Refused::Closed } else { refused });
         }
-        self.put(|reply| Item::Command { command, reply }).await
+        self.put(|reply| QueueItem::Command { command, reply }).await
     }
 
     pub async fn activate(&self, rules: Arc<RuleSet>) -> Result<(), Refused> {
@@ -88,18 +88,18 @@ impl Journal {
             tracing::error!(%error, "the rule set could not be stored");
             return Err(if is_no_room(&error) { Refused::NoSpace } else { Refused::Failed });
         }
-        self.put(|reply| Item::Activate { rules, reply }).await.map(|_| ())
+        self.put(|reply| QueueItem::Activate { rules, reply }).await.map(|_| ())
     }
 
-    pub async fn govern(&self, act: Act) -> Result<Receipt, Refused> {
-        self.put(|reply| Item::Govern { act, reply }).await
+    pub async fn control(&self, act: Control) -> Result<Receipt, Refused> {
+        self.put(|reply| QueueItem::Govern { act, reply }).await
     }
 
-    pub fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+    pub fn global_state(&self) -> watch::Receiver<Arc<GlobalState>> {
         self.shared.standing.subscribe()
     }
 
-    async fn put(&self, item: impl FnOnce(writer::Reply) -> Item) -> Result<Receipt, Refused> {
+    async fn put(&self, item: impl FnOnce(writer::ReplySender) -> QueueItem) -> Result<Receipt, Refused> {
         let (reply, answer) = oneshot::channel();
         self.shared.queue.put(item(reply))?;
         answer.await.unwrap_or(Err(Refused::Closed))
@@ -116,19 +116,19 @@ impl Journal {
     }
 
     pub fn running(&self) -> Vec<(CustomerId, JobId)> {
-        self.shared.hot().running()
+        self.shared.overlay().running()
     }
 
     pub fn take_due(&self, channel: &Channel, max: usize) -> Vec<(CustomerId, JobId)> {
-        self.shared.hot_mut().take_due(channel, self.shared.clock.now(), max)
+        self.shared.overlay_mut().take_due(channel, self.shared.clock.now(), max)
     }
 
     pub fn look_again(&self, job: JobId, at: Timestamp) {
-        self.shared.hot_mut().look_again(job, at);
+        self.shared.overlay_mut().look_again(job, at);
     }
 
     pub fn bring_forward(&self, job: JobId, from: Timestamp, to: Timestamp) -> bool {
-        self.shared.hot_mut().bring_forward(job, from, to)
+        self.shared.overlay_mut().bring_forward(job, from, to)
     }
 
     pub fn now(&self) -> Timestamp {
@@ -136,20 +136,20 @@ impl Journal {
     }
 
     pub fn next_due(&self, channel: &Channel) -> Option<Timestamp> {
-        self.shared.hot().next_due(channel)
+        self.shared.overlay().next_due(channel)
     }
 
-    pub fn take_asks(&self, max: usize) -> Vec<CustomerId> {
-        self.shared.hot_mut().take_asks(self.shared.clock.now(), max)
+    pub fn take_confirmations(&self, max: usize) -> Vec<CustomerId> {
+        self.shared.overlay_mut().take_confirmations(self.shared.clock.now(), max)
     }
 
-    pub fn ask_again(&self, customer: &CustomerId, after_ms: i64) {
+    pub fn retry_confirmation(&self, customer: &CustomerId, after_ms: i64) {
         let at = self.shared.clock.now().plus_ms(after_ms);
-        self.shared.hot_mut().ask_again(customer, at);
+        self.shared.overlay_mut().retry_confirmation(customer, at);
     }
 
-    pub fn next_ask(&self) -> Option<Timestamp> {
-        self.shared.hot().next_ask()
+    pub fn next_confirmation(&self) -> Option<Timestamp> {
+        self.shared.overlay().next_confirmation()
     }
 
     pub fn waiting_since(
@@ -158,36 +158,36 @@ impl Journal {
         after: Option<&(Timestamp, CustomerId)>,
         max: usize,
     ) -> Vec<(Timestamp, CustomerId)> {
-        self.shared.hot().waiting_since(until, after, max)
+        self.shared.overlay().waiting_since(until, after, max)
     }
 
     pub fn count_waiting_since(&self, until: Timestamp) -> u64 {
-        self.shared.hot().count_waiting_since(until)
+        self.shared.overlay().count_waiting_since(until)
     }
 
     pub fn want_contact(&self, customer: CustomerId) {
-        self.shared.hot_mut().want_contact(customer);
+        self.shared.overlay_mut().want_contact(customer);
         self.shared.jobs.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     pub fn take_wanted(&self, max: usize) -> Vec<CustomerId> {
-        self.shared.hot_mut().take_wanted(max)
+        self.shared.overlay_mut().take_wanted(max)
     }
 
     pub fn channels_waited_for(&self) -> Vec<Channel> {
-        self.shared.hot().channels_waited_for()
+        self.shared.overlay().channels_waited_for()
     }
 
     pub fn jobs_changed(&self) -> watch::Receiver<u64> {
         self.shared.jobs.subscribe()
     }
 
-    pub fn case(&self, id: &CustomerId) -> Result<Option<Arc<Case>>, StoreError> {
-        self.shared.case(id).map_err(unreadable)
+    pub fn state(&self, id: &CustomerId) -> Result<Option<Arc<CustomerState>>, StoreError> {
+        self.shared.state(id).map_err(unreadable)
     }
 
     pub fn record(&self, number: u64) -> Result<Option<Record>, StoreError> {
-        if number > self.shared.hot().durable() {
+        if number > self.shared.overlay().durable() {
             return Ok(None);
         }
         self.shared.reader.read(number).map_err(|error| StoreError(error.to_string()))
@@ -197,7 +197,7 @@ impl Journal {
     pub async fn records(&self, first: u64, max: usize) -> Result<Vec<Record>, StoreError> {
         let shared = Arc::clone(&self.shared);
         let read = tokio::task::spawn_blocking(move || {
-            let last = shared.hot().durable();
+            let last = shared.overlay().durable();
             shared.reader.read_on(first, last, max)
         });
         let read = read.await.map_err(|error| StoreError(error.to_string()))?;
@@ -206,10 +206,10 @@ impl Journal {
 
     /// The view, after it contains all records that are durable at the time of the call.
     async fn current_view(&self) -> Result<Arc<View>, StoreError> {
-        let durable = self.shared.hot().durable();
+        let durable = self.shared.overlay().durable();
         let mut applied = self.shared.applied.subscribe();
         if *applied.borrow_and_update() < durable {
-            self.shared.signals.hurry();
+            self.shared.signals.apply_now();
             let caught_up = applied.wait_for(|applied| *applied >= durable);
             caught_up.await.map_err(|_| StoreError("the store is being closed".to_owned()))?;
         }
@@ -219,9 +219,9 @@ impl Journal {
     pub async fn jobs(
         &self,
         filter: &JobFilter,
-        before: Option<Place>,
+        before: Option<JobPosition>,
         max: usize,
-    ) -> Result<Page<(CustomerId, Job), Place>, StoreError> {
+    ) -> Result<Page<(CustomerId, Job), JobPosition>, StoreError> {
         let filter = filter.clone();
         self.look(move |view| {
             let mut failed = None;
@@ -260,7 +260,7 @@ impl Journal {
         self.look(move |view| view.overdue(&of, after.as_ref(), max)).await
     }
 
-    pub async fn next_stay(&self, stay: &Stay, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn next_stay(&self, stay: &TimerState, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let stay = stay.clone();
         self.look(move |view| view.next_stay(&stay, after)).await
     }
@@ -276,14 +276,14 @@ impl Journal {
     }
 
     pub fn active_set(&self) -> Option<String> {
-        self.shared.hot().active_set().map(str::to_owned)
+        self.shared.overlay().active_set().map(str::to_owned)
     }
 
     pub fn rule_set(&self, hash: &str) -> Result<Option<Files>, StoreError> {
         rule_files::read(&self.shared.disk, &self.shared.path.join("rule-sets"), hash).map_err(StoreError)
     }
 
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self) -> StoreFigures {
         let view = self.shared.view().map_or(0, |view| view.size_on_disk());
         let journal: u64 = segment::list(&self.shared.journal_dir)
             .unwrap_or_default()
@@ -291,13 +291,13 @@ impl Journal {
             .filter_map(|(_, path)| path.metadata().ok())
             .map(|metadata| metadata.len())
             .sum();
-        self.shared.hot().figures(view + journal)
+        self.shared.overlay().figures(view + journal)
     }
 
     pub async fn close(&self) {
         self.shared.ahead.closing();
         // If the writer has ended already, there is nothing left to write.
-        let _ = self.put(|reply| Item::Close { reply }).await;
+        let _ = self.put(|reply| QueueItem::Close { reply }).await;
         self.shared.signals.close();
         self.shared.ahead.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));

@@ -21,16 +21,16 @@ use tokio::sync::watch;
 
 use super::{
     Journal,
-    ahead::Ahead,
-    applier::{self, Signals},
+    ahead::Preallocator,
+    applier::{self, ApplierSignals},
     disk::remove_unfinished,
     key, marker,
     open_error::OpenError,
     open_view::ViewOpening,
     private::tighten,
-    queue::Queue,
-    reader::Reader,
-    shared::Shared,
+    queue::CommitQueue,
+    reader::JournalReader,
+    shared::JournalShared,
     tail,
     watchdog::Watchdog,
     witness::{FORMAT, Witness},
@@ -38,8 +38,8 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    decide::Standing,
-    store::{Options, decider::Decider, view::ViewError},
+    decide::GlobalState,
+    store::{StoreOptions, decider::Decider, view::ViewError},
 };
 
 pub(super) fn io_error(doing: impl std::fmt::Display) -> impl FnOnce(io::Error) -> OpenError {
@@ -48,14 +48,14 @@ pub(super) fn io_error(doing: impl std::fmt::Display) -> impl FnOnce(io::Error) 
 
 /// The progress of opening, in records applied to the view.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct OpenProgress {
     pub done: AtomicU64,
     pub of: AtomicU64,
     /// The condition that opening waits for; opening is retried automatically.
     waits: Mutex<Option<String>>,
 }
 
-impl Progress {
+impl OpenProgress {
     /// The condition that opening waits for before it is retried; `None`: it is not waiting.
     pub fn waits(&self) -> Option<String> {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -68,7 +68,7 @@ impl Progress {
 
 impl Journal {
     /// Opens a data directory, or creates one. Blocks; if the view must be rebuilt, for a long time.
-    pub fn open(path: &Path, options: &Options, progress: &Arc<Progress>) -> Result<Arc<Self>, OpenError> {
+    pub fn open(path: &Path, options: &StoreOptions, progress: &Arc<OpenProgress>) -> Result<Arc<Self>, OpenError> {
         let (disk, journal_dir, sets_dir) = (&options.disk, path.join("journal"), path.join("rule-sets"));
         for dir in [path, &journal_dir, &sets_dir] {
             disk.make_dirs(dir).map_err(io_error(format_args!("making {}", dir.display())))?;
@@ -97,12 +97,12 @@ impl Journal {
         witness.write(disk, path).map_err(io_error("writing the journal's witness"))?;
         marker::ensure(disk, &journal_dir).map_err(io_error("marking the journal's format"))?;
         let (view, hot) = opening.fill(view)?;
-        let reader = Reader::open(&found.scanned).map_err(io_error("opening the journal"))?;
-        let standing = read_standing(&reader, hot.standing())?;
+        let reader = JournalReader::open(&found.scanned).map_err(io_error("opening the journal"))?;
+        let standing = read_global_state(&reader, hot.global_state())?;
         options.clock.resume(standing.clock(), latest_record_at(&reader, last)?);
         let mut random = [0; 4];
         getrandom::fill(&mut random).map_err(|error| io_error("reading random bytes")(io::Error::other(error)))?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(JournalShared {
             path: path.to_owned(),
             process: format!("process {} {:08x}", std::process::id(), u32::from_be_bytes(random)),
             clock: options.clock.clone(),
@@ -110,12 +110,12 @@ impl Journal {
             interrupt: options.interrupt.clone(),
             recorder: options.recorder.clone(),
             view_cache_bytes: options.view_cache_bytes,
-            queue: Queue::default(),
-            ahead: Ahead::new(disk, &journal_dir, options.min_free_bytes, options.segments.next(segment.size())),
+            queue: CommitQueue::default(),
+            ahead: Preallocator::new(disk, &journal_dir, options.min_free_bytes, options.segments.next(segment.size())),
             reader,
             hot: RwLock::new(hot),
             view: RwLock::new(Some(Arc::new(view))),
-            signals: Signals::default(),
+            signals: ApplierSignals::default(),
             watchdog,
             applied: watch::Sender::new(last),
             jobs: watch::Sender::new(0),
@@ -135,7 +135,7 @@ impl Journal {
 }
 
 /// Counts recent orders for the brakes, so that a restart does not reset them.
-fn recount(shared: &Shared, decider: &mut Decider) -> Result<(), ViewError> {
+fn recount(shared: &JournalShared, decider: &mut Decider) -> Result<(), ViewError> {
     let (Some(view), Some(since)) = (shared.view(), decider.counts_since()) else { return Ok(()) };
     for row in view.jobs(None, None) {
         let (_, job) = row?;
@@ -148,7 +148,7 @@ fn recount(shared: &Shared, decider: &mut Decider) -> Result<(), ViewError> {
 }
 
 /// Reads the state that applies to all customers from its record.
-fn read_standing(reader: &Reader, number: u64) -> Result<Arc<Standing>, OpenError> {
+fn read_global_state(reader: &JournalReader, number: u64) -> Result<Arc<GlobalState>, OpenError> {
     if number == 0 {
         return Ok(Arc::default());
     }
@@ -157,7 +157,7 @@ fn read_standing(reader: &Reader, number: u64) -> Result<Arc<Standing>, OpenErro
 }
 
 /// The time in the latest record, by the wall clock at that time.
-fn latest_record_at(reader: &Reader, last: u64) -> Result<Option<Timestamp>, OpenError> {
+fn latest_record_at(reader: &JournalReader, last: u64) -> Result<Option<Timestamp>, OpenError> {
     if last == 0 {
         return Ok(None);
     }
@@ -165,7 +165,7 @@ fn latest_record_at(reader: &Reader, last: u64) -> Result<Option<Timestamp>, Ope
     Ok(record.map(|record| record.header.at))
 }
 
-fn start(shared: &Arc<Shared>, writer: Writer) -> io::Result<Vec<JoinHandle<()>>> {
+fn start(shared: &Arc<JournalShared>, writer: Writer) -> io::Result<Vec<JoinHandle<()>>> {
     let named = |name: &str| thread::Builder::new().name(name.to_owned());
     let (ahead, applied) = (Arc::clone(shared), Arc::clone(shared));
     let (written, watched) = (Arc::clone(shared), Arc::clone(shared));

@@ -13,17 +13,17 @@ use std::{
 
 use super::{
     ahead::free_bytes,
-    disk::Operation,
-    open::{Progress, io_error},
+    disk::DiskOperation,
+    open::{OpenProgress, io_error},
     open_error::OpenError,
     replay::{ReplayError, replay},
     watchdog::Watchdog,
 };
 use crate::{
-    outbox::State,
+    outbox::JobState,
     store::{
-        Options,
-        hot::Hot,
+        StoreOptions,
+        hot::Overlay,
         view::{View, ViewError},
     },
 };
@@ -37,8 +37,8 @@ pub struct ViewOpening<'a> {
     pub data: &'a Path,
     /// The number of the journal's last record.
     pub last: u64,
-    pub options: &'a Options,
-    pub progress: &'a Arc<Progress>,
+    pub options: &'a StoreOptions,
+    pub progress: &'a Arc<OpenProgress>,
     pub watchdog: &'a Arc<Watchdog>,
 }
 
@@ -56,7 +56,7 @@ impl ViewOpening<'_> {
     }
 
     /// Returns the view, complete up to the end of the journal, and the jobs that are not final.
-    pub fn fill(&self, view: View) -> Result<(View, Hot), OpenError> {
+    pub fn fill(&self, view: View) -> Result<(View, Overlay), OpenError> {
         match self.try_fill(view)? {
             Err(ReplayError::View(ViewError(error))) => {
                 self.throw_away(&error)?;
@@ -93,14 +93,14 @@ impl ViewOpening<'_> {
         let (path, options, last) = (self.path(), self.options.clone(), self.last);
         self.run(move |watchdog| {
             let _opens = watchdog.opens(&path);
-            options.disk.before(Operation::OpenView)?;
+            options.disk.before(DiskOperation::OpenView)?;
             let view = View::open(&path, options.view_cache_bytes)?;
             let applied = view.mark()?.applied;
             if applied > last { Err(ReplayError::Ahead { view: applied }) } else { Ok(view) }
         })
     }
 
-    fn try_fill(&self, view: View) -> Result<Result<(View, Hot), ReplayError>, OpenError> {
+    fn try_fill(&self, view: View) -> Result<Result<(View, Overlay), ReplayError>, OpenError> {
         let (options, journal_dir, last) = (self.options.clone(), self.data.join("journal"), self.last);
         let progress = Arc::clone(self.progress);
         self.run(move |watchdog| fill(view, &journal_dir, last, &options, &progress, watchdog))
@@ -123,10 +123,10 @@ fn fill(
     view: View,
     journal_dir: &Path,
     last: u64,
-    options: &Options,
-    progress: &Progress,
+    options: &StoreOptions,
+    progress: &OpenProgress,
     watchdog: &Watchdog,
-) -> Result<(View, Hot), ReplayError> {
+) -> Result<(View, Overlay), ReplayError> {
     let _works = watchdog.works();
     let mark = view.mark()?;
     progress.done.store(mark.applied, Ordering::Relaxed);
@@ -139,7 +139,7 @@ fn fill(
         let seconds = began.elapsed().as_secs_f32();
         tracing::info!(records = last, seconds, "the view was rebuilt from the journal");
     }
-    for state in State::ALL.iter().filter(|state| !state.is_final()) {
+    for state in JobState::ALL.iter().filter(|state| !state.is_final()) {
         for row in view.jobs(Some(*state), None) {
             let (who, job) = row?;
             hot.index(&who, &job);
@@ -148,7 +148,7 @@ fn fill(
     }
     for id in view.asked_about() {
         let id = id?;
-        if let Some(case) = view.case(&id)? {
+        if let Some(case) = view.state(&id)? {
             hot.index_question(&id, &case);
         }
         watchdog.goes_on();

@@ -5,21 +5,21 @@ use std::{
     time::Duration,
 };
 
-use super::writer::Item;
+use super::writer::QueueItem;
 use crate::{decide::Command, store::Refused};
 
 const MAX_ITEMS: usize = 16_384;
 const MAX_BYTES: usize = 32 << 20;
 
 #[derive(Default)]
-pub struct Queue {
-    waiting: Mutex<Waiting>,
+pub struct CommitQueue {
+    waiting: Mutex<QueueState>,
     came: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
-    items: Vec<Item>,
+struct QueueState {
+    items: Vec<QueueItem>,
     bytes: usize,
     closed: bool,
     /// The disk has failed: the writer must end.
@@ -28,12 +28,12 @@ struct Waiting {
     asleep: bool,
 }
 
-impl Queue {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+impl CommitQueue {
+    fn lock(&self) -> std::sync::MutexGuard<'_, QueueState> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn put(&self, item: Item) -> Result<(), Refused> {
+    pub fn put(&self, item: QueueItem) -> Result<(), Refused> {
         let mut waiting = self.lock();
         if waiting.closed {
             return Err(Refused::Closed);
@@ -42,7 +42,7 @@ impl Queue {
         if waiting.items.len() >= MAX_ITEMS || waiting.bytes + bytes > MAX_BYTES {
             return Err(Refused::Busy);
         }
-        waiting.closed = matches!(item, Item::Close { .. });
+        waiting.closed = matches!(item, QueueItem::Close { .. });
         waiting.bytes += bytes;
         waiting.items.push(item);
         let wake = std::mem::take(&mut waiting.asleep);
@@ -59,7 +59,7 @@ impl Queue {
     }
 
     /// Takes all waiting items. Empty after `patience` without an item; `None` if the queue is abandoned.
-    pub fn take(&self, patience: Duration) -> Option<Vec<Item>> {
+    pub fn take(&self, patience: Duration) -> Option<Vec<QueueItem>> {
         let mut waiting = self.lock();
         if waiting.items.is_empty() && !waiting.abandoned {
             waiting.asleep = true;
@@ -86,11 +86,11 @@ impl Queue {
 }
 
 /// The approximate size of an item in memory, in bytes.
-fn weight(item: &Item) -> usize {
+fn weight(item: &QueueItem) -> usize {
     const FIXED: usize = 256;
     FIXED
         + match item {
-            Item::Command { command: Command::Observe { saw, .. }, .. } => {
+            QueueItem::Command { command: Command::Observe { saw, .. }, .. } => {
                 saw.message.as_ref().map_or(0, |message| message.len())
                     + [&saw.missing_docs, &saw.reject_labels]
                         .iter()

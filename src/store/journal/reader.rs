@@ -18,12 +18,12 @@ use crate::store::record::{self, Record};
 const PIECE_BYTES: u64 = 16 * 1024;
 
 #[derive(Default)]
-pub struct Reader {
+pub struct JournalReader {
     /// By the number of their first record.
     segments: RwLock<BTreeMap<u64, Arc<File>>>,
 }
 
-impl Reader {
+impl JournalReader {
     pub fn open(scanned: &[Scanned]) -> io::Result<Self> {
         let reader = Self::default();
         for one in scanned {
@@ -65,7 +65,7 @@ impl Reader {
         };
         let Some(file) = file.filter(|_| number <= last) else { return Ok(Vec::new()) };
         let Some((offset, _)) = locate(&file, number)? else { return Err(damaged(number)) };
-        let mut lines = BufReader::with_capacity(1 << 20, At { file: &file, offset });
+        let mut lines = BufReader::with_capacity(1 << 20, SegmentReader { file: &file, offset });
         let mut records = Vec::new();
         let mut line = Vec::new();
         for number in (number..=last).take(max) {
@@ -87,12 +87,12 @@ fn damaged(number: u64) -> io::Error {
 }
 
 /// Reads a file from an offset, independently of the file's own position.
-struct At<'a> {
+struct SegmentReader<'a> {
     file: &'a File,
     offset: u64,
 }
 
-impl Read for At<'_> {
+impl Read for SegmentReader<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let length = self.file.read_at(into, self.offset)?;
         self.offset += length as u64;

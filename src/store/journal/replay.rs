@@ -4,13 +4,13 @@ use std::{io, ops::Range, path::Path, sync::Arc};
 
 use super::{disk::Disk, scan::Damage, segment};
 use crate::store::{
-    decider::touch,
-    hot::Hot,
+    decider::mark_changed,
+    hot::Overlay,
     record,
     view::{View, ViewError},
 };
 use crate::{
-    decide::{Case, Effects},
+    decide::{Changes, CustomerState},
     kyc::CustomerId,
     outbox::JobId,
 };
@@ -41,12 +41,12 @@ impl From<io::Error> for ReplayError {
 }
 
 /// Updates the view from its mark to record `last`, and reports its position to `progress`.
-pub fn replay(disk: &Disk, dir: &Path, view: &View, last: u64, progress: &dyn Fn(u64)) -> Result<Hot, ReplayError> {
+pub fn replay(disk: &Disk, dir: &Path, view: &View, last: u64, progress: &dyn Fn(u64)) -> Result<Overlay, ReplayError> {
     let mark = view.mark()?;
-    let mut hot = Hot::default();
+    let mut hot = Overlay::default();
     hot.set_customers(mark.customers);
     hot.set_durable(mark.applied);
-    hot.set_standing(mark.standing);
+    hot.set_global_state(mark.standing);
     if let Some(hash) = &mark.active_set {
         hot.set_active(hash);
     }
@@ -69,7 +69,7 @@ fn replay_segment(
     numbers: Range<u64>,
     bytes: &[u8],
     view: &View,
-    hot: &mut Hot,
+    hot: &mut Overlay,
     progress: &dyn Fn(u64),
 ) -> Result<(), ReplayError> {
     let mut offset = 0;
@@ -86,17 +86,17 @@ fn replay_segment(
             if let Some(who) = &effects.who {
                 let case = match hot.case(who) {
                     Some(case) => Some(case.clone()),
-                    None => view.case(who)?.map(Into::into),
+                    None => view.state(who)?.map(Into::into),
                 };
                 let case = with_changed_jobs(case.unwrap_or_default(), who, effects, hot, view)?;
-                let touched = touch(&case, number, record.header.at, effects);
+                let touched = mark_changed(&case, number, record.header.at, effects);
                 hot.publish(who, touched);
             } else {
                 if let Some(hash) = &effects.set {
                     hot.set_active(hash);
                 }
                 if effects.standing.is_some() {
-                    hot.set_standing(number);
+                    hot.set_global_state(number);
                 }
             }
             hot.set_durable(number);
@@ -112,13 +112,13 @@ fn replay_segment(
 
 /// Adds the jobs that the record changes to the customer's state, if they were left out by the limit on open jobs.
 fn with_changed_jobs(
-    mut case: Arc<Case>,
+    mut case: Arc<CustomerState>,
     who: &CustomerId,
-    effects: &Effects,
-    hot: &Hot,
+    effects: &Changes,
+    hot: &Overlay,
     view: &View,
-) -> Result<Arc<Case>, ViewError> {
-    let out_of_sight: Vec<JobId> = case.out_of_sight(effects).collect();
+) -> Result<Arc<CustomerState>, ViewError> {
+    let out_of_sight: Vec<JobId> = case.without_final_jobs(effects).collect();
     for id in out_of_sight {
         let job = match hot.job(who, id) {
             Some(job) => Some(Arc::clone(job)),
@@ -131,7 +131,7 @@ fn with_changed_jobs(
     Ok(case)
 }
 
-fn flush(view: &View, hot: &mut Hot) -> Result<(), ViewError> {
+fn flush(view: &View, hot: &mut Overlay) -> Result<(), ViewError> {
     let (touched, mark) = hot.begin_flush();
     view.apply(touched.iter(), &mark, &|_| {})?;
     hot.end_flush();

@@ -12,7 +12,7 @@ use std::{
 
 use super::disk::Disk;
 use crate::{
-    decide::Kind,
+    decide::RecordKind,
     store::record::{self, Record},
 };
 
@@ -48,7 +48,7 @@ pub struct Scanned {
     /// Whether its last line is a seal, which says that it is complete.
     pub sealed: bool,
     /// The kind of its last record.
-    pub last_kind: Option<Kind>,
+    pub last_kind: Option<RecordKind>,
 }
 
 /// Checks every line of these consecutive segments.
@@ -120,7 +120,7 @@ fn proven(rest: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::Timestamp, decide::Effects, store::record::Header};
+    use crate::{clock::Timestamp, decide::Changes, store::record::RecordHeader};
 
     const RECORDS: u64 = 6;
 
@@ -128,9 +128,9 @@ mod tests {
     fn some_journal() -> Vec<u8> {
         let mut bytes = Vec::new();
         for n in 1..=RECORDS {
-            let header = Header { n, d: n - 1, p: 0, at: Timestamp::from_millis(1_795_419_000_000) };
-            let kind = if n == RECORDS { Kind::Closed } else { Kind::Callback };
-            record::encode(&mut bytes, header, &Effects::mark(kind)).expect("encoded");
+            let header = RecordHeader { n, d: n - 1, p: 0, at: Timestamp::from_millis(1_795_419_000_000) };
+            let kind = if n == RECORDS { RecordKind::Closed } else { RecordKind::Callback };
+            record::encode(&mut bytes, header, &Changes::mark(kind)).expect("encoded");
         }
         bytes.extend_from_slice(&[b'\n'; 64]);
         bytes
@@ -162,13 +162,13 @@ mod tests {
         let mut n = 1;
         for (count, sealed) in counts {
             let (first, mut bytes) = (n, Vec::new());
-            let header = |n| Header { n, d: n - 1, p: 0, at: Timestamp::from_millis(1_795_419_000_000) };
+            let header = |n| RecordHeader { n, d: n - 1, p: 0, at: Timestamp::from_millis(1_795_419_000_000) };
             for _ in 0..*count {
-                record::encode(&mut bytes, header(n), &Effects::mark(Kind::Callback)).expect("encoded");
+                record::encode(&mut bytes, header(n), &Changes::mark(RecordKind::Callback)).expect("encoded");
                 n += 1;
             }
             if *sealed {
-                record::encode(&mut bytes, header(n), &Effects::mark(Kind::Sealed)).expect("encoded");
+                record::encode(&mut bytes, header(n), &Changes::mark(RecordKind::Sealed)).expect("encoded");
             }
             bytes.extend_from_slice(&[b'\n'; 64]);
             let path = dir.join(super::super::segment::name_of(first));

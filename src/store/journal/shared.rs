@@ -12,43 +12,43 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    ahead::Ahead,
-    applier::{self, Signals},
-    disk::{Disk, Operation},
-    queue::Queue,
-    reader::Reader,
+    ahead::Preallocator,
+    applier::{self, ApplierSignals},
+    disk::{Disk, DiskOperation},
+    queue::CommitQueue,
+    reader::JournalReader,
     replay::{self, ReplayError},
     watchdog::Watchdog,
 };
 use crate::{
     clock::Clock,
-    decide::{Case, Standing},
+    decide::{CustomerState, GlobalState},
     kyc::CustomerId,
     outbox::{Job, JobId},
     store::{
-        Interrupt, Recorder,
+        FaultHook, Recorder,
         decider::Written,
-        hot::Hot,
+        hot::Overlay,
         view::{View, ViewError},
     },
 };
 
-pub(super) struct Shared {
+pub(super) struct JournalShared {
     pub(super) path: PathBuf,
     pub(super) journal_dir: PathBuf,
     /// The name of the process in records, for operators who read the journal.
     pub(super) process: String,
     pub(super) clock: Clock,
     pub(super) disk: Disk,
-    pub(super) interrupt: Option<Interrupt>,
+    pub(super) interrupt: Option<FaultHook>,
     pub(super) recorder: Option<Recorder>,
     pub(super) view_cache_bytes: u64,
-    pub(super) queue: Queue,
-    pub(super) ahead: Ahead,
-    pub(super) reader: Reader,
-    pub(super) hot: RwLock<Hot>,
+    pub(super) queue: CommitQueue,
+    pub(super) ahead: Preallocator,
+    pub(super) reader: JournalReader,
+    pub(super) hot: RwLock<Overlay>,
     pub(super) view: RwLock<Option<Arc<View>>>,
-    pub(super) signals: Signals,
+    pub(super) signals: ApplierSignals,
     /// The deadline for calls into sled.
     pub(super) watchdog: Arc<Watchdog>,
     /// The number of the latest record in the view.
@@ -56,7 +56,7 @@ pub(super) struct Shared {
     /// Incremented when jobs change.
     pub(super) jobs: watch::Sender<u64>,
     /// The state that applies to all customers.
-    pub(super) standing: watch::Sender<Arc<Standing>>,
+    pub(super) standing: watch::Sender<Arc<GlobalState>>,
     /// The load: a sum of the records of the latest commits, halved with each commit.
     pub(super) pouring: AtomicUsize,
     /// The time of the latest commit, in milliseconds since `opened`.
@@ -66,12 +66,12 @@ pub(super) struct Shared {
     pub(super) room: (Mutex<()>, Condvar),
 }
 
-impl Shared {
-    pub(super) fn hot(&self) -> RwLockReadGuard<'_, Hot> {
+impl JournalShared {
+    pub(super) fn overlay(&self) -> RwLockReadGuard<'_, Overlay> {
         self.hot.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn hot_mut(&self) -> RwLockWriteGuard<'_, Hot> {
+    pub(super) fn overlay_mut(&self) -> RwLockWriteGuard<'_, Overlay> {
         self.hot.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -84,22 +84,22 @@ impl Shared {
     }
 
     /// A customer's state, including all durable changes.
-    pub(super) fn case(&self, id: &CustomerId) -> Result<Option<Arc<Case>>, ViewError> {
-        if let Some(case) = self.hot().case(id) {
+    pub(super) fn state(&self, id: &CustomerId) -> Result<Option<Arc<CustomerState>>, ViewError> {
+        if let Some(case) = self.overlay().case(id) {
             return Ok(Some(Arc::clone(case)));
         }
         let view = self.view().ok_or_else(|| ViewError("the view is being rebuilt".to_owned()))?;
-        let found = view.case(id);
+        let found = view.state(id);
         if found.is_err() {
             // The view's thread finds the same error, and rebuilds the view.
-            self.signals.behind();
+            self.signals.lag_ms();
         }
         Ok(found?.map(Arc::new))
     }
 
     /// A customer's job, including all durable changes.
     pub(super) fn job(&self, customer: &CustomerId, id: JobId) -> Result<Option<Arc<Job>>, ViewError> {
-        if let Some(job) = self.hot().job(customer, id) {
+        if let Some(job) = self.overlay().job(customer, id) {
             return Ok(Some(Arc::clone(job)));
         }
         let view = self.view().ok_or_else(|| ViewError("the view is being rebuilt".to_owned()))?;
@@ -127,14 +127,14 @@ impl Shared {
         if let Some(recorder) = &self.recorder {
             written.iter().for_each(|one| recorder(&one.header, &one.effects));
         }
-        let mut hot = self.hot_mut();
+        let mut hot = self.overlay_mut();
         for one in written {
             if let Some((who, touched)) = one.touched {
                 jobs_changed |= !touched.jobs.is_empty() || touched.case.question.is_some();
                 hot.publish(&who, touched);
             } else if one.effects.standing.is_some() {
                 standing = one.effects.standing;
-                hot.set_standing(one.header.n);
+                hot.set_global_state(one.header.n);
             }
         }
         hot.set_durable(durable);
@@ -147,7 +147,7 @@ impl Shared {
             self.standing.send_replace(standing);
         }
         drop(hot);
-        self.signals.behind();
+        self.signals.lag_ms();
         if jobs_changed {
             self.jobs.send_modify(|count| *count = count.wrapping_add(1));
         }
@@ -155,12 +155,12 @@ impl Shared {
 
     /// Blocks the writer while the view is too far behind, for 30 seconds at most.
     pub(super) fn wait_for_room_in_memory(&self) {
-        if self.hot().waiting_bytes() < applier::MAX_WAITING_BYTES {
+        if self.overlay().waiting_bytes() < applier::MAX_WAITING_BYTES {
             return;
         }
-        self.signals.hurry();
+        self.signals.apply_now();
         let guard = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |(): &mut ()| self.hot().waiting_bytes() >= applier::MAX_WAITING_BYTES;
+        let full = |(): &mut ()| self.overlay().waiting_bytes() >= applier::MAX_WAITING_BYTES;
         drop(self.room.1.wait_timeout_while(guard, Duration::from_secs(30), full));
     }
 
@@ -178,11 +178,11 @@ impl Shared {
             drop(view);
         }
         View::throw_away(&path)?;
-        self.disk.before(Operation::OpenView)?;
+        self.disk.before(DiskOperation::OpenView)?;
         let view = View::open(&path, self.view_cache_bytes)?;
         drop(opens);
         let _works = self.watchdog.works();
-        let durable = self.hot().durable();
+        let durable = self.overlay().durable();
         replay::replay(&self.disk, &self.journal_dir, &view, durable, &|_| self.watchdog.goes_on())?;
         self.set_view(Some(Arc::new(view)));
         tracing::info!(durable, "the view is complete again");

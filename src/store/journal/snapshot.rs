@@ -12,7 +12,7 @@ use std::{
 
 use super::{disk::Disk, open_error::OpenError, rule_files, scan::Scanned, tail};
 use crate::{
-    decide::Standing,
+    decide::GlobalState,
     kyc::{Contact, CustomerId},
     source::Files,
     store::record::{self, Record},
@@ -25,7 +25,7 @@ pub struct Snapshot {
     /// The number of the last record.
     last: u64,
     active_set: Option<String>,
-    standing: Arc<Standing>,
+    standing: Arc<GlobalState>,
 }
 
 impl Snapshot {
@@ -64,7 +64,7 @@ impl Snapshot {
     }
 
     /// The state that applies to all customers.
-    pub fn standing(&self) -> &Standing {
+    pub fn global_state(&self) -> &GlobalState {
         &self.standing
     }
 

@@ -16,16 +16,16 @@ use super::{
     segment::{self, Prepared, Segment, SegmentSizes},
     witness::{self, Witness},
 };
-use crate::decide::Kind;
+use crate::decide::RecordKind;
 
 /// A journal that was read and not changed.
-pub struct Found {
+pub struct JournalTail {
     /// `None`: the journal is new, or was written by version 0.1.
     pub witness: Option<Witness>,
     pub scanned: Vec<Scanned>,
 }
 
-impl Found {
+impl JournalTail {
     /// The number of the last record; 0: there is none.
     pub fn last(&self) -> u64 {
         self.scanned.last().map_or(0, |one| one.next - 1)
@@ -34,12 +34,12 @@ impl Found {
     /// Whether the last segment is known to be durable: it was closed, and the witness was written after that.
     fn ended_well(&self, newest: &Scanned) -> bool {
         let known = self.witness.as_ref().is_some_and(|witness| witness.last == self.last());
-        known && newest.last_kind == Some(Kind::Closed) && !newest.sealed && newest.torn == 0
+        known && newest.last_kind == Some(RecordKind::Closed) && !newest.sealed && newest.torn == 0
     }
 }
 
 /// Reads the journal in this data directory; returns an error if anything is missing or damaged. Changes no file.
-pub fn look(disk: &Disk, data: &Path, dir: &Path) -> Result<Found, OpenError> {
+pub fn look(disk: &Disk, data: &Path, dir: &Path) -> Result<JournalTail, OpenError> {
     let reading = |error| OpenError::io(format_args!("reading {}", dir.display()), error);
     let witness = Witness::read(disk, data)?;
     let segments = segment::list(dir).map_err(reading)?;
@@ -59,14 +59,14 @@ pub fn look(disk: &Disk, data: &Path, dir: &Path) -> Result<Found, OpenError> {
     if let Some(witness) = &witness {
         witness.check_end(&scanned)?;
     }
-    Ok(Found { witness, scanned })
+    Ok(JournalTail { witness, scanned })
 }
 
 /// Returns the segment to continue in. When it returns, all records that were found are durable.
 pub fn go_on(
     disk: &Disk,
     dir: &Path,
-    found: &mut Found,
+    found: &mut JournalTail,
     sizes: &SegmentSizes,
     min_free_bytes: u64,
 ) -> Result<Segment, OpenError> {

@@ -36,9 +36,9 @@ pub struct Watchdog {
 }
 
 /// A registered call into sled; it ends when this is dropped.
-pub struct Call<'a>(&'a Watchdog);
+pub struct WatchedCall<'a>(&'a Watchdog);
 
-impl Drop for Call<'_> {
+impl Drop for WatchedCall<'_> {
     fn drop(&mut self) {
         self.0.since_ms.store(0, Ordering::SeqCst);
     }
@@ -57,20 +57,20 @@ impl Watchdog {
     }
 
     /// Registers a call that opens the view in this directory.
-    pub fn opens(&self, view: &Path) -> Call<'_> {
+    pub fn opens(&self, view: &Path) -> WatchedCall<'_> {
         let bytes = view.join("db").metadata().map_or(0, |metadata| metadata.len());
         self.begin(self.patience + Duration::from_secs(bytes / BYTES_PER_SECOND))
     }
 
     /// Registers a longer read or write that reports its progress.
-    pub fn works(&self) -> Call<'_> {
+    pub fn works(&self) -> WatchedCall<'_> {
         self.begin(self.patience * FLUSH_FACTOR)
     }
 
-    fn begin(&self, limit: Duration) -> Call<'_> {
+    fn begin(&self, limit: Duration) -> WatchedCall<'_> {
         self.limit_ms.store(millis(limit), Ordering::SeqCst);
         self.since_ms.store(self.now_ms(), Ordering::SeqCst);
-        Call(self)
+        WatchedCall(self)
     }
 
     /// Reports progress of the current call.

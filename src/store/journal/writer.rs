@@ -11,23 +11,23 @@ use tokio::sync::oneshot;
 use super::{
     disk::is_no_room,
     segment::{Segment, SegmentSizes},
-    shared::Shared,
+    shared::JournalShared,
     witness::Witness,
 };
 use crate::{
-    decide::{Act, Case, Command, Effects, Kind, Receipt},
+    decide::{Changes, Command, Control, CustomerState, Receipt, RecordKind},
     kyc::CustomerId,
     rules::RuleSet,
     store::{
         Refused,
         decider::{Decider, Written},
-        record::{self, Header},
+        record::{self, RecordHeader},
     },
 };
 
 /// The steps of a commit, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
+pub enum CommitStep {
     /// Decided and encoded; nothing is written.
     Decided,
     /// Written, but not durable.
@@ -45,8 +45,8 @@ pub enum Step {
     Witnessed,
 }
 
-impl Step {
-    pub const ALL: &[Step] = &[
+impl CommitStep {
+    pub const ALL: &[CommitStep] = &[
         Self::Decided,
         Self::Written,
         Self::Synced,
@@ -65,23 +65,23 @@ const MAX_BATCH_BYTES: usize = 1 << 20;
 const IDLE: Duration = Duration::from_secs(10);
 
 /// A request to the writer, and the channel for its answer.
-pub enum Item {
-    Command { command: Command, reply: Reply },
-    Activate { rules: Arc<RuleSet>, reply: Reply },
-    Govern { act: Act, reply: Reply },
-    Close { reply: Reply },
+pub enum QueueItem {
+    Command { command: Command, reply: ReplySender },
+    Activate { rules: Arc<RuleSet>, reply: ReplySender },
+    Govern { act: Control, reply: ReplySender },
+    Close { reply: ReplySender },
 }
 
-pub type Reply = oneshot::Sender<Result<Receipt, Refused>>;
+pub type ReplySender = oneshot::Sender<Result<Receipt, Refused>>;
 
 /// A failure of the disk. Nothing more is written, answered or cleaned up.
 #[derive(Debug)]
-pub struct Fatal {
+pub struct DiskFailed {
     pub doing: &'static str,
     pub error: io::Error,
 }
 
-impl fmt::Display for Fatal {
+impl fmt::Display for DiskFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} failed: {}", self.doing, self.error)
     }
@@ -89,32 +89,38 @@ impl fmt::Display for Fatal {
 
 /// The decisions since the last commit.
 #[derive(Default)]
-struct Batch {
+struct CommitBatch {
     lines: Vec<u8>,
-    cases: HashMap<CustomerId, Arc<Case>>,
+    cases: HashMap<CustomerId, Arc<CustomerState>>,
     written: Vec<Written>,
-    answers: Vec<(Reply, Result<Receipt, Refused>)>,
+    answers: Vec<(ReplySender, Result<Receipt, Refused>)>,
     activated: Option<String>,
 }
 
 pub struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<JournalShared>,
     decider: Decider,
     segment: Segment,
     sizes: SegmentSizes,
     witness: Witness,
     durable: u64,
-    batch: Batch,
+    batch: CommitBatch,
 }
 
 impl Writer {
-    pub fn new(shared: Arc<Shared>, decider: Decider, segment: Segment, witness: Witness, sizes: SegmentSizes) -> Self {
+    pub fn new(
+        shared: Arc<JournalShared>,
+        decider: Decider,
+        segment: Segment,
+        witness: Witness,
+        sizes: SegmentSizes,
+    ) -> Self {
         let durable = decider.next() - 1;
-        Self { shared, decider, segment, sizes, witness, durable, batch: Batch::default() }
+        Self { shared, decider, segment, sizes, witness, durable, batch: CommitBatch::default() }
     }
 
     /// Runs until the store is closed or the disk fails.
-    pub fn run(mut self) -> Result<(), Fatal> {
+    pub fn run(mut self) -> Result<(), DiskFailed> {
         let opened = self.decider.opened(&self.shared.process, self.durable);
         self.add(opened)?;
         self.commit()?;
@@ -129,13 +135,13 @@ impl Writer {
             }
             for item in items {
                 match item {
-                    Item::Command { command, reply } => self.command(&command, reply)?,
-                    Item::Activate { rules, reply } => self.activate(rules, reply)?,
-                    Item::Govern { act, reply } => self.govern(&act, reply)?,
-                    Item::Close { reply } => {
+                    QueueItem::Command { command, reply } => self.command(&command, reply)?,
+                    QueueItem::Activate { rules, reply } => self.activate(rules, reply)?,
+                    QueueItem::Govern { act, reply } => self.control(&act, reply)?,
+                    QueueItem::Close { reply } => {
                         self.write_repeats()?;
                         self.commit()?;
-                        self.mark(Kind::Closed)?;
+                        self.mark(RecordKind::Closed)?;
                         self.say_closed()?;
                         let _ = reply.send(Ok(Receipt::Recorded));
                         return Ok(());
@@ -146,15 +152,15 @@ impl Writer {
         }
     }
 
-    fn case(&self, who: &CustomerId) -> Result<Arc<Case>, Refused> {
+    fn state(&self, who: &CustomerId) -> Result<Arc<CustomerState>, Refused> {
         match self.batch.cases.get(who) {
             Some(case) => Ok(Arc::clone(case)),
-            None => Ok(self.shared.case(who).map_err(|_| Refused::NotReady)?.unwrap_or_default()),
+            None => Ok(self.shared.state(who).map_err(|_| Refused::NotReady)?.unwrap_or_default()),
         }
     }
 
     /// Adds the job that the command names to the customer's state, if the job was left out by the limit on open jobs.
-    fn with_named_job(&self, case: Arc<Case>, command: &Command) -> Result<Arc<Case>, Refused> {
+    fn with_named_job(&self, case: Arc<CustomerState>, command: &Command) -> Result<Arc<CustomerState>, Refused> {
         let Some(id) = command.job().filter(|id| case.job(*id).is_none()) else { return Ok(case) };
         let in_batch = self.batch.written.iter().rev().filter_map(|written| written.touched.as_ref());
         let decided = in_batch.flat_map(|(_, touched)| &touched.jobs).find(|job| job.id() == id).map(Arc::clone);
@@ -165,8 +171,8 @@ impl Writer {
         Ok(job.filter(|job| job.is_flood()).map_or_else(|| Arc::clone(&case), |job| Arc::new(case.with_job(job))))
     }
 
-    fn command(&mut self, command: &Command, reply: Reply) -> Result<(), Fatal> {
-        let case = match self.case(command.customer()).and_then(|case| self.with_named_job(case, command)) {
+    fn command(&mut self, command: &Command, reply: ReplySender) -> Result<(), DiskFailed> {
+        let case = match self.state(command.customer()).and_then(|case| self.with_named_job(case, command)) {
             Ok(case) => case,
             Err(refused) => {
                 self.batch.answers.push((reply, Err(refused)));
@@ -190,7 +196,7 @@ impl Writer {
         Ok(())
     }
 
-    fn activate(&mut self, rules: Arc<RuleSet>, reply: Reply) -> Result<(), Fatal> {
+    fn activate(&mut self, rules: Arc<RuleSet>, reply: ReplySender) -> Result<(), DiskFailed> {
         self.batch.activated = Some(rules.hash().to_owned());
         let written = self.decider.activate(rules, self.durable);
         self.add(written)?;
@@ -198,8 +204,8 @@ impl Writer {
         Ok(())
     }
 
-    fn govern(&mut self, act: &Act, reply: Reply) -> Result<(), Fatal> {
-        let receipt = match self.decider.govern(act, self.durable) {
+    fn control(&mut self, act: &Control, reply: ReplySender) -> Result<(), DiskFailed> {
+        let receipt = match self.decider.control(act, self.durable) {
             None => Receipt::Unchanged,
             Some(written) => {
                 self.add(written)?;
@@ -210,10 +216,10 @@ impl Writer {
         Ok(())
     }
 
-    fn write_repeats(&mut self) -> Result<(), Fatal> {
+    fn write_repeats(&mut self) -> Result<(), DiskFailed> {
         for (who, count) in self.decider.take_repeats() {
             // If the count cannot be recorded now, it is lost; it is only a statistic.
-            if let Ok(case) = self.case(&who) {
+            if let Ok(case) = self.state(&who) {
                 let written = self.decider.repeats(&who, count, &case, self.durable);
                 self.add(written)?;
             }
@@ -221,18 +227,18 @@ impl Writer {
         self.commit()
     }
 
-    fn mark(&mut self, kind: Kind) -> Result<(), Fatal> {
+    fn mark(&mut self, kind: RecordKind) -> Result<(), DiskFailed> {
         let note = Some(self.shared.process.clone().into());
-        let written = self.decider.mark(Effects { note, ..Effects::mark(kind) }, self.durable);
+        let written = self.decider.mark(Changes { note, ..Changes::mark(kind) }, self.durable);
         self.add(written)?;
         self.commit()
     }
 
     /// Adds a record to the batch; later decisions of the batch see its effects.
-    fn add(&mut self, written: Written) -> Result<(), Fatal> {
+    fn add(&mut self, written: Written) -> Result<(), DiskFailed> {
         let start = self.batch.lines.len();
         record::encode(&mut self.batch.lines, written.header, &written.effects)
-            .map_err(|error| Fatal { doing: "encoding a record", error: error.into() })?;
+            .map_err(|error| DiskFailed { doing: "encoding a record", error: error.into() })?;
         if let Some((who, touched)) = &written.touched {
             self.batch.cases.insert(who.clone(), Arc::clone(&touched.case));
         }
@@ -250,29 +256,31 @@ impl Writer {
         Ok(())
     }
 
-    fn interrupt(&self, step: Step) -> Result<(), Fatal> {
+    fn interrupt(&self, step: CommitStep) -> Result<(), DiskFailed> {
         match &self.shared.interrupt {
-            Some(interrupt) => interrupt(step).map_err(|error| Fatal { doing: "a test's step", error }),
+            Some(interrupt) => interrupt(step).map_err(|error| DiskFailed { doing: "a test's step", error }),
             None => Ok(()),
         }
     }
 
-    fn commit(&mut self) -> Result<(), Fatal> {
+    fn commit(&mut self) -> Result<(), DiskFailed> {
         if !self.batch.lines.is_empty() {
-            self.interrupt(Step::Decided)?;
-            self.segment.write(&self.batch.lines).map_err(|error| Fatal { doing: "writing the journal", error })?;
-            self.interrupt(Step::Written)?;
-            self.segment.sync().map_err(|error| Fatal { doing: "syncing the journal", error })?;
-            self.interrupt(Step::Synced)?;
+            self.interrupt(CommitStep::Decided)?;
+            self.segment
+                .write(&self.batch.lines)
+                .map_err(|error| DiskFailed { doing: "writing the journal", error })?;
+            self.interrupt(CommitStep::Written)?;
+            self.segment.sync().map_err(|error| DiskFailed { doing: "syncing the journal", error })?;
+            self.interrupt(CommitStep::Synced)?;
             self.batch.lines.clear();
             self.publish();
-            self.interrupt(Step::Published)?;
+            self.interrupt(CommitStep::Published)?;
         }
         for (reply, answer) in self.batch.answers.drain(..) {
             // The caller may have gone; the decision is valid all the same.
             let _ = reply.send(answer);
         }
-        self.interrupt(Step::Answered)
+        self.interrupt(CommitStep::Answered)
     }
 
     fn publish(&mut self) {
@@ -284,14 +292,14 @@ impl Writer {
 
     /// Seals the segment and continues in the next one, which begins with record `first`. Waits while the disk has too
     /// little space for it; callbacks are refused meanwhile.
-    fn rotate(&mut self, first: u64) -> Result<(), Fatal> {
-        let header = Header { n: first, d: self.durable, p: 0, at: self.decider.now() };
+    fn rotate(&mut self, first: u64) -> Result<(), DiskFailed> {
+        let header = RecordHeader { n: first, d: self.durable, p: 0, at: self.decider.now() };
         let mut seal = Vec::new();
-        record::encode(&mut seal, header, &Effects::mark(Kind::Sealed))
-            .map_err(|error| Fatal { doing: "encoding a seal", error: error.into() })?;
-        self.segment.write(&seal).map_err(|error| Fatal { doing: "sealing a segment", error })?;
-        self.segment.sync().map_err(|error| Fatal { doing: "sealing a segment", error })?;
-        self.interrupt(Step::Sealed)?;
+        record::encode(&mut seal, header, &Changes::mark(RecordKind::Sealed))
+            .map_err(|error| DiskFailed { doing: "encoding a seal", error: error.into() })?;
+        self.segment.write(&seal).map_err(|error| DiskFailed { doing: "sealing a segment", error })?;
+        self.segment.sync().map_err(|error| DiskFailed { doing: "sealing a segment", error })?;
+        self.interrupt(CommitStep::Sealed)?;
         // The prepared segment is twice as large as this one, and the one after it twice as large again.
         let size = self.sizes.next(self.sizes.next(self.segment.size()));
         self.segment = self
@@ -299,14 +307,14 @@ impl Writer {
             .ahead
             .take(size)
             .and_then(|prepared| prepared.join(&self.shared.disk, &self.shared.journal_dir, first, 0))
-            .map_err(|error| Fatal { doing: "starting a segment", error })?;
+            .map_err(|error| DiskFailed { doing: "starting a segment", error })?;
         self.shared
             .reader
             .joined(first, &self.segment)
-            .map_err(|error| Fatal { doing: "starting a segment", error })?;
-        self.interrupt(Step::Joined)?;
-        self.write_witness().map_err(|error| Fatal { doing: "writing the journal's witness", error })?;
-        self.interrupt(Step::Witnessed)
+            .map_err(|error| DiskFailed { doing: "starting a segment", error })?;
+        self.interrupt(CommitStep::Joined)?;
+        self.write_witness().map_err(|error| DiskFailed { doing: "writing the journal's witness", error })?;
+        self.interrupt(CommitStep::Witnessed)
     }
 
     /// Writes the current segment and the last durable record to the witness. Waits while the disk has too little
@@ -314,19 +322,19 @@ impl Writer {
     fn write_witness(&mut self) -> io::Result<()> {
         (self.witness.active, self.witness.last) = (self.segment.first(), self.durable);
         let (witness, shared) = (&self.witness, &self.shared);
-        shared.ahead.repeat_until_there_is_room(|| witness.write(&shared.disk, &shared.path))
+        shared.ahead.prepare_until_space(|| witness.write(&shared.disk, &shared.path))
     }
 
     /// Writes to the witness that the closing record is durable. If there is no space for that, the next start treats
     /// the end as unclean.
-    fn say_closed(&mut self) -> Result<(), Fatal> {
+    fn say_closed(&mut self) -> Result<(), DiskFailed> {
         (self.witness.active, self.witness.last) = (self.segment.first(), self.durable);
         match self.witness.write(&self.shared.disk, &self.shared.path) {
             Err(error) if is_no_room(&error) => {
                 tracing::warn!(%error, "the witness cannot be written on closing; the next start takes longer");
                 Ok(())
             }
-            written => written.map_err(|error| Fatal { doing: "writing the journal's witness", error }),
+            written => written.map_err(|error| DiskFailed { doing: "writing the journal's witness", error }),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The keys of the view's rows. The order of their bytes is the order in which rows are read.
 
-use super::{Place, Result, ViewError};
+use super::{JobPosition, Result, ViewError};
 use crate::{
     clock::Timestamp,
     kyc::CustomerId,
-    outbox::{JobId, State},
-    rules::Stay,
+    outbox::{JobId, JobState},
+    rules::TimerState,
     store::stays::StayPlace,
 };
 
@@ -21,14 +21,14 @@ pub(super) fn job_key(id: JobId) -> Vec<u8> {
     [&b"j"[..], id.as_bytes()].concat()
 }
 
-pub(super) fn place_key((number, index): Place) -> [u8; 12] {
+pub(super) fn place_key((number, index): JobPosition) -> [u8; 12] {
     let mut key = [0; 12];
     key[..8].copy_from_slice(&number.to_be_bytes());
     key[8..].copy_from_slice(&index.to_be_bytes());
     key
 }
 
-pub(super) fn state_key(state: State, place: Place) -> Vec<u8> {
+pub(super) fn state_key(state: JobState, place: JobPosition) -> Vec<u8> {
     [&[b's', state as u8][..], &place_key(place)].concat()
 }
 
@@ -38,17 +38,17 @@ pub(super) fn waiting_key(id: &CustomerId, number: u64) -> Vec<u8> {
 
 /// Names contain no control characters, so a zero byte can end them; an empty name is the provider's null. The encoded
 /// times sort as bytes.
-pub(super) fn stay_key(stay: &Stay, entered_at: Timestamp, id: Option<&CustomerId>) -> Vec<u8> {
+pub(super) fn stay_key(stay: &TimerState, entered_at: Timestamp, id: Option<&CustomerId>) -> Vec<u8> {
     let (kind, name) = match stay {
-        Stay::Status(status) => (b's', status.as_wire()),
-        Stay::Processing(processing) => (b'p', processing.as_wire()),
+        TimerState::Status(status) => (b's', status.as_wire()),
+        TimerState::Processing(processing) => (b'p', processing.as_wire()),
     };
     let at = (entered_at.millis() as u64) ^ (1 << 63);
     let id = id.map_or(&[][..], |id| id.as_str().as_bytes());
     [&[b't', kind][..], name.unwrap_or_default().as_bytes(), &[0], &at.to_be_bytes(), id].concat()
 }
 
-pub(super) fn stay_place(stay: &Stay, key: &[u8]) -> Result<StayPlace> {
+pub(super) fn stay_place(stay: &TimerState, key: &[u8]) -> Result<StayPlace> {
     let broken = || ViewError("a row of a stay cannot be read".to_owned());
     let prefix = stay_key(stay, Timestamp(0), None).len();
     let at: [u8; 8] = key.get(prefix - 8..prefix).and_then(|at| at.try_into().ok()).ok_or_else(broken)?;

@@ -35,15 +35,15 @@ use self::{
     keys::{customer_key, decided_ms, job_key, meta_key, place_key, state_key, stay_key, stay_place, waiting_key},
 };
 use super::{
-    hot::{Mark, Touched},
+    hot::{AppliedUpTo, CustomerDelta},
     stays::{self, Overdue, StayPlace, StayRow},
 };
 use crate::{
     clock::Timestamp,
-    decide::{Asking, Case, Counted, Looked, Pending, Question, Timers},
+    decide::{Confirmation, ConfirmationUpdate, CountedOrder, CustomerState, LookupState, PendingCallback, StayTimers},
     kyc::{Codes, Contact, Customer, CustomerId},
-    outbox::{Job, JobId, State},
-    rules::Stay,
+    outbox::{Job, JobId, JobState},
+    rules::TimerState,
 };
 
 /// The version of the layout. A view with another version is rebuilt.
@@ -83,15 +83,15 @@ struct Row {
     customer: Option<Customer>,
     #[serde(default, skip_serializing_if = "Codes::is_empty")]
     tags: Codes,
-    #[serde(default, skip_serializing_if = "Timers::is_empty")]
-    timers: Timers,
+    #[serde(default, skip_serializing_if = "StayTimers::is_empty")]
+    timers: StayTimers,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    looked: Option<Looked>,
+    looked: Option<LookupState>,
     /// The state of the question to the provider; each waiting callback has a row of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    asks: Option<Asking>,
+    asks: Option<ConfirmationUpdate>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    counted: Vec<Counted>,
+    counted: Vec<CountedOrder>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     open: Vec<JobId>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -108,7 +108,7 @@ struct JobRow {
 }
 
 /// The place of a job in the outbox's order: record number and index.
-pub type Place = (u64, u32);
+pub type JobPosition = (u64, u32);
 
 pub struct View {
     db: sled::Db,
@@ -152,12 +152,12 @@ impl View {
             .transpose()
     }
 
-    pub fn mark(&self) -> Result<Mark> {
+    pub fn mark(&self) -> Result<AppliedUpTo> {
         let number = |name: &str| -> Result<u64> {
             let Some(digits) = self.meta(name)? else { return Ok(0) };
             digits.parse().map_err(|_| ViewError(format!("{name:?} is not a number")))
         };
-        Ok(Mark {
+        Ok(AppliedUpTo {
             applied: number("applied")?,
             customers: number("customers")?,
             active_set: self.meta("set")?,
@@ -165,7 +165,7 @@ impl View {
         })
     }
 
-    pub fn case(&self, id: &CustomerId) -> Result<Option<Case>> {
+    pub fn state(&self, id: &CustomerId) -> Result<Option<CustomerState>> {
         let Some(bytes) = pieces::read(&self.db, &customer_key(b'c', id))? else { return Ok(None) };
         let row: Row = serde_json::from_slice(&bytes)?;
         let contact: Option<Contact> = match row.contact {
@@ -179,19 +179,19 @@ impl View {
             let (_, job) = self.job(job)?.ok_or_else(|| ViewError(format!("the row of job {job} is missing")))?;
             open.push(Arc::new(job));
         }
-        let question = row.asks.map(|asks| self.question(id, &asks)).transpose()?;
+        let question = row.asks.map(|asks| self.confirmation(id, &asks)).transpose()?;
         let Row { customer, tags, timers, looked, counted, first, last, .. } = row;
-        Ok(Some(Case { customer, contact, looked, tags, timers, question, counted, open, first, last }))
+        Ok(Some(CustomerState { customer, contact, looked, tags, timers, question, counted, open, first, last }))
     }
 
-    fn question(&self, id: &CustomerId, asks: &Asking) -> Result<Question> {
+    fn confirmation(&self, id: &CustomerId, asks: &ConfirmationUpdate) -> Result<Confirmation> {
         let mut waiting = Vec::with_capacity(asks.waiting.len());
         for number in &asks.waiting {
             let missing = || ViewError(format!("the row of callback {number} is missing"));
             let bytes = pieces::read(&self.db, &waiting_key(id, *number))?.ok_or_else(missing)?;
-            waiting.push(serde_json::from_slice::<Pending>(&bytes)?);
+            waiting.push(serde_json::from_slice::<PendingCallback>(&bytes)?);
         }
-        Ok(Question { waiting, asked: asks.asked, next_at: asks.next_at, contact: asks.contact })
+        Ok(Confirmation { waiting, asked: asks.asked, next_at: asks.next_at, contact: asks.contact })
     }
 
     /// All customers with a callback that waits for confirmation.
@@ -222,7 +222,11 @@ impl View {
     }
 
     /// Jobs of one state, or of all, newest first, before the place `before`.
-    pub fn jobs(&self, state: Option<State>, before: Option<Place>) -> impl Iterator<Item = Result<(CustomerId, Job)>> {
+    pub fn jobs(
+        &self,
+        state: Option<JobState>,
+        before: Option<JobPosition>,
+    ) -> impl Iterator<Item = Result<(CustomerId, Job)>> {
         let prefix = match state {
             Some(state) => vec![b's', state as u8],
             None => vec![b'o'],
@@ -278,7 +282,7 @@ impl View {
     }
 
     /// The start time of the first stay of this kind that began after `after`.
-    pub fn next_stay(&self, stay: &Stay, after: Timestamp) -> Result<Option<Timestamp>> {
+    pub fn next_stay(&self, stay: &TimerState, after: Timestamp) -> Result<Option<Timestamp>> {
         let (from, to) = (stay_key(stay, after.plus_ms(1), None), stay_key(stay, Timestamp(i64::MAX), None));
         let Some(entry) = self.db.range(from..to).next() else { return Ok(None) };
         Ok(Some(stay_place(stay, &entry?.0)?.0))
@@ -288,8 +292,8 @@ impl View {
     /// it calls `rest` with the duration of that batch.
     pub fn apply<'a>(
         &self,
-        touched: impl Iterator<Item = (&'a CustomerId, &'a Touched)>,
-        mark: &Mark,
+        touched: impl Iterator<Item = (&'a CustomerId, &'a CustomerDelta)>,
+        mark: &AppliedUpTo,
         rest: &dyn Fn(Duration),
     ) -> Result<()> {
         let mut sorted: Vec<_> = touched.collect();
@@ -322,14 +326,14 @@ impl View {
         Ok(())
     }
 
-    fn touch(&self, batch: &mut sled::Batch, id: &CustomerId, touched: &Touched) -> Result<usize> {
+    fn touch(&self, batch: &mut sled::Batch, id: &CustomerId, touched: &CustomerDelta) -> Result<usize> {
         let case = &touched.case;
         let row = Row {
             customer: case.customer.clone(),
             tags: case.tags.clone(),
             timers: case.timers.clone(),
             looked: case.looked.clone(),
-            asks: case.question.as_ref().map(|question| Asking {
+            asks: case.question.as_ref().map(|question| ConfirmationUpdate {
                 waiting: question.waiting.iter().map(|pending| pending.number).collect(),
                 asked: question.asked,
                 next_at: question.next_at,
@@ -379,7 +383,7 @@ impl View {
         batch: &mut sled::Batch,
         id: &CustomerId,
         before: &[u64],
-        question: Option<&Question>,
+        question: Option<&Confirmation>,
     ) -> Result<usize> {
         let waiting = question.map_or(&[][..], |question| &question.waiting);
         for number in before.iter().filter(|number| waiting.iter().all(|pending| pending.number != **number)) {
