@@ -17,7 +17,7 @@ use std::{
 use kyc_rules::{
     app::{App, AppOptions},
     config::{Config, WebhookConfig},
-    kyc::{Secret, hash_of},
+    domain::{Secret, hash_of},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},

@@ -11,9 +11,9 @@ use std::{
 };
 
 use kyc_rules::{
-    kyc::{Change, Codes, Customer, Details, Observation, Processing, Source, Status},
+    domain::{Change, Codes, Customer, Details, Observation, Processing, Source, Status},
     rules::{ConditionFacts, ConditionResult, Environment, EventSignature, RuleSet},
-    source::Files,
+    yaml::Files,
 };
 
 const ROUNDS: usize = 9;

@@ -14,10 +14,10 @@ use futures_util::future::join_all;
 use kyc_rules::{
     clock::{Clock, Timestamp},
     decide::Command,
-    kyc::{Codes, CustomerId, Observation, Processing, Source, Status},
+    domain::{Codes, CustomerId, Observation, Processing, Source, Status},
     rules::{Environment, RuleSet, TimerState},
-    source::Files,
     store::{OpenProgress, Overdue, Store, StoreOptions},
+    yaml::Files,
 };
 
 const DAY_MS: i64 = 86_400_000;

@@ -13,7 +13,7 @@ use kyc_rules::{
     explain::{EventInput, ask},
     rules::{Environment, RuleSet},
     rules_dir,
-    source::{Sources, render},
+    yaml::{Sources, render},
 };
 
 fn main() -> Result<(), Box<dyn Error>> {

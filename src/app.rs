@@ -5,22 +5,22 @@
 //! stops accepting callbacks, running attempts finish, the store closes. Shutdown is an argument, so that a test can
 //! stop the service as a signal does.
 
-mod engine;
-mod room;
+mod disk_space;
+mod startup;
 
 use std::{fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use tokio::{sync::watch, task::JoinSet};
 
-use self::engine::Startup;
+use self::startup::Startup;
 
 use crate::{
+    channel_setup,
     clock::{Clock, Timestamp},
     config::{Config, DataConfig, ReloadTests},
     decide::Policy,
     directory::ShopApi,
-    house::Services,
     http::{
         AdminToken, AllowedHosts, ListenError, Listener, ListenerLimits, TlsConfig,
         admin::{self, AdminContext},
@@ -29,9 +29,9 @@ use crate::{
     judge::{FailingTests, JudgeOptions},
     rulebook::{JudgingMarker, RulesSource, StartError},
     rules::Environment,
+    services::Services,
     store::{OpenError, Recorder},
     telemetry::{ListenerRefusals, Metrics},
-    ways,
 };
 
 /// The reason why the service cannot run.
@@ -88,7 +88,7 @@ pub struct App {
     recorder: Option<Recorder>,
     house: Arc<Services>,
     metrics: Arc<Metrics>,
-    ways: Vec<ways::ChannelSetup>,
+    ways: Vec<channel_setup::ChannelSetup>,
     /// The client of the merchant's directory, and how long its answers stay fresh, in milliseconds.
     shop: Option<(ShopApi, i64)>,
     token: String,
@@ -122,8 +122,8 @@ impl App {
         let admin = Listener::bind(config.admin.listen, ListenerLimits::of(256), None, Default::default())
             .await
             .map_err(AppError::Listen)?;
-        let ways = ways::start(&config, &settings.extra_roots).map_err(AppError::Config)?;
-        let shop = ways::shop(&config, &settings.extra_roots).map_err(AppError::Config)?;
+        let ways = channel_setup::start(&config, &settings.extra_roots).map_err(AppError::Config)?;
+        let shop = channel_setup::shop(&config, &settings.extra_roots).map_err(AppError::Config)?;
         let started_at = settings.clock.now();
         Ok(Self {
             config,
@@ -183,8 +183,8 @@ impl App {
             attributes: config.directory.attributes.clone(),
             statuses: config.statuses.clone(),
             policy: Policy::of(&config),
-            channels: ways::set_up(&config),
-            relays: ways::relays(&ways),
+            channels: channel_setup::set_up(&config),
+            relays: channel_setup::relays(&ways),
             patience_ms: milliseconds(config.provider.patience),
             config_changed: Box::new(move || origin.as_ref().is_some_and(|origin| origin.has_changed())),
         });

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use crate::{
-    cases::{Sent, Simulation},
     clock::Timestamp,
     decide::{Changes, Command, CustomerState, GlobalState, ImportedState, Policy, RecordKind},
-    kyc::{CallbackOutcome, CustomerId},
+    domain::{CallbackOutcome, CustomerId},
     outbox::{JobId, JobState},
+    rule_tests::{Sent, Simulation},
     rules::RuleSet,
 };
 

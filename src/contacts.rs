@@ -22,8 +22,8 @@ use self::{
 use crate::{
     clock::Timestamp,
     decide::{Command, ImportedState},
-    kyc::{Contact, CustomerId},
-    source::did_you_mean,
+    domain::{Contact, CustomerId},
+    yaml::did_you_mean,
 };
 
 const COLUMNS: [&str; 6] = ["id", "email", "name", "locale", "timezone", "country"];

@@ -4,7 +4,7 @@
 //! of an attempt is durable before the attempt runs, and its outcome is durable before anything else happens to the
 //! job.
 
-mod domains;
+mod domain_limiter;
 mod mails;
 mod trials;
 
@@ -22,10 +22,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub use self::{domains::DomainLimiter, mails::MailSender};
+pub use self::{domain_limiter::DomainLimiter, mails::MailSender};
 use self::{mails::DeliveryResult, trials::Trial};
 use crate::{
-    actions::{
+    channels::{
         answer::AttemptEnd,
         chat::ChatRoom,
         email::{BreakerDecision, FailureScope, MailAddress, OutgoingMail, TrialPermit},

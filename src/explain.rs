@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::Timestamp,
     decide::{self, Changes, Command, CustomerState, DecisionContext, DueTimer, GlobalState, Policy, RuleResult},
-    kyc::{Codes, Contact, Customer, CustomerId, Observation, Processing, Source, Status},
+    domain::{Codes, Contact, Customer, CustomerId, Observation, Processing, Source, Status},
     outbox::{Job, JobKey},
     rules::{RuleMode, RuleSet, TimerState, Trigger},
-    source::Duration,
+    yaml::Duration,
 };
 
 /// The largest accepted visit number of a made-up event.
@@ -288,7 +288,7 @@ impl<'a> ExplainStage<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{rules::Environment, source::Files};
+    use crate::{rules::Environment, yaml::Files};
 
     const RULES: &str = "
   - {id: third, group: g, when: any -> SOFT_KYC_FAILED, if: {visit: '>= 3'}, do: [{email: mail}]}

@@ -7,11 +7,11 @@
 //! The functions are pure: they read only their arguments. They run on a thread with a large stack.
 
 use crate::{
-    cases::{RuleTests, TestResults, no_tests, untested},
     decide::Policy,
+    rule_tests::{RuleTests, TestResults, no_tests, untested},
     rules::{Environment, RuleSet},
-    source::{Diagnostic, Files, LineIndex, Severity, Sources, bounded, render},
     stack::catch_panic,
+    yaml::{Diagnostic, Files, LineIndex, Severity, Sources, bounded, render},
 };
 
 /// The code of a failing test. [`Results`] holds its differences.
@@ -126,7 +126,7 @@ impl Judgement {
     }
 }
 
-fn failed(test: &crate::cases::TestResult, files: &Files) -> Diagnostic {
+fn failed(test: &crate::rule_tests::TestResult, files: &Files) -> Diagnostic {
     let error = Diagnostic::error(FAILED, &*test.file, format!("this test fails: {}", test.name));
     let first = test.failures.first().and_then(|failure| Some((failure.line, failure.differences.first()?)));
     let help = first.map(|(line, difference)| {

@@ -5,10 +5,10 @@
 //! response is sent; the [`outbox`]'s jobs are sent ([`dispatch`], [`actions`]) as mails ([`template`]). Merchants test
 //! their rules with [`cases`]. See `docs/ARCHITECTURE.md` for details.
 
-pub mod actions;
 pub mod app;
 pub mod backtest;
-pub mod cases;
+pub mod channel_setup;
+pub mod channels;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -16,28 +16,28 @@ pub mod contacts;
 pub mod decide;
 pub mod directory;
 pub mod dispatch;
+pub mod domain;
 pub mod explain;
 pub mod graph;
-pub mod house;
 pub mod http;
-pub mod impact;
 pub mod judge;
-pub mod kyc;
 pub mod outbound;
 pub mod outbox;
-pub mod pace;
 pub mod provider;
+pub mod reload_preview;
+pub mod rule_tests;
 pub mod rulebook;
 pub mod rules;
 pub mod rules_dir;
 pub mod schema;
+pub mod services;
 pub mod shipped;
-pub mod source;
 pub mod stack;
 pub mod store;
 pub mod telemetry;
 pub mod template;
+pub mod throttle;
 pub mod timers;
 pub mod untrusted;
-pub mod ways;
+pub mod yaml;
 pub mod zone;

@@ -19,13 +19,13 @@ use arc_swap::ArcSwap;
 
 use crate::{
     clock::{Clock, Timestamp},
-    impact::ReloadPreview,
     judge::{self, JudgeOptions},
+    reload_preview::ReloadPreview,
     rules::{Environment, RuleSet},
     rules_dir::{self, QuietPeriod},
-    source::{Diagnostic, Files, Sources, render},
     store::{Refused, Store, StoreError},
     telemetry::Metrics,
+    yaml::{Diagnostic, Files, Sources, render},
 };
 
 pub use marker::JudgingMarker;

@@ -20,7 +20,7 @@ use std::{
 pub use overlooked::overlooked;
 pub use watch::{DirectoryWatch, QuietPeriod};
 
-use crate::source::{Diagnostic, Files};
+use crate::yaml::{Diagnostic, Files};
 
 /// Maximum total size of the files.
 const MAX_TOTAL_BYTES: u64 = 256 << 20;
@@ -168,7 +168,7 @@ mod tests {
         assert!(made.success());
         // A sparse file of 1 TiB.
         fs::File::create(at("huge.yaml")).and_then(|file| file.set_len(1 << 40)).expect("made");
-        fs::write(at("full.yaml"), "#".repeat(crate::source::MAX_FILE_BYTES)).expect("written");
+        fs::write(at("full.yaml"), "#".repeat(crate::yaml::MAX_FILE_BYTES)).expect("written");
         let wrong = read(dir.path()).expect_err("refused");
         let found: Vec<(&str, &str)> =
             wrong.iter().map(|one| (one.file.rsplit('/').next().unwrap_or_default(), one.code)).collect();

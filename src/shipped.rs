@@ -2,7 +2,7 @@
 //!
 //! Contains every file of `rules/`, byte for byte; a test finds missing files.
 
-use crate::source::Files;
+use crate::yaml::Files;
 
 macro_rules! shipped {
     ($($path:literal),+ $(,)?) => {

@@ -32,7 +32,7 @@ pub use self::{
 use crate::{
     clock::Timestamp,
     decide::{Changes, RuleOutcome},
-    kyc::OtherType,
+    domain::OtherType,
     store::StoreFigures,
 };
 

@@ -16,7 +16,7 @@ use crate::{
     clock::{Clock, Timestamp},
     decide::{Command, GlobalState, Receipt},
     directory::ContactFetcher,
-    kyc::CustomerId,
+    domain::CustomerId,
     provider::{AskOutcome, ConfirmationWorker},
     rules::TimerState,
     store::{Overdue, Refused, StayPlace, Store, StoreError},

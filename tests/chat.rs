@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use kyc_rules::{
-    actions::chat::{ChatKind, ChatRoom},
+    channels::chat::{ChatKind, ChatRoom},
     clock::Timestamp,
     outbound::{ClientOptions, HttpClient, TargetUrl},
     outbox::{AttemptOutcome, ProblemKind},

@@ -194,10 +194,7 @@ async fn jobs_are_paged_and_a_contact_must_be_an_object() {
         let method = if path.ends_with("import") { "POST" } else { "PUT" };
         let (status, problem) = service.ask(method, path, Some(json!([]))).await;
         assert_eq!(status, 400);
-        assert!(
-            problem["detail"].as_str().is_some_and(|detail| detail.contains("must be a JSON object")),
-            "{problem}"
-        );
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("must be a JSON object")), "{problem}");
     }
 }
 

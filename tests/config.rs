@@ -9,7 +9,7 @@ use std::{
 
 use kyc_rules::{
     config::{Config, LoadedConfig, OnMissing},
-    source::{Sources, render},
+    yaml::{Sources, render},
 };
 
 const DIRECTORY: &str = "tests/cases/config";

@@ -9,9 +9,9 @@ use std::{
 };
 
 use kyc_rules::{
-    cases::RuleTests,
+    rule_tests::RuleTests,
     rules::{Environment, RuleSet},
-    source::{Files, Sources, render},
+    yaml::{Files, Sources, render},
 };
 
 const EXPECTED: &str = "expected.txt";

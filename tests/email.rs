@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use kyc_rules::{
-    actions::email::{
+    channels::email::{
         EhloName, FailureClass, FailureScope, MailAddress, Mailer, MailerConfig, OutgoingMail, RelayCause, SendError,
         Transport,
     },

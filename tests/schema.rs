@@ -19,7 +19,7 @@ use std::{
 use kyc_rules::{
     rules::{Environment, RuleSet, Vocabulary},
     schema::{self, SchemaNames},
-    source::{Document, Files, Report, Severity},
+    yaml::{Document, Files, Report, Severity},
 };
 use serde_json::Value;
 

@@ -17,11 +17,11 @@ use std::{
 use kyc_rules::{
     clock::{Clock, Timestamp},
     decide::{Command, Receipt},
-    kyc::{CallbackOutcome, Codes, CustomerId, Observation, Processing, Source, Status},
+    domain::{CallbackOutcome, Codes, CustomerId, Observation, Processing, Source, Status},
     outbox::{AttemptOutcome, Channel, JobState},
     rules::{Environment, RuleSet},
-    source::Files,
     store::{CommitStep, JobFilter, OpenError, OpenProgress, Refused, Store, StoreOptions},
+    yaml::Files,
 };
 use proptest::prelude::*;
 

@@ -11,11 +11,11 @@ use std::{
 use kyc_rules::{
     clock::{Clock, Timestamp},
     decide::{Command, Receipt},
-    kyc::{CustomerId, Observation, Source, Status},
+    domain::{CustomerId, Observation, Source, Status},
     outbox::{Channel, JobState},
     rules::{Environment, RuleSet},
-    source::Files,
     store::{JobFilter, OpenError, OpenProgress, SegmentSizes, Store, StoreOptions},
+    yaml::Files,
 };
 
 const START: Timestamp = Timestamp(1_795_419_000_000);

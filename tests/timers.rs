@@ -7,11 +7,11 @@ use std::{sync::Arc, time::Duration};
 use kyc_rules::{
     clock::{Clock, Timestamp},
     decide::{Command, Control, Receipt},
-    kyc::{Codes, CustomerId, Observation, Processing, Source, Status},
+    domain::{Codes, CustomerId, Observation, Processing, Source, Status},
     rules::{Environment, RuleId, RuleSet, TimerState},
-    source::Files,
     store::{OpenProgress, Overdue, Store, StoreOptions},
     timers::TimerLoop,
+    yaml::Files,
 };
 use serde_json::{Value, json};
 use support::service::Shop;

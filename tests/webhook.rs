@@ -10,9 +10,9 @@ use std::{
 };
 
 use kyc_rules::{
-    actions::webhook::{SigningKey, SigningKeys, WebhookTarget},
+    channels::webhook::{SigningKey, SigningKeys, WebhookTarget},
     clock::Timestamp,
-    kyc::CustomerId,
+    domain::CustomerId,
     outbound::{AddressLookup, ClientOptions, HttpClient, HttpRequest, TargetUrl},
     outbox::{AttemptOutcome, Job, ProblemKind},
 };

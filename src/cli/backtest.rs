@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{CommandError, Exit, Output, history::HistoryCommand, offline::Workspace, output::table, settings};
+use super::{CommandError, Exit, Output, history::HistoryCommand, output::table, settings, workspace::Workspace};
 use crate::{
     app,
     backtest::{ActionTotals, Backtest as Living, BacktestReport, BacktestSide, HistoryRecord},
@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     decide::GlobalState,
     rules::RuleSet,
-    source::Duration,
+    yaml::Duration,
 };
 
 /// The maximum number of differences that are printed.

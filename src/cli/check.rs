@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{CommandError, Exit, Output, offline::Workspace, settings};
+use super::{CommandError, Exit, Output, settings, workspace::Workspace};
 use crate::{
     app,
     config::Config,
     http::{TlsConfig, TlsError},
-    source::{Diagnostic, Severity, github, json as as_json, render},
+    yaml::{Diagnostic, Severity, github, json as as_json, render},
 };
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{CommandError, Exit};
-use crate::kyc::CustomerId;
+use crate::domain::CustomerId;
 
 /// The characters that are not percent-encoded in a path segment.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

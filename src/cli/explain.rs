@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{CommandError, Exit, Output, client::part, offline::Workspace, output::table, settings};
+use super::{CommandError, Exit, Output, client::part, output::table, settings, workspace::Workspace};
 use crate::{
     clock::Clock,
     decide::GlobalState,
+    domain::Contact,
     explain::{EventInput, Explanation, ask},
-    kyc::Contact,
     outbox::Job,
-    source::Duration,
+    yaml::Duration,
 };
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 
 use crate::{
-    kyc::CustomerId,
+    domain::CustomerId,
     outbox::{Channel, JobState},
     rules::RuleId,
     store::Since,

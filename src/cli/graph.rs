@@ -13,7 +13,7 @@ use crate::{
     graph::{self, RuleGraph as Picture},
     rules::{Environment, RuleSet},
     rules_dir,
-    source::{Diagnostic, Files, Severity, Sources, render},
+    yaml::{Diagnostic, Files, Severity, Sources, render},
 };
 
 #[derive(Debug, Args)]

@@ -16,9 +16,9 @@ use crate::{
     config::Config,
     contacts::ContactEntry,
     decide::Changes,
-    kyc::{Contact, CustomerId},
-    source::Files,
+    domain::{Contact, CustomerId},
     store::{Snapshot, is_in_use},
+    yaml::Files,
 };
 
 /// The number of records, or customers, in one response of the server.

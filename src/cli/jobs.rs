@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{CommandError, Output, client::part, filters, output::table, settings};
-use crate::{kyc::CustomerId, outbox::Channel, rules::RuleId};
+use crate::{domain::CustomerId, outbox::Channel, rules::RuleId};
 
 #[derive(Debug, Args)]
 pub struct JobsArgs {

@@ -1,27 +1,26 @@
 //! The command line, one file for each command. Parses arguments, runs the command, prints and sets the exit code.
 
 mod backtest;
-mod bulk;
 mod check;
 mod client;
+mod completions;
+mod control_chars;
 mod customers;
 mod demo;
 mod doctor;
 mod email;
 mod explain;
 mod filters;
-mod govern;
 mod graph;
 mod history;
 mod init;
 mod jobs;
-mod legible;
-mod offline;
 mod output;
-mod printed;
+mod pause;
 mod refresh;
 mod refresh_all;
 mod reload;
+mod retry_drop;
 mod schema;
 mod serve;
 mod settings;
@@ -29,6 +28,7 @@ mod sign;
 mod status;
 mod test;
 mod traffic;
+mod workspace;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -86,15 +86,15 @@ enum CliCommand {
     /// List the problems: jobs that need an operator.
     Problems(jobs::ProblemsArgs),
     /// Retry problems now, by their ids or by a filter.
-    Retry(bulk::JobSelection),
+    Retry(retry_drop::JobSelection),
     /// Drop jobs by their ids, or problems by a filter. A dropped job is never sent.
-    Drop(bulk::JobSelection),
+    Drop(retry_drop::JobSelection),
     /// Pause a rule or a channel until it is resumed.
-    Pause(govern::PauseArgs),
+    Pause(pause::PauseArgs),
     /// Resume a paused rule or channel, or accept the present time after the clock has jumped.
-    Resume(govern::ResumeArgs),
+    Resume(pause::ResumeArgs),
     /// Show the backlog of a rule: customers whose timer was due before the rule was live. Send it once.
-    Backlog(govern::BacklogArgs),
+    Backlog(pause::BacklogArgs),
     /// Query the provider's API now, for one customer or for all customers whose callbacks have waited too long.
     Refresh(refresh::RefreshArgs),
     /// Check everything that the service needs: the mail relay, the sender's domain, the provider, the shop's API,
@@ -109,9 +109,9 @@ enum CliCommand {
     /// Print the hash that the provider sends for a customer, or a complete signed callback.
     Sign(sign::SignArgs),
     /// Print a shell completion script.
-    Completions(printed::CompletionsArgs),
+    Completions(completions::CompletionsArgs),
     /// Print the manual page.
-    Man(printed::ManArgs),
+    Man(completions::ManArgs),
 }
 
 impl Cli {
@@ -172,8 +172,8 @@ impl Cli {
             CliCommand::Status => status::run(config, output),
             CliCommand::Jobs(jobs) => jobs.run(config, output),
             CliCommand::Problems(problems) => problems.run(config, output),
-            CliCommand::Retry(chosen) => chosen.run(config, bulk::BulkAction::Retry, output),
-            CliCommand::Drop(chosen) => chosen.run(config, bulk::BulkAction::Drop, output),
+            CliCommand::Retry(chosen) => chosen.run(config, retry_drop::BulkAction::Retry, output),
+            CliCommand::Drop(chosen) => chosen.run(config, retry_drop::BulkAction::Drop, output),
             CliCommand::Pause(pause) => pause.run(config, output),
             CliCommand::Resume(resume) => resume.run(config, output),
             CliCommand::Backlog(backlog) => backlog.run(config, output),

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::legible::{escape_control, in_one_line};
+use super::control_chars::{escape_control, in_one_line};
 
 /// Exit code of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

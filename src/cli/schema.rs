@@ -9,7 +9,7 @@ use crate::{
     rules::Vocabulary,
     rules_dir,
     schema::{self, SchemaNames},
-    source::{Files, Sources, render},
+    yaml::{Files, Sources, render},
 };
 
 #[derive(Debug, Args)]

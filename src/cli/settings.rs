@@ -8,8 +8,8 @@ use super::{CommandError, Exit, Output, client::AdminClient};
 use crate::{
     app::{self, TOKEN_FILE},
     config::{Config, LoadedConfig, OnMissing, PLACES, VARIABLE},
-    kyc::Secret,
-    source::{Severity, Sources, render},
+    domain::Secret,
+    yaml::{Severity, Sources, render},
 };
 
 /// Returns the path of the configuration, or an error that lists the places searched.

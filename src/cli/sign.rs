@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{CommandError, Exit, Output, settings};
-use crate::kyc::{CustomerId, Secret, hash_of};
+use crate::domain::{CustomerId, Secret, hash_of};
 
 #[derive(Debug, Args)]
 pub struct SignArgs {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::{CommandError, Exit, Output, offline::Workspace};
+use super::{CommandError, Exit, Output, workspace::Workspace};
 use crate::{
-    cases::TestResults,
+    rule_tests::TestResults,
     rules::RuleId,
-    source::{Severity, json, render},
+    yaml::{Severity, json, render},
 };
 
 #[derive(Debug, Args)]

@@ -10,13 +10,13 @@ use super::{
     values,
 };
 use crate::{
-    actions::{
+    channels::{
         chat::ChatKind,
         email::{EhloName, MailAddress, Transport},
         webhook::SigningKey,
     },
     decide::Brake,
-    source::{self, Diagnostic, MapFields, Node},
+    yaml::{self, Diagnostic, MapFields, Node},
 };
 
 /// Default number of mails that are sent at the same time.
@@ -123,7 +123,7 @@ fn lookup(node: Option<&Node<'_>>, reader: &mut SectionReader<'_, '_>) -> Option
         reader.report.error("value", node.span.clone(), message).label(label);
     }
     let header = reader.form(fields.get("header"), "`directory.lookup.header`", values::header);
-    let cache = |text: &str| text.parse::<source::Duration>().map_err(|why| format!("`{text}` {why}"));
+    let cache = |text: &str| text.parse::<yaml::Duration>().map_err(|why| format!("`{text}` {why}"));
     Some(LookupConfig {
         url: text.unwrap_or_default(),
         header: header.map(|(name, value)| (name, SecretString::from(value))),
@@ -152,7 +152,7 @@ pub(super) fn provider(
     };
     let reconcile = pause("reconcile", plain.reconcile);
     let reconcile_final = pause("reconcile_final", plain.reconcile_final);
-    let patience = |text: &str| text.parse::<source::Duration>().map_err(|why| format!("`{text}` {why}"));
+    let patience = |text: &str| text.parse::<yaml::Duration>().map_err(|why| format!("`{text}` {why}"));
     let patience = reader.form(fields.get("patience"), "`provider.patience`", patience);
     ProviderConfig {
         api: api.map_or(plain.api, |api| api.trim_end_matches('/').to_owned()),

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, collections::HashSet, fs, io, ops::Range, path::Path};
 
-use crate::source::{Node, Report, Value};
+use crate::yaml::{Node, Report, Value};
 
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 

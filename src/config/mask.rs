@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::source::{Node, Value};
+use crate::yaml::{Node, Value};
 
 pub(super) fn without_secrets(text: &str, root: &Node<'_>) -> String {
     let mut shown = text.as_bytes().to_vec();

@@ -33,16 +33,16 @@ use sha2::{Digest, Sha256};
 pub use fill::OnMissing;
 
 use crate::{
-    actions::{
+    channels::{
         chat,
         email::{EhloName, MailAddress, Transport},
     },
     decide::Brake,
+    domain::Secret,
     http::{AddressFilter, ListenerLimits},
-    kyc::Secret,
-    source::{Diagnostic, Document, Report},
     telemetry::LogFormat,
     template::Brand,
+    yaml::{Diagnostic, Document, Report},
 };
 
 /// The paths at which the configuration is looked for when none is given.

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use crate::{
     outbound::{TargetUrl, forbidden_address},
-    source::{MapFields, Node, Report, did_you_mean, one_of},
+    yaml::{MapFields, Node, Report, did_you_mean, one_of},
 };
 
 use super::values;

@@ -11,10 +11,10 @@ use super::{
     channels, reader::SectionReader, values,
 };
 use crate::{
-    kyc::{NameError, Secret, Status},
-    source::{MapFields, Node, Value},
+    domain::{NameError, Secret, Status},
     telemetry::LogFormat,
     template::Brand,
+    yaml::{MapFields, Node, Value},
     zone,
 };
 

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::{
-    actions::email::{SmtpSettings, TlsMode},
+    channels::email::{SmtpSettings, TlsMode},
     decide::Policy,
 };
 
@@ -83,7 +83,7 @@ fn every_key_is_read() {
     assert_eq!(config.webhooks["shop"].brake, Some(Brake { count: 10_000, window_ms: 86_400_000 }));
     assert_eq!(config.chats["kyc-ops"].brake, None);
     assert!(config.webhooks["shop"].private && config.chats["kyc-ops"].private);
-    assert_eq!(config.chats["kyc-ops"].kind, crate::actions::chat::ChatKind::Mattermost);
+    assert_eq!(config.chats["kyc-ops"].kind, crate::channels::chat::ChatKind::Mattermost);
     assert_eq!(config.provider.api, "https://api.xgateway.tech");
     assert_eq!((config.provider.reconcile, config.provider.patience), (None, Duration::from_mins(30)), "off");
     assert_eq!((config.store.min_free_bytes, config.store.view_cache_bytes), (1 << 30, 64 << 20));

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use crate::{
     decide::Brake,
     outbound::TargetUrl,
-    source::{self, did_you_mean},
+    yaml::{self, did_you_mean},
 };
 
 /// `off` is a text, because YAML 1.2 does not read it as `false`.
@@ -20,24 +20,24 @@ pub(super) fn is_off(text: &str) -> bool {
 }
 
 pub(super) fn brake(text: &str) -> Result<Option<Brake>, String> {
-    let brake = |(count, window): (u32, source::Duration)| Brake { count, window_ms: window.ms() };
+    let brake = |(count, window): (u32, yaml::Duration)| Brake { count, window_ms: window.ms() };
     Ok(count_per(text, || format!("`{text}` is not a brake; write as `1000 per 1h`, or `off`"))?.map(brake))
 }
 
 /// Parses a rate; returns the time between two events.
 pub(super) fn rate(text: &str) -> Result<Option<Duration>, String> {
-    let between = |(count, window): (u32, source::Duration)| window.as_std() / count;
+    let between = |(count, window): (u32, yaml::Duration)| window.as_std() / count;
     Ok(count_per(text, || format!("`{text}` is not a rate; write as `10 per 1s`, or `off`"))?.map(between))
 }
 
 /// Parses `1000 per 1h`; `None`: off.
-fn count_per(text: &str, form: impl Fn() -> String) -> Result<Option<(u32, source::Duration)>, String> {
+fn count_per(text: &str, form: impl Fn() -> String) -> Result<Option<(u32, yaml::Duration)>, String> {
     if is_off(text) {
         return Ok(None);
     }
     let (count, window) = text.split_once(" per ").ok_or_else(&form)?;
     let count = count.trim().parse().ok().filter(|count| *count > 0).ok_or_else(&form)?;
-    let window: source::Duration = window.parse().map_err(|why| format!("`{window}` {why}"))?;
+    let window: yaml::Duration = window.parse().map_err(|why| format!("`{window}` {why}"))?;
     Ok(Some((count, window)))
 }
 
@@ -46,7 +46,7 @@ pub(super) fn pause(text: &str) -> Result<Option<Duration>, String> {
     if is_off(text) {
         return Ok(None);
     }
-    text.parse::<source::Duration>().map(|time| Some(time.as_std())).map_err(|why| format!("`{text}` {why}, or `off`"))
+    text.parse::<yaml::Duration>().map(|time| Some(time.as_std())).map_err(|why| format!("`{text}` {why}, or `off`"))
 }
 
 /// The provider's two environments.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::kyc::Contact;
+use crate::domain::Contact;
 
 #[derive(Deserialize)]
 struct ContactAnswer {

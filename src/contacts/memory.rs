@@ -6,8 +6,8 @@ use super::ImportChecks;
 use crate::{
     clock::Timestamp,
     decide::ImportedState,
-    kyc::{Codes, MAX_TAG_BYTES, Status, is_tag},
-    source::did_you_mean,
+    domain::{Codes, MAX_TAG_BYTES, Status, is_tag},
+    yaml::did_you_mean,
 };
 
 /// The maximum difference between clocks: a merchant's record may be from this very moment.

@@ -1,12 +1,12 @@
 //! The gates before an attempt, and the consequences of an attempt's outcome.
 
 use super::{
-    Changes, CustomerState, Decision, DecisionContext, JobUpdate, Receipt, RecordKind, StartedAttempt,
-    letter::mail_snapshot_for, look_up, observe::ended,
+    Changes, CustomerState, Decision, DecisionContext, JobUpdate, Receipt, RecordKind, StartedAttempt, contact_lookup,
+    mail_snapshot::mail_snapshot_for, observe::ended,
 };
 use crate::{
     clock::Timestamp,
-    kyc::CustomerId,
+    domain::CustomerId,
     outbox::{AttemptOutcome, Job, JobId, JobState, JobStatus, MailSnapshot, ProblemKind, TRYING_MS, pause_after},
     rules::{Action, ConditionFacts, ConditionResult, RuleMode},
     untrusted, zone,
@@ -95,7 +95,7 @@ pub fn begin(case: &CustomerState, who: &CustomerId, id: JobId, given: DecisionC
         GateResult::LookUp => return Decision::nothing(Receipt::LookUp),
         GateResult::NoContact => {
             let missing = case.looked.as_ref().and_then(|looked| looked.missing.as_deref());
-            job.fate.problem(ProblemKind::NoContact, look_up::no_contact(missing))
+            job.fate.problem(ProblemKind::NoContact, contact_lookup::no_contact(missing))
         }
         GateResult::Held(reason) => JobStatus {
             state: JobState::Held,
@@ -182,7 +182,7 @@ fn gate(case: &CustomerState, job: &Job, given: DecisionContext<'_>) -> GateResu
             GateResult::Held(format!("rule {} is {why}", order.rule))
         };
     }
-    if job.is_untried() && look_up::is_wanted(case, given) {
+    if job.is_untried() && contact_lookup::is_wanted(case, given) {
         return GateResult::LookUp;
     }
     if let Some(rule) = rule {

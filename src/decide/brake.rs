@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::Timestamp, outbox::Channel, rules::RuleId, source::Duration};
+use crate::{clock::Timestamp, outbox::Channel, rules::RuleId, yaml::Duration};
 
 /// The window is divided into this number of slots: an order stays in the count at most one slot too long.
 const SLOTS: i64 = 60;

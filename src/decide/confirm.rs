@@ -12,7 +12,7 @@ use super::{
     ApiAnswer, Changes, ConfirmationUpdate, CustomerState, Decision, DecisionContext, PendingCallback, Receipt,
     RecordKind, observe::advance,
 };
-use crate::kyc::{CallbackOutcome, Change, CustomerId, Observation};
+use crate::domain::{CallbackOutcome, Change, CustomerId, Observation};
 
 /// The delays before the API is asked again when its answer may be outdated.
 const LAGS_MS: [i64; 3] = [5_000, 30_000, 120_000];

@@ -3,11 +3,11 @@
 use super::{
     Changes, CountedOrder, CustomerState, DecisionContext, JobUpdate, MAX_OPEN_JOBS, RuleOutcome, RuleResult,
     facts::FactsInput,
-    said::{bounded_payload, payload_for},
+    payload::{bounded_payload, payload_for},
 };
 use crate::{
     clock::Timestamp,
-    kyc::{Codes, Customer, CustomerId, Details, Status},
+    domain::{Codes, Customer, CustomerId, Details, Status},
     outbox::{Job, JobId, JobStatus, MAX_ORDERS, Order, ProblemKind, ProcessingStay},
     rules::{Action, ConditionFacts, ConditionResult, EventSignature, Limit, Matches, Rule, RuleMode},
 };

@@ -3,7 +3,7 @@
 use super::{CustomerState, DecisionContext};
 use crate::{
     clock::Timestamp,
-    kyc::{Codes, Contact, Customer, CustomerId, Status},
+    domain::{Codes, Contact, Customer, CustomerId, Status},
     outbox::Order,
     rules::RuleId,
     template::{CustomerFacts, StayFacts, TemplateFacts},

@@ -5,18 +5,18 @@
 
 mod attempt;
 mod brake;
-mod case;
+mod changes;
 mod confirm;
-mod effects;
+mod confirmation;
+mod contact_lookup;
+mod controls;
+mod customer_state;
 mod event;
 mod facts;
-mod letter;
-mod look_up;
+mod mail_snapshot;
 mod observe;
 mod operate;
-mod question;
-mod said;
-mod standing;
+mod payload;
 mod timer;
 
 #[cfg(test)]
@@ -34,17 +34,17 @@ use std::sync::Arc;
 
 pub use attempt::{JobWait, wait};
 pub use brake::{Brake, BrakeReason, Brakes};
-pub use case::{CountedOrder, CustomerState, MAX_OPEN_JOBS};
-pub use effects::{Changes, JobUpdate, RecordKind, RuleOutcome, RuleResult};
-pub use look_up::LookupState;
+pub use changes::{Changes, JobUpdate, RecordKind, RuleOutcome, RuleResult};
+pub use confirmation::{ApiAnswer, Confirmation, ConfirmationUpdate, PendingCallback};
+pub use contact_lookup::LookupState;
+pub use controls::{Control, GlobalState, LiveSince, TimerKey};
+pub use customer_state::{CountedOrder, CustomerState, MAX_OPEN_JOBS};
 pub use observe::REPEAT_MS;
-pub use question::{ApiAnswer, Confirmation, ConfirmationUpdate, PendingCallback};
-pub use standing::{Control, GlobalState, LiveSince, TimerKey};
 pub use timer::{DueTimer, StayTimers, backlog_of, next_timer, stays};
 
 use crate::{
     clock::Timestamp,
-    kyc::{CallbackOutcome, Codes, Contact, CustomerId, Observation, Status},
+    domain::{CallbackOutcome, Codes, Contact, CustomerId, Observation, Status},
     outbox::{AttemptOutcome, Job, JobId, JobKey},
     rules::{RuleId, RuleSet},
 };
@@ -319,7 +319,7 @@ pub fn decide(case: &CustomerState, command: &Command, given: DecisionContext<'_
         }
         Command::Recall { customer, job } => attempt::recall(case, customer, *job, given),
         Command::Doubt { customer, job } => attempt::mark_in_doubt(case, customer, *job, given),
-        Command::LookedUp { customer, found } => look_up::looked_up(case, customer, found, given),
+        Command::LookedUp { customer, found } => contact_lookup::looked_up(case, customer, found, given),
         Command::Contact { customer, contact } => operate::contact(case, customer, contact, given),
         Command::Tag { customer, name } => operate::tag(case, customer, name),
         Command::Untag { customer, name } => operate::untag(case, customer, name),

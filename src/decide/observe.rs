@@ -3,12 +3,12 @@
 use super::{
     Changes, CustomerState, Decision, DecisionContext, JobUpdate, Receipt, RecordKind,
     confirm::{pending, waits_already},
+    contact_lookup::is_wanted_for,
     event::{Event, MatchedRules},
-    look_up::is_wanted_for,
 };
 use crate::{
     clock::Timestamp,
-    kyc::{CallbackOutcome, Change, Customer, CustomerId, Observation, Source},
+    domain::{CallbackOutcome, Change, Customer, CustomerId, Observation, Source},
     outbox::{JobState, Order, ProcessingStay},
 };
 
@@ -111,7 +111,7 @@ fn event<'a>(
         Some(edge) => (edge.from.clone(), format!("visit {} of {}", customer.visit(), edge.to)),
         None => (Some(change.at.clone()), format!("record {}", given.number)),
     };
-    let stay = |to: &crate::kyc::Processing| ProcessingStay {
+    let stay = |to: &crate::domain::Processing| ProcessingStay {
         processing: to.clone(),
         since: customer.processing_entered_at(),
     };

@@ -5,7 +5,7 @@ use super::{
     RecordKind, StayTimers,
 };
 use crate::{
-    kyc::{CallbackOutcome, Change, Contact, Customer, CustomerId, Observation, Source},
+    domain::{CallbackOutcome, Change, Contact, Customer, CustomerId, Observation, Source},
     outbox::{JobId, JobState, JobStatus},
 };
 

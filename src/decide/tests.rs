@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    kyc::{Codes, Processing, Source},
+    domain::{Codes, Processing, Source},
     outbox::JobState,
     rules::Environment,
-    source::Files,
+    yaml::Files,
 };
 
 const START: Timestamp = Timestamp(1_795_419_000_000);

@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Changes, CustomerState, Decision, DecisionContext, GlobalState, Receipt, RecordKind, TimerKey,
+    contact_lookup::{is_wanted, reads_contact},
     event::{Event, MatchedRules},
-    look_up::{is_wanted, reads_contact},
 };
 use crate::{
     clock::Timestamp,
-    kyc::{Change, Customer, CustomerId, Details, Status, double_option},
+    domain::{Change, Customer, CustomerId, Details, Status, double_option},
     outbox::ProcessingStay,
     rules::{Rule, RuleId, RuleMode, RuleSet, RuleTimer, TimerState},
-    source::Duration,
+    yaml::Duration,
 };
 
 /// The maximum number of used durations that are stored per stay; they are needed only for sending a backlog.

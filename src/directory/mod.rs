@@ -5,10 +5,10 @@
 //! wait only for the directory. The `decide` module interprets the answers, and the store keeps them: this module has
 //! no state that must persist.
 
-mod lookups;
-mod settler;
+mod contact_fetcher;
 mod shop;
+mod waiting_callbacks;
 
-pub use lookups::{ContactFetcher, FetchResult};
-pub use settler::WaitingCallbacksWorker;
+pub use contact_fetcher::{ContactFetcher, FetchResult};
 pub use shop::{ShopAnswer, ShopApi};
+pub use waiting_callbacks::WaitingCallbacksWorker;

@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     contacts,
-    kyc::{Contact, CustomerId},
+    domain::{Contact, CustomerId},
     outbound::{self, BodyEnd, ClientOptions, HttpClient, HttpFailureKind, HttpRequest, MAX_ANSWER_BYTES, TargetUrl},
-    pace::{RequestFailure, asked_for_ms},
+    throttle::{RequestFailure, asked_for_ms},
 };
 
 /// The timeouts are short, because a mail or a callback waits for the answer.

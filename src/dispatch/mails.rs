@@ -19,7 +19,7 @@ use std::{
 
 use super::DomainLimiter;
 use crate::{
-    actions::{
+    channels::{
         answer::AttemptEnd,
         email::{
             CircuitBreaker, FailureClass, FailureScope, MailAddress, Mailer, OutgoingMail, RefusalStreak, RelayCause,
@@ -27,7 +27,7 @@ use crate::{
         },
     },
     clock::Clock,
-    kyc::CustomerId,
+    domain::CustomerId,
     outbox::{AttemptOutcome, JobId, ProblemKind},
 };
 
@@ -292,7 +292,7 @@ fn deferred(error: SendError) -> AttemptEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actions::email::{BreakerDecision, MailerConfig, ReplyCode, Transport};
+    use crate::channels::email::{BreakerDecision, MailerConfig, ReplyCode, Transport};
 
     fn post() -> MailSender {
         let transport = Transport::parse("smtp://127.0.0.1:1?tls=none").expect("a transport");

@@ -3,9 +3,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{Dispatcher, domains::address_of, mails::MailSender};
+use super::{Dispatcher, domain_limiter::address_of, mails::MailSender};
 use crate::{
-    actions::email::TrialRank,
+    channels::email::TrialRank,
     decide::{CustomerState, StartedAttempt},
     outbox::{Job, JobId},
     store::Refused,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::{RuleExplanation, waits_for};
 use crate::{
     decide::Changes,
-    kyc::{CallbackOutcome, Change, Customer, Details, Edge},
+    domain::{CallbackOutcome, Change, Customer, Details, Edge},
     rules::{RuleId, RuleSet},
 };
 
@@ -98,9 +98,9 @@ mod tests {
     use crate::{
         clock::Timestamp,
         decide::{DueTimer, RecordKind, RuleOutcome, RuleResult},
-        kyc::{Codes, CustomerId, Observation, Processing, Source, Status},
+        domain::{Codes, CustomerId, Observation, Processing, Source, Status},
         rules::{Environment, TimerState},
-        source::Files,
+        yaml::Files,
     };
 
     const RULES: &str = "

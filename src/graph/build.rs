@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Diagram, Edge, Kind, Label, Place, RuleGraph};
 use crate::{
-    kyc::{Processing, Status},
+    domain::{Processing, Status},
     rules::{Action, LeftSide, ProcessingSide, RightSide, Rule, Trigger},
 };
 
@@ -95,7 +95,7 @@ fn ways(trigger: &Trigger) -> Vec<TriggerArrow> {
     }
 }
 
-fn lasted(after: &[crate::source::Duration]) -> Kind {
+fn lasted(after: &[crate::yaml::Duration]) -> Kind {
     Kind::Stay(after.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
 }
 

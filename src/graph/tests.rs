@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use super::*;
 use crate::{
     rules::{Environment, RuleSet},
-    source::Files,
+    yaml::Files,
 };
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/graph");

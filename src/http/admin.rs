@@ -19,12 +19,12 @@ mod brakes;
 mod channels;
 mod confirm;
 mod explain;
-mod govern;
 mod history;
 mod jobs;
 mod names;
+mod pause;
 mod relays;
-mod shape;
+mod responses;
 mod traffic;
 mod unanswered;
 mod waiting;
@@ -38,7 +38,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use warp::{Filter, Rejection, reply::Response};
 
-use self::shape::{CustomerResponse, CustomerRow, StatusResponse};
+use self::responses::{CustomerResponse, CustomerRow, StatusResponse};
 use super::{
     body::capped_body,
     query::query,
@@ -46,14 +46,14 @@ use super::{
     token::{AdminToken, AllowedHosts},
 };
 use crate::{
-    actions::email::CircuitBreaker,
+    channels::email::CircuitBreaker,
     clock::{Clock, Timestamp},
     contacts,
     decide::{Command, Policy, Receipt},
-    house::Services,
-    kyc::{CustomerId, is_tag},
+    domain::{CustomerId, is_tag},
     outbox::Channel,
     rulebook::{ReloadResult, Rulebook},
+    services::Services,
     store::{JobFilter, JobPosition, Refused, Store, StoreError, StoreFigures},
     telemetry::{ListenerRefusals, Metrics, Refusal},
 };
@@ -160,7 +160,7 @@ pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), E
         reads(admin)
             .or(acts(admin))
             .unify()
-            .or(govern::routes(admin))
+            .or(pause::routes(admin))
             .unify()
             .or(explain::routes(admin))
             .unify()

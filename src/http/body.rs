@@ -12,7 +12,7 @@ use warp::{Filter, Rejection};
 
 use super::{
     reply::{ErrorKind, ProblemDetails},
-    watched::{BodyTimeout, ChunkSizes},
+    tracked_io::{BodyTimeout, ChunkSizes},
 };
 
 /// The reason why a body could not be read.

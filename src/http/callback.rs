@@ -16,11 +16,11 @@ use super::{
 use crate::{
     clock::Clock,
     decide::{Command, Receipt},
-    house::Services,
-    kyc::{
+    domain::{
         CallbackOutcome, Claim, MAX_BODY_BYTES, Malformed, Observation, OtherClaim, ReceivedCallback, Secret,
         Unreadable, Verified, is_signed,
     },
+    services::Services,
     store::Refused,
     telemetry::{CallbackAnswer, Metrics, Refusal, Refusals},
 };

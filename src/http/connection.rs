@@ -28,7 +28,7 @@ use super::{
     listener::ListenerLimits,
     reply::{ErrorKind, ProblemDetails},
     tls::TlsConfig,
-    watched::{ChunkSizes, RequestBody, ResponseBody, TrackedIo},
+    tracked_io::{ChunkSizes, RequestBody, ResponseBody, TrackedIo},
 };
 use crate::telemetry::{Refusal, Refusals};
 

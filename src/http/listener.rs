@@ -23,7 +23,7 @@ use super::{
     access::{AddressFilter, counted_by},
     activity::{ConnectionActivity, ConnectionGuard, SweepClock},
     connection::{self, ListenerShared},
-    crowd::ConnectionTable,
+    connections::ConnectionTable,
     tls::TlsConfig,
 };
 use crate::{

@@ -8,7 +8,7 @@ pub mod admin;
 mod body;
 pub mod callback;
 mod connection;
-mod crowd;
+mod connections;
 mod framing;
 mod listener;
 mod query;
@@ -16,7 +16,7 @@ mod reply;
 mod scan;
 mod tls;
 mod token;
-mod watched;
+mod tracked_io;
 
 pub use access::{AddressFilter, Peer};
 pub use body::{BodyError, capped_body, read_capped};

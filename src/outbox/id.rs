@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Sha256;
 
-use crate::{kyc::CustomerId, rules::RuleId};
+use crate::{domain::CustomerId, rules::RuleId};
 
 /// An HMAC of the customer, the cause and the rule of an order: equal when the decision is repeated, and without
 /// information about the customer.

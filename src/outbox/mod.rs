@@ -5,16 +5,16 @@
 //! value.
 
 mod channel;
-mod fate;
 mod id;
 mod order;
+mod status;
 
 use serde::{Deserialize, Serialize};
 
 pub use channel::Channel;
-pub use fate::{AttemptOutcome, JobState, JobStatus, ProblemKind, TRYING_MS, pause_after};
 pub use id::{JobId, JobKey};
 pub use order::{MAX_ORDERS, Order, Payload, ProcessingStay, WebhookFacts};
+pub use status::{AttemptOutcome, JobState, JobStatus, ProblemKind, TRYING_MS, pause_after};
 
 use crate::template;
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Channel, JobId};
 use crate::{
     clock::Timestamp,
-    kyc::{Codes, Details, Processing, Status, double_option},
+    domain::{Codes, Details, Processing, Status, double_option},
     rules::{Action, RuleId},
     template::Phrase,
 };
@@ -39,7 +39,7 @@ pub struct Order {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processing_stay: Option<ProcessingStay>,
     /// `None`: there was no observation before.
-    #[serde(default, with = "crate::kyc::double_option", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::domain::double_option", skip_serializing_if = "Option::is_none")]
     pub from: Option<Status>,
     pub to: Status,
     pub visit: u32,

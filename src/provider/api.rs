@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     decide,
-    kyc::{ApiError, CustomerId, read_answer, read_error},
+    domain::{ApiError, CustomerId, read_answer, read_error},
     outbound::{BodyEnd, ClientOptions, HttpAnswer, HttpClient, HttpFailure, HttpRequest, MAX_ANSWER_BYTES, TargetUrl},
-    pace::{Outage, asked_for_ms},
+    throttle::{Outage, asked_for_ms},
 };
 
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
@@ -173,7 +173,7 @@ impl From<HttpFailure> for AskError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{kyc::Status, outbound::HttpFailureKind};
+    use crate::{domain::Status, outbound::HttpFailureKind};
 
     fn ask(status: u16, body: &[u8]) -> Result<decide::ApiAnswer, AskError> {
         let status = StatusCode::from_u16(status).expect("a status");

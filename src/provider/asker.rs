@@ -19,10 +19,10 @@ use crate::{
     clock::Clock,
     decide::{ApiAnswer, Command, ImportedState, Receipt},
     directory::ContactFetcher,
-    kyc::CustomerId,
-    pace::{Outage, Permit, RequestFailure, RequestThrottle},
+    domain::CustomerId,
     store::{Refused, Store},
     telemetry::{self, LogThrottle, Metrics, QuestionTarget},
+    throttle::{Outage, Permit, RequestFailure, RequestThrottle},
 };
 
 /// The maximum number of concurrent requests, and the minimum time between two: 20 per second.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{AnswerFailure, AskError};
-use crate::{clock::Timestamp, kyc::CustomerId};
+use crate::{clock::Timestamp, domain::CustomerId};
 
 /// The maximum number of customers; above it the table is cleared and fills again with the next answers.
 const MAX_CUSTOMERS: usize = 10_000;

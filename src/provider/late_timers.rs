@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{clock::Timestamp, kyc::CustomerId};
+use crate::{clock::Timestamp, domain::CustomerId};
 
 /// The time since which each customer waits.
 #[derive(Debug, Default)]

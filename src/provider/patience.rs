@@ -15,7 +15,7 @@ use super::{ConfirmationWorker, cause};
 use crate::{
     clock::{Clock, Timestamp},
     directory::ContactFetcher,
-    kyc::CustomerId,
+    domain::CustomerId,
     store::Store,
 };
 

@@ -10,7 +10,7 @@ use tokio::{sync::watch, time::sleep};
 use super::{AskError, AskOutcome, ConfirmationWorker};
 use crate::{
     clock::{Clock, Timestamp},
-    kyc::{CustomerId, Status},
+    domain::{CustomerId, Status},
     store::{Store, StoreError},
 };
 

@@ -5,7 +5,7 @@ use super::{AnswerFailure, ConfirmationWorker};
 use crate::{
     decide::{Confirmation, CustomerState},
     directory::ContactFetcher,
-    kyc::CustomerId,
+    domain::CustomerId,
 };
 
 /// Returns the last error about this customer, or the trouble of a service, or the state of the open question.

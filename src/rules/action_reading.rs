@@ -3,8 +3,8 @@
 use std::{ops::Range, str::FromStr, sync::Arc};
 
 use crate::{
-    kyc::{MAX_TAG_BYTES, is_tag},
-    source::{MapEntry, MapFields, Node, Report, Value, did_you_mean, one_of},
+    domain::{MAX_TAG_BYTES, is_tag},
+    yaml::{MapEntry, MapFields, Node, Report, Value, did_you_mean, one_of},
 };
 
 use super::{Action, Limit, QuietHours, Recipient, context::RuleNames};

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::source::Duration;
+use crate::yaml::Duration;
 
 /// `1 per 24h`: the maximum number of orders of one action for one customer in a rolling window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -6,9 +6,9 @@ use std::{
 };
 
 use crate::{
-    source::{Diagnostic, Document, Files, Node, Report, Severity, Value, bounded, conflicts},
     stack::{catch_panic, with_deep_stack},
     template::{TemplateOptions, Templates},
+    yaml::{Diagnostic, Document, Files, Node, Report, Severity, Value, bounded, conflicts},
 };
 
 use super::{

@@ -4,7 +4,7 @@
 //! undecidable. One false line makes the condition false, even if another line is undecidable. There is no expression
 //! language: a new need gets a new kind of line.
 
-use crate::kyc::{Codes, Contact, Customer, Details};
+use crate::domain::{Codes, Contact, Customer, Details};
 
 use super::line::LineTest;
 

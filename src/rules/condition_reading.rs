@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::{
-    kyc::{Detail, is_known_doc, is_known_label, known_docs},
-    source::{MapEntry, MapFields, Node, Report, Value, did_you_mean, one_of},
+    domain::{Detail, is_known_doc, is_known_label, known_docs},
+    yaml::{MapEntry, MapFields, Node, Report, Value, did_you_mean, one_of},
 };
 
 use super::{

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{ConditionFacts, ConditionResult, Environment, RuleSet};
 use crate::{
     clock::Timestamp,
-    kyc::{Change, Codes, Contact, Customer, Detail, Details, Observation, Processing, Source, Status},
-    source::Files,
+    domain::{Change, Codes, Contact, Customer, Detail, Details, Observation, Processing, Source, Status},
+    yaml::Files,
 };
 
 fn codes(names: &[&str]) -> Codes {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    kyc::{Processing, Status},
-    source::Files,
+    domain::{Processing, Status},
     template::Brand,
+    yaml::Files,
 };
 
 /// The part of the configuration that rules depend on.

@@ -2,7 +2,7 @@
 //!
 //! `line_words` writes a line as text; `condition_reading` parses it from YAML.
 
-use crate::kyc::{Codes, Detail, Details, Processing};
+use crate::domain::{Codes, Detail, Details, Processing};
 
 use super::{Condition, ConditionFacts, ConditionResult};
 

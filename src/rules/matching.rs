@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use crate::kyc::{Change, Processing, Status};
+use crate::domain::{Change, Processing, Status};
 
 use super::{
     EventSignature, LeftSide, ProcessingSide, RightSide, Rule, Trigger,

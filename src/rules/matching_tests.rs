@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::{Environment, LeftSide, ProcessingSide, RightSide, Rule, RuleMode, RuleSet, TimerState, Trigger};
 use crate::{
-    kyc::{Change, Detail, Details, Edge, Processing, Status},
-    source::{Files, Severity},
+    domain::{Change, Detail, Details, Edge, Processing, Status},
+    yaml::{Files, Severity},
 };
 
 fn context() -> Environment {
@@ -254,10 +254,10 @@ proptest! {
         let compiled = RuleSet::compile(&files, &context());
         let errors = compiled.diagnostics.iter().any(|found| found.severity == Severity::Error);
         prop_assert_eq!(compiled.set.is_none(), errors);
-        let sources = crate::source::Sources::default().directory("rules", &files);
-        crate::source::render(&compiled.diagnostics, &sources, true);
-        crate::source::json(&compiled.diagnostics, &sources);
-        crate::source::github(&compiled.diagnostics, &sources);
+        let sources = crate::yaml::Sources::default().directory("rules", &files);
+        crate::yaml::render(&compiled.diagnostics, &sources, true);
+        crate::yaml::json(&compiled.diagnostics, &sources);
+        crate::yaml::github(&compiled.diagnostics, &sources);
     }
 
     #[test]
@@ -265,6 +265,6 @@ proptest! {
         let text = format!("format: 1\nrules:\n  - id: a\n    when: {when}\n    if: {condition}\n    do: {action}\n  - id: b\n    when: '{when}'\n    do: {{chat: {{to: '{action}'}}}}\n");
         let files: Files = [("a.yaml".to_owned(), text)].into_iter().collect();
         let compiled = RuleSet::compile(&files, &context());
-        crate::source::render(&compiled.diagnostics, &crate::source::Sources::default().directory("rules", &files), false);
+        crate::yaml::render(&compiled.diagnostics, &crate::yaml::Sources::default().directory("rules", &files), false);
     }
 }

@@ -1,6 +1,6 @@
 //! Compares triggers: whether one event can fire both, and whether one fires on every event of the other.
 
-use crate::kyc::Status;
+use crate::domain::Status;
 
 use super::{LeftSide, ProcessingSide, RightSide, Rule, Trigger};
 

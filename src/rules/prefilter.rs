@@ -6,7 +6,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::kyc::Codes;
+use crate::domain::Codes;
 
 use super::{
     Condition, ConditionFacts,

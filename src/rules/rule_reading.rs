@@ -4,7 +4,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use crate::source::{Document, LineIndex, MapFields, Node, Report, Value, did_you_mean};
+use crate::yaml::{Document, LineIndex, MapFields, Node, Report, Value, did_you_mean};
 
 use super::{
     Condition, Rule, RuleId, RuleMode, Trigger, action_reading, condition_reading, context::RuleNames, trigger_grammar,

@@ -5,8 +5,8 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    kyc::{Change, Processing, Status},
-    source::{Duration, Files},
+    domain::{Change, Processing, Status},
+    yaml::{Duration, Files},
 };
 
 use super::{Matches, Rule, RuleId, Trigger, matching::RuleIndex};

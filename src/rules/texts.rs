@@ -5,8 +5,8 @@
 use std::{collections::HashMap, ops::Range};
 
 use crate::{
-    source::{Diagnostic, Files},
     template::Templates,
+    yaml::{Diagnostic, Files},
 };
 
 use super::{Action, Environment, rule_reading::RuleDraft};

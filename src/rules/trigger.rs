@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::{
-    kyc::{Processing, Status},
-    source::Duration,
+    domain::{Processing, Status},
+    yaml::Duration,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@
 //! ```
 
 use crate::{
-    kyc::{Processing, Status},
-    source::{Duration, Node, Report},
+    domain::{Processing, Status},
+    yaml::{Duration, Node, Report},
 };
 
 use super::{

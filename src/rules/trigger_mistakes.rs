@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::source::{Duration, did_you_mean, one_of};
+use crate::yaml::{Duration, did_you_mean, one_of};
 
 use super::{
     trigger_grammar::TriggerGrammar,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::source::{Document, Files, Node, Report, Value};
+use crate::yaml::{Document, Files, Node, Report, Value};
 
 use super::{Environment, compile, condition_reading::ATTRIBUTE, context};
 

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    kyc::Status,
-    source::{Diagnostic, did_you_mean, one_of},
+    domain::Status,
+    yaml::{Diagnostic, did_you_mean, one_of},
 };
 
 use super::{
@@ -253,7 +253,7 @@ fn surroundings(drafts: &[RuleDraft], names: &RuleNames<'_>, into: &mut Vec<Diag
 mod tests {
     use crate::{
         rules::{Environment, RuleSet},
-        source::{Files, Severity},
+        yaml::{Files, Severity},
     };
 
     /// The warning codes for these rules with a complete configuration.

@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use crate::source::Diagnostic;
+use crate::yaml::Diagnostic;
 
 /// Returns a warning for each such file, sorted by path. Skips directories that cannot be listed; reading them reports
 /// the error.

@@ -11,7 +11,7 @@ use std::{
 
 use rustix::fs::{Mode, OFlags, open};
 
-use crate::source::{Diagnostic, MAX_FILE_BYTES};
+use crate::yaml::{Diagnostic, MAX_FILE_BYTES};
 
 /// Returns the file's text. `shown` is the path for diagnostics.
 pub(super) fn text(path: &Path, shown: &str) -> Result<String, Box<Diagnostic>> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{is_ignored, is_rules_file, reading};
-use crate::source::{Diagnostic, LineIndex, MAX_FILE_BYTES, conflicts};
+use crate::yaml::{Diagnostic, LineIndex, MAX_FILE_BYTES, conflicts};
 
 /// Maximum number of files that are searched.
 const MAX_FILES: usize = 200;

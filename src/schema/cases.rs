@@ -6,7 +6,7 @@ use super::{
     SchemaNames, forms, rules,
     shape::{self, SchemaKey, any, defined, form, key, list, map, named, one_of, text, usually, with, word, yes},
 };
-use crate::kyc::{known_docs, known_labels};
+use crate::domain::{known_docs, known_labels};
 
 /// A date and a time of day; seconds are optional.
 const TIME: &str = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?";

@@ -6,7 +6,7 @@ use super::{
     SchemaNames, forms,
     shape::{SchemaKey, any, described, form, key, list, map, number, one_or_more, text, usually, with, word, yes},
 };
-use crate::kyc::{Detail, known_docs, known_labels};
+use crate::domain::{Detail, known_docs, known_labels};
 
 const MAX_VALUES: usize = 256;
 

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{SchemaNames, shape};
-use crate::kyc::{Processing, Status};
+use crate::domain::{Processing, Status};
 
 pub(super) const DURATION: &str = r"0*[1-9][0-9]*\s*(?:ms|s|m|h|d)";
 const LIMIT: &str = r"0*(?:100|[1-9][0-9]?) +per +0*[1-9][0-9]* *(?:ms|s|m|h|d)";

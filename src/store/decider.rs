@@ -7,14 +7,14 @@ use std::{
     sync::Arc,
 };
 
-use super::{StoreOptions, hot::CustomerDelta, record::RecordHeader, stays};
+use super::{StoreOptions, overlay::CustomerDelta, record::RecordHeader, stays};
 use crate::{
     clock::{Clock, Timestamp},
     decide::{
         self, Brakes, Changes, Command, Control, CustomerState, DecisionContext, GlobalState, Policy, REPEAT_MS,
         Receipt, RecordKind,
     },
-    kyc::{CallbackOutcome, CustomerId},
+    domain::{CallbackOutcome, CustomerId},
     outbox::{JobKey, Order},
     rules::RuleSet,
 };

@@ -4,10 +4,10 @@ use std::str::FromStr;
 
 use crate::{
     clock::Timestamp,
-    kyc::CustomerId,
+    domain::CustomerId,
     outbox::{Channel, Job, JobState, JobStatus},
     rules::RuleId,
-    source::Duration,
+    yaml::Duration,
 };
 
 /// A job must match all given fields.

@@ -10,17 +10,17 @@ use tokio::sync::watch;
 use super::{
     JobFilter, JobPosition, Overdue, Page, Refused, StayPlace, StoreFigures, StoreOptions,
     decider::{Decider, Written},
-    hot::Overlay,
+    overlay::Overlay,
     record::Record,
     stays,
 };
 use crate::{
     clock::Timestamp,
     decide::{Command, Control, CustomerState, GlobalState, Receipt},
-    kyc::CustomerId,
+    domain::CustomerId,
     outbox::{Channel, Job, JobId, JobKey, JobState},
     rules::{RuleSet, TimerState},
-    source::Files,
+    yaml::Files,
 };
 
 /// The whole store behind one lock.

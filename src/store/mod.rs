@@ -7,10 +7,10 @@
 mod answers;
 mod decider;
 mod filter;
-mod hot;
 mod journal;
 mod memory;
 mod options;
+mod overlay;
 pub mod record;
 mod stays;
 mod timeline;
@@ -39,10 +39,10 @@ use tokio::sync::watch;
 use crate::{
     clock::Timestamp,
     decide::{Command, Control, CustomerState, GlobalState, Receipt, StartedAttempt},
-    kyc::CustomerId,
+    domain::CustomerId,
     outbox::{AttemptOutcome, Channel, Job, JobId},
     rules::{RuleSet, TimerState},
-    source::Files,
+    yaml::Files,
 };
 
 /// A caller's own reason to delay a due job: returns the time until which the job must wait, or `None`.

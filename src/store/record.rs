@@ -145,7 +145,7 @@ fn header_number(rest: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{decide::RecordKind, kyc::CustomerId};
+    use crate::{decide::RecordKind, domain::CustomerId};
 
     fn line() -> Vec<u8> {
         let mut line = Vec::new();

@@ -6,7 +6,7 @@
 use crate::{
     clock::Timestamp,
     decide::{CustomerState, stays},
-    kyc::CustomerId,
+    domain::CustomerId,
     rules::TimerState,
 };
 

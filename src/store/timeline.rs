@@ -4,7 +4,7 @@ use super::{Page, StoreError, record::Record};
 use crate::{
     clock::Timestamp,
     decide::{Changes, RecordKind, RuleResult},
-    kyc::{CallbackOutcome, Status},
+    domain::{CallbackOutcome, Status},
     outbox::Job,
 };
 

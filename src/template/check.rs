@@ -18,7 +18,7 @@ use super::{
     scan::{ScanKind, words},
     tokens::blocks,
 };
-use crate::source::Diagnostic;
+use crate::yaml::Diagnostic;
 
 /// The names that a template can use, and the fields of each. The fields of `customer.attributes` are listed
 /// separately.

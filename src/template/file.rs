@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{labels::is_scratch, locale, values::is_mark};
-use crate::source::Diagnostic;
+use crate::yaml::Diagnostic;
 
 pub(super) const CODE: &str = "template";
 pub(super) const LAYOUT: &str = "templates/layout.html";

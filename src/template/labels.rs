@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use saphyr_parser::{Event, Parser, Span};
 
 use super::locale;
-use crate::source::{Diagnostic, Files, conflicts};
+use crate::yaml::{Diagnostic, Files, conflicts};
 
 const CODE: &str = "labels";
 const MAX_BYTES: usize = 256 * 1024;

@@ -10,7 +10,7 @@ use super::{
     tokens::blocks,
     unpanicked,
 };
-use crate::source::Diagnostic;
+use crate::yaml::Diagnostic;
 
 /// Adds the template, or returns its error. `prepared` is the text of the part with every token at the same offset.
 pub(super) fn load(

@@ -46,8 +46,8 @@ use self::{
     values::PrintedValues,
 };
 use crate::{
-    source::{Diagnostic, Files, conflicts},
     stack::{catch_panic, with_deep_stack},
+    yaml::{Diagnostic, Files, conflicts},
 };
 
 /// The settings of the configuration that templates need.

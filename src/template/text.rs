@@ -7,7 +7,7 @@ use super::{
     file::{CODE, TemplatePart},
     id, load, render,
 };
-use crate::{source::Diagnostic, stack::catch_panic};
+use crate::{stack::catch_panic, yaml::Diagnostic};
 
 impl Templates {
     /// Adds a text, or returns its errors. The spans are offsets in the text, and the file name is empty.

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use kyc_rules::{
     clock::{Clock, Timestamp},
     decide::{Command, Receipt},
-    kyc::{CallbackOutcome, CustomerId, Observation, Source, Status},
+    domain::{CallbackOutcome, CustomerId, Observation, Source, Status},
     store::{self, OpenError, OpenProgress, Refused, SegmentSizes, Store, StoreOptions},
 };
 use proptest::{

@@ -1,6 +1,6 @@
 //! The schema of rule tests: every step, and one mistake in each.
 
-use kyc_rules::cases::RuleTests;
+use kyc_rules::rule_tests::RuleTests;
 
 use super::*;
 use crate::rules::everything;

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     TableFormat,
-    way::{CHUNK, CustomersBackend},
+    backend::{CHUNK, CustomersBackend},
 };
 use crate::{
     cli::{

@@ -1,9 +1,9 @@
 //! The `customers` commands: import, export and show customers, and set their tags.
 
+mod backend;
 mod export;
 mod import;
 mod show;
-mod way;
 
 use std::path::Path;
 

@@ -9,10 +9,10 @@ use crate::{
     cli::{
         CommandError, Exit, Output,
         client::{customer_path, part},
-        legible::in_one_line,
+        control_chars::in_one_line,
         settings,
     },
-    kyc::CustomerId,
+    domain::CustomerId,
 };
 
 #[derive(Debug, Args)]

@@ -23,7 +23,7 @@ use crate::{
     app::{App, AppError, AppOptions},
     clock::Clock,
     config::Config,
-    kyc::Secret,
+    domain::Secret,
     shipped,
     telemetry::{self, LogFormat},
 };

@@ -7,13 +7,13 @@ use serde_json::Value;
 use super::{CheckResult, callbacks};
 use crate::{
     app,
-    cases::TestResults,
-    cli::{CommandError, check::counted, offline::Workspace, settings},
+    cli::{CommandError, check::counted, settings, workspace::Workspace},
     clock::Clock,
     config::Config,
     http::TlsConfig,
-    source::Severity,
+    rule_tests::TestResults,
     store,
+    yaml::Severity,
 };
 
 pub fn configuration(path: &Path, warnings: usize) -> CheckResult {

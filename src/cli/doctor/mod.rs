@@ -13,7 +13,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
 
-use super::{CommandError, Exit, Output, legible::in_one_line, settings};
+use super::{CommandError, Exit, Output, control_chars::in_one_line, settings};
 use crate::config::{Config, OnMissing};
 
 /// Timeout of one check.

@@ -9,15 +9,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::CheckResult;
 use crate::{
-    actions::email::{FailureClass, FailureScope, Mailer, MailerConfig, SendError, Transport},
+    channel_setup,
+    channels::email::{FailureClass, FailureScope, Mailer, MailerConfig, SendError, Transport},
     clock::{Clock, Timestamp},
     config::Config,
     decide::ApiAnswer,
     directory,
-    kyc::CustomerId,
+    domain::CustomerId,
     outbound::{ClientOptions, HttpClient, HttpRequest, TargetUrl},
     provider::{AskError, ProviderApi},
-    ways,
 };
 
 /// A customer id that does not exist.
@@ -84,7 +84,7 @@ pub async fn provider(config: &Config) -> CheckResult {
 }
 
 pub async fn directory(config: &Config) -> CheckResult {
-    let shop = match ways::shop(config, &[]) {
+    let shop = match channel_setup::shop(config, &[]) {
         Ok(Some((shop, _))) => shop,
         Ok(None) => return CheckResult::ok("directory", "no lookup is configured"),
         Err(error) => return CheckResult::fail("directory", error),

@@ -10,7 +10,7 @@ use super::{
     CheckResult, CheckStatus,
     dns::{DnsClient, TxtRecords},
 };
-use crate::{actions::email::Transport, config::Config};
+use crate::{channels::email::Transport, config::Config};
 
 /// The maximum number of characters of a record that are printed.
 const SHOWN_CHARS: usize = 160;

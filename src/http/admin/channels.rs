@@ -22,8 +22,8 @@ use crate::{
     },
     outbox::{Channel, JobState},
     rules::RuleId,
-    source::did_you_mean,
     store::{JobFilter, JobPosition},
+    yaml::did_you_mean,
 };
 
 #[derive(Deserialize)]

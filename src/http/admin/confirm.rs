@@ -11,11 +11,11 @@ use warp::{Filter, Rejection, reply::Response};
 use super::{AdminContext, AdminResult, MAX_BODY_BYTES, PathPart, customer_id, malformed, refused, unreadable};
 use crate::{
     decide::{Command, Receipt},
+    domain::{CallbackOutcome, CustomerId},
     http::{
         body::capped_body,
         reply::{ErrorKind, ProblemDetails, json as answer},
     },
-    kyc::{CallbackOutcome, CustomerId},
     provider::{AskError, AskOutcome, ConfirmationWorker},
 };
 

@@ -10,17 +10,17 @@ use serde_json::json;
 use warp::{Filter, Rejection, reply::Response};
 
 use super::{
-    AdminContext, AdminResult, ExplainQuery, MAX_BODY_BYTES, PAGE, customer_id, malformed, shape::JobResponse,
+    AdminContext, AdminResult, ExplainQuery, MAX_BODY_BYTES, PAGE, customer_id, malformed, responses::JobResponse,
     unprocessable, unreadable,
 };
 use crate::{
+    domain::{CallbackOutcome, Customer},
     explain::{EventInput, RuleExplanation, ask, event_in_words, of_event},
     http::{
         body::capped_body,
         query::query,
         reply::{ErrorKind, ProblemDetails, json as answer},
     },
-    kyc::{CallbackOutcome, Customer},
     store::{TimelineEntry, settled},
 };
 

@@ -18,7 +18,7 @@ use crate::{
         reply::{ErrorKind, ProblemDetails, json as answer},
     },
     rules::RuleSet,
-    source::{Duration, Files},
+    yaml::{Duration, Files},
 };
 
 /// The number of jobs after which counting stops.

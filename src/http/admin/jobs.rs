@@ -11,17 +11,17 @@ use warp::{Filter, Rejection, reply::Response};
 
 use super::{
     AdminContext, AdminResult, MAX_BODY_BYTES, MAX_PAGE, PAGE, PathPart, customer_id, malformed, object, place,
-    refused, shape::JobResponse, unprocessable, unreadable,
+    refused, responses::JobResponse, unprocessable, unreadable,
 };
 use crate::{
     clock::Timestamp,
     decide::{Command, MAX_OPEN_JOBS, Receipt},
+    domain::CustomerId,
     http::{
         body::capped_body,
         query::query,
         reply::{ErrorKind, ProblemDetails, json},
     },
-    kyc::CustomerId,
     outbox::{Channel, JobId, JobState},
     rules::RuleId,
     store::{JobFilter, Page, Since, Store},

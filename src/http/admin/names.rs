@@ -1,7 +1,7 @@
 //! Hints for names of rules or channels that do not exist, with suggestions.
 
 use super::{AdminContext, ProblemDetails};
-use crate::{outbox::Channel, rules::RuleSet, source::did_you_mean, store::JobFilter};
+use crate::{outbox::Channel, rules::RuleSet, store::JobFilter, yaml::did_you_mean};
 
 impl AdminContext {
     /// Returns what may be wrong with a filter that matches no job. An unknown name alone is not an error, because a

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::AdminContext;
-use crate::{actions::email::RelayOutage, outbox::Channel};
+use crate::{channels::email::RelayOutage, outbox::Channel};
 
 /// A channel whose mails wait for its relay. Contains no text of the relay, which may repeat addresses.
 #[derive(Serialize)]

@@ -21,14 +21,14 @@ use super::{
 use crate::{
     clock::Timestamp,
     decide::{Command, CustomerState, Receipt},
+    domain::CustomerId,
     http::{
         body::capped_body,
         reply::{ProblemDetails, json as answer},
     },
-    kyc::CustomerId,
     provider::{self, AnswerFailure, AskOutcome, ConfirmationWorker},
-    source,
     store::Store,
+    yaml,
 };
 
 /// The number of customers that one request handles, and how many of them in parallel.
@@ -125,7 +125,7 @@ impl AdminContext {
         let reason = format!(
             "callbacks of {whose} have waited longer than {} and are not decided: {}. `kyc-rules refresh --all` asks the provider \
              again, `--believe` accepts the callbacks as correct",
-            source::Duration::text_of(self.patience_ms),
+            yaml::Duration::text_of(self.patience_ms),
             oldest.reason
         );
         Ok(Some(
@@ -141,7 +141,7 @@ impl AdminContext {
         let cause = self.cause(&oldest, None);
         let reason = format!(
             "timers of {whose} are due and wait longer than {} for an answer of the provider's API: {}",
-            source::Duration::text_of(self.patience_ms),
+            yaml::Duration::text_of(self.patience_ms),
             cause.full()
         );
         Some(json!({"problem": "unanswered_timers", "count": count, "code": cause.code, "reason": reason}))
@@ -192,7 +192,7 @@ impl AdminContext {
         if how.dry {
             let shape = json!({
                 "count": store.count_waiting_since(until), "done": 0, "dry": true, "until": until.to_string(),
-                "patience": source::Duration::text_of(self.patience_ms), "examples": self.shapes(store, until, EXAMPLES),
+                "patience": yaml::Duration::text_of(self.patience_ms), "examples": self.shapes(store, until, EXAMPLES),
             });
             return Ok(answer(StatusCode::OK, &shape));
         }

@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use super::{AdminContext, ProblemDetails, brakes::MostWaiting, shape::JobResponse};
+use super::{AdminContext, ProblemDetails, brakes::MostWaiting, responses::JobResponse};
 use crate::{
     clock::Timestamp,
     decide::{DecisionContext, GlobalState, JobWait, wait},
-    kyc::CustomerId,
+    domain::CustomerId,
     outbox::{Job, JobKey, JobState},
-    pace::Outage,
     rules::RuleSet,
     store::Store,
+    throttle::Outage,
 };
 
 pub struct HeldJobs<'a> {

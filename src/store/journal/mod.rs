@@ -5,7 +5,6 @@
 //! one process that writes here holds a lock on `data/LOCK`. Two things are always true: nothing is visible or answered
 //! before it is durable, and the view never contains a record that the journal does not have.
 
-mod ahead;
 mod applier;
 mod disk;
 mod key;
@@ -13,6 +12,7 @@ mod marker;
 mod open;
 mod open_error;
 mod open_view;
+mod preallocate;
 mod private;
 mod queue;
 mod reader;
@@ -37,17 +37,17 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 
+use self::{disk::is_no_room, shared::JournalShared, writer::QueueItem};
 pub use self::{
-    ahead::free_bytes,
     disk::{Disk, DiskObserver, DiskOperation, make_private_dir},
     open::{OpenProgress, is_in_use},
     open_error::OpenError,
+    preallocate::free_bytes,
     scan::Damage,
     segment::SegmentSizes,
     snapshot::Snapshot,
     writer::CommitStep,
 };
-use self::{disk::is_no_room, shared::JournalShared, writer::QueueItem};
 use super::{
     JobFilter, JobPosition, Overdue, Page, Refused, StayPlace, StoreError, StoreFigures,
     memory::page,
@@ -57,10 +57,10 @@ use super::{
 use crate::{
     clock::Timestamp,
     decide::{Command, Control, CustomerState, GlobalState, Receipt},
-    kyc::CustomerId,
+    domain::CustomerId,
     outbox::{Channel, Job, JobId},
     rules::{RuleSet, TimerState},
-    source::Files,
+    yaml::Files,
 };
 
 /// An open journal.

@@ -21,12 +21,12 @@ use tokio::sync::watch;
 
 use super::{
     Journal,
-    ahead::Preallocator,
     applier::{self, ApplierSignals},
     disk::remove_unfinished,
     key, marker,
     open_error::OpenError,
     open_view::ViewOpening,
+    preallocate::Preallocator,
     private::tighten,
     queue::CommitQueue,
     reader::JournalReader,

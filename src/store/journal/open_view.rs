@@ -12,10 +12,10 @@ use std::{
 };
 
 use super::{
-    ahead::free_bytes,
     disk::DiskOperation,
     open::{OpenProgress, io_error},
     open_error::OpenError,
+    preallocate::free_bytes,
     replay::{ReplayError, replay},
     watchdog::Watchdog,
 };
@@ -23,7 +23,7 @@ use crate::{
     outbox::JobState,
     store::{
         StoreOptions,
-        hot::Overlay,
+        overlay::Overlay,
         view::{View, ViewError},
     },
 };

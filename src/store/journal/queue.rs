@@ -101,6 +101,6 @@ fn weight(item: &QueueItem) -> usize {
         }
 }
 
-fn weight_of(codes: &crate::kyc::Codes) -> usize {
+fn weight_of(codes: &crate::domain::Codes) -> usize {
     codes.iter().map(|code| code.len() + 16).sum()
 }

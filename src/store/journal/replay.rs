@@ -5,13 +5,13 @@ use std::{io, ops::Range, path::Path, sync::Arc};
 use super::{disk::Disk, scan::Damage, segment};
 use crate::store::{
     decider::mark_changed,
-    hot::Overlay,
+    overlay::Overlay,
     record,
     view::{View, ViewError},
 };
 use crate::{
     decide::{Changes, CustomerState},
-    kyc::CustomerId,
+    domain::CustomerId,
     outbox::JobId,
 };
 

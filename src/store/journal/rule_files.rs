@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::disk::Disk;
-use crate::source::Files;
+use crate::yaml::Files;
 
 fn path_of(dir: &Path, hash: &str) -> PathBuf {
     dir.join(format!("{hash}.json"))

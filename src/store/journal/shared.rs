@@ -12,9 +12,9 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    ahead::Preallocator,
     applier::{self, ApplierSignals},
     disk::{Disk, DiskOperation},
+    preallocate::Preallocator,
     queue::CommitQueue,
     reader::JournalReader,
     replay::{self, ReplayError},
@@ -23,12 +23,12 @@ use super::{
 use crate::{
     clock::Clock,
     decide::{CustomerState, GlobalState},
-    kyc::CustomerId,
+    domain::CustomerId,
     outbox::{Job, JobId},
     store::{
         FaultHook, Recorder,
         decider::Written,
-        hot::Overlay,
+        overlay::Overlay,
         view::{View, ViewError},
     },
 };

@@ -13,9 +13,9 @@ use std::{
 use super::{disk::Disk, open_error::OpenError, rule_files, scan::Scanned, tail};
 use crate::{
     decide::GlobalState,
-    kyc::{Contact, CustomerId},
-    source::Files,
+    domain::{Contact, CustomerId},
     store::record::{self, Record},
+    yaml::Files,
 };
 
 pub struct Snapshot {

@@ -7,10 +7,10 @@
 use std::{io, path::Path};
 
 use super::{
-    ahead::free_bytes,
     disk::{Disk, is_no_room},
     marker,
     open_error::OpenError,
+    preallocate::free_bytes,
     rule_files,
     scan::{Scanned, scan},
     segment::{self, Prepared, Segment, SegmentSizes},

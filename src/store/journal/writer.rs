@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     decide::{Changes, Command, Control, CustomerState, Receipt, RecordKind},
-    kyc::CustomerId,
+    domain::CustomerId,
     rules::RuleSet,
     store::{
         Refused,

@@ -3,7 +3,7 @@
 use super::{JobPosition, Result, ViewError};
 use crate::{
     clock::Timestamp,
-    kyc::CustomerId,
+    domain::CustomerId,
     outbox::{JobId, JobState},
     rules::TimerState,
     store::stays::StayPlace,

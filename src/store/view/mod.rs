@@ -35,13 +35,13 @@ use self::{
     keys::{customer_key, decided_ms, job_key, meta_key, place_key, state_key, stay_key, stay_place, waiting_key},
 };
 use super::{
-    hot::{AppliedUpTo, CustomerDelta},
+    overlay::{AppliedUpTo, CustomerDelta},
     stays::{self, Overdue, StayPlace, StayRow},
 };
 use crate::{
     clock::Timestamp,
     decide::{Confirmation, ConfirmationUpdate, CountedOrder, CustomerState, LookupState, PendingCallback, StayTimers},
-    kyc::{Codes, Contact, Customer, CustomerId},
+    domain::{Codes, Contact, Customer, CustomerId},
     outbox::{Job, JobId, JobState},
     rules::TimerState,
 };
