@@ -162,7 +162,7 @@ fn the_reader_of_paths_finds_all_modules() {
 const NAMED_IN_FULL: &[&str] = &["Action", "Channel"];
 
 /// The files in which `Self` is one of them.
-const HOMES: &[(&str, &str)] = &[("rules/action.rs", "Action"), ("outbox/channel.rs", "Channel")];
+const HOMES: &[(&str, &str)] = &[("rules/action/mod.rs", "Action"), ("outbox/channel.rs", "Channel")];
 
 /// The code without the content of string and character literals, whose braces do not count.
 fn unquoted(code: &str) -> String {

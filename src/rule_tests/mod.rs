@@ -5,26 +5,21 @@
 //! ```
 //!
 //! A test describes events of one customer: callbacks of the provider, time that passes, and what must have been sent
-//! by then. It is run in a simulation of one customer (`world.rs`) with its own clock. The simulation makes every
+//! by then. It is run in a simulation of one customer (`simulation.rs`) with its own clock. The simulation makes every
 //! decision with the same [`decide`](crate::decide::decide()) as the service. The module is pure: what would be sent is
 //! only recorded. A test that cannot fail is rejected when it is read, because it would check nothing.
 
-mod callback_reading;
 mod comparison;
 mod coverage;
-mod customer_reading;
-mod expectation_reading;
-mod file_reading;
 mod known;
 mod moment;
+mod parse;
 mod reasons;
 mod results;
 mod run;
 mod sent;
 mod simulation;
-mod step_reading;
 mod test;
-mod test_reading;
 #[cfg(test)]
 mod tests;
 
@@ -52,7 +47,7 @@ impl RuleTests {
         let mut diagnostics = Vec::new();
         let mut tests = Some(Vec::new());
         for (path, text) in files.iter().filter(|(path, _)| is_test_file(path)) {
-            let (read, found) = catch_panic("reading", || file_reading::read(path, text, &known))
+            let (read, found) = catch_panic("reading", || parse::file::read(path, text, &known))
                 .unwrap_or_else(|panic| (None, vec![Diagnostic::error("file", path, panic)]));
             diagnostics.extend(found);
             match (&mut tests, read) {

@@ -14,7 +14,10 @@ use crate::{
 use super::{
     Environment, RuleId, RuleSet,
     context::RuleNames,
-    rule_reading::{self, NamedRule, RuleDraft},
+    rule::{
+        self,
+        parse::{NamedRule, RuleDraft},
+    },
     texts, warnings,
 };
 
@@ -60,7 +63,7 @@ impl RuleSet {
                 FileKind::Other => continue,
             }
             let mut report = Report::new(path, text);
-            let read = catch_panic("reading", || rule_reading::read(&names, &mut report));
+            let read = catch_panic("reading", || rule::parse::read(&names, &mut report));
             diagnostics.extend(report.into_diagnostics());
             let read = match read {
                 Ok(read) => read,

@@ -9,16 +9,10 @@
 //! texts.
 
 mod action;
-mod action_reading;
 mod bounds;
 mod compile;
 mod condition;
-mod condition_reading;
-#[cfg(test)]
-mod condition_tests;
 mod context;
-mod line;
-mod line_words;
 mod matching;
 #[cfg(test)]
 mod matching_tests;
@@ -26,13 +20,9 @@ mod overlap;
 mod prefilter;
 mod quiet_hours;
 mod rule;
-mod rule_reading;
 mod rule_set;
 mod texts;
 mod trigger;
-mod trigger_grammar;
-mod trigger_mistakes;
-mod trigger_words;
 mod vocabulary;
 mod warnings;
 

@@ -10,7 +10,7 @@ use crate::domain::Codes;
 
 use super::{
     Condition, ConditionFacts,
-    line::{CountRange, LineTest, Subject, ValueTest},
+    condition::line::{CountRange, LineTest, Subject, ValueTest},
 };
 
 /// The bits for one kind of line. The lowest bit is set in every signature, and in the mask of each condition without

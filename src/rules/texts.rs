@@ -9,7 +9,7 @@ use crate::{
     yaml::{Diagnostic, Files},
 };
 
-use super::{Action, Environment, rule_reading::RuleDraft};
+use super::{Action, Environment, rule::parse::RuleDraft};
 
 /// Maximum total size of the distinct texts of one set. Each is rendered for several customers before a set is loaded.
 const MAX_BYTES: usize = 4 << 20;

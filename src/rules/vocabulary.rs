@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::yaml::{Document, Files, Node, Report, Value};
 
-use super::{Environment, compile, condition_reading::ATTRIBUTE, context};
+use super::{Environment, compile, condition::parse::ATTRIBUTE, context};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vocabulary {

@@ -12,10 +12,10 @@ use crate::{
 
 use super::{
     LeftSide, RightSide, Rule, RuleMode, Trigger,
+    condition::line::{LineTest, Subject, ValueTest},
     context::RuleNames,
-    line::{LineTest, Subject, ValueTest},
     overlap::{reacts_to, rule_covers, rules_meet},
-    rule_reading::RuleDraft,
+    rule::parse::RuleDraft,
 };
 
 /// Maximum number of warnings of one kind.

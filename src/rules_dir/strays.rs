@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{is_ignored, is_rules_file, reading};
+use super::{is_ignored, is_rules_file, read};
 use crate::yaml::{Diagnostic, LineIndex, MAX_FILE_BYTES, conflicts};
 
 /// Maximum number of files that are searched.
@@ -36,7 +36,7 @@ fn list(dir: &Path) -> Vec<(String, PathBuf)> {
 pub(super) fn in_conflict(dir: &Path, shown: &str) -> Vec<(String, PathBuf, Diagnostic)> {
     let conflict = |(name, path): (String, PathBuf)| {
         let shown = format!("{shown}/{name}");
-        let text = reading::text(&path, &shown).ok()?;
+        let text = read::text(&path, &shown).ok()?;
         let first = conflicts(&shown, &text).into_iter().next()?;
         let line = first.span.as_ref().map_or(1, |span| LineIndex::of(&text).line(span.start));
         // The set does not hold this file's text, so the message gives the line.

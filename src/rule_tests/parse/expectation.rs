@@ -1,6 +1,6 @@
 //! Reads the step `expect`: `nothing`, or a list of what must have been sent.
 
-use super::{
+use crate::rule_tests::{
     known::KnownNames,
     moment,
     test::{Expectation, SentKind},
@@ -14,7 +14,7 @@ const NOTHING: &str = "nothing";
 const KEYS: &[&str] =
     &["rule", "email", "webhook", "chat", "tag", "untag", "at", "to", "contains", "subject", "event", "shadow"];
 
-pub(super) fn read(
+pub(in crate::rule_tests) fn read(
     node: &Node<'_>,
     only: Option<&[RuleId]>,
     known: &KnownNames<'_>,

@@ -6,14 +6,12 @@ use std::{ops::Range, sync::Arc};
 
 use crate::yaml::{Document, LineIndex, MapFields, Node, Report, Value, did_you_mean};
 
-use super::{
-    Condition, Rule, RuleId, RuleMode, Trigger, action_reading, condition_reading, context::RuleNames, trigger_grammar,
-};
+use crate::rules::{Condition, Rule, RuleId, RuleMode, Trigger, action, condition, context::RuleNames, trigger};
 
 const RULE_KEYS: &[&str] = &["id", "about", "group", "mode", "when", "if", "do"];
 
 /// A rule with the byte ranges that later checks report.
-pub(super) struct RuleDraft {
+pub(in crate::rules) struct RuleDraft {
     pub rule: Rule,
     pub id_at: Range<usize>,
     pub group_at: Range<usize>,
@@ -24,19 +22,19 @@ pub(super) struct RuleDraft {
 }
 
 /// A rule id and its place. Rules with errors have one, too.
-pub(super) struct NamedRule {
+pub(in crate::rules) struct NamedRule {
     pub id: RuleId,
     pub at: Range<usize>,
     pub line: u32,
 }
 
 #[derive(Default)]
-pub(super) struct RulesFile {
+pub(in crate::rules) struct RulesFile {
     pub named: Vec<NamedRule>,
     pub drafts: Vec<RuleDraft>,
 }
 
-pub(super) fn read(names: &RuleNames<'_>, report: &mut Report<'_>) -> RulesFile {
+pub(in crate::rules) fn read(names: &RuleNames<'_>, report: &mut Report<'_>) -> RulesFile {
     let mut found = RulesFile::default();
     let Some(document) = Document::read(report) else { return found };
     let root = &document.root;
@@ -91,9 +89,9 @@ fn rule(
     let triggers = fields.need("when", report).and_then(|node| triggers(node, names, report));
     let condition = match fields.get("if") {
         None => Some(Condition::default()),
-        Some(node) => condition_reading::read(node, "`if`", names, report),
+        Some(node) => condition::parse::read(node, "`if`", names, report),
     };
-    let actions = fields.need("do", report).and_then(|node| action_reading::read(node, names, report));
+    let actions = fields.need("do", report).and_then(|node| action::parse::read(node, names, report));
     let (Some(id), Some((triggers, triggers_at)), Some(condition), Some(actions)) = (id, triggers, condition, actions)
     else {
         return;
@@ -182,7 +180,7 @@ fn triggers(
     let mut places = Vec::with_capacity(items.len());
     let mut complete = true;
     for item in items {
-        let Some(trigger) = trigger_grammar::read(item, names, report) else {
+        let Some(trigger) = trigger::grammar::read(item, names, report) else {
             complete = false;
             continue;
         };

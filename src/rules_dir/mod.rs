@@ -8,7 +8,7 @@ mod activity;
 mod identity;
 mod lock;
 mod overlooked;
-mod reading;
+mod read;
 mod strays;
 mod watch;
 
@@ -106,7 +106,7 @@ fn read_once(dir: &Path) -> Result<Files, Vec<Diagnostic>> {
     let mut wrong: Vec<Diagnostic> = strays::in_conflict(dir, &shown).into_iter().map(|(_, _, error)| error).collect();
     let mut total = 0;
     for (name, path) in paths {
-        match reading::text(&path, &format!("{shown}/{name}")) {
+        match read::text(&path, &format!("{shown}/{name}")) {
             Err(problem) => wrong.push(*problem),
             Ok(text) => {
                 total += text.len() as u64;

@@ -4,11 +4,11 @@
 
 use crate::domain::{Codes, Detail, Details, Processing};
 
-use super::{Condition, ConditionFacts, ConditionResult};
+use crate::rules::{Condition, ConditionFacts, ConditionResult};
 
 /// The value that a line tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
+pub(in crate::rules) enum Subject {
     MissingDocs,
     RejectLabels,
     Tags,
@@ -22,7 +22,7 @@ pub(super) enum Subject {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ValueTest {
+pub(in crate::rules) enum ValueTest {
     AnyOf(Box<[Box<str>]>),
     AllOf(Box<[Box<str>]>),
     NoneOf(Box<[Box<str>]>),
@@ -40,7 +40,7 @@ pub(super) enum ValueTest {
 
 /// A range from `least` to `most`, both inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CountRange {
+pub(in crate::rules) struct CountRange {
     pub least: u32,
     pub most: u32,
 }
@@ -49,7 +49,7 @@ pub(super) struct CountRange {
 type Truth = Option<bool>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum LineTest {
+pub(in crate::rules) enum LineTest {
     /// All of the tests must hold.
     Of(Subject, Vec<ValueTest>),
     Not(Condition),
@@ -57,7 +57,7 @@ pub(super) enum LineTest {
 
 /// The current value of a subject.
 #[derive(Clone, Copy)]
-pub(super) enum LineFacts<'a> {
+pub(in crate::rules) enum LineFacts<'a> {
     /// Not known.
     Missing,
     Set(&'a Codes),

@@ -10,10 +10,10 @@ use crate::{
     yaml::{Duration, Node, Report},
 };
 
-use super::{
+use crate::rules::{
     LeftSide, ProcessingSide, RightSide, Trigger,
     context::RuleNames,
-    trigger_words::{ByteSpan, TriggerToken, tokens},
+    trigger::tokens::{ByteSpan, TriggerToken, tokens},
 };
 
 const MAX_BYTES: usize = 4096;
@@ -32,7 +32,7 @@ enum SideName<T> {
 }
 
 /// Parses one trigger; adds its errors to the report.
-pub(super) fn read(node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Trigger> {
+pub(in crate::rules) fn read(node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Trigger> {
     let text = node.text("`when`", report)?;
     if text.len() > MAX_BYTES {
         report.error("trigger", node.span.clone(), format!("a trigger has at most {MAX_BYTES} bytes"));
@@ -41,7 +41,7 @@ pub(super) fn read(node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'
     TriggerGrammar { tokens: tokens(text), at: 0, node, names, report, end: text.len() }.trigger()
 }
 
-pub(super) struct TriggerGrammar<'g, 't, 'r> {
+pub(in crate::rules) struct TriggerGrammar<'g, 't, 'r> {
     tokens: Vec<(TriggerToken<'g>, ByteSpan)>,
     at: usize,
     pub node: &'g Node<'t>,

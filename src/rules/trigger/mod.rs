@@ -1,5 +1,9 @@
 //! The trigger of a rule (`when`).
 
+pub(in crate::rules) mod grammar;
+mod mistakes;
+mod tokens;
+
 use std::fmt;
 
 use crate::{
@@ -48,7 +52,7 @@ pub enum ProcessingSide {
 
 impl Trigger {
     /// The kind of trigger, as text for error messages. All triggers of one rule have the same kind.
-    pub(super) const fn kind(&self) -> &'static str {
+    pub(in crate::rules) const fn kind(&self) -> &'static str {
         match self {
             Self::Move { .. } | Self::Same { .. } => "a change of status",
             Self::ProcessingMove { .. } => "a change of processing status",
@@ -113,7 +117,7 @@ impl fmt::Display for Trigger {
 }
 
 /// Writes the items with a separator between them.
-pub(super) struct JoinedNames<'a, T>(pub &'a [T], pub &'static str);
+pub(in crate::rules) struct JoinedNames<'a, T>(pub &'a [T], pub &'static str);
 
 impl<T: fmt::Display> fmt::Display for JoinedNames<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

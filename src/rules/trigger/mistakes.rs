@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use crate::yaml::{Duration, did_you_mean, one_of};
 
-use super::{
-    trigger_grammar::TriggerGrammar,
-    trigger_words::{ByteSpan, TriggerToken},
+use crate::rules::{
+    trigger::grammar::TriggerGrammar,
+    trigger::tokens::{ByteSpan, TriggerToken},
 };
 
 impl<'g> TriggerGrammar<'g, '_, '_> {

@@ -7,10 +7,10 @@ use crate::{
     yaml::{MapEntry, MapFields, Node, Report, Value, did_you_mean, one_of},
 };
 
-use super::{
+use crate::rules::{
     Condition,
+    condition::line::{CountRange, LineTest, Subject, ValueTest},
     context::RuleNames,
-    line::{CountRange, LineTest, Subject, ValueTest},
 };
 
 const LINES: &[&str] = &[
@@ -26,11 +26,16 @@ const LINES: &[&str] = &[
     "not",
 ];
 /// The prefix of an attribute's name.
-pub(super) const ATTRIBUTE: &str = "customer.attributes.";
+pub(in crate::rules) const ATTRIBUTE: &str = "customer.attributes.";
 const MAX_VALUES: usize = 256;
 const TESTS: &[&str] = &["any_of", "all_of", "none_of", "only", "exists", "contains"];
 
-pub(super) fn read(node: &Node<'_>, what: &str, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Condition> {
+pub(in crate::rules) fn read(
+    node: &Node<'_>,
+    what: &str,
+    names: &RuleNames<'_>,
+    report: &mut Report<'_>,
+) -> Option<Condition> {
     if let Value::List(_) = node.value {
         report
             .error("condition", node.span.clone(), format!("{what} must be a map, not a list"))

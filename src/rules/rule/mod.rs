@@ -1,10 +1,12 @@
 //! One checked rule, and its id and mode.
 
+pub(in crate::rules) mod parse;
+
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Condition, Trigger};
+use crate::rules::{Action, Condition, Trigger};
 
 /// The id of a rule. History, limits and reminders refer to it. At most 64 characters: ASCII letters, digits, `-`, `_`,
 /// `.`.

@@ -2,11 +2,13 @@
 //!
 //! A job stores its action as it was ordered, in JSON: `{"email":{"template":"reminder"}}`.
 
+pub(in crate::rules) mod parse;
+
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Limit, QuietHours};
+use crate::rules::{Limit, QuietHours};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

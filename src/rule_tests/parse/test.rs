@@ -2,10 +2,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{
-    customer_reading::TestCustomer,
+use super::{customer::TestCustomer, step};
+use crate::rule_tests::{
     known::KnownNames,
-    moment, step_reading,
+    moment,
     test::{RuleTest, StepAction, TestStep},
 };
 use crate::{
@@ -16,11 +16,11 @@ use crate::{
 const KEYS: &[&str] = &["name", "start", "customer", "rules", "steps"];
 
 /// The name of a test, if it has one.
-pub(super) fn name_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+pub(in crate::rule_tests) fn name_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     node.get("name").and_then(Node::scalar).map(str::trim).filter(|name| !name.is_empty())
 }
 
-pub(super) fn read(
+pub(in crate::rule_tests) fn read(
     node: &Node<'_>,
     file: &Arc<str>,
     lines: &LineIndex,
@@ -81,7 +81,7 @@ fn steps(
     let items = node.list("`steps`", report)?;
     let mut steps = Vec::with_capacity(items.len());
     for item in items {
-        let does = step_reading::read(item, person, only, known, report);
+        let does = step::read(item, person, only, known, report);
         steps.extend(does.map(|does| TestStep { line: lines.line(item.span.start), does }));
     }
     // A step that could not be read may be the one that makes the other steps valid.

@@ -4,13 +4,18 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{known::KnownNames, test::RuleTest, test_reading};
+use super::test;
+use crate::rule_tests::{known::KnownNames, test::RuleTest};
 use crate::yaml::{Diagnostic, Document, LineIndex, MapFields, Report, Value};
 
 const BEGINS: &str = "a file of tests begins with the lines `format: 1` and `tests:`";
 
 /// Returns the file's tests if they have no error; and the diagnostics.
-pub(super) fn read(path: &str, text: &str, known: &KnownNames<'_>) -> (Option<Vec<RuleTest>>, Vec<Diagnostic>) {
+pub(in crate::rule_tests) fn read(
+    path: &str,
+    text: &str,
+    known: &KnownNames<'_>,
+) -> (Option<Vec<RuleTest>>, Vec<Diagnostic>) {
     let mut report = Report::new(path, text);
     let tests = tests(known, &mut report);
     let right = !report.has_errors();
@@ -53,12 +58,12 @@ fn tests(known: &KnownNames<'_>, report: &mut Report<'_>) -> Option<Vec<RuleTest
     let mut tests = Vec::new();
     for node in list.items() {
         let before = report.found().len();
-        let read = test_reading::read(node, &file, &lines, known, report);
+        let read = test::read(node, &file, &lines, known, report);
         // A test that is not run must not appear to have passed.
         if read.is_none() && report.found().len() == before {
             report.error("test", node.span.clone(), "this test cannot be read");
         }
-        let (Some(name), line) = (test_reading::name_of(node), lines.line(node.span.start)) else { continue };
+        let (Some(name), line) = (test::name_of(node), lines.line(node.span.start)) else { continue };
         if let Some(first) = names.get(name) {
             report
                 .error(

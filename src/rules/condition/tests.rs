@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ConditionFacts, ConditionResult, Environment, RuleSet};
+use crate::rules::{ConditionFacts, ConditionResult, Environment, RuleSet};
 use crate::{
     clock::Timestamp,
     domain::{Change, Codes, Contact, Customer, Detail, Details, Observation, Processing, Source, Status},
@@ -37,7 +37,7 @@ fn contact() -> Contact {
     }
 }
 
-fn condition(text: &str) -> super::Condition {
+fn condition(text: &str) -> crate::rules::Condition {
     let files: Files = [(
         "a.yaml".to_owned(),
         format!("format: 1\nrules:\n  - id: a\n    when: any -> any\n    if: {text}\n    do: record\n"),
@@ -204,7 +204,7 @@ fn the_prefilter_skips_only_false_conditions() {
                     visit,
                     changed: Details::default(),
                 };
-                if super::prefilter::is_impossible(&condition, &facts) {
+                if crate::rules::prefilter::is_impossible(&condition, &facts) {
                     passed_over += 1;
                     assert!(
                         matches!(condition.check(&facts), ConditionResult::No(_)),

@@ -1,8 +1,7 @@
 //! Reads one step of a test.
 
-use super::{
-    callback_reading, customer_reading::TestCustomer, expectation_reading, known::KnownNames, test::StepAction,
-};
+use super::{callback, customer::TestCustomer, expectation};
+use crate::rule_tests::{known::KnownNames, test::StepAction};
 use crate::{
     domain::Codes,
     rules::RuleId,
@@ -11,7 +10,7 @@ use crate::{
 
 const KEYS: &[&str] = &["callback", "wait", "contact", "tag", "untag", "expect"];
 
-pub(super) fn read(
+pub(in crate::rule_tests) fn read(
     node: &Node<'_>,
     person: &mut TestCustomer,
     only: Option<&[RuleId]>,
@@ -42,12 +41,12 @@ pub(super) fn read(
     };
     let value = &entry.value;
     match &*entry.key {
-        "callback" => callback_reading::read(value, &person.id.clone(), known, report).map(StepAction::Callback),
+        "callback" => callback::read(value, &person.id.clone(), known, report).map(StepAction::Callback),
         "wait" => value.duration("`wait`", report).map(StepAction::Wait),
         "contact" => person.read_field(value, known, report).map(StepAction::Contact),
         "tag" => mark(value, "`tag`", report).map(StepAction::Tag),
         "untag" => mark(value, "`untag`", report).map(StepAction::Untag),
-        "expect" => expectation_reading::read(value, only, known, report).map(StepAction::Expect),
+        "expect" => expectation::read(value, only, known, report).map(StepAction::Expect),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 //! Fields that a test leaves out are unknown, except the address: a customer has one unless the test has
 //! `email: none`.
 
-use super::known::KnownNames;
+use crate::rule_tests::known::KnownNames;
 use crate::{
     domain::{Contact, CustomerId},
     yaml::{MapFields, Node, Report, did_you_mean},
@@ -16,7 +16,7 @@ const KEYS: &[&str] = &["id", "email", "name", "locale", "timezone", "country", 
 const CONTACT_KEYS: &[&str] = &["email", "name", "locale", "timezone", "country", "attributes"];
 
 /// The customer of a test.
-pub(super) struct TestCustomer {
+pub(in crate::rule_tests) struct TestCustomer {
     pub id: CustomerId,
     /// The contact, with the default address if no other is given.
     details: Contact,

@@ -5,7 +5,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::known::KnownNames;
+use crate::rule_tests::known::KnownNames;
 use crate::{
     domain::{CustomerId, Observation, ReceivedCallback, Secret, Unreadable, Verified, hash_of},
     yaml::{MapFields, Node, Report, Value},
@@ -13,7 +13,7 @@ use crate::{
 
 const KEYS: &[&str] = &["status", "docsMissing", "kycRejectLabel", "kycEndUserErrorMessage", "kycProcessingStatus"];
 
-pub(super) fn read(
+pub(in crate::rule_tests) fn read(
     node: &Node<'_>,
     customer: &CustomerId,
     known: &KnownNames<'_>,

@@ -2,9 +2,9 @@
 
 use std::{borrow::Cow, fmt};
 
-use super::{
+use crate::rules::{
     ConditionFacts, ConditionResult,
-    line::{CountRange, LineFacts, LineTest, Subject, ValueTest},
+    condition::line::{CountRange, LineFacts, LineTest, Subject, ValueTest},
     trigger::JoinedNames,
 };
 

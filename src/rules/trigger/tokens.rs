@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 /// A byte range in the trigger's text.
-pub(super) type ByteSpan = Range<usize>;
+pub(in crate::rules) type ByteSpan = Range<usize>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum TriggerToken<'w> {
+pub(in crate::rules) enum TriggerToken<'w> {
     Word(&'w str),
     Arrow,
     Bar,
@@ -15,7 +15,7 @@ pub(super) enum TriggerToken<'w> {
     OddArrow,
 }
 
-pub(super) fn tokens(text: &str) -> Vec<(TriggerToken<'_>, ByteSpan)> {
+pub(in crate::rules) fn tokens(text: &str) -> Vec<(TriggerToken<'_>, ByteSpan)> {
     const SIGNS: &[(&str, TriggerToken<'static>)] = &[
         ("->", TriggerToken::Arrow),
         ("|", TriggerToken::Bar),

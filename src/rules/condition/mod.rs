@@ -4,9 +4,15 @@
 //! undecidable. One false line makes the condition false, even if another line is undecidable. There is no expression
 //! language: a new need gets a new kind of line.
 
+mod display;
+pub(in crate::rules) mod line;
+pub(in crate::rules) mod parse;
+#[cfg(test)]
+mod tests;
+
 use crate::domain::{Codes, Contact, Customer, Details};
 
-use super::line::LineTest;
+use crate::rules::condition::line::LineTest;
 
 /// The input of a condition: one snapshot of one event. Before an attempt it is the current state, with `visit` and
 /// `changed` as ordered.
@@ -37,7 +43,7 @@ pub enum ConditionResult {
 /// A list of lines which must all hold. An empty condition always holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
-    pub(super) lines: Vec<LineTest>,
+    pub(in crate::rules) lines: Vec<LineTest>,
 }
 
 impl Condition {
@@ -74,12 +80,12 @@ impl Condition {
     }
 
     /// Whether each line of `self` is also in `other`. If so, `self` holds whenever `other` holds.
-    pub(super) fn is_part_of(&self, other: &Condition) -> bool {
+    pub(in crate::rules) fn is_part_of(&self, other: &Condition) -> bool {
         self.lines.iter().all(|line| other.lines.contains(line))
     }
 
     /// Whether the two conditions can never hold together. `false`: this is not known.
-    pub(super) fn excludes(&self, other: &Condition) -> bool {
+    pub(in crate::rules) fn excludes(&self, other: &Condition) -> bool {
         let either = |this: &LineTest, that: &LineTest| this.excludes(that) || that.excludes(this);
         self.lines.iter().any(|this| other.lines.iter().any(|that| either(this, that)))
             || self.lines.iter().any(|line| line.is_not(other))

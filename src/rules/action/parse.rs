@@ -7,14 +7,18 @@ use crate::{
     yaml::{MapEntry, MapFields, Node, Report, Value, did_you_mean, one_of},
 };
 
-use super::{Action, Limit, QuietHours, Recipient, context::RuleNames};
+use crate::rules::{Action, Limit, QuietHours, Recipient, context::RuleNames};
 
 const MAX_ACTIONS: usize = 32;
 
 /// An action and its place in the file.
-pub(super) type PlacedAction = (Action, Range<usize>);
+pub(in crate::rules) type PlacedAction = (Action, Range<usize>);
 
-pub(super) fn read(node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Option<Vec<PlacedAction>> {
+pub(in crate::rules) fn read(
+    node: &Node<'_>,
+    names: &RuleNames<'_>,
+    report: &mut Report<'_>,
+) -> Option<Vec<PlacedAction>> {
     if let Value::Refused = node.value {
         return None;
     }
