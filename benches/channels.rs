@@ -17,7 +17,7 @@ use std::{
 use kyc_rules::{
     app::{App, AppOptions},
     config::{Config, WebhookConfig},
-    domain::{Secret, hash_of},
+    providers::xgateway::{Secret, hash_of},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},

@@ -22,8 +22,8 @@ use std::{
 use kyc_rules::{
     app::{App, AppOptions},
     config::Config,
-    domain::{MAX_BODY_BYTES, Secret, hash_of},
     http::{AddressFilter, Listener, ListenerLimits, capped_body, fixed_json, refused},
+    providers::xgateway::{MAX_BODY_BYTES, Secret, hash_of},
     shipped,
 };
 use tokio::{

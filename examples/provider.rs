@@ -7,7 +7,7 @@
 
 use std::{env, error::Error};
 
-use kyc_rules::domain::{Secret, hash_of};
+use kyc_rules::providers::xgateway::{Secret, hash_of};
 use serde_json::json;
 
 #[tokio::main]

@@ -2,7 +2,7 @@
 //!
 //! A reload, the start, `check`, `doctor` and the admin API all call this module, so they report the same. A reload
 //! adds one check that depends on the running server: the number of jobs that the set would order at once
-//! (`rulebook.rs`).
+//! (`rulebook/`).
 //!
 //! The functions are pure: they read only their arguments. They run on a thread with a large stack.
 
@@ -14,7 +14,7 @@ use crate::{
     yaml::{Diagnostic, Files, LineIndex, Severity, Sources, bounded, render},
 };
 
-/// The code of a failing test. [`Results`] holds its differences.
+/// The code of a failing test. [`TestResults`] holds its differences.
 const FAILED: &str = "test";
 
 /// The part of the configuration that the verdict depends on.

@@ -1,43 +1,59 @@
 //! Turns KYC callbacks of a payment provider into actions, by rules that merchants edit while the program runs.
 //!
-//! The modules in the order of a callback: it is received ([`http`]), verified and compared with the remembered state
-//! ([`kyc`]); the [`rules`] determine the actions ([`decide`]); the [`store`] makes the decision durable before the
-//! response is sent; the [`outbox`]'s jobs are sent ([`dispatch`], [`actions`]) as mails ([`template`]). Merchants test
-//! their rules with [`cases`]. See `docs/ARCHITECTURE.md` for details.
+//! The modules below stand in the order of a callback. See `docs/ARCHITECTURE.md` for details. A module is public only if
+//! the binary, an example, a test or a benchmark uses it.
 
-pub mod app;
-pub mod backtest;
-pub mod channel_setup;
-pub mod channels;
-pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod contacts;
-pub mod decide;
-pub mod directory;
-pub mod dispatch;
-pub mod domain;
-pub mod explain;
-pub mod graph;
+// 1. A callback arrives, is parsed and verified.
 pub mod http;
-pub mod judge;
-pub mod outbound;
-pub mod outbox;
-pub mod provider;
-pub mod reload_preview;
-pub mod rule_tests;
-pub mod rulebook;
+pub mod providers;
+
+// 2. It is compared with the remembered customer, and the merchant's rules give the actions.
+pub mod decide;
+pub mod domain;
 pub mod rules;
+
+// 3. The decision is durable before the response is sent.
+pub mod outbox;
+pub mod store;
+
+// 4. The jobs are sent.
+pub(crate) mod channel_setup;
+pub mod channels;
+pub(crate) mod dispatch;
+pub mod outbound;
+pub mod template;
+pub(crate) mod throttle;
+
+// 5. The work beside callbacks: timers, questions to the provider's API, contacts from the merchant's directory.
+pub(crate) mod contacts;
+pub(crate) mod directory;
+pub(crate) mod provider;
+pub mod timers;
+
+// 6. The rules directory: read, tested, judged, and reloaded while the program runs.
+pub mod judge;
+pub(crate) mod reload_preview;
+pub mod rule_tests;
+pub(crate) mod rulebook;
 pub mod rules_dir;
 pub mod schema;
-pub mod services;
 pub mod shipped;
-pub mod stack;
-pub mod store;
-pub mod telemetry;
-pub mod template;
-pub mod throttle;
-pub mod timers;
-pub mod untrusted;
 pub mod yaml;
-pub mod zone;
+
+// 7. Explanations for merchants and operators.
+pub(crate) mod backtest;
+pub mod explain;
+pub(crate) mod graph;
+
+// 8. The program: configuration, start and stop, command line, logs and metrics.
+pub mod app;
+pub mod cli;
+pub mod config;
+pub(crate) mod services;
+pub mod telemetry;
+
+// 9. Foundations.
+pub mod clock;
+pub(crate) mod stack;
+pub(crate) mod untrusted;
+pub(crate) mod zone;

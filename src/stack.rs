@@ -1,7 +1,7 @@
 //! Runs work whose depth depends on a file on a thread with a large stack.
 //!
 //! A stack overflow ends the process, and tokio workers, test threads and the main thread have stacks of different
-//! sizes. The depth of rules and templates is checked before they are parsed (`source/tree.rs`, `template/bounds.rs`),
+//! sizes. The depth of rules and templates is checked before they are parsed (`yaml/tree.rs`, `template/bounds.rs`),
 //! and [`deep`] gives this bounded work the same stack in every command and thread.
 
 use std::{

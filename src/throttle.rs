@@ -1,6 +1,6 @@
 //! Limits the rate of requests to an external service, for all callers together, and pauses them after failures.
 //!
-//! This file does not know what is asked: a caller waits for a [`Turn`], then reports the outcome and the customer it
+//! This file does not know what is asked: a caller waits for a [`Permit`], then reports the outcome and the customer it
 //! was about. After a failure that customer waits, each time twice as long. After failures for several customers in a
 //! row, all customers that have failed wait together, and one other customer per second is tried. All callers wait
 //! when the service asks for a delay or rejects this client. So a service that is down gets few requests, and a

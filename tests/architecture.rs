@@ -9,6 +9,7 @@ use std::{
 const FLOORS: &[&[&str]] = &[
     &["clock", "yaml", "throttle", "stack", "untrusted", "zone"],
     &["domain", "template"],
+    &["providers"],
     &["rules"],
     &["outbox", "schema", "graph"],
     &["decide"],
@@ -31,6 +32,7 @@ const FLOORS: &[&[&str]] = &[
 const PURE: &[&str] = &[
     "yaml",
     "domain",
+    "providers",
     "template",
     "rules",
     "schema",

@@ -112,7 +112,10 @@ async fn a_key_can_be_rotated_without_refusing_callbacks() {
     );
     let service = Service::start(command).ready().await;
     service.callback("C-1", "FULL_USER", json!({})).await;
-    let new = kyc_rules::domain::hash_of("C-1", &kyc_rules::domain::Secret::new("a-new-secret-of-24-bytes-or-so"));
+    let new = kyc_rules::providers::xgateway::hash_of(
+        "C-1",
+        &kyc_rules::providers::xgateway::Secret::new("a-new-secret-of-24-bytes-or-so"),
+    );
     assert_eq!(service.callback("C-1", "FULL_USER", json!({"hash": new})).await, "duplicate");
 }
 

@@ -8,7 +8,7 @@ use super::{CommandError, Exit, Output, client::AdminClient};
 use crate::{
     app::{self, TOKEN_FILE},
     config::{Config, LoadedConfig, OnMissing, PLACES, VARIABLE},
-    domain::Secret,
+    providers::xgateway::Secret,
     yaml::{Severity, Sources, render},
 };
 

@@ -6,7 +6,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{CommandError, Exit, Output, settings};
-use crate::domain::{CustomerId, Secret, hash_of};
+use crate::{
+    domain::CustomerId,
+    providers::xgateway::{Secret, hash_of},
+};
 
 #[derive(Debug, Args)]
 pub struct SignArgs {

@@ -11,7 +11,8 @@ use super::{
     channels, reader::SectionReader, values,
 };
 use crate::{
-    domain::{NameError, Secret, Status},
+    domain::{NameError, Status},
+    providers::xgateway::Secret,
     telemetry::LogFormat,
     template::Brand,
     yaml::{MapFields, Node, Value},

@@ -126,7 +126,7 @@ pub(super) fn url(text: &str) -> Result<Uri, String> {
     if authority.host().is_empty() {
         return Err(form());
     }
-    // Requests are sent with `Target`, which accepts fewer hosts and ports.
+    // Requests are sent with `TargetUrl`, which accepts fewer hosts and ports.
     TargetUrl::parse(text).map(|_| uri)
 }
 

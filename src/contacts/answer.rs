@@ -58,7 +58,7 @@ fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     if inner.classify() != serde_json::error::Category::Data {
         return "it is not JSON".to_owned();
     }
-    // Only the fields of `Said` are checked for duplicates, so the name is not text of the customer.
+    // Only the fields of `ContactAnswer` are checked for duplicates, so the name is not text of the customer.
     let said = inner.to_string();
     if let Some((field, _)) = said.strip_prefix("duplicate field `").and_then(|rest| rest.split_once('`')) {
         return format!("{field} occurs more than once");

@@ -111,7 +111,7 @@ pub struct RuleResult {
     pub id: RuleId,
     pub outcome: RuleOutcome,
     pub why: Option<Box<str>>,
-    /// The time since which an operator had paused the rule. `None` with [`Ruled::Paused`]: its file has `mode:
+    /// The time since which an operator had paused the rule. `None` with [`RuleOutcome::Paused`]: its file has `mode:
     /// paused`.
     pub paused_since: Option<Timestamp>,
 }

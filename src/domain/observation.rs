@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, Codes, Processing, Status, Verified};
+use super::{Codes, Processing, Status};
 use crate::untrusted;
 
 /// The maximum length of the stored message of the provider, in characters.
 pub const MESSAGE_CHARS: usize = 500;
 
 /// Returns the provider's message to the customer in the form that is stored, the same for callbacks and API answers.
-pub(super) fn clean_message(message: &str) -> Box<str> {
+pub(crate) fn clean_message(message: &str) -> Box<str> {
     untrusted::lines(message, MESSAGE_CHARS).into()
 }
 
@@ -38,20 +38,6 @@ pub struct Observation {
     pub reject_labels: Option<Codes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Box<str>>,
-}
-
-impl From<Verified<Claim>> for Observation {
-    fn from(claim: Verified<Claim>) -> Self {
-        let claim = claim.into_inner();
-        Self {
-            source: Source::Callback,
-            status: claim.status,
-            processing: Some(claim.processing),
-            missing_docs: Some(claim.missing_docs),
-            reject_labels: Some(claim.reject_labels),
-            message: Some(claim.message),
-        }
-    }
 }
 
 /// Serialization in which a JSON `null` is a value (`none`) and only an absent field is `None`.

@@ -46,7 +46,7 @@ struct Edge {
     from: Place,
     to: Place,
     kind: Kind,
-    /// Indexes into [`Graph::labels`], ascending.
+    /// Indexes into [`RuleGraph::labels`], ascending.
     rules: Vec<usize>,
 }
 

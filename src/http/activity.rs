@@ -31,7 +31,7 @@ impl SweepClock {
     }
 }
 
-/// The phases of a connection. In all of them except [`Phase::Work`], the connection waits for the peer.
+/// The phases of a connection. In all of them except [`ConnectionPhase::Work`], the connection waits for the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionPhase {
     /// Accepted; no HTTP data has been read yet. Includes the TLS handshake.

@@ -16,9 +16,9 @@ use super::{
 use crate::{
     clock::Clock,
     decide::{Command, Receipt},
-    domain::{
-        CallbackOutcome, Claim, MAX_BODY_BYTES, Malformed, Observation, OtherClaim, ReceivedCallback, Secret,
-        Unreadable, Verified, is_signed,
+    domain::{CallbackOutcome, Observation},
+    providers::xgateway::{
+        Claim, MAX_BODY_BYTES, Malformed, OtherClaim, ReceivedCallback, Secret, Unreadable, Verified, is_signed,
     },
     services::Services,
     store::Refused,

@@ -150,7 +150,7 @@ impl Listener {
         self.address
     }
 
-    /// Serves until `shutdown` resolves. Then running requests may finish, for at most [`Limits::drain`].
+    /// Serves until `shutdown` resolves. Then running requests may finish, for at most [`ListenerLimits::drain`].
     pub async fn serve<F>(self, routes: F, shutdown: impl Future<Output = ()>)
     where
         F: Filter<Error = Infallible> + Clone + Send + Sync + 'static,

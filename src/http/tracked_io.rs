@@ -1,4 +1,4 @@
-//! The stream and the bodies of a connection; each records its progress in the [`Activity`].
+//! The stream and the bodies of a connection; each records its progress in the [`ConnectionActivity`].
 //!
 //! This module does not buffer, box or set timers.
 
@@ -126,7 +126,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
     }
 }
 
-/// The body of a request: records its end, and fails with [`Late`] if the listener says that it exceeded its timeout.
+/// The body of a request: records its end, and fails with [`BodyTimeout`] if the listener says that it exceeded its timeout.
 pub(super) struct RequestBody {
     body: Incoming,
     activity: Arc<ConnectionActivity>,

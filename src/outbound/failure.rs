@@ -82,7 +82,7 @@ fn kind_of(error: &(dyn Error + 'static)) -> HttpFailureKind {
     HttpFailureKind::Unreachable
 }
 
-/// Whether the error wraps [`AllUnfit`]; `io::Error::source` skips its inner error.
+/// Whether the error wraps [`OnlyForbiddenAddresses`]; `io::Error::source` skips its inner error.
 fn has_forbidden(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<OnlyForbiddenAddresses>())
 }

@@ -88,7 +88,7 @@ pub struct HttpRequest {
 pub struct HttpAnswer {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    /// The beginning of the body if `end` is not [`End::Whole`].
+    /// The beginning of the body if `end` is not [`BodyEnd::Whole`].
     pub body: Vec<u8>,
     pub end: BodyEnd,
 }

@@ -1,7 +1,7 @@
 //! The outbox: the jobs that rules have ordered, and their progress.
 //!
 //! A [`Job`] is the whole input of an action. Its [`Order`] never changes after the decision that created it; its
-//! [`Fate`] is replaced as a whole with every attempt, so that a record of the journal can contain it as an absolute
+//! [`JobStatus`] is replaced as a whole with every attempt, so that a record of the journal can contain it as an absolute
 //! value.
 
 mod channel;

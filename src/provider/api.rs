@@ -8,8 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     decide,
-    domain::{ApiError, CustomerId, read_answer, read_error},
+    domain::CustomerId,
     outbound::{BodyEnd, ClientOptions, HttpAnswer, HttpClient, HttpFailure, HttpRequest, MAX_ANSWER_BYTES, TargetUrl},
+    providers::xgateway::{ApiError, read_answer, read_error},
     throttle::{Outage, asked_for_ms},
 };
 

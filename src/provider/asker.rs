@@ -73,7 +73,7 @@ pub struct ConfirmationWorker {
     odd: LogThrottle,
     /// Customers whose due timers wait for an answer.
     pub late_timers: LateTimers,
-    /// The latest rounds of [`super::Reconcile`], by whether they covered final statuses.
+    /// The latest rounds of [`super::ReconcileIntervals`], by whether they covered final statuses.
     rounds: Mutex<BTreeMap<bool, ReconcileRound>>,
 }
 

@@ -1,8 +1,8 @@
 //! The provider's API is authoritative: callbacks are confirmed with it, and customers without callbacks are asked
 //! about regularly.
 //!
-//! [`Api`] sends one request; the [`Asker`] fetches answers for waiting callbacks and for timers before they are
-//! decided; [`Reconcile`] asks about all customers at intervals. They share one rate limit and one record of whether
+//! [`ProviderApi`] sends one request; the [`ConfirmationWorker`] fetches answers for waiting callbacks and for timers before they are
+//! decided; [`ReconcileIntervals`] asks about all customers at intervals. They share one rate limit and one record of whether
 //! the API is in trouble.
 
 mod api;

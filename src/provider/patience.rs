@@ -2,7 +2,7 @@
 //! longer.
 //!
 //! The callbacks are found through the store: the time of the oldest waiting callback of each customer. No other state
-//! is kept, so the problem `unanswered` survives a restart. Waiting timers are in memory: [`Asker::late_timers`].
+//! is kept, so the problem `unanswered` survives a restart. Waiting timers are in memory: [`ConfirmationWorker::late_timers`].
 
 use std::{sync::Arc, time::Duration};
 

@@ -22,7 +22,7 @@ pub struct TestResults {
 #[derive(Clone, Debug, Serialize)]
 pub struct TestResult {
     pub name: String,
-    /// The path below the rules directory, or as changed by [`Results::shown_in`].
+    /// The path below the rules directory, or as changed by [`TestResults::shown_in`].
     pub file: String,
     pub line: u32,
     /// One for each `expect` that was not met; empty if the test passed.

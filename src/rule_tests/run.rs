@@ -15,7 +15,7 @@ use crate::{
     stack::catch_panic,
 };
 
-/// Maximum work of all tests of a directory together, as counted by [`World::worked`]: 20,000 mails.
+/// Maximum work of all tests of a directory together, as counted by [`Simulation::worked`]: 20,000 mails.
 const MAX_WORK: u64 = if cfg!(test) { 100_000 } else { 1_000_000 };
 
 pub(super) fn run(tests: &[RuleTest], rules: &RuleSet, policy: &Policy) -> TestResults {

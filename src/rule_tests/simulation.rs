@@ -34,7 +34,7 @@ pub struct Simulation<'a> {
     worked: u64,
 }
 
-/// What has happened since the last [`World::take_seen`].
+/// What has happened since the last [`Simulation::take_seen`].
 #[derive(Default)]
 pub(super) struct NewOutcomes {
     pub left: Vec<Sent>,

@@ -262,7 +262,7 @@ impl Store {
     }
 
     /// Takes up to `max` customers about whom the provider's API must be asked now. A taken customer is not returned
-    /// again before the next record about them or a call of `ask_again`.
+    /// again before the next record about them or a call of `retry_confirmation`.
     pub fn take_confirmations(&self, max: usize) -> Vec<CustomerId> {
         match self {
             Self::Journal(journal) => journal.take_confirmations(max),

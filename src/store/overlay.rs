@@ -210,7 +210,7 @@ impl Overlay {
     }
 
     /// Takes up to `max` customers about whom the API must be asked now, so that no other task takes them. The next
-    /// record about a customer, or `ask_again`, makes the customer due again.
+    /// record about a customer, or `retry_confirmation`, makes the customer due again.
     pub fn take_confirmations(&mut self, now: Timestamp, max: usize) -> Vec<CustomerId> {
         let due: Vec<_> = self.asks_due.iter().take_while(|(at, _)| *at <= now).take(max).cloned().collect();
         for ask in &due {

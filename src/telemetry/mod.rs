@@ -2,7 +2,7 @@
 //!
 //! Labels are constants of this program and names of rules and channels. Neither metrics nor log lines contain a
 //! customer, an address, a message or a hash. Log lines that any client on the network can trigger are limited by a
-//! [`Throttle`].
+//! [`LogThrottle`].
 
 mod panics;
 mod refusals;
@@ -32,7 +32,7 @@ pub use self::{
 use crate::{
     clock::Timestamp,
     decide::{Changes, RuleOutcome},
-    domain::OtherType,
+    providers::xgateway::OtherType,
     store::StoreFigures,
 };
 

@@ -1,6 +1,6 @@
 //! The data of a mail: the names that templates use, and the sample customers with which templates are checked.
 //!
-//! A [`Facts`] contains all data of one mail, so that a job can store it. A field that a customer does not have is
+//! A [`TemplateFacts`] contains all data of one mail, so that a job can store it. A field that a customer does not have is
 //! *undefined* in a template, never the text "None". All values come from outside and are inserted as text only.
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Keeps values from outside as text: they never become markup.
 //!
-//! A value that a template prints is not passed to the Markdown parser. It is stored in a [`Values`], and one character
+//! A value that a template prints is not passed to the Markdown parser. It is stored in a [`PrintedValues`], and one character
 //! from a private-use plane of Unicode marks its place in the text. After the Markdown has been parsed, each mark is
 //! replaced by its value: as text in text, percent-encoded in addresses. Therefore a value cannot open a link, a tag, a
 //! list or another `{{`, and filters work on the original value. Templates must not contain such characters, and they

@@ -1,6 +1,6 @@
 //! A map with known keys.
 //!
-//! [`Fields::of`] reports every unknown key, with a suggestion or the list of the known keys, so that its callers look
+//! [`MapFields::of`] reports every unknown key, with a suggestion or the list of the known keys, so that its callers look
 //! up known keys only.
 
 use std::ops::Range;

@@ -1,6 +1,6 @@
 //! Callbacks of the provider's other types, and hashes of one type used for another type.
 
-use kyc_rules::domain::{Secret, hash_of_fields};
+use kyc_rules::providers::xgateway::{Secret, hash_of_fields};
 use serde_json::{Value, json};
 
 use super::{

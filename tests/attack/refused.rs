@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use kyc_rules::domain::{Secret, hash_of};
+use kyc_rules::providers::xgateway::{Secret, hash_of};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 

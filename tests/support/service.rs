@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kyc_rules::domain::{Secret, hash_of};
+use kyc_rules::providers::xgateway::{Secret, hash_of};
 use serde_json::{Value, json};
 
 pub const SECRET: &str = "a-secret-of-more-than-24-bytes";

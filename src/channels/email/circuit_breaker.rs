@@ -9,7 +9,7 @@
 //! recipients the pause stays one second, and a mail that the outage was not tried with is tried during a longer
 //! pause.
 //!
-//! The breaker holds the [`Outage`] that `status`, `problems` and the metrics show. The state is in memory only:
+//! The breaker holds the [`RelayOutage`] that `status`, `problems` and the metrics show. The state is in memory only:
 //! after a restart the first mails find the outage again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -95,7 +95,7 @@ impl BreakerState {
 #[derive(Debug)]
 struct OpenBreaker {
     outage: RelayOutage,
-    /// The common text of the refusals, if the cause is [`Cause::Everyone`].
+    /// The common text of the refusals, if the cause is [`RelayCause::Everyone`].
     fingerprint: Option<String>,
     /// Only a trial with a mail can show that the outage is over.
     needs_mail: bool,
@@ -144,7 +144,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Returns a permit for one of the mails that [`Admission::Mails`] admitted.
+    /// Returns a permit for one of the mails that [`BreakerDecision::Mails`] admitted.
     pub fn permit(self: &Arc<Self>) -> TrialPermit {
         TrialPermit { breaker: Arc::clone(self), failures: self.state().failures, is_trial: false }
     }

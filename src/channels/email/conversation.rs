@@ -1,7 +1,7 @@
 //! Sends commands to a relay and reads its replies.
 //!
-//! [`Opening`] is the part before the login: the greeting, and STARTTLS where it is used. [`Conversation`] is the
-//! rest, the login and the mails, over lettre's connection. Both read through [`Lines`]: lettre itself fails on a
+//! [`Greeting`] is the part before the login: the greeting, and STARTTLS where it is used. [`SmtpSession`] is the
+//! rest, the login and the mails, over lettre's connection. Both read through [`ReplyLines`]: lettre itself fails on a
 //! reply that is not UTF-8, and would accept data from before TLS as a reply within TLS.
 //!
 //! What is *not* here: timeouts, and the meaning of a reply. lettre accepts any 2xx or 3xx as success; `steps.rs`

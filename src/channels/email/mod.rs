@@ -1,6 +1,6 @@
 //! Sends mails over SMTP, or writes them as `.eml` files for inspection.
 //!
-//! A [`Mailer`] makes one attempt to send an [`Envelope`]. Every attempt of a job has the same `Message-ID`, so that
+//! A [`Mailer`] makes one attempt to send an [`OutgoingMail`]. Every attempt of a job has the same `Message-ID`, so that
 //! a mail program recognises a mail that was sent twice after a lost reply. This module logs no address, no secret
 //! and no text of a mail.
 

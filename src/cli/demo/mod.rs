@@ -23,7 +23,7 @@ use crate::{
     app::{App, AppError, AppOptions},
     clock::Clock,
     config::Config,
-    domain::Secret,
+    providers::xgateway::Secret,
     shipped,
     telemetry::{self, LogFormat},
 };

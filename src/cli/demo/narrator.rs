@@ -93,7 +93,10 @@ impl<'a> Narrator<'a> {
                 }
                 DemoStep::Forged(said) => {
                     let mut body = provider.callback(life.id, said);
-                    body["hash"] = json!(crate::domain::hash_of(life.id, &crate::domain::Secret::new("guessed")));
+                    body["hash"] = json!(crate::providers::xgateway::hash_of(
+                        life.id,
+                        &crate::providers::xgateway::Secret::new("guessed")
+                    ));
                     self.refused(life.id, "a forged FULL_USER", provider.send(&body).await?);
                 }
                 DemoStep::UnknownType => {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{DemoService, lives::DemoCallback};
 use crate::{
     cli::{CommandError, Exit},
-    domain::{Secret, hash_of},
+    providers::xgateway::{Secret, hash_of},
 };
 
 pub struct DemoProvider {

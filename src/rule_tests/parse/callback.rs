@@ -7,7 +7,8 @@ use serde_json::{Value as Json, json};
 
 use crate::rule_tests::known::KnownNames;
 use crate::{
-    domain::{CustomerId, Observation, ReceivedCallback, Secret, Unreadable, Verified, hash_of},
+    domain::{CustomerId, Observation},
+    providers::xgateway::{ReceivedCallback, Secret, Unreadable, Verified, hash_of},
     yaml::{MapFields, Node, Report, Value},
 };
 

@@ -90,7 +90,7 @@ impl Disk {
         self.observer.is_some()
     }
 
-    /// For operations outside this module: [`Operation::OpenView`] and [`Operation::ApplyView`].
+    /// For operations outside this module: [`DiskOperation::OpenView`] and [`DiskOperation::ApplyView`].
     pub fn before(&self, operation: DiskOperation<'_>) -> io::Result<()> {
         match &self.observer {
             Some(observer) => observer.before(operation),

@@ -129,7 +129,7 @@ impl<'de> Deserialize<'de> for Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::hash_of;
+    use crate::providers::xgateway::hash_of;
 
     #[test]
     fn a_right_hash_is_found_in_a_malformed_body() {

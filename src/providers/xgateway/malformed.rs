@@ -3,7 +3,7 @@
 //! The field and the reason are fixed texts of this program, so that they can be logged; the detail may repeat text of
 //! the sender and is returned only to the sender.
 
-use super::CustomerId;
+use crate::domain::CustomerId;
 
 /// The fields of a callback. Any other name came from the sender.
 const FIELDS: &[&str] = &[

@@ -116,7 +116,7 @@ mod tests {
     use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 
     use super::*;
-    use crate::domain::{Claim, CustomerId};
+    use crate::{domain::CustomerId, providers::xgateway::Claim};
 
     /// Computed with another implementation, according to the provider's documentation.
     const PAIRS: &[(&str, &str, &str)] = &[

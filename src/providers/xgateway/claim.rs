@@ -9,7 +9,8 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{Codes, CustomerId, Malformed, Processing, Status, malformed, observation::clean_message, verify::Signed};
+use super::{Malformed, Verified, malformed, verify::Signed};
+use crate::domain::{Codes, CustomerId, Observation, Processing, Source, Status, clean_message};
 
 /// The body of a callback, well formed and within its limits.
 #[derive(Clone)]
@@ -40,7 +41,7 @@ pub(super) struct ClaimBody<'a> {
     #[serde(borrow, default)]
     hash: Option<Cow<'a, str>>,
     /// `None`: absent, which means no information. The provider's `null` is a value.
-    #[serde(default, deserialize_with = "super::double_option::deserialize")]
+    #[serde(default, deserialize_with = "crate::domain::double_option::deserialize")]
     status: Option<Option<Cow<'a, str>>>,
     #[serde(rename = "kycProcessingStatus", borrow, default)]
     processing: Option<Cow<'a, str>>,
@@ -143,10 +144,27 @@ impl Claim {
     }
 }
 
+impl From<Verified<Claim>> for Observation {
+    fn from(claim: Verified<Claim>) -> Self {
+        let claim = claim.into_inner();
+        Self {
+            source: Source::Callback,
+            status: claim.status,
+            processing: Some(claim.processing),
+            missing_docs: Some(claim.missing_docs),
+            reject_labels: Some(claim.reject_labels),
+            message: Some(claim.message),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{MESSAGE_CHARS, ReceivedCallback, Unreadable};
+    use crate::{
+        domain::MESSAGE_CHARS,
+        providers::xgateway::{ReceivedCallback, Unreadable},
+    };
 
     fn read(body: &str) -> Result<Claim, Unreadable> {
         match ReceivedCallback::read(body.as_bytes())? {

@@ -8,7 +8,8 @@ use std::{borrow::Cow, fmt};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{CustomerId, Malformed, malformed, verify::Signed};
+use super::{Malformed, malformed, verify::Signed};
+use crate::domain::CustomerId;
 
 /// The callback types that are verified and ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -131,7 +132,7 @@ fn text(field: &'static str, raw: &RawValue) -> Result<Box<str>, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ReceivedCallback, Secret, Unreadable, Verified, hash_of_fields};
+    use crate::providers::xgateway::{ReceivedCallback, Secret, Unreadable, Verified, hash_of_fields};
 
     fn read(body: &str) -> Result<OtherClaim, Malformed> {
         match ReceivedCallback::read(body.as_bytes()) {
@@ -148,8 +149,8 @@ mod tests {
     #[test]
     fn the_providers_samples_pass_only_under_their_own_formulas() {
         for body in [
-            include_str!("../../tests/cases/provider/other-bank-account.json"),
-            include_str!("../../tests/cases/provider/other-transaction.json"),
+            include_str!("../../../tests/cases/provider/other-bank-account.json"),
+            include_str!("../../../tests/cases/provider/other-transaction.json"),
         ] {
             assert!(passes(body, "sepa-secure-demo-key"));
             assert!(!passes(body, "another-key"));

@@ -15,7 +15,8 @@ use serde::{
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Codes, Observation, Source, Status, claim::ClaimDoc, nesting, observation::clean_message};
+use super::{claim::ClaimDoc, nesting};
+use crate::domain::{Codes, Observation, Source, Status, clean_message};
 use crate::untrusted;
 
 /// The maximum lengths of an error's code and message, in characters.
@@ -142,7 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{MESSAGE_CHARS, ReceivedCallback};
+    use crate::{domain::MESSAGE_CHARS, providers::xgateway::ReceivedCallback};
 
     fn read(body: &str) -> Result<Option<Observation>, String> {
         read_answer(body.as_bytes())
