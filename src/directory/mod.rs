@@ -9,6 +9,6 @@ mod contact_fetcher;
 mod shop;
 mod waiting_callbacks;
 
-pub use contact_fetcher::{ContactFetcher};
+pub use contact_fetcher::ContactFetcher;
 pub use shop::{ShopAnswer, ShopApi};
 pub use waiting_callbacks::WaitingCallbacksWorker;

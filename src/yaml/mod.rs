@@ -19,7 +19,7 @@ mod suggest;
 mod syntax;
 mod tree;
 mod typed;
-mod yaml;
+mod document;
 
 pub use conflict::conflicts;
 pub use diagnostic::{Diagnostic, Severity, bounded};
@@ -31,4 +31,4 @@ pub use node::{MapEntry, Node, Value};
 pub use render::{Sources, github, json, line_column, render};
 pub use report::{Note, Report};
 pub use suggest::{did_you_mean, one_of};
-pub use yaml::{Document, MAX_FILE_BYTES};
+pub use document::{Document, MAX_FILE_BYTES};
