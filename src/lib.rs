@@ -46,6 +46,7 @@ pub mod explain;
 pub(crate) mod graph;
 
 // 8. The program: configuration, start and stop, command line, logs and metrics.
+pub(crate) mod api;
 pub mod app;
 pub mod cli;
 pub mod config;

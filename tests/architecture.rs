@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["rules"],
     &["outbox", "schema", "graph"],
     &["decide"],
-    &["rule_tests", "explain"],
+    &["rule_tests", "explain", "api"],
     &["backtest", "judge"],
     &["store", "outbound"],
     &["telemetry"],
@@ -44,6 +44,7 @@ const PURE: &[&str] = &[
     "backtest",
     "judge",
     "untrusted",
+    "api",
 ];
 const IMPURE_WORDS: &[&str] =
     &["async ", "tokio::", "sled::", "warp::", "reqwest::", "std::fs", "std::net", "std::thread", "SystemTime"];

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
 
-use super::{CommandError, Exit, Output, settings, workspace::Workspace};
+use super::{CommandError, Exit, Output, client::Original, settings, workspace::Workspace};
 use crate::{
+    api::history::{ImpactRequest, ImpactResponse},
     app,
     config::Config,
     http::{TlsConfig, TlsError},
@@ -93,32 +93,31 @@ fn certificate(config: &Config) -> Option<Diagnostic> {
 
 /// Prints what loading these rules would change in the running server.
 fn against_running(given: Option<&Path>, offline: &Workspace, output: &mut Output) -> Result<(), CommandError> {
-    let body = json!({"rules": offline.files()});
-    let answer = settings::block_on(async { settings::client(given)?.post_json("impact", &body).await })?;
-    let refused = answer["refused"] == true;
+    let body = ImpactRequest { rules: Some(offline.files().clone()) };
+    let answer: Original<ImpactResponse> =
+        settings::block_on(async { settings::client(given)?.post_json("impact", &body).await })?;
     if output.is_json() {
         output.json(&answer);
     } else {
         show_impact(&answer, output);
     }
-    if refused {
+    if answer.refused {
         Err(CommandError::new(Exit::Config, "a reload would be refused: see `reload.blast_limit`"))
     } else {
         Ok(())
     }
 }
 
-fn show_impact(answer: &Value, output: &mut Output) {
-    let impact = &answer["impact"];
+fn show_impact(answer: &ImpactResponse, output: &mut Output) {
+    let impact = &answer.impact;
     output.line("\nagainst the active rules:");
-    for what in ["added", "removed", "changed"] {
-        let rules: Vec<&str> = impact[what].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (what, rules) in [("added", &impact.added), ("removed", &impact.removed), ("changed", &impact.changed)] {
         let rules = if rules.is_empty() { "none".to_owned() } else { rules.join(", ") };
         output.line(format_args!("  {what:<8} {rules}"));
     }
-    let limit = answer["limit"].as_u64().map(|limit| format!(" (limit: {limit})")).unwrap_or_default();
-    output.line(format_args!("  jobs within an hour of loading: {}{limit}", impact["total"]));
-    for (rule, count) in impact["at_once"].as_object().into_iter().flatten() {
+    let limit = answer.limit.map(|limit| format!(" (limit: {limit})")).unwrap_or_default();
+    output.line(format_args!("  jobs within an hour of loading: {}{limit}", impact.total));
+    for (rule, count) in &impact.at_once {
         output.line(format_args!("    {rule}: {count}"));
     }
 }

@@ -1,9 +1,13 @@
 //! HTTP client of the command line for the admin API of a running server.
 
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeOwned, Error},
+};
 use serde_json::Value;
 
 use super::{CommandError, Exit};
@@ -23,6 +27,41 @@ pub fn customer_path(id: &CustomerId) -> String {
     match id.as_str() {
         "." | ".." => format!("customers?id={id}"),
         id => format!("customers/{}", part(id)),
+    }
+}
+
+/// A part of a response as the command reads it, and as the server sent it. With `--json`, a command prints what the
+/// server sent, also the fields that this version does not know.
+#[derive(Clone, Debug)]
+pub struct Original<T> {
+    sent: Value,
+    read: T,
+}
+
+impl<T: DeserializeOwned> Original<T> {
+    fn of(sent: Value) -> Result<Self, serde_path_to_error::Error<serde_json::Error>> {
+        let read = serde_path_to_error::deserialize(&sent)?;
+        Ok(Self { sent, read })
+    }
+}
+
+impl<T> Deref for Original<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.read
+    }
+}
+
+impl<T> Serialize for Original<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.sent.serialize(to)
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Original<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::of(Value::deserialize(from)?).map_err(D::Error::custom)
     }
 }
 
@@ -47,27 +86,40 @@ impl AdminClient {
         Ok(Self { http, base, token })
     }
 
-    pub async fn get(&self, path: &str) -> Result<Value, CommandError> {
-        self.ask(Method::GET, path, None).await
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Original<T>, CommandError> {
+        self.ask(Method::GET, path, None::<&()>).await
     }
 
-    pub async fn post(&self, path: &str) -> Result<Value, CommandError> {
-        self.ask(Method::POST, path, None).await
+    pub async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<Original<T>, CommandError> {
+        self.ask(Method::POST, path, None::<&()>).await
     }
 
-    pub async fn post_json(&self, path: &str, body: &Value) -> Result<Value, CommandError> {
+    pub async fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Original<T>, CommandError> {
         self.ask(Method::POST, path, Some(body)).await
     }
 
-    pub async fn delete(&self, path: &str) -> Result<Value, CommandError> {
-        self.ask(Method::DELETE, path, None).await
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<Original<T>, CommandError> {
+        self.ask(Method::DELETE, path, None::<&()>).await
     }
 
-    pub async fn put(&self, path: &str, body: &Value) -> Result<Value, CommandError> {
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Original<T>, CommandError> {
         self.ask(Method::PUT, path, Some(body)).await
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CommandError> {
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Original<T>, CommandError> {
         let mut request = self.http.request(method, format!("{}/api/v1/{path}", self.base)).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(body);
@@ -84,8 +136,14 @@ impl AdminClient {
         let status = response.status();
         let bytes = response.bytes().await.map_err(unreachable)?;
         if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|error| {
+            let sent: Value = serde_json::from_slice(&bytes).map_err(|error| {
                 CommandError::new(Exit::Failed, format!("the server's response is not JSON: {error}"))
+            })?;
+            return Original::of(sent).map_err(|error| {
+                let path = path.split('?').next().unwrap_or_default();
+                let text =
+                    format!("the server's response to `{path}` cannot be read: {error}; is its version another?");
+                CommandError::new(Exit::Failed, text)
             });
         }
         Err(refusal(status, &bytes))
@@ -116,4 +174,45 @@ fn root_of(error: &dyn std::error::Error) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::{
+        controls::ReloadResponse,
+        jobs::{BesideJobs, JobList, JobResponse},
+    };
+
+    #[test]
+    fn unknown_fields_are_accepted_and_printed() {
+        let sent = json!({"result": "loaded", "hash": "a", "count": 2, "of_a_newer_server": {"x": 1}});
+        let read = Original::<ReloadResponse>::of(sent.clone()).expect("read");
+        assert_eq!((&*read.result, read.count), ("loaded", 2));
+        assert_eq!(json!(read), sent);
+    }
+
+    #[test]
+    fn a_list_keeps_the_unknown_fields_of_its_rows_and_its_own() {
+        let job = json!({
+            "id": "1", "customer": "C-1", "rule": "r", "action": "email", "name": "n", "to": "customer", "state": "done",
+            "attempts": 1, "ordered_at": "2026-03-03T20:30:00Z", "newer": true,
+        });
+        let sent = json!({"jobs": [job], "next": null, "newer": [1]});
+        type Page = JobList<Original<JobResponse>, Original<BesideJobs>>;
+        let page: Page = serde_json::from_value(sent.clone()).expect("read");
+        assert_eq!(page.jobs[0].attempts, 1);
+        assert_eq!(json!(page), sent);
+    }
+
+    #[test]
+    fn the_error_for_a_missing_field_names_it() {
+        let missing = Original::<ReloadResponse>::of(json!({"result": "loaded", "count": 2})).expect_err("no hash");
+        assert_eq!(missing.to_string(), "missing field `hash`");
+        let list = json!({"jobs": [{"id": "1"}], "next": null});
+        let nested = Original::<JobList<Original<JobResponse>, BesideJobs>>::of(list).expect_err("no customer");
+        assert_eq!(nested.to_string(), "jobs[0]: missing field `customer`");
+    }
 }

@@ -4,10 +4,17 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{CommandError, Exit, Output, client::part, output::table, settings, workspace::Workspace};
+use super::{
+    CommandError, Exit, Output,
+    client::{Original, part},
+    output::table,
+    settings,
+    workspace::Workspace,
+};
 use crate::{
+    api::explain::{EventInfo, ExplainedCustomer},
     clock::Clock,
     decide::GlobalState,
     domain::Contact,
@@ -157,13 +164,14 @@ fn show(answer: &Explanation, output: &mut Output) {
 fn of_customer(customer: &str, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
     let events = settings::block_on(async {
         let client = settings::client(config)?;
-        let mut events = Vec::new();
+        let mut events: Vec<Original<EventInfo>> = Vec::new();
         let mut before: Option<u64> = None;
         loop {
             let more = before.map(|before| format!("&before={before}")).unwrap_or_default();
-            let page = client.get(&format!("explain?customer={}{more}", part(customer))).await?;
-            events.extend(page["events"].as_array().into_iter().flatten().cloned());
-            before = page["next"].as_u64();
+            let page: Original<ExplainedCustomer<Original<EventInfo>>> =
+                client.get(&format!("explain?customer={}{more}", part(customer))).await?;
+            events.extend(page.events.iter().cloned());
+            before = page.next;
             if before.is_none() {
                 return Ok(events);
             }
@@ -183,26 +191,19 @@ fn of_customer(customer: &str, config: Option<&Path>, output: &mut Output) -> Re
     Ok(())
 }
 
-fn show_event(event: &Value, output: &mut Output) {
-    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
-    let what = event["verdict"].as_str().or(event["source"].as_str()).unwrap_or_default();
-    let note = event["note"].as_str().map(|note| format!(" ({note})")).unwrap_or_default();
-    output.line(format_args!("{}  {what}  {}{note}", text(event, "at"), text(event, "event")));
-    for rule in event["rules"].as_array().into_iter().flatten() {
-        let why = rule["why"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
-        output.line(format_args!("    {:<12} {}{why}", text(rule, "outcome"), text(rule, "rule")));
+fn show_event(event: &EventInfo, output: &mut Output) {
+    let what = event.verdict.as_ref().unwrap_or(&event.source);
+    let note = event.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+    output.line(format_args!("{}  {what}  {}{note}", event.at, event.event));
+    for rule in &event.rules {
+        let why = rule.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        output.line(format_args!("    {:<12} {}{why}", rule.outcome, rule.rule));
     }
-    for job in event["jobs"].as_array().into_iter().flatten() {
-        let why = ["reason", "last_error"].iter().find_map(|key| job[*key].as_str());
+    for job in &event.jobs {
+        let why = job.reason.as_ref().or(job.last_error.as_ref());
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        let ended = job["ended_at"].as_str().map(|at| format!(" at {at}")).unwrap_or_default();
-        output.line(format_args!(
-            "    -> {} {} by rule {}: {}{ended}{why}",
-            text(job, "action"),
-            text(job, "name"),
-            text(job, "rule"),
-            text(job, "state")
-        ));
+        let ended = job.ended_at.as_ref().map(|at| format!(" at {at}")).unwrap_or_default();
+        output.line(format_args!("    -> {} {} by rule {}: {}{ended}{why}", job.action, job.name, job.rule, job.state));
     }
     output.line("");
 }

@@ -1,21 +1,21 @@
 //! Reads the recorded history through the running server, or from the data directory if no process uses it. Neither way
 //! writes a record.
 
-use serde::Deserialize;
-use serde_json::Value;
-
 use super::{
     CommandError, Exit,
-    client::{AdminClient, part},
+    client::{AdminClient, Original, part},
     settings,
 };
 use crate::{
+    api::{
+        customers::{ContactInfo, CustomerList},
+        history::{RecordList, RecordResponse, RuleSetResponse},
+        status::StatusResponse,
+    },
     app,
     backtest::HistoryRecord,
-    clock::Timestamp,
     config::Config,
     contacts::ContactEntry,
-    decide::Changes,
     domain::{Contact, CustomerId},
     store::{Snapshot, is_in_use},
     yaml::Files,
@@ -27,13 +27,6 @@ const PAGE: usize = 1_000;
 pub enum HistoryCommand {
     Server(AdminClient),
     Snapshot(Snapshot),
-}
-
-#[derive(Deserialize)]
-struct WireRecord {
-    n: u64,
-    at: Timestamp,
-    effects: Changes,
 }
 
 impl HistoryCommand {
@@ -72,10 +65,10 @@ impl HistoryCommand {
     pub async fn rules_in_force(&self) -> Result<Option<Files>, CommandError> {
         match self {
             Self::Server(client) => {
-                let status = client.get("status").await?;
-                let hash = status["rules"]["hash"].as_str().unwrap_or_default();
-                let set = client.get(&format!("rule-sets/{hash}")).await?;
-                Ok(serde_json::from_value(set["files"].clone()).ok())
+                let status: Original<StatusResponse> = client.get("status").await?;
+                let hash = &status.rules.hash;
+                let set: Original<RuleSetResponse> = client.get(&format!("rule-sets/{hash}")).await?;
+                Ok(Some(set.files.clone()))
             }
             Self::Snapshot(snapshot) => {
                 let Some(hash) = snapshot.active_set() else { return Ok(None) };
@@ -88,8 +81,8 @@ impl HistoryCommand {
     pub async fn paused_rules(&self) -> Result<Vec<String>, CommandError> {
         match self {
             Self::Server(client) => {
-                let status = client.get("status").await?;
-                Ok(status["paused"]["rules"].as_object().into_iter().flatten().map(|(rule, _)| rule.clone()).collect())
+                let status: Original<StatusResponse> = client.get("status").await?;
+                Ok(status.paused.rules.keys().cloned().collect())
             }
             Self::Snapshot(snapshot) => {
                 Ok(snapshot.global_state().paused_rules().map(|(rule, _)| rule.to_string()).collect())
@@ -100,7 +93,7 @@ impl HistoryCommand {
     /// Returns the number of records.
     pub async fn count(&self) -> Result<u64, CommandError> {
         match self {
-            Self::Server(client) => Ok(client.get("status").await?["store"]["records"].as_u64().unwrap_or_default()),
+            Self::Server(client) => Ok(client.get::<StatusResponse>("status").await?.store.records),
             Self::Snapshot(snapshot) => Ok(snapshot.last()),
         }
     }
@@ -129,28 +122,26 @@ impl HistoryCommand {
 }
 
 async fn page(client: &AdminClient, from: u64) -> Result<Vec<HistoryRecord>, CommandError> {
-    let page: Value = client.get(&format!("records?from={from}&limit={PAGE}")).await?;
-    let unreadable = |error| CommandError::new(Exit::Failed, format!("the server's records cannot be parsed: {error}"));
-    let records: Vec<WireRecord> = serde_json::from_value(page["records"].clone()).map_err(unreadable)?;
-    let record = |wire: WireRecord| HistoryRecord { number: wire.n, at: wire.at, effects: wire.effects };
-    Ok(records.into_iter().map(record).collect())
+    let page: Original<RecordList> = client.get(&format!("records?from={from}&limit={PAGE}")).await?;
+    let record = |RecordResponse { n, at, effects }| HistoryRecord { number: n, at, effects };
+    Ok(page.records.iter().cloned().map(record).collect())
 }
 
 async fn contacts_of_server(client: &AdminClient) -> Result<Vec<ContactEntry>, CommandError> {
-    let unreadable = |error: serde_json::Error| {
-        CommandError::new(Exit::Failed, format!("the server's response cannot be parsed: {error}"))
-    };
     let mut entries = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
         let after = cursor.as_deref().map(|cursor| format!("&cursor={}", part(cursor)));
-        let page = client.get(&format!("customers?limit={PAGE}{}", after.unwrap_or_default())).await?;
-        for row in page["customers"].as_array().into_iter().flatten().filter(|row| row["contact"] != Value::Null) {
-            let id: CustomerId = serde_json::from_value(row["id"].clone()).map_err(unreadable)?;
-            let contact: Contact = serde_json::from_value(row["contact"].clone()).map_err(unreadable)?;
+        let page: Original<CustomerList> =
+            client.get(&format!("customers?limit={PAGE}{}", after.unwrap_or_default())).await?;
+        for row in &page.customers {
+            let Some(contact) = row.contact.clone() else { continue };
+            let ContactInfo { email, name, locale, timezone, country, attributes } = contact;
+            let contact = Contact { email, name, locale, timezone, country, attributes };
+            let id = CustomerId::new(&row.id).map_err(|error| CommandError::new(Exit::Failed, error))?;
             entries.push(ContactEntry::new(id, contact));
         }
-        cursor = page["next"].as_str().map(str::to_owned);
+        cursor.clone_from(&page.next);
         if cursor.is_none() {
             return Ok(entries);
         }

@@ -3,10 +3,22 @@
 use std::path::Path;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::json;
 
-use super::{CommandError, Output, client::part, filters, output::table, settings};
-use crate::{domain::CustomerId, outbox::Channel, rules::RuleId};
+use super::{
+    CommandError, Output,
+    client::{Original, part},
+    filters,
+    output::table,
+    settings,
+};
+use crate::{
+    api::jobs::{BesideJobs, BesideProblems, JobList, JobResponse, UnansweredCustomer},
+    domain::CustomerId,
+    outbox::Channel,
+    rules::RuleId,
+};
 
 #[derive(Debug, Args)]
 pub struct JobsArgs {
@@ -44,44 +56,34 @@ struct JobSelector {
     max: usize,
 }
 
-/// The jobs that match, and the other parts of the response.
-struct FoundJobs {
-    jobs: Vec<Value>,
-    /// The last page as the server returned it: the cursor of the next page, and a hint if a filter names an unknown
-    /// rule or channel.
-    beside: Value,
-}
+/// The jobs that match, and the other parts of the last page.
+type FoundJobs<Beside> = JobList<Original<JobResponse>, Original<Beside>>;
 
 impl ProblemsArgs {
     /// Also prints problems of the service, customers without a decision, and channels paused by their brakes.
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         let (max, jobs) = (self.of.max, JobsArgs { state: None, of: self.of });
-        let found = settings::block_on(jobs.fetch(config, "problems"))?;
+        let found: FoundJobs<BesideProblems> = settings::block_on(jobs.fetch(config, "problems"))?;
         if output.is_json() {
-            output.json(&found.shape(&["brakes", "service", "unanswered"]));
+            output.json(&json!(found));
             return Ok(());
         }
-        let of = |key: &str| found.beside[key].as_array().cloned().unwrap_or_default();
-        let (brakes, service) = (of("brakes"), of("service"));
-        for one in &service {
-            let text = |key: &str| one[key].as_str().unwrap_or_default();
-            output.line(format_args!("{}: {}", text("problem"), text("reason")));
+        let BesideProblems { brakes, service, unanswered } = &*found.beside;
+        for one in service {
+            output.line(format_args!("{}: {}", one.problem, one.reason));
         }
-        let unanswered = of("unanswered");
         if !unanswered.is_empty() {
-            output.line(format_args!("\n{}\n", waiting(&unanswered)));
+            output.line(format_args!("\n{}\n", waiting(unanswered)));
         }
-        for brake in &brakes {
-            let text = |key: &str| brake[key].as_str().unwrap_or_default();
-            let (channel, since, said) = (text("channel"), text("since"), text("said"));
-            output.line(format_args!("{channel} is paused by its brake since {since}: {said}"));
-            output.line(format_args!("  {}", text("hint")));
+        for brake in brakes {
+            output.line(format_args!("{} is paused by its brake since {}: {}", brake.channel, brake.since, brake.said));
+            output.line(format_args!("  {}", brake.hint));
         }
         if !found.jobs.is_empty()
-            || found.hint().is_some()
+            || found.hint.is_some()
             || brakes.is_empty() && service.is_empty() && unanswered.is_empty()
         {
-            output.line(found.text(max));
+            output.line(text(&found, max));
         }
         Ok(())
     }
@@ -89,12 +91,16 @@ impl ProblemsArgs {
 
 impl JobsArgs {
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
-        let found = settings::block_on(self.fetch(config, "jobs"))?;
-        output.json_or_text(&found.shape(&[]), found.text(self.of.max));
+        let found: FoundJobs<BesideJobs> = settings::block_on(self.fetch(config, "jobs"))?;
+        output.json_or_text(&json!(found), text(&found, self.of.max));
         Ok(())
     }
 
-    async fn fetch(&self, config: Option<&Path>, list: &str) -> Result<FoundJobs, CommandError> {
+    async fn fetch<Beside: Clone + DeserializeOwned>(
+        &self,
+        config: Option<&Path>,
+        list: &str,
+    ) -> Result<FoundJobs<Beside>, CommandError> {
         let client = settings::client(config)?;
         let JobSelector { customer, rule, channel, max } = &self.of;
         let mut asked: Vec<(&str, String)> = Vec::new();
@@ -108,83 +114,54 @@ impl JobsArgs {
         loop {
             // Requests no more than the remaining number of jobs, so that the cursor points to the end of the list.
             let left = max.saturating_sub(jobs.len());
-            let beside = client.get(&format!("{list}?limit={left}{filter}{cursor}")).await?;
-            jobs.extend(beside["jobs"].as_array().into_iter().flatten().cloned());
-            match beside["next"].as_str() {
+            let page = client.get::<FoundJobs<Beside>>(&format!("{list}?limit={left}{filter}{cursor}")).await?;
+            jobs.extend(page.jobs.iter().cloned());
+            match &page.next {
                 Some(next) if jobs.len() < *max => cursor = format!("&cursor={}", part(next)),
-                _ => return Ok(FoundJobs { jobs, beside }),
+                _ => return Ok(JobList { jobs, ..(*page).clone() }),
             }
         }
     }
 }
 
-impl FoundJobs {
-    fn hint(&self) -> Option<&str> {
-        self.beside["hint"].as_str()
-    }
-
-    /// Returns the JSON for scripts, with the given keys of the server's response.
-    fn shape(&self, more: &[&str]) -> Value {
-        let mut shape = json!({"jobs": self.jobs, "next": self.beside["next"]});
-        for key in more {
-            shape[*key] = self.beside[*key].clone();
-        }
-        if let Some(hint) = self.hint() {
-            shape["hint"] = hint.into();
-        }
-        shape
-    }
-
-    /// Returns the text for operators.
-    fn text(&self, max: usize) -> String {
-        let list = listed(&self.jobs);
-        match (self.hint(), self.beside["next"].is_string()) {
-            (Some(hint), _) => format!("{list}\n{hint}"),
-            (None, true) => format!("{list}\nthere are more: `--max {}` shows more of them", max.saturating_mul(10)),
-            (None, false) => list,
-        }
+/// Returns the text for operators.
+fn text<Beside>(found: &FoundJobs<Beside>, max: usize) -> String {
+    let list = listed(found.jobs.iter().map(|job| &**job));
+    match (&found.hint, &found.next) {
+        (Some(hint), _) => format!("{list}\n{hint}"),
+        (None, Some(_)) => format!("{list}\nthere are more: `--max {}` shows more of them", max.saturating_mul(10)),
+        (None, None) => list,
     }
 }
 
 /// Formats customers whose callbacks wait for a decision as a table.
-pub fn waiting(unanswered: &[Value]) -> String {
-    let text = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
-    let rows: Vec<Vec<String>> = unanswered
-        .iter()
-        .map(|one| {
-            vec![
-                text(one, "problem"),
-                text(one, "customer"),
-                text(one, "since"),
-                one["waiting"].to_string(),
-                text(one, "reason"),
-            ]
-        })
-        .collect();
+pub fn waiting(unanswered: &[UnansweredCustomer]) -> String {
+    let cells = |one: &UnansweredCustomer| {
+        let UnansweredCustomer { problem, customer, since, waiting, reason, .. } = one;
+        vec![problem.clone(), customer.clone(), since.clone(), waiting.to_string(), reason.clone()]
+    };
+    let rows: Vec<Vec<String>> = unanswered.iter().map(cells).collect();
     table(&["problem", "customer", "since", "callbacks", "why"], &rows)
 }
 
 /// Formats jobs as a table.
-pub fn listed(jobs: &[Value]) -> String {
-    if jobs.is_empty() {
+pub fn listed<'a>(jobs: impl IntoIterator<Item = &'a JobResponse>) -> String {
+    let cells = |job: &JobResponse| {
+        let why = job.reason.as_ref().or(job.last_error.as_ref());
+        vec![
+            job.id.clone(),
+            job.state.clone(),
+            job.customer.clone(),
+            format!("{} {}", job.action, job.name),
+            job.rule.clone(),
+            job.attempts.to_string(),
+            job.next_at.clone().unwrap_or_default(),
+            why.cloned().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = jobs.into_iter().map(cells).collect();
+    if rows.is_empty() {
         return "none".to_owned();
     }
-    let text = |job: &Value, key: &str| job[key].as_str().unwrap_or_default().to_owned();
-    let rows: Vec<Vec<String>> = jobs
-        .iter()
-        .map(|job| {
-            let why = ["reason", "last_error"].iter().find_map(|key| job[key].as_str());
-            vec![
-                text(job, "id"),
-                text(job, "state"),
-                text(job, "customer"),
-                format!("{} {}", text(job, "action"), text(job, "name")),
-                text(job, "rule"),
-                job["attempts"].to_string(),
-                text(job, "next_at"),
-                why.unwrap_or_default().to_owned(),
-            ]
-        })
-        .collect();
     table(&["id", "state", "customer", "action", "rule", "attempts", "next", "why"], &rows)
 }

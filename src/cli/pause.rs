@@ -3,9 +3,18 @@
 use std::{fmt::Write, path::Path};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
 
-use super::{CommandError, Exit, Output, client::part, output::table, settings};
+use super::{
+    CommandError, Exit, Output,
+    client::{Original, part},
+    output::table,
+    settings,
+};
+use crate::api::{
+    controls::{BacklogEntry, BacklogResponse, BrakeAdvice, ControlResponse, ResumePreview, WaitingJobs},
+    status::BrakeStatus,
+};
 
 #[derive(Debug, Args)]
 pub struct PauseArgs {
@@ -77,81 +86,73 @@ impl ResumeArgs {
     fn channel(&self, config: Option<&Path>, channel: &str, output: &mut Output) -> Result<(), CommandError> {
         let drop = self.drop_rule.as_ref().map(|rule| format!("&drop_rule={}", part(rule))).unwrap_or_default();
         let path = format!("channels/{}/resume", part(channel));
-        let would = post(config, &format!("{path}?dry=true{drop}"))?;
-        let releases = would["releases"].as_u64().unwrap_or_default();
+        let would: Original<ResumePreview> = post(config, &format!("{path}?dry=true{drop}"))?;
         let mut confirm = "all".to_owned();
-        if !would["brake"].is_null() && !self.yes {
+        if let Some(brake) = would.brake.as_ref().filter(|_| !self.yes) {
             if !output.is_json() {
-                show_waiting(&would, output);
+                show_waiting(&would, brake, output);
             }
             if !output.asks(question(channel, &would))? {
                 output.json_or_text(&would, "nothing was done");
                 return Ok(());
             }
-            confirm = releases.to_string();
+            confirm = would.releases.to_string();
         }
         post_control(config, &format!("{path}?confirm={confirm}{drop}"), output)
     }
 }
 
-fn question(channel: &str, would: &Value) -> String {
-    let jobs = |key: &str| match would[key].as_u64().unwrap_or_default() {
+fn question(channel: &str, would: &ResumePreview) -> String {
+    let jobs = |count: u64| match count {
         1 => "1 job".to_owned(),
         count => format!("{count} jobs"),
     };
-    match would["drops"].as_u64().unwrap_or_default() {
-        0 => format!("Resume {channel} and send {}?", jobs("releases")),
-        _ => format!("Resume {channel}, drop {} and send {}?", jobs("drops"), jobs("releases")),
+    match would.drops {
+        0 => format!("Resume {channel} and send {}?", jobs(would.releases)),
+        _ => format!("Resume {channel}, drop {} and send {}?", jobs(would.drops), jobs(would.releases)),
     }
 }
 
 /// Prints why the brake has paused the channel, and the number of waiting jobs per rule.
-fn show_waiting(would: &Value, output: &mut Output) {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let brake = &would["brake"];
-    output.line(format_args!(
-        "{} is paused by its brake since {}: {}\n",
-        text(&would["channel"]),
-        text(&brake["since"]),
-        text(&brake["said"])
-    ));
-    let row = |of: &Value| {
-        let becomes = if of["drop"] == true { "dropped" } else { "sent" };
-        vec![text(&of["rule"]), of["count"].to_string(), becomes.to_owned()]
+fn show_waiting(would: &ResumePreview, brake: &BrakeStatus, output: &mut Output) {
+    output.line(format_args!("{} is paused by its brake since {}: {}\n", would.channel, brake.since, brake.said));
+    let row = |WaitingJobs { rule, count, drop }: &WaitingJobs| {
+        let becomes = if *drop { "dropped" } else { "sent" };
+        vec![rule.clone(), count.to_string(), becomes.to_owned()]
     };
-    let rows: Vec<Vec<String>> = would["waiting"].as_array().into_iter().flatten().map(row).collect();
+    let rows: Vec<Vec<String>> = would.waiting.iter().map(row).collect();
     if !rows.is_empty() {
         output.line(format_args!("{}\n", table(&["rule", "waiting", ""], &rows)));
     }
 }
 
-fn post(config: Option<&Path>, path: &str) -> Result<Value, CommandError> {
+fn post<T: DeserializeOwned>(config: Option<&Path>, path: &str) -> Result<Original<T>, CommandError> {
     settings::block_on(async { settings::client(config)?.post(path).await })
 }
 
 fn post_control(config: Option<&Path>, path: &str, output: &mut Output) -> Result<(), CommandError> {
-    let answer = post(config, path)?;
-    let said = answer["said"].as_str().unwrap_or_default();
-    let before = if answer["changed"] == true { "" } else { " (no change)" };
-    let dropped = match answer["dropped"].as_u64() {
+    let answer: Original<ControlResponse> = post(config, path)?;
+    let said = &answer.said;
+    let before = if answer.changed { "" } else { " (no change)" };
+    let dropped = match answer.dropped {
         Some(1) => ", 1 job dropped".to_owned(),
         Some(count) if count > 0 => format!(", {count} jobs dropped"),
         _ => String::new(),
     };
-    let released = match answer["released"].as_u64() {
+    let released = match answer.released {
         Some(1) => ", 1 waiting job released".to_owned(),
         Some(count) if count > 0 => format!(", {count} waiting jobs released"),
         _ => String::new(),
     };
-    let tried = if answer["relay_tried"] == true { ", and its relay is being retried now" } else { "" };
+    let tried = if answer.relay_tried == Some(true) { ", and its relay is being retried now" } else { "" };
     output.json_or_text(&answer, format_args!("{said}{before}{dropped}{released}{tried}"));
     Ok(())
 }
 
 fn accept_clock(config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
-    let answer = post(config, "clock/accept")?;
-    let now = answer["now"].as_str().unwrap_or_default();
-    let text = match answer["changed"] == true {
+    let answer: Original<ControlResponse> = post(config, "clock/accept")?;
+    let now = answer.now.as_deref().unwrap_or_default();
+    let text = match answer.changed {
         true => format!("accepted the clock: it is {now}"),
         false => format!("the clock was not in doubt; it is {now}"),
     };
@@ -162,10 +163,11 @@ fn accept_clock(config: Option<&Path>, output: &mut Output) -> Result<(), Comman
 impl BacklogArgs {
     pub fn run(self, config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
         let path = format!("rules/{}/backlog", part(&self.rule));
-        let found = settings::block_on(async { settings::client(config)?.get(&path).await })?;
-        let count = found["count"].as_u64().unwrap_or_default();
+        let found: Original<BacklogResponse> =
+            settings::block_on(async { settings::client(config)?.get(&path).await })?;
+        let count = found.count;
         if !output.is_json() {
-            show(&self.rule, count, &found, output);
+            show(&self.rule, &found, output);
         }
         if count == 0 {
             if output.is_json() {
@@ -177,21 +179,19 @@ impl BacklogArgs {
             output.json_or_text(&found, "nothing was sent");
             return Ok(());
         }
-        let sent = post(config, &path)?;
+        let sent: Original<BacklogResponse> = post(config, &path)?;
         output.json_or_text(&sent, done(&self.rule, &sent));
-        if sent["sent"] == json!(0) { Err(CommandError::new(Exit::Failed, "")) } else { Ok(()) }
+        if sent.sent == 0 { Err(CommandError::new(Exit::Failed, "")) } else { Ok(()) }
     }
 }
 
 /// Describes the result: the number of customers, and the channels that a brake has paused.
-fn done(rule: &str, sent: &Value) -> String {
-    let mut said = match sent["sent"].as_u64() {
-        Some(1) => format!("{rule} ran for 1 customer"),
-        _ => format!("{rule} ran for {} customers", sent["sent"]),
+fn done(rule: &str, sent: &BacklogResponse) -> String {
+    let mut said = match sent.sent {
+        1 => format!("{rule} ran for 1 customer"),
+        count => format!("{rule} ran for {count} customers"),
     };
-    for brake in sent["brakes"].as_array().into_iter().flatten() {
-        let text = |key: &str| brake[key].as_str().unwrap_or_default();
-        let (channel, why) = (text("channel"), text("said"));
+    for BrakeAdvice { channel, said: why, .. } in &sent.brakes {
         let _ = write!(
             said,
             "\nbut {channel} is paused by its brake: {why}\n  unsent jobs are kept: correct the rules, then run \
@@ -202,20 +202,18 @@ fn done(rule: &str, sent: &Value) -> String {
 }
 
 /// Prints the number of customers in the backlog, and the first of them.
-fn show(rule: &str, count: u64, found: &Value, output: &mut Output) {
+fn show(rule: &str, found: &BacklogResponse, output: &mut Output) {
     const SHOWN: usize = 20;
+    let count = found.count;
     if count == 0 {
         output.line(format_args!("{rule} has no backlog"));
         return;
     }
-    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
-    let rows: Vec<Vec<String>> = found["customers"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .take(SHOWN)
-        .map(|row| ["customer", "status", "after", "due_at"].map(|key| text(row, key)).to_vec())
-        .collect();
+    let cells = |entry: &BacklogEntry| {
+        let BacklogEntry { customer, status, after, due_at } = entry;
+        [customer, status, after, due_at].map(String::clone).to_vec()
+    };
+    let rows: Vec<Vec<String>> = found.customers.iter().take(SHOWN).map(cells).collect();
     output.line(table(&["customer", "status", "after", "was due"], &rows));
     let more = count.saturating_sub(SHOWN as u64);
     if more > 0 {

@@ -4,9 +4,13 @@
 use std::path::Path;
 
 use clap::Args;
-use serde_json::json;
 
-use super::{CommandError, Output, client::part, refresh_all, settings};
+use super::{
+    CommandError, Output,
+    client::{Original, part},
+    refresh_all, settings,
+};
+use crate::api::refresh::{RefreshRequest, RefreshResponse};
 
 #[derive(Debug, Args)]
 pub struct RefreshArgs {
@@ -33,24 +37,25 @@ impl RefreshArgs {
             return refresh_all::run(config, self.believe, self.yes, output);
         };
         let path = format!("customers/{}/refresh", part(customer));
-        let body = json!({"believe": self.believe});
-        let answer = settings::block_on(async { settings::client(config)?.post_json(&path, &body).await })?;
-        let status = match answer["known"] == true {
-            true => answer["status"].as_str().unwrap_or("none"),
+        let body = RefreshRequest { believe: self.believe, import: false };
+        let answer: Original<RefreshResponse> =
+            settings::block_on(async { settings::client(config)?.post_json(&path, &body).await })?;
+        let status = match answer.known {
+            true => answer.status.as_deref().unwrap_or("none"),
             false => "not known",
         };
-        let verdict = match answer["verdict"].as_str() {
-            Some("duplicate" | "unconfirmed") if answer["provider_knows"] == false => {
+        let verdict = match answer.verdict.as_deref() {
+            Some("duplicate" | "unconfirmed") if answer.provider_knows == Some(false) => {
                 "the provider does not know this customer (yet)".to_owned()
             }
             Some("duplicate") => "nothing has changed".to_owned(),
             Some(verdict) => verdict.to_owned(),
-            None if answer["provider_knows"] == false => {
+            None if answer.provider_knows == Some(false) => {
                 "the provider does not know this customer (yet); it may be late, and is asked again".to_owned()
             }
             None => "the provider may be late, and is asked again".to_owned(),
         };
-        let waiting = match answer["waiting"].as_u64().unwrap_or_default() {
+        let waiting = match answer.waiting {
             0 => String::new(),
             count => format!("; callbacks that wait for confirmation: {count}"),
         };

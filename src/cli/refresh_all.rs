@@ -4,30 +4,31 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{CommandError, Exit, Output, jobs::waiting, settings};
+use super::{CommandError, Exit, Output, client::Original, jobs::waiting, settings};
+use crate::api::refresh::{RefreshAllPage, RefreshAllPreview, RefreshAllRequest, StillWaiting};
 
 const PATH: &str = "customers/refresh";
 
 pub fn run(config: Option<&Path>, believe: bool, yes: bool, output: &mut Output) -> Result<(), CommandError> {
-    let found = settings::block_on(async {
-        settings::client(config)?.post_json(PATH, &json!({"believe": believe, "dry": true})).await
-    })?;
-    let count = found["count"].as_u64().unwrap_or_default();
-    let patience = found["patience"].as_str().unwrap_or("?");
+    let dry = RefreshAllRequest { believe, dry: true, until: None, cursor: None };
+    let found: Original<RefreshAllPreview> =
+        settings::block_on(async { settings::client(config)?.post_json(PATH, &dry).await })?;
+    let RefreshAllPreview { count, patience, until, .. } = &*found;
+    let count = *count;
     if count == 0 {
         output.json_or_text(&found, format_args!("no callback has waited longer than {patience}"));
         return Ok(());
     }
     if !output.is_json() {
-        show(count, patience, &found, output);
+        show(&found, output);
     }
     if !yes && !output.asks(question(believe, count))? {
         output.json_or_text(&found, "nothing was done");
         return Ok(());
     }
-    let mut acted = settings::block_on(act(config, believe, &found["until"]))?;
+    let mut acted = settings::block_on(act(config, believe, until))?;
     acted.complete(count);
     let text = format!("callbacks of {} are decided{}", customers(acted.done), acted.rest());
     let shape = json!({
@@ -61,11 +62,11 @@ fn customers(count: u64) -> String {
 }
 
 /// Prints the number of customers and some examples.
-fn show(count: u64, patience: &str, found: &Value, output: &mut Output) {
-    let examples: &[Value] = found["examples"].as_array().map_or(&[], Vec::as_slice);
+fn show(found: &RefreshAllPreview, output: &mut Output) {
+    let RefreshAllPreview { count, patience, examples, .. } = found;
     output.line(format_args!(
         "callbacks of {} have waited longer than {patience}:\n\n{}",
-        customers(count),
+        customers(*count),
         waiting(examples)
     ));
     let more = count.saturating_sub(examples.len() as u64);
@@ -85,7 +86,7 @@ struct RefreshTotals {
     /// The reason the remaining customers were not tried.
     stopped: Option<String>,
     /// Examples of customers that still wait, with the reason.
-    examples: Vec<Value>,
+    examples: Vec<Original<StillWaiting>>,
 }
 
 impl RefreshTotals {
@@ -108,7 +109,7 @@ impl RefreshTotals {
             0 => String::new(),
             count => format!("; those of {} were decided meanwhile", customers(count)),
         };
-        let why = self.examples.first().and_then(|one| one["reason"].as_str());
+        let why = self.examples.first().map(|one| &one.reason);
         let waiting = match (self.waiting(), why) {
             (0, _) => String::new(),
             (left, None) => format!("; those of {} still wait", customers(left)),
@@ -119,20 +120,21 @@ impl RefreshTotals {
 }
 
 /// Sends one request per page, so that no request takes long.
-async fn act(config: Option<&Path>, believe: bool, until: &Value) -> Result<RefreshTotals, CommandError> {
+async fn act(config: Option<&Path>, believe: bool, until: &str) -> Result<RefreshTotals, CommandError> {
     let client = settings::client(config)?;
     let mut acted = RefreshTotals::default();
-    let mut cursor = Value::Null;
+    let mut cursor = None;
     loop {
-        let page = client.post_json(PATH, &json!({"believe": believe, "until": until, "cursor": cursor})).await?;
-        acted.count += page["count"].as_u64().unwrap_or_default();
-        acted.done += page["done"].as_u64().unwrap_or_default();
-        acted.meanwhile += page["meanwhile"].as_u64().unwrap_or_default();
-        acted.examples.extend(page["examples"].as_array().into_iter().flatten().cloned());
+        let body = RefreshAllRequest { believe, dry: false, until: Some(until.to_owned()), cursor };
+        let page: Original<RefreshAllPage<Original<StillWaiting>>> = client.post_json(PATH, &body).await?;
+        acted.count += page.count;
+        acted.done += page.done;
+        acted.meanwhile += page.meanwhile;
+        acted.examples.extend(page.examples.iter().cloned());
         acted.examples.truncate(5);
-        acted.stopped = page["stopped"].as_str().map(str::to_owned);
-        cursor = page["next"].clone();
-        if cursor.is_null() {
+        acted.stopped.clone_from(&page.stopped);
+        cursor = page.next.clone();
+        if cursor.is_none() {
             return Ok(acted);
         }
     }

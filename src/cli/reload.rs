@@ -2,17 +2,14 @@
 
 use std::path::Path;
 
-use super::{CommandError, Output, settings};
+use super::{CommandError, Output, client::Original, settings};
+use crate::api::controls::ReloadResponse;
 
 pub fn run(config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
-    let answer = settings::block_on(async {
+    let answer: Original<ReloadResponse> = settings::block_on(async {
         let client = settings::client(config)?;
         client.post("reload").await
     })?;
-    let text = |key: &str| answer[key].as_str().unwrap_or("?").to_owned();
-    output.json_or_text(
-        &answer,
-        format_args!("{}: rule set {}, {} rules", text("result"), text("hash"), answer["count"]),
-    );
+    output.json_or_text(&answer, format_args!("{}: rule set {}, {} rules", answer.result, answer.hash, answer.count));
     Ok(())
 }

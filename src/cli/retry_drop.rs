@@ -3,10 +3,20 @@
 use std::path::Path;
 
 use clap::{ArgGroup, Args};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{CommandError, Exit, Output, client::part, filters, jobs::listed, settings};
-use crate::{outbox::Channel, rules::RuleId};
+use super::{
+    CommandError, Exit, Output,
+    client::{Original, part},
+    filters,
+    jobs::listed,
+    settings,
+};
+use crate::{
+    api::jobs::{JobResponse, ProblemSelection, SelectedProblems},
+    outbox::Channel,
+    rules::RuleId,
+};
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("which").required(true).multiple(true)))]
@@ -78,8 +88,8 @@ impl JobSelection {
     /// Lists the problems that match, asks for confirmation, then retries or drops them.
     fn all(&self, config: Option<&Path>, act: BulkAction, output: &mut Output) -> Result<(), CommandError> {
         let found = self.post(config, act, true)?;
-        let count = found["count"].as_u64().unwrap_or_default();
-        if let Some(hint) = found["hint"].as_str() {
+        let count = found.count;
+        if let Some(hint) = &found.hint {
             return Err(CommandError::new(Exit::Failed, format_args!("no problem matches: {hint}")));
         }
         if count == 0 {
@@ -87,22 +97,31 @@ impl JobSelection {
             return Ok(());
         }
         if !output.is_json() {
-            show(count, &found, output);
+            show(&found, output);
         }
         if !self.yes && !output.asks(act.question(count))? {
             output.json_or_text(&found, "nothing was done");
             return Ok(());
         }
         let acted = self.post(config, act, false)?;
-        let done = acted["done"].as_u64().unwrap_or_default();
-        output.json_or_text(&acted, format_args!("{done} of {} {}", acted["count"], act.done()));
-        if done == 0 { Err(CommandError::new(Exit::Failed, "")) } else { Ok(()) }
+        output.json_or_text(&acted, format_args!("{} of {} {}", acted.done, acted.count, act.done()));
+        if acted.done == 0 { Err(CommandError::new(Exit::Failed, "")) } else { Ok(()) }
     }
 
-    fn post(&self, config: Option<&Path>, act: BulkAction, dry: bool) -> Result<Value, CommandError> {
+    fn post(
+        &self,
+        config: Option<&Path>,
+        act: BulkAction,
+        dry: bool,
+    ) -> Result<Original<SelectedProblems>, CommandError> {
         let Self { rule, channel, error, since, .. } = self;
-        let rule = rule.as_ref().map(RuleId::as_str);
-        let body = json!({"rule": rule, "channel": channel, "error": error, "since": since, "dry": dry});
+        let body = ProblemSelection {
+            rule: rule.as_ref().map(RuleId::to_string),
+            channel: channel.as_ref().map(Channel::to_string),
+            error: error.clone(),
+            since: since.clone(),
+            dry,
+        };
         let path = format!("jobs/{}", act.path());
         settings::block_on(async { settings::client(config)?.post_json(&path, &body).await })
     }
@@ -113,7 +132,7 @@ impl JobSelection {
             let client = settings::client(config)?;
             let mut answers = Vec::new();
             for job in &self.jobs {
-                answers.push(match client.post(&format!("jobs/{}/{}", part(job), act.path())).await {
+                answers.push(match client.post::<JobResponse>(&format!("jobs/{}/{}", part(job), act.path())).await {
                     Err(failure) if failure.exit == Exit::Unavailable => return Err(failure),
                     answer => answer,
                 });
@@ -123,7 +142,7 @@ impl JobSelection {
         let mut failed = 0;
         for (id, answer) in self.jobs.iter().zip(answers) {
             match answer {
-                Ok(job) => output.json_or_text(&job, format_args!("{id}: {}", job["state"].as_str().unwrap_or("?"))),
+                Ok(job) => output.json_or_text(&job, format_args!("{id}: {}", job.state)),
                 Err(failure) => {
                     failed += 1;
                     output.json_or_text(
@@ -138,9 +157,9 @@ impl JobSelection {
 }
 
 /// Prints the number of problems and some examples.
-fn show(count: u64, found: &Value, output: &mut Output) {
-    let examples: &[Value] = found["examples"].as_array().map_or(&[], Vec::as_slice);
-    let problems = if count == 1 { "1 problem matches".to_owned() } else { format!("{count} problems match") };
+fn show(found: &SelectedProblems, output: &mut Output) {
+    let SelectedProblems { count, examples, .. } = found;
+    let problems = if *count == 1 { "1 problem matches".to_owned() } else { format!("{count} problems match") };
     output.line(format_args!("{problems}:\n\n{}", listed(examples)));
     let more = count.saturating_sub(examples.len() as u64);
     if more > 0 {

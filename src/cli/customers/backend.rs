@@ -6,8 +6,13 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::{
+    api::customers::ImportResponse,
     app,
-    cli::{CommandError, Exit, client::AdminClient, serve, settings},
+    cli::{
+        CommandError, Exit,
+        client::{AdminClient, Original},
+        serve, settings,
+    },
     config::Config,
     contacts::ContactEntry,
     decide::{Policy, Receipt},
@@ -44,8 +49,9 @@ impl CustomersBackend {
     pub async fn put(&self, entries: &[ContactEntry]) -> Result<usize, CommandError> {
         match self {
             Self::Server(client) => {
-                let answer = client.post_json("customers/import", &json!({"contacts": entries})).await?;
-                Ok(answer["changed"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or_default())
+                let answer: Original<ImportResponse> =
+                    client.post_json("customers/import", &json!({"contacts": entries})).await?;
+                Ok(answer.changed)
             }
             Self::Store(store) => {
                 let mut changed = 0;

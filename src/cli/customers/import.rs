@@ -15,10 +15,11 @@ use super::{
     backend::{CHUNK, CustomersBackend},
 };
 use crate::{
+    api::refresh::{ImportRefreshResponse, RefreshRequest},
     cli::{
         CommandError, Exit, Output,
         check::counted,
-        client::{AdminClient, part},
+        client::{AdminClient, Original, part},
         settings,
     },
     clock::Clock,
@@ -224,26 +225,29 @@ enum ApiStatus {
 /// at most [`LONGEST_WAIT_MS`].
 async fn ask_about(client: &AdminClient, entry: &ContactEntry, bar: &ProgressBar) -> Result<ApiStatus, CommandError> {
     let path = format!("customers/{}/refresh", part(entry.id.as_str()));
+    let body = RefreshRequest { believe: false, import: true };
     let mut waited_ms = 0;
     loop {
-        let answer = client.post_json(&path, &json!({"import": true})).await?;
-        let failed = &answer["failed"];
-        if failed.is_null() {
-            return Ok(match answer["verdict"].as_str() {
-                Some("imported") => ApiStatus::Known,
-                _ if answer["provider_knows"] == false => ApiStatus::Unknown,
-                _ => ApiStatus::Nothing,
-            });
-        }
-        let error = failed["error"].as_str().unwrap_or("no answer").to_owned();
-        if failed["lasting"] == true {
+        let answer: Original<ImportRefreshResponse> = client.post_json(&path, &body).await?;
+        let failed = match &*answer {
+            ImportRefreshResponse::Failed(failed) => &failed.failed,
+            ImportRefreshResponse::Answered(answer) => {
+                return Ok(match answer.verdict.as_deref() {
+                    Some("imported") => ApiStatus::Known,
+                    _ if answer.provider_knows == Some(false) => ApiStatus::Unknown,
+                    _ => ApiStatus::Nothing,
+                });
+            }
+        };
+        let error = failed.error.clone();
+        if failed.lasting {
             return Ok(ApiStatus::Odd(error));
         }
-        let again_ms = failed["again_ms"].as_u64().unwrap_or_default().max(100);
-        if failed["everybody"] == true || waited_ms + again_ms > LONGEST_WAIT_MS {
+        let again_ms = u64::try_from(failed.again_ms).unwrap_or_default().max(100);
+        if failed.everybody || waited_ms + again_ms > LONGEST_WAIT_MS {
             return Err(given_up(&error));
         }
-        if failed["asked"] == true {
+        if failed.asked {
             return Ok(ApiStatus::Later(error));
         }
         bar.set_message(format!("waiting: {error}"));

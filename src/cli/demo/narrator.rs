@@ -14,7 +14,14 @@ use super::{
     lives::{DemoCallback, DemoCustomer, DemoStep},
     provider::DemoProvider,
 };
-use crate::cli::{CommandError, Exit, Output};
+use crate::{
+    api::{
+        customers::{ContactResponse, CustomerResponse, EntryResponse},
+        jobs::JobResponse,
+        status::StatusResponse,
+    },
+    cli::{CommandError, Exit, Output},
+};
 
 /// The longest time that the demo waits for the server to finish due jobs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -120,7 +127,7 @@ impl<'a> Narrator<'a> {
 
     async fn contact(&self, id: &str, name: &str, email: &str, locale: &str) -> Result<(), CommandError> {
         let body = json!({"name": name, "email": email, "locale": locale});
-        self.stage.client.put(&format!("customers/{id}/contact"), &body).await.map(|_| ())
+        self.stage.client.put::<ContactResponse>(&format!("customers/{id}/contact"), &body).await.map(|_| ())
     }
 
     fn count(&mut self, verdict: &str) {
@@ -148,12 +155,14 @@ impl<'a> Narrator<'a> {
             self.refused(id, "a callback", (status, text));
             return Ok(());
         }
-        let customer = self.stage.client.get(&format!("customers/{id}")).await?;
-        let entry = &customer["timeline"][0];
-        let name = |key: &str| entry[key].as_str().unwrap_or("none").to_owned();
-        let verdict = name("verdict");
+        let customer = self.stage.client.get::<CustomerResponse>(&format!("customers/{id}")).await?;
+        let no_history = || CommandError::new(Exit::Failed, format!("the customer {id} has no history"));
+        let entry = customer.timeline.first().ok_or_else(no_history)?;
+        let name = |text: &Option<String>| text.as_deref().unwrap_or("none").to_owned();
+        let verdict = name(&entry.verdict);
         self.count(&verdict);
-        let edge = if verdict == "moved" { format!("{} -> {}", name("from"), name("to")) } else { name("to") };
+        let edge =
+            if verdict == "moved" { format!("{} -> {}", name(&entry.from), name(&entry.to)) } else { name(&entry.to) };
         self.print(
             json!({"event": "callback", "customer": id, "entry": entry}),
             format!("  {edge}{}  ({verdict})", details(said)),
@@ -161,23 +170,19 @@ impl<'a> Narrator<'a> {
         if !self.output.is_json() {
             self.rules(entry);
         }
-        for rule in entry["rules"].as_array().into_iter().flatten().filter(|rule| rule["outcome"] == "fired") {
-            *self.fired.entry(rule["id"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        for rule in entry.rules.iter().filter(|rule| rule.outcome == "fired") {
+            *self.fired.entry(rule.id.clone()).or_default() += 1;
         }
         self.ends(&customer).await
     }
 
-    fn rules(&mut self, entry: &Value) {
-        let rules = entry["rules"].as_array().cloned().unwrap_or_default();
-        let text = |rule: &Value, key: &str| rule[key].as_str().unwrap_or_default().to_owned();
-        for rule in &rules {
-            let why = text(rule, "why");
-            let why = if why.is_empty() { why } else { format!(": {why}") };
-            let outcome = text(rule, "outcome");
-            let mark = if outcome == "fired" { "fires" } else { &outcome };
-            self.output.line(format_args!("      {} {mark}{why}", text(rule, "id")));
+    fn rules(&mut self, entry: &EntryResponse) {
+        for rule in &entry.rules {
+            let why = rule.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let mark = if rule.outcome == "fired" { "fires" } else { &rule.outcome };
+            self.output.line(format_args!("      {} {mark}{why}", rule.id));
         }
-        if rules.is_empty() {
+        if entry.rules.is_empty() {
             self.output.line("      no rule has this trigger");
         }
     }
@@ -189,14 +194,14 @@ impl<'a> Narrator<'a> {
         self.print(json!({"event": "time", "minutes": minutes}), format!("  … {passed} pass"));
         let began = std::time::Instant::now();
         loop {
-            let customer = self.stage.client.get(&format!("customers/{id}")).await?;
+            let customer = self.stage.client.get::<CustomerResponse>(&format!("customers/{id}")).await?;
             let now = self.stage.clock.now().to_string();
-            let under_way = |job: &Value| match job["state"].as_str() {
-                Some("running") => true,
-                Some("queued") => job["next_at"].as_str().is_some_and(|at| at <= now.as_str()),
+            let under_way = |job: &JobResponse| match &*job.state {
+                "running" => true,
+                "queued" => job.next_at.as_ref().is_some_and(|at| *at <= now),
                 _ => false,
             };
-            if !customer["jobs"].as_array().into_iter().flatten().any(under_way) {
+            if !customer.jobs.iter().any(under_way) {
                 return self.ends(&customer).await;
             }
             if began.elapsed() > PATIENCE {
@@ -208,28 +213,25 @@ impl<'a> Narrator<'a> {
     }
 
     /// Prints the jobs that are done, cancelled or problems, each once.
-    async fn ends(&mut self, customer: &Value) -> Result<(), CommandError> {
-        let jobs = customer["jobs"].as_array().cloned().unwrap_or_default();
-        for job in jobs.iter().rev() {
-            let text = |key: &str| job[key].as_str().unwrap_or_default().to_owned();
-            let (state, name) = (text("state"), text("name"));
-            if !matches!(&*state, "done" | "cancelled" | "problem")
-                || !self.told.insert(format!("{} {state}", text("id")))
-            {
+    async fn ends(&mut self, customer: &CustomerResponse) -> Result<(), CommandError> {
+        for job in customer.jobs.iter().rev() {
+            let JobResponse { id, state, name, .. } = job;
+            let reason = job.reason.as_deref().unwrap_or_default();
+            if !matches!(&**state, "done" | "cancelled" | "problem") || !self.told.insert(format!("{id} {state}")) {
                 continue;
             }
             let event = json!({"event": "job", "job": job});
-            match &*state {
+            match &**state {
                 "done" => {
                     self.mails += 1;
-                    let (subject, path) = self.mail(&text("id"))?;
+                    let (subject, path) = self.mail(id)?;
                     self.print(event, format!("  mail {name}: \"{subject}\"\n      {}", path.display()));
                 }
                 "cancelled" => {
                     self.cancelled += 1;
-                    self.print(event, format!("  mail {name} is cancelled: {}", text("reason")));
+                    self.print(event, format!("  mail {name} is cancelled: {reason}"));
                 }
-                _ => self.print(event, format!("  mail {name} is a problem: {}", text("reason"))),
+                _ => self.print(event, format!("  mail {name} is a problem: {reason}")),
             }
         }
         Ok(())
@@ -250,7 +252,7 @@ impl<'a> Narrator<'a> {
     }
 
     pub async fn summary(&mut self) -> Result<(), CommandError> {
-        let status = self.stage.client.get("status").await?;
+        let status = self.stage.client.get::<StatusResponse>("status").await?;
         let counted = |counts: &BTreeMap<String, u32>| -> String {
             counts.iter().map(|(what, count)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
         };
@@ -258,12 +260,12 @@ impl<'a> Narrator<'a> {
             "\nSummary\n  callbacks  {}: {}\n  customers  {}\n  rules      {}\n  mails      {} sent, {} cancelled, {} waiting, {} problems\n",
             self.callbacks,
             counted(&self.verdicts),
-            status["store"]["customers"],
+            status.store.customers,
             counted(&self.fired),
             self.mails,
             self.cancelled,
-            status["jobs"]["queued"],
-            status["jobs"]["problem"],
+            status.jobs.queued,
+            status.jobs.problem,
         );
         let event = json!({
             "event": "summary", "callbacks": self.callbacks, "verdicts": self.verdicts, "fired": self.fired,

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::{CheckResult, callbacks};
 use crate::{
+    api::status::{RelayStatus, StatusResponse},
     app,
-    cli::{CommandError, check::counted, settings, workspace::Workspace},
+    cli::{CommandError, check::counted, client::Original, settings, workspace::Workspace},
     clock::Clock,
     config::Config,
     http::TlsConfig,
@@ -102,7 +101,8 @@ fn megabytes(bytes: u64) -> String {
 pub async fn server(config: &Config) -> Vec<CheckResult> {
     match status(config).await {
         Ok(status) => {
-            let callbacks = callbacks::look(&status, Clock::default().now());
+            let callbacks =
+                status.callbacks.as_ref().and_then(|counts| callbacks::look(counts, Clock::default().now()));
             std::iter::once(judged(&status)).chain(callbacks).collect()
         }
         Err(found) => vec![found],
@@ -110,7 +110,7 @@ pub async fn server(config: &Config) -> Vec<CheckResult> {
 }
 
 /// Returns the server's status, or a result that says why there is none.
-async fn status(config: &Config) -> Result<Value, CheckResult> {
+async fn status(config: &Config) -> Result<Original<StatusResponse>, CheckResult> {
     let listen = config.admin.listen;
     let client = match settings::client_of(config) {
         Ok(client) => client,
@@ -134,57 +134,50 @@ async fn status(config: &Config) -> Result<Value, CheckResult> {
     })
 }
 
-fn judged(status: &Value) -> CheckResult {
-    let running = format!("version {} runs", status["version"].as_str().unwrap_or("?"));
-    if status["ready"] == false {
+fn judged(status: &StatusResponse) -> CheckResult {
+    let StatusResponse { version, provider, paused, .. } = status;
+    let running = format!("version {version} runs");
+    if !status.ready {
         return CheckResult::fail("server", format!("{running}, but does not accept callbacks: see `/readyz`"));
     }
-    if status["clock_in_doubt"] == true {
+    if status.clock_in_doubt {
         return CheckResult::fail("server", format!("{running}; its clock has jumped: `kyc-rules resume --clock`"));
     }
-    if let Some(error) = status["rules"]["error"]["text"].as_str() {
-        let first = error.lines().next().unwrap_or_default();
+    if let Some(error) = &status.rules.error {
+        let first = error.text.lines().next().unwrap_or_default();
         return CheckResult::fail(
             "server",
             format!("{running}; the rules on the disk are rejected (see `kyc-rules status`): {first}"),
         );
     }
+    let counted = |count: u64, what: &str| counted(usize::try_from(count).unwrap_or(usize::MAX), what);
     let mut odd = Vec::new();
-    let problems = status["jobs"]["problem"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
-    if problems > 0 {
-        odd.push(format!("{}: `kyc-rules problems`", counted(problems, "problem")));
+    if status.jobs.problem > 0 {
+        odd.push(format!("{}: `kyc-rules problems`", counted(status.jobs.problem, "problem")));
     }
-    if let Some(count @ 1..) = status["provider"]["unanswered"].as_u64().and_then(|count| usize::try_from(count).ok()) {
-        odd.push(format!("callbacks of {} are unanswered: `kyc-rules problems`", counted(count, "customer")));
+    if provider.unanswered > 0 {
+        let customers = counted(provider.unanswered, "customer");
+        odd.push(format!("callbacks of {customers} are unanswered: `kyc-rules problems`"));
     }
-    let late = status["provider"]["unanswered_timers"].as_u64().and_then(|count| usize::try_from(count).ok());
-    if let Some(count @ 1..) = late {
-        odd.push(format!(
-            "due timers of {} wait for the provider's API: `kyc-rules problems`",
-            counted(count, "customer")
-        ));
+    if provider.unanswered_timers > 0 {
+        let customers = counted(provider.unanswered_timers, "customer");
+        odd.push(format!("due timers of {customers} wait for the provider's API: `kyc-rules problems`"));
     }
-    for round in status["provider"]["reconcile"].as_array().into_iter().flatten() {
-        if let Some(failed @ 1..) = round["failed"].as_u64().and_then(|count| usize::try_from(count).ok()) {
-            odd.push(format!(
-                "the last round of `provider.reconcile` has no answer about {}",
-                counted(failed, "customer")
-            ));
-        }
+    for round in provider.reconcile.iter().filter(|round| round.failed > 0) {
+        let customers = counted(round.failed, "customer");
+        odd.push(format!("the last round of `provider.reconcile` has no answer about {customers}"));
     }
-    if let Some(error) = status["provider"]["error"].as_str() {
+    if let Some(error) = &provider.error {
         odd.push(format!("the provider's API gives no usable answer: {error}"));
     }
-    let paused = ["rules", "channels"].iter().flat_map(|what| status["paused"][what].as_object());
-    let paused: Vec<&str> = paused.flat_map(|all| all.keys().map(String::as_str)).collect();
+    let paused: Vec<&str> = paused.rules.keys().chain(paused.channels.keys()).map(String::as_str).collect();
     if !paused.is_empty() {
         odd.push(format!("paused: {}", paused.join(", ")));
     }
-    for relay in status["relays"].as_array().into_iter().flatten() {
-        let text = |key: &str| relay[key].as_str().unwrap_or_default();
-        odd.push(format!("no {} leaves since {}: {}", text("channel"), text("since"), text("reason")));
+    for RelayStatus { channel, since, reason, .. } in &status.relays {
+        odd.push(format!("no {channel} leaves since {since}: {reason}"));
     }
-    if status["config_changed"] == true {
+    if status.config_changed {
         odd.push("the configuration has changed since the start".to_owned());
     }
     match odd.is_empty() {

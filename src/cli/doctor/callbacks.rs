@@ -1,10 +1,9 @@
 //! Checks the callbacks that the running server has rejected, and says what to do about them.
 
-use serde_json::Value;
-
 use super::{CheckResult, CheckStatus};
 use crate::{
-    cli::traffic::{RefusalRow, refused, taken},
+    api::status::{CallbackCounts, RefusalInfo},
+    cli::traffic::{shown, taken},
     clock::Timestamp,
 };
 
@@ -78,16 +77,15 @@ const MEANINGS: &[RefusalMeaning] = &[
 ];
 
 /// Returns `None` if no request has been rejected.
-pub fn look(status: &Value, now: Timestamp) -> Option<CheckResult> {
-    let callbacks = &status["callbacks"];
-    let refused = refused(callbacks);
+pub fn look(callbacks: &CallbackCounts, now: Timestamp) -> Option<CheckResult> {
+    let refused = &callbacks.refused;
     if refused.is_empty() {
         return None;
     }
-    let taken_at = callbacks["last_at"].as_str().and_then(moment);
-    let counts: Vec<String> = refused.iter().map(RefusalRow::shown).collect();
+    let taken_at = callbacks.last_at.as_deref().and_then(moment);
+    let counts: Vec<String> = refused.iter().map(shown).collect();
     let said = format!("{}; refused since the start: {}", taken(callbacks), counts.join(", "));
-    let Some(meaning) = MEANINGS.iter().find(|meaning| meaning.holds(&refused, taken_at, now)) else {
+    let Some(meaning) = MEANINGS.iter().find(|meaning| meaning.holds(refused, taken_at, now)) else {
         return Some(CheckResult::ok("callbacks", said));
     };
     // If callbacks have been accepted before, a wrong hash may come from another sender than the provider.
@@ -98,7 +96,7 @@ pub fn look(status: &Value, now: Timestamp) -> Option<CheckResult> {
 
 impl RefusalMeaning {
     /// Returns `true` if any of these requests is of the last 24 hours and the fault is not over.
-    fn holds(&self, refused: &[RefusalRow], taken_at: Option<Timestamp>, now: Timestamp) -> bool {
+    fn holds(&self, refused: &[RefusalInfo], taken_at: Option<Timestamp>, now: Timestamp) -> bool {
         let mut kinds = refused.iter().filter(|one| self.kinds.contains(&&*one.kind));
         kinds.any(|one| {
             moment(&one.last_at).is_some_and(|at| {
@@ -115,19 +113,26 @@ fn moment(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const NOW: &str = "2026-03-03T20:30:00Z";
 
     fn looked(last_at: Option<&str>, refused: &[(&str, &str)]) -> Option<(CheckStatus, String)> {
-        let refused: Vec<Value> = refused
-            .iter()
-            .map(|(kind, at)| json!({"kind": kind, "answer": 401, "count": 3, "last_at": at, "about": ""}))
-            .collect();
-        let status = json!({"callbacks": {"accepted": 0, "duplicate": 0, "last_at": last_at, "refused": refused}});
-        look(&status, moment(NOW).expect("a time")).map(|found| (found.health, found.said))
+        let refused = refused.iter().map(|(kind, at)| RefusalInfo {
+            kind: (*kind).to_owned(),
+            answer: Some(401),
+            count: 3,
+            last_at: (*at).to_owned(),
+            about: String::new(),
+        });
+        let callbacks = CallbackCounts {
+            accepted: 0,
+            duplicate: 0,
+            ignored: Default::default(),
+            last_at: last_at.map(str::to_owned),
+            refused: refused.collect(),
+        };
+        look(&callbacks, moment(NOW).expect("a time")).map(|found| (found.health, found.said))
     }
 
     #[test]

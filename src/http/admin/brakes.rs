@@ -1,11 +1,10 @@
-//! The channels that are paused by their brakes, in the format of the API.
+//! The channels that are paused by their brakes.
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::AdminContext;
 use crate::{
+    api::status::{BrakeStatus, OrderCount},
     clock::Timestamp,
     decide::{BrakeReason, GlobalState},
     http::reply::ProblemDetails,
@@ -34,37 +33,8 @@ impl AdminContext {
     }
 }
 
-/// A channel that its brake has paused until an operator resumes it.
-#[derive(Serialize)]
-pub struct BrakeStatus {
-    channel: String,
-    since: String,
-    /// As configured: `1000 per 1h`.
-    brake: String,
-    /// The number of orders of each rule, largest first.
-    orders: Vec<OrderCount>,
-    /// All of the above in one line.
-    said: String,
-    /// The next steps for the operator.
-    hint: String,
-}
-
-#[derive(Serialize)]
-struct OrderCount {
-    rule: String,
-    count: u32,
-}
-
 impl BrakeStatus {
-    pub fn is_of(&self, channel: &Channel) -> bool {
-        self.channel == channel.to_string()
-    }
-
-    pub fn said(&self) -> &str {
-        &self.said
-    }
-
-    pub fn all(standing: &GlobalState, waiting: &MostWaiting) -> Vec<Self> {
+    pub(super) fn all(standing: &GlobalState, waiting: &MostWaiting) -> Vec<Self> {
         let shape = |(channel, since, braked): (&Channel, Timestamp, &BrakeReason)| Self {
             channel: channel.to_string(),
             since: since.to_string(),

@@ -4,17 +4,20 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::join_all;
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Deserialize;
 use warp::{Filter, Rejection, reply::Response};
 
 use super::{
     AdminContext, AdminResult, MAX_PAGE, PathPart,
-    brakes::BrakeStatus,
     jobs::{self, JobsQuery},
-    malformed, refused, unprocessable, unreadable,
+    malformed, refused, sorted, unprocessable, unreadable,
 };
 use crate::{
+    api::{
+        controls::{ControlResponse, ResumePreview, WaitingJobs},
+        jobs::{BesideProblems, ServiceProblem},
+        status::BrakeStatus,
+    },
     decide::{Command, Control, Receipt},
     http::{
         query::query,
@@ -36,36 +39,6 @@ struct ResumeQuery {
     dry: bool,
     /// For a channel paused by its brake: the maximum number of jobs to release, or `all`.
     confirm: Option<String>,
-}
-
-/// What resuming a channel would do.
-#[derive(Serialize)]
-struct ResumeResponse {
-    channel: Channel,
-    paused: bool,
-    /// The brake that has paused it; `None` if no brake has.
-    brake: Option<BrakeStatus>,
-    /// The number of waiting jobs of each rule.
-    waiting: Vec<WaitingJobs>,
-    drops: u64,
-    releases: u64,
-}
-
-#[derive(Serialize)]
-struct WaitingJobs {
-    rule: RuleId,
-    count: u64,
-    drop: bool,
-}
-
-impl ResumeResponse {
-    fn text(&self) -> String {
-        let rules: Vec<String> =
-            self.waiting.iter().filter(|of| !of.drop).map(|of| format!("{} {}", of.rule, of.count)).collect();
-        let rules = if rules.is_empty() { String::new() } else { format!(": {}", rules.join(", ")) };
-        let jobs = if self.releases == 1 { "job" } else { "jobs" };
-        format!("{} {jobs} would be released{rules}", self.releases)
-    }
 }
 
 pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
@@ -95,7 +68,7 @@ impl AdminContext {
 
     async fn pause_channel(&self, PathPart(name): PathPart) -> AdminResult {
         let channel = self.channel(&name)?;
-        Ok(answer(StatusCode::OK, &self.post_control(Control::PauseChannel(channel)).await?))
+        Ok(sorted(&self.post_control(Control::PauseChannel(channel)).await?))
     }
 
     /// Resumes a channel. If its brake has paused it, the caller must confirm the number of jobs to release.
@@ -116,23 +89,28 @@ impl AdminContext {
             None => 0,
         };
         let waiting = self.waiting_in(&channel, usize::MAX).await?;
-        let mut said = self.post_control(Control::ResumeChannel(channel.clone())).await?;
-        said["relay_tried"] = json!(self.try_relay(&channel));
-        said["dropped"] = json!(dropped);
-        said["released"] = json!(waiting.values().sum::<u64>());
-        Ok(answer(StatusCode::OK, &said))
+        let resumed = self.post_control(Control::ResumeChannel(channel.clone())).await?;
+        Ok(sorted(&ControlResponse {
+            relay_tried: Some(self.try_relay(&channel)),
+            dropped: Some(dropped),
+            released: Some(waiting.values().sum()),
+            ..resumed
+        }))
     }
 
-    async fn would_resume(&self, channel: &Channel, drop: Option<&RuleId>) -> Result<ResumeResponse, ProblemDetails> {
+    async fn would_resume(&self, channel: &Channel, drop: Option<&RuleId>) -> Result<ResumePreview, ProblemDetails> {
         let (standing, most_waiting) = (self.global_state()?, self.most_waiting().await?);
         let waiting = self.waiting_in(channel, usize::MAX).await?.into_iter();
-        let waiting: Vec<WaitingJobs> =
-            waiting.map(|(rule, count)| WaitingJobs { drop: Some(&rule) == drop, rule, count }).collect();
+        let waiting: Vec<WaitingJobs> = waiting
+            .map(|(rule, count)| WaitingJobs { drop: Some(&rule) == drop, rule: rule.to_string(), count })
+            .collect();
         let count = |drop: bool| waiting.iter().filter(|of| of.drop == drop).map(|of| of.count).sum();
-        Ok(ResumeResponse {
-            channel: channel.clone(),
+        Ok(ResumePreview {
+            channel: channel.to_string(),
             paused: standing.is_paused(channel),
-            brake: BrakeStatus::all(&standing, &most_waiting).into_iter().find(|brake| brake.is_of(channel)),
+            brake: BrakeStatus::all(&standing, &most_waiting)
+                .into_iter()
+                .find(|brake| brake.channel == channel.to_string()),
             drops: count(true),
             releases: count(false),
             waiting,
@@ -206,21 +184,26 @@ impl AdminContext {
     }
 
     /// Returns the problems for an operator that are not about a job.
-    fn of_the_service(&self) -> Result<Vec<Value>, ProblemDetails> {
+    fn of_the_service(&self) -> Result<Vec<ServiceProblem>, ProblemDetails> {
         let gone = self.store()?.channels_waited_for().into_iter().filter(|channel| !self.channels.contains(channel));
         let gone = gone.map(|channel| {
             let reason = format!(
                 "jobs wait for {channel}, which is not configured: configure it, or drop them with `kyc-rules drop`; \
                  `kyc-rules jobs --channel {channel}` lists them"
             );
-            json!({"problem": "channel_gone", "reason": reason})
+            ServiceProblem { problem: "channel_gone".to_owned(), reason, ..ServiceProblem::default() }
         });
         let key = self.house.asker().and_then(|asker| asker.trouble()).filter(|trouble| trouble.lasting);
-        let key = key.map(|trouble| json!({"problem": "provider_key", "code": trouble.code, "reason": trouble.text}));
+        let key = key.map(|trouble| ServiceProblem {
+            problem: "provider_key".to_owned(),
+            reason: trouble.text,
+            code: Some(trouble.code.map(Into::into)),
+            ..ServiceProblem::default()
+        });
         let clock = self.clock.is_in_doubt().then(|| {
             let reason = "the clock has jumped by more than 5 minutes: timers and limits wait until an operator runs \
                           `kyc-rules resume --clock`, or for 15 minutes";
-            json!({"problem": "clock", "reason": reason})
+            ServiceProblem { problem: "clock".to_owned(), reason: reason.to_owned(), ..ServiceProblem::default() }
         });
         let unanswered = self.unanswered_in_all()?.into_iter().chain(self.unanswered_timers());
         Ok(key.into_iter().chain(self.relay_problems()).chain(unanswered).chain(clock).chain(gone).collect())
@@ -228,21 +211,19 @@ impl AdminContext {
 
     async fn problems(&self, query: JobsQuery) -> AdminResult {
         let unanswered = self.unanswered(&query)?;
-        let mut problems: Value = self.list(query.of_problems()).await?;
-        problems["unanswered"] = json!(unanswered);
         let standing = self.global_state()?;
-        problems["brakes"] = json!(BrakeStatus::all(&standing, &self.most_waiting().await?));
-        problems["service"] = json!(self.of_the_service()?);
-        Ok(answer(StatusCode::OK, &problems))
+        let brakes = BrakeStatus::all(&standing, &self.most_waiting().await?);
+        let beside = BesideProblems { brakes, service: self.of_the_service()?, unanswered };
+        Ok(sorted(&self.list(query.of_problems(), beside).await?))
     }
 }
 
 /// Checks that the caller has confirmed the number of jobs that a braked channel would release.
-fn confirmed(would: &ResumeResponse, confirm: Option<&str>) -> Result<(), ProblemDetails> {
+fn confirmed(would: &ResumePreview, confirm: Option<&str>) -> Result<(), ProblemDetails> {
     let Some(brake) = &would.brake else { return Ok(()) };
     let (channel, releases) = (&would.channel, would.releases);
     let missing = match confirm {
-        None => format!("channel {channel} is paused by its brake ({})", brake.said()),
+        None => format!("channel {channel} is paused by its brake ({})", brake.said),
         Some("all") => return Ok(()),
         Some(count) => {
             let count: u64 =
@@ -253,6 +234,14 @@ fn confirmed(would: &ResumeResponse, confirm: Option<&str>) -> Result<(), Proble
             format!("more jobs wait in channel {channel} than the {count} that were confirmed")
         }
     };
-    let text = format!("{missing}; {}. Repeat with `confirm={releases}`, or `confirm=all`", would.text());
+    let text = format!("{missing}; {}. Repeat with `confirm={releases}`, or `confirm=all`", releases_in_words(would));
     Err(ProblemDetails::new(ErrorKind::Conflict).detail(text))
+}
+
+fn releases_in_words(would: &ResumePreview) -> String {
+    let rules: Vec<String> =
+        would.waiting.iter().filter(|of| !of.drop).map(|of| format!("{} {}", of.rule, of.count)).collect();
+    let rules = if rules.is_empty() { String::new() } else { format!(": {}", rules.join(", ")) };
+    let jobs = if would.releases == 1 { "job" } else { "jobs" };
+    format!("{} {jobs} would be released{rules}", would.releases)
 }

@@ -3,33 +3,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
 use warp::{Filter, Rejection, reply::Response};
 
-use super::{AdminContext, AdminResult, MAX_BODY_BYTES, PathPart, customer_id, malformed, refused, unreadable};
+use super::{AdminContext, AdminResult, MAX_BODY_BYTES, PathPart, customer_id, malformed, refused, sorted, unreadable};
 use crate::{
+    api::refresh::{FailedRefresh, RefreshFailure, RefreshRequest, RefreshResponse},
     decide::{Command, Receipt},
     domain::{CallbackOutcome, CustomerId},
     http::{
         body::capped_body,
-        reply::{ErrorKind, ProblemDetails, json as answer},
+        reply::{ErrorKind, ProblemDetails},
     },
     provider::{AskError, AskOutcome, ConfirmationWorker},
 };
-
-/// The body of a refresh request. An empty body asks the API.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Refresh {
-    /// Accepts the newest waiting callback, whatever the API says.
-    #[serde(default)]
-    believe: bool,
-    /// Stores the API's answer as the customer's state if there is none yet. No rule is evaluated.
-    #[serde(default)]
-    import: bool,
-}
 
 pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     warp::path!("customers" / PathPart / "refresh")
@@ -40,8 +26,8 @@ pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), E
 
 impl AdminContext {
     async fn refresh(&self, PathPart(id): PathPart, body: Bytes) -> AdminResult {
-        let how: Refresh = match body.is_empty() {
-            true => Refresh::default(),
+        let how: RefreshRequest = match body.is_empty() {
+            true => RefreshRequest::default(),
             false => serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?,
         };
         let (store, customer) = (self.store()?, customer_id(&id)?);
@@ -73,10 +59,14 @@ impl AdminContext {
         let case = store.customer(&customer).map_err(unreadable)?;
         let status = case.as_ref().and_then(|case| case.customer.as_ref()).map(|known| known.status.clone());
         let waiting = case.and_then(|case| case.question.as_ref().map(|question| question.waiting.len()));
-        let shape = json!({
-            "customer": customer, "verdict": verdict, "provider_knows": known, "known": status.is_some(), "status": status, "waiting": waiting.unwrap_or(0),
-        });
-        Ok(answer(StatusCode::OK, &shape))
+        Ok(sorted(&RefreshResponse {
+            customer: customer.to_string(),
+            verdict: verdict.map(str::to_owned),
+            provider_knows: known,
+            known: status.is_some(),
+            status: status.and_then(|status| status.as_wire().map(str::to_owned)),
+            waiting: waiting.unwrap_or(0),
+        }))
     }
 }
 
@@ -98,16 +88,16 @@ fn answered(asked: AskOutcome) -> Result<(Receipt, Option<bool>), ProblemDetails
 
 /// `everybody`: the request would fail for all other customers, too.
 fn failed(customer: &CustomerId, error: &AskError, again_ms: i64, everybody: bool) -> Response {
-    let shape = json!({
-        "customer": customer,
-        "failed": {
-            "error": error.cause().full(),
-            "code": error.cause().code,
-            "again_ms": again_ms,
-            "asked": !matches!(error, AskError::Resting(_)),
-            "lasting": matches!(error, AskError::Odd(_)),
-            "everybody": everybody,
+    let cause = error.cause();
+    sorted(&FailedRefresh {
+        customer: customer.to_string(),
+        failed: RefreshFailure {
+            error: cause.full(),
+            code: cause.code.as_deref().map(str::to_owned),
+            again_ms,
+            asked: !matches!(error, AskError::Resting(_)),
+            lasting: matches!(error, AskError::Odd(_)),
+            everybody,
         },
-    });
-    answer(StatusCode::OK, &shape)
+    })
 }

@@ -4,41 +4,32 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::StatusCode;
-use serde::Serialize;
-use serde_json::json;
+use serde::Deserialize;
 use warp::{Filter, Rejection, reply::Response};
 
 use super::{
-    AdminContext, AdminResult, ExplainQuery, MAX_BODY_BYTES, PAGE, customer_id, malformed, responses::JobResponse,
-    unprocessable, unreadable,
+    AdminContext, AdminResult, MAX_BODY_BYTES, PAGE, customer_id, malformed, sorted, unprocessable, unreadable,
 };
 use crate::{
-    domain::{CallbackOutcome, Customer},
+    api::{
+        explain::{EventInfo, ExplainedCustomer, ExplainedEvent, ExplainedRule},
+        jobs::JobResponse,
+    },
+    domain::Customer,
     explain::{EventInput, RuleExplanation, ask, event_in_words, of_event},
     http::{
         body::capped_body,
         query::query,
-        reply::{ErrorKind, ProblemDetails, json as answer},
+        reply::{ErrorKind, ProblemDetails},
     },
     store::{TimelineEntry, settled},
 };
 
-/// One event of a customer's history.
-#[derive(Serialize)]
-struct EventInfo {
-    number: u64,
-    at: String,
-    source: &'static str,
-    verdict: Option<CallbackOutcome>,
-    /// In the syntax of rules: `KYC_PENDING -> SOFT_KYC_FAILED`, `PENDING_KYC_DATA for 48h`.
-    event: String,
-    /// What an operator did: `believed by hand`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
-    rule_set: Option<String>,
-    rules: Vec<RuleExplanation>,
-    jobs: Vec<JobResponse>,
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExplainQuery {
+    customer: String,
+    before: Option<u64>,
 }
 
 pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
@@ -70,7 +61,7 @@ impl AdminContext {
                 events.push(self.explained(entry, before, shapes)?);
             }
         }
-        Ok(answer(StatusCode::OK, &json!({"customer": id, "events": events, "next": page.next})))
+        Ok(sorted(&ExplainedCustomer { customer: id.to_string(), events, next: page.next }))
     }
 
     fn explained(
@@ -90,12 +81,12 @@ impl AdminContext {
         Ok(EventInfo {
             number: entry.number,
             at: entry.at.to_string(),
-            source: entry.kind.name(),
-            verdict: entry.verdict(),
+            source: entry.kind.name().to_owned(),
+            verdict: entry.verdict().map(|verdict| verdict.name().to_owned()),
             event,
             note: entry.effects.note.as_deref().map(str::to_owned),
             rule_set: entry.effects.set.as_deref().map(str::to_owned),
-            rules: rules.unwrap_or_default(),
+            rules: rules.unwrap_or_default().into_iter().map(ExplainedRule::new).collect(),
             jobs,
         })
     }
@@ -106,8 +97,19 @@ impl AdminContext {
         let set = self.rulebook()?.current();
         let standing = self.global_state()?;
         let said = ask(&set, &self.policy, &standing, self.clock.now(), &question).map_err(unprocessable)?;
-        let jobs: Vec<String> = said.jobs.iter().map(|job| job.order.action.to_string()).collect();
-        let shape = json!({"event": said.event, "rules": said.rules, "orders": jobs, "tags": said.tags, "rule_set": set.hash()});
-        Ok(answer(StatusCode::OK, &shape))
+        let orders = said.jobs.iter().map(|job| job.order.action.to_string()).collect();
+        Ok(sorted(&ExplainedEvent {
+            event: said.event,
+            rules: said.rules.into_iter().map(ExplainedRule::new).collect(),
+            orders,
+            tags: said.tags.map(|tags| tags.iter().map(str::to_owned).collect()),
+            rule_set: set.hash().to_owned(),
+        }))
+    }
+}
+
+impl ExplainedRule {
+    fn new(RuleExplanation { rule, outcome, why }: RuleExplanation) -> Self {
+        Self { rule, outcome: outcome.to_owned(), why }
     }
 }

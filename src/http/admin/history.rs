@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
 use warp::{Filter, Rejection, reply::Response};
 
-use super::{AdminContext, AdminResult, MAX_PAGE, PathPart, RecordsQuery, malformed, unprocessable, unreadable};
+use super::{AdminContext, AdminResult, MAX_PAGE, PathPart, malformed, sorted, unprocessable, unreadable};
 use crate::{
+    api::history::{ImpactInfo, ImpactRequest, ImpactResponse, RecordList, RecordResponse, RuleSetResponse},
     backtest::{Backtest, BacktestReport, BacktestSide, HistoryRecord},
     decide::GlobalState,
     http::{
@@ -17,7 +17,9 @@ use crate::{
         query::query,
         reply::{ErrorKind, ProblemDetails, json as answer},
     },
+    reload_preview::ReloadPreview,
     rules::RuleSet,
+    store::TimelineEntry,
     yaml::{Duration, Files},
 };
 
@@ -27,12 +29,12 @@ const MOST_COUNTED: u64 = 1_000_000;
 /// The maximum size of edited rules, in bytes.
 const MAX_RULES_BYTES: usize = 32 << 20;
 
-/// Edited rules to preview before they are saved.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Saved {
-    /// If absent: the files in the rules directory on the server.
-    rules: Option<Files>,
+struct RecordsQuery {
+    /// The number of the first record.
+    from: Option<u64>,
+    limit: Option<usize>,
 }
 
 /// Edited rules, and how far to look back.
@@ -71,31 +73,29 @@ impl AdminContext {
         let max = query.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
         let entries = self.store()?.records(query.from.unwrap_or(1), max).await.map_err(unreadable)?;
         let next = entries.last().map(|entry| entry.number + 1);
-        let record =
-            |entry: &crate::store::TimelineEntry| json!({"n": entry.number, "at": entry.at, "effects": entry.effects});
-        let records: Vec<_> = entries.iter().map(record).collect();
-        Ok(answer(StatusCode::OK, &json!({"records": records, "next": next})))
+        let record = |entry: TimelineEntry| RecordResponse { n: entry.number, at: entry.at, effects: entry.effects };
+        Ok(sorted(&RecordList { records: entries.into_iter().map(record).collect(), next }))
     }
 
     async fn rule_set(&self, PathPart(hash): PathPart) -> AdminResult {
         match self.store()?.rule_set(&hash).map_err(unreadable)? {
-            Some(files) => Ok(answer(StatusCode::OK, &json!({"hash": hash, "files": files}))),
+            Some(files) => Ok(sorted(&RuleSetResponse { hash, files })),
             None => Err(ProblemDetails::new(ErrorKind::NotFound).detail("no record refers to this rule set")),
         }
     }
 
     /// Returns what saving these rules would change.
     async fn impact(&self, body: Bytes) -> AdminResult {
-        let Saved { rules } = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        let ImpactRequest { rules } = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
         let rulebook = self.rulebook()?;
         let edited = rulebook.edited(rules, true).await.map_err(unprocessable)?;
         let limit = rulebook.blast_limit();
         let most = limit.unwrap_or(MOST_COUNTED);
         let impact = rulebook.impact(&edited, most).await.map_err(unreadable)?;
-        Ok(answer(
-            StatusCode::OK,
-            &json!({"limit": limit, "refused": limit.is_some_and(|limit| impact.total > limit), "impact": impact}),
-        ))
+        let refused = limit.is_some_and(|limit| impact.total > limit);
+        let ReloadPreview { added, removed, changed, at_once, total } = impact;
+        let impact = ImpactInfo { added, removed, changed, at_once, total };
+        Ok(sorted(&ImpactResponse { limit, refused, impact }))
     }
 
     async fn backtest(&self, body: Bytes) -> AdminResult {

@@ -6,14 +6,14 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::Value;
 use warp::{Filter, Rejection, reply::Response};
 
 use super::{
-    AdminContext, AdminResult, MAX_BODY_BYTES, MAX_PAGE, PAGE, PathPart, customer_id, malformed, object, place,
-    refused, responses::JobResponse, unprocessable, unreadable,
+    AdminContext, AdminResult, MAX_BODY_BYTES, MAX_PAGE, PAGE, PathPart, customer_id, malformed, object, refused,
+    sorted, unprocessable, unreadable,
 };
 use crate::{
+    api::jobs::{BesideJobs, JobList, JobResponse, ProblemSelection, SelectedProblems},
     clock::Timestamp,
     decide::{Command, MAX_OPEN_JOBS, Receipt},
     domain::CustomerId,
@@ -24,7 +24,7 @@ use crate::{
     },
     outbox::{Channel, JobId, JobState},
     rules::RuleId,
-    store::{JobFilter, Page, Since, Store},
+    store::{JobFilter, JobPosition, Page, Since, Store},
 };
 
 /// The number of problems that are read and acted on at once.
@@ -60,19 +60,6 @@ impl JobsQuery {
     }
 }
 
-/// Which problems are selected, and whether they are only counted.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProblemSelection {
-    rule: Option<String>,
-    channel: Option<String>,
-    error: Option<String>,
-    /// `2h`, or a point in time.
-    since: Option<String>,
-    #[serde(default)]
-    dry: bool,
-}
-
 type JobAction = fn(CustomerId, JobId) -> Command;
 
 const RETRY: JobAction = |customer, job| Command::Retry { customer, job };
@@ -103,10 +90,14 @@ pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), E
 
 impl AdminContext {
     async fn jobs(&self, query: JobsQuery) -> AdminResult {
-        Ok(json(StatusCode::OK, &self.list(query).await?))
+        Ok(sorted(&self.list(query, BesideJobs {}).await?))
     }
 
-    pub(super) async fn list(&self, query: JobsQuery) -> Result<Value, ProblemDetails> {
+    pub(super) async fn list<Beside>(
+        &self,
+        query: JobsQuery,
+        beside: Beside,
+    ) -> Result<JobList<JobResponse, Beside>, ProblemDetails> {
         let filter = JobFilter {
             state: query.state.as_deref().map(state).transpose()?,
             customer: query.customer.as_deref().map(customer_id).transpose()?,
@@ -121,11 +112,8 @@ impl AdminContext {
         let waiting = self.waiting().await?;
         let jobs: Vec<JobResponse> = rows.iter().map(|(who, job)| waiting.shape(who, job)).collect();
         let next = next.map(|(number, index)| format!("{number}.{index}"));
-        let mut shape = serde_json::json!({"jobs": jobs, "next": next});
-        if let Some(hint) = if jobs.is_empty() && is_first { self.did_you_mean(&filter)? } else { None } {
-            shape["hint"] = hint.into();
-        }
-        Ok(shape)
+        let hint = if jobs.is_empty() && is_first { self.did_you_mean(&filter)? } else { None };
+        Ok(JobList { jobs, next, hint, beside })
     }
 
     async fn act_on_job(&self, PathPart(id): PathPart, command: JobAction) -> AdminResult {
@@ -156,12 +144,12 @@ impl AdminContext {
     /// Acts on all problems that match. Problems that arise meanwhile are not included.
     async fn act_on_problems(&self, body: Bytes, done: &'static str, command: JobAction) -> AdminResult {
         let chosen: ProblemSelection = object(&body, r#"{"channel": "email", "since": "2h", "dry": true}"#)?;
-        let filter = chosen.filter(self.clock.now())?;
+        let filter = filter(&chosen, self.clock.now())?;
         let store = self.store()?;
-        let (mut count, mut acted, mut examples, mut before) = (0, 0, Vec::new(), None);
+        let (mut count, mut acted, mut examples, mut before) = (0_u64, 0_u64, Vec::new(), None);
         loop {
             let Page { rows, next } = store.jobs(&filter, before, AT_ONCE).await.map_err(unreadable)?;
-            count += rows.len();
+            count += rows.len() as u64;
             let shown = EXAMPLES.saturating_sub(examples.len());
             examples.extend(rows.iter().take(shown).map(|(who, job)| JobResponse::new(who, job)));
             if !chosen.dry {
@@ -180,39 +168,34 @@ impl AdminContext {
         if acted > 0 {
             tracing::info!(jobs = acted, "problems {done} by an operator");
         }
-        let mut shape = serde_json::json!({"count": count, "done": acted, "dry": chosen.dry, "examples": examples});
-        if let Some(hint) = if count == 0 { self.did_you_mean(&filter)? } else { None } {
-            shape["hint"] = hint.into();
-        }
-        Ok(json(StatusCode::OK, &shape))
+        let hint = if count == 0 { self.did_you_mean(&filter)? } else { None };
+        Ok(sorted(&SelectedProblems { count, done: acted, dry: chosen.dry, examples, hint }))
     }
 }
 
-async fn act(store: &Store, commands: impl Iterator<Item = Command>) -> Result<usize, ProblemDetails> {
+async fn act(store: &Store, commands: impl Iterator<Item = Command>) -> Result<u64, ProblemDetails> {
     let mut acted = 0;
     for answer in join_all(commands.map(|command| store.submit(command))).await {
-        acted += usize::from(answer.map_err(refused)? == Receipt::Recorded);
+        acted += u64::from(answer.map_err(refused)? == Receipt::Recorded);
     }
     Ok(acted)
 }
 
-impl ProblemSelection {
-    fn filter(&self, now: Timestamp) -> Result<JobFilter, ProblemDetails> {
-        if [&self.rule, &self.channel, &self.error, &self.since].into_iter().all(Option::is_none) {
-            return Err(unprocessable("select problems by rule, channel, error or since".to_owned()));
-        }
-        if self.error.as_ref().is_some_and(|error| error.trim().is_empty()) {
-            return Err(unprocessable("error: is empty and would match every problem".to_owned()));
-        }
-        Ok(JobFilter {
-            state: Some(JobState::Problem),
-            customer: None,
-            rule: self.rule.as_deref().map(rule).transpose()?,
-            channel: self.channel.as_deref().map(channel).transpose()?,
-            error: self.error.clone(),
-            since: self.since.as_deref().map(since).transpose()?.map(|since| since.moment(now)),
-        })
+fn filter(chosen: &ProblemSelection, now: Timestamp) -> Result<JobFilter, ProblemDetails> {
+    if [&chosen.rule, &chosen.channel, &chosen.error, &chosen.since].into_iter().all(Option::is_none) {
+        return Err(unprocessable("select problems by rule, channel, error or since".to_owned()));
     }
+    if chosen.error.as_ref().is_some_and(|error| error.trim().is_empty()) {
+        return Err(unprocessable("error: is empty and would match every problem".to_owned()));
+    }
+    Ok(JobFilter {
+        state: Some(JobState::Problem),
+        customer: None,
+        rule: chosen.rule.as_deref().map(rule).transpose()?,
+        channel: chosen.channel.as_deref().map(channel).transpose()?,
+        error: chosen.error.clone(),
+        since: chosen.since.as_deref().map(since).transpose()?.map(|since| since.moment(now)),
+    })
 }
 
 fn state(name: &str) -> Result<JobState, ProblemDetails> {
@@ -233,4 +216,9 @@ fn channel(name: &str) -> Result<Channel, ProblemDetails> {
 
 fn since(text: &str) -> Result<Since, ProblemDetails> {
     text.parse().map_err(|why| malformed(format!("since: {why}")))
+}
+
+fn place(cursor: &str) -> Result<JobPosition, ProblemDetails> {
+    let parts = cursor.split_once('.').and_then(|(number, index)| Some((number.parse().ok()?, index.parse().ok()?)));
+    parts.ok_or_else(|| malformed("the cursor is invalid".to_owned()))
 }

@@ -35,10 +35,9 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use warp::{Filter, Rejection, reply::Response};
 
-use self::responses::{CustomerResponse, CustomerRow, StatusResponse};
 use super::{
     body::capped_body,
     query::query,
@@ -46,6 +45,13 @@ use super::{
     token::{AdminToken, AllowedHosts},
 };
 use crate::{
+    api::{
+        controls::ReloadResponse,
+        customers::{
+            ContactInfo, ContactResponse, CustomerList, CustomerResponse, CustomerRow, ImportResponse, TagResponse,
+        },
+        status::StatusResponse,
+    },
     channels::email::CircuitBreaker,
     clock::{Clock, Timestamp},
     contacts,
@@ -54,7 +60,7 @@ use crate::{
     outbox::Channel,
     rulebook::{ReloadResult, Rulebook},
     services::Services,
-    store::{JobFilter, JobPosition, Refused, Store, StoreError, StoreFigures},
+    store::{JobFilter, Refused, Store, StoreError, StoreFigures},
     telemetry::{ListenerRefusals, Metrics, Refusal},
 };
 
@@ -118,21 +124,6 @@ struct PageQuery {
     before: Option<u64>,
     cursor: Option<String>,
     limit: Option<usize>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RecordsQuery {
-    /// The number of the first record.
-    from: Option<u64>,
-    limit: Option<usize>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExplainQuery {
-    customer: String,
-    before: Option<u64>,
 }
 
 /// The body of an import. All contacts are validated before the first is stored.
@@ -307,10 +298,10 @@ impl AdminContext {
         let mut rows = Vec::with_capacity(page.rows.len());
         for id in page.rows {
             if let Some(case) = store.customer(&id).map_err(unreadable)? {
-                rows.push(CustomerRow::new(id, &case));
+                rows.push(CustomerRow::new(&id, &case));
             }
         }
-        Ok(json(StatusCode::OK, &serde_json::json!({"customers": rows, "next": page.next})))
+        Ok(sorted(&CustomerList { customers: rows, next: page.next.map(|id| id.to_string()) }))
     }
 
     async fn customer(&self, PathPart(id): PathPart, query: PageQuery) -> AdminResult {
@@ -335,9 +326,9 @@ impl AdminContext {
             return Err(unprocessable("status, since and tags are for `customers import`".to_owned()));
         }
         let contact = contact.checked(&self.attributes).map_err(unprocessable)?;
-        let receipt =
-            self.store()?.submit(Command::Contact { customer, contact: contact.clone() }).await.map_err(refused)?;
-        Ok(json(StatusCode::OK, &serde_json::json!({"contact": contact, "changed": receipt != Receipt::Unchanged})))
+        let stored = ContactInfo::new(&contact);
+        let receipt = self.store()?.submit(Command::Contact { customer, contact }).await.map_err(refused)?;
+        Ok(sorted(&ContactResponse { contact: stored, changed: receipt != Receipt::Unchanged }))
     }
 
     /// Imports contacts. All of them are validated before the first is stored.
@@ -359,7 +350,7 @@ impl AdminContext {
         for answer in join_all(commands.into_iter().map(|command| store.submit(command))).await {
             changed += usize::from(answer.map_err(refused)? != Receipt::Unchanged);
         }
-        Ok(json(StatusCode::OK, &serde_json::json!({"contacts": all, "changed": changed})))
+        Ok(sorted(&ImportResponse { contacts: all, changed }))
     }
 
     async fn tag(&self, PathPart(id): PathPart, PathPart(name): PathPart, add: bool) -> AdminResult {
@@ -375,7 +366,7 @@ impl AdminContext {
         let command = if add { Command::Tag { customer, name } } else { Command::Untag { customer, name } };
         match self.store()?.submit(command).await.map_err(refused)? {
             Receipt::Gone => Err(unprocessable("a customer can have at most 32 tags".to_owned())),
-            receipt => Ok(json(StatusCode::OK, &serde_json::json!({"changed": receipt != Receipt::Unchanged}))),
+            receipt => Ok(sorted(&TagResponse { changed: receipt != Receipt::Unchanged })),
         }
     }
 
@@ -383,18 +374,23 @@ impl AdminContext {
         let rulebook = self.rulebook()?;
         match rulebook.reload().await {
             ReloadResult::Loaded { hash, rules } => {
-                Ok(json(StatusCode::OK, &serde_json::json!({"result": "loaded", "hash": hash, "count": rules})))
+                Ok(sorted(&ReloadResponse { result: "loaded".to_owned(), hash, count: rules }))
             }
             ReloadResult::Unchanged => {
                 let loaded = rulebook.loaded();
-                let shape = serde_json::json!({"result": "unchanged", "hash": loaded.hash, "count": loaded.count});
-                Ok(json(StatusCode::OK, &shape))
+                let (hash, count) = (loaded.hash.clone(), loaded.count);
+                Ok(sorted(&ReloadResponse { result: "unchanged".to_owned(), hash, count }))
             }
             ReloadResult::Refused { text } => Err(unprocessable(text)),
             ReloadResult::Waits { text } => Err(ProblemDetails::new(ErrorKind::Conflict).detail(text)),
             ReloadResult::Failed(why) => Err(refused(why)),
         }
     }
+}
+
+/// A response whose fields are in alphabetical order at every level.
+fn sorted(value: &impl Serialize) -> Response {
+    json(StatusCode::OK, &serde_json::json!(value))
 }
 
 /// Parses a body that must be a JSON object. serde_json would also accept an array, or name Rust types in its error.
@@ -427,9 +423,4 @@ fn unreadable(error: StoreError) -> ProblemDetails {
 
 fn customer_id(text: &str) -> Result<CustomerId, ProblemDetails> {
     CustomerId::new(text).map_err(|error| malformed(error.to_string()))
-}
-
-fn place(cursor: &str) -> Result<JobPosition, ProblemDetails> {
-    let parts = cursor.split_once('.').and_then(|(number, index)| Some((number.parse().ok()?, index.parse().ok()?)));
-    parts.ok_or_else(|| malformed("the cursor is invalid".to_owned()))
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::Value;
 use warp::{Filter, Rejection, reply::Response};
 
-use super::{AdminContext, AdminResult, PathPart, malformed, names::no_rule, refused, unreadable};
+use super::{AdminContext, AdminResult, PathPart, malformed, names::no_rule, refused, sorted, unreadable};
 use crate::{
+    api::controls::{BacklogEntry, BacklogResponse, BrakeAdvice, ControlResponse},
     clock::Timestamp,
     decide::{Command, Control, GlobalState, Receipt, backlog_of},
     domain::CustomerId,
@@ -38,15 +38,6 @@ struct RuleResponse {
     r#do: Vec<String>,
     file: String,
     line: u32,
-}
-
-/// One customer in a rule's backlog.
-#[derive(Serialize)]
-struct BacklogEntry {
-    customer: CustomerId,
-    status: String,
-    after: String,
-    due_at: String,
 }
 
 pub fn routes(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
@@ -81,7 +72,7 @@ impl AdminContext {
     async fn pause_rule(&self, PathPart(id): PathPart) -> AdminResult {
         let set = self.rulebook()?.current();
         let rule = known(&set, &id)?;
-        Ok(json(StatusCode::OK, &self.post_control(Control::PauseRule(rule.id.clone())).await?))
+        Ok(sorted(&self.post_control(Control::PauseRule(rule.id.clone())).await?))
     }
 
     /// Also accepts a rule that no longer exists, so that an operator can resume it before it is added again.
@@ -91,22 +82,28 @@ impl AdminContext {
         if !is_paused {
             known(&self.rulebook()?.current(), &id)?;
         }
-        Ok(json(StatusCode::OK, &self.post_control(Control::ResumeRule(rule)).await?))
+        Ok(sorted(&self.post_control(Control::ResumeRule(rule)).await?))
     }
 
-    pub(super) async fn post_control(&self, act: Control) -> Result<Value, ProblemDetails> {
+    pub(super) async fn post_control(&self, act: Control) -> Result<ControlResponse, ProblemDetails> {
         let said = act.to_string();
         let receipt = self.store()?.control(act).await.map_err(refused)?;
         if receipt == Receipt::Recorded {
             tracing::info!("{said}");
         }
-        Ok(serde_json::json!({"changed": receipt == Receipt::Recorded, "said": said}))
+        Ok(ControlResponse {
+            changed: receipt == Receipt::Recorded,
+            said,
+            now: None,
+            relay_tried: None,
+            dropped: None,
+            released: None,
+        })
     }
 
     async fn accept_clock(&self) -> AdminResult {
-        let mut answer = self.post_control(Control::AcceptClock).await?;
-        answer["now"] = self.clock.now().to_string().into();
-        Ok(json(StatusCode::OK, &answer))
+        let accepted = self.post_control(Control::AcceptClock).await?;
+        Ok(sorted(&ControlResponse { now: Some(self.clock.now().to_string()), ..accepted }))
     }
 
     async fn backlog(&self, PathPart(id): PathPart, send: bool) -> AdminResult {
@@ -145,16 +142,14 @@ impl AdminContext {
         }
         let (standing, most_waiting) = (self.global_state()?, self.most_waiting().await?);
         let braked = standing.braked_channels().filter(|(channel, ..)| channels.contains(channel));
-        let brakes: Vec<Value> = braked
+        let brakes = braked
             .map(|(channel, _, braked)| {
                 let hint = braked.advice(channel, most_waiting.get(channel));
-                serde_json::json!({"channel": channel, "said": braked.to_string(), "hint": hint})
+                BrakeAdvice { channel: channel.to_string(), said: braked.to_string(), hint }
             })
             .collect();
         let rule = rule.to_string();
-        let shape =
-            serde_json::json!({"rule": rule, "count": count, "sent": sent, "customers": named, "brakes": brakes});
-        Ok(json(StatusCode::OK, &shape))
+        Ok(sorted(&BacklogResponse { rule, count, sent, customers: named, brakes }))
     }
 }
 
@@ -186,7 +181,7 @@ fn left(
     let Some(case) = store.customer(customer).map_err(unreadable)? else { return Ok(None) };
     let found = backlog_of(&case, rule, set, standing, now);
     Ok(found.map(|(timer, due_at)| BacklogEntry {
-        customer: customer.clone(),
+        customer: customer.to_string(),
         status: timer.stay.to_string(),
         after: timer.after.to_string(),
         due_at: due_at.to_string(),

@@ -1,29 +1,18 @@
 //! Mail relays that are down or refuse every mail: their description in the API, and trying them at once.
 
-use serde::Serialize;
-use serde_json::{Value, json};
-
 use super::AdminContext;
-use crate::{channels::email::RelayOutage, outbox::Channel};
-
-/// A channel whose mails wait for its relay. Contains no text of the relay, which may repeat addresses.
-#[derive(Serialize)]
-pub(super) struct RelayStatus {
-    channel: String,
-    since: String,
-    /// `unreachable`, `login`, `client`, and so on.
-    cause: &'static str,
-    reason: String,
-    /// Seconds until the next trial.
-    again_in_s: u64,
-}
+use crate::{
+    api::{jobs::ServiceProblem, status::RelayStatus},
+    channels::email::RelayOutage,
+    outbox::Channel,
+};
 
 impl RelayStatus {
     fn new(channel: &Channel, outage: &RelayOutage) -> Self {
         Self {
             channel: channel.to_string(),
             since: outage.since.to_string(),
-            cause: outage.cause.name(),
+            cause: outage.cause.name().to_owned(),
             reason: outage.reason(),
             again_in_s: outage.again_in_s,
         }
@@ -41,13 +30,20 @@ impl AdminContext {
     }
 
     /// Returns the outages as problems of the service, one for each channel.
-    pub(super) fn relay_problems(&self) -> impl Iterator<Item = Value> {
+    pub(super) fn relay_problems(&self) -> impl Iterator<Item = ServiceProblem> {
         self.relays_down().into_iter().map(|RelayStatus { channel, since, cause, reason, .. }| {
             let reason = format!(
                 "no {channel} has been sent since {since}: {reason}; waiting mails are sent once the relay recovers, \
                  and `kyc-rules resume --channel {channel}` retries at once"
             );
-            json!({"problem": "relay", "channel": channel, "since": since, "cause": cause, "reason": reason})
+            ServiceProblem {
+                problem: "relay".to_owned(),
+                reason,
+                channel: Some(channel),
+                since: Some(since),
+                cause: Some(cause),
+                ..ServiceProblem::default()
+            }
         })
     }
 

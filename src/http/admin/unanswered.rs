@@ -9,23 +9,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use http::StatusCode;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 use warp::{Filter, Rejection, reply::Response};
 
 use super::{
-    AdminContext, AdminResult, MAX_BODY_BYTES, confirm::asker, customer_id, jobs::JobsQuery, malformed, object,
+    AdminContext, AdminResult, MAX_BODY_BYTES, confirm::asker, customer_id, jobs::JobsQuery, malformed, object, sorted,
 };
 use crate::{
+    api::{
+        customers::PendingInfo,
+        jobs::{ServiceProblem, UnansweredCustomer},
+        refresh::{RefreshAllPage, RefreshAllPreview, RefreshAllRequest, StillWaiting},
+    },
     clock::Timestamp,
     decide::{Command, CustomerState, Receipt},
     domain::CustomerId,
-    http::{
-        body::capped_body,
-        reply::{ProblemDetails, json as answer},
-    },
+    http::{body::capped_body, reply::ProblemDetails},
     provider::{self, AnswerFailure, AskOutcome, ConfirmationWorker},
     store::Store,
     yaml,
@@ -40,36 +39,6 @@ const EXAMPLES: usize = 5;
 
 /// The maximum time for one customer, because the rate limit of the API may delay the request.
 const LONGEST: Duration = Duration::from_secs(30);
-
-/// One customer whose callbacks are not decided.
-#[derive(Debug, Serialize)]
-pub(super) struct UnansweredCustomer {
-    problem: &'static str,
-    customer: CustomerId,
-    /// The time at which the oldest of the callbacks arrived.
-    since: String,
-    waiting: usize,
-    /// The last error, or another reason for the delay.
-    reason: String,
-    /// The provider's error code.
-    code: Option<Box<str>>,
-}
-
-/// The body of a request to decide all unanswered callbacks.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RefreshAll {
-    /// Accepts each customer's newest waiting callback, whatever the API says.
-    #[serde(default)]
-    believe: bool,
-    /// Only counts.
-    #[serde(default)]
-    dry: bool,
-    /// Only callbacks that arrived until this time, as a dry run returned it.
-    until: Option<String>,
-    /// The cursor that the previous page returned.
-    cursor: Option<String>,
-}
 
 /// The outcome for one customer.
 enum RefreshOutcome {
@@ -117,7 +86,7 @@ impl AdminContext {
     }
 
     /// Returns one problem that summarizes all unanswered customers, if there are any.
-    pub(super) fn unanswered_in_all(&self) -> Result<Option<Value>, ProblemDetails> {
+    pub(super) fn unanswered_in_all(&self) -> Result<Option<ServiceProblem>, ProblemDetails> {
         let store = self.store()?;
         let count = self.count_unanswered(store);
         let Some(oldest) = self.shapes(store, self.impatient_at(), 1).pop() else { return Ok(None) };
@@ -128,13 +97,18 @@ impl AdminContext {
             yaml::Duration::text_of(self.patience_ms),
             oldest.reason
         );
-        Ok(Some(
-            json!({"problem": "unanswered", "count": count, "since": oldest.since, "code": oldest.code, "reason": reason}),
-        ))
+        Ok(Some(ServiceProblem {
+            problem: "unanswered".to_owned(),
+            reason,
+            since: Some(oldest.since),
+            count: Some(count),
+            code: Some(oldest.code),
+            ..ServiceProblem::default()
+        }))
     }
 
     /// Returns one problem that summarizes the due timers that wait for the provider's API, if there are any.
-    pub(super) fn unanswered_timers(&self) -> Option<Value> {
+    pub(super) fn unanswered_timers(&self) -> Option<ServiceProblem> {
         let asker = self.house.asker()?;
         let (count, oldest) = asker.late_timers.since(self.impatient_at())?;
         let whose = if count == 1 { "1 customer".to_owned() } else { format!("{count} customers") };
@@ -144,17 +118,26 @@ impl AdminContext {
             yaml::Duration::text_of(self.patience_ms),
             cause.full()
         );
-        Some(json!({"problem": "unanswered_timers", "count": count, "code": cause.code, "reason": reason}))
+        Some(ServiceProblem {
+            problem: "unanswered_timers".to_owned(),
+            reason,
+            count: Some(count),
+            code: Some(cause.code.map(Into::into)),
+            ..ServiceProblem::default()
+        })
     }
 
     /// Returns what a customer's callbacks wait for, if any callback waits.
-    pub(super) fn pending(&self, customer: &CustomerId, case: &CustomerState) -> Option<Value> {
+    pub(super) fn pending(&self, customer: &CustomerId, case: &CustomerState) -> Option<PendingInfo> {
         let question = case.question.as_ref()?;
         let cause = self.cause(customer, Some(case));
-        Some(json!({
-            "since": question.since().to_string(), "callbacks": question.waiting.len(),
-            "unanswered": question.since() <= self.impatient_at(), "reason": cause.full(), "code": cause.code,
-        }))
+        Some(PendingInfo {
+            callbacks: question.waiting.len(),
+            reason: cause.full(),
+            code: cause.code.map(Into::into),
+            since: question.since().to_string(),
+            unanswered: question.since() <= self.impatient_at(),
+        })
     }
 
     fn shapes(&self, store: &Store, until: Timestamp, max: usize) -> Vec<UnansweredCustomer> {
@@ -168,12 +151,12 @@ impl AdminContext {
             case.as_ref().and_then(|case| case.question.as_ref()).map_or(0, |question| question.waiting.len());
         let cause = self.cause(&customer, case.as_deref());
         UnansweredCustomer {
-            problem: "unanswered",
-            customer,
+            problem: "unanswered".to_owned(),
+            customer: customer.to_string(),
             since: since.to_string(),
             waiting,
             reason: cause.full(),
-            code: cause.code,
+            code: cause.code.map(Into::into),
         }
     }
 
@@ -183,23 +166,26 @@ impl AdminContext {
     }
 
     async fn refresh_all(&self, body: Bytes) -> AdminResult {
-        let how: RefreshAll = object(&body, r#"{"believe": false, "dry": true}"#)?;
+        let how: RefreshAllRequest = object(&body, r#"{"believe": false, "dry": true}"#)?;
         let store = self.store()?;
         if !how.believe {
             asker(self.house.asker())?;
         }
         let until = how.until.as_deref().map_or(Ok(self.impatient_at()), moment)?.min(self.impatient_at());
         if how.dry {
-            let shape = json!({
-                "count": store.count_waiting_since(until), "done": 0, "dry": true, "until": until.to_string(),
-                "patience": yaml::Duration::text_of(self.patience_ms), "examples": self.shapes(store, until, EXAMPLES),
-            });
-            return Ok(answer(StatusCode::OK, &shape));
+            return Ok(sorted(&RefreshAllPreview {
+                count: store.count_waiting_since(until),
+                done: 0,
+                dry: true,
+                until: until.to_string(),
+                patience: yaml::Duration::text_of(self.patience_ms),
+                examples: self.shapes(store, until, EXAMPLES),
+            }));
         }
         let after = how.cursor.as_deref().map(place).transpose()?;
         let page = store.waiting_since(until, after.as_ref(), PAGE);
         let next = page.get(PAGE - 1).map(|(since, customer)| format!("{}.{customer}", since.millis()));
-        let count = page.len();
+        let count = page.len() as u64;
         let acted = self.act_on(store, page, how.believe, until, after.is_none()).await?;
         let (mut done, mut meanwhile, mut examples, mut stopped) = (0, 0, Vec::new(), None);
         for one in acted {
@@ -207,7 +193,8 @@ impl AdminContext {
                 RefreshOutcome::Decided => done += 1,
                 RefreshOutcome::Meanwhile => meanwhile += 1,
                 RefreshOutcome::Waits(customer, cause) if examples.len() < EXAMPLES => {
-                    examples.push(json!({"customer": customer, "reason": cause.full(), "code": cause.code}));
+                    let (customer, reason) = (customer.to_string(), cause.full());
+                    examples.push(StillWaiting { customer, reason, code: cause.code.map(Into::into) });
                 }
                 RefreshOutcome::Waits(..) => {}
                 RefreshOutcome::Stopped(cause) => stopped = Some(cause.full()),
@@ -217,11 +204,7 @@ impl AdminContext {
             tracing::info!(customers = done, believed = how.believe, "an operator decided waiting callbacks");
         }
         let next = next.filter(|_| stopped.is_none());
-        let shape = json!({
-            "count": count, "done": done, "meanwhile": meanwhile, "dry": false, "next": next, "stopped": stopped,
-            "examples": examples,
-        });
-        Ok(answer(StatusCode::OK, &shape))
+        Ok(sorted(&RefreshAllPage { count, done, meanwhile, dry: false, next, stopped, examples }))
     }
 
     async fn act_on(

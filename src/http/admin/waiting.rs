@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use super::{AdminContext, ProblemDetails, brakes::MostWaiting, responses::JobResponse};
+use super::{AdminContext, ProblemDetails, brakes::MostWaiting};
 use crate::{
+    api::jobs::JobResponse,
     clock::Timestamp,
     decide::{DecisionContext, GlobalState, JobWait, wait},
     domain::CustomerId,
