@@ -2,8 +2,8 @@
 //! marks mistakes while the merchant types.
 //!
 //! The schemas use draft 07, because YAML language servers support it. The parsers (`rules`, `cases`, `config`) are
-//! authoritative; a schema expresses as much of their checks as it can, and `tests/schema.rs` compares both. Every key
-//! has a description. Alternatives use `anyOf`, not `oneOf`, because a half-written value may match several.
+//! authoritative; a schema expresses as much of their checks as it can, and `tests/service/schema/` compares both.
+//! Every key has a description. Alternatives use `anyOf`, not `oneOf`, because a half-written value may match several.
 
 mod action;
 mod cases;
