@@ -1,8 +1,8 @@
 //! The gates before an attempt, and the consequences of an attempt's outcome.
 
 use super::{
-    Changes, CustomerState, Decision, DecisionContext, JobUpdate, Receipt, RecordKind, StartedAttempt, contact_lookup,
-    mail_snapshot::mail_snapshot_for, observe::ended,
+    Changes, CustomerState, Decision, DecisionContext, JobUpdate, Receipt, RecordKind, StartedAttempt, advance::ended,
+    contact_lookup, mail_snapshot::mail_snapshot_for,
 };
 use crate::{
     clock::Timestamp,

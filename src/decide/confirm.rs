@@ -10,7 +10,7 @@
 
 use super::{
     ApiAnswer, Changes, ConfirmationUpdate, CustomerState, Decision, DecisionContext, PendingCallback, Receipt,
-    RecordKind, observe::advance,
+    RecordKind, advance::advance,
 };
 use crate::domain::{CallbackOutcome, Change, CustomerId, Observation};
 

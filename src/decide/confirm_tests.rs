@@ -4,7 +4,7 @@ use super::{
     tests::{DAY, HOUR, TestWorld},
     *,
 };
-use crate::domain::{Codes, Processing, Source};
+use crate::domain::{CallbackOutcome, Codes, Observation, Processing, Source, Status};
 
 const RULES: &str = "
   - {id: pending, when: any -> PENDING_KYC_DATA, do: [{email: {template: reminder, settle: 1s}}]}

@@ -4,36 +4,16 @@
 //! mail's first attempt waits for a fresh answer, and so does a callback if a matching rule reads the contact. A
 //! contact that is no longer fresh stays in use: an answer without a contact does not delete it.
 
-use serde::{Deserialize, Serialize};
-
-use super::{Changes, CustomerState, Decision, DecisionContext, JobUpdate, Receipt, RecordKind, operate::take_contact};
+use super::{
+    Changes, CustomerState, Decision, DecisionContext, JobUpdate, LookupState, Receipt, RecordKind,
+    operate::take_contact,
+};
 use crate::{
     clock::Timestamp,
     domain::{Change, Contact, CustomerId, Observation},
     outbox::{Job, JobState, ProblemKind},
     rules::{Rule, RuleMode},
 };
-
-/// The last answer of the directory about a customer, or a contact that was set by hand in its place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LookupState {
-    pub at: Timestamp,
-    /// Why the directory returned no contact, for an operator.
-    #[serde(default, rename = "why", skip_serializing_if = "Option::is_none")]
-    pub missing: Option<Box<str>>,
-}
-
-impl LookupState {
-    /// A contact was set by hand just now.
-    pub(super) fn set_by_operator(now: Timestamp) -> Self {
-        Self { at: now, missing: None }
-    }
-
-    /// The directory must be asked again, whatever its last answer was.
-    pub(super) fn never_asked() -> Self {
-        Self { at: Timestamp(i64::MIN), missing: None }
-    }
-}
 
 impl CustomerState {
     /// Whether the directory's last answer about this customer is no longer fresh.

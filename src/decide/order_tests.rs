@@ -1,7 +1,7 @@
 //! Tests of webhooks and chat messages: their content is fixed at the decision, and a target receives them in order.
 
 use super::{tests::TestWorld, *};
-use crate::outbox::{JobState, Payload, ProblemKind, TRYING_MS};
+use crate::outbox::{AttemptOutcome, Job, JobState, Payload, ProblemKind, TRYING_MS};
 
 const RULES: &str = "
   - {id: told, when: any -> any, do: [{webhook: {to: shop, event: kyc.changed}}]}

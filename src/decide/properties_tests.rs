@@ -7,6 +7,7 @@ use super::{
     tests::{DAY, TestWorld},
     *,
 };
+use crate::clock::Timestamp;
 
 const STATUSES: [&str; 5] = ["PENDING_KYC_DATA", "KYC_PENDING", "SOFT_KYC_FAILED", "FULL_USER", "SUSPENDED"];
 

@@ -1,10 +1,13 @@
 //! Tests of the core: callbacks arrive, time passes, rules change, and the test checks which jobs were sent.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::{
-    domain::{Codes, Processing, Source},
-    outbox::JobState,
-    rules::Environment,
+    clock::Timestamp,
+    domain::{CallbackOutcome, Codes, CustomerId, Observation, Processing, Source, Status},
+    outbox::{AttemptOutcome, Job, JobId, JobKey, JobState},
+    rules::{Environment, RuleId, RuleSet},
     yaml::Files,
 };
 

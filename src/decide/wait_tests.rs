@@ -4,7 +4,7 @@ use super::{
     tests::{DAY, TestWorld},
     *,
 };
-use crate::outbox::Channel;
+use crate::outbox::{Channel, JobKey};
 
 impl TestWorld {
     /// Returns what each open job waits for, the oldest first.

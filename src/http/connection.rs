@@ -25,7 +25,7 @@ use super::{
     access::{AddressFilter, Peer},
     activity::{ConnectionActivity, ConnectionGuard, ConnectionPhase},
     framing,
-    listener::ListenerLimits,
+    limits::ListenerLimits,
     reply::{ErrorKind, ProblemDetails},
     tls::TlsConfig,
     tracked_io::{ChunkSizes, RequestBody, ResponseBody, TrackedIo},

@@ -8,7 +8,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use super::{
     activity::{ConnectionActivity, ConnectionPhase},
-    listener::ListenerLimits,
+    limits::ListenerLimits,
 };
 
 /// The time that a peer has to read a response that was sent before its request ended, in milliseconds.

@@ -10,6 +10,7 @@ pub mod callback;
 mod connection;
 mod connections;
 mod framing;
+mod limits;
 mod listener;
 mod query;
 mod reply;
@@ -20,7 +21,8 @@ mod tracked_io;
 
 pub use access::{AddressFilter, Peer};
 pub use body::{BodyError, capped_body, read_capped};
-pub use listener::{ListenError, Listener, ListenerLimits};
+pub use limits::ListenerLimits;
+pub use listener::{ListenError, Listener};
 pub use reply::{ErrorKind, ProblemDetails, answer, fixed_json, json, refused};
 pub use tls::{TlsConfig, TlsError};
 pub use token::{AdminToken, AllowedHosts};

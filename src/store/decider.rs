@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{StoreOptions, overlay::CustomerDelta, record::RecordHeader, stays};
+use super::{StoreOptions, change::CustomerDelta, record::RecordHeader, stays};
 use crate::{
     clock::{Clock, Timestamp},
     decide::{

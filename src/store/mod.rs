@@ -5,6 +5,7 @@
 //! types of an engine are private to its module.
 
 mod answers;
+mod change;
 mod decider;
 mod filter;
 mod journal;
@@ -22,6 +23,7 @@ use std::{
 };
 
 pub use answers::{Page, Refused, StoreError, StoreFigures};
+pub use change::JobPosition;
 pub use filter::{JobFilter, Since};
 pub use journal::{
     CommitStep, Damage, Disk, DiskObserver, DiskOperation, Journal, OpenError, OpenProgress, SegmentSizes, Snapshot,
@@ -31,7 +33,6 @@ pub use memory::MemoryStore;
 pub use options::{FaultHook, Recorder, StoreOptions};
 pub use stays::{Overdue, StayPlace};
 pub use timeline::{TimelineEntry, settled, timeline_entry};
-pub use view::JobPosition;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;

@@ -8,6 +8,7 @@
 mod comment;
 mod conflict;
 mod diagnostic;
+mod document;
 mod duration;
 mod fields;
 mod files;
@@ -19,10 +20,10 @@ mod suggest;
 mod syntax;
 mod tree;
 mod typed;
-mod document;
 
 pub use conflict::conflicts;
 pub use diagnostic::{Diagnostic, Severity, bounded};
+pub use document::{Document, MAX_FILE_BYTES};
 pub use duration::{Duration, DurationError};
 pub use fields::MapFields;
 pub use files::Files;
@@ -31,4 +32,3 @@ pub use node::{MapEntry, Node, Value};
 pub use render::{Sources, github, json, line_column, render};
 pub use report::{Note, Report};
 pub use suggest::{did_you_mean, one_of};
-pub use document::{Document, MAX_FILE_BYTES};

@@ -4,13 +4,14 @@ mod backend;
 mod export;
 mod import;
 mod show;
+mod table_format;
 
 use std::path::Path;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
+pub use table_format::TableFormat;
 
 use super::{CommandError, Output};
-use crate::contacts;
 
 #[derive(Debug, Subcommand)]
 pub enum CustomersCommand {
@@ -27,25 +28,6 @@ pub enum CustomersCommand {
     Tag(show::TagArgs),
     /// Remove a tag from a customer.
     Untag(show::TagArgs),
-}
-
-/// Format of a file of contacts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TableFormat {
-    Csv,
-    Ndjson,
-}
-
-impl TableFormat {
-    /// Returns the given format, or the one of the file's extension, or CSV.
-    fn of(said: Option<Self>, file: &Path) -> contacts::ContactsFormat {
-        let told = file.extension().is_some_and(|ending| ending == "ndjson" || ending == "jsonl");
-        match said {
-            Some(Self::Ndjson) => contacts::ContactsFormat::Ndjson,
-            None if told => contacts::ContactsFormat::Ndjson,
-            Some(Self::Csv) | None => contacts::ContactsFormat::Csv,
-        }
-    }
 }
 
 impl CustomersCommand {

@@ -7,6 +7,7 @@
 mod lives;
 mod narrator;
 mod provider;
+mod service;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -17,7 +18,7 @@ use std::{
 use clap::Args;
 use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
 
-use self::{narrator::Narrator, provider::DemoProvider};
+use self::{narrator::Narrator, provider::DemoProvider, service::DemoService};
 use super::{CommandError, Exit, Output, client::AdminClient, serve, settings};
 use crate::{
     app::{App, AppError, AppOptions},
@@ -45,16 +46,6 @@ pub struct DemoArgs {
     /// directory for temporary files.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-}
-
-/// The running service, with what the demo needs to use it.
-pub struct DemoService {
-    pub dir: PathBuf,
-    pub callbacks: String,
-    pub secret: Secret,
-    pub secret_text: String,
-    pub clock: Clock,
-    pub client: AdminClient,
 }
 
 impl DemoArgs {

@@ -4,6 +4,7 @@
 
 mod around;
 mod callbacks;
+mod check_result;
 mod dns;
 mod outside;
 mod sender;
@@ -13,6 +14,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
 
+use self::check_result::{CheckResult, CheckStatus};
 use super::{CommandError, Exit, Output, control_chars::in_one_line, settings};
 use crate::config::{Config, OnMissing};
 
@@ -25,50 +27,6 @@ pub struct DoctorArgs {
     /// network may return other records than public ones.
     #[arg(long, value_name = "IP[:PORT]", value_parser = dns::server)]
     dns: Option<SocketAddr>,
-}
-
-/// Result of one check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CheckStatus {
-    Ok,
-    Warn,
-    Fail,
-}
-
-impl CheckStatus {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-        }
-    }
-}
-
-/// Name, result and text of one check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct CheckResult {
-    what: String,
-    health: CheckStatus,
-    said: String,
-}
-
-impl CheckResult {
-    fn new(what: impl Into<String>, health: CheckStatus, said: impl Into<String>) -> Self {
-        Self { what: what.into(), health, said: said.into() }
-    }
-
-    fn ok(what: impl Into<String>, said: impl Into<String>) -> Self {
-        Self::new(what, CheckStatus::Ok, said)
-    }
-
-    fn warn(what: impl Into<String>, said: impl Into<String>) -> Self {
-        Self::new(what, CheckStatus::Warn, said)
-    }
-
-    fn fail(what: impl Into<String>, said: impl Into<String>) -> Self {
-        Self::new(what, CheckStatus::Fail, said)
-    }
 }
 
 impl DoctorArgs {

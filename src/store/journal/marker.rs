@@ -7,8 +7,11 @@
 
 use std::{io, path::Path};
 
-use super::{disk::Disk, segment::name_of, witness::FORMAT};
+use super::{disk::Disk, segment::name_of};
 use crate::store::record;
+
+/// The format that this version writes. Version 0.1 wrote format 1, which has no witness.
+pub const FORMAT: u64 = 2;
 
 /// Whether the journal is marked as format 2 or later.
 pub fn is_there(dir: &Path) -> bool {

@@ -6,11 +6,14 @@
 //! before it is durable, and the view never contains a record that the journal does not have.
 
 mod applier;
+mod commit_step;
 mod disk;
+mod disk_space;
 mod key;
 mod marker;
 mod open;
 mod open_error;
+mod open_progress;
 mod open_view;
 mod preallocate;
 mod private;
@@ -37,17 +40,18 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 
-use self::{disk::is_no_room, shared::JournalShared, writer::QueueItem};
 pub use self::{
+    commit_step::CommitStep,
     disk::{Disk, DiskObserver, DiskOperation, make_private_dir},
-    open::{OpenProgress, is_in_use},
+    disk_space::free_bytes,
+    open::is_in_use,
     open_error::OpenError,
-    preallocate::free_bytes,
+    open_progress::OpenProgress,
     scan::Damage,
     segment::SegmentSizes,
     snapshot::Snapshot,
-    writer::CommitStep,
 };
+use self::{disk::is_no_room, queue::QueueItem, shared::JournalShared};
 use super::{
     JobFilter, JobPosition, Overdue, Page, Refused, StayPlace, StoreError, StoreFigures,
     memory::page,
@@ -99,7 +103,7 @@ impl Journal {
         self.shared.standing.subscribe()
     }
 
-    async fn put(&self, item: impl FnOnce(writer::ReplySender) -> QueueItem) -> Result<Receipt, Refused> {
+    async fn put(&self, item: impl FnOnce(queue::ReplySender) -> QueueItem) -> Result<Receipt, Refused> {
         let (reply, answer) = oneshot::channel();
         self.shared.queue.put(item(reply))?;
         answer.await.unwrap_or(Err(Refused::Closed))

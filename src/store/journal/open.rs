@@ -10,7 +10,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::{
-        Arc, Condvar, Mutex, PoisonError, RwLock,
+        Arc, Condvar, Mutex, RwLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
@@ -24,7 +24,8 @@ use super::{
     applier::{self, ApplierSignals},
     disk::remove_unfinished,
     key, marker,
-    open_error::OpenError,
+    open_error::{OpenError, io_error},
+    open_progress::OpenProgress,
     open_view::ViewOpening,
     preallocate::Preallocator,
     private::tighten,
@@ -33,7 +34,7 @@ use super::{
     shared::JournalShared,
     tail,
     watchdog::Watchdog,
-    witness::{FORMAT, Witness},
+    witness::Witness,
     writer::Writer,
 };
 use crate::{
@@ -41,30 +42,6 @@ use crate::{
     decide::GlobalState,
     store::{StoreOptions, decider::Decider, view::ViewError},
 };
-
-pub(super) fn io_error(doing: impl std::fmt::Display) -> impl FnOnce(io::Error) -> OpenError {
-    move |error| OpenError::io(doing, error)
-}
-
-/// The progress of opening, in records applied to the view.
-#[derive(Debug, Default)]
-pub struct OpenProgress {
-    pub done: AtomicU64,
-    pub of: AtomicU64,
-    /// The condition that opening waits for; opening is retried automatically.
-    waits: Mutex<Option<String>>,
-}
-
-impl OpenProgress {
-    /// The condition that opening waits for before it is retried; `None`: it is not waiting.
-    pub fn waits(&self) -> Option<String> {
-        self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub fn wait_for(&self, what: Option<String>) {
-        *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = what;
-    }
-}
 
 impl Journal {
     /// Opens a data directory, or creates one. Blocks; if the view must be rebuilt, for a long time.
@@ -92,8 +69,14 @@ impl Journal {
         // The view may contain records that the journal has lost; until that is excluded, the journal is not changed.
         let view = opening.open()?;
         let segment = tail::go_on(disk, &journal_dir, &mut found, &options.segments, options.min_free_bytes)?;
-        let witness =
-            Witness { format: FORMAT, first: 1, base: None, active: segment.first(), last, job_key: fingerprint };
+        let witness = Witness {
+            format: marker::FORMAT,
+            first: 1,
+            base: None,
+            active: segment.first(),
+            last,
+            job_key: fingerprint,
+        };
         witness.write(disk, path).map_err(io_error("writing the journal's witness"))?;
         marker::ensure(disk, &journal_dir).map_err(io_error("marking the journal's format"))?;
         let (view, hot) = opening.fill(view)?;

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, time::Duration};
 
-use super::{disk::is_no_room, scan::Damage, witness};
+use super::{disk::is_no_room, marker, scan::Damage};
 
 /// The reason why a data directory cannot be used.
 #[derive(Debug)]
@@ -126,7 +126,7 @@ impl fmt::Display for OpenError {
                 f,
                 "the data directory was written by a later version of kyc-rules (format {format}; this version reads \
                  formats 1 and {}): run that version",
-                witness::FORMAT
+                marker::FORMAT
             ),
             Self::Ahead { view, journal } => write!(
                 f,
@@ -148,3 +148,8 @@ impl fmt::Display for OpenError {
 }
 
 impl std::error::Error for OpenError {}
+
+/// Names the operation that an I/O error interrupted.
+pub(super) fn io_error(doing: impl std::fmt::Display) -> impl FnOnce(io::Error) -> OpenError {
+    move |error| OpenError::io(doing, error)
+}

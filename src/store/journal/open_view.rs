@@ -13,9 +13,9 @@ use std::{
 
 use super::{
     disk::DiskOperation,
-    open::{OpenProgress, io_error},
-    open_error::OpenError,
-    preallocate::free_bytes,
+    disk_space::free_bytes,
+    open_error::{OpenError, io_error},
+    open_progress::OpenProgress,
     replay::{ReplayError, replay},
     watchdog::Watchdog,
 };

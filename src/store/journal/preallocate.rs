@@ -1,17 +1,15 @@
-//! The thread that writes the next segment in advance, and monitors the free space on the disk.
+//! The thread that writes the next segment in advance, while the disk has free space for it.
 
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use super::{
     disk::{Disk, is_no_room},
+    disk_space::DiskSpace,
     segment::Prepared,
 };
 
@@ -24,12 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Preallocator {
     disk: Disk,
     dir: PathBuf,
-    min_free_bytes: u64,
+    space: DiskSpace,
     slot: Mutex<PreparedSlot>,
     changed: Condvar,
-    no_space: AtomicBool,
-    /// Whether the writer itself waits for space.
-    writer_waits: AtomicBool,
 }
 
 struct PreparedSlot {
@@ -45,11 +40,9 @@ impl Preallocator {
         Self {
             disk: disk.clone(),
             dir: dir.to_owned(),
-            min_free_bytes,
+            space: DiskSpace::new(dir, min_free_bytes),
             slot: Mutex::new(PreparedSlot { wanted_bytes: first_bytes, ready: None, closing: false, closed: false }),
             changed: Condvar::new(),
-            no_space: AtomicBool::new(false),
-            writer_waits: AtomicBool::new(false),
         }
     }
 
@@ -59,7 +52,7 @@ impl Preallocator {
 
     /// Whether there is too little free space on the disk.
     pub fn is_short_of_space(&self) -> bool {
-        self.no_space.load(Ordering::Relaxed) || self.writer_waits.load(Ordering::Relaxed)
+        self.space.is_short()
     }
 
     /// Repeats work that the writer cannot continue without, while the disk has no space for it; callbacks are refused
@@ -68,9 +61,7 @@ impl Preallocator {
         loop {
             match work() {
                 Err(error) if is_no_room(&error) => {
-                    if !self.writer_waits.swap(true, Ordering::Relaxed) {
-                        tracing::error!(%error, "the disk has no free space: callbacks are refused until it has");
-                    }
+                    self.space.writer_begins_to_wait(&error);
                     let slot = self.lock();
                     if slot.closing || slot.closed {
                         return Err(error);
@@ -78,9 +69,7 @@ impl Preallocator {
                     drop(self.changed.wait_timeout(slot, PATIENCE));
                 }
                 done => {
-                    if self.writer_waits.swap(false, Ordering::Relaxed) && done.is_ok() {
-                        tracing::info!("the disk has free space again");
-                    }
+                    self.space.writer_ends_waiting(done.is_ok());
                     return done;
                 }
             }
@@ -98,7 +87,7 @@ impl Preallocator {
                 }
                 (slot.wanted_bytes, slot.ready.is_none())
             };
-            let mut short = free_bytes(&self.dir).is_ok_and(|free| free < self.min_free_bytes);
+            let mut short = self.space.is_below_minimum();
             if missing
                 && !short
                 && let Some(name) = names.next()
@@ -115,15 +104,7 @@ impl Preallocator {
                 }
                 self.changed.notify_all();
             }
-            if short != self.no_space.swap(short, Ordering::Relaxed) {
-                if short {
-                    tracing::error!(
-                        min_free_bytes = self.min_free_bytes,
-                        "there is too little free space on the disk: callbacks are refused until there is more"
-                    );
-                } else {
-                    tracing::info!("there is enough free space on the disk again");
-                }
+            if self.space.set_short(short) {
                 self.changed.notify_all();
             }
             let slot = self.lock();
@@ -137,7 +118,7 @@ impl Preallocator {
     /// ready; while the store is being closed, does not wait for free space.
     pub fn take(&self, next_bytes: u64) -> io::Result<Prepared> {
         let waits = |slot: &mut PreparedSlot| {
-            slot.ready.is_none() && !slot.closed && !(slot.closing && self.no_space.load(Ordering::Relaxed))
+            slot.ready.is_none() && !slot.closed && !(slot.closing && self.space.is_too_short_to_prepare())
         };
         let mut slot = self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
         slot.wanted_bytes = next_bytes;
@@ -157,10 +138,4 @@ impl Preallocator {
         self.lock().closed = true;
         self.changed.notify_all();
     }
-}
-
-/// The free space for this program on the disk that contains the path, in bytes.
-pub fn free_bytes(path: &Path) -> io::Result<u64> {
-    let stat = rustix::fs::statvfs(path)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

@@ -1,15 +1,30 @@
 //! The queue of the writer, bounded by count and by bytes.
 
 use std::{
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     time::Duration,
 };
 
-use super::writer::QueueItem;
-use crate::{decide::Command, store::Refused};
+use tokio::sync::oneshot;
+
+use crate::{
+    decide::{Command, Control, Receipt},
+    rules::RuleSet,
+    store::Refused,
+};
 
 const MAX_ITEMS: usize = 16_384;
 const MAX_BYTES: usize = 32 << 20;
+
+/// A request to the writer, and the channel for its answer.
+pub enum QueueItem {
+    Command { command: Command, reply: ReplySender },
+    Activate { rules: Arc<RuleSet>, reply: ReplySender },
+    Govern { act: Control, reply: ReplySender },
+    Close { reply: ReplySender },
+}
+
+pub type ReplySender = oneshot::Sender<Result<Receipt, Refused>>;
 
 #[derive(Default)]
 pub struct CommitQueue {

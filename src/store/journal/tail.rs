@@ -8,9 +8,9 @@ use std::{io, path::Path};
 
 use super::{
     disk::{Disk, is_no_room},
+    disk_space::free_bytes,
     marker,
     open_error::OpenError,
-    preallocate::free_bytes,
     rule_files,
     scan::{Scanned, scan},
     segment::{self, Prepared, Segment, SegmentSizes},

@@ -12,11 +12,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{disk::Disk, open_error::OpenError, scan::Scanned, segment};
+use super::{disk::Disk, marker::FORMAT, open_error::OpenError, scan::Scanned, segment};
 use crate::store::record;
-
-/// The format that this version writes. Version 0.1 wrote format 1, which has no witness.
-pub const FORMAT: u64 = 2;
 
 pub const FILE: &str = "witness.json";
 

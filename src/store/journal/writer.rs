@@ -6,10 +6,10 @@
 
 use std::{collections::HashMap, fmt, io, sync::Arc, time::Duration};
 
-use tokio::sync::oneshot;
-
 use super::{
+    commit_step::CommitStep,
     disk::is_no_room,
+    queue::{QueueItem, ReplySender},
     segment::{Segment, SegmentSizes},
     shared::JournalShared,
     witness::Witness,
@@ -25,54 +25,11 @@ use crate::{
     },
 };
 
-/// The steps of a commit, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CommitStep {
-    /// Decided and encoded; nothing is written.
-    Decided,
-    /// Written, but not durable.
-    Written,
-    /// Durable, but not visible.
-    Synced,
-    /// Visible, but not answered.
-    Published,
-    Answered,
-    /// The segment is sealed, durably; the next one has not joined the journal.
-    Sealed,
-    /// The next segment has joined the journal, durably; it is empty.
-    Joined,
-    /// The witness names the next segment, durably.
-    Witnessed,
-}
-
-impl CommitStep {
-    pub const ALL: &[CommitStep] = &[
-        Self::Decided,
-        Self::Written,
-        Self::Synced,
-        Self::Published,
-        Self::Answered,
-        Self::Sealed,
-        Self::Joined,
-        Self::Witnessed,
-    ];
-}
-
 /// A batch of this size is committed at once, in bytes.
 const MAX_BATCH_BYTES: usize = 1 << 20;
 
 /// How long the thread sleeps without a command; then it records the counts of duplicates.
 const IDLE: Duration = Duration::from_secs(10);
-
-/// A request to the writer, and the channel for its answer.
-pub enum QueueItem {
-    Command { command: Command, reply: ReplySender },
-    Activate { rules: Arc<RuleSet>, reply: ReplySender },
-    Govern { act: Control, reply: ReplySender },
-    Close { reply: ReplySender },
-}
-
-pub type ReplySender = oneshot::Sender<Result<Receipt, Refused>>;
 
 /// A failure of the disk. Nothing more is written, answered or cleaned up.
 #[derive(Debug)]

@@ -1,12 +1,12 @@
 //! The keys of the view's rows. The order of their bytes is the order in which rows are read.
 
-use super::{JobPosition, Result, ViewError};
+use super::error::{Result, ViewError};
 use crate::{
     clock::Timestamp,
     domain::CustomerId,
     outbox::{JobId, JobState},
     rules::TimerState,
-    store::stays::StayPlace,
+    store::{change::JobPosition, stays::StayPlace},
 };
 
 pub(super) fn meta_key(name: &str) -> Vec<u8> {

@@ -15,6 +15,7 @@
 //! | `m` name | the latest record applied, the version of this layout, the active rule set |
 //! | `+` key, 0, number | the rest of a value that is too long for one row ([`pieces`]) |
 
+mod error;
 mod files;
 mod keys;
 mod pieces;
@@ -30,12 +31,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use self::error::ViewError;
 use self::{
+    error::Result,
     files::{forget_unfinished_snapshots, make_private},
     keys::{customer_key, decided_ms, job_key, meta_key, place_key, state_key, stay_key, stay_place, waiting_key},
 };
 use super::{
-    overlay::{AppliedUpTo, CustomerDelta},
+    change::{AppliedUpTo, CustomerDelta, JobPosition},
     stays::{self, Overdue, StayPlace, StayRow},
 };
 use crate::{
@@ -51,30 +54,6 @@ const VERSION: &str = "3";
 
 /// Rows in one batch, at most. Larger batches cost memory that sled does not release soon.
 const BATCH_ROWS: usize = 200;
-
-/// A view that cannot be used; it is deleted and rebuilt.
-#[derive(Debug)]
-pub struct ViewError(pub String);
-
-impl From<sled::Error> for ViewError {
-    fn from(error: sled::Error) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<io::Error> for ViewError {
-    fn from(error: io::Error) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<serde_json::Error> for ViewError {
-    fn from(error: serde_json::Error) -> Self {
-        Self(format!("a row cannot be read: {error}"))
-    }
-}
-
-type Result<T> = std::result::Result<T, ViewError>;
 
 /// The value of a customer's row. The contact and the jobs have rows of their own, so that each row stays small.
 #[derive(Serialize, Deserialize)]
@@ -106,9 +85,6 @@ struct JobRow {
     #[serde(flatten)]
     job: Job,
 }
-
-/// The place of a job in the outbox's order: record number and index.
-pub type JobPosition = (u64, u32);
 
 pub struct View {
     db: sled::Db,

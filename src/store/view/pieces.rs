@@ -8,7 +8,7 @@
 
 use sled::{Batch, Tree};
 
-use super::{Result, ViewError};
+use super::error::{Result, ViewError};
 
 /// The longest value of one row, in bytes.
 pub(super) const MAX_ROW_BYTES: usize = 3_500;

@@ -4,6 +4,9 @@ use std::{fs, path::PathBuf};
 
 use crate::support::repository;
 
+mod circles;
+mod modules;
+
 /// The layers, from the lowest. Modules of one layer do not use each other.
 const FLOORS: &[&[&str]] = &[
     &["clock", "yaml", "throttle", "stack", "untrusted", "zone"],
