@@ -16,7 +16,8 @@ use std::{
 
 use kyc_rules::{
     app::{App, AppOptions},
-    config::{Config, WebhookConfig},
+    channels::webhook::WebhookConfig,
+    config::Config,
     providers::xgateway::{Secret, hash_of},
 };
 use tokio::{

@@ -17,9 +17,9 @@ pub mod outbox;
 pub mod store;
 
 // 4. The jobs are sent.
-pub(crate) mod channel_setup;
+pub mod channel_setup;
 pub mod channels;
-pub(crate) mod dispatch;
+pub mod dispatch;
 pub mod outbound;
 pub mod template;
 pub(crate) mod throttle;

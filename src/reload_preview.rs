@@ -12,7 +12,7 @@ use crate::{
     decide::{GlobalState, TimerKey},
     domain::CustomerId,
     outbox::JobState,
-    rules::{Action, ConditionFacts, ConditionResult, Rule, RuleMode, RuleSet, RuleTimer},
+    rules::{ConditionFacts, ConditionResult, Rule, RuleMode, RuleSet, RuleTimer},
     store::{JobFilter, JobPosition, Overdue, StayPlace, Store, StoreError},
 };
 
@@ -113,9 +113,7 @@ impl ReloadPreview {
         most: u64,
     ) -> Result<(), StoreError> {
         let Some(rule) = edited.rules().get(timer.index) else { return Ok(()) };
-        let leaves =
-            |action: &&Action| matches!(action, Action::Email { .. } | Action::Webhook { .. } | Action::Chat { .. });
-        let jobs = rule.actions.iter().filter(leaves).count() as u64;
+        let jobs = rule.actions.iter().filter(|action| action.is_sent()).count() as u64;
         let after_ms = timer.after.ms();
         let of = Overdue {
             stay: timer.stay.clone(),

@@ -122,7 +122,7 @@ impl App {
         let admin = Listener::bind(config.admin.listen, ListenerLimits::of(256), None, Default::default())
             .await
             .map_err(AppError::Listen)?;
-        let ways = channel_setup::start(&config, &settings.extra_roots).map_err(AppError::Config)?;
+        let ways = channel_setup::start(config.channels(), &settings.extra_roots).map_err(AppError::Config)?;
         let shop = channel_setup::shop(&config, &settings.extra_roots).map_err(AppError::Config)?;
         let started_at = settings.clock.now();
         Ok(Self {

@@ -17,6 +17,7 @@ use tokio::{
 use super::{AppError, data_dir, disk_space, milliseconds, reading};
 use crate::{
     channel_setup,
+    channels::sender::OrderedRules,
     clock::Clock,
     config::Config,
     decide::Policy,
@@ -180,12 +181,12 @@ impl Startup {
     /// Returns one dispatcher for each open channel.
     fn dispatchers(&mut self, store: &Store, rulebook: &Arc<Rulebook>) -> Vec<Dispatcher> {
         let ways = std::mem::take(&mut self.ways).into_iter();
-        ways.map(|channel_setup::ChannelSetup { channel, workers, way }| Dispatcher {
+        ways.map(|channel_setup::ChannelSetup { channel, workers, sender }| Dispatcher {
             channel,
             workers,
-            way,
+            sender,
             store: store.clone(),
-            rulebook: Arc::clone(rulebook),
+            rules: Arc::clone(rulebook) as Arc<dyn OrderedRules>,
             metrics: Arc::clone(&self.metrics),
             clock: self.clock.clone(),
         })

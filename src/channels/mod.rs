@@ -5,7 +5,9 @@
 
 pub mod answer;
 pub mod chat;
+pub mod domain_limiter;
 pub mod email;
+pub mod sender;
 pub mod webhook;
 
 use crate::untrusted::one_line;

@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::{CommandError, Exit, Output, settings};
 use crate::{
-    channel_setup,
     channels::email::{FailureClass, MailAddress, OutgoingMail},
     clock::Clock,
     config::Config,
@@ -37,7 +36,7 @@ impl EmailTestArgs {
         let to = MailAddress::parse(&self.address)
             .map_err(|why| CommandError::new(Exit::Usage, format_args!("{}: {why}", self.address)))?;
         let config = settings::load(given)?;
-        let post = config.email.as_ref().map(|email| channel_setup::mail_sender(email, &[])).transpose();
+        let post = config.email.as_ref().map(|email| email.mail_sender(&[])).transpose();
         let post = post.map_err(|error| CommandError::new(Exit::Config, error))?.flatten();
         let post = post.ok_or_else(|| CommandError::new(Exit::Config, "the configuration has no email.transport"))?;
         let envelope = mail(&config, post.from, to, post.reply_to)?;

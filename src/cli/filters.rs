@@ -29,7 +29,7 @@ pub fn rule(text: &str) -> Result<RuleId, String> {
 
 /// Parses the name of a channel. The channel may be gone from the configuration.
 pub fn channel(text: &str) -> Result<Channel, String> {
-    Channel::parse(text).ok_or_else(|| "write email, webhook:NAME or chat:NAME".to_owned())
+    Channel::parse(text).ok_or_else(|| format!("write {}", Channel::forms()))
 }
 
 /// Checks the syntax only. The server evaluates the value by its own clock.

@@ -5,15 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{
-    ChatConfig, DirectoryConfig, EmailConfig, LookupConfig, ProviderConfig, WebhookConfig, reader::SectionReader,
-    values,
-};
+use super::{DirectoryConfig, LookupConfig, ProviderConfig, reader::SectionReader, values};
 use crate::{
     channels::{
-        chat::ChatKind,
-        email::{EhloName, MailAddress, Transport},
-        webhook::SigningKey,
+        chat::{ChatConfig, ChatKind},
+        email::{EhloName, EmailConfig, MailAddress, Transport},
+        webhook::{SigningKey, WebhookConfig},
     },
     decide::Brake,
     yaml::{self, Diagnostic, MapFields, Node},

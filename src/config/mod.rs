@@ -34,12 +34,16 @@ pub use fill::OnMissing;
 
 use crate::{
     channels::{
-        chat,
-        email::{EhloName, MailAddress, Transport},
+        chat::ChatConfig,
+        email::{EmailConfig, MailAddress, Transport},
+        sender::ChannelConfig,
+        webhook::WebhookConfig,
     },
     decide::Brake,
     http::{AddressFilter, ListenerLimits},
+    outbox::Channel,
     providers::xgateway::Secret,
+    rules::ChannelKind,
     telemetry::LogFormat,
     template::Brand,
     yaml::{Diagnostic, Document, Report},
@@ -145,42 +149,6 @@ pub struct AdminConfig {
     pub token_unfilled: bool,
     /// Host names beyond those that a browser on this machine uses.
     pub hosts: Vec<String>,
-}
-
-#[derive(Clone, Debug)]
-pub struct EmailConfig {
-    pub from: MailAddress,
-    /// `None` only if it was left unfilled.
-    pub transport: Option<Transport>,
-    /// The name in EHLO; `None`: the machine's full name, or the connection's local address if there is none.
-    pub hello: Option<EhloName>,
-    pub reply_to: Option<MailAddress>,
-    /// `None`: no brake.
-    pub brake: Option<Brake>,
-    /// Maximum number of mails that are sent at the same time.
-    pub concurrency: usize,
-    /// Minimum time between two mails to addresses of one domain; `None`: no minimum.
-    pub per_domain: Option<Duration>,
-}
-
-#[derive(Clone, Debug)]
-pub struct WebhookConfig {
-    pub url: String,
-    /// The newest secret first; each request is signed with every secret.
-    pub secrets: Vec<SecretString>,
-    /// Addresses in the merchant's own network are allowed.
-    pub private: bool,
-    /// `None`: no brake.
-    pub brake: Option<Brake>,
-}
-
-#[derive(Clone, Debug)]
-pub struct ChatConfig {
-    pub kind: chat::ChatKind,
-    /// Secret, because the URL is enough to post to the chat.
-    pub url: SecretString,
-    pub private: bool,
-    pub brake: Option<Brake>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -301,6 +269,19 @@ pub struct LoadedConfig {
 }
 
 impl Config {
+    /// The configured channels, also those that have nothing to send. This list is the registration of a channel.
+    pub fn channels(&self) -> Vec<(Channel, &dyn ChannelConfig)> {
+        fn named<C: ChannelConfig>(
+            configs: &BTreeMap<String, C>,
+            kind: ChannelKind,
+        ) -> impl Iterator<Item = (Channel, &dyn ChannelConfig)> {
+            configs.iter().map(move |(name, config)| (Channel::new(kind, name), config as &dyn ChannelConfig))
+        }
+        let email = self.email.iter().map(|email| (Channel::email(), email as &dyn ChannelConfig));
+        let webhooks = named(&self.webhooks, ChannelKind::Webhook);
+        email.chain(webhooks).chain(named(&self.chats, ChannelKind::Chat)).collect()
+    }
+
     /// A configuration on loopback and in one directory: the system chooses the ports, and mails are written to files.
     pub fn demo(directory: &Path, secret: Secret) -> Self {
         let plain = Self::default();

@@ -78,7 +78,7 @@ fn every_key_is_read() {
     let email = config.email.expect("mail");
     assert!(matches!(email.transport, Some(Transport::File(path)) if path == Path::new(CASES).join("mail")));
     assert_eq!(email.brake, Some(Brake { count: 500, window_ms: 30 * 60_000 }));
-    assert_eq!(email.hello, EhloName::parse("kyc.shop.example").ok());
+    assert_eq!(email.hello, crate::channels::email::EhloName::parse("kyc.shop.example").ok());
     assert_eq!((email.concurrency, email.per_domain), (8, Some(Duration::from_millis(600))));
     assert_eq!(config.webhooks["shop"].brake, Some(Brake { count: 10_000, window_ms: 86_400_000 }));
     assert_eq!(config.chats["kyc-ops"].brake, None);

@@ -146,7 +146,7 @@ fn has_snapshot(case: &CustomerState, job: &Job) -> bool {
 /// Nothing is recorded: the webhook waits while an earlier one is queued or running.
 fn in_order(case: &CustomerState, job: &Job, given: DecisionContext<'_>) -> Option<Timestamp> {
     let until = job.order.at.plus_ms(IN_ORDER_MS);
-    if !matches!(job.order.action, Action::Webhook { .. }) || given.now >= until {
+    if !job.order.channel().kind().properties().in_order || given.now >= until {
         return None;
     }
     let is_before = |other: &Job| {

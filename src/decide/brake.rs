@@ -145,6 +145,7 @@ impl OrderWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::ChannelKind;
 
     const MINUTE: i64 = 60_000;
 
@@ -153,13 +154,13 @@ mod tests {
     }
 
     fn brakes(count: u32) -> Brakes {
-        Brakes::new([(Channel::Email, Brake { count, window_ms: 60 * MINUTE })])
+        Brakes::new([(Channel::email(), Brake { count, window_ms: 60 * MINUTE })])
     }
 
     #[test]
     fn one_order_too_many_in_the_window_names_the_rules() {
         let mut brakes = brakes(3);
-        let mut count = |id: &str, minute: i64| brakes.count(&Channel::Email, &rule(id), Timestamp(minute * MINUTE));
+        let mut count = |id: &str, minute: i64| brakes.count(&Channel::email(), &rule(id), Timestamp(minute * MINUTE));
         assert_eq!([count("a", 0), count("b", 10), count("b", 20)], [None, None, None]);
         assert_eq!(count("b", 62), None, "the first order is more than an hour old");
         let braked = count("a", 63).expect("too many");
@@ -171,20 +172,20 @@ mod tests {
     #[test]
     fn channels_are_counted_separately_and_only_with_a_brake() {
         let mut brakes = brakes(1);
-        let shop = Channel::Webhook("shop".into());
+        let shop = Channel::new(ChannelKind::Webhook, "shop");
         assert!((0..100).all(|at| brakes.count(&shop, &rule("a"), Timestamp(at)).is_none()));
-        assert_eq!(brakes.count(&Channel::Email, &rule("a"), Timestamp(0)), None);
-        assert!(brakes.count(&Channel::Email, &rule("a"), Timestamp(1)).is_some());
+        assert_eq!(brakes.count(&Channel::email(), &rule("a"), Timestamp(0)), None);
+        assert!(brakes.count(&Channel::email(), &rule("a"), Timestamp(1)).is_some());
         assert_eq!(brakes.since(Timestamp(61 * MINUTE)), Some(Timestamp(MINUTE)));
     }
 
     #[test]
     fn the_count_restarts_on_resume_and_tolerates_a_clock_set_back() {
         let mut brakes = brakes(1);
-        let mut count = |minute: i64| brakes.count(&Channel::Email, &rule("a"), Timestamp(minute * MINUTE)).is_some();
+        let mut count = |minute: i64| brakes.count(&Channel::email(), &rule("a"), Timestamp(minute * MINUTE)).is_some();
         assert_eq!([count(100), count(40)], [false, true]);
-        brakes.reset(&Channel::Email);
-        let mut count = |minute: i64| brakes.count(&Channel::Email, &rule("a"), Timestamp(minute * MINUTE)).is_some();
+        brakes.reset(&Channel::email());
+        let mut count = |minute: i64| brakes.count(&Channel::email(), &rule("a"), Timestamp(minute * MINUTE)).is_some();
         assert_eq!([count(100), count(101)], [false, true]);
     }
 }

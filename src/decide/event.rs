@@ -9,7 +9,7 @@ use crate::{
     clock::Timestamp,
     domain::{Codes, Customer, CustomerId, Details, Status},
     outbox::{Job, JobId, JobStatus, MAX_ORDERS, Order, ProblemKind, ProcessingStay},
-    rules::{Action, ConditionFacts, ConditionResult, EventSignature, Limit, Matches, Rule, RuleMode},
+    rules::{Action, ActionEffect, ConditionFacts, ConditionResult, EventSignature, Limit, Matches, Rule, RuleMode},
 };
 
 /// Returns the fate of an order above the limit of open jobs.
@@ -122,16 +122,16 @@ impl<'a> Event<'a> {
         let mut dropped = Vec::new();
         let mut ordered = Vec::new();
         for (nth, action) in rule.actions.iter().enumerate() {
-            match action {
-                Action::Record => ordered.push("record".to_owned()),
-                Action::Tag(name) | Action::Untag(name) => {
-                    let adds = matches!(action, Action::Tag(_));
+            match action.effect() {
+                ActionEffect::Record => ordered.push("record".to_owned()),
+                effect @ (ActionEffect::Tag(name) | ActionEffect::Untag(name)) => {
+                    let adds = matches!(effect, ActionEffect::Tag(_));
                     if !shadow && let Some(tags) = self.tagged(adds, name, effects) {
                         effects.tags = Some(tags);
                     }
                     ordered.push(action.to_string());
                 }
-                Action::Email { .. } | Action::Webhook { .. } | Action::Chat { .. } => {
+                ActionEffect::Message(_) => {
                     let id = JobId::of(self.given.key, self.who, &self.cause, &rule.id, nth);
                     if let Some(limit) = self.over_limit(rule, action, shadow, effects) {
                         dropped.push(format!("{action} dropped: limit {limit}"));

@@ -35,7 +35,7 @@ fn a_mail_waits_for_channel_rule_question_lookup_and_quiet_hours() {
     world.policy.confirms = true;
     world.comes("KYC_PENDING", None, &[]);
     assert_eq!(world.waits(), [Some(JobWait::Question)]);
-    world.govern(Control::PauseChannel(Channel::Email));
+    world.govern(Control::PauseChannel(Channel::email()));
     assert_eq!(world.waits(), [Some(JobWait::Channel)]);
 }
 

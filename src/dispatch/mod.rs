@@ -4,14 +4,12 @@
 //! of an attempt is durable before the attempt runs, and its outcome is durable before anything else happens to the
 //! job.
 
-mod domain_limiter;
-mod mails;
 mod trials;
 
 use std::{
     any::Any,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -22,20 +20,16 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub use self::{domain_limiter::DomainLimiter, mails::MailSender};
-use self::{mails::DeliveryResult, trials::Trial};
+use self::trials::Trial;
 use crate::{
     channels::{
         answer::AttemptEnd,
-        chat::ChatRoom,
-        email::{BreakerDecision, FailureScope, MailAddress, OutgoingMail, TrialPermit},
-        webhook::WebhookTarget,
+        email::{BreakerDecision, TrialPermit},
+        sender::{OrderedRules, Requeue, SendRequest, Sender},
     },
     clock::Clock,
     decide::{Command, CustomerState, Receipt, StartedAttempt},
-    outbox::{AttemptOutcome, Channel, Job, MailSnapshot, Payload, ProblemKind},
-    rulebook::Rulebook,
-    rules::Action,
+    outbox::{AttemptOutcome, Channel, Job},
     stack::literal,
     store::{self, Refused, Store},
     telemetry::Metrics,
@@ -50,20 +44,13 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// The delay before the next try after the store refused to start an attempt or to record its outcome.
 const REFUSED: Duration = Duration::from_secs(1);
 
-/// How the jobs of a channel are sent.
-pub enum Sender {
-    Post(Box<MailSender>),
-    Webhook(WebhookTarget),
-    Chat(ChatRoom),
-}
-
 /// The loop of one channel and its workers.
 pub struct Dispatcher {
     pub channel: Channel,
     pub workers: usize,
-    pub way: Sender,
+    pub sender: Box<dyn Sender>,
     pub store: Store,
-    pub rulebook: Arc<Rulebook>,
+    pub rules: Arc<dyn OrderedRules>,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
 }
@@ -117,22 +104,22 @@ impl Dispatcher {
             return false;
         }
         let mut trial = None;
-        if let Sender::Post(post) = &self.way {
-            match post.breaker.admit() {
+        if let Some(breaker) = self.sender.breaker() {
+            match breaker.admit() {
                 BreakerDecision::Mails => {}
-                BreakerDecision::OneMail(permit) => trial = Some((permit, Trial::Any)),
-                BreakerDecision::NewMail(permit) => trial = Some((permit, Trial::New)),
+                BreakerDecision::OneMail(permit) => trial = Some((breaker, permit, Trial::Any)),
+                BreakerDecision::NewMail(permit) => trial = Some((breaker, permit, Trial::New)),
                 BreakerDecision::Connection(permit) => {
                     let this = Arc::clone(self);
-                    trials.spawn(async move { this.try_connection(permit).await });
+                    trials.spawn(async move { this.sender.try_connection(permit, &this.clock).await });
                     return false;
                 }
                 BreakerDecision::Nothing => return false,
             }
         }
-        let (mut permit, claimed) = match (&self.way, trial) {
-            (Sender::Post(post), Some((permit, trial))) => (Some(permit), self.claim_trial(post, trial).await),
-            (Sender::Post(_) | Sender::Webhook(_) | Sender::Chat(_), _) => (None, self.claim(workers).await),
+        let (mut permit, claimed) = match trial {
+            Some((breaker, permit, trial)) => (Some(permit), self.claim_trial(breaker, trial).await),
+            None => (None, self.claim(workers).await),
         };
         match claimed {
             Err(refused) => {
@@ -153,39 +140,26 @@ impl Dispatcher {
         }
     }
 
-    /// Tests whether a relay that could not be reached accepts connections and the login again.
-    async fn try_connection(&self, permit: TrialPermit) {
-        let Sender::Post(post) = &self.way else { return };
-        match post.mailer.connect().await {
-            Ok(()) => permit.relay_reached(),
-            Err(error) => {
-                if let FailureScope::Relay(cause) = error.scope {
-                    permit.trial_failed(cause, &error, None, None, self.clock.now());
-                }
-            }
-        }
-    }
-
     /// The time for which no attempt can start.
     fn pause(&self) -> Duration {
-        let Sender::Post(post) = &self.way else { return self.until_due() };
-        match post.breaker.paused_for_ms() {
+        let Some(breaker) = self.sender.breaker() else { return self.until_due() };
+        match breaker.paused_for_ms() {
             None => self.until_due(),
-            Some(rests) if post.breaker.takes_new() => rests.min(self.until_due()),
+            Some(rests) if breaker.takes_new() => rests.min(self.until_due()),
             Some(rests) => rests,
         }
     }
 
     /// Resolves when an operator asks for a trial of a relay whose circuit breaker is open.
     async fn operator_trial(&self) {
-        match &self.way {
-            Sender::Post(post) => post.breaker.changed().await,
-            Sender::Webhook(_) | Sender::Chat(_) => std::future::pending().await,
+        match self.sender.breaker() {
+            Some(breaker) => breaker.changed().await,
+            None => std::future::pending().await,
         }
     }
 
     async fn claim(&self, max: usize) -> Result<Vec<StartedAttempt>, Refused> {
-        match self.domains() {
+        match self.sender.spacing() {
             Some(_) => self.claim_where(max, &|_, _| None).await,
             None => self.store.claim(&self.channel, max).await,
         }
@@ -194,7 +168,7 @@ impl Dispatcher {
     /// Starts attempts at due jobs for which neither `not_before` nor the spacing of mails to a domain gives a later
     /// time.
     async fn claim_where(&self, max: usize, not_before: &store::NotBefore<'_>) -> Result<Vec<StartedAttempt>, Refused> {
-        let Some(domains) = self.domains() else {
+        let Some(domains) = self.sender.spacing() else {
             return self.store.claim_when(&self.channel, max, Some(not_before)).await;
         };
         let domains = || domains.lock().unwrap_or_else(PoisonError::into_inner);
@@ -208,15 +182,10 @@ impl Dispatcher {
         claimed
     }
 
-    fn domains(&self) -> Option<&Mutex<DomainLimiter>> {
-        let Sender::Post(post) = &self.way else { return None };
-        post.domains.as_ref()
-    }
-
     fn until_due(&self) -> Duration {
         let longest = Duration::from_millis(if self.clock.is_moved_by_hand() { 50 } else { 60_000 });
         let Some(mut due_at) = self.store.next_due(&self.channel) else { return longest };
-        if let Some(domains) = self.domains() {
+        if let Some(domains) = self.sender.spacing() {
             let next_at = domains.lock().unwrap_or_else(PoisonError::into_inner).next_at();
             due_at = next_at.map_or(due_at, |next_at| next_at.min(due_at));
         }
@@ -227,13 +196,19 @@ impl Dispatcher {
 
     /// Closes connections that are no longer used. Returns the time until the next connection expires.
     fn close_idle(&self) -> Option<Duration> {
-        let Sender::Post(post) = &self.way else { return None };
         // 20 ms later, so that the connection has expired by then.
-        Some(post.mailer.close_idle()? + Duration::from_millis(20))
+        Some(self.sender.close_idle()? + Duration::from_millis(20))
     }
 
     async fn attempt(&self, attempt: StartedAttempt, trial: Option<TrialPermit>) {
-        let acting = AssertUnwindSafe(self.attempt_job(&attempt, trial)).catch_unwind();
+        let request = SendRequest {
+            customer: &attempt.customer,
+            job: &attempt.job,
+            permit: trial,
+            rules: &*self.rules,
+            clock: &self.clock,
+        };
+        let acting = AssertUnwindSafe(self.sender.send(request)).catch_unwind();
         let delivery = match timeout(LONGEST_ATTEMPT, acting).await {
             Ok(Ok(delivery)) => delivery,
             Ok(Err(panic)) => panicked(&*panic).into(),
@@ -261,14 +236,12 @@ impl Dispatcher {
                 }
             }
         }
-        if let Sender::Post(post) = &self.way {
-            let recalled = post.recorded(delivery, (attempt.customer.clone(), attempt.job.id()));
-            self.take_back(recalled).await;
-        }
+        let requeued = self.sender.recorded(delivery, (attempt.customer.clone(), attempt.job.id()));
+        self.take_back(requeued).await;
     }
 
     /// Queues jobs again whose refusals turned out to apply to every mail.
-    async fn take_back(&self, jobs: Vec<mails::Requeue>) {
+    async fn take_back(&self, jobs: Vec<Requeue>) {
         if !jobs.is_empty() {
             tracing::info!(
                 channel = %self.channel, jobs = jobs.len(),
@@ -315,66 +288,6 @@ impl Dispatcher {
             }
         };
         self.metrics.attempted(&channel.to_string(), name);
-    }
-
-    async fn attempt_job(&self, attempt: &StartedAttempt, trial: Option<TrialPermit>) -> DeliveryResult {
-        let job = &attempt.job;
-        let action = &job.order.action;
-        let unfit = |why: &str| {
-            DeliveryResult::from(AttemptEnd::failed(
-                ProblemKind::Unrenderable,
-                format!("{action} cannot be executed: {why}"),
-            ))
-        };
-        let unsaid = "its content could not be rendered when it was ordered";
-        match action {
-            Action::Email { template, .. } => match (&self.way, &job.letter) {
-                (Sender::Post(post), Some(letter)) => match self.envelope(post, job, template, letter) {
-                    Ok(envelope) => {
-                        let permit = trial.unwrap_or_else(|| post.breaker.permit());
-                        post.deliver(&envelope, job.id(), permit, &self.clock).await
-                    }
-                    Err(error) => AttemptEnd::failed(ProblemKind::Unrenderable, error).into(),
-                },
-                (Sender::Post(_) | Sender::Webhook(_) | Sender::Chat(_), _) => unfit("its recipient is not known"),
-            },
-            Action::Webhook { .. } => match &self.way {
-                Sender::Webhook(webhook) => webhook.send(&attempt.customer, job, self.clock.now()).await.into(),
-                Sender::Post(_) | Sender::Chat(_) => unfit(unsaid),
-            },
-            Action::Chat { .. } => match (&self.way, job.order.said.as_deref()) {
-                (Sender::Chat(chat), Some(Payload::Text(text))) => chat.send(text, self.clock.now()).await.into(),
-                (Sender::Post(_) | Sender::Webhook(_) | Sender::Chat(_), _) => unfit(unsaid),
-            },
-            Action::Tag(_) | Action::Untag(_) | Action::Record => unfit(unsaid),
-        }
-    }
-
-    fn envelope(
-        &self,
-        post: &MailSender,
-        job: &Job,
-        template: &str,
-        letter: &MailSnapshot,
-    ) -> Result<OutgoingMail, String> {
-        let set = self.rulebook.set(&letter.set).map_err(|error| error.to_string())?;
-        // The ordered set may be gone from the disk; then the present set renders the mail.
-        let set = set.unwrap_or_else(|| self.rulebook.current());
-        let mail = set
-            .templates()
-            .render_mail(template, letter.locale.as_deref(), &letter.facts)
-            .map_err(|error| error.to_string())?;
-        let domain = post.from.email.rsplit('@').next().unwrap_or("localhost");
-        Ok(OutgoingMail {
-            from: post.from.clone(),
-            to: MailAddress::new(letter.name.as_deref(), &letter.address),
-            reply_to: post.reply_to.clone(),
-            subject: mail.subject,
-            text: mail.text,
-            html: mail.html,
-            message_id: format!("<{}@{domain}>", job.id()),
-            date: self.clock.now(),
-        })
     }
 }
 

@@ -3,9 +3,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{Dispatcher, domain_limiter::address_of, mails::MailSender};
+use super::Dispatcher;
 use crate::{
-    channels::email::TrialRank,
+    channels::{
+        domain_limiter::address_of,
+        email::{CircuitBreaker, TrialRank},
+    },
     decide::{CustomerState, StartedAttempt},
     outbox::{Job, JobId},
     store::Refused,
@@ -27,12 +30,16 @@ pub(super) enum Trial {
 
 impl Dispatcher {
     /// Starts an attempt at the mail with the best rank.
-    pub(super) async fn claim_trial(&self, post: &MailSender, trial: Trial) -> Result<Vec<StartedAttempt>, Refused> {
+    pub(super) async fn claim_trial(
+        &self,
+        breaker: &CircuitBreaker,
+        trial: Trial,
+    ) -> Result<Vec<StartedAttempt>, Refused> {
         let now = self.clock.now();
         let later = now.plus_ms(PASSED_OVER_MS);
         let passed_over: Mutex<Vec<(TrialRank, JobId)>> = Mutex::default();
         let suits_best = |case: &CustomerState, job: &Job| {
-            let rank = post.breaker.rank(job.id(), address_of(case, job));
+            let rank = breaker.rank(job.id(), address_of(case, job));
             let mut passed_over = passed_over.lock().unwrap_or_else(PoisonError::into_inner);
             let is_enough = passed_over.len() >= MAX_PASSED_OVER;
             match rank {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Diagram, Edge, Kind, Label, Place, RuleGraph};
 use crate::{
     domain::{Processing, Status},
-    rules::{Action, LeftSide, ProcessingSide, RightSide, Rule, Trigger},
+    rules::{Action, ActionEffect, LeftSide, ProcessingSide, RightSide, Rule, Trigger},
 };
 
 /// One side of an arrow.
@@ -78,10 +78,12 @@ fn label(rule: &Rule) -> Label {
 }
 
 fn does(action: &Action) -> String {
-    match action {
-        Action::Webhook { to, event } => format!("webhook {to}: {event}"),
-        Action::Record => "record".to_owned(),
-        Action::Email { .. } | Action::Chat { .. } | Action::Tag(_) | Action::Untag(_) => action.to_string(),
+    match (action.effect(), action.event()) {
+        (ActionEffect::Record, _) => "record".to_owned(),
+        (ActionEffect::Message(_) | ActionEffect::Tag(_) | ActionEffect::Untag(_), Some(event)) => {
+            format!("{action}: {event}")
+        }
+        (ActionEffect::Message(_) | ActionEffect::Tag(_) | ActionEffect::Untag(_), None) => action.to_string(),
     }
 }
 

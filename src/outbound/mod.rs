@@ -50,6 +50,13 @@ pub struct ClientOptions {
     pub lookup: Option<AddressLookup>,
 }
 
+impl ClientOptions {
+    /// The default timeouts, and whether private addresses are permitted.
+    pub fn reaching(private: bool, extra_roots: &[Vec<u8>]) -> Self {
+        Self { private, extra_roots: extra_roots.to_vec(), ..Self::default() }
+    }
+}
+
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {

@@ -4,34 +4,63 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::rules::Action;
+use crate::{
+    rules::{Action, ActionEffect, ChannelKind},
+    yaml::one_of,
+};
 
 /// The channel through which a job is sent. Each has its own workers, brake and pause.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Channel {
-    Email,
-    Webhook(Box<str>),
-    Chat(Box<str>),
+pub struct Channel {
+    kind: ChannelKind,
+    target: Box<str>,
 }
 
 impl Channel {
-    pub fn of(action: &Action) -> Self {
-        match action {
-            Action::Webhook { to, .. } => Self::Webhook((**to).into()),
-            Action::Chat { to, .. } => Self::Chat((**to).into()),
-            // The other actions never become jobs; the value is not used for them.
-            Action::Email { .. } | Action::Tag(_) | Action::Untag(_) | Action::Record => Self::Email,
-        }
+    /// The channel of this target or room. `target` is empty for mails, which have one channel.
+    pub fn new(kind: ChannelKind, target: &str) -> Self {
+        Self { kind, target: target.into() }
+    }
+
+    /// The channel that sends this action; `None`: the action is not sent.
+    pub fn of(action: &Action) -> Option<Self> {
+        let ActionEffect::Message(kind) = action.effect() else { return None };
+        Some(Self::new(kind, if kind.properties().is_named { action.name() } else { "" }))
+    }
+
+    /// The channel of mails.
+    pub fn email() -> Self {
+        Self::new(ChannelKind::Email, "")
+    }
+
+    pub const fn kind(&self) -> ChannelKind {
+        self.kind
+    }
+
+    /// The name of the target or room; empty for mails.
+    pub fn target(&self) -> &str {
+        &self.target
     }
 
     /// Parses `email`, `webhook:NAME` or `chat:NAME`.
     pub fn parse(text: &str) -> Option<Self> {
-        match text.split_once(':') {
-            None => (text == "email").then_some(Self::Email),
-            Some(("webhook", name)) if !name.is_empty() => Some(Self::Webhook(name.into())),
-            Some(("chat", name)) if !name.is_empty() => Some(Self::Chat(name.into())),
-            Some(_) => None,
+        let (name, target) = text.split_once(':').map_or((text, None), |(name, target)| (name, Some(target)));
+        let kind = ChannelKind::ALL.iter().copied().find(|kind| kind.name() == name)?;
+        match (kind.properties().is_named, target) {
+            (false, None) => Some(Self::new(kind, "")),
+            (true, Some(target)) if !target.is_empty() => Some(Self::new(kind, target)),
+            (false, Some(_)) | (true, _) => None,
         }
+    }
+
+    /// The forms of a channel's name: `email, webhook:NAME or chat:NAME`.
+    pub fn forms() -> String {
+        let form = |kind: &ChannelKind| match kind.properties().is_named {
+            true => format!("{}:NAME", kind.name()),
+            false => kind.name().to_owned(),
+        };
+        let forms: Vec<String> = ChannelKind::ALL.iter().map(form).collect();
+        one_of(forms.iter().map(String::as_str))
     }
 }
 
@@ -50,10 +79,7 @@ impl<'de> Deserialize<'de> for Channel {
 
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Email => f.write_str("email"),
-            Self::Webhook(name) => write!(f, "webhook:{name}"),
-            Self::Chat(name) => write!(f, "chat:{name}"),
-        }
+        f.write_str(self.kind.name())?;
+        if self.target.is_empty() { Ok(()) } else { write!(f, ":{}", self.target) }
     }
 }

@@ -113,6 +113,7 @@ impl Order {
     }
 
     pub fn channel(&self) -> Channel {
-        Channel::of(&self.action)
+        // An order is always of an action that is sent; the other value is not used.
+        Channel::of(&self.action).unwrap_or_else(Channel::email)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::test::{Expectation, SentKind, TestStart};
 use crate::{
     clock::Timestamp,
-    rules::{Action, Recipient, RuleId},
+    rules::{Action, RuleId},
 };
 
 /// A mail, a webhook, a message to a chat, or a tag that a rule has set or removed.
@@ -29,24 +29,18 @@ impl Sent {
     /// `None` for an action that sends and tags nothing. `address` is the customer's address.
     pub(super) fn of(rule: &RuleId, action: &Action, at: Timestamp, address: Option<&str>) -> Option<Self> {
         let kind = SentKind::of(action)?;
-        let mut left = Self {
+        let to = if action.mails_customer() { address } else { action.fixed_address() };
+        Some(Self {
             rule: rule.clone(),
             kind,
             name: action.name().into(),
             at,
-            to: None,
+            to: to.map(Into::into),
             subject: None,
             text: None,
-            event: None,
+            event: action.event().cloned(),
             shadow: false,
-        };
-        match action {
-            Action::Email { to: Recipient::Customer, .. } => left.to = address.map(Into::into),
-            Action::Email { to: Recipient::Address(address), .. } => left.to = Some(address.as_str().into()),
-            Action::Webhook { event, .. } => left.event = Some(Arc::clone(event)),
-            Action::Chat { .. } | Action::Tag(_) | Action::Untag(_) | Action::Record => {}
-        }
-        Some(left)
+        })
     }
 
     /// For example `email reminder`.
@@ -56,7 +50,7 @@ impl Sent {
 
     /// Whether it is a tag, which has no recipient.
     pub fn is_mark(&self) -> bool {
-        matches!(self.kind, SentKind::Tag | SentKind::Untag)
+        self.kind.is_mark()
     }
 
     /// Whether rule, kind, name and mode are as expected, without the other fields.

@@ -12,7 +12,7 @@ use crate::{
     },
     domain::CustomerId,
     outbox::{AttemptOutcome, JobId, JobKey, JobState, Order, Payload, ProblemKind},
-    rules::{Action, Rule, RuleId, RuleSet},
+    rules::{Action, ActionEffect, Rule, RuleId, RuleSet},
 };
 
 /// The cost of rendering a mail, where a command costs 1.
@@ -230,12 +230,10 @@ impl<'a> Simulation<'a> {
             match ruling.outcome {
                 RuleOutcome::Fired => {
                     for action in &rule.actions {
-                        let after = match action {
-                            Action::Tag(name) => tags.with(name).ok().flatten(),
-                            Action::Untag(name) => tags.without(name),
-                            Action::Email { .. } | Action::Webhook { .. } | Action::Chat { .. } | Action::Record => {
-                                None
-                            }
+                        let after = match action.effect() {
+                            ActionEffect::Tag(name) => tags.with(name).ok().flatten(),
+                            ActionEffect::Untag(name) => tags.without(name),
+                            ActionEffect::Message(_) | ActionEffect::Record => None,
                         };
                         // A customer who has the tag already is not tagged.
                         if let Some(after) = after {

@@ -7,7 +7,7 @@ use jiff::{civil::DateTime, tz::TimeZone};
 use crate::{
     clock::Timestamp,
     domain::{Contact, CustomerId, Observation},
-    rules::{Action, RuleId},
+    rules::{Action, ActionEffect, ChannelKind, RuleId},
     yaml::Duration,
 };
 
@@ -55,9 +55,8 @@ pub(super) enum StepAction {
 /// The kinds of actions that a test can expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SentKind {
-    Email,
-    Webhook,
-    Chat,
+    /// A message through a channel of this kind.
+    Message(ChannelKind),
     Tag,
     Untag,
 }
@@ -88,16 +87,24 @@ pub(super) enum TimeExpression {
 }
 
 impl SentKind {
-    pub const ALL: &[SentKind] = &[Self::Email, Self::Webhook, Self::Chat, Self::Tag, Self::Untag];
+    pub fn all() -> impl Iterator<Item = Self> {
+        ChannelKind::ALL.iter().copied().map(Self::Message).chain([Self::Tag, Self::Untag])
+    }
 
     /// The name of the kind in rules and tests.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Email => "email",
-            Self::Webhook => "webhook",
-            Self::Chat => "chat",
+            Self::Message(kind) => kind.name(),
             Self::Tag => "tag",
             Self::Untag => "untag",
+        }
+    }
+
+    /// Whether this key of an expectation can describe it.
+    pub fn has(self, key: &str) -> bool {
+        match self {
+            Self::Message(kind) => kind.properties().expectations.contains(&key),
+            Self::Tag | Self::Untag => false,
         }
     }
 
@@ -108,13 +115,11 @@ impl SentKind {
 
     /// `None` for an action that sends and tags nothing.
     pub const fn of(action: &Action) -> Option<Self> {
-        match action {
-            Action::Email { .. } => Some(Self::Email),
-            Action::Webhook { .. } => Some(Self::Webhook),
-            Action::Chat { .. } => Some(Self::Chat),
-            Action::Tag(_) => Some(Self::Tag),
-            Action::Untag(_) => Some(Self::Untag),
-            Action::Record => None,
+        match action.effect() {
+            ActionEffect::Message(kind) => Some(Self::Message(kind)),
+            ActionEffect::Tag(_) => Some(Self::Tag),
+            ActionEffect::Untag(_) => Some(Self::Untag),
+            ActionEffect::Record => None,
         }
     }
 }

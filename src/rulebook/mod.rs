@@ -18,6 +18,7 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
+    channels::sender::OrderedRules,
     clock::{Clock, Timestamp},
     judge::{self, JudgeOptions},
     reload_preview::ReloadPreview,
@@ -409,5 +410,12 @@ fn wrong(text: String, lost: Option<&StoreError>) -> StartError {
              Correct the rules, or restore the file of the last good rules\n\n{}",
             text.trim_end()
         )),
+    }
+}
+
+impl OrderedRules for Rulebook {
+    fn ordered_under(&self, hash: &str) -> Result<Arc<RuleSet>, String> {
+        let set = self.set(hash).map_err(|error| error.to_string())?;
+        Ok(set.unwrap_or_else(|| self.current()))
     }
 }

@@ -10,6 +10,7 @@
 
 mod action;
 mod bounds;
+mod channel_kind;
 mod compile;
 mod condition;
 mod context;
@@ -26,8 +27,9 @@ mod trigger;
 mod vocabulary;
 mod warnings;
 
-pub use action::{Action, Recipient};
+pub use action::{Action, ActionEffect, Recipient};
 pub use bounds::Limit;
+pub use channel_kind::ChannelKind;
 pub use compile::CompiledRules;
 pub use condition::{Condition, ConditionFacts, ConditionResult, LineNumber};
 pub use context::Environment;

@@ -272,7 +272,7 @@ impl Overlay {
     fn look_behind(&mut self, case: &CustomerState, job: &Job) {
         let is_under_way = matches!(job.fate.state, JobState::Queued | JobState::Held | JobState::Running);
         let channel = job.order.channel();
-        if is_under_way || !matches!(channel, Channel::Webhook(_)) {
+        if is_under_way || !channel.kind().properties().in_order {
             return;
         }
         for behind in case.open.iter().filter(|behind| behind.place() > job.place()) {

@@ -74,7 +74,7 @@ async fn answered(kind: ChatKind, reply: Reply) -> AttemptOutcome {
         .expect("a client"),
         target: TargetUrl::parse(&server.url("/services/T0SECRET")).expect("a target"),
     };
-    chat.send(&Phrase::of(["hello"]), Timestamp(1_795_419_000_000)).await.outcome
+    chat.post(&Phrase::of(["hello"]), Timestamp(1_795_419_000_000)).await.outcome
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod support;
 mod architecture;
 mod attack;
 mod brake;
+mod channels;
 mod chat;
 mod command_line;
 mod config;

@@ -268,7 +268,7 @@ async fn check_version_0_1(store: &Store) {
     assert_eq!(counts, [2, 1, 0, 3, 1, 2], "the running job is in doubt, and waits: {jobs:#?}");
     let standing = store.global_state().borrow().clone();
     let paused: Vec<&str> = standing.paused_rules().map(|(rule, _)| rule.as_str()).collect();
-    assert_eq!((standing.is_paused(&Channel::Email), &*paused), (true, &["remind-them"][..]));
+    assert_eq!((standing.is_paused(&Channel::email()), &*paused), (true, &["remind-them"][..]));
     for (customer, status) in [("C-1", "FULL_USER"), ("C-2", "SOFT_KYC_FAILED"), ("C-12", "HARD_KYC_FAILED")] {
         let case = store.customer(&id(customer)).expect("readable").expect("known");
         assert_eq!(case.customer.as_ref().map(|customer| customer.status.name()), Some(status), "{customer}");

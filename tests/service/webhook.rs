@@ -49,7 +49,7 @@ fn job() -> Job {
 
 async fn sent(webhook: &WebhookTarget) -> AttemptOutcome {
     let customer = CustomerId::new("C-1").expect("id");
-    webhook.send(&customer, &job(), Timestamp(1_795_419_000_999)).await.outcome
+    webhook.post(&customer, &job(), Timestamp(1_795_419_000_999)).await.outcome
 }
 
 async fn answered(reply: Reply) -> AttemptOutcome {

@@ -4,19 +4,27 @@
 //! that notifies a room, no link with a misleading label and no heading. The URL is the room's secret and is never
 //! shown.
 
+mod config;
 mod escape;
 mod payload;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 
-use super::answer::{AttemptEnd, attempt_end, deferred};
+use futures_util::future::BoxFuture;
+
+use super::{
+    answer::{AttemptEnd, attempt_end, deferred},
+    sender::{DeliveryResult, SendRequest, Sender},
+};
 use crate::{
     clock::Timestamp,
     outbound::{HttpAnswer, HttpClient, HttpRequest, TargetUrl},
+    outbox::Payload,
     template::Phrase,
 };
 
+pub use config::ChatConfig;
 pub use payload::payload;
 
 /// The kind of chat service.
@@ -35,9 +43,23 @@ pub struct ChatRoom {
     pub target: TargetUrl,
 }
 
+impl Sender for ChatRoom {
+    fn send<'a>(&'a self, request: SendRequest<'a>) -> BoxFuture<'a, DeliveryResult> {
+        Box::pin(async move {
+            match request.job.order.said.as_deref() {
+                Some(Payload::Text(text)) => self.post(text, request.clock.now()).await.into(),
+                Some(Payload::Facts(_)) | None => DeliveryResult::unfit(
+                    &request.job.order.action,
+                    "its content could not be rendered when it was ordered",
+                ),
+            }
+        })
+    }
+}
+
 impl ChatRoom {
     /// Runs one attempt.
-    pub async fn send(&self, text: &Phrase, now: Timestamp) -> AttemptEnd {
+    pub async fn post(&self, text: &Phrase, now: Timestamp) -> AttemptEnd {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = Bytes::from(payload(self.kind, text).to_string());

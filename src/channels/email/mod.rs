@@ -5,6 +5,7 @@
 //! and no text of a mail.
 
 mod circuit_breaker;
+mod config;
 mod connection;
 mod conversation;
 mod eml;
@@ -15,8 +16,10 @@ mod lines;
 mod message;
 mod phrases;
 mod pool;
+mod refusals;
 mod scope;
 mod secrets;
+mod sender;
 mod smtp;
 mod steps;
 mod streak;
@@ -26,12 +29,14 @@ mod trials;
 use std::{fmt, time::Duration};
 
 pub use circuit_breaker::{BreakerDecision, CircuitBreaker, RelayOutage, TrialPermit};
+pub use config::EmailConfig;
 use connection::Connector;
 pub use failure::{FailureClass, SendError};
 pub use hello::EhloName;
 pub use message::{MailAddress, MailAddressError, OutgoingMail};
 use pool::ConnectionLimits;
 pub use scope::{FailureScope, RelayCause, ReplyCode};
+pub use sender::MailSender;
 pub use streak::RefusalStreak;
 pub use transport::{SmtpSettings, TlsMode, Transport, TransportError};
 pub use trials::TrialRank;

@@ -1,7 +1,7 @@
 //! Known phrases in the text of a relay's reply, for cases where its code does not show what the reply is about.
 //!
 //! Pure: lower-case text in, a cause out. Operators write these texts themselves, so that no list of phrases is
-//! complete; `streak.rs` and the contradictions in `dispatch/mails.rs` handle the rest.
+//! complete; `streak.rs` and the contradictions in `refusals.rs` handle the rest.
 
 use std::net::IpAddr;
 

@@ -3,13 +3,19 @@
 //! `webhook-id` is the id of the job and the same in every attempt. The body is byte for byte the same too, because
 //! it is made from the order alone. Only the timestamp, and with it the signature, differ between attempts.
 
+mod config;
 mod payload;
 mod signature;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 
-use super::answer::{AttemptEnd, attempt_end};
+use futures_util::future::BoxFuture;
+
+use super::{
+    answer::{AttemptEnd, attempt_end},
+    sender::{DeliveryResult, SendRequest, Sender},
+};
 use crate::{
     clock::Timestamp,
     domain::CustomerId,
@@ -17,6 +23,7 @@ use crate::{
     outbox::{Job, ProblemKind},
 };
 
+pub use config::WebhookConfig;
 pub use payload::payload;
 pub use signature::{SigningKey, SigningKeys};
 
@@ -27,9 +34,15 @@ pub struct WebhookTarget {
     pub keys: SigningKeys,
 }
 
+impl Sender for WebhookTarget {
+    fn send<'a>(&'a self, request: SendRequest<'a>) -> BoxFuture<'a, DeliveryResult> {
+        Box::pin(async move { self.post(request.customer, request.job, request.clock.now()).await.into() })
+    }
+}
+
 impl WebhookTarget {
     /// Runs one attempt.
-    pub async fn send(&self, customer: &CustomerId, job: &Job, now: Timestamp) -> AttemptEnd {
+    pub async fn post(&self, customer: &CustomerId, job: &Job, now: Timestamp) -> AttemptEnd {
         let Some(body) = payload(customer, job) else {
             return AttemptEnd::failed(ProblemKind::Unrenderable, "the facts for its body are missing");
         };

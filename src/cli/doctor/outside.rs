@@ -106,12 +106,13 @@ pub async fn directory(config: &Config) -> CheckResult {
 
 /// Returns every target and room: its name, its URL, and whether its address may be private.
 pub fn targets(config: &Config) -> Vec<(String, SecretString, bool)> {
-    let webhooks = config
-        .webhooks
-        .iter()
-        .map(|(name, webhook)| (format!("webhook:{name}"), SecretString::from(webhook.url.clone()), webhook.private));
-    let chats = config.chats.iter().map(|(name, chat)| (format!("chat:{name}"), chat.url.clone(), chat.private));
-    webhooks.chain(chats).collect()
+    let channels = config.channels().into_iter();
+    channels
+        .filter_map(|(channel, config)| {
+            let (url, private) = config.probed_url()?;
+            Some((channel.to_string(), url, private))
+        })
+        .collect()
 }
 
 /// Checks that a connection to the target can be opened. Sends no request.

@@ -210,7 +210,7 @@ pub(super) fn rule(id: &str) -> Result<RuleId, ProblemDetails> {
 
 /// Also accepts a channel that is no longer configured.
 fn channel(name: &str) -> Result<Channel, ProblemDetails> {
-    let form = || malformed(format!("there is no channel {name:?}; write email, webhook:NAME or chat:NAME"));
+    let form = || malformed(format!("there is no channel {name:?}; write {}", Channel::forms()));
     Channel::parse(name).ok_or_else(form)
 }
 

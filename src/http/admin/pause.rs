@@ -155,7 +155,7 @@ impl AdminContext {
 
 /// Returns the channels that the rule orders jobs for.
 fn channels_of(rule: &Rule) -> Vec<Channel> {
-    rule.actions.iter().filter(|action| !action.recipient().is_empty()).map(Channel::of).collect()
+    rule.actions.iter().filter_map(Channel::of).collect()
 }
 
 /// Returns the stays that the rule waits in, each with its shortest duration in milliseconds.

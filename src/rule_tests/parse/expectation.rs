@@ -11,8 +11,6 @@ use crate::{
 };
 
 const NOTHING: &str = "nothing";
-const KEYS: &[&str] =
-    &["rule", "email", "webhook", "chat", "tag", "untag", "at", "to", "contains", "subject", "event", "shadow"];
 
 pub(in crate::rule_tests) fn read(
     node: &Node<'_>,
@@ -60,19 +58,16 @@ fn one(
         return None;
     }
     let before = report.found().len();
-    let fields = MapFields::of(node, "an expectation", KEYS, report)?;
+    let others = ["at", "to", "contains", "subject", "event", "shadow"];
+    let keys: Vec<&str> = ["rule"].into_iter().chain(SentKind::all().map(SentKind::name)).chain(others).collect();
+    let fields = MapFields::of(node, "an expectation", &keys, report)?;
     let misspelt = report.found().len() > before;
     let rule = fields.need("rule", report).and_then(|node| rule(node, only, known, report));
     let (kind, name) = aim(&fields, misspelt, report)?;
     let shadow = fields.get("shadow").is_some_and(|node| node.bool("`shadow`", report) == Some(true));
-    for (key, fits) in [
-        ("to", kind == SentKind::Email),
-        ("subject", kind == SentKind::Email),
-        ("contains", matches!(kind, SentKind::Email | SentKind::Chat)),
-        ("event", kind == SentKind::Webhook),
-    ] {
+    for key in ["to", "subject", "contains", "event"] {
         let Some(entry) = fields.entry(key) else { continue };
-        if !fits {
+        if !kind.has(key) {
             report.error("expect", entry.key_span.clone(), format!("`{key}`: {}", without(kind, key)));
         } else if shadow && matches!(key, "subject" | "contains") {
             let message = format!("`{key}`: the texts of a rule in shadow are not rendered");
@@ -105,7 +100,7 @@ fn rule(node: &Node<'_>, only: Option<&[RuleId]>, known: &KnownNames<'_>, report
 
 /// Returns the kind of action and its name.
 fn aim(fields: &MapFields<'_, '_>, misspelt: bool, report: &mut Report<'_>) -> Option<(SentKind, Box<str>)> {
-    let named: Vec<SentKind> = SentKind::ALL.iter().copied().filter(|kind| fields.get(kind.name()).is_some()).collect();
+    let named: Vec<SentKind> = SentKind::all().filter(|kind| fields.get(kind.name()).is_some()).collect();
     match named[..] {
         [kind] => {
             let name = fields.get(kind.name())?.text(&format!("`{kind}`"), report)?;
@@ -128,8 +123,8 @@ fn aim(fields: &MapFields<'_, '_>, misspelt: bool, report: &mut Report<'_>) -> O
 
 fn without(kind: SentKind, key: &str) -> &'static str {
     match (key, kind) {
-        ("to", SentKind::Webhook | SentKind::Chat) => "its name says where it goes",
-        ("to", _) => "a tag has no recipient",
+        ("to", SentKind::Message(_)) => "its name says where it goes",
+        ("to", SentKind::Tag | SentKind::Untag) => "a tag has no recipient",
         ("subject", _) => "only an email has a subject",
         ("contains", _) => "only an email and a chat have a text",
         _ => "only a webhook has an event",

@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::rules::{Limit, QuietHours};
+use crate::rules::{ChannelKind, Limit, QuietHours};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -40,6 +40,16 @@ pub enum Action {
     Tag(Arc<str>),
     Untag(Arc<str>),
     /// Only adds an entry to the history.
+    Record,
+}
+
+/// What an action does, without the details of its message.
+#[derive(Clone, Copy, Debug)]
+pub enum ActionEffect<'a> {
+    /// Orders a job, which is sent through a channel of this kind.
+    Message(ChannelKind),
+    Tag(&'a Arc<str>),
+    Untag(&'a Arc<str>),
     Record,
 }
 
@@ -79,17 +89,42 @@ impl<'de> Deserialize<'de> for Recipient {
 }
 
 impl Action {
-    pub const KINDS: &[&'static str] = &["email", "webhook", "chat", "tag", "untag", "record"];
+    /// The keys of actions in rules files.
+    pub fn kinds() -> impl Iterator<Item = &'static str> + Clone {
+        ChannelKind::ALL.iter().map(|kind| kind.name()).chain(["tag", "untag", "record"])
+    }
 
     /// The key of this action in rules files.
     pub const fn kind(&self) -> &'static str {
+        match self.effect() {
+            ActionEffect::Message(kind) => kind.name(),
+            ActionEffect::Tag(_) => "tag",
+            ActionEffect::Untag(_) => "untag",
+            ActionEffect::Record => "record",
+        }
+    }
+
+    pub const fn effect(&self) -> ActionEffect<'_> {
         match self {
-            Self::Email { .. } => "email",
-            Self::Webhook { .. } => "webhook",
-            Self::Chat { .. } => "chat",
-            Self::Tag(_) => "tag",
-            Self::Untag(_) => "untag",
-            Self::Record => "record",
+            Self::Email { .. } => ActionEffect::Message(ChannelKind::Email),
+            Self::Webhook { .. } => ActionEffect::Message(ChannelKind::Webhook),
+            Self::Chat { .. } => ActionEffect::Message(ChannelKind::Chat),
+            Self::Tag(name) => ActionEffect::Tag(name),
+            Self::Untag(name) => ActionEffect::Untag(name),
+            Self::Record => ActionEffect::Record,
+        }
+    }
+
+    /// Whether it orders a job, which is sent through a channel.
+    pub const fn is_sent(&self) -> bool {
+        matches!(self.effect(), ActionEffect::Message(_))
+    }
+
+    /// The event of a webhook.
+    pub const fn event(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Webhook { event, .. } => Some(event),
+            Self::Email { .. } | Self::Chat { .. } | Self::Tag(_) | Self::Untag(_) | Self::Record => None,
         }
     }
 

@@ -43,7 +43,7 @@ fn action(node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Op
     let entries = match &node.value {
         Value::Text(text) if &**text == "record" => return Some(Action::Record),
         Value::Text(text) => {
-            let meant = did_you_mean(text, Action::KINDS.iter().copied());
+            let meant = did_you_mean(text, Action::kinds());
             let known = meant.unwrap_or("email");
             let label = match known {
                 "record" => "did you mean `record`?".to_owned(),
@@ -77,9 +77,9 @@ fn action(node: &Node<'_>, names: &RuleNames<'_>, report: &mut Report<'_>) -> Op
         }
         key => {
             let note = report.error("action", entry.key_span.clone(), format!("unknown action `{key}`"));
-            match did_you_mean(key, Action::KINDS.iter().copied()) {
+            match did_you_mean(key, Action::kinds()) {
                 Some(meant) => note.label(format!("did you mean `{meant}`?")),
-                None => note.help(format!("known actions: {}", one_of(Action::KINDS.iter().copied()))),
+                None => note.help(format!("known actions: {}", one_of(Action::kinds()))),
             };
             None
         }
@@ -92,7 +92,7 @@ fn several(node: &Node<'_>, entries: &[MapEntry<'_>], report: &mut Report<'_>) {
         return;
     };
     let first = &entries[0].key;
-    if Action::KINDS.contains(&&*second.key) {
+    if Action::kinds().any(|kind| *kind == *second.key) {
         report
             .error("action", second.key_span.clone(), "two actions in one entry of `do`")
             .label(format!("start a new entry: `- {}: …`", second.key));

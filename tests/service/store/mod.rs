@@ -600,18 +600,18 @@ async fn jobs_are_ordered_claimed_and_finished_once() {
             seen(&store, &customer, "SOFT_KYC_FAILED").await;
         }
         assert_eq!(store.figures().queued, 5);
-        let first = store.claim(&Channel::Email, 3).await.expect("claimed");
-        let second = store.claim(&Channel::Email, 10).await.expect("claimed");
+        let first = store.claim(&Channel::email(), 3).await.expect("claimed");
+        let second = store.claim(&Channel::email(), 10).await.expect("claimed");
         assert_eq!((first.len(), second.len()), (3, 2), "each is claimed once");
-        assert!(store.claim(&Channel::Email, 10).await.expect("claimed").is_empty());
+        assert!(store.claim(&Channel::email(), 10).await.expect("claimed").is_empty());
         assert_eq!(store.figures().running, 5);
         assert_eq!(store.finish(&first[0], AttemptOutcome::Done).await, Ok(Receipt::Recorded));
         assert_eq!(store.finish(&first[0], AttemptOutcome::Done).await, Ok(Receipt::Gone), "it has ended already");
         let later = AttemptOutcome::Retry { error: "451 later".to_owned(), after_ms: None };
         assert_eq!(store.finish(&first[1], later).await, Ok(Receipt::Recorded));
-        assert!(store.claim(&Channel::Email, 10).await.expect("claimed").is_empty(), "the delay has not passed");
+        assert!(store.claim(&Channel::email(), 10).await.expect("claimed").is_empty(), "the delay has not passed");
         clock.advance_ms(10_000);
-        let again = store.claim(&Channel::Email, 10).await.expect("claimed");
+        let again = store.claim(&Channel::email(), 10).await.expect("claimed");
         assert_eq!((again.len(), again[0].job.fate.attempts), (1, 2));
         assert_eq!(again[0].job.letter, first[1].job.letter, "a repeated attempt sends the same letter");
         let all = store.jobs(&JobFilter::default(), None, 100).await.expect("readable").rows;
@@ -637,7 +637,7 @@ async fn attempts_end_after_a_day_and_an_operator_can_retry_the_job() {
         seen(&store, "C-1", "SOFT_KYC_FAILED").await;
         let mut attempts = 0;
         loop {
-            let claimed = store.claim(&Channel::Email, 1).await.expect("claimed");
+            let claimed = store.claim(&Channel::email(), 1).await.expect("claimed");
             if let Some(attempt) = claimed.first() {
                 attempts += 1;
                 let later = AttemptOutcome::Retry { error: "421 busy".to_owned(), after_ms: None };
@@ -652,7 +652,7 @@ async fn attempts_end_after_a_day_and_an_operator_can_retry_the_job() {
         let job = store.jobs_of(&id("C-1")).expect("readable").remove(0);
         assert!(job.fate.reason.as_deref().expect("a reason").contains("gave up"), "{job:?}");
         store.submit(Command::Retry { customer: id("C-1"), job: job.id() }).await.expect("accepted");
-        assert_eq!(store.claim(&Channel::Email, 1).await.expect("claimed").len(), 1);
+        assert_eq!(store.claim(&Channel::email(), 1).await.expect("claimed").len(), 1);
     })
     .await;
 }
@@ -666,7 +666,7 @@ async fn jobs_rule_sets_and_marks_survive_a_restart_and_a_lost_view() {
     store.submit(contact("C-1")).await.expect("accepted");
     seen(&store, "C-1", "SOFT_KYC_FAILED").await;
     seen(&store, "C-2", "FULL_USER").await;
-    let begun = store.claim(&Channel::Email, 1).await.expect("claimed");
+    let begun = store.claim(&Channel::email(), 1).await.expect("claimed");
     assert_eq!(begun[0].customer, id("C-1"));
     let before = (store.customer(&id("C-1")).expect("readable"), store.customer(&id("C-2")).expect("readable"));
     store.close().await;
@@ -706,7 +706,7 @@ async fn an_unstable_hour_loses_no_job_and_repeats_only_attempts_in_doubt() {
         for minute in 0..26 * 60 {
             let flaps = minute < 60;
             let is_up = !flaps || minute / 3 % 2 == 0;
-            while let Some(attempt) = store.claim(&Channel::Email, 1).await.expect("claimed").pop() {
+            while let Some(attempt) = store.claim(&Channel::email(), 1).await.expect("claimed").pop() {
                 random ^= random << 13;
                 random ^= random >> 7;
                 random ^= random << 17;

@@ -12,36 +12,26 @@
 //! gets such a reply repeatedly, while the relay accepts other mails, becomes a problem of its own.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use super::DomainLimiter;
+use futures_util::future::BoxFuture;
+
+use super::{
+    CircuitBreaker, FailureClass, FailureScope, MailAddress, Mailer, OutgoingMail, RelayCause, SendError, TrialPermit,
+    refusals::{RefusalSubject, SharedRefusals},
+};
 use crate::{
     channels::{
         answer::AttemptEnd,
-        email::{
-            CircuitBreaker, FailureClass, FailureScope, MailAddress, Mailer, OutgoingMail, RefusalStreak, RelayCause,
-            SendError, TrialPermit,
-        },
+        domain_limiter::DomainLimiter,
+        sender::{DeliveryResult, Requeue, SendRequest, Sender},
     },
     clock::Clock,
-    domain::CustomerId,
-    outbox::{AttemptOutcome, JobId, ProblemKind},
+    outbox::{AttemptOutcome, Job, JobId, MailSnapshot, ProblemKind},
+    rules::Action,
 };
-
-/// After this many contradictions of the relay, its replies are about one job.
-const CONTRADICTIONS: u32 = 2;
-
-/// How long a recipient counts as refused by itself.
-const JUDGED_FOR: Duration = Duration::from_secs(600);
-
-/// The maximum number of remembered jobs, texts and recipients.
-const MAX_SUSPECTS: usize = 10_000;
-
-/// Identifies a job, so that it can be queued again.
-pub(super) type Requeue = (CustomerId, JobId);
 
 /// Everything that sending mails needs.
 pub struct MailSender {
@@ -52,88 +42,6 @@ pub struct MailSender {
     pub domains: Option<Mutex<DomainLimiter>>,
     pub breaker: Arc<CircuitBreaker>,
     refusals: Mutex<SharedRefusals>,
-}
-
-#[derive(Default)]
-struct SharedRefusals {
-    refused: RefusalStreak<Requeue>,
-    unanswered: RefusalStreak<Requeue>,
-    suspects: HashMap<JobId, Suspect>,
-    /// The same, by the fingerprint of the reply.
-    texts: HashMap<String, Suspect>,
-    /// The recipients that were refused since the relay last accepted a mail, with the fingerprint of the refusal.
-    told: HashMap<String, String>,
-    /// Recipients that got the same refusal as all others, until the relay accepted a mail to another recipient.
-    judged: HashMap<String, (String, Instant)>,
-}
-
-impl SharedRefusals {
-    fn accepted(&mut self, job: JobId, was_everyone: bool) {
-        self.refused.end();
-        self.unanswered.end();
-        self.suspects.remove(&job);
-        let told = std::mem::take(&mut self.told);
-        if was_everyone {
-            self.judged.retain(|_, (_, at)| at.elapsed() < JUDGED_FOR);
-            self.judged.extend(told.into_iter().map(|(recipient, said)| (recipient, (said, Instant::now()))));
-        }
-    }
-
-    /// Returns whether this recipient was refused with this text while the relay accepted others.
-    fn is_judged(&self, recipient: &str, fingerprint: &str) -> bool {
-        let judged = self.judged.get(&recipient.to_ascii_lowercase());
-        judged.is_some_and(|(said, at)| said == fingerprint && at.elapsed() < JUDGED_FOR)
-    }
-
-    fn report(&mut self, recipient: &str, fingerprint: &str) {
-        if self.told.len() >= MAX_SUSPECTS {
-            self.told.clear();
-        }
-        self.told.insert(recipient.to_ascii_lowercase(), fingerprint.to_owned());
-    }
-}
-
-/// A job, or a text, with a reply that reads as if it were about every mail.
-struct Suspect {
-    /// The number of accepted mails at the time of that reply.
-    taken: u64,
-    contradictions: u32,
-}
-
-impl Suspect {
-    /// Counts another such reply. Returns whether the relay has accepted a mail since the last one.
-    fn requeue(&mut self, taken: u64) -> bool {
-        let is_contradiction = taken > self.taken;
-        if is_contradiction {
-            *self = Self { taken, contradictions: self.contradictions + 1 };
-        }
-        is_contradiction
-    }
-}
-
-/// What a reply that reads as if it were about every mail is about.
-#[derive(PartialEq, Eq)]
-enum RefusalSubject {
-    /// Every mail.
-    Relay,
-    /// Perhaps this job only: the relay accepts others.
-    Doubtful,
-    /// This job.
-    Job,
-}
-
-/// How an attempt ended, and what remains to do once that is recorded.
-pub(super) struct DeliveryResult {
-    pub ended: AttemptEnd,
-    /// The fingerprint of a refusal that makes the job a problem and may turn out to be about every mail.
-    refusal: Option<String>,
-    recalled: Vec<Requeue>,
-}
-
-impl From<AttemptEnd> for DeliveryResult {
-    fn from(ended: AttemptEnd) -> Self {
-        Self { ended, refusal: None, recalled: Vec::new() }
-    }
 }
 
 impl MailSender {
@@ -151,13 +59,7 @@ impl MailSender {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn deliver(
-        &self,
-        envelope: &OutgoingMail,
-        job: JobId,
-        permit: TrialPermit,
-        clock: &Clock,
-    ) -> DeliveryResult {
+    async fn deliver(&self, envelope: &OutgoingMail, job: JobId, permit: TrialPermit, clock: &Clock) -> DeliveryResult {
         if permit.is_trial() {
             self.mailer.close_kept();
         }
@@ -235,30 +137,54 @@ impl MailSender {
         if !may_be_one || !error.is_after_sender() {
             return RefusalSubject::Relay;
         }
-        let taken = self.breaker.mail_accepted();
-        let mut refusals = self.refusals();
-        let SharedRefusals { suspects, texts, .. } = &mut *refusals;
-        if suspects.len() >= MAX_SUSPECTS {
-            suspects.clear();
-        }
-        if texts.len() >= MAX_SUSPECTS {
-            texts.clear();
-        }
-        let new = || Suspect { taken, contradictions: 0 };
-        let text = texts.entry(error.fingerprint.clone()).or_insert_with(new);
-        let is_doubtful = text.requeue(taken) && text.contradictions >= CONTRADICTIONS;
-        let suspect = suspects.entry(job).or_insert_with(new);
-        suspect.requeue(taken);
-        if suspect.contradictions >= CONTRADICTIONS {
-            suspects.remove(&job);
-            return RefusalSubject::Job;
-        }
-        if is_doubtful { RefusalSubject::Doubtful } else { RefusalSubject::Relay }
+        self.refusals().subject(error, self.breaker.mail_accepted(), job)
     }
 
-    /// Called once the outcome of an attempt is recorded. Returns the jobs to queue again, because their refusals
-    /// were about every mail.
-    pub(super) fn recorded(&self, delivery: DeliveryResult, job: Requeue) -> Vec<Requeue> {
+    fn envelope(
+        &self,
+        request: &SendRequest<'_>,
+        template: &str,
+        letter: &MailSnapshot,
+    ) -> Result<OutgoingMail, String> {
+        let set = request.rules.ordered_under(&letter.set)?;
+        let mail = set
+            .templates()
+            .render_mail(template, letter.locale.as_deref(), &letter.facts)
+            .map_err(|error| error.to_string())?;
+        let domain = self.from.email.rsplit('@').next().unwrap_or("localhost");
+        Ok(OutgoingMail {
+            from: self.from.clone(),
+            to: MailAddress::new(letter.name.as_deref(), &letter.address),
+            reply_to: self.reply_to.clone(),
+            subject: mail.subject,
+            text: mail.text,
+            html: mail.html,
+            message_id: format!("<{}@{domain}>", request.job.id()),
+            date: request.clock.now(),
+        })
+    }
+
+    async fn send_mail(&self, request: SendRequest<'_>) -> DeliveryResult {
+        let job: &Job = request.job;
+        let (Action::Email { template, .. }, Some(letter)) = (&job.order.action, &job.letter) else {
+            return DeliveryResult::unfit(&job.order.action, "its recipient is not known");
+        };
+        match self.envelope(&request, template, letter) {
+            Ok(envelope) => {
+                let permit = request.permit.unwrap_or_else(|| self.breaker.permit());
+                self.deliver(&envelope, job.id(), permit, request.clock).await
+            }
+            Err(error) => AttemptEnd::failed(ProblemKind::Unrenderable, error).into(),
+        }
+    }
+}
+
+impl Sender for MailSender {
+    fn send<'a>(&'a self, request: SendRequest<'a>) -> BoxFuture<'a, DeliveryResult> {
+        Box::pin(self.send_mail(request))
+    }
+
+    fn recorded(&self, delivery: DeliveryResult, job: Requeue) -> Vec<Requeue> {
         let DeliveryResult { refusal, mut recalled, .. } = delivery;
         if let Some(fingerprint) = refusal {
             let mut refusals = self.refusals();
@@ -266,6 +192,31 @@ impl MailSender {
             recalled.append(&mut refusals.refused.removed());
         }
         recalled
+    }
+
+    fn breaker(&self) -> Option<&Arc<CircuitBreaker>> {
+        Some(&self.breaker)
+    }
+
+    fn try_connection<'a>(&'a self, permit: TrialPermit, clock: &'a Clock) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            match self.mailer.connect().await {
+                Ok(()) => permit.relay_reached(),
+                Err(error) => {
+                    if let FailureScope::Relay(cause) = error.scope {
+                        permit.trial_failed(cause, &error, None, None, clock.now());
+                    }
+                }
+            }
+        })
+    }
+
+    fn spacing(&self) -> Option<&Mutex<DomainLimiter>> {
+        self.domains.as_ref()
+    }
+
+    fn close_idle(&self) -> Option<Duration> {
+        self.mailer.close_idle()
     }
 }
 
@@ -292,7 +243,10 @@ fn deferred(error: SendError) -> AttemptEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::email::{BreakerDecision, MailerConfig, ReplyCode, Transport};
+    use crate::{
+        channels::email::{BreakerDecision, MailerConfig, ReplyCode, Transport},
+        domain::CustomerId,
+    };
 
     fn post() -> MailSender {
         let transport = Transport::parse("smtp://127.0.0.1:1?tls=none").expect("a transport");

@@ -173,7 +173,7 @@ fn domain_of(case: &CustomerState, job: &Job) -> Option<String> {
 }
 
 /// The address to which a mail would go by the present facts; `None`: the address is not known yet.
-pub(super) fn address_of<'a>(case: &'a CustomerState, job: &'a Job) -> Option<&'a str> {
+pub fn address_of<'a>(case: &'a CustomerState, job: &'a Job) -> Option<&'a str> {
     match (&job.letter, job.order.action.fixed_address()) {
         (Some(letter), _) => Some(&letter.address),
         (None, Some(address)) => Some(address),
