@@ -2,7 +2,7 @@
 //!
 //! A stack overflow ends the process, and tokio workers, test threads and the main thread have stacks of different
 //! sizes. The depth of rules and templates is checked before they are parsed (`yaml/tree.rs`, `template/bounds.rs`),
-//! and [`deep`] gives this bounded work the same stack in every command and thread.
+//! and [`with_deep_stack`] gives this bounded work the same stack in every command and thread.
 
 use std::{
     any::Any,
@@ -44,8 +44,8 @@ pub fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
-/// Like [`deep`], for work that runs library code on a merchant's text: a panic becomes an error with the name of the
-/// work.
+/// Like [`with_deep_stack`], for work that runs library code on a merchant's text: a panic becomes an error with the
+/// name of the work.
 pub fn catch_panic<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T, String> {
     with_deep_stack(|| {
         CATCHING.set(CATCHING.get() + 1);
@@ -57,7 +57,7 @@ pub fn catch_panic<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Resu
     })
 }
 
-/// Whether a panic on this thread becomes an error of [`caught`].
+/// Whether a panic on this thread becomes an error of [`catch_panic`].
 pub fn is_caught() -> bool {
     CATCHING.get() > 0
 }

@@ -279,7 +279,7 @@ pub fn mark_in_doubt(case: &CustomerState, who: &CustomerId, id: JobId, given: D
     settle(who, RecordKind::InDoubt, id, fate, None, Receipt::Recorded)
 }
 
-/// Records the new fate of one job.
+/// Records the new status of one job.
 fn settle(
     who: &CustomerId,
     kind: RecordKind,

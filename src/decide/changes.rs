@@ -1,6 +1,6 @@
 //! The results of a decision as absolute values: the payload of a journal record.
 //!
-//! Replaying effects makes no decisions, and replaying them twice has the same result as once.
+//! Replaying changes makes no decisions, and replaying them twice has the same result as once.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub enum RecordKind {
     Timer,
     /// Repetitions of a duplicate that were not recorded individually.
     Repeats,
-    /// An attempt at a job begins, or its gates change the job's fate.
+    /// An attempt at a job begins, or its gates change the job's status.
     Attempt,
     /// An attempt has ended.
     Outcome,
@@ -165,7 +165,7 @@ impl<'de> Deserialize<'de> for RuleResult {
     }
 }
 
-/// The new fate of a job.
+/// The new status of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobUpdate {
     pub id: JobId,
@@ -261,7 +261,7 @@ impl Changes {
         self.fates.iter().any(|change| change.id == job && change.fate.state == JobState::Cancelled)
     }
 
-    /// Returns the effects of a record that concerns no customer.
+    /// Returns the changes of a record that concerns no customer.
     pub fn mark(kind: RecordKind) -> Self {
         Self { kind, ..Self::default() }
     }

@@ -1,4 +1,4 @@
-//! The result of a decision: the effects to store, and the response to the caller.
+//! The result of a decision: the changes to store, and the response to the caller.
 
 use super::Changes;
 use crate::{
@@ -39,7 +39,7 @@ pub struct StartedAttempt {
     pub job: Job,
 }
 
-/// The response, and the effects to store before it is sent. Without effects, nothing is stored.
+/// The response, and the changes to store before it is sent. Without changes, nothing is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     pub effects: Option<Changes>,

@@ -12,7 +12,7 @@ use crate::{
     rules::{Action, ActionEffect, ConditionFacts, ConditionResult, EventSignature, Limit, Matches, Rule, RuleMode},
 };
 
-/// Returns the fate of an order above the limit of open jobs.
+/// Returns the status of an order above the limit of open jobs.
 fn flood(now: Timestamp) -> JobStatus {
     let reason = format!(
         "the customer already had {MAX_OPEN_JOBS} open jobs: find out why they do not end, then retry or drop this one"

@@ -271,7 +271,7 @@ impl<'a> ExplainStage<'a> {
         }
     }
 
-    /// Returns effects with the paused rules that have this duration. Used if no other rule has it, because then
+    /// Returns changes with the paused rules that have this duration. Used if no other rule has it, because then
     /// nothing is recorded.
     fn only_paused(&self, rules: &RuleSet, lasted: &Duration) -> Changes {
         let status = self.case.customer.as_ref().map(|customer| TimerState::Status(customer.status.clone()));

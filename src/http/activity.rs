@@ -2,7 +2,7 @@
 //!
 //! The connection's own task updates this state. The listener's sweep reads it and sets flags that end the connection,
 //! so that a request needs no timer. Times are milliseconds since the listener's start, with the resolution of its
-//! sweeps. [`crowd`](super::crowd) applies the timeouts.
+//! sweeps. [`connections`](super::connections) applies the timeouts.
 
 use std::{
     net::IpAddr,

@@ -47,7 +47,8 @@ pub struct Order {
     pub step: u32,
     #[serde(default, skip_serializing_if = "nothing_changed")]
     pub changed: Details,
-    /// The content of a webhook or a chat. The content of a mail is fixed at its first attempt, in a [`MailSnapshot`].
+    /// The content of a webhook or a chat. The content of a mail is fixed at its first attempt, in a
+    /// [`MailSnapshot`](super::MailSnapshot).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<Box<Payload>>,
 }

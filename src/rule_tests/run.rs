@@ -40,7 +40,7 @@ fn panicked(test: &RuleTest, panic: String) -> TestResult {
     TestResult { name: test.name.clone(), file: test.file.to_string(), line: test.line, failures: vec![failure] }
 }
 
-/// A standing in which the rules have always existed, and none is paused by an operator.
+/// A global state in which the rules have always existed, and none is paused by an operator.
 fn standing(rules: &RuleSet) -> GlobalState {
     GlobalState::since(rules, Timestamp::from_millis(i64::MIN))
 }

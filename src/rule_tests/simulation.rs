@@ -211,7 +211,7 @@ impl<'a> Simulation<'a> {
         receipt
     }
 
-    /// Records the effects of a command, before they are applied to the case.
+    /// Records the changes of a command, before they are applied to the customer's state.
     fn record_outcome(&mut self, effects: &Changes) {
         for change in effects.fates.iter().filter(|change| change.fate.state == JobState::Cancelled) {
             if let Some(job) = self.case.job(change.id) {

@@ -1,4 +1,4 @@
-//! One line of the journal: a number, a checksum, and the effects of one decision.
+//! One line of the journal: a number, a checksum, and the changes of one decision.
 //!
 //! `{"c":"5be0217d","n":12345,"d":12310,"p":11870,"at":1795419000123,"k":"callback",…}` and a newline. `c` is the
 //! CRC-32C of the rest of the line; `n` counts without gaps; `d` is the latest number that was known to be durable when
@@ -16,7 +16,7 @@ pub const BEGIN: &[u8] = b"{\"c\":\"";
 /// [`BEGIN`], eight hexadecimal digits, `",`.
 const PREFIX_BYTES: usize = 16;
 
-/// The fields before the effects.
+/// The fields before the changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct RecordHeader {
     pub n: u64,
@@ -52,7 +52,7 @@ pub fn encode(into: &mut Vec<u8>, header: RecordHeader, effects: &Changes) -> se
         write!(into, "\"p\":{p},").map_err(io)?;
     }
     write!(into, "\"at\":{},", at.millis()).map_err(io)?;
-    // The effects are a non-empty object; its opening brace is removed, because the line has one already.
+    // The changes are a non-empty object; its opening brace is removed, because the line has one already.
     let brace = into.len();
     serde_json::to_writer(&mut *into, effects)?;
     into.remove(brace);

@@ -284,7 +284,7 @@ impl Metrics {
         self.callback_seconds.observe(seconds);
     }
 
-    /// Counts the effects of a durable record.
+    /// Counts the changes of a durable record.
     pub fn recorded(&self, effects: &Changes) {
         for ruling in &effects.rules {
             // A rule that did not fire is not counted, because there may be thousands. A rule that could not be

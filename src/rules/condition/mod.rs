@@ -11,8 +11,7 @@ pub(in crate::rules) mod parse;
 mod tests;
 
 use crate::domain::{Codes, Contact, Customer, Details};
-
-use crate::rules::condition::line::LineTest;
+use line::LineTest;
 
 /// The input of a condition: one snapshot of one event. Before an attempt it is the current state, with `visit` and
 /// `changed` as ordered.

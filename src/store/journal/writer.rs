@@ -191,7 +191,7 @@ impl Writer {
         self.commit()
     }
 
-    /// Adds a record to the batch; later decisions of the batch see its effects.
+    /// Adds a record to the batch; later decisions of the batch see its changes.
     fn add(&mut self, written: Written) -> Result<(), DiskFailed> {
         let start = self.batch.lines.len();
         record::encode(&mut self.batch.lines, written.header, &written.effects)

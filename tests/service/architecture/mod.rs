@@ -145,9 +145,30 @@ fn every_file_begins_with_a_module_comment() {
 }
 
 #[test]
+fn the_files_named_in_the_documents_exist() {
+    let mut missing = Vec::new();
+    for document in ["docs/ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(repository::path(document)).expect("text");
+        // Each second part is between backquotes.
+        let names = text.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs") || name.ends_with('/'));
+        // Not a made-up channel, a directory of the running service, or a pattern.
+        let is_no_file = |name: &str| name == "channels/sms/" || name.starts_with("data/") || name.contains([' ', '*']);
+        for name in names.filter(|name| !is_no_file(name)) {
+            let is_there = repository::path(name).exists()
+                || repository::path("src").join(name).exists()
+                || repository::sources().iter().any(|path| path.ends_with(name));
+            if !is_there {
+                missing.push(format!("{document}: {name}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
 fn the_reader_of_paths_finds_all_modules() {
-    let code = "use crate::{\n    clock::Timestamp,\n    kyc::{A, B},\n};\nfn f() { crate::store::x() }";
-    assert_eq!(named(code), ["clock", "kyc", "store"]);
+    let code = "use crate::{\n    clock::Timestamp,\n    domain::{A, B},\n};\nfn f() { crate::store::x() }";
+    assert_eq!(named(code), ["clock", "domain", "store"]);
 }
 
 /// The enums whose variants each `match` must name, so that the compiler finds each place when a variant is added.
