@@ -86,12 +86,12 @@ async fn delays(plan: &Plan, answers: bool) -> Vec<f64> {
         config.webhooks.insert(name.to_owned(), webhook);
     }
     let app = App::bind(config, AppOptions::default()).await.unwrap();
-    let (url, house) = (format!("http://{}/callbacks/kyc", app.public_addr()), app.house());
+    let (url, services) = (format!("http://{}/callbacks/kyc", app.public_addr()), app.services());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let served = tokio::spawn(app.run(async move {
         let _ = stopped.await;
     }));
-    while house.not_ready().is_some() {
+    while services.not_ready().is_some() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let accepted = call_back(plan, &url).await;

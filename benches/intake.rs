@@ -110,9 +110,9 @@ fn serve_intake(dir: &std::path::Path) {
         // The load exceeds any useful limit.
         config.email.as_mut().unwrap().brake = None;
         let app = App::bind(config, AppOptions::default()).await.unwrap();
-        let (address, house) = (app.public_addr(), app.house());
+        let (address, services) = (app.public_addr(), app.services());
         let said = async {
-            while house.not_ready().is_some() {
+            while services.not_ready().is_some() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             say_where(address);

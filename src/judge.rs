@@ -1,7 +1,7 @@
 //! Decides whether the files of a rules directory can be loaded, and collects all errors and warnings.
 //!
 //! A reload, the start, `check`, `doctor` and the admin API all call this module, so they report the same. A reload
-//! adds one check that depends on the running server: the number of jobs that the set would order at once
+//! adds one check that depends on the running server: the number of jobs that the set would order within an hour
 //! (`rulebook/`).
 //!
 //! The functions are pure: they read only their arguments. They run on a thread with a large stack.

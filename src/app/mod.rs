@@ -86,7 +86,7 @@ pub struct App {
     config: Config,
     clock: Clock,
     recorder: Option<Recorder>,
-    house: Arc<Services>,
+    services: Arc<Services>,
     metrics: Arc<Metrics>,
     ways: Vec<channel_setup::ChannelSetup>,
     /// The client of the merchant's directory, and how long its answers stay fresh, in milliseconds.
@@ -129,7 +129,7 @@ impl App {
             config,
             clock: settings.clock,
             recorder: settings.recorder,
-            house: Arc::default(),
+            services: Arc::default(),
             metrics: Arc::default(),
             ways,
             shop,
@@ -154,26 +154,26 @@ impl App {
     }
 
     /// The state that the listeners share with the service; it shows whether callbacks are accepted yet.
-    pub fn house(&self) -> Arc<Services> {
-        Arc::clone(&self.house)
+    pub fn services(&self) -> Arc<Services> {
+        Arc::clone(&self.services)
     }
 
     /// Serves until `shutdown` resolves, then stops all parts in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
         let (stop, stopped) = watch::channel(false);
-        let Self { config, clock, recorder, house, metrics, ways, shop, token, public, admin, started_at } = self;
+        let Self { config, clock, recorder, services, metrics, ways, shop, token, public, admin, started_at } = self;
         let refused = ListenerRefusals::new(&clock);
         let intake = Arc::new(CallbackContext {
             path: config.callback.path.clone(),
             secrets: config.callback.secrets.clone(),
-            house: Arc::clone(&house),
+            services: Arc::clone(&services),
             metrics: Arc::clone(&metrics),
             refusals: Arc::clone(&refused.public),
             clock: clock.clone(),
         });
         let origin = config.source.clone();
         let side = Arc::new(AdminContext {
-            house: Arc::clone(&house),
+            services: Arc::clone(&services),
             metrics: Arc::clone(&metrics),
             refused: refused.clone(),
             token: AdminToken::new(&token),
@@ -197,7 +197,7 @@ impl App {
         let admin_side = tokio::spawn(admin.serve(admin::routes(&side), until(closed)));
 
         let marker = JudgingMarker::find(data_dir(&config)?);
-        let engine = Startup { config, clock, recorder, house, metrics, ways, shop, marker: marker.clone() };
+        let engine = Startup { config, clock, recorder, services, metrics, ways, shop, marker: marker.clone() };
         let mut shutdown = std::pin::pin!(shutdown);
         let opened = tokio::select! {
             opened = engine.open() => opened.map(Some),

@@ -40,7 +40,7 @@ pub struct Startup {
     pub config: Config,
     pub clock: Clock,
     pub recorder: Option<Recorder>,
-    pub house: Arc<Services>,
+    pub services: Arc<Services>,
     pub metrics: Arc<Metrics>,
     pub ways: Vec<channel_setup::ChannelSetup>,
     /// The client of the merchant's directory, and how long its answers stay fresh, in milliseconds.
@@ -62,7 +62,7 @@ impl Startup {
     pub async fn open(mut self) -> Result<RunningServices, AppError> {
         let options = self.options();
         let data = data_dir(&self.config)?.to_owned();
-        let progress = Arc::clone(&self.house.progress);
+        let progress = Arc::clone(&self.services.progress);
         let told = tokio::spawn(tell_progress(Arc::clone(&progress)));
         let opened = disk_space::open(&data, &options, &progress).await;
         told.abort();
@@ -80,7 +80,7 @@ impl Startup {
         let reading = reading(&self.config, self.marker.clone());
         let start =
             || Rulebook::start(reading.clone(), watch.rest(), store.clone(), clock.clone(), Arc::clone(&metrics));
-        let rulebook = match disk_space::start(start, &self.house.progress).await {
+        let rulebook = match disk_space::start(start, &self.services.progress).await {
             Ok(rulebook) => Arc::new(rulebook),
             Err(error) => {
                 store.close().await;
@@ -136,8 +136,8 @@ impl Startup {
         // If the check ends in time, callbacks are decided by the files; otherwise by the last good rules until it
         // ends.
         let _ = timeout(FIRST_JUDGEMENT, first).await;
-        self.house.open(store.clone(), Arc::clone(&rulebook), asker, lookups);
-        self.house.progress.wait_for(None);
+        self.services.open(store.clone(), Arc::clone(&rulebook), asker, lookups);
+        self.services.progress.wait_for(None);
         tracing::info!(data = %data.display(), customers = store.figures().customers, "accepting callbacks");
         Ok(RunningServices { store, tasks, reloader, rulebook, stop })
     }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{CommandError, Exit, Output, history::HistoryCommand, output::table, settings, workspace::Workspace};
+use super::{
+    CommandError, Exit, Output, check::counted, history::HistoryCommand, output::table, settings, workspace::Workspace,
+};
 use crate::{
     app,
     backtest::{ActionTotals, Backtest as Living, BacktestReport, BacktestSide, HistoryRecord},
@@ -87,8 +89,11 @@ async fn live<'a>(
 
 fn show(report: &BacktestReport, output: &mut Output) {
     output.line(format_args!(
-        "{} callbacks of {} customers, from {} to {}\n",
-        report.callbacks, report.customers, report.since, report.until
+        "{}; {}; from {} to {}\n",
+        counted(usize::try_from(report.callbacks).unwrap_or(usize::MAX), "callback"),
+        counted(report.customers, "customer"),
+        report.since,
+        report.until
     ));
     if !report.paused.is_empty() {
         let paused = report.paused.join(", ");
@@ -132,7 +137,7 @@ fn show(report: &BacktestReport, output: &mut Output) {
     }
     if let Some(worst) = &report.worst {
         output.line(format_args!(
-            "\ncustomer with the most by the edited rules: {}, {} in total",
+            "\ncustomer with the most actions by the edited rules: {}, {} in total",
             worst.customer, worst.count
         ));
         for left in worst.left.iter().take(SHOWN) {

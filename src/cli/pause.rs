@@ -117,7 +117,7 @@ fn question(channel: &str, would: &ResumePreview) -> String {
 fn show_waiting(would: &ResumePreview, brake: &BrakeStatus, output: &mut Output) {
     output.line(format_args!("{} is paused by its brake since {}: {}\n", would.channel, brake.since, brake.said));
     let row = |WaitingJobs { rule, count, drop }: &WaitingJobs| {
-        let becomes = if *drop { "dropped" } else { "sent" };
+        let becomes = if *drop { "to be dropped" } else { "to be sent" };
         vec![rule.clone(), count.to_string(), becomes.to_owned()]
     };
     let rows: Vec<Vec<String>> = would.waiting.iter().map(row).collect();

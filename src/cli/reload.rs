@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{CommandError, Output, client::Original, settings};
+use super::{CommandError, Output, check::counted, client::Original, settings};
 use crate::api::controls::ReloadResponse;
 
 pub fn run(config: Option<&Path>, output: &mut Output) -> Result<(), CommandError> {
@@ -10,6 +10,7 @@ pub fn run(config: Option<&Path>, output: &mut Output) -> Result<(), CommandErro
         let client = settings::client(config)?;
         client.post("reload").await
     })?;
-    output.json_or_text(&answer, format_args!("{}: rule set {}, {} rules", answer.result, answer.hash, answer.count));
+    let rules = counted(answer.count, "rule");
+    output.json_or_text(&answer, format_args!("{}: rule set {}, {rules}", answer.result, answer.hash));
     Ok(())
 }

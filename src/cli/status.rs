@@ -58,7 +58,7 @@ fn print(status: &StatusResponse, output: &mut Output) {
     }
     for RelayStatus { channel, since, reason, again_in_s, .. } in &status.relays {
         let again = again_in(Some(*again_in_s), "attempt");
-        output.line(format_args!("relay      no {channel} leaves since {since}{again}: {reason}"));
+        output.line(format_args!("relay      no {channel} has been sent since {since}{again}: {reason}"));
     }
     if status.clock_in_doubt {
         output.line(

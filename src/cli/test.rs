@@ -33,7 +33,7 @@ impl TestArgs {
             None => tests,
         };
         if let Some(part) = self.name.as_deref().filter(|_| tests.is_empty()) {
-            return Err(CommandError::new(Exit::Failed, format!("none of {all} tests has {part:?} in its name")));
+            return Err(CommandError::new(Exit::Failed, format!("no test has {part:?} in its name (of {all})")));
         }
         let mut results = tests.run(rules, &offline.policy).shown_in(&offline.dir());
         // A part of the tests does not show which rules no test fires.

@@ -168,7 +168,7 @@ fn provider_api(node: Option<&Node<'_>>, reader: &mut SectionReader<'_, '_>) -> 
     }
 }
 
-/// Section 6 of the design: without a key, callbacks are applied without confirmation.
+/// Warns that callbacks are applied without confirmation, because there is no key.
 fn warn_of_no_key(all: &MapFields<'_, '_>, reader: &mut SectionReader<'_, '_>) {
     let message = "there is no `provider.api_key`, so callbacks are applied without confirmation: a late retry or a \
                    captured callback can move a customer back";

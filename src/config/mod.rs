@@ -200,7 +200,7 @@ pub enum ReloadTests {
 #[derive(Clone, Debug)]
 pub struct ReloadConfig {
     pub tests: ReloadTests,
-    /// A reload is rejected if it would act at once for more customers than this; `None`: no limit.
+    /// A reload is refused if it would order more jobs than this within an hour; `None`: no limit.
     pub blast_limit: Option<u64>,
 }
 

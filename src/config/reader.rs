@@ -17,7 +17,7 @@ use crate::{
 
 use super::values;
 
-/// Minimum length of a secret, in bytes. A shorter secret can be guessed offline from what it signed.
+/// Minimum length of a secret, in bytes. A shorter secret can be found offline from one signed message.
 const SECRET_BYTES: usize = 24;
 
 pub(super) struct SectionReader<'r, 't> {
@@ -115,7 +115,7 @@ impl<'r, 't> SectionReader<'r, 't> {
         let text = self.text(node, what)?;
         if text.len() < SECRET_BYTES {
             let message = format!(
-                "{what} has {} bytes; a secret of fewer than {SECRET_BYTES} bytes can be guessed from what it signed",
+                "{what} has {} of at least {SECRET_BYTES} bytes; a shorter secret can be found by trying, with one signed message",
                 text.len()
             );
             self.report.warning("secret", node?.span.clone(), message).help("make one with `openssl rand -base64 32`");

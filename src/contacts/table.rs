@@ -86,7 +86,9 @@ fn is_line_end(text: &[u8], at: usize) -> bool {
 fn csv_problem(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("has {len} fields where the first line has {expected_len}; put fields with commas in quotes")
+            format!(
+                "the number of fields is {len}, and {expected_len} in the first line; put fields with commas in quotes"
+            )
         }
         csv::ErrorKind::Utf8 { .. } => "is not UTF-8".to_owned(),
         _ => error.to_string(),

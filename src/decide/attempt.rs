@@ -134,8 +134,8 @@ fn start(case: &CustomerState, who: &CustomerId, job: &Job, given: DecisionConte
     settle(who, RecordKind::Attempt, job.id(), fate, letter, go)
 }
 
-/// The content of a mail is fixed by its first attempt, also after a manual retry. A mail whose address is no longer
-/// the customer's is written again.
+/// The content of a mail is fixed by its first attempt. It is built again after a manual retry, and if its address is
+/// no longer the customer's.
 fn has_snapshot(case: &CustomerState, job: &Job) -> bool {
     let Some(letter) = &job.letter else { return false };
     let is_theirs = case.contact.as_ref().is_none_or(|contact| *contact.email == *letter.address);

@@ -59,8 +59,9 @@ impl BrakeReason {
             );
         };
         format!(
-            "most waiting jobs come from rule {rule}: if it is wrong, correct it; then `kyc-rules resume --channel {channel} --drop-rule {rule}` drops the jobs of {rule} and \
-             releases the rest; without `--drop-rule {rule}` all jobs are released. It counts and asks first"
+            "most waiting jobs come from rule {rule}: if it is wrong, correct it; then `kyc-rules resume --channel \
+             {channel} --drop-rule {rule}` drops the jobs of {rule} and releases the rest; without `--drop-rule \
+             {rule}` all jobs are released. The command prints the number of jobs and asks for confirmation"
         )
     }
 }

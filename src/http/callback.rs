@@ -36,7 +36,7 @@ pub struct CallbackContext {
     pub path: String,
     /// The newest secret first.
     pub secrets: Vec<Secret>,
-    pub house: Arc<Services>,
+    pub services: Arc<Services>,
     pub metrics: Arc<Metrics>,
     pub refusals: Arc<Refusals>,
     pub clock: Clock,
@@ -115,7 +115,7 @@ impl CallbackContext {
         };
         let customer = verified.get().customer.clone();
         let command = Command::Observe { customer, saw: Observation::from(verified) };
-        let submitted = match self.house.store() {
+        let submitted = match self.services.store() {
             Some(store) => store.submit(command).await,
             None => Err(Refused::NotReady),
         };

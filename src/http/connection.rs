@@ -87,7 +87,7 @@ pub(super) async fn run<S: Routes>(
     stream: TcpStream,
     socket: SocketAddr,
     presence: ConnectionGuard,
-    house: Arc<ListenerShared<S>>,
+    shared: Arc<ListenerShared<S>>,
 ) {
     let activity = &presence.0;
     // If this fails, responses are only slower.
@@ -96,21 +96,21 @@ pub(super) async fn run<S: Routes>(
     let mut first = [0];
     let Some(Ok(1)) = activity.unless_closed(stream.peek(&mut first)).await else {
         if activity.is_late() {
-            house.refusals.note(Refusal::head_timeout, "connection", "received no data");
+            shared.refusals.note(Refusal::head_timeout, "connection", "received no data");
         }
         return;
     };
-    let Some(tls) = &house.tls else { return Box::pin(serve(stream, socket, activity, &house)).await };
+    let Some(tls) = &shared.tls else { return Box::pin(serve(stream, socket, activity, &shared)).await };
     if first != TLS_HANDSHAKE {
-        house.refusals.note(Refusal::no_tls, "connection", "does not begin with a TLS handshake");
+        shared.refusals.note(Refusal::no_tls, "connection", "does not begin with a TLS handshake");
         let problem = ProblemDetails::new(ErrorKind::Malformed).detail("this port requires HTTPS");
         activity.leave_unread();
         return write_raw(&mut TrackedIo::new(stream, activity.clone()), &problem).await;
     }
     match activity.unless_closed(Box::pin(tls.acceptor().accept(stream))).await {
-        Some(Ok(stream)) => Box::pin(serve(stream, socket, activity, &house)).await,
-        Some(Err(error)) => house.refusals.note(Refusal::tls, "handshake", error),
-        None if activity.is_late() => house.refusals.note(Refusal::tls, "handshake", "took too long"),
+        Some(Ok(stream)) => Box::pin(serve(stream, socket, activity, &shared)).await,
+        Some(Err(error)) => shared.refusals.note(Refusal::tls, "handshake", error),
+        None if activity.is_late() => shared.refusals.note(Refusal::tls, "handshake", "took too long"),
         None => {}
     }
 }
@@ -126,14 +126,14 @@ async fn write_raw<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, problem: &
     let _ = timeout(Duration::from_secs(1), said).await;
 }
 
-async fn serve<S, T>(stream: T, socket: SocketAddr, activity: &Arc<ConnectionActivity>, house: &ListenerShared<S>)
+async fn serve<S, T>(stream: T, socket: SocketAddr, activity: &Arc<ConnectionActivity>, shared: &ListenerShared<S>)
 where
     S: Routes,
     T: AsyncRead + AsyncWrite + Unpin,
 {
     // Cloned once for each connection, not for each request.
-    let routes = std::cell::RefCell::new(house.routes.clone());
-    let (access, refusals) = (&house.access, &*house.refusals);
+    let routes = std::cell::RefCell::new(shared.routes.clone());
+    let (access, refusals) = (&shared.access, &*shared.refusals);
     let service = service_fn(move |request: Request<Incoming>| {
         // A filter may panic both when it is called and when it is polled.
         let called = receive(request, socket, activity, access, refusals)
@@ -154,7 +154,7 @@ where
         }
     });
     let io = TokioIo::new(TrackedIo::new(stream, activity.clone()));
-    let mut connection = house.http.serve_connection(io, service);
+    let mut connection = shared.http.serve_connection(io, service);
     let mut told = false;
     let ended = std::future::poll_fn(|cx| {
         activity.signalled(cx);

@@ -1,7 +1,7 @@
 //! All connections of one listener: which of them exceed a timeout, and which are closed when there is no room.
 //!
-//! When a cap is reached, each new connection closes the one that has been waiting longest, so that idle connections
-//! cannot block new clients. A connection whose request is complete, or that has waited for less than [`GRACE_MS`],
+//! When a cap is reached, a new connection closes those that have waited longest, at most 1/64 of the cap, so that idle
+//! connections cannot block new clients. A connection whose request is complete, or that has waited for less than [`GRACE_MS`],
 //! is never closed for this reason.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
@@ -58,8 +58,9 @@ impl ConnectionTable {
 
     /// Makes room for one more connection of this peer, within the cap for each peer.
     pub(super) fn make_room_for(&mut self, peer: IpAddr, now: u64) -> AdmitResult {
-        let full =
-            |crowd: &Self| crowd.peers.get(&peer).is_some_and(|count| *count >= crowd.limits.connections_per_peer);
+        let full = |connections: &Self| {
+            connections.peers.get(&peer).is_some_and(|count| *count >= connections.limits.connections_per_peer)
+        };
         if full(self) {
             self.forget_gone();
         }
@@ -171,13 +172,13 @@ mod tests {
 
     struct TableState {
         ticks: Arc<SweepClock>,
-        crowd: ConnectionTable,
+        connections: ConnectionTable,
     }
 
     impl TableState {
         fn new(connections: usize, connections_per_peer: usize) -> Self {
             let limits = ListenerLimits { connections, connections_per_peer, ..ListenerLimits::default() };
-            Self { ticks: Arc::default(), crowd: ConnectionTable::new(limits) }
+            Self { ticks: Arc::default(), connections: ConnectionTable::new(limits) }
         }
 
         fn at(&mut self, ms: u64) -> &mut Self {
@@ -188,79 +189,79 @@ mod tests {
         fn enters(&mut self, peer: u8) -> Arc<ConnectionActivity> {
             let activity =
                 Arc::new(ConnectionActivity::new(self.ticks.clone(), IpAddr::from(Ipv4Addr::new(192, 0, 2, peer))));
-            self.crowd.admit(activity.clone());
+            self.connections.admit(activity.clone());
             activity
         }
     }
 
     #[test]
     fn a_new_connection_closes_the_longest_waiting_one_but_none_being_served() {
-        let mut house = TableState::new(3, 3);
-        let served = house.at(1).enters(1);
+        let mut table = TableState::new(3, 3);
+        let served = table.at(1).enters(1);
         served.begin(true);
-        let (old, young) = (house.at(2).enters(1), house.at(3).enters(2));
-        assert!(house.crowd.has_room(1_000));
-        house.crowd.make_room(1_000);
+        let (old, young) = (table.at(2).enters(1), table.at(3).enters(2));
+        assert!(table.connections.has_room(1_000));
+        table.connections.make_room(1_000);
         assert!(old.is_closing() && !young.is_closing() && !served.is_closing());
-        assert_eq!(house.crowd.len(), 2);
+        assert_eq!(table.connections.len(), 2);
     }
 
     #[test]
     fn there_is_no_room_while_all_connections_are_served_or_new() {
-        let mut house = TableState::new(2, 2);
-        let served = house.enters(1);
+        let mut table = TableState::new(2, 2);
+        let served = table.enters(1);
         served.begin(true);
-        let young = house.at(950).enters(1);
-        assert!(!house.crowd.has_room(1_000));
-        house.crowd.make_room(1_000);
+        let young = table.at(950).enters(1);
+        assert!(!table.connections.has_room(1_000));
+        table.connections.make_room(1_000);
         assert!(!young.is_closing() && !served.is_closing());
-        assert!(house.crowd.has_room(1_050));
+        assert!(table.connections.has_room(1_050));
         young.enter(ConnectionPhase::Gone);
-        assert!(house.crowd.has_room(1_000));
+        assert!(table.connections.has_room(1_000));
     }
 
     #[test]
     fn a_peer_over_its_cap_closes_only_its_own_connections() {
-        let mut house = TableState::new(10, 2);
-        let other = house.at(1).enters(9);
-        let (first, second) = (house.at(2).enters(1), house.at(3).enters(1));
-        let room = house.crowd.make_room_for(first.peer, 1_000);
+        let mut table = TableState::new(10, 2);
+        let other = table.at(1).enters(9);
+        let (first, second) = (table.at(2).enters(1), table.at(3).enters(1));
+        let room = table.connections.make_room_for(first.peer, 1_000);
         assert!(room.is_there && room.sent_away == 1);
         assert!(first.is_closing() && !second.is_closing() && !other.is_closing());
     }
 
     #[test]
     fn each_phase_has_its_own_timeout() {
-        let mut house = TableState::new(100, 100);
-        let (fresh, idle, served, body) = (house.enters(1), house.enters(1), house.enters(1), house.enters(1));
+        let mut table = TableState::new(100, 100);
+        let (fresh, idle, served, body) = (table.enters(1), table.enters(1), table.enters(1), table.enters(1));
         idle.enter(ConnectionPhase::Idle);
         served.begin(true);
         body.begin(false);
-        house.at(10_001).crowd.sweep(10_001);
+        table.at(10_001).connections.sweep(10_001);
         assert!(fresh.is_late() && body.is_body_late() && !body.is_closing() && !idle.is_draining());
-        house.at(60_001).crowd.sweep(60_001);
+        table.at(60_001).connections.sweep(60_001);
         assert!(idle.is_draining() && !idle.is_closing() && body.is_closing() && !served.is_closing());
-        house.at(80_000).crowd.sweep(80_000);
+        table.at(80_000).connections.sweep(80_000);
         assert!(idle.is_closing() && !served.is_closing());
     }
 
     #[test]
     fn timeouts_are_shorter_when_most_connections_are_in_use() {
-        let mut house = TableState::new(4, 4);
-        let crowd: Vec<_> = (0..4).map(|_| house.enters(1)).collect();
-        crowd.iter().for_each(|activity| activity.enter(ConnectionPhase::Idle));
+        let mut table = TableState::new(4, 4);
+        let connections: Vec<_> = (0..4).map(|_| table.enters(1)).collect();
+        connections.iter().for_each(|activity| activity.enter(ConnectionPhase::Idle));
         let patience = u64::try_from(Duration::from_millis(PRESSED_MS).as_millis()).expect("small");
-        house.at(patience + 1).crowd.sweep(patience + 1);
-        assert!(crowd.iter().all(|activity| activity.is_draining()));
+        table.at(patience + 1).connections.sweep(patience + 1);
+        assert!(connections.iter().all(|activity| activity.is_draining()));
     }
 
     #[test]
     fn a_peer_that_reads_nothing_is_closed() {
-        let mut house = TableState::new(4, 4);
-        let reader = house.at(1).enters(1);
+        let mut table = TableState::new(4, 4);
+        let reader = table.at(1).enters(1);
         reader.begin(true);
         reader.stalled();
-        house.at(100_000).crowd.sweep(100_000);
+        table.at(100_000).connections.sweep(100_000);
         assert!(reader.is_closing());
     }
 }

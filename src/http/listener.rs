@@ -106,25 +106,25 @@ impl Listener {
         F::Extract: Reply,
     {
         let Self { socket, limits, tls, access, refusals, .. } = self;
-        let house = Arc::new(ListenerShared::new(&limits, tls, access, refusals, warp::service(routes)));
-        let mut hall = AcceptLoop {
-            house,
-            crowd: ConnectionTable::new(limits.clone()),
+        let shared = Arc::new(ListenerShared::new(&limits, tls, access, refusals, warp::service(routes)));
+        let mut accept_loop = AcceptLoop {
+            shared,
+            connections: ConnectionTable::new(limits.clone()),
             tasks: JoinSet::new(),
             ticks: Arc::default(),
             start: Instant::now(),
             limits,
         };
-        hall.receive(&socket, shutdown).await;
+        accept_loop.receive(&socket, shutdown).await;
         drop(socket);
-        hall.drain().await;
+        accept_loop.drain().await;
     }
 }
 
 /// The state of the accept loop. `S` is the routes as a service.
 struct AcceptLoop<S> {
-    house: Arc<ListenerShared<S>>,
-    crowd: ConnectionTable,
+    shared: Arc<ListenerShared<S>>,
+    connections: ConnectionTable,
     tasks: JoinSet<()>,
     ticks: Arc<SweepClock>,
     start: Instant,
@@ -149,7 +149,7 @@ impl<S: connection::Routes> AcceptLoop<S> {
                 // No connection can be closed to make room. New connections wait in the system's queue.
                 () = sleep(Duration::from_millis(5)), if !room => self.update_clock(),
             }
-            room = self.crowd.has_room(self.ticks.now_ms());
+            room = self.connections.has_room(self.ticks.now_ms());
         }
     }
 
@@ -159,7 +159,7 @@ impl<S: connection::Routes> AcceptLoop<S> {
 
     fn sweep(&mut self) {
         self.update_clock();
-        self.crowd.sweep(self.ticks.now_ms());
+        self.connections.sweep(self.ticks.now_ms());
         while self.tasks.try_join_next().is_some() {}
     }
 
@@ -167,24 +167,24 @@ impl<S: connection::Routes> AcceptLoop<S> {
         self.update_clock();
         let (counted, now) = (counted_by(peer.ip()), self.ticks.now_ms());
         let mut sent_away = 0;
-        if !self.house.access.is_many(peer.ip()) {
-            let room = self.crowd.make_room_for(counted, now);
+        if !self.shared.access.is_many(peer.ip()) {
+            let room = self.connections.make_room_for(counted, now);
             sent_away += room.sent_away;
             if !room.is_there {
                 return self.reject_full(sent_away + 1, "one address has too many connections");
             }
         }
-        sent_away += self.crowd.make_room(now);
+        sent_away += self.connections.make_room(now);
         self.reject_full(sent_away, "closed to make room for a new connection");
         let activity = Arc::new(ConnectionActivity::new(self.ticks.clone(), counted));
-        self.crowd.admit(activity.clone());
+        self.connections.admit(activity.clone());
         let presence = ConnectionGuard(activity);
-        self.tasks.spawn(connection::run(stream, peer, presence, self.house.clone()));
+        self.tasks.spawn(connection::run(stream, peer, presence, self.shared.clone()));
     }
 
     fn reject_full(&self, connections: usize, reason: &'static str) {
         if connections > 0 {
-            self.house.refusals.note_many(Refusal::crowded, connections as u64, "connection", reason);
+            self.shared.refusals.note_many(Refusal::crowded, connections as u64, "connection", reason);
         }
     }
 
@@ -193,15 +193,15 @@ impl<S: connection::Routes> AcceptLoop<S> {
         if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
             return;
         }
-        let sent_away = self.crowd.evict(None, (self.crowd.len() / 16).max(1), self.ticks.now_ms());
-        self.house.refusals.note(Refusal::no_descriptor, "accept", error);
+        let sent_away = self.connections.evict(None, (self.connections.len() / 16).max(1), self.ticks.now_ms());
+        self.shared.refusals.note(Refusal::no_descriptor, "accept", error);
         self.reject_full(sent_away, "the system accepts no more connections");
         sleep(Duration::from_millis(100)).await;
     }
 
     async fn drain(mut self) {
         let mut sweeps = interval(self.limits.sweep_every());
-        self.crowd.drain();
+        self.connections.drain();
         let deadline = self.limits.drain;
         let drained = async {
             while !self.tasks.is_empty() {

@@ -204,7 +204,7 @@ fn admin() -> Value {
         "use 16 characters or more, without spaces",
     );
     let listen = form(
-        "The address and port for health checks, metrics, the dashboard and the command line.",
+        "The address and port for health checks, metrics and the command line.",
         LISTEN,
         "write, for example, 127.0.0.1:8081",
     );

@@ -1,7 +1,7 @@
 //! JSON Schemas of the files that merchants write. With them, an editor completes and explains keys and names, and
 //! marks mistakes while the merchant types.
 //!
-//! The schemas use draft 07, because YAML language servers support it. The parsers (`rules`, `cases`, `config`) are
+//! The schemas use draft 07, because YAML language servers support it. The parsers (`rules`, `rule_tests`, `config`) are
 //! authoritative; a schema expresses as much of their checks as it can, and `tests/service/schema/` compares both.
 //! Every key has a description. Alternatives use `anyOf`, not `oneOf`, because a half-written value may match several.
 

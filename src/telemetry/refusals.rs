@@ -74,7 +74,7 @@ refusals! {
     failed = ERROR 500 "the decision about a callback failed",
     bad_request = INFO 400 "a request had a target, a Host or a length that HTTP does not allow",
     transfer_coding = WARN 501 "a request had a Transfer-Encoding other than chunked",
-    not_http = INFO 400 "a connection did not use HTTP",
+    not_http = INFO 400 "a connection sent no valid HTTP request",
     headers_too_large = INFO 431 "a request's head was too large",
     head_timeout = INFO 408 "a request's head did not arrive in time",
     no_tls = INFO 400 "a connection used plain HTTP on a port that requires TLS",

@@ -1,12 +1,12 @@
 //! YAML, read so that every value knows its place.
 //!
 //! ```
-//! use kyc_rules::source::{Document, Fields, Report};
+//! use kyc_rules::yaml::{Document, MapFields, Report};
 //!
 //! let text = "listen: 0.0.0.0:8080\ntimeout: 10m\nallow: [10.0.0.0/8]\n";
 //! let mut report = Report::new("kyc-rules.yaml", text);
 //! if let Some(document) = Document::read(&mut report)
-//!     && let Some(fields) = Fields::of(&document.root, "`callback`", &["listen", "timeout", "allow"], &mut report)
+//!     && let Some(fields) = MapFields::of(&document.root, "`callback`", &["listen", "timeout", "allow"], &mut report)
 //! {
 //!     let listen = fields.need("listen", &mut report).and_then(|node| node.text("`listen`", &mut report));
 //!     let timeout = fields.get("timeout").and_then(|node| node.duration("`timeout`", &mut report));

@@ -162,7 +162,7 @@ async fn a_refusal_of_every_mail_is_one_problem_and_no_problem_of_a_mail() {
             assert!(job["attempts"].as_u64().is_some_and(|count| count <= 1), "{said}: {job}");
         }
         let (_, shown, _) = service.command(&shop, &["status"]);
-        assert!(shown.contains("relay      no email leaves since"), "{shown}");
+        assert!(shown.contains("relay      no email has been sent since"), "{shown}");
         let (_, shown, _) = service.command(&shop, &["problems"]);
         assert!(shown.starts_with("relay: no email has been sent since"), "{shown}");
         relay.forget_script();

@@ -62,7 +62,7 @@ fn the_command_reports_passed_tests_differences_and_untested_rules() {
     assert!(said.ends_with("\n1 test: 1 failed\n") && !said.contains("greeted"), "{said}");
     let (status, _, errors) = shop.run(&["test", "twice"]);
     assert_eq!(status.code(), Some(1));
-    assert!(errors.contains("none of 2 tests has \"twice\" in its name"), "{errors}");
+    assert!(errors.contains("no test has \"twice\" in its name (of 2)"), "{errors}");
 
     let (status, said, _) = shop.run(&["test", "--json"]);
     assert_eq!(status.code(), Some(1));

@@ -131,14 +131,14 @@ async fn start(dir: &Path) -> Result<(DemoService, DemoServer), CommandError> {
     let app = bind(&Config::demo(dir, secret.clone()), &clock).await?;
     let client = AdminClient::new(format!("http://{}", app.admin_addr()), app.token().to_owned())?;
     let callbacks = format!("http://{}/callbacks/kyc", app.public_addr());
-    let house = app.house();
+    let services = app.services();
     let (stop, stopped) = oneshot::channel();
     let done = tokio::spawn(app.run(async {
         // The server stops when the sender sends or is dropped.
         let _ = stopped.await;
     }));
     let server = DemoServer { stop, done };
-    while house.not_ready().is_some() {
+    while services.not_ready().is_some() {
         if server.done.is_finished() {
             server.stop().await?;
             return Err(CommandError::new(Exit::Failed, "the server ended before it was ready"));

@@ -175,7 +175,7 @@ fn judged(status: &StatusResponse) -> CheckResult {
         odd.push(format!("paused: {}", paused.join(", ")));
     }
     for RelayStatus { channel, since, reason, .. } in &status.relays {
-        odd.push(format!("no {channel} leaves since {since}: {reason}"));
+        odd.push(format!("no {channel} has been sent since {since}: {reason}"));
     }
     if status.config_changed {
         odd.push("the configuration has changed since the start".to_owned());

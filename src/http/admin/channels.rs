@@ -193,7 +193,7 @@ impl AdminContext {
             );
             ServiceProblem { problem: "channel_gone".to_owned(), reason, ..ServiceProblem::default() }
         });
-        let key = self.house.asker().and_then(|asker| asker.trouble()).filter(|trouble| trouble.lasting);
+        let key = self.services.asker().and_then(|asker| asker.trouble()).filter(|trouble| trouble.lasting);
         let key = key.map(|trouble| ServiceProblem {
             problem: "provider_key".to_owned(),
             reason: trouble.text,

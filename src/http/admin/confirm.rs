@@ -35,17 +35,17 @@ impl AdminContext {
             let receipt = store.submit(Command::Believe { customer: customer.clone() }).await.map_err(refused)?;
             (receipt, None)
         } else if how.import {
-            match asker(self.house.asker())?.import(&customer).await {
+            match asker(self.services.asker())?.import(&customer).await {
                 // An import of many customers continues after a failure.
                 AskOutcome::Failed { error, again_ms } => {
-                    let trouble = self.house.asker().and_then(|asker| asker.trouble());
+                    let trouble = self.services.asker().and_then(|asker| asker.trouble());
                     let everybody = trouble.is_some_and(|trouble| trouble.lasting);
                     return Ok(failed(&customer, &error, again_ms, everybody));
                 }
                 asked => answered(asked)?,
             }
         } else {
-            answered(asker(self.house.asker())?.ask_at_once(&customer).await)?
+            answered(asker(self.services.asker())?.ask_at_once(&customer).await)?
         };
         let verdict = match receipt {
             Receipt::Seen(verdict) => Some(verdict.name()),

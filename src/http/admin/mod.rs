@@ -80,7 +80,7 @@ const PAGE: usize = 100;
 
 /// The state of the admin side.
 pub struct AdminContext {
-    pub house: Arc<Services>,
+    pub services: Arc<Services>,
     pub metrics: Arc<Metrics>,
     pub refused: ListenerRefusals,
     pub token: AdminToken,
@@ -213,7 +213,7 @@ fn health(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let readyz = warp::path!("readyz").and(asked()).and(query).map(move |query: String| {
         let deep = query.split('&').any(|part| part == "deep" || part.starts_with("deep="));
-        match if deep { ready.house.not_ready_deep() } else { ready.house.not_ready() } {
+        match if deep { ready.services.not_ready_deep() } else { ready.services.not_ready() } {
             None => json(StatusCode::OK, &serde_json::json!({"status": "ready"})),
             Some(why) => ProblemDetails::new(ErrorKind::Unavailable).detail(why).response(),
         }
@@ -256,20 +256,20 @@ fn acts(admin: &Arc<AdminContext>) -> impl Filter<Extract = (Response,), Error =
 impl AdminContext {
     fn store(&self) -> Result<&Store, ProblemDetails> {
         let not_ready =
-            || ProblemDetails::new(ErrorKind::Unavailable).detail(self.house.not_ready().unwrap_or_default());
-        self.house.store().ok_or_else(not_ready)
+            || ProblemDetails::new(ErrorKind::Unavailable).detail(self.services.not_ready().unwrap_or_default());
+        self.services.store().ok_or_else(not_ready)
     }
 
     fn rulebook(&self) -> Result<&Arc<Rulebook>, ProblemDetails> {
-        self.house.rulebook().ok_or_else(|| ProblemDetails::new(ErrorKind::Unavailable))
+        self.services.rulebook().ok_or_else(|| ProblemDetails::new(ErrorKind::Unavailable))
     }
 
     fn metrics_text(&self) -> Response {
         let figures = self
-            .house
+            .services
             .store()
             .map(|store| StoreFigures { unanswered: self.count_unanswered(store), ..store.figures() });
-        self.metrics.key_refused(self.house.wrong_key().is_some());
+        self.metrics.key_refused(self.services.wrong_key().is_some());
         self.metrics.timers_unanswered(self.count_late_timers());
         for (channel, breaker) in &self.relays {
             self.metrics.relay_is_down(&channel.to_string(), breaker.outage().is_some());

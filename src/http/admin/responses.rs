@@ -48,9 +48,9 @@ impl StatusResponse {
     pub(super) fn new(admin: &AdminContext, store: &Store, loaded: &LoadedRules, most_waiting: &MostWaiting) -> Self {
         let StoreFigures { customers, bytes, queued, held, running, problem, durable, behind, asked_about, .. } =
             store.figures();
-        let provider = admin.house.asker().and_then(|asker| asker.trouble());
-        let rounds = admin.house.asker().map(|asker| asker.rounds()).unwrap_or_default();
-        let directory = admin.house.lookups().and_then(|lookups| lookups.trouble());
+        let provider = admin.services.asker().and_then(|asker| asker.trouble());
+        let rounds = admin.services.asker().map(|asker| asker.rounds()).unwrap_or_default();
+        let directory = admin.services.lookups().and_then(|lookups| lookups.trouble());
         let error = loaded.error.as_ref().map(|(at, text)| RulesError { at: moment(*at), text: text.clone() });
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -83,7 +83,7 @@ impl StatusResponse {
                 error: provider.map(|trouble| trouble.text),
             },
             directory: DirectoryStatus {
-                lookup: admin.house.lookups().is_some(),
+                lookup: admin.services.lookups().is_some(),
                 again_in_s: directory.as_ref().map(|trouble| trouble.again_in_s),
                 error: directory.map(|trouble| trouble.text),
             },
@@ -92,7 +92,7 @@ impl StatusResponse {
             relays: admin.relays_down(),
             clock_in_doubt: admin.clock.is_in_doubt(),
             config_changed: (admin.config_changed)(),
-            ready: admin.house.not_ready().is_none(),
+            ready: admin.services.not_ready().is_none(),
         }
     }
 }

@@ -70,7 +70,7 @@ impl AdminContext {
     /// Returns the number of customers whose due timers have waited longer than `provider.patience` for the provider's
     /// API.
     pub(super) fn count_late_timers(&self) -> u64 {
-        let late = self.house.asker().and_then(|asker| asker.late_timers.since(self.impatient_at()));
+        let late = self.services.asker().and_then(|asker| asker.late_timers.since(self.impatient_at()));
         late.map_or(0, |(count, _)| count)
     }
 
@@ -109,7 +109,7 @@ impl AdminContext {
 
     /// Returns one problem that summarizes the due timers that wait for the provider's API, if there are any.
     pub(super) fn unanswered_timers(&self) -> Option<ServiceProblem> {
-        let asker = self.house.asker()?;
+        let asker = self.services.asker()?;
         let (count, oldest) = asker.late_timers.since(self.impatient_at())?;
         let whose = if count == 1 { "1 customer".to_owned() } else { format!("{count} customers") };
         let cause = self.cause(&oldest, None);
@@ -162,14 +162,19 @@ impl AdminContext {
 
     /// Returns the reason why a customer's callbacks wait.
     fn cause(&self, customer: &CustomerId, case: Option<&CustomerState>) -> AnswerFailure {
-        provider::cause(self.house.asker().map(Arc::as_ref), self.house.lookups().map(Arc::as_ref), customer, case)
+        provider::cause(
+            self.services.asker().map(Arc::as_ref),
+            self.services.lookups().map(Arc::as_ref),
+            customer,
+            case,
+        )
     }
 
     async fn refresh_all(&self, body: Bytes) -> AdminResult {
         let how: RefreshAllRequest = object(&body, r#"{"believe": false, "dry": true}"#)?;
         let store = self.store()?;
         if !how.believe {
-            asker(self.house.asker())?;
+            asker(self.services.asker())?;
         }
         let until = how.until.as_deref().map_or(Ok(self.impatient_at()), moment)?.min(self.impatient_at());
         if how.dry {
@@ -223,7 +228,7 @@ impl AdminContext {
         {
             // An operator's request does not wait for the end of a pause. If it succeeds, the pause also ends for the
             // other customers.
-            let asked = asker(self.house.asker())?.ask_at_once(&first).await;
+            let asked = asker(self.services.asker())?.ask_at_once(&first).await;
             acted.push(self.outcome(store, first, Some(asked), until));
         }
         let rest = stream::iter(customers).map(|customer| async move {
@@ -236,7 +241,7 @@ impl AdminContext {
                     Err(refused) => RefreshOutcome::Stopped(refused.to_string().into()),
                 };
             }
-            let Some(asker) = self.house.asker() else { return self.outcome(store, customer, None, until) };
+            let Some(asker) = self.services.asker() else { return self.outcome(store, customer, None, until) };
             if asker.rests_for_ms().is_some() {
                 return RefreshOutcome::Stopped(resting(asker));
             }

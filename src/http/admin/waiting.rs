@@ -63,7 +63,7 @@ impl HeldJobs<'_> {
             clock_in_doubt: false,
             duplicate_at: None,
         };
-        let house = &self.admin.house;
+        let services = &self.admin.services;
         let Some(wait) = wait(&case, job, given) else {
             let outage = self.admin.outage(&channel)?;
             return Some(format!("{channel} waits for its relay since {}: {}", outage.since, outage.reason()));
@@ -84,11 +84,11 @@ impl HeldJobs<'_> {
             JobWait::Rule(why) => format!("{why}: the job will be held"),
             JobWait::QuietHours(end) => format!("quiet hours until {end}"),
             JobWait::Question => {
-                let trouble = house.asker().and_then(|asker| asker.trouble());
+                let trouble = services.asker().and_then(|asker| asker.trouble());
                 with("the provider's API is queried about this customer first", trouble)
             }
             JobWait::LookUp => {
-                let trouble = house.lookups().and_then(|lookups| lookups.trouble());
+                let trouble = services.lookups().and_then(|lookups| lookups.trouble());
                 with("the shop is queried for this customer's contact first", trouble)
             }
         })

@@ -123,7 +123,7 @@ fn aim(fields: &MapFields<'_, '_>, misspelt: bool, report: &mut Report<'_>) -> O
 
 fn without(kind: SentKind, key: &str) -> &'static str {
     match (key, kind) {
-        ("to", SentKind::Message(_)) => "its name says where it goes",
+        ("to", SentKind::Message(_)) => "the name of the target or room is the recipient",
         ("to", SentKind::Tag | SentKind::Untag) => "a tag has no recipient",
         ("subject", _) => "only an email has a subject",
         ("contains", _) => "only an email and a chat have a text",

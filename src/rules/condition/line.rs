@@ -1,6 +1,6 @@
 //! One line of a condition: its subject, its tests, and whether it holds.
 //!
-//! `line_words` writes a line as text; `condition_reading` parses it from YAML.
+//! `display.rs` writes a line as text; `parse.rs` parses it from YAML.
 
 use crate::domain::{Codes, Detail, Details, Processing};
 

@@ -52,8 +52,11 @@ impl<'g> TriggerGrammar<'g, '_, '_> {
             self.report.error("status", place, format!("unknown {what} {word}")).label("write `none`");
             return;
         }
-        let names: Vec<&str> =
-            if what == "status" { self.names.statuses().collect() } else { self.names.processing().collect() };
+        let (names, key): (Vec<&str>, &str) = if what == "status" {
+            (self.names.statuses().collect(), "statuses")
+        } else {
+            (self.names.processing().collect(), "processing_statuses")
+        };
         let meant = did_you_mean(word, names.iter().copied().chain(["any", "new", "none"]));
         let place = self.node.part(spot, self.report);
         let note = self.report.error("status", place, format!("unknown {what} {word}"));
@@ -61,9 +64,7 @@ impl<'g> TriggerGrammar<'g, '_, '_> {
             Some(meant) => note.label(format!("did you mean {meant}?")),
             None => {
                 let known = one_of(names.iter().copied());
-                note.help(format!(
-                    "known names: {known}; declare others in the configuration, in `statuses` or `processing_statuses`"
-                ))
+                note.help(format!("known names: {known}; declare others in the configuration, in `{key}`"))
             }
         };
     }

@@ -136,6 +136,15 @@ fn pure_modules_do_no_io() {
 }
 
 #[test]
+fn the_document_lists_the_layers() {
+    let document = fs::read_to_string(repository::path("docs/ARCHITECTURE.md")).expect("text");
+    let section = document.split("## The layers").nth(1).expect("the section");
+    let listed: Vec<&str> = section.split("```").nth(1).expect("the list").trim().lines().collect();
+    let layers: Vec<String> = FLOORS.iter().rev().map(|layer| layer.join(" · ")).collect();
+    assert_eq!(listed, layers);
+}
+
+#[test]
 fn every_file_begins_with_a_module_comment() {
     let silent: Vec<_> = repository::sources()
         .into_iter()
