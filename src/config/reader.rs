@@ -88,7 +88,7 @@ impl<'r, 't> SectionReader<'r, 't> {
         items.iter().filter_map(|item| self.form(Some(item), what, &form)).collect()
     }
 
-    /// Parses one of a few words.
+    /// Parses a word from a fixed list.
     pub(super) fn word<T: Copy>(&mut self, node: Option<&Node<'_>>, what: &str, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(node, what)?;
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {

@@ -36,7 +36,7 @@ enum TagList {
 }
 
 impl RawImportedState {
-    /// Sets one of the columns.
+    /// Sets the value of a column.
     pub fn set(&mut self, column: &str, cell: &str) {
         let cell = (!cell.trim().is_empty()).then(|| cell.trim().to_owned());
         match column {

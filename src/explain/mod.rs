@@ -111,7 +111,7 @@ pub struct Explanation {
     pub tags: Option<Codes>,
 }
 
-/// Evaluates a made-up event. `standing` has the rules that operators have paused.
+/// Evaluates a made-up event. `standing` contains the rules that operators have paused.
 pub fn ask(
     rules: &RuleSet,
     policy: &Policy,

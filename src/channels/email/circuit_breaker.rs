@@ -144,7 +144,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Returns a permit for one of the mails that [`BreakerDecision::Mails`] admitted.
+    /// Returns the permit for a mail that [`BreakerDecision::Mails`] admitted.
     pub fn permit(self: &Arc<Self>) -> TrialPermit {
         TrialPermit { breaker: Arc::clone(self), failures: self.state().failures, is_trial: false }
     }

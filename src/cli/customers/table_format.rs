@@ -14,7 +14,7 @@ pub enum TableFormat {
 }
 
 impl TableFormat {
-    /// Returns the given format, or the one of the file's extension, or CSV.
+    /// Returns the given format; without it, the format of the file's extension; otherwise CSV.
     pub(super) fn of(said: Option<Self>, file: &Path) -> contacts::ContactsFormat {
         let told = file.extension().is_some_and(|ending| ending == "ndjson" || ending == "jsonl");
         match said {

@@ -29,7 +29,7 @@ use crate::{
     telemetry::{self, LogFormat},
 };
 
-/// The preferred ports: public, admin. Other ports are used if one of them is in use.
+/// The preferred ports: public, admin. If either is in use, the demo binds to free ports.
 const PORTS: (u16, u16) = (8080, 8081);
 
 /// Speed of the clock after the simulated customers, relative to real time: a mail with a delay of two minutes is sent

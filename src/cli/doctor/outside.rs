@@ -1,5 +1,5 @@
-//! Checks of other machines: the mail relay, the provider's API, the shop's API, webhook targets and chat rooms; and of
-//! this machine's clock against one of them.
+//! Checks of other machines: the mail relay, the provider's API, the shop's API, webhook targets and chat rooms. The
+//! clock of this machine is compared with the time in an HTTP response of such a machine.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub async fn mail(config: &Config) -> CheckResult {
         Err(SendError { text, scope: FailureScope::Relay(cause), .. }) => {
             CheckResult::fail("mail", format!("{text}; {}", cause.advice()))
         }
-        // The relay may accept other recipients: it may only know that this address is not one of its mailboxes.
+        // The relay may accept other recipients: perhaps it only has no mailbox for this address.
         Err(SendError { text, scope: FailureScope::Recipient, .. }) => CheckResult::warn(
             "mail",
             format!("{text}: the sender's own address accepts no mail, so bounces and replies are lost"),
